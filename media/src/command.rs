@@ -1,0 +1,167 @@
+//! `Command` (control to worker) and `Report` (worker to control): plain data, the only door.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+/// A port pair of a worker's stock: two open sockets, RTP on the even port, RTCP on the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairKey {
+    /// The worker that holds it.
+    pub worker: u16,
+    /// Slot in the worker's table of pairs.
+    pub slot: u32,
+    /// Differs for two pairs that had the same slot one after the other.
+    pub generation: u32,
+}
+
+/// One payload type of a leg, and what it is on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadMapping {
+    /// Payload type in packets that arrive on this leg.
+    pub received: u8,
+    /// Payload type the same media has where it is sent on.
+    pub sent: u8,
+    /// RTP clock in Hz.
+    pub clock_rate_hz: u32,
+    /// True for telephone-event: it never decides about latching a codec, and is never timed out on.
+    pub is_telephone_event: bool,
+}
+
+/// Most payload types that one leg can negotiate.
+pub const PAYLOAD_MAPPINGS_MAX: usize = 8;
+
+/// How a leg learns where its peer really is (RFC 7362, with a guard).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LatchPolicy {
+    /// Send to and accept from the address of the SDP; the port may move once.
+    Sdp,
+    /// Only this address (the signalling source), locked after 4 consecutive packets of one SSRC
+    /// with a negotiated payload type.
+    Signalling(std::net::IpAddr),
+    /// Any source, locked likewise. Explicit in the trunk.
+    Any,
+}
+
+/// What one side of a call negotiated.
+#[derive(Debug, Clone)]
+pub struct LegPlan {
+    /// Where its RTP goes, from its SDP; `None`: not known yet, nothing is sent.
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where its RTCP goes (RFC 3605, or RTP's port plus one).
+    pub remote_rtcp: Option<SocketAddr>,
+    /// Its SDP wants to receive and ours sends.
+    pub sends: bool,
+    /// Its SDP sends and ours wants to receive.
+    pub receives: bool,
+    /// What may arrive here, and what it becomes on the other side.
+    pub payloads: ArrayVec<PayloadMapping, PAYLOAD_MAPPINGS_MAX>,
+    /// How the source is learnt.
+    pub latch: LatchPolicy,
+    /// A report after this long without a packet, while `receives`; `None`: never (on hold).
+    pub media_timeout: Option<Duration>,
+    /// Rises with each offer/answer that changes address, port or payloads: reopens the latch.
+    pub version: u32,
+}
+
+/// What happens to the packets of a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Nowhere (held, ringing): counted, not forwarded.
+    Nowhere,
+    /// To the peer of the leg on this pair.
+    Leg(PairKey),
+    /// Back to the sender (`local:echo`).
+    Echo,
+    /// A tone goes to the sender, one packet for each received (`local:tone`).
+    Tone,
+}
+
+/// Control to worker.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A stocked pair becomes a leg. The only command that a full queue may refuse.
+    Connect {
+        /// The pair, from `Report::Stocked`.
+        pair: PairKey,
+        /// What was negotiated so far.
+        plan: LegPlan,
+        /// Where its packets go.
+        target: Target,
+    },
+    /// A new offer/answer took effect, or the target changed.
+    Update {
+        /// The leg.
+        pair: PairKey,
+        /// The new plan.
+        plan: LegPlan,
+        /// Where its packets go now.
+        target: Target,
+    },
+    /// The leg is over. Its final counters come as `Report::Disconnected` and stay in the slot
+    /// until `Acknowledge`.
+    Disconnect {
+        /// The leg.
+        pair: PairKey,
+    },
+    /// The final counters have been taken; the slot may be used again.
+    Acknowledge {
+        /// The pair.
+        pair: PairKey,
+    },
+}
+
+/// Worker to control.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// A port pair is open and may be named in an SDP.
+    Stocked {
+        /// The pair.
+        pair: PairKey,
+        /// Its RTP address; RTCP is the next port.
+        rtp: SocketAddr,
+    },
+    /// The first valid packet of a leg arrived, or its source moved.
+    Latched {
+        /// The leg.
+        pair: PairKey,
+        /// The source.
+        source: SocketAddr,
+    },
+    /// Nothing arrived for `media_timeout`.
+    Silent {
+        /// The leg.
+        pair: PairKey,
+    },
+    /// The final counters of a leg.
+    Disconnected {
+        /// The leg.
+        pair: PairKey,
+        /// What it saw.
+        counters: LegCounters,
+    },
+}
+
+/// What a leg saw, for the CDR.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LegCounters {
+    /// RTP packets accepted from the peer.
+    pub packets_received: u64,
+    /// Their octets, RTP header included.
+    pub octets_received: u64,
+    /// RTP packets sent to the peer.
+    pub packets_sent: u64,
+    /// Their octets, RTP header included.
+    pub octets_sent: u64,
+    /// RTP packets that the sequence numbers say never came (RFC 3550 A.3).
+    pub packets_lost: u64,
+    /// RTP packets discarded, any reason.
+    pub packets_discarded: u64,
+    /// RTCP packets accepted.
+    pub rtcp_received: u64,
+    /// Interarrival jitter, RFC 3550 A.8, in microseconds.
+    pub jitter_us: u32,
+    /// Round trip by RTCP, in microseconds; `None`: no report came back.
+    pub round_trip_us: Option<u32>,
+}

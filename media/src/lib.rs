@@ -1,0 +1,8 @@
+//! The RTP core. Knows no SIP, no SDP text, no clock of its own; driven through `PacketIo`.
+//!
+//! Contract: *after every `handle_command` or `turn`, drain [`Worker::poll_report`] to `None`
+//! before the next.*
+
+#![forbid(unsafe_code)]
+
+pub mod command;

@@ -1,0 +1,390 @@
+//! Every word the core exchanges with the world.
+//!
+//! Owns plain data only. `Input` is what the world says, `Event` is what call control hears,
+//! `Dial` and its neighbours are what call control asks for, `Output` is what the shell must do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::message::{HeaderName, Method, NameAddr, StatusCode, Uri};
+use crate::sdp::SessionDescription;
+use crate::table::Key;
+
+/// The transport a message came by or leaves by. UDP only, until TCP and TLS are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// RFC 3261 §18, one message a datagram.
+    Udp,
+}
+
+/// The path a message came by, or leaves by (RFC 5626's word).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// UDP, TCP, TLS, WebSocket.
+    pub transport: Transport,
+    /// Our address: which of our sockets.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+}
+
+/// Our key of a call: an a-leg and its b-legs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey(pub Key);
+
+/// Our key of a leg: one dialog, or the attempt at one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegKey(pub Key);
+
+/// Our key of an OPTIONS request that we sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PingKey(pub Key);
+
+/// What the world says.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A datagram from a source that the shell has let in (an unknown source is never fed here).
+    Datagram {
+        /// The path it came by.
+        flow: Flow,
+        /// All of it.
+        bytes: &'a [u8],
+    },
+    /// A send on this flow failed, or the kernel reported an ICMP error for it.
+    TransportFailed {
+        /// The path that does not work.
+        flow: Flow,
+    },
+    /// Time has passed: whatever is due at `now` happens.
+    Expired,
+}
+
+/// What the shell must do, or call control must hear.
+#[derive(Debug)]
+pub enum Output {
+    /// Send what is in the send buffer on this flow.
+    Send {
+        /// The path.
+        flow: Flow,
+    },
+    /// Call control must decide or record.
+    Event(Event),
+}
+
+/// What call control hears.
+#[derive(Debug)]
+pub enum Event {
+    /// An INVITE outside a dialog. 100 has been sent. Call control answers with `ring`, `answer`,
+    /// `dial` or `refuse`.
+    CallOffered {
+        /// The new call.
+        call: CallKey,
+        /// Its a-leg.
+        a_leg: LegKey,
+        /// What was asked for.
+        offered: Box<CallOffered>,
+    },
+    /// A provisional response above 100 on a b-leg.
+    Progress {
+        /// The call.
+        call: CallKey,
+        /// The b-leg.
+        leg: LegKey,
+        /// 101 to 199.
+        status: StatusCode,
+        /// The answer, where the response carried one (early media).
+        answer: Option<Box<SessionDescription>>,
+    },
+    /// A b-leg answered. The ACK has been sent. Call control calls `answer` for the a-leg.
+    Answered {
+        /// The call.
+        call: CallKey,
+        /// The b-leg.
+        leg: LegKey,
+        /// What the callee wrote of itself.
+        answered: Box<Answered>,
+    },
+    /// An attempt ended without an answer; the call goes on. Call control dials the next trunk or
+    /// refuses the call.
+    AttemptFailed {
+        /// The call.
+        call: CallKey,
+        /// The b-leg, which is gone with this event.
+        leg: LegKey,
+        /// Why.
+        failure: AttemptFailure,
+    },
+    /// A 2xx came for an attempt already left: it was acknowledged and ended with BYE. For the CDR.
+    LateAnswer {
+        /// The call, where it still lives.
+        call: CallKey,
+        /// The b-leg.
+        leg: LegKey,
+    },
+    /// The caller acknowledged our 2xx.
+    Confirmed {
+        /// The call.
+        call: CallKey,
+    },
+    /// A new offer within the dialog of this leg (re-INVITE). Call control answers with
+    /// `answer_reoffer` or `refuse_reoffer`, as a rule after it has `reoffer`ed to the other leg.
+    Reoffered {
+        /// The call.
+        call: CallKey,
+        /// The leg that offers.
+        leg: LegKey,
+        /// The offer; `None`: the request had no body and wants our offer in the 2xx.
+        offer: Option<Box<SessionDescription>>,
+    },
+    /// The answer in the ACK of an offerless re-INVITE that we answered with an offer.
+    ReofferCompleted {
+        /// The call.
+        call: CallKey,
+        /// The leg.
+        leg: LegKey,
+        /// The answer; `None`: the ACK had none, or never came.
+        answer: Option<Box<SessionDescription>>,
+    },
+    /// Our re-INVITE was answered.
+    ReofferAnswered {
+        /// The call.
+        call: CallKey,
+        /// The leg we asked.
+        leg: LegKey,
+        /// The answer; `None` where the 2xx had no readable one.
+        answer: Option<Box<SessionDescription>>,
+    },
+    /// Our re-INVITE was refused; the session stays as it was (RFC 3261 §14.1). 491 has been
+    /// retried already.
+    ReofferRefused {
+        /// The call.
+        call: CallKey,
+        /// The leg we asked.
+        leg: LegKey,
+        /// The final status, or 408 for none.
+        status: StatusCode,
+    },
+    /// The call is over. What had to be sent to either side has been queued; the keys stay valid
+    /// until `CallGone`.
+    Ended {
+        /// The call.
+        call: CallKey,
+        /// Who ended it.
+        by: ReleaseParty,
+        /// How.
+        cause: EndCause,
+    },
+    /// Every dialog and transaction of the call is gone; its keys are free.
+    CallGone {
+        /// The call.
+        call: CallKey,
+    },
+    /// Our OPTIONS was answered or not.
+    PingEnded {
+        /// The key `ping` returned.
+        ping: PingKey,
+        /// `None`: no final response, or the transport failed.
+        status: Option<StatusCode>,
+    },
+    /// A message was discarded or answered with an error before any call saw it.
+    Dropped {
+        /// From where.
+        flow: Flow,
+        /// Why.
+        reason: crate::error::DropReason,
+    },
+}
+
+/// An INVITE as call control sees it.
+#[derive(Debug, Clone)]
+pub struct CallOffered {
+    /// Where it came from.
+    pub flow: Flow,
+    /// The Request-URI.
+    pub request_uri: Uri,
+    /// From.
+    pub from: NameAddr,
+    /// To.
+    pub to: NameAddr,
+    /// The Call-ID header, for logs and CDRs.
+    pub call_id: Box<str>,
+    /// The Max-Forwards it came with (70 where absent), already found above zero.
+    pub max_forwards: u8,
+    /// The offer; `None`: the INVITE had no body.
+    pub offer: Option<Box<SessionDescription>>,
+    /// The headers that identity and header mapping read (P-Asserted-Identity, Remote-Party-ID,
+    /// Privacy, Diversion, User-Agent), name and raw value, in order, bounded.
+    pub headers: Vec<(HeaderName, Box<[u8]>)>,
+}
+
+/// The answer of a callee.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The answer; `None` where the 2xx had none, or none that can be read.
+    pub answer: Option<SessionDescription>,
+    /// 200 to 299.
+    pub status: StatusCode,
+}
+
+/// Why an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptFailure {
+    /// A final response of 300 and above (401 and 407 after one digest try).
+    Refused(StatusCode),
+    /// No response at all within `response_timeout`.
+    NoResponse,
+    /// A 100, but no 101 to 199 within `progress_timeout`.
+    NoProgress,
+    /// It rang for `ring_timeout`.
+    NoAnswer,
+    /// The transport refused the request.
+    TransportFailed,
+    /// `abandon` was called.
+    Abandoned,
+}
+
+/// Who ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseParty {
+    /// The a-leg: CANCEL or BYE.
+    Originating,
+    /// The b-leg: BYE, or its final failure.
+    Terminating,
+    /// We: a command, a timer, a limit.
+    Gateway,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndCause {
+    /// BYE.
+    Bye,
+    /// CANCEL before the answer.
+    Cancelled,
+    /// We sent this final failure to the a-leg.
+    Refused(StatusCode),
+    /// Our 2xx was never acknowledged within 64·T1 (RFC 3261 §13.3.1.4).
+    NoAck,
+    /// A request within the dialog was answered 408 or 481 (RFC 5057 §5.1), or not at all.
+    DialogLost,
+    /// The `hang_up` command.
+    Commanded,
+}
+
+/// One attempt towards a trunk: a fresh dialog (new Call-ID, new tags).
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// Which socket, which address.
+    pub flow: Flow,
+    /// The Request-URI.
+    pub request_uri: Uri,
+    /// From, without a tag.
+    pub from: NameAddr,
+    /// To, without a tag.
+    pub to: NameAddr,
+    /// User part of our Contact.
+    pub contact_user: Box<str>,
+    /// Further headers as they shall stand (P-Asserted-Identity, Remote-Party-ID, Privacy, …).
+    pub headers: Vec<(HeaderName, Box<[u8]>)>,
+    /// Max-Forwards to write: the incoming one minus one (RFC 7332).
+    pub max_forwards: u8,
+    /// Our offer.
+    pub offer: SessionDescription,
+    /// For one answer to 401 or 407 that this trunk's own peer sends.
+    pub credentials: Option<Credentials>,
+    /// How long to wait for what.
+    pub timers: AttemptTimers,
+}
+
+/// The time an attempt gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptTimers {
+    /// Until any response; 100 counts.
+    pub response: Duration,
+    /// Until a 101 to 199.
+    pub progress: Duration,
+    /// Until the final response.
+    pub ring: Duration,
+}
+
+/// User name and password of a trunk. `Debug` does not show the password.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user name.
+    pub username: Box<str>,
+    /// The password.
+    pub password: Box<str>,
+    /// Only a challenge with this realm is answered; `None`: the first realm that the peer names.
+    pub realm: Option<Box<str>>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// An OPTIONS request outside a dialog.
+#[derive(Debug, Clone)]
+pub struct Ping {
+    /// Which socket, which address.
+    pub flow: Flow,
+    /// The Request-URI, also the URI of To.
+    pub request_uri: Uri,
+    /// URI of From.
+    pub from: Uri,
+    /// Give up after this long.
+    pub timeout: Duration,
+}
+
+/// Something a response or a refusal carries beside its status.
+#[derive(Debug, Clone, Default)]
+pub struct Refusal {
+    /// `Retry-After` in whole seconds.
+    pub retry_after: Option<Duration>,
+    /// Text of a `Warning: 399` header, or of `Reason`; ASCII.
+    pub warning: Option<Box<str>>,
+    /// Q.850 cause for a `Reason` header.
+    pub q850_cause: Option<u8>,
+}
+
+/// What this endpoint is, set once.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// The number of this endpoint; the ids it makes carry it.
+    pub number: u8,
+    /// Seed of the one generator behind tags, branches, Call-IDs and back-off.
+    pub seed: [u8; 32],
+    /// `User-Agent` and `Server`; empty: neither is sent.
+    pub product: Box<str>,
+    /// Bounds; see `limits`.
+    pub calls_max: u32,
+    /// True while draining: INVITE and OPTIONS outside a dialog get 503.
+    pub draining: bool,
+    /// RFC 3261 §17 T1, T2, T4. `Timers::default()` is the RFC's.
+    pub timers: Timers,
+    /// What an INVITE, OPTIONS or other request outside a dialog may be: methods we list in Allow.
+    pub allow: Vec<Method>,
+}
+
+/// The base timers of RFC 3261 §17.1.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    /// Round-trip estimate, 500 ms.
+    pub t1: Duration,
+    /// Longest retransmission interval, 4 s.
+    pub t2: Duration,
+    /// Longest life of a message in the network, 5 s.
+    pub t4: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+        }
+    }
+}
+

@@ -1,0 +1,112 @@
+//! Call detail records: opened with the call, closed by what ended it, one more per attempt. Pure
+//! data made by call control; `writer` stores it.
+
+use jiff::Timestamp;
+
+/// One fact for the CDR store, in the order call control made it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A call was accepted for processing.
+    CallOpened(CallOpened),
+    /// An attempt towards a trunk began, or was decided against (`dialed` false).
+    AttemptOpened(AttemptOpened),
+    /// It ended.
+    AttemptClosed(AttemptClosed),
+    /// The call ended.
+    CallClosed(CallClosed),
+}
+
+/// The call's row at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallOpened {
+    /// Unique, made by call control: 128 bits in hexadecimal.
+    pub call: String,
+    /// When the INVITE came.
+    pub at: Timestamp,
+    /// Name of the source.
+    pub source: String,
+    /// Address and port it came from.
+    pub source_address: String,
+    /// The Call-ID header of the a-leg.
+    pub call_id: String,
+    /// User part asked for.
+    pub request_path: String,
+    /// What the caller said it is.
+    pub caller: String,
+}
+
+/// An attempt's row at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptOpened {
+    /// The call.
+    pub call: String,
+    /// 1 and up.
+    pub number: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Trunk id, or `local`.
+    pub trunk: String,
+    /// Request-URI user and host as dialled.
+    pub destination: String,
+    /// Caller name as sent.
+    pub caller_name: String,
+    /// Caller alias as sent, with its number.
+    pub caller_alias: String,
+    /// An INVITE left.
+    pub dialed: bool,
+}
+
+/// An attempt's row at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptClosed {
+    /// The call.
+    pub call: String,
+    /// 1 and up.
+    pub number: u32,
+    /// When.
+    pub at: Timestamp,
+    /// First 101 to 199.
+    pub ringing_at: Option<Timestamp>,
+    /// The 2xx.
+    pub answered_at: Option<Timestamp>,
+    /// Final SIP status; 0: none.
+    pub status: u16,
+    /// Stable word: `answered`, `no_response`, `guard_denied`, …
+    pub outcome: String,
+    /// Media of the b-leg.
+    pub media: MediaFigures,
+}
+
+/// The call's row at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallClosed {
+    /// The call.
+    pub call: String,
+    /// When.
+    pub at: Timestamp,
+    /// When the a-leg was answered.
+    pub answered_at: Option<Timestamp>,
+    /// Final SIP status towards the caller; 200 for an answered call.
+    pub status: u16,
+    /// `originating`, `terminating`, `gateway`.
+    pub released_by: String,
+    /// Stable word: `normal`, `cancelled`, `busy`, `node_restart`, `guard_denied`, …
+    pub cause: String,
+    /// The link that was reached.
+    pub link: Option<i64>,
+    /// Media of the a-leg.
+    pub media: MediaFigures,
+}
+
+/// What one leg's media saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MediaFigures {
+    /// RTP packets from the peer.
+    pub packets_received: u64,
+    /// RTP packets to the peer.
+    pub packets_sent: u64,
+    /// Lost on the way to us.
+    pub packets_lost: u64,
+    /// Interarrival jitter in milliseconds.
+    pub jitter_ms: f64,
+}

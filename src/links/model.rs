@@ -1,0 +1,57 @@
+//! A link: what a click or a call to a request path reaches (PRODUCT §1). Pure rules, no I/O.
+
+use jiff::Timestamp;
+
+/// Our id of a link in the database.
+pub type LinkId = i64;
+
+/// A stored entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Row id.
+    pub id: LinkId,
+    /// What follows `/call/`, or the user part of a Request-URI. 1 to 255 octets of UTF-8 in NFC.
+    pub request_path: String,
+    /// Whom the call reaches.
+    pub destination: Destination,
+    /// What the guest sees.
+    pub display_name: Option<String>,
+    /// The name shown at the called endpoint; `None`: the setting.
+    pub caller_name: Option<String>,
+    /// The user part shown there; `None`: the setting.
+    pub caller_alias: Option<String>,
+    /// Append a number of the system's one sequence to the alias.
+    pub unique_alias: bool,
+    /// The URL may name the caller.
+    pub allow_custom_caller_name: bool,
+    /// Off: refused as gone.
+    pub enabled: bool,
+    /// Not before.
+    pub valid_after: Option<Timestamp>,
+    /// Not from this time on.
+    pub valid_before: Option<Timestamp>,
+    /// Id of the trunk that must carry the call (`tr_…`); never falls back.
+    pub trunk: Option<String>,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// Whom a link reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A user at a domain, reached over a trunk.
+    Remote {
+        /// User part of Request-URI and To, not escaped.
+        user: String,
+        /// Domain; `None`: the configured SIP domain.
+        domain: Option<String>,
+    },
+    /// `local:echo`: the caller gets its own media back.
+    Echo,
+    /// `local:tone`: the caller hears a tone.
+    Tone,
+}
