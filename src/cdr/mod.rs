@@ -1,4 +1,3 @@
-//! Call detail records: `record` is what call control says happened, `writer` stores it, `store`
-//! reads it back.
+//! Call detail records: what a call was, exactly once, also after a crash.
 
 pub mod record;

@@ -1,5 +1,4 @@
-//! Links: what a click or a call to a request path reaches (PRODUCT §1). `model` and `resolve` are
-//! pure; `store` talks to the database.
+//! Links: what a click or a call to a request path reaches.
 
 pub mod model;
 pub mod resolve;

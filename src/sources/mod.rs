@@ -1,3 +1,3 @@
-//! Sources: who may send us what (PRODUCT §2). `model` is pure; `store` talks to the database.
+//! Sources: who may send us what.
 
 pub mod model;

@@ -1,4 +1,3 @@
-//! Trunks: SIP interconnections and the rules by which they carry calls (PRODUCT §6). `model` is
-//! pure; `store` talks to the database.
+//! Trunks: interconnections, and the choice among them.
 
 pub mod model;
