@@ -1,0 +1,1 @@
+//! The fraud guard: a verdict for every outbound attempt before it leaves.

@@ -1,0 +1,3 @@
+//! Trunks: interconnections, and the choice among them.
+
+pub mod model;
