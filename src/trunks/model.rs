@@ -1,5 +1,6 @@
 //! A trunk: a SIP interconnection and the rules by which it carries calls (PRODUCT §6). Pure.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub struct Trunk {
     /// Digest user name.
     pub username: Option<String>,
     /// Digest password (from a file, never returned or logged).
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Digest realm; `None`: the realm that the trunk's own peer names first.
     pub realm: Option<String>,
     /// Until any response.
@@ -78,6 +79,33 @@ pub struct Trunk {
     pub dscp: u8,
     /// Trunk-to-trunk calls are allowed (needed on both).
     pub transit: bool,
+    /// Request paths that this trunk's own calls may reach: its addresses are a source with these
+    /// links only.
+    pub links: Vec<String>,
+}
+
+/// A word that is never printed, logged or returned: its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a clear text.
+    #[must_use]
+    pub const fn new(clear: String) -> Self {
+        Self(clear)
+    }
+
+    /// The clear text, for the one place that computes with it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
 }
 
 /// One address of a trunk.
