@@ -300,6 +300,7 @@ pub(crate) mod tests {
             advertised_media_address: None,
             dscp: 0,
             transit: false,
+            links: Vec::new(),
         }
     }
 
