@@ -1,0 +1,18 @@
+//! The deterministic world: the product's real cores between model peers and a seeded network.
+//!
+//! One number, the seed, decides everything that happens: who calls whom, what the peers do, what
+//! the network does to each datagram, when the link store answers. Checkers look at every step.
+//! A run that fails is printed as a ladder and repeated with its seed.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a world for tests: its own mistakes shall stop it at once"
+)]
+
+mod network;
+mod peer;
+mod random;
+mod time;
+mod trace;
