@@ -6,7 +6,7 @@ pub(crate) mod leg;
 mod media;
 pub(crate) mod plan;
 mod request;
-mod response;
+pub(crate) mod response;
 pub(crate) mod session;
 pub(crate) mod text;
 pub(crate) mod voice;
