@@ -36,6 +36,44 @@ impl ParseError {
     }
 }
 
+/// Why a session description cannot be used (488 to an offer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SdpError {
+    /// Larger than we read.
+    #[error("too large")]
+    TooLarge,
+    /// It does not begin with `v=0`.
+    #[error("no version")]
+    Version,
+    /// `o=` is absent or malformed.
+    #[error("bad origin")]
+    Origin,
+    /// A `c=` line is malformed.
+    #[error("bad connection")]
+    Connection,
+    /// An `m=` line is malformed.
+    #[error("bad media")]
+    Media,
+    /// More `m=` lines than we answer.
+    #[error("too many media")]
+    TooManyMedia,
+}
+
+impl SdpError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "sdp_too_large",
+            Self::Version => "sdp_version",
+            Self::Origin => "sdp_origin",
+            Self::Connection => "sdp_connection",
+            Self::Media => "sdp_media",
+            Self::TooManyMedia => "sdp_too_many_media",
+        }
+    }
+}
+
 /// Why a message was discarded, or answered with an error, before any call saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DropReason {

@@ -24,11 +24,7 @@ pub fn sdp_of<'a>(content_type: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8
     sdp_within(content_type, body, DEPTH_MAX)
 }
 
-fn sdp_within<'a>(
-    content_type: Option<&[u8]>,
-    body: &'a [u8],
-    depth: usize,
-) -> Option<&'a [u8]> {
+fn sdp_within<'a>(content_type: Option<&[u8]>, body: &'a [u8], depth: usize) -> Option<&'a [u8]> {
     let Some(value) = content_type else {
         return body.starts_with(b"v=0").then_some(body);
     };
@@ -40,8 +36,15 @@ fn sdp_within<'a>(
         return None;
     }
     let (_, parameters) = split_parameters(value);
-    let boundary = parameters.value("boundary").filter(|boundary| !boundary.is_empty())?;
-    Parts { rest: body, boundary, count: 0 }.find_map(|part| {
+    let boundary = parameters
+        .value("boundary")
+        .filter(|boundary| !boundary.is_empty())?;
+    Parts {
+        rest: body,
+        boundary,
+        count: 0,
+    }
+    .find_map(|part| {
         let (headers, content) = split_headers(part);
         sdp_within(Some(part_type(headers)), content, depth.saturating_sub(1))
     })
@@ -66,13 +69,19 @@ fn part_type(headers: &[u8]) -> &[u8] {
 
 /// Headers and content of a part, divided by its first empty line.
 fn split_headers(part: &[u8]) -> (&[u8], &[u8]) {
-    if let Some(content) = part.strip_prefix(b"\r\n").or_else(|| part.strip_prefix(b"\n")) {
+    if let Some(content) = part
+        .strip_prefix(b"\r\n")
+        .or_else(|| part.strip_prefix(b"\n"))
+    {
         return (&[], content);
     }
     for (separator, size) in [(&b"\r\n\r\n"[..], 4), (&b"\n\n"[..], 2)] {
         if let Some(index) = memchr::memmem::find(part, separator) {
             let content = part.get(index..).and_then(|rest| rest.get(size..));
-            return (part.get(..index).unwrap_or_default(), content.unwrap_or_default());
+            return (
+                part.get(..index).unwrap_or_default(),
+                content.unwrap_or_default(),
+            );
         }
     }
     (part, &[])

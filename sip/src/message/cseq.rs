@@ -17,7 +17,10 @@ impl CSeq {
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (number, method) = split(value)?;
-        Some(Self { number, method: Method::from_bytes(method)? })
+        Some(Self {
+            number,
+            method: Method::from_bytes(method)?,
+        })
     }
 }
 

@@ -206,7 +206,11 @@ const fn hash(name: &[u8]) -> usize {
 /// Open addressing over [`NAMES`], filled at compile time.
 static SLOTS: [u8; SLOT_COUNT] = slots();
 
-#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "at compile time")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "at compile time"
+)]
 const fn slots() -> [u8; SLOT_COUNT] {
     let mut slots = [EMPTY; SLOT_COUNT];
     let mut number = 0;
@@ -215,7 +219,11 @@ const fn slots() -> [u8; SLOT_COUNT] {
         let letter = [compact];
         let mut turn = 0;
         while turn < 2 {
-            let mut slot = if turn == 0 { hash(text.as_bytes()) } else { hash(&letter) };
+            let mut slot = if turn == 0 {
+                hash(text.as_bytes())
+            } else {
+                hash(&letter)
+            };
             while slots[slot] != EMPTY {
                 slot = (slot + 1) % SLOT_COUNT;
             }
@@ -244,13 +252,28 @@ mod tests {
         for (index, (text, compact)) in NAMES.iter().enumerate() {
             let number = HeaderNumber(u8::try_from(index).expect("small"));
             assert_eq!(HeaderNumber::of(text.as_bytes()), number, "{text}");
-            assert_eq!(HeaderNumber::of(text.to_ascii_lowercase().as_bytes()), number, "{text}");
-            assert_eq!(HeaderNumber::of(text.to_ascii_uppercase().as_bytes()), number, "{text}");
+            assert_eq!(
+                HeaderNumber::of(text.to_ascii_lowercase().as_bytes()),
+                number,
+                "{text}"
+            );
+            assert_eq!(
+                HeaderNumber::of(text.to_ascii_uppercase().as_bytes()),
+                number,
+                "{text}"
+            );
             if *compact != 0 {
                 assert_eq!(HeaderNumber::of(&[*compact]), number, "{text}");
-                assert_eq!(HeaderNumber::of(&[compact.to_ascii_uppercase()]), number, "{text}");
+                assert_eq!(
+                    HeaderNumber::of(&[compact.to_ascii_uppercase()]),
+                    number,
+                    "{text}"
+                );
             }
-            assert_eq!(HeaderName::of_number(number).expect("known").as_str(), *text);
+            assert_eq!(
+                HeaderName::of_number(number).expect("known").as_str(),
+                *text
+            );
         }
     }
 

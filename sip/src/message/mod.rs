@@ -53,12 +53,12 @@
 mod body;
 mod cseq;
 mod header;
+mod method;
 mod name_addr;
 mod parameter;
 mod parse;
 pub(crate) mod scan;
 mod status;
-mod method;
 mod uri;
 mod validate;
 mod via;
@@ -146,9 +146,7 @@ impl<'a> HeaderLine<'a> {
     pub fn is(&self, name: &HeaderName) -> bool {
         self.entry.number == name.number()
             && match name {
-                HeaderName::Other(text) => {
-                    self.name_bytes().eq_ignore_ascii_case(text.as_bytes())
-                }
+                HeaderName::Other(text) => self.name_bytes().eq_ignore_ascii_case(text.as_bytes()),
                 _ => true,
             }
     }
@@ -161,7 +159,10 @@ impl<'a> HeaderLine<'a> {
 
     /// The long form of a known name, else the name as written.
     fn long_name(&self) -> &'a [u8] {
-        self.entry.number.text().map_or_else(|| self.name_bytes(), str::as_bytes)
+        self.entry
+            .number
+            .text()
+            .map_or_else(|| self.name_bytes(), str::as_bytes)
     }
 }
 
@@ -213,7 +214,10 @@ impl<'a> Message<'a> {
 
     /// Every header in its order.
     pub fn headers(&self) -> impl Iterator<Item = HeaderLine<'a>> + '_ {
-        self.headers.iter().map(|&entry| HeaderLine { bytes: self.bytes, entry })
+        self.headers.iter().map(|&entry| HeaderLine {
+            bytes: self.bytes,
+            entry,
+        })
     }
 
     /// How many headers there are.
@@ -231,7 +235,10 @@ impl<'a> Message<'a> {
         self.headers
             .iter()
             .filter(move |entry| entry.number == number)
-            .map(|&entry| HeaderLine { bytes: self.bytes, entry })
+            .map(|&entry| HeaderLine {
+                bytes: self.bytes,
+                entry,
+            })
             .filter(move |line| line.is(name))
     }
 
@@ -254,7 +261,8 @@ impl<'a> Message<'a> {
         &'m self,
         name: &'m HeaderName,
     ) -> impl Iterator<Item = &'a [u8]> + use<'m, 'a> {
-        self.lines(name).flat_map(|line| Elements::new(line.value()))
+        self.lines(name)
+            .flat_map(|line| Elements::new(line.value()))
     }
 
     /// The addresses of all headers of this name; elements that cannot be read are left out
@@ -269,7 +277,8 @@ impl<'a> Message<'a> {
     /// True where an element of this name is this token, in any case (`Supported: 100rel`).
     #[must_use]
     pub fn has_token(&self, name: &HeaderName, token: &str) -> bool {
-        self.elements(name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+        self.elements(name)
+            .any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// The topmost Via.
@@ -306,7 +315,9 @@ impl<'a> Message<'a> {
     /// The first Contact that is an address.
     #[must_use]
     pub fn contact(&self) -> Option<NameAddrRef<'a>> {
-        self.elements(&HeaderName::Contact).next().and_then(NameAddrRef::parse)
+        self.elements(&HeaderName::Contact)
+            .next()
+            .and_then(NameAddrRef::parse)
     }
 
     /// True for `Contact: *` (RFC 3261 §10.2.2).
@@ -318,7 +329,8 @@ impl<'a> Message<'a> {
     /// Max-Forwards; `None` where it is absent, repeated or not 0 to 255 (RFC 3261 §20.22).
     #[must_use]
     pub fn max_forwards(&self) -> Option<u8> {
-        self.only_value(&HeaderName::MaxForwards).and_then(scan::decimal)
+        self.only_value(&HeaderName::MaxForwards)
+            .and_then(scan::decimal)
     }
 
     /// Type and subtype of the body, without parameters and white space around `/`.
@@ -343,7 +355,10 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
         let value = self.value(&HeaderName::RetryAfter)?;
-        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
+        let end = value
+            .iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(value.len());
         scan::decimal(value.get(..end)?)
     }
 
@@ -359,7 +374,9 @@ impl<'a> Message<'a> {
         self.elements(&HeaderName::Reason).find_map(|element| {
             let (protocol, parameters) = scan::split_unquoted(element, b';')?;
             let cause = Parameters::new(parameters).value("cause")?;
-            scan::trim(protocol).eq_ignore_ascii_case(b"Q.850").then(|| scan::decimal(cause))?
+            scan::trim(protocol)
+                .eq_ignore_ascii_case(b"Q.850")
+                .then(|| scan::decimal(cause))?
         })
     }
 }

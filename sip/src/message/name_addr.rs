@@ -38,7 +38,11 @@ impl<'a> NameAddrRef<'a> {
         let (uri, after) = scan::split_once(rest.strip_prefix(b"<")?, b'>')?;
         let parameters = Parameters::new(scan::trim(after));
         let uri = UriRef::parse(uri)?;
-        parameters.is_well_formed().then_some(Self { display, uri, parameters })
+        parameters.is_well_formed().then_some(Self {
+            display,
+            uri,
+            parameters,
+        })
     }
 
     /// Without angle brackets every parameter belongs to the header, and the URI may hold no
@@ -54,7 +58,11 @@ impl<'a> NameAddrRef<'a> {
         }
         let parameters = Parameters::new(parameters);
         let uri = UriRef::parse(uri)?;
-        parameters.is_well_formed().then_some(Self { display: &[], uri, parameters })
+        parameters.is_well_formed().then_some(Self {
+            display: &[],
+            uri,
+            parameters,
+        })
     }
 
     /// The display name without quotes and escapes; bytes that are not UTF-8 read as Latin-1.
@@ -105,7 +113,11 @@ impl NameAddr {
     /// Only a URI.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
-        Self { display_name: None, uri, parameters: Box::default() }
+        Self {
+            display_name: None,
+            uri,
+            parameters: Box::default(),
+        }
     }
 
     /// Reads one; see [`NameAddrRef::parse`].
@@ -148,7 +160,11 @@ impl NameAddr {
     #[must_use]
     pub fn with_tag(self, tag: &str) -> Self {
         let rest = self.without_parameter("tag");
-        if tag.is_empty() { rest } else { rest.with_parameter("tag", Some(tag)) }
+        if tag.is_empty() {
+            rest
+        } else {
+            rest.with_parameter("tag", Some(tag))
+        }
     }
 
     /// Without the parameters of this name.
@@ -192,7 +208,9 @@ impl NameAddr {
     /// The `tag` parameter.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
-        self.parameters().value("tag").and_then(|tag| std::str::from_utf8(tag).ok())
+        self.parameters()
+            .value("tag")
+            .and_then(|tag| std::str::from_utf8(tag).ok())
     }
 
     /// Writes `"name" <uri>;parameters`.

@@ -39,7 +39,8 @@ impl<'a> Parameters<'a> {
     /// The first one of this name.
     #[must_use]
     pub fn find(self, name: &str) -> Option<Parameter<'a>> {
-        self.iter().find(|parameter| parameter.name.eq_ignore_ascii_case(name.as_bytes()))
+        self.iter()
+            .find(|parameter| parameter.name.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// The value of the first one of this name, without quotes around it; `None` also for a
@@ -62,8 +63,9 @@ impl<'a> Parameters<'a> {
             && self.iter().all(|parameter| {
                 scan::is_token(parameter.name)
                     && parameter.value.is_none_or(|value| match value {
-                        [b'"', ..] => scan::split_quoted(value)
-                            .is_some_and(|(_, rest)| rest.is_empty()),
+                        [b'"', ..] => {
+                            scan::split_quoted(value).is_some_and(|(_, rest)| rest.is_empty())
+                        }
                         value => !value.is_empty() && value.iter().all(|&b| is_value_byte(b)),
                     })
             })
@@ -74,7 +76,24 @@ impl<'a> Parameters<'a> {
 const fn is_value_byte(byte: u8) -> bool {
     scan::is_token_byte(byte)
         || byte >= 0x80
-        || matches!(byte, b'[' | b']' | b':' | b'/' | b'@' | b'$' | b'&' | b'=' | b'#' | b'?' | b'^' | b'|' | b'{' | b'}' | b'(' | b')')
+        || matches!(
+            byte,
+            b'[' | b']'
+                | b':'
+                | b'/'
+                | b'@'
+                | b'$'
+                | b'&'
+                | b'='
+                | b'#'
+                | b'?'
+                | b'^'
+                | b'|'
+                | b'{'
+                | b'}'
+                | b'('
+                | b')'
+        )
 }
 
 impl<'a> IntoIterator for Parameters<'a> {
@@ -100,10 +119,14 @@ impl<'a> Iterator for ParameterIter<'a> {
         let (one, rest) = scan::split_unquoted(text, b';').unwrap_or((text, &[]));
         self.rest = rest;
         Some(match scan::split_once(one, b'=') {
-            Some((name, value)) => {
-                Parameter { name: scan::trim(name), value: Some(scan::trim(value)) }
-            }
-            None => Parameter { name: scan::trim(one), value: None },
+            Some((name, value)) => Parameter {
+                name: scan::trim(name),
+                value: Some(scan::trim(value)),
+            },
+            None => Parameter {
+                name: scan::trim(one),
+                value: None,
+            },
         })
     }
 }

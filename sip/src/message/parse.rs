@@ -28,7 +28,9 @@ pub(super) struct Span {
 
 impl Span {
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
+        bytes
+            .get(usize::from(self.start)..usize::from(self.end))
+            .unwrap_or_default()
     }
 }
 
@@ -45,11 +47,20 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, ParseError> {
     if bytes.is_empty() {
         return Err(ParseError::KeepAlive);
     }
-    let mut scanner = Scanner { bytes, position: 0, defect: None };
+    let mut scanner = Scanner {
+        bytes,
+        position: 0,
+        defect: None,
+    };
     let first = scanner.next_line().ok_or(ParseError::NoStartLine)?;
     let start = read_start_line(first.of(bytes), &mut scanner.defect)?;
-    let mut message =
-        Message { bytes, start, headers: ArrayVec::new(), body: &[], defect: None };
+    let mut message = Message {
+        bytes,
+        start,
+        headers: ArrayVec::new(),
+        body: &[],
+        defect: None,
+    };
     let mut content_length = ContentLength::Absent;
     let mut terminated = false;
     while let Some(line) = scanner.next_line() {
@@ -81,7 +92,9 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, ParseError> {
 /// True for what RFC 5626 §3.5.1 and practice send to keep a path open: line ends, or nothing.
 #[must_use]
 pub fn is_keep_alive(datagram: &[u8]) -> bool {
-    datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+    datagram
+        .iter()
+        .all(|byte| matches!(byte, b'\r' | b'\n' | 0))
 }
 
 fn without_leading_line_ends(mut bytes: &[u8]) -> &[u8] {
@@ -150,7 +163,10 @@ impl Scanner<'_> {
 }
 
 fn span(start: usize, end: usize) -> Option<Span> {
-    Some(Span { start: u16::try_from(start).ok()?, end: u16::try_from(end).ok()? })
+    Some(Span {
+        start: u16::try_from(start).ok()?,
+        end: u16::try_from(end).ok()?,
+    })
 }
 
 fn read_header(bytes: &[u8], line: Span) -> Option<Entry> {
@@ -167,7 +183,10 @@ fn read_header(bytes: &[u8], line: Span) -> Option<Entry> {
     let value_end = value_start + scan::trim(value).len();
     Some(Entry {
         number: HeaderNumber::of(name),
-        name: span(usize::from(line.start), usize::from(line.start) + name.len())?,
+        name: span(
+            usize::from(line.start),
+            usize::from(line.start) + name.len(),
+        )?,
         value: span(value_start, value_end)?,
     })
 }
@@ -177,20 +196,29 @@ fn read_start_line<'a>(
     defect: &mut Option<Defect>,
 ) -> Result<StartLine<'a>, ParseError> {
     let (first, rest) = scan::split_once(line, b' ').ok_or(ParseError::NotSip)?;
-    if first.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/")) {
+    if first
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+    {
         let (code, reason) = scan::split_once(rest, b' ').unwrap_or((rest, b""));
         let status = match code.len() {
             3 => scan::decimal(code).and_then(StatusCode::new),
             _ => None,
         };
         let status = status.ok_or(ParseError::StatusCode)?;
-        return Ok(StartLine::Response { version: first, status, reason });
+        return Ok(StartLine::Response {
+            version: first,
+            status,
+            reason,
+        });
     }
     let trimmed = scan::trim_end(rest);
     let space = memchr::memrchr(b' ', trimmed).ok_or(ParseError::NotSip)?;
     let (uri, version) = trimmed.split_at_checked(space).ok_or(ParseError::NotSip)?;
     let version = version.get(1..).unwrap_or_default();
-    if !version.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
+    if !version
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"))
         || !scan::is_token(first)
     {
         return Err(ParseError::NotSip);
@@ -199,7 +227,11 @@ fn read_start_line<'a>(
     if trimmed.len() != rest.len() || uri != scan::trim(uri) {
         defect.get_or_insert(Defect::StartLineSpaces);
     }
-    Ok(StartLine::Request { method: first, uri: scan::trim(uri), version })
+    Ok(StartLine::Request {
+        method: first,
+        uri: scan::trim(uri),
+        version,
+    })
 }
 
 /// What the Content-Length headers said.
@@ -238,6 +270,9 @@ impl ContentLength {
 }
 
 const _: () = {
-    assert!(MESSAGE_SIZE_MAX <= u16::MAX as usize, "a span has 16-bit ends");
+    assert!(
+        MESSAGE_SIZE_MAX <= u16::MAX as usize,
+        "a span has 16-bit ends"
+    );
     assert!(HEADERS_MAX <= 256, "the index stays small enough to move");
 };

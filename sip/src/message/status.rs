@@ -125,7 +125,11 @@ impl StatusCode {
     /// `None` outside 100 to 699.
     #[must_use]
     pub const fn new(code: u16) -> Option<Self> {
-        if code >= 100 && code < 700 { Some(Self(code)) } else { None }
+        if code >= 100 && code < 700 {
+            Some(Self(code))
+        } else {
+            None
+        }
     }
 
     /// The number.

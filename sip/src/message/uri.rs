@@ -59,12 +59,17 @@ impl<'a> UriRef<'a> {
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         if text.len() > URI_SIZE_MAX
-            || text.iter().any(|&byte| byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7F))
+            || text
+                .iter()
+                .any(|&byte| byte <= b' ' || matches!(byte, b'<' | b'>' | b'"' | 0x7F))
         {
             return None;
         }
         let text = std::str::from_utf8(text).ok()?;
-        Some(Self { text, parts: read_parts(text.as_bytes())? })
+        Some(Self {
+            text,
+            parts: read_parts(text.as_bytes())?,
+        })
     }
 
     /// The whole, as written.
@@ -82,7 +87,9 @@ impl<'a> UriRef<'a> {
     /// What follows the scheme and its colon.
     #[must_use]
     pub fn opaque(self) -> &'a str {
-        self.text.get(usize::from(self.parts.scheme_end) + 1..).unwrap_or_default()
+        self.text
+            .get(usize::from(self.parts.scheme_end) + 1..)
+            .unwrap_or_default()
     }
 
     /// The user part as written, without a password. For tel: the number with its parameters.
@@ -136,11 +143,16 @@ impl<'a> UriRef<'a> {
     /// A copy that stands on its own.
     #[must_use]
     pub fn to_uri(self) -> Uri {
-        Uri { text: self.text.into(), parts: self.parts }
+        Uri {
+            text: self.text.into(),
+            parts: self.parts,
+        }
     }
 
     fn part(self, (start, end): (u16, u16)) -> &'a str {
-        self.text.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+        self.text
+            .get(usize::from(start)..usize::from(end))
+            .unwrap_or_default()
     }
 
     /// RFC 3261 §19.1.4. Other schemes than SIP and SIPS compare as text without case.
@@ -225,7 +237,10 @@ impl Uri {
     /// As a view, which has all the getters.
     #[must_use]
     pub fn view(&self) -> UriRef<'_> {
-        UriRef { text: &self.text, parts: self.parts }
+        UriRef {
+            text: &self.text,
+            parts: self.parts,
+        }
     }
 
     /// The whole, as written.
@@ -316,7 +331,8 @@ impl fmt::Display for UriRef<'_> {
 fn read_parts(text: &[u8]) -> Option<Parts> {
     let (scheme_text, opaque) = scan::split_once(text, b':')?;
     let (first, others) = scheme_text.split_first()?;
-    let scheme_bytes = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let scheme_bytes =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     if !first.is_ascii_alphabetic() || !others.iter().all(scheme_bytes) {
         return None;
     }
@@ -392,14 +408,20 @@ fn read_sip(
             close + 1
         }
         _ => {
-            let length = rest.iter().position(|&b| !is_host_byte(b)).unwrap_or(rest.len());
+            let length = rest
+                .iter()
+                .position(|&b| !is_host_byte(b))
+                .unwrap_or(rest.len());
             (length > 0).then_some(length)?
         }
     };
     parts.host = (host_start, host_start + u16::try_from(host_length).ok()?);
     rest = rest.get(host_length..)?;
     if let [b':', digits @ ..] = rest {
-        let length = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
+        let length = digits
+            .iter()
+            .position(|b| !b.is_ascii_digit())
+            .unwrap_or(digits.len());
         let (port, after) = digits.split_at_checked(length)?;
         parts.port = Some(scan::decimal(port)?);
         rest = after;
@@ -414,7 +436,10 @@ fn read_sip(
         Some(b'?') => (&[][..], rest.get(1..)),
         Some(_) => return None,
     };
-    parts.parameters = (parameters_start, parameters_start + u16::try_from(parameters.len()).ok()?);
+    parts.parameters = (
+        parameters_start,
+        parameters_start + u16::try_from(parameters.len()).ok()?,
+    );
     if let Some(headers) = headers {
         parts.headers = (at(headers)?, end);
     }
@@ -428,7 +453,9 @@ pub(super) const fn is_host_byte(byte: u8) -> bool {
 
 /// A host text as an address; IPv6 with or without brackets.
 pub(super) fn host_address(host: &str) -> Option<IpAddr> {
-    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     match inner {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host
@@ -445,8 +472,22 @@ fn escape_user(user: &str, text: &mut String) {
         let plain = byte.is_ascii_alphanumeric()
             || matches!(
                 byte,
-                b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' | b'&' | b'=' | b'+'
-                    | b'$' | b',' | b';' | b'?' | b'/'
+                b'-' | b'_'
+                    | b'.'
+                    | b'!'
+                    | b'~'
+                    | b'*'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'&'
+                    | b'='
+                    | b'+'
+                    | b'$'
+                    | b','
+                    | b';'
+                    | b'?'
+                    | b'/'
             );
         if plain {
             text.push(char::from(byte));
@@ -470,7 +511,10 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     while let [first, after @ ..] = rest {
         match (first, after) {
             (b'%', [high, low, tail @ ..]) => {
-                match (char::from(*high).to_digit(16), char::from(*low).to_digit(16)) {
+                match (
+                    char::from(*high).to_digit(16),
+                    char::from(*low).to_digit(16),
+                ) {
                     (Some(high), Some(low)) => {
                         plain.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
                         rest = tail;
@@ -526,7 +570,9 @@ fn unescaped_bytes_equal(one: &[u8], other: &[u8]) -> bool {
 fn same_headers(one: &str, other: &str) -> bool {
     let within = |one: &str, other: &str| {
         one.split('&').all(|field| {
-            other.split('&').any(|found| unescaped(found).eq_ignore_ascii_case(&unescaped(field)))
+            other
+                .split('&')
+                .any(|found| unescaped(found).eq_ignore_ascii_case(&unescaped(field)))
         })
     };
     one.is_empty() == other.is_empty() && within(one, other) && within(other, one)

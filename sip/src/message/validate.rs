@@ -165,16 +165,27 @@ impl Message<'_> {
 
     /// True for a request other than ACK whose response could copy all it must.
     fn can_be_answered(&self) -> bool {
-        let StartLine::Request { method, .. } = self.start else { return false };
-        let copied = [HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
+        let StartLine::Request { method, .. } = self.start else {
+            return false;
+        };
+        let copied = [
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+        ];
         method != b"ACK"
             && self.top_via().is_some()
-            && copied.iter().all(|name| self.value(name).is_some_and(|value| !value.is_empty()))
+            && copied
+                .iter()
+                .all(|name| self.value(name).is_some_and(|value| !value.is_empty()))
     }
 
     fn first_defect(&self) -> Option<Defect> {
         let method = match self.start {
-            StartLine::Request { method, version, .. } => {
+            StartLine::Request {
+                method, version, ..
+            } => {
                 if !version.eq_ignore_ascii_case(b"SIP/2.0") {
                     return Some(Defect::Version);
                 }
@@ -196,7 +207,9 @@ impl Message<'_> {
 
     /// RFC 3261 §19.1.1: headers are not allowed in a Request-URI.
     fn request_uri_defect(&self) -> Option<Defect> {
-        let StartLine::Request { uri, .. } = self.start else { return None };
+        let StartLine::Request { uri, .. } = self.start else {
+            return None;
+        };
         let readable = UriRef::parse(uri).is_some_and(|uri| {
             !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips) || uri.headers().is_empty()
         });
@@ -205,7 +218,9 @@ impl Message<'_> {
 
     fn via_defect(&self) -> Option<Defect> {
         let mut vias = self.elements(&HeaderName::Via);
-        let Some(top) = vias.next().and_then(Via::parse) else { return Some(Defect::Via) };
+        let Some(top) = vias.next().and_then(Via::parse) else {
+            return Some(Defect::Via);
+        };
         if vias.any(|element| Via::parse(element).is_none()) {
             return Some(Defect::Via);
         }
@@ -221,7 +236,9 @@ impl Message<'_> {
         let Some((_, method)) = self.only_value(&HeaderName::CSeq).and_then(cseq::split) else {
             return Some(Defect::CSeq);
         };
-        request_method.is_some_and(|wanted| wanted != method).then_some(Defect::CSeqMethod)
+        request_method
+            .is_some_and(|wanted| wanted != method)
+            .then_some(Defect::CSeqMethod)
     }
 
     fn max_forwards_defect(&self) -> Option<Defect> {
@@ -233,17 +250,19 @@ impl Message<'_> {
     }
 
     fn contact_defect(&self) -> Option<Defect> {
-        let readable = self.elements(&HeaderName::Contact).all(|element| {
-            element == b"*" || NameAddrRef::parse(element).is_some()
-        });
+        let readable = self
+            .elements(&HeaderName::Contact)
+            .all(|element| element == b"*" || NameAddrRef::parse(element).is_some());
         (!readable).then_some(Defect::Contact)
     }
 
     fn route_defect(&self) -> Option<Defect> {
-        let readable = [HeaderName::Route, HeaderName::RecordRoute].iter().all(|name| {
-            self.elements(name).all(|element| NameAddrRef::parse(element).is_some())
-        });
+        let readable = [HeaderName::Route, HeaderName::RecordRoute]
+            .iter()
+            .all(|name| {
+                self.elements(name)
+                    .all(|element| NameAddrRef::parse(element).is_some())
+            });
         (!readable).then_some(Defect::Route)
     }
 }
-

@@ -38,8 +38,13 @@ impl<'a> Via<'a> {
         };
         let (host, port) = read_sent_by(scan::trim(sent_by))?;
         let parameters = Parameters::new(scan::trim_end(parameters));
-        (scan::is_token(transport) && parameters.is_well_formed())
-            .then_some(Self { transport, host, port, parameters, text })
+        (scan::is_token(transport) && parameters.is_well_formed()).then_some(Self {
+            transport,
+            host,
+            port,
+            parameters,
+            text,
+        })
     }
 
     /// The transport as written, `UDP` as a rule.
@@ -75,7 +80,9 @@ impl<'a> Via<'a> {
     /// The branch, whole.
     #[must_use]
     pub fn branch(&self) -> Option<&'a [u8]> {
-        self.parameters.value("branch").filter(|branch| !branch.is_empty())
+        self.parameters
+            .value("branch")
+            .filter(|branch| !branch.is_empty())
     }
 
     /// `received` as an address; peers write IPv6 with and without brackets (RFC 5118 §4.5).
@@ -114,7 +121,10 @@ impl<'a> Via<'a> {
 fn read_sent_by(text: &[u8]) -> Option<(&str, Option<u16>)> {
     let host_length = match text.first()? {
         b'[' => memchr::memchr(b']', text)? + 1,
-        _ => text.iter().position(|&b| !uri::is_host_byte(b)).unwrap_or(text.len()),
+        _ => text
+            .iter()
+            .position(|&b| !uri::is_host_byte(b))
+            .unwrap_or(text.len()),
     };
     let (host, rest) = text.split_at_checked(host_length)?;
     let host = std::str::from_utf8(host).ok()?;

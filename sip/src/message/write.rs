@@ -28,7 +28,9 @@ impl SendBuffer {
     /// Empty, with room for `size` octets.
     #[must_use]
     pub fn with_capacity(size: usize) -> Self {
-        Self { bytes: Vec::with_capacity(size) }
+        Self {
+            bytes: Vec::with_capacity(size),
+        }
     }
 
     /// What was written.
@@ -62,8 +64,8 @@ impl SendBuffer {
     /// Appends bytes that shall stay within one line: CR, LF and NUL become spaces.
     pub fn push_line_text(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some((clean, tail)) = memchr::memchr3(b'\r', b'\n', 0, rest)
-            .and_then(|index| rest.split_at_checked(index))
+        while let Some((clean, tail)) =
+            memchr::memchr3(b'\r', b'\n', 0, rest).and_then(|index| rest.split_at_checked(index))
         {
             self.bytes.extend_from_slice(clean);
             self.bytes.push(b' ');
@@ -91,13 +93,16 @@ impl SendBuffer {
         self.bytes.push(b'"');
         let mut left = size_max;
         for character in text.chars().filter(|character| !character.is_control()) {
-            let Some(remaining) = left.checked_sub(character.len_utf8()) else { break };
+            let Some(remaining) = left.checked_sub(character.len_utf8()) else {
+                break;
+            };
             left = remaining;
             if matches!(character, '"' | '\\') {
                 self.bytes.push(b'\\');
             }
             let mut utf8 = [0; 4];
-            self.bytes.extend_from_slice(character.encode_utf8(&mut utf8).as_bytes());
+            self.bytes
+                .extend_from_slice(character.encode_utf8(&mut utf8).as_bytes());
         }
         self.bytes.push(b'"');
     }
@@ -107,7 +112,8 @@ impl SendBuffer {
         let end = self.bytes.len();
         let position = position.min(end);
         self.bytes.extend_from_slice(bytes);
-        self.bytes.copy_within(position..end, position + bytes.len());
+        self.bytes
+            .copy_within(position..end, position + bytes.len());
         if let Some(gap) = self.bytes.get_mut(position..position + bytes.len()) {
             gap.copy_from_slice(bytes);
         }

@@ -1,0 +1,3 @@
+//! Call detail records: what a call was, exactly once, also after a crash.
+
+pub mod record;

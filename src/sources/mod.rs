@@ -1,0 +1,3 @@
+//! Sources: who may send us what.
+
+pub mod model;
