@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod call;
 pub mod cdr;
 pub mod fraud_guard;
 pub mod links;

@@ -1,9 +1,13 @@
 //! The SIP core, sans-IO.
 //!
-//! Contract: *after every `handle_input` or command, drain [`Endpoint::poll_output`] to `None`
-//! before the next.* Time is an argument, randomness comes from one seed, and nothing here owns a
-//! socket, a thread, a lock or a clock.
+//! Contract: *after every `handle_input` or command, drain [`endpoint::Endpoint::poll_output`] to
+//! `None` before the next.* Time is an argument, randomness comes from one seed, and nothing here
+//! owns a socket, a thread, a lock or a clock.
 
 #![forbid(unsafe_code)]
 
+pub mod deadline;
 pub mod event;
+pub mod identifier;
+pub mod table;
+pub mod transaction;
