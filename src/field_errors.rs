@@ -59,14 +59,26 @@ impl FieldErrors {
     /// # Errors
     /// The collected errors, when there is one.
     pub fn or<T>(self, value: T) -> Result<T, Self> {
-        if self.is_empty() { Ok(value) } else { Err(self) }
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, found, accepted } = self;
-        write!(formatter, "{field}: found `{}`, accepted: {accepted}", found.escape_debug())
+        let Self {
+            field,
+            found,
+            accepted,
+        } = self;
+        write!(
+            formatter,
+            "{field}: found `{}`, accepted: {accepted}",
+            found.escape_debug()
+        )
     }
 }
 

@@ -100,14 +100,20 @@ impl LinkDraft {
         if let (Some(after), Some(before)) = (valid_after, valid_before)
             && before <= after
         {
-            errors.add("valid_before", &before.to_string(), "a time after `valid_after`");
+            errors.add(
+                "valid_before",
+                &before.to_string(),
+                "a time after `valid_after`",
+            );
         }
         let trunk = self.judge_trunk(world, &mut errors);
         let created_by = self.created_by.clone();
         if created_by.chars().count() > rules::DISPLAY_CHARS_MAX {
             errors.add("created_by", &created_by, "at most 128 characters");
         }
-        let Some(destination) = destination else { return Err(errors) };
+        let Some(destination) = destination else {
+            return Err(errors);
+        };
         errors.or(Link {
             id: UNSTORED,
             request_path,
@@ -148,7 +154,10 @@ impl LinkDraft {
     }
 
     fn judge_alias(&self, world: &DraftWorld<'_>, errors: &mut FieldErrors) -> Option<String> {
-        let alias = self.caller_alias.as_deref().filter(|alias| !alias.is_empty());
+        let alias = self
+            .caller_alias
+            .as_deref()
+            .filter(|alias| !alias.is_empty());
         if let Some(alias) = alias
             && !rules::is_alias(alias)
         {
@@ -167,10 +176,17 @@ impl LinkDraft {
 
     fn judge_trunk(&self, world: &DraftWorld<'_>, errors: &mut FieldErrors) -> Option<String> {
         let wanted = self.trunk.as_deref().filter(|trunk| !trunk.is_empty())?;
-        let found = world.trunks.iter().find(|(id, label)| id == wanted || label == wanted);
+        let found = world
+            .trunks
+            .iter()
+            .find(|(id, label)| id == wanted || label == wanted);
         if found.is_none() {
-            let labels: Vec<&str> =
-                world.trunks.iter().map(|(_, label)| label.as_str()).take(TRUNKS_NAMED_MAX).collect();
+            let labels: Vec<&str> = world
+                .trunks
+                .iter()
+                .map(|(_, label)| label.as_str())
+                .take(TRUNKS_NAMED_MAX)
+                .collect();
             let accepted = if labels.is_empty() {
                 "nothing, because no trunk is stored yet".to_owned()
             } else {
@@ -190,7 +206,10 @@ pub fn check_request_path(path: &str) -> Result<(), &'static str> {
     if !(1..=REQUEST_PATH_OCTETS_MAX).contains(&path.len()) {
         return Err("1 to 255 octets of UTF-8");
     }
-    if path.chars().any(|c| c.is_control() || matches!(c, '/' | '?' | '#' | '\\')) {
+    if path
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '/' | '?' | '#' | '\\'))
+    {
         return Err("no / ? # \\ and no control characters");
     }
     if path.starts_with(ROOM_PREFIX) {
@@ -226,7 +245,11 @@ fn time(field: &'static str, value: Option<&str>, errors: &mut FieldErrors) -> O
     let value = value.filter(|value| !value.is_empty())?;
     let time = value.parse().ok();
     if time.is_none() {
-        errors.add(field, value, "a time by RFC 3339, such as 2026-12-31T23:00:00Z");
+        errors.add(
+            field,
+            value,
+            "a time by RFC 3339, such as 2026-12-31T23:00:00Z",
+        );
     }
     time
 }

@@ -66,7 +66,10 @@ impl fmt::Display for Destination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remote { user, domain: None } => formatter.write_str(user),
-            Self::Remote { user, domain: Some(domain) } => write!(formatter, "{user}@{domain}"),
+            Self::Remote {
+                user,
+                domain: Some(domain),
+            } => write!(formatter, "{user}@{domain}"),
             Self::Echo => formatter.write_str("local:echo"),
             Self::Tone => formatter.write_str("local:tone"),
         }
@@ -89,7 +92,10 @@ impl FromStr for Destination {
         if !rules::is_user(user) || !domain.is_none_or(rules::is_domain) {
             return Err(NotADestination);
         }
-        Ok(Self::Remote { user: user.to_owned(), domain: domain.map(str::to_owned) })
+        Ok(Self::Remote {
+            user: user.to_owned(),
+            domain: domain.map(str::to_owned),
+        })
     }
 }
 

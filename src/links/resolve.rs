@@ -72,14 +72,25 @@ pub fn resolve_link(
     now: Timestamp,
 ) -> Result<ResolvedLink, ResolveRefusal> {
     if let Some(refusal) = refusal(link, now) {
-        return Err(if settings.hide_state { ResolveRefusal::Unknown } else { refusal });
+        return Err(if settings.hide_state {
+            ResolveRefusal::Unknown
+        } else {
+            refusal
+        });
     }
-    let caller_alias = link.caller_alias.as_deref().unwrap_or(&settings.default_caller_alias);
+    let caller_alias = link
+        .caller_alias
+        .as_deref()
+        .unwrap_or(&settings.default_caller_alias);
     Ok(ResolvedLink {
         link: Some(link.id),
         request_path: asked.to_owned(),
         destination: with_domain(&link.destination, settings, sip_domain),
-        caller_name: link.caller_name.as_ref().unwrap_or(&settings.default_caller_name).clone(),
+        caller_name: link
+            .caller_name
+            .as_ref()
+            .unwrap_or(&settings.default_caller_name)
+            .clone(),
         caller_alias: caller_alias.to_owned(),
         unique_alias: link.unique_alias && !rules::looks_like_telephone_number(caller_alias),
         unique_alias_separator: settings.unique_alias_separator,
@@ -110,7 +121,11 @@ pub fn resolve_ad_hoc(
         && !user.is_empty()
         && user.chars().all(rules::is_route_character);
     let allowed = settings.ad_hoc.enabled
-        && settings.ad_hoc.allowed.iter().any(|pattern| rules::matches_pattern(pattern, route));
+        && settings
+            .ad_hoc
+            .allowed
+            .iter()
+            .any(|pattern| rules::matches_pattern(pattern, route));
     if !(allowed && own && well_formed) {
         return Err(ResolveRefusal::Unknown);
     }
@@ -137,7 +152,9 @@ fn refusal(link: &Link, now: Timestamp) -> Option<ResolveRefusal> {
     if !link.enabled || link.valid_before.is_some_and(|before| before <= now) {
         return Some(ResolveRefusal::Dead);
     }
-    link.valid_after.filter(|after| now < *after).map(ResolveRefusal::NotYetValid)
+    link.valid_after
+        .filter(|after| now < *after)
+        .map(ResolveRefusal::NotYetValid)
 }
 
 fn with_domain(destination: &Destination, settings: &Settings, sip_domain: &str) -> Destination {
@@ -145,7 +162,10 @@ fn with_domain(destination: &Destination, settings: &Settings, sip_domain: &str)
         Destination::Remote { user, domain } => {
             let own = settings.sip_domain.as_deref().unwrap_or(sip_domain);
             let domain = domain.as_deref().unwrap_or(own);
-            Destination::Remote { user: user.clone(), domain: Some(domain.to_owned()) }
+            Destination::Remote {
+                user: user.clone(),
+                domain: Some(domain.to_owned()),
+            }
         }
         Destination::Echo => Destination::Echo,
         Destination::Tone => Destination::Tone,

@@ -39,7 +39,9 @@ pub const fn is_route_character(character: char) -> bool {
 #[must_use]
 pub fn looks_like_telephone_number(alias: &str) -> bool {
     alias.bytes().any(|octet| octet.is_ascii_digit())
-        && alias.bytes().all(|octet| octet.is_ascii_digit() || matches!(octet, b'+' | b'.' | b'-'))
+        && alias
+            .bytes()
+            .all(|octet| octet.is_ascii_digit() || matches!(octet, b'+' | b'.' | b'-'))
 }
 
 /// A name that people read.
@@ -51,20 +53,33 @@ pub fn is_display_text(text: &str) -> bool {
 /// A host name, an IPv4 address, or an IPv6 address in brackets.
 #[must_use]
 pub fn is_domain(text: &str) -> bool {
-    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    if let Some(inner) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         return inner.parse::<Ipv6Addr>().is_ok();
     }
-    if text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.') {
+    if text
+        .bytes()
+        .all(|octet| octet.is_ascii_digit() || octet == b'.')
+    {
         return text.parse::<Ipv4Addr>().is_ok();
     }
-    text.len() <= DOMAIN_OCTETS_MAX && text.strip_suffix('.').unwrap_or(text).split('.').all(is_label)
+    text.len() <= DOMAIN_OCTETS_MAX
+        && text
+            .strip_suffix('.')
+            .unwrap_or(text)
+            .split('.')
+            .all(is_label)
 }
 
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+        && label
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
 }
 
 /// The user part of a destination. Separators, parameters, escapes and a second `@` would let two
@@ -86,7 +101,9 @@ pub fn is_user(text: &str) -> bool {
 #[must_use]
 pub fn is_number_prefix(text: &str) -> bool {
     (1..=32).contains(&text.len())
-        && text.chars().all(|character| is_route_character(character) || matches!(character, '*' | '#'))
+        && text
+            .chars()
+            .all(|character| is_route_character(character) || matches!(character, '*' | '#'))
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters, none included. Linear in
@@ -94,11 +111,19 @@ pub fn is_number_prefix(text: &str) -> bool {
 #[must_use]
 pub fn matches_pattern(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(first) = parts.next() else { return false };
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    let Some(first) = parts.next() else {
+        return false;
+    };
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
     for part in parts {
-        let Some((_, after)) = rest.split_once(part) else { return false };
+        let Some((_, after)) = rest.split_once(part) else {
+            return false;
+        };
         rest = after;
     }
     rest.ends_with(last)
@@ -131,10 +156,27 @@ mod tests {
 
     #[test]
     fn domains_are_names_or_addresses_without_port() {
-        for good in ["example.com", "pbx", "10.0.0.1", "[2001:db8::1]", "a-b.example."] {
+        for good in [
+            "example.com",
+            "pbx",
+            "10.0.0.1",
+            "[2001:db8::1]",
+            "a-b.example.",
+        ] {
             assert!(is_domain(good), "{good}");
         }
-        for bad in ["", ".", "a..b", "-a.b", "10.0.0", "10.0.0.300", "[::", "a b", "a:5060", "x@y"] {
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "-a.b",
+            "10.0.0",
+            "10.0.0.300",
+            "[::",
+            "a b",
+            "a:5060",
+            "x@y",
+        ] {
             assert!(!is_domain(bad), "{bad}");
         }
     }
@@ -144,7 +186,16 @@ mod tests {
         for good in ["610", "+49301234", "alice.smith", "*98#", "jörg"] {
             assert!(is_user(good), "{good}");
         }
-        for bad in ["", "a b", "a@b", "a;phone-context=x", "a%40b", "a:b", "a,b", "a\u{7f}"] {
+        for bad in [
+            "",
+            "a b",
+            "a@b",
+            "a;phone-context=x",
+            "a%40b",
+            "a:b",
+            "a,b",
+            "a\u{7f}",
+        ] {
             assert!(!is_user(bad), "{bad}");
         }
     }

@@ -121,7 +121,9 @@ fn find(key: &str) -> Result<&'static Setting, SettingError> {
     SETTINGS
         .iter()
         .find(|setting| setting.key == key)
-        .ok_or_else(|| SettingError::Unknown { found: key.to_owned() })
+        .ok_or_else(|| SettingError::Unknown {
+            found: key.to_owned(),
+        })
 }
 
 /// Every setting.
@@ -219,7 +221,8 @@ pub const SETTINGS: &[Setting] = &[
         description: "Route strings that ad hoc calls may name, separated by commas; * stands for any characters.",
         set: |settings, value| {
             settings.ad_hoc.allowed = words(value, |word| {
-                word.chars().all(|c| c == '*' || c == '@' || rules::is_route_character(c))
+                word.chars()
+                    .all(|c| c == '*' || c == '@' || rules::is_route_character(c))
             })
             .ok_or("patterns of letters, digits, + _ . - @ and *, separated by commas")?;
             Ok(())
@@ -230,7 +233,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "guard.allow_prefixes",
         description: "Destinations that begin with one of these, separated by commas, need no link.",
         set: |settings, value| {
-            settings.guard.allow_prefixes = words(value, rules::is_number_prefix).ok_or(PREFIXES)?;
+            settings.guard.allow_prefixes =
+                words(value, rules::is_number_prefix).ok_or(PREFIXES)?;
             Ok(())
         },
         show: |settings| settings.guard.allow_prefixes.join(","),
@@ -239,7 +243,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "guard.block_prefixes",
         description: "Destinations that begin with one of these, separated by commas, are refused; the longer prefix of both lists decides.",
         set: |settings, value| {
-            settings.guard.block_prefixes = words(value, rules::is_number_prefix).ok_or(PREFIXES)?;
+            settings.guard.block_prefixes =
+                words(value, rules::is_number_prefix).ok_or(PREFIXES)?;
             Ok(())
         },
         show: |settings| settings.guard.block_prefixes.join(","),
@@ -306,8 +311,12 @@ fn number(value: &str, max: u32) -> Option<u32> {
 }
 
 fn words(value: &str, accepted: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let words: Vec<String> =
-        value.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let words: Vec<String> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
     (words.len() <= LIST_ENTRIES_MAX && words.iter().all(|word| accepted(word))).then_some(words)
 }
 
@@ -345,14 +354,20 @@ mod tests {
         ] {
             let mut settings = Settings::default();
             let error = settings.set(key, value).unwrap_err();
-            assert!(matches!(error, SettingError::Refused { .. }), "{key}={value}: {error}");
+            assert!(
+                matches!(error, SettingError::Refused { .. }),
+                "{key}={value}: {error}"
+            );
             assert_eq!(settings, Settings::default());
         }
     }
 
     #[test]
     fn an_unknown_key_is_answered_with_all_known_ones() {
-        let error = Settings::default().set("links.hide", "true").unwrap_err().to_string();
+        let error = Settings::default()
+            .set("links.hide", "true")
+            .unwrap_err()
+            .to_string();
         for key in keys() {
             assert!(error.contains(key), "{key} is not in: {error}");
         }

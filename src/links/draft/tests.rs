@@ -17,17 +17,38 @@ fn custom(path: &str) -> LinkDraft {
 
 #[test]
 fn good_request_paths_are_taken() {
-    for path in ["sales", "a@b.c", "Jörg", "x.y-z_1+2", "%41", "a b", &"a".repeat(255)] {
+    for path in [
+        "sales",
+        "a@b.c",
+        "Jörg",
+        "x.y-z_1+2",
+        "%41",
+        "a b",
+        &"a".repeat(255),
+    ] {
         assert_eq!(judge(&custom(path)).unwrap().request_path, path);
     }
 }
 
 #[test]
 fn bad_request_paths_are_named() {
-    for path in
-        ["", "a/b", "a?b", "a#b", "a\\b", "a\nb", "room-1", "local:echo", &"a".repeat(256), "a\u{0}"]
-    {
-        assert_eq!(judge(&custom(path)).unwrap_err().fields(), ["request_path"], "{path:?}");
+    for path in [
+        "",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a\\b",
+        "a\nb",
+        "room-1",
+        "local:echo",
+        &"a".repeat(256),
+        "a\u{0}",
+    ] {
+        assert_eq!(
+            judge(&custom(path)).unwrap_err().fields(),
+            ["request_path"],
+            "{path:?}"
+        );
     }
 }
 
@@ -39,14 +60,25 @@ fn request_paths_are_kept_in_nfc_and_case() {
 #[test]
 fn the_length_of_a_request_path_counts_octets_after_normalisation() {
     let longer_when_decomposed = "o\u{308}".repeat(120);
-    assert_eq!(judge(&custom(&longer_when_decomposed)).unwrap().request_path.len(), 240);
+    assert_eq!(
+        judge(&custom(&longer_when_decomposed))
+            .unwrap()
+            .request_path
+            .len(),
+        240
+    );
 }
 
 #[test]
 fn a_random_request_path_holds_128_bits_in_the_url_safe_alphabet() {
-    let path = judge(&LinkDraft::new(RequestPath::Random, "610")).unwrap().request_path;
+    let path = judge(&LinkDraft::new(RequestPath::Random, "610"))
+        .unwrap()
+        .request_path;
     assert_eq!(path.len(), 22);
-    assert!(path.bytes().all(|o| o.is_ascii_alphanumeric() || o == b'-' || o == b'_'));
+    assert!(
+        path.bytes()
+            .all(|o| o.is_ascii_alphanumeric() || o == b'-' || o == b'_')
+    );
     assert_ne!(random_path(1), random_path(1 << 127));
     assert_ne!(random_path(u128::MAX), random_path(u128::MAX >> 1));
 }
@@ -61,13 +93,34 @@ fn the_destination_can_be_the_request_path_unless_it_is_local() {
 
 #[test]
 fn destinations_are_users_users_at_domains_or_local_parties() {
-    for good in ["610", "alice@example.com", "a@[::1]", "local:echo", "local:tone"] {
+    for good in [
+        "610",
+        "alice@example.com",
+        "a@[::1]",
+        "local:echo",
+        "local:tone",
+    ] {
         let draft = LinkDraft::new(RequestPath::Random, good);
         assert_eq!(judge(&draft).unwrap().destination.to_string(), good);
     }
-    for bad in ["", "@", "a@", "@b", "a@b@c", "local:fax", "sip:a@b", "a;b@c", "a b", "tel:1"] {
+    for bad in [
+        "",
+        "@",
+        "a@",
+        "@b",
+        "a@b@c",
+        "local:fax",
+        "sip:a@b",
+        "a;b@c",
+        "a b",
+        "tel:1",
+    ] {
         let draft = LinkDraft::new(RequestPath::Random, bad);
-        assert_eq!(judge(&draft).unwrap_err().fields(), ["destination"], "{bad}");
+        assert_eq!(
+            judge(&draft).unwrap_err().fields(),
+            ["destination"],
+            "{bad}"
+        );
     }
 }
 
@@ -83,7 +136,10 @@ fn a_unique_alias_is_refused_on_what_looks_like_a_telephone_number() {
     draft.caller_alias = Some("+4930".to_owned());
     assert_eq!(judge(&draft).unwrap_err().fields(), ["unique_alias"]);
     draft.unique_alias = false;
-    assert_eq!(judge(&draft).unwrap().caller_alias.as_deref(), Some("+4930"));
+    assert_eq!(
+        judge(&draft).unwrap().caller_alias.as_deref(),
+        Some("+4930")
+    );
 }
 
 #[test]
@@ -102,7 +158,10 @@ fn a_window_closes_after_it_opens() {
 fn a_trunk_pin_is_kept_as_the_id_of_a_trunk_that_exists() {
     let mut draft = custom("a");
     draft.trunk = Some("carrier".to_owned());
-    assert_eq!(judge(&draft).unwrap().trunk.as_deref(), Some("tr_0123456789ab"));
+    assert_eq!(
+        judge(&draft).unwrap().trunk.as_deref(),
+        Some("tr_0123456789ab")
+    );
     draft.trunk = Some("other".to_owned());
     let errors = judge(&draft).unwrap_err();
     assert_eq!(errors.fields(), ["trunk"]);
@@ -155,6 +214,12 @@ fn empty_texts_mean_absent() {
         *field = Some(String::new());
     }
     let link = judge(&draft).unwrap();
-    assert_eq!((link.display_name, link.caller_name, link.caller_alias), (None, None, None));
-    assert_eq!((link.valid_after, link.valid_before, link.trunk), (None, None, None));
+    assert_eq!(
+        (link.display_name, link.caller_name, link.caller_alias),
+        (None, None, None)
+    );
+    assert_eq!(
+        (link.valid_after, link.valid_before, link.trunk),
+        (None, None, None)
+    );
 }
