@@ -11,8 +11,21 @@
     reason = "a world for tests: its own mistakes shall stop it at once"
 )]
 
+mod checker;
+mod flow;
+mod gateway;
 mod network;
 mod peer;
 mod random;
+mod run;
+mod store;
+mod swarm;
 mod time;
 mod trace;
+mod world;
+
+pub use flow::play;
+pub use run::{Failure, Summary, run_seed, trace_seed};
+
+#[cfg(test)]
+mod tests;

@@ -219,6 +219,20 @@ impl World {
         Ok(result)
     }
 
+    /// The gateway comes up.
+    pub(crate) fn begin(&mut self) -> Result<(), Violation> {
+        let effects = self.gateway.begin(self.now);
+        self.apply(effects)
+    }
+
+    /// What is not at rest.
+    pub(crate) fn unrest(&self) -> String {
+        let legs = self.legs.iter().filter(|leg| !leg.is_quiet() && !leg.plan.silent);
+        let legs: Vec<String> =
+            legs.map(|leg| format!("leg {} of call {} {:?}", leg.number, leg.call, leg.state)).collect();
+        format!("{} calls in the gateway, {}", self.gateway.calls(), legs.join(", "))
+    }
+
     /// The rules of a caller begin to run.
     pub(crate) fn start(&mut self, place: usize) -> Result<(), Violation> {
         self.with_leg(place, |leg, now, out| leg.trigger(now, Trigger::Start, out))
@@ -339,7 +353,15 @@ impl World {
     }
 
     fn reach_peer(&mut self, packet: Packet) -> Result<(), Violation> {
-        if packet.damaged || packet.kind == Kind::Media {
+        if packet.kind == Kind::Media {
+            if let Some(place) = self.legs_by_media.get(&packet.target)
+                && Voice::read(&packet.bytes).is_some()
+            {
+                self.legs[*place].media.heard += 1;
+            }
+            return Ok(());
+        }
+        if packet.damaged {
             return Ok(());
         }
         let Some(message) = Text::parse(&packet.bytes) else { return Ok(()) };

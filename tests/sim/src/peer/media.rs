@@ -30,6 +30,8 @@ pub(crate) struct Media {
     pub(crate) remote_direction: Direction,
     /// Packets sent so far.
     pub(crate) sent: u32,
+    /// Packets of model peers that arrived here.
+    pub(crate) heard: u32,
     payloads: Vec<u8>,
     payload_type: u8,
     version: u64,
@@ -51,6 +53,7 @@ impl Media {
             direction: Direction::SendReceive,
             remote_direction: Direction::SendReceive,
             sent: 0,
+            heard: 0,
             payload_type: plan.payloads.first().copied().unwrap_or(0),
             payloads: plan.payloads.clone(),
             version: 1,
@@ -149,6 +152,20 @@ impl Leg {
     pub(super) fn start_voice(&mut self, now: SimTime, out: &mut Outbox) {
         if self.media.left > 0 && !self.is_armed(&Timer::Voice) {
             self.arm(now + Duration::from_millis(5), Timer::Voice, out);
+        }
+    }
+
+    /// One packet, whatever the session says: a flow wants to see where it goes.
+    pub(crate) fn speak_now(&mut self, out: &mut Outbox) {
+        if let Some(remote) = self.media.remote {
+            let bytes = self.media.next().write();
+            out.packets.push(Packet {
+                kind: Kind::Media,
+                source: self.media.local,
+                target: remote,
+                bytes,
+                damaged: false,
+            });
         }
     }
 
