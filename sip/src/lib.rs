@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod deadline;
 pub mod error;
 pub mod event;
 pub mod identifier;
 pub mod message;
+pub mod offer_answer;
 pub mod sdp;
 pub mod table;
 pub mod transaction;
