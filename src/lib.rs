@@ -8,7 +8,10 @@
 
 pub mod call;
 pub mod cdr;
+pub mod field_errors;
 pub mod fraud_guard;
 pub mod links;
+pub mod settings;
 pub mod sources;
+pub mod storage;
 pub mod trunks;
