@@ -50,12 +50,7 @@ impl Stock {
             .iter()
             .enumerate()
             .filter(|(_, shelf)| {
-                shelf
-                    .pairs
-                    .iter()
-                    .filter(|stocked| suits(stocked, like))
-                    .take(count)
-                    .count()
+                shelf.pairs.iter().filter(|stocked| suits(stocked, like)).take(count).count()
                     == count
             })
             .min_by_key(|(_, shelf)| shelf.taken)?;
@@ -65,10 +60,7 @@ impl Stock {
     /// A pair of this worker that a peer at `like` can reach, oldest first.
     pub fn take(&mut self, worker: u16, like: IpAddr) -> Option<StockedPair> {
         let shelf = self.workers.get_mut(usize::from(worker))?;
-        let index = shelf
-            .pairs
-            .iter()
-            .position(|stocked| suits(stocked, like))?;
+        let index = shelf.pairs.iter().position(|stocked| suits(stocked, like))?;
         let stocked = shelf.pairs.remove(index)?;
         shelf.taken += 1;
         Some(stocked)
@@ -107,11 +99,7 @@ mod tests {
 
     fn pair(worker: u16, slot: u32, address: &str) -> StockedPair {
         StockedPair {
-            pair: PairKey {
-                worker,
-                slot,
-                generation: 0,
-            },
+            pair: PairKey { worker, slot, generation: 0 },
             rtp: address.parse().unwrap(),
         }
     }
