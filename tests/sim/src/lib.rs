@@ -8,6 +8,8 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::expect_used,
+    clippy::let_underscore_must_use,
+    let_underscore_drop,
     reason = "a world for tests: its own mistakes shall stop it at once"
 )]
 

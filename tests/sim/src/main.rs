@@ -10,7 +10,10 @@ use clap::Parser;
 
 /// Runs worlds.
 #[derive(Debug, Parser)]
-#[command(name = "sim", about = "The deterministic world: replay one seed, or sweep many")]
+#[command(
+    name = "sim",
+    about = "The deterministic world: replay one seed, or sweep many"
+)]
 struct Arguments {
     /// This world only (decimal, or hexadecimal with 0x).
     #[arg(long, value_parser = number)]
@@ -50,8 +53,9 @@ fn main() -> ExitCode {
         }
         Some(seed) => verdict(&[seed], false),
         None => {
-            let seeds: Vec<u64> =
-                (0..arguments.seeds).map(|offset| arguments.from.wrapping_add(offset)).collect();
+            let seeds: Vec<u64> = (0..arguments.seeds)
+                .map(|offset| arguments.from.wrapping_add(offset))
+                .collect();
             verdict(&seeds, arguments.keep_going)
         }
     }
@@ -81,7 +85,11 @@ fn verdict(seeds: &[u64], keep_going: bool) -> ExitCode {
         "sim: {} seeds, {failed} failed, {calls} calls, {steps} events, {relayed} packets relayed",
         seeds.len()
     );
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn number(text: &str) -> Result<u64, String> {

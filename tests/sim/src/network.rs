@@ -128,7 +128,13 @@ pub(crate) struct Network {
 impl Network {
     /// A network with these faults.
     pub(crate) const fn new(faults: Faults, random: Generator) -> Self {
-        Self { faults, random, bursts: BTreeMap::new(), latest: BTreeMap::new(), perfect: false }
+        Self {
+            faults,
+            random,
+            bursts: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            perfect: false,
+        }
     }
 
     /// From now on nothing is lost, doubled, reordered or damaged: a world that shall come to rest.
@@ -138,7 +144,11 @@ impl Network {
 
     /// Takes a datagram; says when what arrives.
     pub(crate) fn carry(&mut self, now: SimTime, packet: Packet) -> (Fate, Vec<(SimTime, Packet)>) {
-        let faults = if self.perfect { Faults::none(self.faults.delay_max) } else { self.faults };
+        let faults = if self.perfect {
+            Faults::none(self.faults.delay_max)
+        } else {
+            self.faults
+        };
         let link = (packet.source, packet.target);
         if self.is_lost(&faults, link) {
             return (Fate::Lost, Vec::new());
@@ -148,7 +158,14 @@ impl Network {
             let bytes = damaged(&packet, &mut self.random);
             // After the original: what comes of it must not depend on which of the two is first.
             let at = now + faults.delay_max + self.random.micros(1, 5_000);
-            arrivals.push((at, Packet { bytes, damaged: true, ..packet.clone() }));
+            arrivals.push((
+                at,
+                Packet {
+                    bytes,
+                    damaged: true,
+                    ..packet.clone()
+                },
+            ));
         }
         let mut fate = Fate::Carried;
         if self.random.chance(faults.duplicate) {
@@ -179,7 +196,12 @@ impl Network {
         self.random.chance(faults.loss)
     }
 
-    fn arrival(&mut self, now: SimTime, faults: &Faults, link: (SocketAddr, SocketAddr)) -> SimTime {
+    fn arrival(
+        &mut self,
+        now: SimTime,
+        faults: &Faults,
+        link: (SocketAddr, SocketAddr),
+    ) -> SimTime {
         let spread = u64::try_from((faults.delay_max - faults.delay_min).as_micros()).unwrap_or(0);
         let at = now + faults.delay_min + self.random.micros(0, spread);
         if self.random.chance(faults.reorder) {
@@ -254,13 +276,50 @@ mod tests {
     fn each_fault_does_what_its_name_says() {
         let none = Faults::none(Duration::from_millis(10));
         assert!(run(Faults { loss: 200, ..none }, 1).len() < 200);
-        assert!(run(Faults { burst: 20, burst_length_max: 9, ..none }, 1).len() < 195);
-        assert!(run(Faults { duplicate: 200, ..none }, 1).len() > 200);
-        let reordered = run(Faults { reorder: 200, ..none }, 1);
+        assert!(
+            run(
+                Faults {
+                    burst: 20,
+                    burst_length_max: 9,
+                    ..none
+                },
+                1
+            )
+            .len()
+                < 195
+        );
+        assert!(
+            run(
+                Faults {
+                    duplicate: 200,
+                    ..none
+                },
+                1
+            )
+            .len()
+                > 200
+        );
+        let reordered = run(
+            Faults {
+                reorder: 200,
+                ..none
+            },
+            1,
+        );
         assert_eq!(reordered.len(), 200);
         assert!(!reordered.is_sorted_by_key(|(_, packet)| packet.bytes[0]));
-        let damaged = run(Faults { damage: 200, ..none }, 1);
-        assert!(damaged.iter().any(|(_, packet)| packet.damaged && packet.bytes.len() < 12));
+        let damaged = run(
+            Faults {
+                damage: 200,
+                ..none
+            },
+            1,
+        );
+        assert!(
+            damaged
+                .iter()
+                .any(|(_, packet)| packet.damaged && packet.bytes.len() < 12)
+        );
     }
 
     #[test]

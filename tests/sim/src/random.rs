@@ -27,7 +27,10 @@ impl Generator {
     /// The stream called `name` of the world `seed`.
     pub(crate) fn new(seed: u64, name: &str) -> Self {
         let seed = fnv1a(fnv1a(FNV_BASIS, &seed.to_le_bytes()), name.as_bytes());
-        Self { seed, stream: ChaCha8Rng::seed_from_u64(seed) }
+        Self {
+            seed,
+            stream: ChaCha8Rng::seed_from_u64(seed),
+        }
     }
 
     /// A stream that depends on this one's name only, not on what was drawn from it.
@@ -97,8 +100,14 @@ mod tests {
         let mut first = Generator::new(7, "world");
         let second = first.clone();
         let before = first.word();
-        assert_eq!(first.split("network").token(), second.split("network").token());
+        assert_eq!(
+            first.split("network").token(),
+            second.split("network").token()
+        );
         assert_ne!(first.word(), before);
-        assert_ne!(second.split("network").token(), second.split("peers").token());
+        assert_ne!(
+            second.split("network").token(),
+            second.split("peers").token()
+        );
     }
 }

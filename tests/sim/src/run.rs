@@ -84,7 +84,11 @@ pub(crate) fn run(
                 relayed: world.relayed(),
                 lived: world.now().since(SimTime::ZERO),
             };
-            let events = if trace { world.trace.last_events() } else { String::new() };
+            let events = if trace {
+                world.trace.last_events()
+            } else {
+                String::new()
+            };
             Ok((summary, events))
         }
         Err(violation) => Err(Box::new(explain(seed, &world, &violation, &plan))),
@@ -99,14 +103,32 @@ struct Moments {
 }
 
 fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -> (World, Moments) {
-    let Drawing { faults, snapshot, store, phones, trunks, calls, drain_at } = drawing;
+    let Drawing {
+        faults,
+        snapshot,
+        store,
+        phones,
+        trunks,
+        calls,
+        drain_at,
+    } = drawing;
     let gateway = Gateway::new(&random, snapshot, sabotage);
-    let mut world = World::new(Setup { random, faults, gateway, store, keep_trace: trace });
+    let mut world = World::new(Setup {
+        random,
+        faults,
+        gateway,
+        store,
+        keep_trace: trace,
+    });
     for (name, address) in phones {
         world.add_node(&name, address, Ping::Silent, false);
     }
     for (name, address, answers) in trunks {
-        let ping = if answers { Ping::Status(200) } else { Ping::Silent };
+        let ping = if answers {
+            Ping::Status(200)
+        } else {
+            Ping::Silent
+        };
         world.add_node(&name, address, ping, false);
     }
     let mut last = Duration::ZERO;
@@ -180,7 +202,11 @@ fn describe(drawing: &Drawing) -> String {
         let _ = writeln!(text, "{name} {address} answers OPTIONS: {answers}");
     }
     for call in &drawing.calls {
-        let _ = writeln!(text, "call {} of {} at {:?} {:?}", call.number, call.phone, call.at, call.caller);
+        let _ = writeln!(
+            text,
+            "call {} of {} at {:?} {:?}",
+            call.number, call.phone, call.at, call.caller
+        );
         for (trunk, plan) in &call.callees {
             let _ = writeln!(text, "  {trunk} {plan:?}");
         }
@@ -191,7 +217,11 @@ fn describe(drawing: &Drawing) -> String {
 fn explain(seed: u64, world: &World, violation: &Violation, plan: &str) -> Failure {
     let call = world.blamed(violation);
     let step = world.trace.step();
-    let summary = format!("seed {seed:#x}, step {step}, {}: {}", world.now(), violation.text);
+    let summary = format!(
+        "seed {seed:#x}, step {step}, {}: {}",
+        world.now(),
+        violation.text
+    );
     let mut report = format!("{summary}\n\n");
     if let Some(call) = call {
         let wanted = format!("call {call} ");
@@ -206,5 +236,9 @@ fn explain(seed: u64, world: &World, violation: &Violation, plan: &str) -> Failu
     let _ = write!(report, "\n{}", world.trace.ladder(call));
     let _ = write!(report, "\nlast events\n{}", world.trace.last_events());
     let _ = write!(report, "\nagain: cargo sim --seed {seed:#x} --trace\n");
-    Failure { seed, summary, report }
+    Failure {
+        seed,
+        summary,
+        report,
+    }
 }

@@ -61,7 +61,14 @@ pub(crate) struct Store {
 impl Store {
     /// A store that answers everything within `delay_max`.
     pub(crate) const fn new(delay_max: Duration, random: Generator) -> Self {
-        Self { links: BTreeMap::new(), delay_max, mute: 0, unavailable: 0, next_alias: 1, random }
+        Self {
+            links: BTreeMap::new(),
+            delay_max,
+            mute: 0,
+            unavailable: 0,
+            next_alias: 1,
+            random,
+        }
     }
 
     /// Faults, in a thousand questions about links.
@@ -88,7 +95,10 @@ impl Store {
                 let outcome = if self.random.chance(self.unavailable) {
                     Err(ResolveRefusal::Unavailable)
                 } else {
-                    self.links.get(&user).cloned().unwrap_or(Err(ResolveRefusal::Unknown))
+                    self.links
+                        .get(&user)
+                        .cloned()
+                        .unwrap_or(Err(ResolveRefusal::Unknown))
                 };
                 Reply::Resolved { ticket, outcome }
             }
@@ -114,6 +124,8 @@ pub(crate) fn link(path: &str, destination: Destination) -> ResolvedLink {
         unique_alias_separator: '.',
         trunk: None,
         named_by_link: true,
+        valid_after: None,
+        valid_before: None,
     }
 }
 
@@ -127,7 +139,9 @@ mod tests {
         let mut next = 1;
         for _ in 0..3 {
             let reply = store.answer(Question::Aliases { count: 10 });
-            let Some((_, Reply::Aliases { first, count })) = reply else { panic!("no block") };
+            let Some((_, Reply::Aliases { first, count })) = reply else {
+                panic!("no block")
+            };
             assert_eq!((first, count), (next, 10));
             next += 10;
         }
@@ -136,7 +150,10 @@ mod tests {
     #[test]
     fn path_that_was_not_added_is_unknown() {
         let mut store = Store::new(Duration::ZERO, Generator::new(1, "store"));
-        let question = Question::Resolve { ticket: Ticket(1), user: "nobody".to_owned() };
+        let question = Question::Resolve {
+            ticket: Ticket(1),
+            user: "nobody".to_owned(),
+        };
         let Some((_, Reply::Resolved { outcome, .. })) = store.answer(question) else {
             panic!("no answer")
         };

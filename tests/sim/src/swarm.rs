@@ -8,7 +8,9 @@ use std::time::Duration;
 use sluice::call::snapshot::Snapshot;
 use sluice::links::model::Destination;
 use sluice::sources::model::{LinkAccess, Source};
-use sluice::trunks::model::{IdentityProfile, MediaLatch, Network as IpNetwork, Trunk, TrunkTarget};
+use sluice::trunks::model::{
+    IdentityProfile, MediaLatch, Network as IpNetwork, Trunk, TrunkTarget,
+};
 
 use crate::network::Faults;
 use crate::peer::plan::{Action, OnCancel, Plan, Reply, Trigger};
@@ -85,16 +87,20 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         bad_peers: dice.chance(350),
         forks: dice.chance(250),
     };
-    let phones: Vec<_> = (1..=1 + dice.index(4)).map(|n| (format!("phone{n}"), address(1, n))).collect();
-    let trunks: Vec<_> =
-        (1..=1 + dice.index(3)).map(|n| (format!("trunk{n}"), address(2, n), !dice.chance(60))).collect();
+    let phones: Vec<_> = (1..=1 + dice.index(4))
+        .map(|n| (format!("phone{n}"), address(1, n)))
+        .collect();
+    let trunks: Vec<_> = (1..=1 + dice.index(3))
+        .map(|n| (format!("trunk{n}"), address(2, n), !dice.chance(60)))
+        .collect();
     let mut store = Store::new(dice.millis(0, 40), random.split("store"));
     if dice.chance(120) {
         store = store.with_faults(80, 80);
     }
     let pings = dice.chance(400);
     let snapshot = snapshot(&trunks, pings, &mut dice);
-    let count = 1 + dice.below(if dice.chance(300) { 20 } else { 6 });
+    let most = if dice.chance(300) { 20 } else { 6 };
+    let count = 1 + dice.below(most);
     let mut calls = Vec::new();
     for number in 1..=u32::try_from(count).unwrap_or(1) {
         let mut dice = random.split(&format!("call{number}"));
@@ -103,7 +109,10 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         let destination = if call.echo {
             Destination::Echo
         } else {
-            Destination::Remote { user: format!("d{number}"), domain: Some("example.net".to_owned()) }
+            Destination::Remote {
+                user: format!("d{number}"),
+                domain: Some("example.net".to_owned()),
+            }
         };
         let mut resolved = link(&format!("c{number}"), destination);
         resolved.unique_alias = dice.chance(300);
@@ -111,7 +120,15 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         calls.push(call);
     }
     let drain_at = dice.chance(100).then(|| dice.millis(500, 6_000));
-    Drawing { faults, snapshot, store, phones, trunks, calls, drain_at }
+    Drawing {
+        faults,
+        snapshot,
+        store,
+        phones,
+        trunks,
+        calls,
+        drain_at,
+    }
 }
 
 fn address(third: u8, number: usize) -> SocketAddr {
@@ -128,7 +145,11 @@ pub(crate) fn snapshot(
     let mut snapshot = Snapshot::default();
     for (place, (name, address, _)) in trunks.iter().enumerate() {
         let priority = u16::try_from(place).unwrap_or(0);
-        let mut trunk = trunk(name, *address, if dice.chance(300) { 1 } else { priority + 1 });
+        let mut trunk = trunk(
+            name,
+            *address,
+            if dice.chance(300) { 1 } else { priority + 1 },
+        );
         if pings {
             trunk.options_interval_up = dice.millis(2_000, 20_000);
             trunk.options_interval_down = dice.millis(2_000, 20_000);
@@ -137,7 +158,10 @@ pub(crate) fn snapshot(
     }
     snapshot.sources.push(Source {
         name: "phones".to_owned(),
-        networks: vec![IpNetwork { address: IpAddr::from([10, 1, 0, 0]), prefix_length: 16 }],
+        networks: vec![IpNetwork {
+            address: IpAddr::from([10, 1, 0, 0]),
+            prefix_length: 16,
+        }],
         links: LinkAccess::All,
         ad_hoc: false,
     });
@@ -152,7 +176,11 @@ pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
         id: format!("tr_{digits:0>12}"),
         label: name.to_owned(),
         enabled: true,
-        targets: vec![TrunkTarget { address, priority: 1, weight: 1 }],
+        targets: vec![TrunkTarget {
+            address,
+            priority: 1,
+            weight: 1,
+        }],
         priority,
         weight: 1,
         carries_terminating: true,
@@ -185,6 +213,7 @@ pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
         advertised_media_address: None,
         dscp: 46,
         transit: false,
+        links: Vec::new(),
     }
 }
 
@@ -207,7 +236,8 @@ fn draw_call(
     let echo = dice.chance(60);
     let talk = dice.millis(100, 4_000);
     let mut steady = true;
-    let mut caller = Plan::idle(payloads(dice)).then(Trigger::Start, Duration::ZERO, Action::Invite);
+    let mut caller =
+        Plan::idle(payloads(dice)).then(Trigger::Start, Duration::ZERO, Action::Invite);
     caller.voice_packets = voice_packets(dice);
     let callee_ends = !echo && dice.chance(400);
     if !callee_ends {
@@ -259,7 +289,11 @@ fn draw_call(
 }
 
 fn voice_packets(dice: &mut Generator) -> u32 {
-    if dice.chance(700) { u32::try_from(dice.below(80)).unwrap_or(0) } else { 0 }
+    if dice.chance(700) {
+        u32::try_from(dice.below(80)).unwrap_or(0)
+    } else {
+        0
+    }
 }
 
 fn draw_cancel(plan: Plan, dice: &mut Generator) -> Plan {
@@ -273,11 +307,19 @@ fn draw_cancel(plan: Plan, dice: &mut Generator) -> Plan {
 }
 
 fn draw_hold(plan: Plan, dice: &mut Generator) -> Plan {
-    let held = dice.pick(&[Direction::SendOnly, Direction::Inactive, Direction::ReceiveOnly]);
+    let held = dice.pick(&[
+        Direction::SendOnly,
+        Direction::Inactive,
+        Direction::ReceiveOnly,
+    ]);
     let at = dice.millis(50, 1_500);
     let plan = plan.then(Trigger::Confirmed, at, Action::Reoffer(held));
     let back = at + dice.millis(100, 1_500);
-    plan.then(Trigger::Confirmed, back, Action::Reoffer(Direction::SendReceive))
+    plan.then(
+        Trigger::Confirmed,
+        back,
+        Action::Reoffer(Direction::SendReceive),
+    )
 }
 
 fn draw_bad_media(plan: Plan, dice: &mut Generator) -> Plan {
@@ -302,24 +344,48 @@ fn draw_callee(moods: Moods, dice: &mut Generator) -> Plan {
             plan
         } else {
             // A 100 and nothing behind it.
-            plan.then(Trigger::InviteArrived, now, Action::Respond(Reply::plain(100)))
+            plan.then(
+                Trigger::InviteArrived,
+                now,
+                Action::Respond(Reply::plain(100)),
+            )
         };
     }
     if moods.bad_peers && dice.chance(300) {
         plan.on_cancel = OnCancel::Answer;
     }
     let decides = dice.millis(20, 3_000);
-    plan = plan.then(Trigger::InviteArrived, now, Action::Respond(Reply::plain(100)));
+    plan = plan.then(
+        Trigger::InviteArrived,
+        now,
+        Action::Respond(Reply::plain(100)),
+    );
     if dice.chance(800) {
         let session = dice.chance(300);
         let status = if session { 183 } else { 180 };
-        let reply = Reply { status, session, fork: 0 };
-        plan = plan.then(Trigger::InviteArrived, dice.millis(5, 300), Action::Respond(reply));
+        let reply = Reply {
+            status,
+            session,
+            fork: 0,
+        };
+        plan = plan.then(
+            Trigger::InviteArrived,
+            dice.millis(5, 300),
+            Action::Respond(reply),
+        );
     }
     if moods.forks && dice.chance(500) {
         for fork in 1..=1 + dice.index(3) {
-            let reply = Reply { status: 180, session: false, fork };
-            plan = plan.then(Trigger::InviteArrived, dice.millis(5, 1_000), Action::Respond(reply));
+            let reply = Reply {
+                status: 180,
+                session: false,
+                fork,
+            };
+            plan = plan.then(
+                Trigger::InviteArrived,
+                dice.millis(5, 1_000),
+                Action::Respond(reply),
+            );
         }
     }
     let status = if moods.failures && dice.chance(400) {
@@ -327,7 +393,11 @@ fn draw_callee(moods: Moods, dice: &mut Generator) -> Plan {
     } else {
         200
     };
-    let reply = Reply { status, session: status == 200, fork: 0 };
+    let reply = Reply {
+        status,
+        session: status == 200,
+        fork: 0,
+    };
     plan.then(Trigger::InviteArrived, decides, Action::Respond(reply))
 }
 

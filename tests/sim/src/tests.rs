@@ -10,7 +10,9 @@ const SEEDS: u64 = 256;
 #[test]
 fn seeds_256() {
     let known = include_str!("../seeds.txt");
-    let known = known.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    let known = known
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or("").trim());
     let known = known.filter(|line| !line.is_empty()).map(|line| {
         u64::from_str_radix(line.trim_start_matches("0x"), 16).expect("a seed in hexadecimal")
     });
@@ -27,18 +29,28 @@ fn seeds_256() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [1, 77, 0xdead] {
-        let (first, second) = (run_seed(seed, false).unwrap(), run_seed(seed, true).unwrap());
+        let (first, second) = (
+            run_seed(seed, false).unwrap(),
+            run_seed(seed, true).unwrap(),
+        );
         assert_eq!(first, second);
         assert!(first.steps > 10);
     }
-    assert_ne!(run_seed(1, false).unwrap().hash, run_seed(2, false).unwrap().hash);
+    assert_ne!(
+        run_seed(1, false).unwrap().hash,
+        run_seed(2, false).unwrap().hash
+    );
 }
 
 /// Seeds until one world of this sabotage is caught, and what was said.
 fn caught(sabotage: Sabotage) -> String {
     for seed in 0..64 {
         if let Err(failure) = run(seed, false, sabotage) {
-            assert!(failure.report.contains("cargo sim --seed"), "{}", failure.report);
+            assert!(
+                failure.report.contains("cargo sim --seed"),
+                "{}",
+                failure.report
+            );
             return failure.summary;
         }
     }
@@ -48,7 +60,10 @@ fn caught(sabotage: Sabotage) -> String {
 #[test]
 fn a_gateway_that_sends_no_bye_is_caught() {
     let summary = caught(Sabotage::NoBye);
-    assert!(summary.contains("never") || summary.contains("long after"), "{summary}");
+    assert!(
+        summary.contains("never") || summary.contains("long after"),
+        "{summary}"
+    );
 }
 
 #[test]

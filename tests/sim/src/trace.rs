@@ -44,11 +44,23 @@ impl Trace {
     /// A record that keeps the last events, or all of them.
     pub(crate) const fn new(keep_all: bool) -> Self {
         let kept_max = if keep_all { usize::MAX } else { LAST_EVENTS };
-        Self { hash: FNV_BASIS, step: 0, kept: VecDeque::new(), kept_max, rungs: Vec::new() }
+        Self {
+            hash: FNV_BASIS,
+            step: 0,
+            kept: VecDeque::new(),
+            kept_max,
+            rungs: Vec::new(),
+        }
     }
 
     /// Octets that went from a node to a node belong to the hash.
-    pub(crate) fn datagram(&mut self, at: SimTime, source: SocketAddr, target: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn datagram(
+        &mut self,
+        at: SimTime,
+        source: SocketAddr,
+        target: SocketAddr,
+        bytes: &[u8],
+    ) {
         let hash = fnv1a(self.hash, &at.nanos().to_le_bytes());
         let hash = fnv1a(hash, &source.port().to_le_bytes());
         let hash = fnv1a(hash, &target.port().to_le_bytes());
@@ -76,7 +88,10 @@ impl Trace {
 
     /// A SIP message was sent.
     pub(crate) fn rung(&mut self, rung: Rung) {
-        let text = format!("{} -> {}  {}  {}", rung.source, rung.target, rung.summary, rung.note);
+        let text = format!(
+            "{} -> {}  {}  {}",
+            rung.source, rung.target, rung.summary, rung.note
+        );
         self.note(rung.at, text.trim_end());
         if self.rungs.len() < RUNGS_MAX {
             self.rungs.push(rung);
@@ -98,8 +113,11 @@ impl Trace {
 
     /// The messages of a call between the nodes they ran between, or of all calls.
     pub(crate) fn ladder(&self, call: Option<u32>) -> String {
-        let rungs: Vec<&Rung> =
-            self.rungs.iter().filter(|rung| call.is_none() || rung.call == call).collect();
+        let rungs: Vec<&Rung> = self
+            .rungs
+            .iter()
+            .filter(|rung| call.is_none() || rung.call == call)
+            .collect();
         let mut nodes: Vec<&str> = Vec::new();
         for rung in &rungs {
             for node in [rung.source.as_str(), rung.target.as_str()] {
@@ -109,7 +127,18 @@ impl Trace {
             }
         }
         // The gateway stands in the middle: callers left of it, trunks right.
-        nodes.sort_by_key(|node| (if *node == "gw" { 1 } else if node.starts_with("trunk") { 2 } else { 0 }, *node));
+        nodes.sort_by_key(|node| {
+            (
+                if *node == "gw" {
+                    1
+                } else if node.starts_with("trunk") {
+                    2
+                } else {
+                    0
+                },
+                *node,
+            )
+        });
         let mut text = format!("{:>12} ", "");
         for node in &nodes {
             let _ = write!(text, "{node:^COLUMN$}");
@@ -167,9 +196,11 @@ mod tests {
     #[test]
     fn a_ladder_draws_each_message_between_its_nodes() {
         let mut trace = Trace::new(false);
-        for (source, target, summary) in
-            [("alice", "gw", "INVITE (sdp)"), ("gw", "trunk1", "INVITE (sdp)"), ("trunk1", "gw", "486 INVITE")]
-        {
+        for (source, target, summary) in [
+            ("alice", "gw", "INVITE (sdp)"),
+            ("gw", "trunk1", "INVITE (sdp)"),
+            ("trunk1", "gw", "486 INVITE"),
+        ] {
             trace.rung(Rung {
                 at: SimTime::ZERO,
                 source: source.to_owned(),

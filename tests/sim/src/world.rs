@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::checker::Violation;
 use crate::checker::calls::{self, Tolerance};
 use crate::checker::records::Records;
 use crate::checker::relay::{Party, Relay};
 use crate::checker::wire::Wire;
-use crate::checker::Violation;
 use crate::gateway::{Effect, GATEWAY, Gateway};
 use crate::network::{Fate, Faults, Kind, Network, Packet};
 use crate::peer::leg::{Leg, Outbox, Place, State};
@@ -135,7 +135,13 @@ const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
 impl World {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { random, faults, gateway, store, keep_trace } = setup;
+        let Setup {
+            random,
+            faults,
+            gateway,
+            store,
+            keep_trace,
+        } = setup;
         // A reordered or doubled datagram comes up to 60 ms after the slowest other.
         let delay = faults.delay_max + Duration::from_millis(100);
         Self {
@@ -143,7 +149,10 @@ impl World {
             order: 0,
             agenda: BinaryHeap::new(),
             network: Network::new(faults, random.split("network")),
-            tolerance: Tolerance { delay, loses: faults.loses() },
+            tolerance: Tolerance {
+                delay,
+                loses: faults.loses(),
+            },
             random,
             gateway,
             store,
@@ -167,7 +176,12 @@ impl World {
 
     /// A node of model peers.
     pub(crate) fn add_node(&mut self, name: &str, address: SocketAddr, ping: Ping, stranger: bool) {
-        self.nodes.push(Node { name: name.to_owned(), address, ping, stranger });
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            address,
+            ping,
+            stranger,
+        });
     }
 
     /// A leg that will call `target` from this node.
@@ -179,10 +193,21 @@ impl World {
             .map(|given| given.address)
             .expect("the node was added");
         let number = self.next_leg_number();
-        let place = Place { node: node.to_owned(), local, remote: GATEWAY };
+        let place = Place {
+            node: node.to_owned(),
+            local,
+            remote: GATEWAY,
+        };
         let random = self.random.split(&format!("leg{number}"));
         let leg = Leg::caller(number, call, place, target, plan, random);
-        self.relay.add(number, Party { call, attempt: 0, echo: self.echo.contains(&call) });
+        self.relay.add(
+            number,
+            Party {
+                call,
+                attempt: 0,
+                echo: self.echo.contains(&call),
+            },
+        );
         self.enrol(local, leg)
     }
 
@@ -192,7 +217,9 @@ impl World {
 
     fn enrol(&mut self, local: SocketAddr, leg: Leg) -> usize {
         let place = self.legs.len();
-        let _ = self.legs_by_dialog.insert((local, leg.call_id.clone()), place);
+        let _ = self
+            .legs_by_dialog
+            .insert((local, leg.call_id.clone()), place);
         let _ = self.legs_by_media.insert(leg.media.local, place);
         self.legs.push(leg);
         place
@@ -227,10 +254,18 @@ impl World {
 
     /// What is not at rest.
     pub(crate) fn unrest(&self) -> String {
-        let legs = self.legs.iter().filter(|leg| !leg.is_quiet() && !leg.plan.silent);
-        let legs: Vec<String> =
-            legs.map(|leg| format!("leg {} of call {} {:?}", leg.number, leg.call, leg.state)).collect();
-        format!("{} calls in the gateway, {}", self.gateway.calls(), legs.join(", "))
+        let legs = self
+            .legs
+            .iter()
+            .filter(|leg| !leg.is_quiet() && !leg.plan.silent);
+        let legs: Vec<String> = legs
+            .map(|leg| format!("leg {} of call {} {:?}", leg.number, leg.call, leg.state))
+            .collect();
+        format!(
+            "{} calls in the gateway, {}",
+            self.gateway.calls(),
+            legs.join(", ")
+        )
     }
 
     /// The rules of a caller begin to run.
@@ -255,12 +290,17 @@ impl World {
 
     /// The next event. A datagram or an answer goes before a deadline of the same moment.
     pub(crate) fn step(&mut self) -> Result<(), Violation> {
-        let Some(at) = self.next_at() else { return Ok(()) };
+        let Some(at) = self.next_at() else {
+            return Ok(());
+        };
         if at > self.now {
             self.handled_deadlines = 0;
             self.now = at;
         }
-        let is_event = self.agenda.peek().is_some_and(|Reverse(entry)| entry.at <= at);
+        let is_event = self
+            .agenda
+            .peek()
+            .is_some_and(|Reverse(entry)| entry.at <= at);
         if is_event {
             if let Some(Reverse(entry)) = self.agenda.pop() {
                 self.handle(entry.due)?;
@@ -280,7 +320,10 @@ impl World {
     fn handle_gateway_deadline(&mut self) -> Result<(), Violation> {
         self.handled_deadlines += 1;
         if self.handled_deadlines > DEADLINES_AT_ONCE_MAX {
-            let text = format!("the gateway's deadline does not move: {:?}", self.gateway.deadline_owner());
+            let text = format!(
+                "the gateway's deadline does not move: {:?}",
+                self.gateway.deadline_owner()
+            );
             return Err(Violation::of_world(text));
         }
         let effects = self.gateway.expire(self.now);
@@ -289,11 +332,11 @@ impl World {
 
     fn handle(&mut self, due: Due) -> Result<(), Violation> {
         match due {
-            Due::Packet(packet) if packet.target.ip() == GATEWAY.ip() => self.reach_gateway(&packet),
-            Due::Packet(packet) => self.reach_peer(packet),
-            Due::Leg(place) => {
-                self.with_leg(place, |leg, now, out| leg.handle_deadline(now, out))
+            Due::Packet(packet) if packet.target.ip() == GATEWAY.ip() => {
+                self.reach_gateway(&packet)
             }
+            Due::Packet(packet) => self.reach_peer(packet),
+            Due::Leg(place) => self.with_leg(place, |leg, now, out| leg.handle_deadline(now, out)),
             Due::Reply(reply) => {
                 let effects = self.gateway.reply(self.now, reply);
                 self.apply(effects)
@@ -311,7 +354,8 @@ impl World {
             return self.apply(effects);
         }
         let stranger = self.node(packet.source).is_some_and(|node| node.stranger);
-        if !packet.damaged && !stranger
+        if !packet.damaged
+            && !stranger
             && let Some(message) = Text::parse(&packet.bytes)
         {
             self.wire.arrived(self.now, packet.source, &message);
@@ -323,27 +367,32 @@ impl World {
 
     /// True where both ends are up and undisturbed and the packet is what was negotiated.
     fn must_pass(&self, packet: &Packet, voice: &Voice) -> bool {
-        let Some(place) = self.legs_by_media.get(&packet.source) else { return false };
+        let Some(place) = self.legs_by_media.get(&packet.source) else {
+            return false;
+        };
         let sender = &self.legs[*place];
         let is_up = |leg: &Leg| {
             leg.state == State::Answered
-                && leg.history.confirmed_at.is_some_and(|at| self.now.since(at) > SETTLED_AFTER)
+                && leg
+                    .history
+                    .confirmed_at
+                    .is_some_and(|at| self.now.since(at) > SETTLED_AFTER)
         };
         voice.stamp.leg == sender.number
             && sender.media.remote == Some(packet.target)
             && self.steady.contains(&sender.call)
             && is_up(sender)
             && (self.echo.contains(&sender.call)
-                || self.legs.iter().any(|leg| {
-                    leg.call == sender.call && leg.role != sender.role && is_up(leg)
-                }))
+                || self
+                    .legs
+                    .iter()
+                    .any(|leg| leg.call == sender.call && leg.role != sender.role && is_up(leg)))
     }
 
     /// From the first BYE on, and while an offer is open, media may go nowhere.
     fn disturb(&mut self, message: &Text) {
         let ends = matches!(message.request_method(), Some("BYE" | "CANCEL"));
-        let reoffers =
-            message.request_method() == Some("INVITE") && message.tag("To").is_some();
+        let reoffers = message.request_method() == Some("INVITE") && message.tag("To").is_some();
         if (ends || reoffers)
             && let Some(call) = self.call_of(message.call_id())
         {
@@ -364,7 +413,9 @@ impl World {
         if packet.damaged {
             return Ok(());
         }
-        let Some(message) = Text::parse(&packet.bytes) else { return Ok(()) };
+        let Some(message) = Text::parse(&packet.bytes) else {
+            return Ok(());
+        };
         let key = (packet.target, message.call_id().to_owned());
         let place = match self.legs_by_dialog.get(&key) {
             Some(place) => *place,
@@ -382,19 +433,37 @@ impl World {
     fn answer_new_call(&mut self, target: SocketAddr, invite: &Text) -> Option<usize> {
         let (call, attempt) = self.attempts.get(invite.call_id()).copied()?;
         let name = self.node(target)?.name.clone();
-        let planned = self.cast.get_mut(&(call, name.clone())).and_then(VecDeque::pop_front);
+        let planned = self
+            .cast
+            .get_mut(&(call, name.clone()))
+            .and_then(VecDeque::pop_front);
         let plan = planned.unwrap_or_else(|| self.understudy.clone());
         let number = self.next_leg_number();
-        let place = Place { node: name, local: target, remote: GATEWAY };
+        let place = Place {
+            node: name,
+            local: target,
+            remote: GATEWAY,
+        };
         let random = self.random.split(&format!("leg{number}"));
         let leg = Leg::callee(number, call, place, invite, plan, random);
-        self.relay.add(number, Party { call, attempt, echo: false });
+        self.relay.add(
+            number,
+            Party {
+                call,
+                attempt,
+                echo: false,
+            },
+        );
         Some(self.enrol(target, leg))
     }
 
     fn answer_outside_dialog(&mut self, packet: &Packet, message: &Text) -> Result<(), Violation> {
-        let Some(method) = message.request_method() else { return Ok(()) };
-        let ping = self.node(packet.target).map_or(Ping::Silent, |node| node.ping);
+        let Some(method) = message.request_method() else {
+            return Ok(());
+        };
+        let ping = self
+            .node(packet.target)
+            .map_or(Ping::Silent, |node| node.ping);
         let status = match (method, ping) {
             ("OPTIONS", Ping::Status(status)) => status,
             ("ACK", _) | ("OPTIONS", Ping::Silent) => return Ok(()),
@@ -453,7 +522,10 @@ impl World {
             return Ok(());
         }
         if self.node(packet.target).is_some_and(|node| node.stranger) {
-            return Err(Violation::of_world(format!("the gateway answers the stranger {}", packet.target)));
+            return Err(Violation::of_world(format!(
+                "the gateway answers the stranger {}",
+                packet.target
+            )));
         }
         if let Some(message) = Text::parse(&packet.bytes) {
             self.note_attempt(&message);
@@ -470,17 +542,31 @@ impl World {
             return;
         }
         let user = user_of(message.request_uri().unwrap_or(""));
-        let call = user.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(1);
-        let call = if self.legs.iter().any(|leg| leg.call == call) { call } else { 1 };
-        let before = self.attempts.values().filter(|(given, _)| *given == call).count();
+        let call = user
+            .trim_start_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .unwrap_or(1);
+        let call = if self.legs.iter().any(|leg| leg.call == call) {
+            call
+        } else {
+            1
+        };
+        let before = self
+            .attempts
+            .values()
+            .filter(|(given, _)| *given == call)
+            .count();
         let attempt = u32::try_from(before).unwrap_or(0) + 1;
-        let _ = self.attempts.insert(message.call_id().to_owned(), (call, attempt));
+        let _ = self
+            .attempts
+            .insert(message.call_id().to_owned(), (call, attempt));
         self.relay.attempt(call, attempt);
     }
 
     fn ship(&mut self, packet: Packet) {
         let rung = (packet.kind == Kind::Signalling).then(|| self.rung(&packet));
-        self.trace.datagram(self.now, packet.source, packet.target, &packet.bytes);
+        self.trace
+            .datagram(self.now, packet.source, packet.target, &packet.bytes);
         let (fate, arrivals) = match self.next_delay.take() {
             Some(delay) => (Fate::Carried, vec![(self.now + delay, packet)]),
             None => self.network.carry(self.now, packet),
@@ -500,7 +586,9 @@ impl World {
 
     fn rung(&self, packet: &Packet) -> Rung {
         let message = Text::parse(&packet.bytes);
-        let summary = message.as_ref().map_or_else(|| "?".to_owned(), Text::summary);
+        let summary = message
+            .as_ref()
+            .map_or_else(|| "?".to_owned(), Text::summary);
         let call = message.and_then(|message| self.call_of(message.call_id()));
         Rung {
             at: self.now,
@@ -514,12 +602,19 @@ impl World {
 
     /// The call of a violation.
     pub(crate) fn blamed(&self, violation: &Violation) -> Option<u32> {
-        violation.call.or_else(|| self.call_of(violation.call_id.as_deref()?))
+        violation
+            .call
+            .or_else(|| self.call_of(violation.call_id.as_deref()?))
     }
 
     fn call_of(&self, call_id: &str) -> Option<u32> {
         let attempt = self.attempts.get(call_id).map(|(call, _)| *call);
-        attempt.or_else(|| self.legs.iter().find(|leg| leg.call_id == call_id).map(|leg| leg.call))
+        attempt.or_else(|| {
+            self.legs
+                .iter()
+                .find(|leg| leg.call_id == call_id)
+                .map(|leg| leg.call)
+        })
     }
 
     fn node(&self, address: SocketAddr) -> Option<&Node> {
@@ -530,12 +625,17 @@ impl World {
         if address.ip() == GATEWAY.ip() {
             return "gw".to_owned();
         }
-        self.node(address).map_or_else(|| address.to_string(), |node| node.name.clone())
+        self.node(address)
+            .map_or_else(|| address.to_string(), |node| node.name.clone())
     }
 
     fn schedule(&mut self, at: SimTime, due: Due) {
         self.order += 1;
-        self.agenda.push(Reverse(Entry { at: at.max(self.now), order: self.order, due }));
+        self.agenda.push(Reverse(Entry {
+            at: at.max(self.now),
+            order: self.order,
+            due,
+        }));
     }
 
     /// The network stops to lose: a world that shall come to rest.
@@ -544,14 +644,19 @@ impl World {
     }
 
     /// Tells the gateway something that no peer says.
-    pub(crate) fn tell(&mut self, tell: impl FnOnce(&mut Gateway, SimTime) -> Vec<Effect>) -> Result<(), Violation> {
+    pub(crate) fn tell(
+        &mut self,
+        tell: impl FnOnce(&mut Gateway, SimTime) -> Vec<Effect>,
+    ) -> Result<(), Violation> {
         let effects = tell(&mut self.gateway, self.now);
         self.apply(effects)
     }
 
     /// True where no model peer has anything under way.
     pub(crate) fn peers_are_quiet(&self) -> bool {
-        self.legs.iter().all(|leg| leg.is_quiet() || leg.plan.silent)
+        self.legs
+            .iter()
+            .all(|leg| leg.is_quiet() || leg.plan.silent)
     }
 
     /// The checks of a world at rest.

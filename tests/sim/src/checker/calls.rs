@@ -18,13 +18,21 @@ pub(crate) struct Tolerance {
 
 impl Tolerance {
     fn slack(self) -> Duration {
-        let repeats = if self.loses { TRANSACTION * 2 } else { Duration::ZERO };
+        let repeats = if self.loses {
+            TRANSACTION * 2
+        } else {
+            Duration::ZERO
+        };
         self.delay * 4 + repeats + Duration::from_millis(50)
     }
 }
 
 /// Looks at a world at rest.
-pub(crate) fn finish(legs: &[Leg], records: &Records, tolerance: Tolerance) -> Result<(), Violation> {
+pub(crate) fn finish(
+    legs: &[Leg],
+    records: &Records,
+    tolerance: Tolerance,
+) -> Result<(), Violation> {
     for caller in legs.iter().filter(|leg| leg.role == Role::Caller) {
         let complaint = check_call(caller, legs, tolerance)
             .and_then(|()| check_row(caller, records, tolerance));
@@ -38,7 +46,8 @@ fn check_call(caller: &Leg, legs: &[Leg], tolerance: Tolerance) -> Result<(), St
         return Err("the caller's leg never ended".to_owned());
     }
     let callees = || {
-        legs.iter().filter(|leg| leg.role == Role::Callee && leg.call == caller.call && !leg.plan.silent)
+        legs.iter()
+            .filter(|leg| leg.role == Role::Callee && leg.call == caller.call && !leg.plan.silent)
     };
     let mut answered: Vec<(SimTime, SimTime)> = Vec::new();
     for callee in callees() {
@@ -71,7 +80,11 @@ fn check_call(caller: &Leg, legs: &[Leg], tolerance: Tolerance) -> Result<(), St
 fn lasts_by_itself(callee: &Leg) -> Duration {
     let unacknowledged =
         callee.history.answered_at.is_some() && callee.history.confirmed_at.is_none();
-    if unacknowledged { TRANSACTION + Duration::from_secs(5) } else { Duration::ZERO }
+    if unacknowledged {
+        TRANSACTION + Duration::from_secs(5)
+    } else {
+        Duration::ZERO
+    }
 }
 
 fn check_row(caller: &Leg, records: &Records, tolerance: Tolerance) -> Result<(), String> {
@@ -82,7 +95,11 @@ fn check_row(caller: &Leg, records: &Records, tolerance: Tolerance) -> Result<()
     let Some(rows) = records.of(&caller.call_id) else {
         // Refused before it was a call: no link store, no room. Then it was not answered either.
         let refused = history.final_status.is_some_and(|status| status >= 300);
-        return if refused || tolerance.loses { Ok(()) } else { Err("a call without a CDR".to_owned()) };
+        return if refused || tolerance.loses {
+            Ok(())
+        } else {
+            Err("a call without a CDR".to_owned())
+        };
     };
     let Some(closed) = &rows.closed else {
         return Err("CDR: the row was never closed".to_owned());
@@ -93,16 +110,22 @@ fn check_row(caller: &Leg, records: &Records, tolerance: Tolerance) -> Result<()
     if let Some(status) = history.final_status
         && status != closed.status
     {
-        return Err(format!("CDR: status {} where the caller saw {status}", closed.status));
+        return Err(format!(
+            "CDR: status {} where the caller saw {status}",
+            closed.status
+        ));
     }
-    let seen = history.answered_at.zip(history.ended_at).map(|(start, end)| end.since(start));
+    let seen = history
+        .answered_at
+        .zip(history.ended_at)
+        .map(|(start, end)| end.since(start));
     match (rows.billed(), seen) {
         (Some(billed), Some(seen)) if billed.abs_diff(seen) > tolerance.slack() => {
             Err(format!("CDR: {billed:?} where the caller saw {seen:?}"))
         }
-        (Some(billed), None) if billed > tolerance.slack() => {
-            Err(format!("CDR: {billed:?} for a call that the caller never saw answered"))
-        }
+        (Some(billed), None) if billed > tolerance.slack() => Err(format!(
+            "CDR: {billed:?} for a call that the caller never saw answered"
+        )),
         (None, Some(seen)) => Err(format!("CDR: not answered, the caller saw {seen:?}")),
         (Some(_) | None, Some(_) | None) => Ok(()),
     }

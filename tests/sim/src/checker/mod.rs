@@ -20,16 +20,28 @@ pub(crate) struct Violation {
 impl Violation {
     /// About no call.
     pub(crate) fn of_world(text: impl Into<String>) -> Self {
-        Self { call: None, call_id: None, text: text.into() }
+        Self {
+            call: None,
+            call_id: None,
+            text: text.into(),
+        }
     }
 
     /// About a call of the world.
     pub(crate) fn of_call(call: u32, text: impl Into<String>) -> Self {
-        Self { call: Some(call), call_id: None, text: text.into() }
+        Self {
+            call: Some(call),
+            call_id: None,
+            text: text.into(),
+        }
     }
 
     /// About a dialog.
     pub(crate) fn of_dialog(call_id: &str, text: impl Into<String>) -> Self {
-        Self { call: None, call_id: Some(call_id.to_owned()), text: text.into() }
+        Self {
+            call: None,
+            call_id: Some(call_id.to_owned()),
+            text: text.into(),
+        }
     }
 }

@@ -38,13 +38,25 @@ impl Records {
         };
         complaint.map_err(|text| {
             let call_id = self.calls.get(id).map(|rows| rows.opened.call_id.clone());
-            Violation { call: None, call_id, text: format!("CDR: {text}") }
+            Violation {
+                call: None,
+                call_id,
+                text: format!("CDR: {text}"),
+            }
         })
     }
 
     fn open(&mut self, opened: &CallOpened) -> Result<(), String> {
-        let rows = Rows { opened: opened.clone(), closed: None, attempts: BTreeMap::new() };
-        if self.by_call_id.insert(opened.call_id.clone(), opened.call.clone()).is_some() {
+        let rows = Rows {
+            opened: opened.clone(),
+            closed: None,
+            attempts: BTreeMap::new(),
+        };
+        if self
+            .by_call_id
+            .insert(opened.call_id.clone(), opened.call.clone())
+            .is_some()
+        {
             return Err("a second row for one INVITE".to_owned());
         }
         match self.calls.insert(opened.call.clone(), rows) {
@@ -54,7 +66,10 @@ impl Records {
     }
 
     fn rows(&mut self, call: &str) -> Result<&mut Rows, String> {
-        let rows = self.calls.get_mut(call).ok_or("a record of a call that was never opened")?;
+        let rows = self
+            .calls
+            .get_mut(call)
+            .ok_or("a record of a call that was never opened")?;
         if rows.closed.is_some() {
             return Err("a record of a call that was closed".to_owned());
         }
@@ -73,12 +88,22 @@ impl Records {
 
     fn close_attempt(&mut self, closed: &AttemptClosed) -> Result<(), String> {
         // A late answer of an attempt that was left may close its row after the call's.
-        let rows = self.calls.get_mut(&closed.call).ok_or("an attempt of no call")?;
-        let slot = rows.attempts.get_mut(&closed.number).ok_or("the end of no attempt")?;
+        let rows = self
+            .calls
+            .get_mut(&closed.call)
+            .ok_or("an attempt of no call")?;
+        let slot = rows
+            .attempts
+            .get_mut(&closed.number)
+            .ok_or("the end of no attempt")?;
         if slot.replace(closed.clone()).is_some() {
             return Err(format!("attempt {} closed twice", closed.number));
         }
-        let answered = rows.attempts.values().flatten().filter(|row| row.outcome == "answered");
+        let answered = rows
+            .attempts
+            .values()
+            .flatten()
+            .filter(|row| row.outcome == "answered");
         if answered.count() > 1 {
             return Err("two answered attempts".to_owned());
         }
@@ -86,7 +111,10 @@ impl Records {
     }
 
     fn close(&mut self, closed: &CallClosed) -> Result<(), String> {
-        let rows = self.calls.get_mut(&closed.call).ok_or("the end of no call")?;
+        let rows = self
+            .calls
+            .get_mut(&closed.call)
+            .ok_or("the end of no call")?;
         if rows.closed.replace(closed.clone()).is_some() {
             return Err("a call closed twice".to_owned());
         }
@@ -95,7 +123,9 @@ impl Records {
 
     /// The rows of the call whose a-leg has this Call-ID.
     pub(crate) fn of(&self, call_id: &str) -> Option<&Rows> {
-        self.by_call_id.get(call_id).and_then(|id| self.calls.get(id))
+        self.by_call_id
+            .get(call_id)
+            .and_then(|id| self.calls.get(id))
     }
 
     /// Calls with a row.
@@ -108,7 +138,10 @@ impl Records {
         for rows in self.calls.values() {
             let call_id = &rows.opened.call_id;
             if rows.closed.is_none() {
-                return Err(Violation::of_dialog(call_id, "CDR: the call's row was never closed"));
+                return Err(Violation::of_dialog(
+                    call_id,
+                    "CDR: the call's row was never closed",
+                ));
             }
             if let Some((number, _)) = rows.attempts.iter().find(|(_, row)| row.is_none()) {
                 let text = format!("CDR: the row of attempt {number} was never closed");

@@ -67,28 +67,49 @@ impl Relay {
         let receiver = self.party(to)?;
         let wrong = |text: String| Err(Violation::of_call(receiver.call, text));
         if stamp.leg & INTRUDER != 0 {
-            return wrong(format!("leg {to} gets RTP of an intruder on leg {}", stamp.leg ^ INTRUDER));
+            return wrong(format!(
+                "leg {to} gets RTP of an intruder on leg {}",
+                stamp.leg ^ INTRUDER
+            ));
         }
         let sender = self.party(stamp.leg)?;
         let connected = sender.call == receiver.call
-            && if receiver.echo { stamp.leg == to } else { (sender.attempt == 0) != (receiver.attempt == 0) };
+            && if receiver.echo {
+                stamp.leg == to
+            } else {
+                (sender.attempt == 0) != (receiver.attempt == 0)
+            };
         if !connected {
-            return wrong(format!("leg {to} gets RTP of leg {}: they are not connected", stamp.leg));
+            return wrong(format!(
+                "leg {to} gets RTP of leg {}: they are not connected",
+                stamp.leg
+            ));
         }
         let newest = self.newest.get(&receiver.call).copied().unwrap_or(0);
         let attempt = sender.attempt.max(receiver.attempt);
         if !receiver.echo && attempt < newest {
-            return wrong(format!("leg {to} gets RTP of leg {}: that attempt was left", stamp.leg));
+            return wrong(format!(
+                "leg {to} gets RTP of leg {}: that attempt was left",
+                stamp.leg
+            ));
         }
         let (arrivals, departures) = self.seen.entry(stamp).or_default();
         *departures += 1;
         if departures > arrivals {
-            return wrong(format!("packet {} of leg {} leaves more often than it came", stamp.counter, stamp.leg));
+            return wrong(format!(
+                "packet {} of leg {} leaves more often than it came",
+                stamp.counter, stamp.leg
+            ));
         }
         let _ = self.owed.remove(&stamp);
-        let before = self.sequences.insert((to, voice.ssrc, voice.sequence), stamp);
+        let before = self
+            .sequences
+            .insert((to, voice.ssrc, voice.sequence), stamp);
         if before.is_some_and(|before| before != stamp && before.counter + 10_000 > stamp.counter) {
-            return wrong(format!("leg {to} gets two packets with sequence number {}", voice.sequence));
+            return wrong(format!(
+                "leg {to} gets two packets with sequence number {}",
+                voice.sequence
+            ));
         }
         Ok(())
     }
@@ -101,7 +122,10 @@ impl Relay {
         let call = self.party(stamp.leg)?.call;
         Err(Violation::of_call(
             call,
-            format!("packet {} of leg {} was lost inside the gateway", stamp.counter, stamp.leg),
+            format!(
+                "packet {} of leg {} was lost inside the gateway",
+                stamp.counter, stamp.leg
+            ),
         ))
     }
 
@@ -113,12 +137,19 @@ impl Relay {
     /// The call was disturbed: what it is owed may be lost.
     pub(crate) fn forgive(&mut self, call: u32) {
         let parties = &self.parties;
-        self.owed.retain(|stamp, _| parties.get(&stamp.leg).is_some_and(|party| party.call != call));
+        self.owed.retain(|stamp, _| {
+            parties
+                .get(&stamp.leg)
+                .is_some_and(|party| party.call != call)
+        });
     }
 
     /// Packets that left the gateway.
     pub(crate) fn relayed(&self) -> u64 {
-        self.seen.values().map(|(_, departures)| u64::from(*departures)).sum()
+        self.seen
+            .values()
+            .map(|(_, departures)| u64::from(*departures))
+            .sum()
     }
 
     fn party(&self, leg: u32) -> Result<Party, Violation> {
@@ -147,7 +178,14 @@ mod tests {
     fn relay() -> Relay {
         let mut relay = Relay::default();
         for (leg, call, attempt) in [(1, 1, 0), (2, 1, 1), (3, 2, 0), (4, 2, 1)] {
-            relay.add(leg, Party { call, attempt, echo: false });
+            relay.add(
+                leg,
+                Party {
+                    call,
+                    attempt,
+                    echo: false,
+                },
+            );
         }
         relay
     }
@@ -171,7 +209,14 @@ mod tests {
     fn attempt_that_was_left_is_not_heard_any_more() {
         let mut relay = relay();
         relay.arrived(SimTime::ZERO, &voice(2, 0, 0), false);
-        relay.add(5, Party { call: 1, attempt: 2, echo: false });
+        relay.add(
+            5,
+            Party {
+                call: 1,
+                attempt: 2,
+                echo: false,
+            },
+        );
         refused(relay.leaves(1, &voice(2, 0, 0)), "was left");
     }
 
@@ -184,7 +229,10 @@ mod tests {
         relay.arrived(SimTime::ZERO, &voice(1, 1, 1), true);
         refused(relay.leaves(2, &voice(1, 1, 0)), "sequence number 0");
         relay.arrived(SimTime::ZERO, &voice(1, 2, 2), true);
-        refused(relay.settle(SimTime::ZERO + Duration::from_secs(1)), "lost inside");
+        refused(
+            relay.settle(SimTime::ZERO + Duration::from_secs(1)),
+            "lost inside",
+        );
         relay.forgive(1);
         assert!(relay.settle(SimTime::ZERO + Duration::from_secs(1)).is_ok());
     }

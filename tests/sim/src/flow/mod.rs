@@ -16,7 +16,9 @@ use stage::Stage;
 /// # Errors
 /// What did not happen as written, with the ladder of the call.
 pub fn play(path: &Path, update: bool) -> Result<(), String> {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
     let (outcome, rewritten) = play_text(&text, update);
     if update && rewritten != text {

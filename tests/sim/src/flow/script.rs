@@ -21,7 +21,10 @@ impl Attributes {
 
     /// The value of a key.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(given, _)| given == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(given, _)| given == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value as a time (`40ms`, `32s`).
@@ -36,7 +39,9 @@ impl Attributes {
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
@@ -46,13 +51,29 @@ pub(crate) enum Line {
     /// Empty, or a comment.
     Blank,
     /// `given link sales d1@example.net`
-    Given { what: String, name: String, rest: Attributes },
+    Given {
+        what: String,
+        name: String,
+        rest: Attributes,
+    },
     /// `alice -> gw INVITE offer=pcma`
-    Sends { node: String, what: String, with: Attributes },
+    Sends {
+        node: String,
+        what: String,
+        with: Attributes,
+    },
     /// `gw -> alice 100`
-    Comes { node: String, what: String, with: Attributes },
+    Comes {
+        node: String,
+        what: String,
+        with: Attributes,
+    },
     /// `alice ~> trunk 10`
-    Speaks { node: String, to: String, packets: u32 },
+    Speaks {
+        node: String,
+        to: String,
+        packets: u32,
+    },
     /// `wait 5s`
     Wait(Duration),
     /// `silence mallory for=5s`
@@ -73,7 +94,8 @@ impl Script {
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut lines = Vec::new();
         for (index, raw) in text.lines().enumerate() {
-            let line = read_line(raw).ok_or_else(|| format!("line {}: cannot read `{raw}`", index + 1))?;
+            let line =
+                read_line(raw).ok_or_else(|| format!("line {}: cannot read `{raw}`", index + 1))?;
             lines.push((raw.to_owned(), line));
         }
         Ok(Self { lines })
@@ -84,21 +106,39 @@ fn read_line(raw: &str) -> Option<Line> {
     let words = words(raw.split_once('#').map_or(raw, |(text, _)| text));
     let word = |place: usize| words.get(place).cloned();
     let rest = |from: usize| Attributes::read(words.get(from..).unwrap_or(&[]));
-    let Some(first) = word(0) else { return Some(Line::Blank) };
+    let Some(first) = word(0) else {
+        return Some(Line::Blank);
+    };
     Some(match (first.as_str(), word(1).as_deref()) {
-        ("given", Some(what)) => Line::Given { what: what.to_owned(), name: word(2)?, rest: rest(3) },
+        ("given", Some(what)) => Line::Given {
+            what: what.to_owned(),
+            name: word(2)?,
+            rest: rest(3),
+        },
         ("wait", Some(time)) => Line::Wait(duration(time)?),
-        ("silence", Some(node)) => {
-            Line::Silence { node: node.to_owned(), lasts: rest(2).duration("for")? }
-        }
-        ("expect", Some(what)) => Line::Expect { what: what.to_owned(), with: rest(2) },
-        ("gw", Some("->")) => Line::Comes { node: word(2)?, what: word(3)?, with: rest(4) },
-        (node, Some("->")) if word(2).as_deref() == Some("gw") => {
-            Line::Sends { node: node.to_owned(), what: word(3)?, with: rest(4) }
-        }
-        (node, Some("~>")) => {
-            Line::Speaks { node: node.to_owned(), to: word(2)?, packets: word(3)?.parse().ok()? }
-        }
+        ("silence", Some(node)) => Line::Silence {
+            node: node.to_owned(),
+            lasts: rest(2).duration("for")?,
+        },
+        ("expect", Some(what)) => Line::Expect {
+            what: what.to_owned(),
+            with: rest(2),
+        },
+        ("gw", Some("->")) => Line::Comes {
+            node: word(2)?,
+            what: word(3)?,
+            with: rest(4),
+        },
+        (node, Some("->")) if word(2).as_deref() == Some("gw") => Line::Sends {
+            node: node.to_owned(),
+            what: word(3)?,
+            with: rest(4),
+        },
+        (node, Some("~>")) => Line::Speaks {
+            node: node.to_owned(),
+            to: word(2)?,
+            packets: word(3)?.parse().ok()?,
+        },
         _ => return None,
     })
 }
@@ -150,13 +190,21 @@ mod tests {
         .unwrap();
         let lines: Vec<&Line> = script.lines.iter().map(|(_, line)| line).collect();
         assert_eq!(lines[0], &Line::Blank);
-        let Line::Given { rest, .. } = lines[1] else { panic!("{:?}", lines[1]) };
+        let Line::Given { rest, .. } = lines[1] else {
+            panic!("{:?}", lines[1])
+        };
         assert_eq!((rest.value("name"), rest.has("d1")), (Some("A B"), true));
-        let Line::Sends { with, .. } = lines[2] else { panic!("{:?}", lines[2]) };
+        let Line::Sends { with, .. } = lines[2] else {
+            panic!("{:?}", lines[2])
+        };
         assert_eq!(with.duration("delay"), Some(Duration::from_millis(40)));
         assert_eq!(
             lines[4],
-            &Line::Speaks { node: "alice".to_owned(), to: "trunk".to_owned(), packets: 10 }
+            &Line::Speaks {
+                node: "alice".to_owned(),
+                to: "trunk".to_owned(),
+                packets: 10
+            }
         );
         assert!(Script::read("alice gw INVITE").is_err());
     }

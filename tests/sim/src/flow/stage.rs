@@ -68,7 +68,11 @@ impl Stage {
                         let stranger = node == "mallory";
                         let last = u8::try_from(nodes.len() + 1).unwrap_or(0);
                         let third = if stranger { 9 } else { 1 };
-                        nodes.push((node.clone(), SocketAddr::from(([10, third, 0, last], 5060)), stranger));
+                        nodes.push((
+                            node.clone(),
+                            SocketAddr::from(([10, third, 0, last], 5060)),
+                            stranger,
+                        ));
                     }
                 }
                 _ => {}
@@ -83,18 +87,33 @@ impl Stage {
         }
         snapshot.sources.push(Source {
             name: "phones".to_owned(),
-            networks: vec![IpNetwork { address: IpAddr::from([10, 1, 0, 0]), prefix_length: 16 }],
+            networks: vec![IpNetwork {
+                address: IpAddr::from([10, 1, 0, 0]),
+                prefix_length: 16,
+            }],
             links: LinkAccess::All,
             ad_hoc: false,
         });
         let gateway = Gateway::new(&random, snapshot, Sabotage::None);
-        let setup = Setup { random, faults: Faults::none(DELAY), gateway, store, keep_trace: false };
+        let setup = Setup {
+            random,
+            faults: Faults::none(DELAY),
+            gateway,
+            store,
+            keep_trace: false,
+        };
         let mut world = World::new(setup);
         for (name, address, stranger) in nodes {
             world.add_node(&name, address, Ping::Status(200), stranger);
         }
         world.understudy = Plan::manual(vec![PCMA, PCMU, TELEPHONE_EVENT]);
-        Self { world, taken: Vec::new(), target, update, written: Vec::new() }
+        Self {
+            world,
+            taken: Vec::new(),
+            target,
+            update,
+            written: Vec::new(),
+        }
     }
 
     /// The text as it should be.
@@ -122,7 +141,11 @@ impl Stage {
                 Err(text) => {
                     self.written.push(raw.clone());
                     let ladder = self.world.trace.ladder(None);
-                    outcome = Err(format!("line {}: `{}`: {text}\n{ladder}", index + 1, raw.trim()));
+                    outcome = Err(format!(
+                        "line {}: `{}`: {text}\n{ladder}",
+                        index + 1,
+                        raw.trim()
+                    ));
                 }
             }
         }
@@ -173,7 +196,12 @@ impl Stage {
         Ok(None)
     }
 
-    fn send(&mut self, node: &str, what: &str, with: &Attributes) -> Result<Option<String>, Complaint> {
+    fn send(
+        &mut self,
+        node: &str,
+        what: &str,
+        with: &Attributes,
+    ) -> Result<Option<String>, Complaint> {
         let begins = what == "INVITE" && self.legs_of(node).is_empty();
         if begins {
             let target = with.value("to").unwrap_or(&self.target);
@@ -202,14 +230,26 @@ impl Stage {
             }
             out.packets.len() > before
         })?;
-        if sent { Ok(None) } else { Err(format!("{node} cannot send this now").into()) }
+        if sent {
+            Ok(None)
+        } else {
+            Err(format!("{node} cannot send this now").into())
+        }
     }
 
-    fn receive(&mut self, node: &str, what: &str, with: &Attributes) -> Result<Option<String>, Complaint> {
+    fn receive(
+        &mut self,
+        node: &str,
+        what: &str,
+        with: &Attributes,
+    ) -> Result<Option<String>, Complaint> {
         let limit = self.world.now() + with.duration("within").unwrap_or(PATIENCE);
         let message = loop {
             let again = with.has("again");
-            let found = self.legs_of(node).into_iter().find_map(|place| self.take(place, again));
+            let found = self
+                .legs_of(node)
+                .into_iter()
+                .find_map(|place| self.take(place, again));
             if let Some(message) = found {
                 break message;
             }
@@ -235,8 +275,10 @@ impl Stage {
         };
         let before: Vec<u32> = self.world.legs.iter().map(|leg| leg.media.heard).collect();
         for _ in 0..packets {
-            self.world.with_leg(from, |leg, _, out| leg.speak_now(out))?;
-            self.world.run_until(self.world.now() + Duration::from_millis(20))?;
+            self.world
+                .with_leg(from, |leg, _, out| leg.speak_now(out))?;
+            self.world
+                .run_until(self.world.now() + Duration::from_millis(20))?;
         }
         self.world.run_until(self.world.now() + DELAY * 3)?;
         for (place, leg) in self.world.legs.iter().enumerate() {
@@ -272,11 +314,18 @@ impl Stage {
             }
             self.world.step()?;
         }
-        let facts = if what == "cdr" { self.call_facts() } else { self.attempt_facts(with) };
+        let facts = if what == "cdr" {
+            self.call_facts()
+        } else {
+            self.attempt_facts(with)
+        };
         let mut wrong = Vec::new();
         let mut line = format!("expect {what}");
         for (key, value) in with.iter().filter(|(_, value)| !value.is_empty()) {
-            let fact = facts.iter().find(|(name, _)| *name == key).map(|(_, fact)| fact.clone());
+            let fact = facts
+                .iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, fact)| fact.clone());
             let fact = fact.unwrap_or_else(|| "none".to_owned());
             if fact != value {
                 wrong.push(format!("{key} is {fact}"));
@@ -291,13 +340,21 @@ impl Stage {
     }
 
     fn row(&self) -> Option<&crate::checker::records::Rows> {
-        let caller = self.world.legs.iter().find(|leg| leg.role == Role::Caller)?;
+        let caller = self
+            .world
+            .legs
+            .iter()
+            .find(|leg| leg.role == Role::Caller)?;
         self.world.records.of(&caller.call_id)
     }
 
     fn call_facts(&self) -> Vec<(&'static str, String)> {
-        let Some(rows) = self.row() else { return vec![("rows", "0".to_owned())] };
-        let Some(closed) = &rows.closed else { return vec![("rows", "open".to_owned())] };
+        let Some(rows) = self.row() else {
+            return vec![("rows", "0".to_owned())];
+        };
+        let Some(closed) = &rows.closed else {
+            return vec![("rows", "open".to_owned())];
+        };
         vec![
             ("rows", self.world.records.count().to_string()),
             ("status", closed.status.to_string()),
@@ -305,15 +362,26 @@ impl Stage {
             ("cause", closed.cause.clone()),
             ("attempts", rows.attempts.len().to_string()),
             ("answered", yes(closed.answered_at.is_some())),
-            ("billed_ms", rows.billed().unwrap_or_default().as_millis().to_string()),
+            (
+                "billed_ms",
+                rows.billed().unwrap_or_default().as_millis().to_string(),
+            ),
             ("path", rows.opened.request_path.clone()),
         ]
     }
 
     fn attempt_facts(&self, with: &Attributes) -> Vec<(&'static str, String)> {
-        let number: u32 = with.value("number").and_then(|text| text.parse().ok()).unwrap_or(1);
-        let attempt = self.row().and_then(|rows| rows.attempts.get(&number)).and_then(Option::as_ref);
-        let Some(attempt) = attempt else { return Vec::new() };
+        let number: u32 = with
+            .value("number")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1);
+        let attempt = self
+            .row()
+            .and_then(|rows| rows.attempts.get(&number))
+            .and_then(Option::as_ref);
+        let Some(attempt) = attempt else {
+            return Vec::new();
+        };
         vec![
             ("number", number.to_string()),
             ("status", attempt.status.to_string()),
@@ -325,11 +393,17 @@ impl Stage {
 
     fn legs_of(&self, node: &str) -> Vec<usize> {
         let legs = self.world.legs.iter().enumerate();
-        legs.filter(|(_, leg)| leg.node == node).map(|(place, _)| place).collect()
+        legs.filter(|(_, leg)| leg.node == node)
+            .map(|(place, _)| place)
+            .collect()
     }
 
     fn callers(&self) -> usize {
-        self.world.legs.iter().filter(|leg| leg.role == Role::Caller).count()
+        self.world
+            .legs
+            .iter()
+            .filter(|leg| leg.role == Role::Caller)
+            .count()
     }
 
     /// The next message of a leg that no line has taken. Repetitions only where they are wanted.
@@ -368,24 +442,48 @@ impl From<Violation> for Complaint {
 }
 
 fn yes(fact: bool) -> String {
-    if fact { "yes".to_owned() } else { "no".to_owned() }
+    if fact {
+        "yes".to_owned()
+    } else {
+        "no".to_owned()
+    }
 }
 
-fn respond(leg: &mut crate::peer::leg::Leg, now: SimTime, status: u16, with: &Attributes, out: &mut Outbox) {
+fn respond(
+    leg: &mut crate::peer::leg::Leg,
+    now: SimTime,
+    status: u16,
+    with: &Attributes,
+    out: &mut Outbox,
+) {
     match with.value("for") {
         Some(method) if method != "INVITE" => {
             let _ = leg.reply_to(now, method, status, out);
         }
         Some(_) | None => {
-            let fork = with.value("fork").and_then(|text| text.parse().ok()).unwrap_or(0);
-            leg.reply(now, &Reply { status, session: with.has("answer"), fork }, out);
+            let fork = with
+                .value("fork")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0);
+            leg.reply(
+                now,
+                &Reply {
+                    status,
+                    session: with.has("answer"),
+                    fork,
+                },
+                out,
+            );
         }
     }
 }
 
 fn remote(user: &str) -> Destination {
     let (user, domain) = user.split_once('@').unwrap_or((user, "example.net"));
-    Destination::Remote { user: user.to_owned(), domain: Some(domain.to_owned()) }
+    Destination::Remote {
+        user: user.to_owned(),
+        domain: Some(domain.to_owned()),
+    }
 }
 
 fn resolved(path: &str, rest: &Attributes) -> Result<ResolvedLink, ResolveRefusal> {
@@ -411,12 +509,21 @@ fn resolved(path: &str, rest: &Attributes) -> Result<ResolvedLink, ResolveRefusa
     Ok(link)
 }
 
-fn add_trunk(snapshot: &mut Snapshot, nodes: &mut Vec<(String, SocketAddr, bool)>, name: &str, rest: &Attributes) {
+fn add_trunk(
+    snapshot: &mut Snapshot,
+    nodes: &mut Vec<(String, SocketAddr, bool)>,
+    name: &str,
+    rest: &Attributes,
+) {
     let number = snapshot.trunks.len() + 1;
     let last = u8::try_from(number).unwrap_or(0);
     let address = SocketAddr::from(([10, 2, 0, last], 5060));
     let priority = rest.value("priority").and_then(|text| text.parse().ok());
-    let mut trunk = trunk(&number.to_string(), address, priority.unwrap_or(u16::from(last)));
+    let mut trunk = trunk(
+        &number.to_string(),
+        address,
+        priority.unwrap_or(u16::from(last)),
+    );
     if let Some(calls) = rest.value("max_calls").and_then(|text| text.parse().ok()) {
         trunk.max_calls = calls;
     }
@@ -432,7 +539,11 @@ fn payloads(word: &str) -> Vec<u8> {
         _ => None,
     };
     let payloads: Vec<u8> = word.split('+').filter_map(known).collect();
-    if payloads.is_empty() { vec![PCMA] } else { payloads }
+    if payloads.is_empty() {
+        vec![PCMA]
+    } else {
+        payloads
+    }
 }
 
 fn direction(with: &Attributes) -> Direction {
@@ -485,7 +596,10 @@ fn compare(message: &Text, what: &str, with: &Attributes) -> Result<(), String> 
             _ => continue,
         };
         if fact.as_deref() != Some(value) {
-            return Err(format!("{key} is {}", fact.unwrap_or_else(|| "missing".to_owned())));
+            return Err(format!(
+                "{key} is {}",
+                fact.unwrap_or_else(|| "missing".to_owned())
+            ));
         }
     }
     Ok(())

@@ -96,7 +96,7 @@ impl Gateway {
             base: Base::new(),
             control: CallControl::new(config),
             relay: RelaySide::new(random.seed_bytes()),
-            buffer: SendBuffer::default(),
+            buffer: SendBuffer::new(),
             sabotage,
             targets: Vec::new(),
             sent: 0,
@@ -224,7 +224,7 @@ impl Gateway {
     fn put(&mut self, output: Output, effects: &mut Vec<Effect>, commands: &mut VecDeque<Command>) {
         match output {
             Output::Send { flow } => {
-                let bytes = self.buffer.as_slice().to_vec();
+                let bytes = self.buffer.as_bytes().to_vec();
                 let packet = Packet {
                     kind: Kind::Signalling,
                     source: flow.local,

@@ -182,7 +182,14 @@ pub(crate) struct Place {
 
 impl Leg {
     /// A leg that will call `target`.
-    pub(crate) fn caller(number: u32, call: u32, place: Place, target: &str, plan: Plan, random: Generator) -> Self {
+    pub(crate) fn caller(
+        number: u32,
+        call: u32,
+        place: Place,
+        target: &str,
+        plan: Plan,
+        random: Generator,
+    ) -> Self {
         let local_party = format!("\"{}\" <sip:{}@{}>", place.node, place.node, place.local);
         let mut leg = Self::new(number, call, place, Role::Caller, plan, random);
         leg.local_party = local_party;
@@ -193,10 +200,20 @@ impl Leg {
     }
 
     /// A leg that this INVITE calls.
-    pub(crate) fn callee(number: u32, call: u32, place: Place, invite: &Text, plan: Plan, random: Generator) -> Self {
+    pub(crate) fn callee(
+        number: u32,
+        call: u32,
+        place: Place,
+        invite: &Text,
+        plan: Plan,
+        random: Generator,
+    ) -> Self {
         let party = |name: &str| {
             let value = invite.header(name).unwrap_or("");
-            value.rsplit_once(";tag=").map_or(value, |(party, _)| party).to_owned()
+            value
+                .rsplit_once(";tag=")
+                .map_or(value, |(party, _)| party)
+                .to_owned()
         };
         let (local_party, remote_party) = (party("To"), party("From"));
         let mut leg = Self::new(number, call, place, Role::Callee, plan, random);
@@ -207,7 +224,14 @@ impl Leg {
         leg
     }
 
-    fn new(number: u32, call: u32, place: Place, role: Role, plan: Plan, mut random: Generator) -> Self {
+    fn new(
+        number: u32,
+        call: u32,
+        place: Place,
+        role: Role,
+        plan: Plan,
+        mut random: Generator,
+    ) -> Self {
         let media = Media::new(number, place.local.ip(), &plan, &mut random);
         Self {
             number,
@@ -260,7 +284,11 @@ impl Leg {
         if self.plan.manual {
             let again = self.inbox.iter().any(|seen| seen.message == message)
                 || self.servers.iter().any(|server| server.request == message);
-            self.inbox.push(Received { at: now, message: message.clone(), again });
+            self.inbox.push(Received {
+                at: now,
+                message: message.clone(),
+                again,
+            });
         }
         if message.status().is_some() {
             self.handle_response(now, &message, out);
@@ -303,7 +331,10 @@ impl Leg {
     /// True where nothing of this leg is under way any more.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self.state, State::Idle | State::Ended)
-            && self.clients.iter().all(|client| client.final_status.is_some())
+            && self
+                .clients
+                .iter()
+                .all(|client| client.final_status.is_some())
     }
 
     pub(super) fn arm(&mut self, at: SimTime, timer: Timer, out: &mut Outbox) {

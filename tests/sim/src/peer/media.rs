@@ -84,9 +84,13 @@ impl Media {
     }
 
     fn body(&mut self, payloads: Vec<u8>) -> String {
-        let text =
-            Session { version: self.version, rtp: self.local, payloads, direction: self.direction }
-                .write();
+        let text = Session {
+            version: self.version,
+            rtp: self.local,
+            payloads,
+            direction: self.direction,
+        }
+        .write();
         self.version += 1;
         text
     }
@@ -110,9 +114,10 @@ impl Media {
     fn take(&mut self, session: &Session) {
         self.remote = Some(session.rtp);
         self.remote_direction = session.direction;
-        let common = self.payloads.iter().find(|ours| {
-            **ours != TELEPHONE_EVENT && session.payloads.contains(ours)
-        });
+        let common = self
+            .payloads
+            .iter()
+            .find(|ours| **ours != TELEPHONE_EVENT && session.payloads.contains(ours));
         if let Some(payload_type) = common {
             self.payload_type = *payload_type;
         }
@@ -129,7 +134,10 @@ impl Media {
             sequence: self.sequence,
             timestamp: self.timestamp,
             ssrc: self.ssrc,
-            stamp: Stamp { leg: self.number, counter: self.sent },
+            stamp: Stamp {
+                leg: self.number,
+                counter: self.sent,
+            },
         };
         self.marker = false;
         self.sent += 1;
@@ -193,7 +201,9 @@ impl Leg {
 
     /// RTP that looks like this leg's, from an address that is not its own.
     pub(super) fn intrude(&mut self, out: &mut Outbox) {
-        let Some(remote) = self.media.remote else { return };
+        let Some(remote) = self.media.remote else {
+            return;
+        };
         for counter in 0..6_u16 {
             let voice = Voice {
                 payload_type: self.media.payload_type,
@@ -201,7 +211,10 @@ impl Leg {
                 sequence: self.media.sequence.wrapping_add(counter),
                 timestamp: self.media.timestamp,
                 ssrc: self.media.ssrc,
-                stamp: Stamp { leg: INTRUDER | self.number, counter: u32::from(counter) },
+                stamp: Stamp {
+                    leg: INTRUDER | self.number,
+                    counter: u32::from(counter),
+                },
             };
             out.packets.push(Packet {
                 kind: Kind::Media,

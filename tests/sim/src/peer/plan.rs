@@ -58,12 +58,20 @@ pub(crate) struct Reply {
 impl Reply {
     /// Without a body, from the only branch.
     pub(crate) const fn plain(status: u16) -> Self {
-        Self { status, session: false, fork: 0 }
+        Self {
+            status,
+            session: false,
+            fork: 0,
+        }
     }
 
     /// With an answer, from the only branch.
     pub(crate) const fn with_session(status: u16) -> Self {
-        Self { status, session: true, fork: 0 }
+        Self {
+            status,
+            session: true,
+            fork: 0,
+        }
     }
 }
 

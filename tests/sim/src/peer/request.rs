@@ -33,7 +33,9 @@ impl Leg {
         let mut cancel = invite.request.clone();
         cancel.start = cancel.start.replacen("INVITE", "CANCEL", 1);
         cancel.body.clear();
-        cancel.headers.retain(|(name, _)| name != "Contact" && name != "Allow");
+        cancel
+            .headers
+            .retain(|(name, _)| name != "Contact" && name != "Allow");
         for (name, value) in &mut cancel.headers {
             if name == "CSeq" {
                 *value = value.replace("INVITE", "CANCEL");
@@ -54,8 +56,14 @@ impl Leg {
 
     /// A re-INVITE, unless another exchange is open (RFC 3261 §14.1).
     pub(super) fn reoffer(&mut self, now: SimTime, direction: Direction, out: &mut Outbox) {
-        let ours = self.clients.iter().any(|c| c.method == "INVITE" && c.final_status.is_none());
-        let theirs = self.servers.iter().any(|s| s.method == "INVITE" && !s.acknowledged);
+        let ours = self
+            .clients
+            .iter()
+            .any(|c| c.method == "INVITE" && c.final_status.is_none());
+        let theirs = self
+            .servers
+            .iter()
+            .any(|s| s.method == "INVITE" && !s.acknowledged);
         if self.state == State::Answered && !ours && (!theirs || self.plan.manual) {
             let body = self.media.offer(direction);
             self.request(now, "INVITE", body, out);
@@ -73,7 +81,11 @@ impl Leg {
 
     /// Sends the ACK of the newest 2xx (manual legs; the others do it when the 2xx comes).
     pub(crate) fn acknowledge(&mut self, now: SimTime, out: &mut Outbox) -> bool {
-        let ack = self.clients.iter().rev().find_map(|client| client.ack.clone());
+        let ack = self
+            .clients
+            .iter()
+            .rev()
+            .find_map(|client| client.ack.clone());
         let found = ack.is_some();
         if let Some(ack) = ack {
             self.history.confirmed_at.get_or_insert(now);
@@ -90,10 +102,22 @@ impl Leg {
         self.start_client(now, branch, method, self.number_local, request, out);
     }
 
-    fn start_client(&mut self, now: SimTime, branch: String, method: &str, number: u32, request: Text, out: &mut Outbox) {
+    fn start_client(
+        &mut self,
+        now: SimTime,
+        branch: String,
+        method: &str,
+        number: u32,
+        request: Text,
+        out: &mut Outbox,
+    ) {
         let bytes = request.encode();
         self.send(bytes.clone(), out);
-        self.arm(now + T1, Timer::Request(branch.clone(), method.to_owned()), out);
+        self.arm(
+            now + T1,
+            Timer::Request(branch.clone(), method.to_owned()),
+            out,
+        );
         self.clients.push(Client {
             branch,
             method: method.to_owned(),
@@ -119,13 +143,23 @@ impl Leg {
             body,
         };
         let text = text
-            .with("Via", format!("SIP/2.0/UDP {};branch={branch};rport", self.local))
+            .with(
+                "Via",
+                format!("SIP/2.0/UDP {};branch={branch};rport", self.local),
+            )
             .with("Max-Forwards", "70")
-            .with("From", format!("{};tag={}", self.local_party, self.local_tag))
+            .with(
+                "From",
+                format!("{};tag={}", self.local_party, self.local_tag),
+            )
             .with("To", to)
             .with("Call-ID", self.call_id.clone())
             .with("CSeq", format!("{number} {method}"));
-        if method == "INVITE" { text.with("Contact", self.contact()) } else { text }
+        if method == "INVITE" {
+            text.with("Contact", self.contact())
+        } else {
+            text
+        }
     }
 
     pub(super) fn contact(&self) -> String {
@@ -133,7 +167,13 @@ impl Leg {
     }
 
     /// Timers A, B, E and F.
-    pub(super) fn repeat_request(&mut self, now: SimTime, branch: &str, method: &str, out: &mut Outbox) {
+    pub(super) fn repeat_request(
+        &mut self,
+        now: SimTime,
+        branch: &str,
+        method: &str,
+        out: &mut Outbox,
+    ) {
         let manual = self.plan.manual;
         let Some(client) = self
             .clients
@@ -154,7 +194,11 @@ impl Leg {
         if is_invite && client.provisional {
             return;
         }
-        client.interval = if is_invite { client.interval * 2 } else { (client.interval * 2).min(T2) };
+        client.interval = if is_invite {
+            client.interval * 2
+        } else {
+            (client.interval * 2).min(T2)
+        };
         if client.provisional {
             client.interval = T2;
         }
@@ -162,7 +206,11 @@ impl Leg {
         let next = (now + client.interval).min(end);
         let bytes = client.bytes.clone();
         self.send(bytes, out);
-        self.arm(next, Timer::Request(branch.to_owned(), method.to_owned()), out);
+        self.arm(
+            next,
+            Timer::Request(branch.to_owned(), method.to_owned()),
+            out,
+        );
     }
 
     fn give_up(&mut self, now: SimTime, method: &str, out: &mut Outbox) {
@@ -202,7 +250,14 @@ impl Leg {
         }
     }
 
-    fn handle_provisional(&mut self, now: SimTime, place: usize, status: u16, response: &Text, out: &mut Outbox) {
+    fn handle_provisional(
+        &mut self,
+        now: SimTime,
+        place: usize,
+        status: u16,
+        response: &Text,
+        out: &mut Outbox,
+    ) {
         let client = &mut self.clients[place];
         if client.final_status.is_some() {
             return;
@@ -223,7 +278,14 @@ impl Leg {
         }
     }
 
-    fn handle_answer(&mut self, now: SimTime, place: usize, status: u16, response: &Text, out: &mut Outbox) {
+    fn handle_answer(
+        &mut self,
+        now: SimTime,
+        place: usize,
+        status: u16,
+        response: &Text,
+        out: &mut Outbox,
+    ) {
         if let Some(ack) = self.clients[place].ack.clone() {
             // A 2xx that came again: so does its ACK (RFC 3261 §13.2.2.4).
             if self.plan.acknowledges && !self.plan.manual {
@@ -269,7 +331,14 @@ impl Leg {
         }
     }
 
-    fn handle_refusal(&mut self, now: SimTime, place: usize, status: u16, response: &Text, out: &mut Outbox) {
+    fn handle_refusal(
+        &mut self,
+        now: SimTime,
+        place: usize,
+        status: u16,
+        response: &Text,
+        out: &mut Outbox,
+    ) {
         let client = &self.clients[place];
         let mut ack = client.request.clone();
         ack.start = ack.start.replacen("INVITE", "ACK", 1);

@@ -12,7 +12,9 @@ impl Leg {
     pub(super) fn handle_request(&mut self, now: SimTime, request: Text, out: &mut Outbox) {
         let method = request.request_method().unwrap_or("").to_owned();
         let branch = request.branch().to_owned();
-        let Some((number, _)) = request.cseq() else { return };
+        let Some((number, _)) = request.cseq() else {
+            return;
+        };
         if method == "ACK" {
             self.handle_ack(now, number, &request, out);
             return;
@@ -53,7 +55,10 @@ impl Leg {
         if self.state == State::Idle {
             self.state = State::Inviting;
             self.history.invited_at = Some(now);
-            if let Some(contact) = self.server(branch, "INVITE").and_then(|s| s.request.contact_uri()) {
+            if let Some(contact) = self
+                .server(branch, "INVITE")
+                .and_then(|s| s.request.contact_uri())
+            {
                 self.target = contact.to_owned();
             }
             self.take_offer(now, branch, out);
@@ -64,7 +69,10 @@ impl Leg {
             self.take_offer(now, branch, out);
             return;
         }
-        let glare = self.clients.iter().any(|c| c.method == "INVITE" && c.final_status.is_none());
+        let glare = self
+            .clients
+            .iter()
+            .any(|c| c.method == "INVITE" && c.final_status.is_none());
         let busy = self
             .servers
             .iter()
@@ -83,7 +91,9 @@ impl Leg {
 
     /// The answer to a re-INVITE, a little later than it came.
     pub(super) fn answer_reoffer(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
-        let open = self.server(branch, "INVITE").is_some_and(|s| s.final_status.is_none());
+        let open = self
+            .server(branch, "INVITE")
+            .is_some_and(|s| s.final_status.is_none());
         if open && self.state == State::Answered {
             self.take_offer(now, branch, out);
             let body = self.media.answer();
@@ -92,7 +102,9 @@ impl Leg {
     }
 
     fn take_offer(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
-        let body = self.server(branch, "INVITE").map(|server| server.request.body.clone());
+        let body = self
+            .server(branch, "INVITE")
+            .map(|server| server.request.body.clone());
         if let Some(session) = body.and_then(|body| Session::read(&body)) {
             self.connect(now, &session, out);
         }
@@ -100,7 +112,9 @@ impl Leg {
 
     fn handle_cancel(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
         self.history.cancelled_at.get_or_insert(now);
-        let open = self.server(branch, "INVITE").is_some_and(|s| s.final_status.is_none());
+        let open = self
+            .server(branch, "INVITE")
+            .is_some_and(|s| s.final_status.is_none());
         self.respond_unless_manual(now, branch, "CANCEL", 200, out);
         self.trigger(now, Trigger::CancelArrived, out);
         if !open || self.plan.manual || self.state != State::Inviting {
@@ -113,8 +127,10 @@ impl Leg {
     }
 
     fn handle_ack(&mut self, now: SimTime, number: u32, ack: &Text, out: &mut Outbox) {
-        let Some(server) =
-            self.servers.iter_mut().find(|s| s.method == "INVITE" && s.number == number)
+        let Some(server) = self
+            .servers
+            .iter_mut()
+            .find(|s| s.method == "INVITE" && s.number == number)
         else {
             return;
         };
@@ -143,8 +159,14 @@ impl Leg {
 
     /// A response to the INVITE that began the dialog, or to the newest one (manual legs).
     pub(crate) fn reply(&mut self, now: SimTime, reply: &Reply, out: &mut Outbox) {
-        let newest = self.servers.iter().rev().find(|s| s.method == "INVITE" && s.final_status.is_none());
-        let Some(branch) = newest.map(|server| server.branch.clone()) else { return };
+        let newest = self
+            .servers
+            .iter()
+            .rev()
+            .find(|s| s.method == "INVITE" && s.final_status.is_none());
+        let Some(branch) = newest.map(|server| server.branch.clone()) else {
+            return;
+        };
         if self.state == State::Inviting {
             if reply.fork > 0 {
                 let tag = self.local_tag.split('-').next().unwrap_or("").to_owned();
@@ -171,28 +193,63 @@ impl Leg {
     }
 
     /// A response to the newest request of this method that has none (manual legs).
-    pub(crate) fn reply_to(&mut self, now: SimTime, method: &str, status: u16, out: &mut Outbox) -> bool {
-        let newest = self.servers.iter().rev().find(|s| s.method == method && s.final_status.is_none());
-        let Some(branch) = newest.map(|server| server.branch.clone()) else { return false };
+    pub(crate) fn reply_to(
+        &mut self,
+        now: SimTime,
+        method: &str,
+        status: u16,
+        out: &mut Outbox,
+    ) -> bool {
+        let newest = self
+            .servers
+            .iter()
+            .rev()
+            .find(|s| s.method == method && s.final_status.is_none());
+        let Some(branch) = newest.map(|server| server.branch.clone()) else {
+            return false;
+        };
         self.respond(now, &branch, method, status, None, out);
         true
     }
 
-    fn respond_unless_manual(&mut self, now: SimTime, branch: &str, method: &str, status: u16, out: &mut Outbox) {
+    fn respond_unless_manual(
+        &mut self,
+        now: SimTime,
+        branch: &str,
+        method: &str,
+        status: u16,
+        out: &mut Outbox,
+    ) {
         if !self.plan.manual {
             self.respond(now, branch, method, status, None, out);
         }
     }
 
-    fn respond(&mut self, now: SimTime, branch: &str, method: &str, status: u16, body: Option<String>, out: &mut Outbox) {
+    fn respond(
+        &mut self,
+        now: SimTime,
+        branch: &str,
+        method: &str,
+        status: u16,
+        body: Option<String>,
+        out: &mut Outbox,
+    ) {
         let (tag, contact) = (self.local_tag.clone(), self.contact());
         let manual = self.plan.manual;
-        let Some(server) =
-            self.servers.iter_mut().find(|s| s.branch == branch && s.method == method)
+        let Some(server) = self
+            .servers
+            .iter_mut()
+            .find(|s| s.branch == branch && s.method == method)
         else {
             return;
         };
-        let text = build(&server.request, status, &tag, &contact, body.unwrap_or_default());
+        let text = build(
+            &server.request,
+            status,
+            &tag,
+            &contact,
+            body.unwrap_or_default(),
+        );
         let bytes = text.encode();
         server.response = Some(bytes.clone());
         if status >= 200 {
@@ -207,8 +264,10 @@ impl Leg {
 
     /// Timers G and H, and the same for a 2xx (RFC 3261 §13.3.1.4).
     pub(super) fn repeat_response(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
-        let Some(server) =
-            self.servers.iter_mut().find(|s| s.branch == branch && s.method == "INVITE")
+        let Some(server) = self
+            .servers
+            .iter_mut()
+            .find(|s| s.branch == branch && s.method == "INVITE")
         else {
             return;
         };
@@ -231,13 +290,19 @@ impl Leg {
     }
 
     fn server(&self, branch: &str, method: &str) -> Option<&Server> {
-        self.servers.iter().find(|server| server.branch == branch && server.method == method)
+        self.servers
+            .iter()
+            .find(|server| server.branch == branch && server.method == method)
     }
 }
 
 /// A response, without a dialog where need be.
 pub(crate) fn build(request: &Text, status: u16, tag: &str, contact: &str, body: String) -> Text {
-    let mut text = Text { start: format!("SIP/2.0 {status} {}", reason(status)), headers: Vec::new(), body };
+    let mut text = Text {
+        start: format!("SIP/2.0 {status} {}", reason(status)),
+        headers: Vec::new(),
+        body,
+    };
     for (name, value) in &request.headers {
         match name.as_str() {
             "Via" | "From" | "Call-ID" | "CSeq" | "Record-Route" => {
@@ -246,7 +311,9 @@ pub(crate) fn build(request: &Text, status: u16, tag: &str, contact: &str, body:
             "To" if status == 100 || request.tag("To").is_some() => {
                 text.headers.push((name.clone(), value.clone()));
             }
-            "To" => text.headers.push((name.clone(), format!("{value};tag={tag}"))),
+            "To" => text
+                .headers
+                .push((name.clone(), format!("{value};tag={tag}"))),
             _ => {}
         }
     }

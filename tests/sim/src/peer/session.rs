@@ -108,7 +108,8 @@ impl Session {
             } else if let Some(audio) = line.strip_prefix("m=audio ") {
                 let mut words = audio.split(' ');
                 let port: u16 = words.next()?.parse().ok()?;
-                let payloads: Vec<u8> = words.skip(1).filter_map(|word| word.parse().ok()).collect();
+                let payloads: Vec<u8> =
+                    words.skip(1).filter_map(|word| word.parse().ok()).collect();
                 media = Some((port, payloads));
             } else {
                 direction = match line {
@@ -121,7 +122,12 @@ impl Session {
             }
         }
         let (port, payloads) = media?;
-        Some(Self { version, rtp: SocketAddr::new(address?, port), payloads, direction })
+        Some(Self {
+            version,
+            rtp: SocketAddr::new(address?, port),
+            payloads,
+            direction,
+        })
     }
 }
 

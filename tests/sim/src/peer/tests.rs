@@ -22,7 +22,11 @@ struct Pair {
 }
 
 fn place(node: &str, local: &str, remote: &str) -> Place {
-    Place { node: node.to_owned(), local: local.parse().unwrap(), remote: remote.parse().unwrap() }
+    Place {
+        node: node.to_owned(),
+        local: local.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+    }
 }
 
 const A: &str = "10.1.0.1:5060";
@@ -32,7 +36,14 @@ impl Pair {
     fn run(caller: Plan, callee: Plan, faults: Faults, seed: u64) -> Self {
         let random = Generator::new(seed, "pair");
         let mut pair = Self {
-            caller: Leg::caller(1, 1, place("alice", A, B), "sip:d1@10.2.0.1", caller, random.split("a")),
+            caller: Leg::caller(
+                1,
+                1,
+                place("alice", A, B),
+                "sip:d1@10.2.0.1",
+                caller,
+                random.split("a"),
+            ),
             callee: None,
             callee_plan: callee,
             network: Network::new(faults, random.split("network")),
@@ -48,7 +59,9 @@ impl Pair {
             pair.agenda.sort_by_key(|(at, order, _)| (*at, *order));
             let packet_at = pair.agenda.first().map(|(at, ..)| *at);
             let wake_at = pair.wakes.iter().min().copied();
-            let Some(now) = packet_at.into_iter().chain(wake_at).min() else { break };
+            let Some(now) = packet_at.into_iter().chain(wake_at).min() else {
+                break;
+            };
             order += 1;
             assert!(order < 20_000, "the peers never come to rest");
             pair.wakes.retain(|at| *at > now);
@@ -82,7 +95,14 @@ impl Pair {
         if self.callee.is_none() && message.request_method() == Some("INVITE") {
             let random = Generator::new(2, "b");
             let plan = self.callee_plan.clone();
-            self.callee = Some(Leg::callee(2, 1, place("bob", B, A), &message, plan, random));
+            self.callee = Some(Leg::callee(
+                2,
+                1,
+                place("bob", B, A),
+                &message,
+                plan,
+                random,
+            ));
         }
         if let Some(callee) = &mut self.callee {
             callee.handle_message(now, message, out);
@@ -109,7 +129,11 @@ fn calls() -> Plan {
 
 fn answers(after: u64) -> Plan {
     Plan::idle(vec![PCMA])
-        .then(Trigger::InviteArrived, Duration::from_millis(5), Action::Respond(Reply::plain(180)))
+        .then(
+            Trigger::InviteArrived,
+            Duration::from_millis(5),
+            Action::Respond(Reply::plain(180)),
+        )
         .then(
             Trigger::InviteArrived,
             Duration::from_millis(after),
@@ -128,7 +152,10 @@ fn an_answered_call_ends_on_both_sides_and_each_hears_the_other() {
     let mut callee = answers(500);
     callee.voice_packets = 20;
     let pair = Pair::run(caller, callee, calm(), 1);
-    assert_eq!((pair.caller.state, pair.callee().state), (State::Ended, State::Ended));
+    assert_eq!(
+        (pair.caller.state, pair.callee().state),
+        (State::Ended, State::Ended)
+    );
     assert_eq!(pair.caller.history.final_status, Some(200));
     assert!(pair.callee().history.confirmed_at.is_some());
     assert_eq!(pair.voices, [20, 20]);
@@ -160,8 +187,14 @@ fn an_answer_that_nobody_acknowledges_is_given_up_after_64_t1() {
     caller.acknowledges = false;
     let pair = Pair::run(caller, answers(500), calm(), 1);
     let history = &pair.callee().history;
-    let lasted = history.ended_at.unwrap().since(history.answered_at.unwrap());
-    assert!(lasted >= Duration::from_secs(32) && lasted < Duration::from_secs(37), "{lasted:?}");
+    let lasted = history
+        .ended_at
+        .unwrap()
+        .since(history.answered_at.unwrap());
+    assert!(
+        lasted >= Duration::from_secs(32) && lasted < Duration::from_secs(37),
+        "{lasted:?}"
+    );
 }
 
 #[test]
@@ -171,6 +204,10 @@ fn calls_end_over_every_drawn_network() {
         let faults = Faults::draw(&mut random);
         let caller = calls().then(Trigger::Confirmed, Duration::from_secs(1), Action::HangUp);
         let pair = Pair::run(caller, answers(random.below(3_000)), faults, seed);
-        assert!(pair.caller.is_quiet(), "seed {seed}: {:?}", pair.caller.history);
+        assert!(
+            pair.caller.is_quiet(),
+            "seed {seed}: {:?}",
+            pair.caller.history
+        );
     }
 }

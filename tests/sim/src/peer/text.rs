@@ -37,8 +37,14 @@ impl Text {
             let (name, value) = line.split_once(':')?;
             headers.push((long_name(name.trim()).to_owned(), value.trim().to_owned()));
         }
-        let message = Self { start, headers, body: body.to_owned() };
-        let length: usize = message.header("Content-Length").map_or(Some(0), |v| v.parse().ok())?;
+        let message = Self {
+            start,
+            headers,
+            body: body.to_owned(),
+        };
+        let length: usize = message
+            .header("Content-Length")
+            .map_or(Some(0), |v| v.parse().ok())?;
         (length == body.len()).then_some(message)
     }
 
@@ -51,7 +57,12 @@ impl Text {
         if !self.body.is_empty() {
             text.push_str("Content-Type: application/sdp\r\n");
         }
-        let _ = write!(text, "Content-Length: {}\r\n\r\n{}", self.body.len(), self.body);
+        let _ = write!(
+            text,
+            "Content-Length: {}\r\n\r\n{}",
+            self.body.len(),
+            self.body
+        );
         text.into_bytes()
     }
 
@@ -79,17 +90,27 @@ impl Text {
 
     /// The method of a request; `None` for a response.
     pub(crate) fn request_method(&self) -> Option<&str> {
-        if self.start.starts_with("SIP/2.0 ") { None } else { self.start.split(' ').next() }
+        if self.start.starts_with("SIP/2.0 ") {
+            None
+        } else {
+            self.start.split(' ').next()
+        }
     }
 
     /// The Request-URI of a request.
     pub(crate) fn request_uri(&self) -> Option<&str> {
-        self.request_method().and_then(|_| self.start.split(' ').nth(1))
+        self.request_method()
+            .and_then(|_| self.start.split(' ').nth(1))
     }
 
     /// The status of a response; `None` for a request.
     pub(crate) fn status(&self) -> Option<u16> {
-        self.start.strip_prefix("SIP/2.0 ")?.split(' ').next()?.parse().ok()
+        self.start
+            .strip_prefix("SIP/2.0 ")?
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
     }
 
     /// Number and method of CSeq.
@@ -100,7 +121,9 @@ impl Text {
 
     /// The method this message is about: of the request, or of the request it answers.
     pub(crate) fn about(&self) -> &str {
-        self.request_method().or_else(|| self.cseq().map(|(_, method)| method)).unwrap_or("")
+        self.request_method()
+            .or_else(|| self.cseq().map(|(_, method)| method))
+            .unwrap_or("")
     }
 
     /// The Call-ID; empty where it is missing.
@@ -110,7 +133,9 @@ impl Text {
 
     /// The branch of the topmost Via.
     pub(crate) fn branch(&self) -> &str {
-        self.header("Via").and_then(|via| parameter(via, "branch")).unwrap_or("")
+        self.header("Via")
+            .and_then(|via| parameter(via, "branch"))
+            .unwrap_or("")
     }
 
     /// The tag in From or To.
@@ -154,7 +179,10 @@ pub(crate) fn user_of(uri: &str) -> &str {
 fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     value.split(';').skip(1).find_map(|parameter| {
         let (given, value) = parameter.split_once('=')?;
-        given.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        given
+            .trim()
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim())
     })
 }
 
@@ -196,7 +224,10 @@ mod tests {
     #[test]
     fn noise_is_no_message() {
         assert_eq!(Text::parse(b"hello"), None);
-        assert_eq!(Text::parse(b"INVITE x SIP/2.0\r\nContent-Length: 9\r\n\r\nv=0"), None);
+        assert_eq!(
+            Text::parse(b"INVITE x SIP/2.0\r\nContent-Length: 9\r\n\r\nv=0"),
+            None
+        );
     }
 
     #[test]

@@ -65,7 +65,10 @@ impl Voice {
             sequence: u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?),
             timestamp: word(4)?,
             ssrc: word(8)?,
-            stamp: Stamp { leg: word(16)?, counter: word(20)? },
+            stamp: Stamp {
+                leg: word(16)?,
+                counter: word(20)?,
+            },
         })
     }
 }
@@ -82,7 +85,10 @@ mod tests {
             sequence: 65_535,
             timestamp: 160,
             ssrc: 9,
-            stamp: Stamp { leg: 3, counter: 77 },
+            stamp: Stamp {
+                leg: 3,
+                counter: 77,
+            },
         };
         let mut bytes = voice.write();
         assert_eq!(Voice::read(&bytes), Some(voice));

@@ -5,14 +5,21 @@ use super::*;
 const PEER: ([u8; 4], u16) = ([10, 1, 0, 1], 5060);
 
 fn request(method: &str, branch: &str, number: u32, body: &str) -> Text {
-    Text { start: format!("{method} sip:d1@10.2.0.1 SIP/2.0"), headers: Vec::new(), body: body.to_owned() }
-        .with("Via", format!("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{branch}"))
-        .with("Max-Forwards", "69")
-        .with("From", "<sip:g@10.0.0.1>;tag=ours")
-        .with("To", "<sip:d1@10.2.0.1>")
-        .with("Call-ID", "c1")
-        .with("CSeq", format!("{number} {method}"))
-        .with("Contact", "<sip:g@10.0.0.1>")
+    Text {
+        start: format!("{method} sip:d1@10.2.0.1 SIP/2.0"),
+        headers: Vec::new(),
+        body: body.to_owned(),
+    }
+    .with(
+        "Via",
+        format!("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{branch}"),
+    )
+    .with("Max-Forwards", "69")
+    .with("From", "<sip:g@10.0.0.1>;tag=ours")
+    .with("To", "<sip:d1@10.2.0.1>")
+    .with("Call-ID", "c1")
+    .with("CSeq", format!("{number} {method}"))
+    .with("Contact", "<sip:g@10.0.0.1>")
 }
 
 fn response(to: &Text, status: u16, tag: &str, body: &str) -> Text {
@@ -21,7 +28,8 @@ fn response(to: &Text, status: u16, tag: &str, body: &str) -> Text {
 
 fn sends(wire: &mut Wire, at: u64, message: &Text) -> Result<(), String> {
     let now = SimTime::ZERO + Duration::from_millis(at);
-    wire.sends(now, PEER.into(), &message.encode()).map_err(|violation| violation.text)
+    wire.sends(now, PEER.into(), &message.encode())
+        .map_err(|violation| violation.text)
 }
 
 fn refused(outcome: Result<(), String>, expected: &str) {
@@ -45,7 +53,10 @@ fn a_retransmission_must_be_the_same_octets_and_end_in_time() {
     let invite = request("INVITE", "a", 1, "");
     sends(&mut wire, 0, &invite).unwrap();
     sends(&mut wire, 500, &invite).unwrap();
-    refused(sends(&mut wire, 600, &request("INVITE", "a", 1, &session(1, 10))), "other octets");
+    refused(
+        sends(&mut wire, 600, &request("INVITE", "a", 1, &session(1, 10))),
+        "other octets",
+    );
     refused(sends(&mut wire, 40_000, &invite), "after more than 64·T1");
     wire.arrived(SimTime::ZERO, PEER.into(), &response(&invite, 180, "t", ""));
     refused(sends(&mut wire, 700, &invite), "after a provisional");
@@ -65,22 +76,34 @@ fn cancel_must_wait_for_a_provisional_and_not_follow_a_final_response() {
     sends(&mut wire_after, 0, &invite).unwrap();
     wire_after.arrived(SimTime::ZERO, PEER.into(), &response(&invite, 180, "t", ""));
     wire_after.arrived(SimTime::ZERO, PEER.into(), &response(&invite, 200, "t", ""));
-    refused(sends(&mut wire_after, 2, &cancel), "after the final response");
+    refused(
+        sends(&mut wire_after, 2, &cancel),
+        "after the final response",
+    );
 }
 
 #[test]
 fn cseq_rises_and_bye_is_sent_once() {
     let mut wire = Wire::default();
     sends(&mut wire, 0, &request("BYE", "a", 2, "")).unwrap();
-    refused(sends(&mut wire, 0, &request("BYE", "b", 2, "")), "CSeq 2 after 2");
-    refused(sends(&mut wire, 0, &request("BYE", "c", 3, "")), "second BYE");
+    refused(
+        sends(&mut wire, 0, &request("BYE", "b", 2, "")),
+        "CSeq 2 after 2",
+    );
+    refused(
+        sends(&mut wire, 0, &request("BYE", "c", 3, "")),
+        "second BYE",
+    );
 }
 
 #[test]
 fn a_second_invite_waits_for_the_first() {
     let mut wire = Wire::default();
     sends(&mut wire, 0, &request("INVITE", "a", 1, "")).unwrap();
-    refused(sends(&mut wire, 0, &request("INVITE", "b", 2, "")), "while another one is open");
+    refused(
+        sends(&mut wire, 0, &request("INVITE", "b", 2, "")),
+        "while another one is open",
+    );
 }
 
 #[test]
@@ -97,11 +120,24 @@ fn a_final_response_is_final_and_comes_to_what_was_asked() {
     let mut wire = Wire::default();
     wire.arrived(SimTime::ZERO, PEER.into(), &invite);
     sends(&mut wire, 0, &response(&invite, 180, "t", "")).unwrap();
-    refused(sends(&mut wire, 0, &response(&invite, 183, "u", "")), "two To tags");
+    refused(
+        sends(&mut wire, 0, &response(&invite, 183, "u", "")),
+        "two To tags",
+    );
     sends(&mut wire, 0, &ok).unwrap();
     sends(&mut wire, 500, &ok).unwrap();
-    refused(sends(&mut wire, 600, &response(&invite, 200, "t", &session(1, 12))), "other octets");
-    refused(sends(&mut wire, 600, &response(&invite, 486, "t", "")), "after the final 200");
+    refused(
+        sends(
+            &mut wire,
+            600,
+            &response(&invite, 200, "t", &session(1, 12)),
+        ),
+        "other octets",
+    );
+    refused(
+        sends(&mut wire, 600, &response(&invite, 486, "t", "")),
+        "after the final 200",
+    );
     refused(sends(&mut wire, 40_000, &ok), "more than 64·T1");
 }
 
@@ -112,7 +148,10 @@ fn a_changed_session_has_the_next_version() {
     check_session(&mut dialog, &session(1, 10)).unwrap();
     refused(check_session(&mut dialog, &session(1, 12)), "same version");
     check_session(&mut dialog, &session(2, 12)).unwrap();
-    refused(check_session(&mut dialog, &session(4, 14)), "version 4 after 2");
+    refused(
+        check_session(&mut dialog, &session(4, 14)),
+        "version 4 after 2",
+    );
 }
 
 #[test]

@@ -70,7 +70,9 @@ impl Wire {
         let branch = message.branch().to_owned();
         let about = message.about().to_owned();
         if let Some(status) = message.status() {
-            let Some(client) = self.clients.get_mut(&(call_id, branch, about)) else { return };
+            let Some(client) = self.clients.get_mut(&(call_id, branch, about)) else {
+                return;
+            };
             if status < 200 {
                 client.provisional = true;
             } else if client.final_status.is_none() {
@@ -88,16 +90,18 @@ impl Wire {
             }
             return;
         }
-        self.servers.entry((peer, call_id, branch, about)).or_insert_with(|| Server {
-            first: now,
-            number: message.cseq().map_or(0, |(number, _)| number),
-            to_tag: message.tag("To").map(str::to_owned),
-            from_tag: message.tag("From").unwrap_or("").to_owned(),
-            responses: BTreeMap::new(),
-            answered: None,
-            tag: None,
-            acknowledged: false,
-        });
+        self.servers
+            .entry((peer, call_id, branch, about))
+            .or_insert_with(|| Server {
+                first: now,
+                number: message.cseq().map_or(0, |(number, _)| number),
+                to_tag: message.tag("To").map(str::to_owned),
+                from_tag: message.tag("From").unwrap_or("").to_owned(),
+                responses: BTreeMap::new(),
+                answered: None,
+                tag: None,
+                acknowledged: false,
+            });
     }
 
     /// The gateway sends this.
@@ -167,14 +171,26 @@ impl Wire {
         Ok(())
     }
 
-    fn check_new_request(&mut self, call_id: &str, tag: &str, message: &Text, number: u32) -> Result<(), String> {
+    fn check_new_request(
+        &mut self,
+        call_id: &str,
+        tag: &str,
+        message: &Text,
+        number: u32,
+    ) -> Result<(), String> {
         let method = message.request_method().unwrap_or("");
         if method == "INVITE" {
             self.check_exchange(call_id, tag)?;
         }
-        let dialog = self.dialogs.entry((call_id.to_owned(), tag.to_owned())).or_default();
+        let dialog = self
+            .dialogs
+            .entry((call_id.to_owned(), tag.to_owned()))
+            .or_default();
         if number <= dialog.number {
-            return Err(format!("CSeq {number} after {} (RFC 3261 §12.2.1.1)", dialog.number));
+            return Err(format!(
+                "CSeq {number} after {} (RFC 3261 §12.2.1.1)",
+                dialog.number
+            ));
         }
         dialog.number = number;
         // Each early dialog of a fork is a dialog of its own; the other side's tag tells them apart.
@@ -187,10 +203,9 @@ impl Wire {
 
     /// RFC 3261 §14.1: no INVITE while another one is open in the dialog, in either direction.
     fn check_exchange(&self, call_id: &str, tag: &str) -> Result<(), String> {
-        let ours = self
-            .clients
-            .iter()
-            .any(|((id, _, method), client)| id == call_id && method == "INVITE" && client.final_status.is_none());
+        let ours = self.clients.iter().any(|((id, _, method), client)| {
+            id == call_id && method == "INVITE" && client.final_status.is_none()
+        });
         let theirs = self.servers.iter().any(|((_, id, _, method), server)| {
             id == call_id
                 && method == "INVITE"
@@ -207,13 +222,19 @@ impl Wire {
         let invite = self
             .clients
             .iter()
-            .find(|((id, _, method), client)| id == call_id && method == "INVITE" && client.number == number)
+            .find(|((id, _, method), client)| {
+                id == call_id && method == "INVITE" && client.number == number
+            })
             .ok_or("an ACK for no INVITE")?;
         let ((_, branch, _), client) = invite;
-        let status = client.final_status.ok_or("an ACK before a final response")?;
+        let status = client
+            .final_status
+            .ok_or("an ACK before a final response")?;
         let same_branch = branch == message.branch();
         if (status >= 300) != same_branch {
-            return Err(format!("an ACK for {status} with the wrong branch (RFC 3261 §17.1.1.3)"));
+            return Err(format!(
+                "an ACK for {status} with the wrong branch (RFC 3261 §17.1.1.3)"
+            ));
         }
         if status >= 300 && message.tag("To") != client.final_tag.as_deref() {
             return Err("an ACK with another To tag than the response".to_owned());
@@ -221,12 +242,26 @@ impl Wire {
         Ok(())
     }
 
-    fn sends_response(&mut self, now: SimTime, peer: SocketAddr, message: &Text, bytes: &[u8]) -> Result<(), String> {
+    fn sends_response(
+        &mut self,
+        now: SimTime,
+        peer: SocketAddr,
+        message: &Text,
+        bytes: &[u8],
+    ) -> Result<(), String> {
         let status = message.status().unwrap_or(0);
         let about = message.about().to_owned();
         let call_id = message.call_id().to_owned();
-        let key = (peer, call_id.clone(), message.branch().to_owned(), about.clone());
-        let server = self.servers.get_mut(&key).ok_or("a response to nothing that peer asked")?;
+        let key = (
+            peer,
+            call_id.clone(),
+            message.branch().to_owned(),
+            about.clone(),
+        );
+        let server = self
+            .servers
+            .get_mut(&key)
+            .ok_or("a response to nothing that peer asked")?;
         if message.tag("From") != Some(&server.from_tag) {
             return Err("a response with another From tag".to_owned());
         }
@@ -254,7 +289,10 @@ impl Wire {
         if again || status == 100 {
             return Ok(());
         }
-        let tag = message.tag("To").ok_or("a response above 100 without a To tag")?.to_owned();
+        let tag = message
+            .tag("To")
+            .ok_or("a response above 100 without a To tag")?
+            .to_owned();
         let expected = server.to_tag.as_ref().or(server.tag.as_ref());
         if expected.is_some_and(|expected| *expected != tag) {
             return Err("two To tags in responses to one request".to_owned());
@@ -269,7 +307,10 @@ impl Wire {
         if (200..300).contains(&status) && message.contact_uri().is_none() {
             return Err("a 2xx to INVITE without Contact".to_owned());
         }
-        check_session(self.dialogs.entry((call_id, tag)).or_default(), &message.body)
+        check_session(
+            self.dialogs.entry((call_id, tag)).or_default(),
+            &message.body,
+        )
     }
 
     /// Nothing is left open once the world is at rest.
@@ -335,10 +376,15 @@ fn check_session(dialog: &mut Dialog, body: &str) -> Result<(), String> {
     let session = Session::read(body).ok_or("a session that a peer cannot read")?;
     if let Some((version, before)) = &dialog.session {
         if before != body && session.version == *version {
-            return Err(format!("another description under the same version {version}"));
+            return Err(format!(
+                "another description under the same version {version}"
+            ));
         }
         if session.version < *version || session.version > version + 1 {
-            return Err(format!("version {} after {version} (RFC 3264 §8)", session.version));
+            return Err(format!(
+                "version {} after {version} (RFC 3264 §8)",
+                session.version
+            ));
         }
     }
     dialog.session = Some((session.version, body.to_owned()));
