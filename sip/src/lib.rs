@@ -7,7 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod deadline;
+pub mod error;
 pub mod event;
 pub mod identifier;
+pub mod message;
+pub mod sdp;
 pub mod table;
 pub mod transaction;
