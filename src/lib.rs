@@ -10,5 +10,6 @@ pub mod call;
 pub mod cdr;
 pub mod fraud_guard;
 pub mod links;
+pub mod shell;
 pub mod sources;
 pub mod trunks;

@@ -1,3 +1,4 @@
 //! Sources: who may send us what.
 
+pub mod admission;
 pub mod model;
