@@ -74,6 +74,89 @@ impl SdpError {
     }
 }
 
+/// What a well-formed message does against the protocol, or asks of us in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProtocolError {
+    /// A response whose topmost Via is not ours, or that has more than one (RFC 3261 §18.1.2).
+    ForeignVia,
+    /// A response to no request of ours that still lives.
+    StrayResponse,
+    /// An ACK for nothing.
+    StrayAck,
+    /// A CANCEL for nothing: 481.
+    StrayCancel,
+    /// A request within a dialog that does not exist: 481.
+    NoDialog,
+    /// The same request by another path: 482 (RFC 3261 §8.2.2.2).
+    MergedRequest,
+    /// A request of ours that came back: 482.
+    Loop,
+    /// Max-Forwards is 0: 483.
+    TooManyHops,
+    /// A method that we know and do not take here: 405.
+    MethodNotAllowed,
+    /// A method that we do not know: 501.
+    MethodUnknown,
+    /// Require names an extension that we do not have: 420.
+    Extension,
+    /// A body of a type that we do not read: 415.
+    MediaType,
+    /// A session description that cannot be read: 400.
+    SessionDescription,
+    /// A scheme of the Request-URI that we do not serve: 416.
+    UriScheme,
+    /// An INVITE without a Contact that can be read: 400.
+    NoContact,
+    /// More Record-Route entries than we keep: 400.
+    RouteSetTooLong,
+    /// A lower CSeq than the last one of its dialog: 500 (RFC 3261 §12.2.2).
+    LowCseq,
+    /// An INVITE while another one of the dialog is not answered: 491 or 500 (RFC 3261 §14.2).
+    ExchangePending,
+    /// REFER, which nobody may ask of us: 603 within a dialog, 403 outside.
+    Refer,
+    /// An event package that we do not have: 489.
+    EventPackage,
+    /// We are draining: 503.
+    Draining,
+    /// As many calls as we may carry: 503.
+    CallsFull,
+    /// No room for another transaction: 503.
+    TransactionsFull,
+}
+
+impl ProtocolError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ForeignVia => "foreign_via",
+            Self::StrayResponse => "stray_response",
+            Self::StrayAck => "stray_ack",
+            Self::StrayCancel => "stray_cancel",
+            Self::NoDialog => "no_dialog",
+            Self::MergedRequest => "merged_request",
+            Self::Loop => "loop",
+            Self::TooManyHops => "too_many_hops",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodUnknown => "method_unknown",
+            Self::Extension => "extension",
+            Self::MediaType => "media_type",
+            Self::SessionDescription => "session_description",
+            Self::UriScheme => "uri_scheme",
+            Self::NoContact => "no_contact",
+            Self::RouteSetTooLong => "route_set_too_long",
+            Self::LowCseq => "low_cseq",
+            Self::ExchangePending => "exchange_pending",
+            Self::Refer => "refer",
+            Self::EventPackage => "event_package",
+            Self::Draining => "draining",
+            Self::CallsFull => "calls_full",
+            Self::TransactionsFull => "transactions_full",
+        }
+    }
+}
+
 /// Why a message was discarded, or answered with an error, before any call saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DropReason {
@@ -81,6 +164,8 @@ pub enum DropReason {
     Unreadable(ParseError),
     /// SIP with a defect; answered where `validate` named a status.
     Malformed(Defect),
+    /// Well-formed, and refused or discarded by the user agent core.
+    Protocol(ProtocolError),
 }
 
 impl DropReason {
@@ -90,6 +175,49 @@ impl DropReason {
         match self {
             Self::Unreadable(error) => error.as_str(),
             Self::Malformed(defect) => defect.as_str(),
+            Self::Protocol(error) => error.as_str(),
+        }
+    }
+}
+
+/// Why a command was declined. Nothing was sent and nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CommandError {
+    /// Misuse, or a race with the peer: the call is gone or has ended.
+    #[error("no such call")]
+    NoSuchCall,
+    /// Misuse, or a race with the peer: the leg is gone or has ended.
+    #[error("no such leg")]
+    NoSuchLeg,
+    /// The caller has been answered or refused already, or the leg is not confirmed yet.
+    #[error("not in this state")]
+    WrongState,
+    /// An offer of one side waits for its answer already (RFC 3261 §14.1).
+    #[error("another offer is pending")]
+    ExchangePending,
+    /// No offer of the peer waits for an answer; it may have been cancelled.
+    #[error("nothing to answer")]
+    NothingToAnswer,
+    /// The status does not fit the command: `ring` takes 101 to 199, `refuse` 300 to 699.
+    #[error("status does not fit")]
+    StatusUnfit,
+    /// The call has made as many attempts as it may, or a table is full.
+    #[error("limit reached")]
+    LimitReached,
+}
+
+impl CommandError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchCall => "no_such_call",
+            Self::NoSuchLeg => "no_such_leg",
+            Self::WrongState => "wrong_state",
+            Self::ExchangePending => "exchange_pending",
+            Self::NothingToAnswer => "nothing_to_answer",
+            Self::StatusUnfit => "status_unfit",
+            Self::LimitReached => "limit_reached",
         }
     }
 }

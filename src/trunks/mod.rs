@@ -1,6 +1,11 @@
 //! Trunks: interconnections, and the choice among them.
 
+pub mod apply;
 pub mod health;
 pub mod identity;
 pub mod model;
+pub mod preset;
 pub mod select;
+pub mod shape;
+pub mod store;
+pub mod text;
