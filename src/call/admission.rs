@@ -11,10 +11,10 @@ use std::time::Duration;
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
 use sip::message::{HeaderName, StatusCode};
 
-use super::call::{Call, WantedParty};
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::media_plan::remote;
+use super::one_call::{Call, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
@@ -29,7 +29,11 @@ pub(super) struct Denied {
 
 impl Denied {
     pub(super) fn new(status: StatusCode, cause: &'static str) -> Self {
-        Self { status, cause, refusal: Refusal::default() }
+        Self {
+            status,
+            cause,
+            refusal: Refusal::default(),
+        }
     }
 
     fn with_warning(mut self, text: &str) -> Self {
@@ -43,13 +47,16 @@ impl Denied {
     }
 
     pub(super) fn of_code(code: u16, cause: &'static str) -> Self {
-        Self::new(StatusCode::new(code).unwrap_or(StatusCode::FORBIDDEN), cause)
+        Self::new(
+            StatusCode::new(code).unwrap_or(StatusCode::FORBIDDEN),
+            cause,
+        )
     }
 }
 
 impl CallControl {
-    pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: Denied) {
-        self.refuse(now, key, denied.status, denied.cause, denied.refusal);
+    pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: &Denied) {
+        self.refuse(now, key, denied.status, denied.cause, &denied.refusal);
     }
 
     pub(super) fn handle_offered(
@@ -62,7 +69,11 @@ impl CallControl {
         self.counters.calls_offered += 1;
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote.ip());
+        let source = admit(
+            &snapshot.trunks,
+            &snapshot.sources,
+            offered.flow.remote.ip(),
+        );
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.calls.insert(key, new_call(id, a_leg, offered));
@@ -70,9 +81,14 @@ impl CallControl {
             Ok((user, host)) => {
                 let ticket = self.next_ticket(key);
                 let source = name.to_owned();
-                self.put(Output::Resolve { ticket, user, host, source });
+                self.put(Output::Resolve {
+                    ticket,
+                    user,
+                    host,
+                    source,
+                });
             }
-            Err(denied) => self.deny(now, key, denied),
+            Err(denied) => self.deny(now, key, &denied),
         }
     }
 
@@ -102,7 +118,11 @@ impl CallControl {
         if !self.is_ours(&host, offered) {
             return Err(Denied::new(StatusCode::FORBIDDEN, "relay_denied"));
         }
-        let user = offered.request_uri.user().map(|user| user.into_owned()).unwrap_or_default();
+        let user = offered
+            .request_uri
+            .user()
+            .map(|user| user.into_owned())
+            .unwrap_or_default();
         if user.is_empty() {
             return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
         }
@@ -110,7 +130,9 @@ impl CallControl {
             Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, "no_offer")
                 .with_warning("an INVITE without an offer is not accepted")
         })?;
-        let read = remote::read(offer, offered.flow.remote.ip(), |address| self.stock.owns(address));
+        let read = remote::read(offer, offered.flow.remote.ip(), |address| {
+            self.stock.owns(address)
+        });
         let read = read.map_err(|unusable| {
             Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
                 .with_warning("no plain RTP audio at a usable address is offered")
@@ -128,7 +150,11 @@ impl CallControl {
     /// An own address, an own name, or the SIP domain. Anything else would make us a relay.
     fn is_ours(&self, host: &str, offered: &CallOffered) -> bool {
         if let Some(address) = offered.request_uri.host_address() {
-            let own = self.config.sockets.iter().any(|socket| socket.ip() == address);
+            let own = self
+                .config
+                .sockets
+                .iter()
+                .any(|socket| socket.ip() == address);
             if own || offered.flow.local.ip() == address {
                 return true;
             }
@@ -159,8 +185,12 @@ impl CallControl {
         outcome: Result<ResolvedLink, ResolveRefusal>,
     ) {
         // The caller may have given up meanwhile.
-        let Some(key) = self.tickets.remove(&ticket) else { return };
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(key) = self.tickets.remove(&ticket) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.ticket = None;
         if call.over || call.ending.is_some() {
             return;
@@ -176,7 +206,7 @@ impl CallControl {
             Ok(Destination::Tone) => {
                 self.join_local_party(now, key, media::command::Target::Tone);
             }
-            Err(denied) => self.deny(now, key, denied),
+            Err(denied) => self.deny(now, key, &denied),
         }
     }
 
@@ -184,22 +214,29 @@ impl CallControl {
     /// number: one per call, the same on every attempt.
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
-        let address: IpAddr =
-            self.calls.get(&key).map(|call| call.offered.flow.remote.ip()).ok_or_else(gone)?;
+        let address: IpAddr = self
+            .calls
+            .get(&key)
+            .map(|call| call.offered.flow.remote.ip())
+            .ok_or_else(gone)?;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, address)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
-        source
-            .may_reach(&link, address)
-            .map_err(|not_admitted| Denied::of_code(not_admitted.status(), not_admitted.as_str()))?;
-        let caller_alias = if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
-            let number = self.aliases.take().ok_or_else(|| {
-                Denied::new(StatusCode::SERVICE_UNAVAILABLE, "alias_numbers_empty")
-            })?;
-            format!("{}{}{number}", link.caller_alias, link.unique_alias_separator)
-        } else {
-            link.caller_alias
-        };
+        source.may_reach(&link, address).map_err(|not_admitted| {
+            Denied::of_code(not_admitted.status(), not_admitted.as_str())
+        })?;
+        let caller_alias =
+            if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
+                let number = self.aliases.take().ok_or_else(|| {
+                    Denied::new(StatusCode::SERVICE_UNAVAILABLE, "alias_numbers_empty")
+                })?;
+                format!(
+                    "{}{}{number}",
+                    link.caller_alias, link.unique_alias_separator
+                )
+            } else {
+                link.caller_alias
+            };
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.link = link.link;
         if let Destination::Remote { user, domain } = &link.destination {
@@ -217,8 +254,11 @@ impl CallControl {
     }
 
     fn open_record(&mut self, now: Now, id: &str, source: &str, offered: &CallOffered) {
-        let request_path =
-            offered.request_uri.user().map(|user| user.into_owned()).unwrap_or_default();
+        let request_path = offered
+            .request_uri
+            .user()
+            .map(|user| user.into_owned())
+            .unwrap_or_default();
         self.put_record(Record::CallOpened(CallOpened {
             call: id.to_owned(),
             at: now.timestamp,
@@ -268,7 +308,10 @@ fn unresolved(refusal: ResolveRefusal, now: Now) -> Denied {
         ResolveRefusal::Unknown => Denied::new(StatusCode::NOT_FOUND, "link_unknown"),
         ResolveRefusal::Dead => Denied::new(StatusCode::GONE, "link_dead"),
         ResolveRefusal::NotYetValid(from) => {
-            let seconds = from.as_second().saturating_sub(now.timestamp.as_second()).max(1);
+            let seconds = from
+                .as_second()
+                .saturating_sub(now.timestamp.as_second())
+                .max(1);
             let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(1));
             Denied::new(StatusCode::TEMPORARILY_UNAVAILABLE, "link_not_yet_valid")
                 .with_retry_after(Some(wait))
@@ -282,9 +325,17 @@ fn unresolved(refusal: ResolveRefusal, now: Now) -> Denied {
 /// RFC 3323 §4.2: anything but `none` asks for privacy.
 fn asks_for_privacy(offered: &CallOffered) -> bool {
     let privacy = HeaderName::from_bytes(b"Privacy");
-    offered.headers.iter().filter(|(name, _)| Some(name) == privacy.as_ref()).any(|(_, value)| {
-        let text = String::from_utf8_lossy(value);
-        let words = text.split([';', ',']).map(str::trim).filter(|word| !word.is_empty());
-        words.clone().count() > 0 && !words.clone().any(|word| word.eq_ignore_ascii_case("none"))
-    })
+    offered
+        .headers
+        .iter()
+        .filter(|(name, _)| Some(name) == privacy.as_ref())
+        .any(|(_, value)| {
+            let text = String::from_utf8_lossy(value);
+            let words = text
+                .split([';', ','])
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            words.clone().count() > 0
+                && !words.clone().any(|word| word.eq_ignore_ascii_case("none"))
+        })
 }

@@ -5,10 +5,10 @@ use sip::event::{CallKey, LegKey};
 use sip::message::StatusCode;
 use sip::sdp::SessionDescription;
 
-use super::call::{Ending, Side};
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::media_plan::remote::{self, Remote};
+use super::one_call::{Ending, Side};
 
 impl CallControl {
     pub(super) fn handle_progress(
@@ -19,7 +19,9 @@ impl CallControl {
         status: StatusCode,
         answer: Option<&SessionDescription>,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
             return;
         }
@@ -39,11 +41,15 @@ impl CallControl {
         leg: LegKey,
         answer: Option<&SessionDescription>,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
             return;
         }
-        let Some(attempt) = &mut call.attempt else { return };
+        let Some(attempt) = &mut call.attempt else {
+            return;
+        };
         attempt.answered_at = Some(now.timestamp);
         let duration_max = attempt.cleared.duration_max();
         // A 200 without a body repeats what a reliable or early answer said already.
@@ -60,7 +66,11 @@ impl CallControl {
             Err(cause) => {
                 self.counters.refuse(cause);
                 let status = StatusCode::BAD_GATEWAY;
-                let ending = Ending { released_by: "gateway", cause, status: status.code() };
+                let ending = Ending {
+                    released_by: "gateway",
+                    cause,
+                    status: status.code(),
+                };
                 self.refuse_as(now, key, status, ending, &sip::event::Refusal::default());
             }
         }
@@ -73,7 +83,9 @@ impl CallControl {
         duration_max: std::time::Duration,
     ) {
         self.counters.calls_answered += 1;
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.answered_at = Some(now.timestamp);
         let at = now.instant + duration_max;
         call.ends_at = Some(at);
@@ -93,14 +105,18 @@ impl CallControl {
         key: CallKey,
         answer: &SessionDescription,
     ) -> Result<SessionDescription, &'static str> {
-        let remote = self.read_remote(key, Side::B, answer).map_err(remote::Unusable::as_str)?;
+        let remote = self
+            .read_remote(key, Side::B, answer)
+            .map_err(remote::Unusable::as_str)?;
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let chosen = remote.codecs.clone();
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let attempt = call.attempt.as_mut().ok_or("call_gone")?;
         let a_media = call.a_media.as_mut().ok_or("call_gone")?;
-        let description =
-            a_media.leg.answer(&chosen, direction, ptime_ms).ok_or("answer_no_codec")?;
+        let description = a_media
+            .leg
+            .answer(&chosen, direction, ptime_ms)
+            .ok_or("answer_no_codec")?;
         attempt.media.leg.accept(remote);
         self.update_media(key);
         Ok(description)
@@ -127,10 +143,14 @@ impl CallControl {
     /// Both legs as they are now go to the worker.
     pub(super) fn update_media(&mut self, key: CallKey) {
         let timeout = self.snapshot.settings.media_timeout;
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         let mut commands = Vec::with_capacity(2);
         for side in [Side::A, Side::B] {
-            let Some(ports) = call.ports(side) else { continue };
+            let Some(ports) = call.ports(side) else {
+                continue;
+            };
             let other = call.ports(side.other()).map(|ports| &ports.leg);
             commands.push(Command::Update {
                 pair: ports.leg.pair,
@@ -145,7 +165,11 @@ impl CallControl {
 
     /// Between attempts the caller hears nothing, and nothing of the caller goes anywhere.
     pub(super) fn silence_a_leg(&mut self, key: CallKey) {
-        let joined = self.calls.get(&key).and_then(|call| call.last_description(Side::A)).is_some();
+        let joined = self
+            .calls
+            .get(&key)
+            .and_then(|call| call.last_description(Side::A))
+            .is_some();
         if joined {
             self.update_media(key);
         }

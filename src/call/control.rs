@@ -17,10 +17,10 @@ use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal};
 use sip::message::{SendBuffer, StatusCode};
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
-use super::call::{Call, Ending};
 use super::counters::Counters;
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
+use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
@@ -114,7 +114,11 @@ impl CallControl {
         self.now = Some(now);
         match input {
             Input::Datagram { flow, bytes } => {
-                let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote.ip());
+                let known = admit(
+                    &self.snapshot.trunks,
+                    &self.snapshot.sources,
+                    flow.remote.ip(),
+                );
                 if known.is_none() {
                     self.counters.unknown_source += 1;
                     return;
@@ -126,7 +130,7 @@ impl CallControl {
                 let failed = sip::event::Input::TransportFailed { flow };
                 self.endpoint.handle_input(now.instant, failed);
             }
-            Input::Report { report } => self.handle_report(now, report),
+            Input::Report { report } => self.handle_report(now, &report),
             Input::ConnectRefused { pair } => self.handle_connect_refused(now, pair),
             Input::Resolved { ticket, outcome } => self.handle_resolved(now, ticket, outcome),
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
@@ -209,28 +213,59 @@ impl CallControl {
         let attempts = live().filter(|call| call.attempt.is_some()).count();
         let a_legs = live().filter(|call| call.a_media.is_some()).count();
         let received = live().filter(|call| call.from_trunk.is_some()).count();
-        assert_eq!(count(attempts), u64::from(self.guard.active()), "cleared attempts");
+        assert_eq!(
+            count(attempts),
+            u64::from(self.guard.active()),
+            "cleared attempts"
+        );
         assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
-        assert_eq!(self.stock.taken(), self.pairs.len() + self.draining.len(), "pairs taken");
-        assert_eq!(count(attempts + received), u64::from(self.loads.total()), "trunk loads");
+        assert_eq!(
+            self.stock.taken(),
+            self.pairs.len() + self.draining.len(),
+            "pairs taken"
+        );
+        assert_eq!(
+            count(attempts + received),
+            u64::from(self.loads.total()),
+            "trunk loads"
+        );
         for (key, call) in &self.calls {
             let over = call.over;
-            assert!(!over || call.attempt.is_none() && call.a_media.is_none(), "over: {key:?}");
+            assert!(
+                !over || call.attempt.is_none() && call.a_media.is_none(),
+                "over: {key:?}"
+            );
         }
         for key in self.pairs.values().chain(self.tickets.values()) {
-            assert!(self.calls.contains_key(key), "a table names a call that is gone");
+            assert!(
+                self.calls.contains_key(key),
+                "a table names a call that is gone"
+            );
         }
     }
 
     fn handle_event(&mut self, now: Now, event: Event) {
         match event {
-            Event::CallOffered { call, a_leg, offered } => {
+            Event::CallOffered {
+                call,
+                a_leg,
+                offered,
+            } => {
                 self.handle_offered(now, call, a_leg, offered);
             }
-            Event::Progress { call, leg, status, answer } => {
+            Event::Progress {
+                call,
+                leg,
+                status,
+                answer,
+            } => {
                 self.handle_progress(now, call, leg, status, answer.as_deref());
             }
-            Event::Answered { call, leg, answered } => {
+            Event::Answered {
+                call,
+                leg,
+                answered,
+            } => {
                 self.handle_answered(now, call, leg, answered.answer.as_ref());
             }
             Event::AttemptFailed { call, leg, failure } => {
@@ -257,8 +292,8 @@ impl CallControl {
         }
     }
 
-    fn handle_report(&mut self, now: Now, report: Report) {
-        match report {
+    fn handle_report(&mut self, now: Now, report: &Report) {
+        match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
             Report::Latched { pair: _, source: _ } => {}
             Report::Silent { pair } => {
@@ -279,13 +314,21 @@ impl CallControl {
     }
 
     fn handle_expired(&mut self, now: Now) {
-        self.endpoint.handle_input(now.instant, sip::event::Input::Expired);
+        self.endpoint
+            .handle_input(now.instant, sip::event::Input::Expired);
         while let Some((at, key)) = self.deadlines.first().copied()
             && at <= now.instant
         {
             self.deadlines.remove(&(at, key));
-            let local = self.calls.get(&key).is_some_and(|call| call.local_party.is_some());
-            let cause = if local { "local_party_over" } else { "guard_duration_max" };
+            let local = self
+                .calls
+                .get(&key)
+                .is_some_and(|call| call.local_party.is_some());
+            let cause = if local {
+                "local_party_over"
+            } else {
+                "guard_duration_max"
+            };
             self.hang_up(now, key, cause);
         }
         while let Some(record) = self.draining.poll_overdue(now.instant) {
@@ -325,9 +368,12 @@ impl CallControl {
 
     /// Said once, when the last call is gone or peers took too long.
     fn poll_stopped(&mut self) -> Option<Output> {
-        let Stopping::Until(at) = self.stop else { return None };
+        let Stopping::Until(at) = self.stop else {
+            return None;
+        };
         let late = self.now.is_some_and(|now| now.instant >= at);
-        if !late && !(self.calls.is_empty() && self.draining.is_silent()) {
+        let quiet = self.calls.is_empty() && self.draining.is_silent();
+        if !late && !quiet {
             return None;
         }
         self.stop = Stopping::Done;
@@ -336,15 +382,27 @@ impl CallControl {
 
     /// We end the call: BYE where it is up, a final failure where it is not.
     pub(super) fn hang_up(&mut self, now: Now, key: CallKey, cause: &'static str) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.over || call.ending.is_some() {
             return;
         }
         if call.answered_at.is_none() {
-            self.refuse(now, key, StatusCode::SERVICE_UNAVAILABLE, cause, Refusal::default());
+            self.refuse(
+                now,
+                key,
+                StatusCode::SERVICE_UNAVAILABLE,
+                cause,
+                &Refusal::default(),
+            );
             return;
         }
-        call.ending = Some(Ending { released_by: "gateway", cause, status: 200 });
+        call.ending = Some(Ending {
+            released_by: "gateway",
+            cause,
+            status: 200,
+        });
         self.counters.refuse(cause);
         let told = self.endpoint.hang_up(now.instant, key, &Refusal::default());
         self.check(told);
@@ -357,11 +415,15 @@ impl CallControl {
         key: CallKey,
         status: StatusCode,
         cause: &'static str,
-        refusal: Refusal,
+        refusal: &Refusal,
     ) {
         self.counters.refuse(cause);
-        let ending = Ending { released_by: "gateway", cause, status: status.code() };
-        self.refuse_as(now, key, status, ending, &refusal);
+        let ending = Ending {
+            released_by: "gateway",
+            cause,
+            status: status.code(),
+        };
+        self.refuse_as(now, key, status, ending, refusal);
     }
 
     pub(super) fn refuse_as(
@@ -372,7 +434,9 @@ impl CallControl {
         ending: Ending,
         refusal: &Refusal,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.ending = Some(ending);
         let line = LogLine {
             level: Level::Note,

@@ -10,7 +10,7 @@ use media::command::{LegCounters, PairKey};
 use crate::cdr::record::{MediaFigures, Record};
 
 /// A record waits this long for its media counters.
-pub const WAIT_MAX: Duration = Duration::from_millis(1_500);
+pub(super) const WAIT_MAX: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug)]
 struct Pair {

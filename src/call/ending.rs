@@ -1,14 +1,13 @@
 //! Ends: of an attempt, of a call. Everything taken is given back here, and every row is closed.
 
-
 use media::command::Command;
 use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Refusal, ReleaseParty};
 use sip::message::StatusCode;
 
-use super::call::{Attempt, Call, Ending, Ports};
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
 use super::failover::{self, Next};
+use super::one_call::{Attempt, Call, Ending, Ports};
 use crate::cdr::record::{AttemptClosed, CallClosed, MediaFigures, Record};
 
 impl CallControl {
@@ -19,20 +18,34 @@ impl CallControl {
         leg: LegKey,
         failure: AttemptFailure,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        if call.attempt.as_ref().is_none_or(|attempt| attempt.leg != leg) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if call
+            .attempt
+            .as_ref()
+            .is_none_or(|attempt| attempt.leg != leg)
+        {
             return;
         }
-        let Some(attempt) = call.attempt.take() else { return };
+        let Some(attempt) = call.attempt.take() else {
+            return;
+        };
         let status = failover::status(failure);
         call.failures.push(status);
         let trunk = attempt.trunk.clone();
-        if matches!(failure, AttemptFailure::NoResponse | AttemptFailure::TransportFailed) {
+        if matches!(
+            failure,
+            AttemptFailure::NoResponse | AttemptFailure::TransportFailed
+        ) {
             self.health.suspect(&trunk, attempt.target, now.instant);
         }
         self.close_attempt(now, key, attempt, status.code(), failover::outcome(failure));
         self.silence_a_leg(key);
-        let ending = self.calls.get(&key).is_none_or(|call| call.over || call.ending.is_some());
+        let ending = self
+            .calls
+            .get(&key)
+            .is_none_or(|call| call.over || call.ending.is_some());
         if ending {
             return;
         }
@@ -49,8 +62,12 @@ impl CallControl {
 
     /// A 2xx crossed our CANCEL: `sip` has acknowledged and ended it; the attempt's row says so.
     pub(super) fn handle_late_answer(&mut self, now: Now, key: CallKey, leg: LegKey) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some((_, closed)) = call.left.iter_mut().find(|(left, _)| *left == leg) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some((_, closed)) = call.left.iter_mut().find(|(left, _)| *left == leg) else {
+            return;
+        };
         closed.at = now.timestamp;
         closed.answered_at = Some(now.timestamp);
         closed.status = 200;
@@ -66,7 +83,9 @@ impl CallControl {
         by: ReleaseParty,
         cause: EndCause,
     ) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         if call.over {
             return;
         }
@@ -80,7 +99,11 @@ impl CallControl {
     }
 
     pub(super) fn handle_gone(&mut self, now: Now, key: CallKey) {
-        let lost = Ending { released_by: "gateway", cause: "lost", status: 500 };
+        let lost = Ending {
+            released_by: "gateway",
+            cause: "lost",
+            status: 500,
+        };
         if self.calls.get(&key).is_some_and(|call| !call.over) {
             debug_assert!(false, "a call is gone that never ended");
             self.finish(now, key, lost);
@@ -90,7 +113,9 @@ impl CallControl {
 
     /// Gives everything back and closes the rows. The key lives on until `CallGone`.
     fn finish(&mut self, now: Now, key: CallKey, ending: Ending) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.over = true;
         call.routes.clear();
         call.reoffer = None;
@@ -102,11 +127,18 @@ impl CallControl {
             level: Level::Note,
             event: "call_closed",
             call: Some(call.id.clone()),
-            detail: format!("{} {} by {}", ending.status, ending.cause, ending.released_by),
+            detail: format!(
+                "{} {} by {}",
+                ending.status, ending.cause, ending.released_by
+            ),
         };
         if let Some(attempt) = attempt {
             let answered = attempt.answered_at.is_some();
-            let (status, outcome) = if answered { (200, "answered") } else { (487, ending.cause) };
+            let (status, outcome) = if answered {
+                (200, "answered")
+            } else {
+                (487, ending.cause)
+            };
             self.close_attempt(now, key, attempt, status, outcome);
         }
         match a_media {
@@ -133,10 +165,21 @@ impl CallControl {
         status: u16,
         outcome: &str,
     ) {
-        let Attempt { number, leg, trunk, cleared, media, ringing_at, answered_at, .. } = attempt;
+        let Attempt {
+            number,
+            leg,
+            trunk,
+            cleared,
+            media,
+            ringing_at,
+            answered_at,
+            ..
+        } = attempt;
         self.guard.release(cleared);
         self.loads.end_sent(&trunk);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         let closed = AttemptClosed {
             call: call.id.clone(),
             number,
@@ -161,9 +204,16 @@ impl CallControl {
 
     /// The worker's queue took no `Connect`: the pair was never used, the call cannot go on.
     pub(super) fn handle_connect_refused(&mut self, now: Now, pair: media::command::PairKey) {
-        let Some(key) = self.pairs.remove(&pair) else { return };
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let is_a = call.a_media.as_ref().is_some_and(|ports| ports.leg.pair == pair);
+        let Some(key) = self.pairs.remove(&pair) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let is_a = call
+            .a_media
+            .as_ref()
+            .is_some_and(|ports| ports.leg.pair == pair);
         let bound = if is_a {
             call.a_media.take().map(|ports| ports.bound)
         } else {
@@ -177,12 +227,16 @@ impl CallControl {
             self.drop_attempt_without_media(now, key);
         }
         let (status, refusal) = (StatusCode::SERVICE_UNAVAILABLE, Refusal::default());
-        self.refuse(now, key, status, "media_queue_full", refusal);
+        self.refuse(now, key, status, "media_queue_full", &refusal);
     }
 
     fn drop_attempt_without_media(&mut self, now: Now, key: CallKey) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(attempt) = call.attempt.take() else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some(attempt) = call.attempt.take() else {
+            return;
+        };
         let record = Record::AttemptClosed(AttemptClosed {
             call: call.id.clone(),
             number: attempt.number,

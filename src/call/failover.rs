@@ -25,7 +25,11 @@ pub fn next(trunk: &Trunk, failure: AttemptFailure) -> Next {
         AttemptFailure::NoAnswer | AttemptFailure::Abandoned => Next::Stop,
         AttemptFailure::Refused(status) => {
             let listed = trunk.failover_codes.contains(&status.code());
-            if listed && status.class() < 6 { Next::Trunk } else { Next::Stop }
+            if listed && status.class() < 6 {
+                Next::Trunk
+            } else {
+                Next::Stop
+            }
         }
     }
 }
@@ -80,7 +84,11 @@ fn best(failures: &[StatusCode]) -> StatusCode {
         (_, 503) => 6,
         (_, _) => 5,
     };
-    failures.iter().min_by_key(|status| rank(status)).copied().unwrap_or(StatusCode::REQUEST_TIMEOUT)
+    failures
+        .iter()
+        .min_by_key(|status| rank(status))
+        .copied()
+        .unwrap_or(StatusCode::REQUEST_TIMEOUT)
 }
 
 #[cfg(test)]
@@ -104,10 +112,17 @@ mod tests {
         }
         assert_eq!(next(&trunk, AttemptFailure::NoAnswer), Next::Stop);
         for status in [408, 500, 502, 503, 504] {
-            assert_eq!(next(&trunk, AttemptFailure::Refused(code(status))), Next::Trunk);
+            assert_eq!(
+                next(&trunk, AttemptFailure::Refused(code(status))),
+                Next::Trunk
+            );
         }
         for status in [302, 401, 404, 407, 480, 486, 488, 501, 505, 600, 603] {
-            assert_eq!(next(&trunk, AttemptFailure::Refused(code(status))), Next::Stop, "{status}");
+            assert_eq!(
+                next(&trunk, AttemptFailure::Refused(code(status))),
+                Next::Stop,
+                "{status}"
+            );
         }
     }
 
@@ -115,7 +130,10 @@ mod tests {
     fn decline_of_everybody_stops_whatever_the_list_says() {
         let mut eager = trunk("tr_1", "192.0.2.1:5060");
         eager.failover_codes = vec![486, 603];
-        assert_eq!(next(&eager, AttemptFailure::Refused(code(486))), Next::Trunk);
+        assert_eq!(
+            next(&eager, AttemptFailure::Refused(code(486))),
+            Next::Trunk
+        );
         assert_eq!(next(&eager, AttemptFailure::Refused(code(603))), Next::Stop);
     }
 
@@ -131,7 +149,11 @@ mod tests {
         assert_eq!(heard(&[500, 404]), 404);
         assert_eq!(heard(&[408, 486]), 486);
         assert_eq!(heard(&[503, 408]), 408);
-        assert_eq!(heard(&[407]), 500, "a trunk's challenge never reaches the caller");
+        assert_eq!(
+            heard(&[407]),
+            500,
+            "a trunk's challenge never reaches the caller"
+        );
         assert_eq!(heard(&[302]), 480, "nor its redirection");
         assert_eq!(heard(&[]), 408);
     }

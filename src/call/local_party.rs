@@ -8,10 +8,10 @@ use sip::event::CallKey;
 use sip::sdp::Direction;
 
 use super::admission::Denied;
-use super::call::Side;
 use super::control::CallControl;
 use super::event::Now;
 use super::media_plan::codec::Codec;
+use super::one_call::Side;
 
 /// The longest call to a local party.
 pub const DURATION_MAX: Duration = Duration::from_secs(5 * 60);
@@ -23,14 +23,16 @@ impl CallControl {
             Ok(()) => {
                 self.mark_answered(now, key, DURATION_MAX);
                 self.update_media(key);
-                let description =
-                    self.calls.get(&key).and_then(|call| call.last_description(Side::A));
+                let description = self
+                    .calls
+                    .get(&key)
+                    .and_then(|call| call.last_description(Side::A));
                 if let Some(description) = description {
                     let told = self.endpoint.answer(now.instant, key, &description);
                     self.check(told);
                 }
             }
-            Err(denied) => self.deny(now, key, denied),
+            Err(denied) => self.deny(now, key, &denied),
         }
     }
 
@@ -40,7 +42,11 @@ impl CallControl {
         let call = self.calls.get_mut(&key).ok_or_else(unusable)?;
         call.local_party = Some(party);
         let ports = call.a_media.as_mut().ok_or_else(unusable)?;
-        let offered = ports.leg.remote().map(|remote| remote.codecs.clone()).unwrap_or_default();
+        let offered = ports
+            .leg
+            .remote()
+            .map(|remote| remote.codecs.clone())
+            .unwrap_or_default();
         let chosen = playable(&offered, party);
         ports
             .leg
@@ -53,7 +59,9 @@ impl CallControl {
 /// An echo plays what it hears; a tone is made in G.711.
 pub(super) fn playable(offered: &[Codec], party: Target) -> Vec<Codec> {
     let is_g711 = |codec: &&Codec| {
-        ["PCMU", "PCMA"].iter().any(|name| codec.name.eq_ignore_ascii_case(name))
+        ["PCMU", "PCMA"]
+            .iter()
+            .any(|name| codec.name.eq_ignore_ascii_case(name))
     };
     match party {
         Target::Tone => offered.iter().filter(is_g711).take(1).cloned().collect(),

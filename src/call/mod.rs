@@ -8,7 +8,6 @@
 mod admission;
 pub mod alias;
 mod answer;
-mod call;
 pub mod control;
 pub mod counters;
 mod draining;
@@ -17,12 +16,10 @@ pub mod event;
 pub mod failover;
 pub mod local_party;
 pub mod media_plan;
+mod one_call;
 mod pings;
 mod reoffer;
 mod route;
 pub mod snapshot;
 pub mod stock;
 pub mod trunk_load;
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,9 @@ use crate::trunks::health::{Change, PING_TIMEOUT, TargetKey};
 impl CallControl {
     pub(super) fn send_pings(&mut self, now: Now) {
         while let Some(target) = self.health.poll_ping(now.instant) {
-            let sent = self.ping(&target).map(|ping| self.endpoint.ping(now.instant, ping));
+            let sent = self
+                .ping(&target)
+                .map(|ping| self.endpoint.ping(now.instant, ping));
             if let Some(Ok(key)) = sent {
                 self.pings.insert(key, target);
             } else {
@@ -23,7 +25,11 @@ impl CallControl {
         let local = self.local_for(target.address);
         let address = target.address;
         Some(Ping {
-            flow: Flow { transport: Transport::Udp, local, remote: address },
+            flow: Flow {
+                transport: Transport::Udp,
+                local,
+                remote: address,
+            },
             request_uri: Uri::sip(None, &address.ip().to_string(), Some(address.port()))?,
             from: Uri::sip(None, &self.own_host(local), None)?,
             timeout: PING_TIMEOUT,
@@ -36,7 +42,9 @@ impl CallControl {
         ping: PingKey,
         status: Option<StatusCode>,
     ) {
-        let Some(target) = self.pings.remove(&ping) else { return };
+        let Some(target) = self.pings.remove(&ping) else {
+            return;
+        };
         let status = status.map(StatusCode::code);
         let (event, level) = match self.health.ping_ended(&target, status, now.instant) {
             Change::None => return,

@@ -8,11 +8,11 @@ use sip::event::{CallKey, LegKey};
 use sip::message::StatusCode;
 use sip::sdp::{Direction, SessionDescription};
 
-use super::call::{Before, Call, Reoffer, Side};
 use super::control::CallControl;
 use super::event::Now;
 use super::local_party::playable;
 use super::media_plan::remote::Remote;
+use super::one_call::{Before, Call, Reoffer, Side};
 use crate::trunks::model::Trunk;
 
 impl CallControl {
@@ -30,7 +30,9 @@ impl CallControl {
         };
         match answered {
             Ok(Some(description)) => {
-                let told = self.endpoint.answer_reoffer(now.instant, key, leg, &description);
+                let told = self
+                    .endpoint
+                    .answer_reoffer(now.instant, key, leg, &description);
                 self.check(told);
             }
             Ok(None) => {}
@@ -43,9 +45,15 @@ impl CallControl {
     }
 
     fn restate(&self, key: CallKey, leg: LegKey) -> Result<SessionDescription, StatusCode> {
-        let call = self.calls.get(&key).ok_or(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)?;
-        let side = call.side(leg).ok_or(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)?;
-        call.last_description(side).ok_or(StatusCode::NOT_ACCEPTABLE_HERE)
+        let call = self
+            .calls
+            .get(&key)
+            .ok_or(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)?;
+        let side = call
+            .side(leg)
+            .ok_or(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)?;
+        call.last_description(side)
+            .ok_or(StatusCode::NOT_ACCEPTABLE_HERE)
     }
 
     /// An answer at once, or `None`: the other side is asked first.
@@ -110,8 +118,12 @@ impl CallControl {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }
         let before = Before {
-            a: call.ports(Side::A).and_then(|ports| ports.leg.remote().cloned()),
-            b: call.ports(Side::B).and_then(|ports| ports.leg.remote().cloned()),
+            a: call
+                .ports(Side::A)
+                .and_then(|ports| ports.leg.remote().cloned()),
+            b: call
+                .ports(Side::B)
+                .and_then(|ports| ports.leg.remote().cloned()),
         };
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let other = call.leg_key(side.other()).ok_or(gone)?;
@@ -124,7 +136,10 @@ impl CallControl {
             if let Some(ports) = call.ports_mut(side) {
                 ports.leg.accept(remote);
             }
-            call.reoffer = Some(Reoffer { from: Some(side), before: Box::new(before) });
+            call.reoffer = Some(Reoffer {
+                from: Some(side),
+                before: Box::new(before),
+            });
         }
         told
     }
@@ -136,16 +151,24 @@ impl CallControl {
         leg: LegKey,
         answer: Option<&SessionDescription>,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let (Some(side), Some(reoffer)) = (call.side(leg), call.reoffer.take()) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let (Some(side), Some(reoffer)) = (call.side(leg), call.reoffer.take()) else {
+            return;
+        };
         let remote = answer.and_then(|answer| self.read_remote(key, side, answer).ok());
         let description = remote.and_then(|remote| self.complete(key, side, &reoffer, remote));
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         let asking = reoffer.from.and_then(|from| call.leg_key(from));
         match (description, asking) {
             (Some(description), Some(asking)) => {
                 self.update_media(key);
-                let told = self.endpoint.answer_reoffer(now.instant, key, asking, &description);
+                let told = self
+                    .endpoint
+                    .answer_reoffer(now.instant, key, asking, &description);
                 self.check(told);
             }
             (Some(_), None) => self.update_media(key),
@@ -153,7 +176,9 @@ impl CallControl {
                 // The side that was asked believes in a session that the asking side cannot have.
                 self.put_back(key, *reoffer.before);
                 let status = StatusCode::NOT_ACCEPTABLE_HERE;
-                let told = self.endpoint.refuse_reoffer(now.instant, key, asking, status);
+                let told = self
+                    .endpoint
+                    .refuse_reoffer(now.instant, key, asking, status);
                 self.check(told);
             }
             (None, None) => self.put_back(key, *reoffer.before),
@@ -172,7 +197,10 @@ impl CallControl {
             (remote.codecs.clone(), remote.direction, remote.ptime_ms);
         call.ports_mut(side)?.leg.accept(remote);
         match reoffer.from {
-            Some(from) => call.ports_mut(from)?.leg.answer(&chosen, direction, ptime_ms),
+            Some(from) => call
+                .ports_mut(from)?
+                .leg
+                .answer(&chosen, direction, ptime_ms),
             None => call.last_description(side.other()),
         }
     }
@@ -184,16 +212,22 @@ impl CallControl {
         leg: LegKey,
         status: StatusCode,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.side(leg).is_none() {
             return;
         }
-        let Some(reoffer) = call.reoffer.take() else { return };
+        let Some(reoffer) = call.reoffer.take() else {
+            return;
+        };
         let asking = reoffer.from.and_then(|from| call.leg_key(from));
         self.put_back(key, *reoffer.before);
         if let Some(asking) = asking {
             self.counters.refuse("reoffer_refused");
-            let told = self.endpoint.refuse_reoffer(now.instant, key, asking, status);
+            let told = self
+                .endpoint
+                .refuse_reoffer(now.instant, key, asking, status);
             self.check(told);
         }
     }
@@ -207,30 +241,47 @@ impl CallControl {
         leg: LegKey,
         answer: Option<&SessionDescription>,
     ) {
-        let Some(side) = self.calls.get(&key).and_then(|call| call.side(leg)) else { return };
+        let Some(side) = self.calls.get(&key).and_then(|call| call.side(leg)) else {
+            return;
+        };
         let Some(answer) = answer else { return };
-        let Ok(remote) = self.read_remote(key, side, answer) else { return };
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let before = call.ports(side).and_then(|ports| ports.leg.remote()).map(|old| old.direction);
+        let Ok(remote) = self.read_remote(key, side, answer) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let before = call
+            .ports(side)
+            .and_then(|ports| ports.leg.remote())
+            .map(|old| old.direction);
         let changed = before.is_some_and(|before| before != remote.direction);
         if changed && call.local_party.is_none() && call.reoffer.is_none() {
             // Nobody waits for an answer: what the other side refuses stays as it is there.
             let passed = self.pass_on(now, key, side, remote.clone());
             if passed.is_ok()
-                && let Some(reoffer) =
-                    self.calls.get_mut(&key).and_then(|call| call.reoffer.as_mut())
+                && let Some(reoffer) = self
+                    .calls
+                    .get_mut(&key)
+                    .and_then(|call| call.reoffer.as_mut())
             {
                 reoffer.from = None;
             }
         }
-        if let Some(ports) = self.calls.get_mut(&key).and_then(|call| call.ports_mut(side)) {
+        if let Some(ports) = self
+            .calls
+            .get_mut(&key)
+            .and_then(|call| call.ports_mut(side))
+        {
             ports.leg.accept(remote);
         }
         self.update_media(key);
     }
 
     fn put_back(&mut self, key: CallKey, before: Before) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         for (side, remote) in [(Side::A, before.a), (Side::B, before.b)] {
             if let Some(ports) = call.ports_mut(side) {
                 ports.leg.restore(remote);

@@ -13,12 +13,12 @@ use sip::message::{NameAddr, StatusCode, Uri};
 use sip::sdp::Direction;
 
 use super::admission::Denied;
-use super::call::{Attempt, Ending, Ports, WantedParty};
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::failover;
 use super::media_plan::codec::Codec;
 use super::media_plan::leg::LegMedia;
+use super::one_call::{Attempt, Ending, Ports, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Verdict};
@@ -41,7 +41,7 @@ impl CallControl {
     pub(super) fn route(&mut self, now: Now, key: CallKey) {
         match self.plan_routes(now, key) {
             Ok(()) => self.dial_next(now, key),
-            Err(denied) => self.deny(now, key, denied),
+            Err(denied) => self.deny(now, key, &denied),
         }
     }
 
@@ -67,7 +67,11 @@ impl CallControl {
             came_from,
             codecs: &codecs,
         };
-        let present = Present { loads: &self.loads, health: &self.health, now: now.instant };
+        let present = Present {
+            loads: &self.loads,
+            health: &self.health,
+            now: now.instant,
+        };
         let routes = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
             .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
         self.take_a_ports(key, 2)?;
@@ -87,7 +91,9 @@ impl CallControl {
         let worker = self.stock.place(count, signalling).ok_or_else(empty)?;
         let offered_rtp = call.offer.as_ref().and_then(|offer| offer.rtp);
         let latch = latch(trunk, signalling, offered_rtp);
-        let mut ports = self.take_ports(worker, signalling, trunk, latch).ok_or_else(empty)?;
+        let mut ports = self
+            .take_ports(worker, signalling, trunk, latch)
+            .ok_or_else(empty)?;
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
             ports.leg.accept(offer);
@@ -96,7 +102,11 @@ impl CallControl {
         let plan = ports.leg.plan(None, self.snapshot.settings.media_timeout);
         call.a_media = Some(ports);
         self.pairs.insert(pair, key);
-        self.send_media(Command::Connect { pair, plan, target: Target::Nowhere });
+        self.send_media(Command::Connect {
+            pair,
+            plan,
+            target: Target::Nowhere,
+        });
         Ok(())
     }
 
@@ -109,24 +119,35 @@ impl CallControl {
     ) -> Option<Ports> {
         let stocked = self.stock.take(worker, signalling)?;
         let advertised = trunk.and_then(|trunk| trunk.advertised_media_address);
-        let named = SocketAddr::new(advertised.unwrap_or(stocked.rtp.ip()), stocked.rtp.port());
+        let named = SocketAddr::new(
+            advertised.unwrap_or_else(|| stocked.rtp.ip()),
+            stocked.rtp.port(),
+        );
         // RFC 8866 §5.2 wants a number; 62 bits stay readable for signed arithmetic everywhere.
         let session_id = self.random.next_u64() >> 2;
         let leg = LegMedia::new(stocked.pair, named, latch, session_id);
-        Some(Ports { leg, bound: stocked.rtp, signalling })
+        Some(Ports {
+            leg,
+            bound: stocked.rtp,
+            signalling,
+        })
     }
 
     /// Dials the next route that lets itself be dialled; without one the caller hears the best
     /// failure.
     pub(super) fn dial_next(&mut self, now: Now, key: CallKey) {
         loop {
-            let Some(call) = self.calls.get_mut(&key) else { return };
+            let Some(call) = self.calls.get_mut(&key) else {
+                return;
+            };
             debug_assert!(call.attempt.is_none(), "one attempt at a time");
-            let Some(route) = call.routes.pop_front() else { break };
+            let Some(route) = call.routes.pop_front() else {
+                break;
+            };
             match self.try_route(now, key, &route) {
                 Tried::Dialled => return,
                 Tried::Skipped => {}
-                Tried::Denied(denied) => return self.deny(now, key, denied),
+                Tried::Denied(denied) => return self.deny(now, key, &denied),
             }
         }
         self.give_up(now, key);
@@ -138,8 +159,12 @@ impl CallControl {
         let Some(trunk) = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk) else {
             return Tried::Skipped;
         };
-        let Some(call) = self.calls.get_mut(&key) else { return Tried::Skipped };
-        let Some(wanted) = call.wanted.clone() else { return Tried::Skipped };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return Tried::Skipped;
+        };
+        let Some(wanted) = call.wanted.clone() else {
+            return Tried::Skipped;
+        };
         call.attempts += 1;
         let user = trunk.rewrite(&wanted.user);
         let host = trunk.request_host.as_deref().unwrap_or(&wanted.domain);
@@ -167,7 +192,16 @@ impl CallControl {
         match self.guard.verdict(&attempt, now.instant) {
             Verdict::Allow(cleared) => {
                 let host = host.to_owned();
-                self.dial(now, key, trunk, route.target, &host, &wanted, cleared, opened)
+                self.dial(
+                    now,
+                    key,
+                    trunk,
+                    route.target,
+                    &host,
+                    &wanted,
+                    cleared,
+                    opened,
+                )
             }
             Verdict::Refuse(reason) => {
                 self.close_undialled(opened, reason.status(), reason.as_str());
@@ -178,7 +212,10 @@ impl CallControl {
     }
 
     /// The one place that dials: what the guard cleared, as the trunk wants it written.
-    #[expect(clippy::too_many_arguments, reason = "an INVITE is made of this many things")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an INVITE is made of this many things"
+    )]
     fn dial(
         &mut self,
         now: Now,
@@ -209,13 +246,21 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow { transport: Transport::Udp, local, remote: target };
+        let flow = Flow {
+            transport: Transport::Udp,
+            local,
+            remote: target,
+        };
         let dial = self.invite(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
         self.pairs.insert(pair, key);
         // The receive side is open before the SDP that names it leaves.
-        self.send_media(Command::Connect { pair, plan, target: Target::Nowhere });
+        self.send_media(Command::Connect {
+            pair,
+            plan,
+            target: Target::Nowhere,
+        });
         match self.endpoint.dial(now.instant, key, dial) {
             Ok(leg) => {
                 self.loads.begin_sent(trunk, now.instant);
@@ -259,7 +304,10 @@ impl CallControl {
         media: &mut Ports,
     ) -> Dial {
         let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
-        let max_forwards = self.calls.get(&key).map_or(70, |call| call.offered.max_forwards);
+        let max_forwards = self
+            .calls
+            .get(&key)
+            .map_or(70, |call| call.offered.max_forwards);
         Dial {
             flow,
             request_uri: uri.clone(),
@@ -290,7 +338,12 @@ impl CallControl {
     /// Fresh ports for each attempt, on the worker of the a-leg.
     fn take_b_ports(&mut self, key: CallKey, trunk: &Trunk, target: IpAddr) -> Option<Ports> {
         let worker = self.calls.get(&key)?.a_media.as_ref()?.leg.pair.worker;
-        self.take_ports(worker, target, Some(trunk), latch(Some(trunk), target, None))
+        self.take_ports(
+            worker,
+            target,
+            Some(trunk),
+            latch(Some(trunk), target, None),
+        )
     }
 
     /// What the trunk is offered: the caller's codecs that it takes. Events and comfort noise go
@@ -301,7 +354,9 @@ impl CallControl {
             .get(&key)
             .and_then(|call| call.a_media.as_ref())
             .and_then(|ports| ports.leg.remote());
-        let Some(remote) = remote else { return (Vec::new(), Direction::SendRecv, None) };
+        let Some(remote) = remote else {
+            return (Vec::new(), Direction::SendRecv, None);
+        };
         let codecs = remote
             .codecs
             .iter()
@@ -313,10 +368,12 @@ impl CallControl {
 
     /// No route is left: the best failure goes back, or that all that could carry it are busy.
     fn give_up(&mut self, now: Now, key: CallKey) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         if call.failures.is_empty() {
             let unavailable = Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunks_unavailable");
-            return self.deny(now, key, unavailable);
+            return self.deny(now, key, &unavailable);
         }
         let status = failover::towards_caller(&call.failures);
         let ending = Ending {
@@ -366,7 +423,10 @@ impl CallControl {
     }
 
     pub(super) fn own_host(&self, local: SocketAddr) -> String {
-        self.config.advertised_host.clone().unwrap_or_else(|| local.ip().to_string())
+        self.config
+            .advertised_host
+            .clone()
+            .unwrap_or_else(|| local.ip().to_string())
     }
 }
 

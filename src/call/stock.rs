@@ -61,7 +61,12 @@ impl Stock {
             .iter()
             .enumerate()
             .filter(|(_, shelf)| {
-                shelf.pairs.iter().filter(|stocked| suits(stocked, like)).take(count).count()
+                shelf
+                    .pairs
+                    .iter()
+                    .filter(|stocked| suits(stocked, like))
+                    .take(count)
+                    .count()
                     == count
             })
             .min_by_key(|(_, shelf)| shelf.taken)?;
@@ -71,7 +76,10 @@ impl Stock {
     /// A pair of this worker that a peer at `like` can reach, oldest first.
     pub fn take(&mut self, worker: u16, like: IpAddr) -> Option<StockedPair> {
         let shelf = self.workers.get_mut(usize::from(worker))?;
-        let index = shelf.pairs.iter().position(|stocked| suits(stocked, like))?;
+        let index = shelf
+            .pairs
+            .iter()
+            .position(|stocked| suits(stocked, like))?;
         let stocked = shelf.pairs.remove(index)?;
         shelf.taken += 1;
         Some(stocked)
@@ -113,7 +121,11 @@ mod tests {
 
     fn pair(worker: u16, slot: u32, address: &str) -> StockedPair {
         StockedPair {
-            pair: PairKey { worker, slot, generation: 0 },
+            pair: PairKey {
+                worker,
+                slot,
+                generation: 0,
+            },
             rtp: address.parse().unwrap(),
         }
     }
@@ -134,8 +146,14 @@ mod tests {
         assert_eq!(stock.place(2, like), Some(1));
         stock.forget(first.pair, first.rtp);
         assert_eq!((stock.available(), stock.taken()), (5, 0));
-        assert!(!stock.owns("192.0.2.1:10000".parse().unwrap()), "with its worker again");
-        assert!(stock.owns("192.0.2.1:10003".parse().unwrap()), "RTCP of a pair in stock");
+        assert!(
+            !stock.owns("192.0.2.1:10000".parse().unwrap()),
+            "with its worker again"
+        );
+        assert!(
+            stock.owns("192.0.2.1:10003".parse().unwrap()),
+            "RTCP of a pair in stock"
+        );
         assert!(!stock.owns("192.0.2.2:10002".parse().unwrap()));
     }
 

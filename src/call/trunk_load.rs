@@ -71,7 +71,10 @@ impl TrunkLoads {
     /// Calls in both directions, all trunks.
     #[must_use]
     pub fn total(&self) -> u32 {
-        self.loads.values().map(|load| load.sent + load.received).sum()
+        self.loads
+            .values()
+            .map(|load| load.sent + load.received)
+            .sum()
     }
 
     /// Forgets idle trunks that a new snapshot no longer has.

@@ -13,8 +13,11 @@ impl Window {
     /// True when one more at `now` stays within `cap` a second. A cap of zero is no cap.
     #[must_use]
     pub fn admits(&self, now: Instant, cap: u32) -> bool {
-        let recent =
-            self.times.iter().filter(|time| now.saturating_duration_since(**time) < WINDOW).count();
+        let recent = self
+            .times
+            .iter()
+            .filter(|time| now.saturating_duration_since(**time) < WINDOW)
+            .count();
         cap == 0 || recent < usize::try_from(cap).unwrap_or(usize::MAX)
     }
 

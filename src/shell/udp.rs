@@ -29,7 +29,10 @@ pub struct UdpPort {
 
 impl std::fmt::Debug for UdpPort {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("UdpPort").field("local", &self.local).finish_non_exhaustive()
+        formatter
+            .debug_struct("UdpPort")
+            .field("local", &self.local)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,7 +41,11 @@ impl std::fmt::Debug for UdpPort {
 /// # Errors
 /// What the kernel says; `AddrInUse` names a busy port.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
         // A mark that the host does not allow is no reason not to serve.
@@ -132,7 +139,12 @@ fn standard(address: &SockaddrStorage) -> Option<SocketAddr> {
     }
     debug_assert!(address.family().is_some(), "the kernel names a family");
     let ipv6 = address.as_sockaddr_in6()?;
-    Some(SocketAddr::V6(SocketAddrV6::new(ipv6.ip(), ipv6.port(), 0, ipv6.scope_id())))
+    Some(SocketAddr::V6(SocketAddrV6::new(
+        ipv6.ip(),
+        ipv6.port(),
+        0,
+        ipv6.scope_id(),
+    )))
 }
 
 #[cfg(test)]
@@ -157,7 +169,10 @@ mod tests {
         assert!(more, "a full turn says that there may be more");
         let more = port.receive(|_, bytes| seen.push(bytes.to_vec())).unwrap();
         assert!(!more);
-        assert_eq!(seen, (0..40_u8).map(|number| vec![number; 3]).collect::<Vec<_>>());
+        assert_eq!(
+            seen,
+            (0..40_u8).map(|number| vec![number; 3]).collect::<Vec<_>>()
+        );
         assert!(!port.receive(|_, _| panic!("nothing is left")).unwrap());
     }
 
@@ -165,12 +180,17 @@ mod tests {
     fn busy_port_is_told() {
         let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let second = bind(first.local_addr().unwrap());
-        assert_eq!(second.map(drop).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            second.map(drop).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
     }
 
     #[test]
     fn ipv6_source_keeps_its_address() {
-        let Ok(receiver) = bind("[::1]:0".parse().unwrap()) else { return };
+        let Ok(receiver) = bind("[::1]:0".parse().unwrap()) else {
+            return;
+        };
         let mut port = UdpPort::new(receiver).unwrap();
         let sender = bind("[::1]:0".parse().unwrap()).unwrap();
         let from = sender.local_addr().unwrap();

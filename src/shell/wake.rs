@@ -20,7 +20,10 @@ impl Wake {
     pub fn new() -> std::io::Result<Self> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let event = EventFd::from_value_and_flags(0, flags)?;
-        Ok(Self { event, asleep: AtomicBool::new(false) })
+        Ok(Self {
+            event,
+            asleep: AtomicBool::new(false),
+        })
     }
 
     /// After putting something where the sleeper looks: wakes it, if it sleeps.

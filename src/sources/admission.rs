@@ -58,11 +58,20 @@ pub fn admit<'a>(
     sources: &'a [Source],
     address: IpAddr,
 ) -> Option<Admitted<'a>> {
-    let trunk = trunks.iter().find(|trunk| trunk.enabled && trunk.owns_address(address));
+    let trunk = trunks
+        .iter()
+        .find(|trunk| trunk.enabled && trunk.owns_address(address));
     let source = || {
-        sources.iter().find(|source| source.networks.iter().any(|network| network.contains(address)))
+        sources.iter().find(|source| {
+            source
+                .networks
+                .iter()
+                .any(|network| network.contains(address))
+        })
     };
-    trunk.map(Admitted::Trunk).or_else(|| source().map(Admitted::Source))
+    trunk
+        .map(Admitted::Trunk)
+        .or_else(|| source().map(Admitted::Source))
 }
 
 impl<'a> Admitted<'a> {
@@ -116,8 +125,8 @@ impl<'a> Admitted<'a> {
 mod tests {
     use super::*;
     use crate::links::model::Destination;
-    use crate::trunks::model::tests::trunk;
     use crate::trunks::model::Network;
+    use crate::trunks::model::tests::trunk;
 
     fn source(name: &str, network: &str, links: LinkAccess, ad_hoc: bool) -> Source {
         let (address, length) = network.split_once('/').unwrap();
@@ -125,7 +134,12 @@ mod tests {
             address: address.parse().unwrap(),
             prefix_length: length.parse().unwrap(),
         }];
-        Source { name: name.into(), networks, links, ad_hoc }
+        Source {
+            name: name.into(),
+            networks,
+            links,
+            ad_hoc,
+        }
     }
 
     fn resolved(path: &str, link: Option<i64>) -> ResolvedLink {
@@ -139,6 +153,8 @@ mod tests {
             unique_alias_separator: '.',
             trunk: None,
             named_by_link: link.is_some(),
+            valid_after: None,
+            valid_before: None,
         }
     }
 
@@ -172,14 +188,18 @@ mod tests {
         };
         assert_eq!(reach(LinkAccess::All, "a"), Ok(()));
         assert_eq!(reach(LinkAccess::Listed(vec!["a".into()]), "a"), Ok(()));
-        assert_eq!(reach(LinkAccess::Listed(vec!["a".into()]), "b"), Err(NotAdmitted::Link));
+        assert_eq!(
+            reach(LinkAccess::Listed(vec!["a".into()]), "b"),
+            Err(NotAdmitted::Link)
+        );
         assert_eq!(reach(LinkAccess::None, "a"), Err(NotAdmitted::Link));
     }
 
     #[test]
     fn ad_hoc_needs_the_policy_and_loopback() {
         let policy = source("s", "0.0.0.0/0", LinkAccess::All, true);
-        let reach = |from| Admitted::Source(&policy).may_reach(&resolved("610", None), address(from));
+        let reach =
+            |from| Admitted::Source(&policy).may_reach(&resolved("610", None), address(from));
         assert_eq!(reach("127.0.0.1"), Ok(()));
         assert_eq!(reach("10.0.0.2"), Err(NotAdmitted::AdHoc));
         let without = source("s", "0.0.0.0/0", LinkAccess::All, false);

@@ -61,19 +61,30 @@ pub fn write(trunk: &Trunk, caller: &Caller<'_>, own_host: &str) -> Option<Writt
     if rpid && asserted {
         let privacy = if caller.private { "full" } else { "off" };
         let party = format!(";party=calling;screen=yes;privacy={privacy}");
-        headers.push(header(b"Remote-Party-ID", &(name_addr(asserted_name, &uri) + &party))?);
+        headers.push(header(
+            b"Remote-Party-ID",
+            &(name_addr(asserted_name, &uri) + &party),
+        )?);
     }
     if pai && asserted {
-        headers.push(header(b"P-Asserted-Identity", &name_addr(asserted_name, &uri))?);
+        headers.push(header(
+            b"P-Asserted-Identity",
+            &name_addr(asserted_name, &uri),
+        )?);
     }
     if !caller.private {
-        let from = NameAddr::new((!name.is_empty()).then_some(name.as_str()), uri);
-        return Some(Written { from, contact_user: caller.alias.into(), headers, name });
+        let from = NameAddr::new(uri).with_display_name(&name);
+        return Some(Written {
+            from,
+            contact_user: caller.alias.into(),
+            headers,
+            name,
+        });
     }
     headers.push(header(b"Privacy", "id")?);
     let anonymous = Uri::sip(Some("anonymous"), "anonymous.invalid", None)?;
     Some(Written {
-        from: NameAddr::new(Some("Anonymous"), anonymous),
+        from: NameAddr::new(anonymous).with_display_name("Anonymous"),
         contact_user: "anonymous".into(),
         headers,
         name: "Anonymous".into(),
@@ -102,15 +113,27 @@ fn header(name: &[u8], value: &str) -> Option<(HeaderName, Box<[u8]>)> {
 /// A name without control characters, not too long, in ASCII where the trunk wants that.
 fn presentable(name: &str, ascii: bool) -> String {
     let clean = name.chars().filter(|character| !character.is_control());
-    let text: String = if ascii { transliterated(clean) } else { clean.collect() };
-    text.trim().chars().take(NAME_CHARACTERS_MAX).collect::<String>().trim_end().to_owned()
+    let text: String = if ascii {
+        transliterated(clean)
+    } else {
+        clean.collect()
+    };
+    text.trim()
+        .chars()
+        .take(NAME_CHARACTERS_MAX)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 /// Letters without their marks; what has no Latin letter is left out. A name of which nothing is
 /// left is no name: the alias stands alone.
 fn transliterated(name: impl Iterator<Item = char>) -> String {
     let mut text = String::new();
-    for character in name.nfkd().filter(|character| !is_combining_mark(*character)) {
+    for character in name
+        .nfkd()
+        .filter(|character| !is_combining_mark(*character))
+    {
         match character {
             character if character.is_ascii() => text.push(character),
             'ß' => text.push_str("ss"),
@@ -133,7 +156,9 @@ fn transliterated(name: impl Iterator<Item = char>) -> String {
             _ => {}
         }
     }
-    let lettered = text.chars().any(|character| character.is_ascii_alphanumeric());
+    let lettered = text
+        .chars()
+        .any(|character| character.is_ascii_alphanumeric());
     if lettered { text } else { String::new() }
 }
 
@@ -148,16 +173,23 @@ mod tests {
         let mut trunk = trunk("tr_1", "192.0.2.1:5060");
         trunk.identity = profile;
         trunk.trusted = trusted;
-        write(&trunk, &Caller { name, alias: "guest.7", private }, HOST).unwrap()
+        write(
+            &trunk,
+            &Caller {
+                name,
+                alias: "guest.7",
+                private,
+            },
+            HOST,
+        )
+        .unwrap()
     }
 
     fn lines(written: &Written) -> Vec<String> {
         written
             .headers
             .iter()
-            .map(|(name, value)| {
-                format!("{}: {}", name.as_str(), String::from_utf8_lossy(value))
-            })
+            .map(|(name, value)| format!("{}: {}", name.as_str(), String::from_utf8_lossy(value)))
             .collect()
     }
 
@@ -208,7 +240,10 @@ mod tests {
             assert!(line.contains(expected), "{line}");
         }
         let nameless = written(IdentityProfile::Pai, false, false, " ");
-        assert_eq!(lines(&nameless), ["P-Asserted-Identity: <sip:guest.7@192.0.2.10>"]);
+        assert_eq!(
+            lines(&nameless),
+            ["P-Asserted-Identity: <sip:guest.7@192.0.2.10>"]
+        );
     }
 
     #[test]
@@ -228,9 +263,16 @@ mod tests {
     fn own_host_of_the_trunk_stands_before_ours() {
         let mut with_host = trunk("tr_1", "192.0.2.1:5060");
         with_host.from_host = Some("pbx.example.com".into());
-        let caller = Caller { name: "", alias: "guest", private: false };
+        let caller = Caller {
+            name: "",
+            alias: "guest",
+            private: false,
+        };
         let written = write(&with_host, &caller, HOST).unwrap();
-        assert_eq!(lines(&written)[0], "Remote-Party-ID: <sip:guest@pbx.example.com>;party=calling;screen=yes;privacy=off");
+        assert_eq!(
+            lines(&written)[0],
+            "Remote-Party-ID: <sip:guest@pbx.example.com>;party=calling;screen=yes;privacy=off"
+        );
         let plain = trunk("tr_1", "192.0.2.1:5060");
         let over_ipv6 = write(&plain, &caller, "2001:db8::1").unwrap();
         assert!(lines(&over_ipv6)[0].contains("<sip:guest@[2001:db8::1]>"));
@@ -238,6 +280,9 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_at_a_character() {
-        assert_eq!(presentable(&"张".repeat(500), false).chars().count(), NAME_CHARACTERS_MAX);
+        assert_eq!(
+            presentable(&"张".repeat(500), false).chars().count(),
+            NAME_CHARACTERS_MAX
+        );
     }
 }

@@ -46,10 +46,22 @@ impl Codec {
 /// the list is cut. Numbers that name nothing are left out.
 #[must_use]
 pub fn codecs(media: &MediaDescription) -> Vec<Codec> {
-    let mut found: Vec<Codec> = media.formats.iter().filter_map(|text| codec(media, text)).collect();
+    let mut found: Vec<Codec> = media
+        .formats
+        .iter()
+        .filter_map(|text| codec(media, text))
+        .collect();
     if found.len() > CODECS_MAX {
-        let event = found.iter().skip(CODECS_MAX).find(|codec| codec.is_telephone_event()).cloned();
-        let kept = if event.is_some() { CODECS_MAX - 1 } else { CODECS_MAX };
+        let event = found
+            .iter()
+            .skip(CODECS_MAX)
+            .find(|codec| codec.is_telephone_event())
+            .cloned();
+        let kept = if event.is_some() {
+            CODECS_MAX - 1
+        } else {
+            CODECS_MAX
+        };
         found.truncate(kept);
         found.extend(event);
     }
@@ -63,7 +75,11 @@ fn codec(media: &MediaDescription, format: &str) -> Option<Codec> {
         .iter()
         .find(|fmtp| fmtp.payload_type == payload_type)
         .map(|fmtp| fmtp.parameters.clone());
-    if let Some(map) = media.rtpmaps.iter().find(|map| map.payload_type == payload_type) {
+    if let Some(map) = media
+        .rtpmaps
+        .iter()
+        .find(|map| map.payload_type == payload_type)
+    {
         return Some(Codec {
             payload_type,
             name: map.name.clone(),

@@ -40,7 +40,12 @@ pub struct LegMedia {
 impl LegMedia {
     /// A leg on `pair` whose descriptions name `named`.
     #[must_use]
-    pub const fn new(pair: PairKey, named: SocketAddr, latch: LatchPolicy, session_id: u64) -> Self {
+    pub const fn new(
+        pair: PairKey,
+        named: SocketAddr,
+        latch: LatchPolicy,
+        session_id: u64,
+    ) -> Self {
         Self {
             pair,
             named,
@@ -71,13 +76,20 @@ impl LegMedia {
     /// The peer is held, or holds: no timeout then.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        let remote = self.remote.as_ref().map_or(Direction::SendRecv, |remote| remote.direction);
+        let remote = self
+            .remote
+            .as_ref()
+            .map_or(Direction::SendRecv, |remote| remote.direction);
         remote != Direction::SendRecv || self.local_direction != Direction::SendRecv
     }
 
     /// The peer's description takes effect.
     pub fn accept(&mut self, remote: Remote) {
-        if self.remote.as_ref().is_none_or(|old| old.moves_media(&remote)) {
+        if self
+            .remote
+            .as_ref()
+            .is_none_or(|old| old.moves_media(&remote))
+        {
             self.plan_version += 1;
         }
         for codec in &remote.codecs {
@@ -99,8 +111,11 @@ impl LegMedia {
         direction: Direction,
         ptime_ms: Option<u32>,
     ) -> SessionDescription {
-        let codecs: Vec<Codec> =
-            wanted.iter().take(CODECS_MAX).filter_map(|codec| self.number(codec)).collect();
+        let codecs: Vec<Codec> = wanted
+            .iter()
+            .take(CODECS_MAX)
+            .filter_map(|codec| self.number(codec))
+            .collect();
         let (lines, audio) = match &self.remote {
             Some(remote) => (remote.lines.clone(), remote.audio),
             None => (vec![audio_line()], 0),
@@ -170,15 +185,25 @@ impl LegMedia {
     fn number(&mut self, codec: &Codec) -> Option<Codec> {
         if let Some(known) = self.numbered.iter().find(|known| known.is_same(codec)) {
             let payload_type = known.payload_type;
-            return Some(Codec { payload_type, ..codec.clone() });
+            return Some(Codec {
+                payload_type,
+                ..codec.clone()
+            });
         }
-        let taken = |number: u8| self.numbered.iter().any(|known| known.payload_type == number);
+        let taken = |number: u8| {
+            self.numbered
+                .iter()
+                .any(|known| known.payload_type == number)
+        };
         let payload_type = if taken(codec.payload_type) {
             DYNAMIC.into_iter().find(|number| !taken(*number))?
         } else {
             codec.payload_type
         };
-        let numbered = Codec { payload_type, ..codec.clone() };
+        let numbered = Codec {
+            payload_type,
+            ..codec.clone()
+        };
         self.numbered.push(numbered.clone());
         Some(numbered)
     }
@@ -235,7 +260,10 @@ pub fn common(chosen: &[Codec], offered: &[Codec]) -> Vec<Codec> {
         .filter_map(|codec| {
             let found = offered.iter().find(|offered| offered.is_same(codec))?;
             // What the other side says about its decoder is what this side must hear.
-            Some(Codec { parameters: codec.parameters.clone(), ..found.clone() })
+            Some(Codec {
+                parameters: codec.parameters.clone(),
+                ..found.clone()
+            })
         })
         .collect()
 }
@@ -243,11 +271,18 @@ pub fn common(chosen: &[Codec], offered: &[Codec]) -> Vec<Codec> {
 /// RFC 3264 §6.1: an answer may not send where the offer does not receive, nor the reverse.
 #[must_use]
 pub const fn answered(offered: Direction, wanted: Direction) -> Direction {
-    Direction::new(wanted.sends() && offered.receives(), wanted.receives() && offered.sends())
+    Direction::new(
+        wanted.sends() && offered.receives(),
+        wanted.receives() && offered.sends(),
+    )
 }
 
 fn audio_line() -> Line {
-    Line { kind: MediaKind::Audio, protocol: "RTP/AVP".into(), formats: Vec::new() }
+    Line {
+        kind: MediaKind::Audio,
+        protocol: "RTP/AVP".into(),
+        formats: Vec::new(),
+    }
 }
 
 fn audio_media(
@@ -261,7 +296,10 @@ fn audio_media(
         kind: MediaKind::Audio,
         port: named.port(),
         protocol: line.protocol,
-        formats: codecs.iter().map(|codec| codec.payload_type.to_string().into()).collect(),
+        formats: codecs
+            .iter()
+            .map(|codec| codec.payload_type.to_string().into())
+            .collect(),
         connection: None,
         direction: Some(direction),
         rtpmaps: codecs
@@ -277,7 +315,10 @@ fn audio_media(
             .iter()
             .filter_map(|codec| {
                 let parameters = codec.parameters.clone()?;
-                Some(Fmtp { payload_type: codec.payload_type, parameters })
+                Some(Fmtp {
+                    payload_type: codec.payload_type,
+                    parameters,
+                })
             })
             .collect(),
         ptime_ms,

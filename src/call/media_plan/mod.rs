@@ -7,6 +7,3 @@
 pub mod codec;
 pub mod leg;
 pub mod remote;
-
-#[cfg(test)]
-mod tests;

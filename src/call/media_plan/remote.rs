@@ -81,7 +81,9 @@ pub fn read(
     if !codecs.iter().any(Codec::is_voice) {
         return Err(Unusable::NoAudio);
     }
-    let host = description.connection_of(media).ok_or(Unusable::NoAddress)?;
+    let host = description
+        .connection_of(media)
+        .ok_or(Unusable::NoAddress)?;
     let mut direction = description.direction_of(media);
     let rtp = match host.address().ok_or(Unusable::NoAddress)? {
         address if address.is_unspecified() => {
@@ -100,7 +102,10 @@ pub fn read(
         direction,
         codecs,
         ptime_ms: media.ptime_ms,
-        origin: (description.origin.session_id.clone(), description.origin.version),
+        origin: (
+            description.origin.session_id.clone(),
+            description.origin.version,
+        ),
         lines: description.media.iter().map(line).collect(),
         audio,
     })
@@ -117,17 +122,26 @@ impl Remote {
 fn is_plain_audio(media: &MediaDescription) -> bool {
     media.kind == MediaKind::Audio
         && media.port != 0
-        && ["RTP/AVP", "RTP/AVPF"].iter().any(|known| media.protocol.eq_ignore_ascii_case(known))
+        && ["RTP/AVP", "RTP/AVPF"]
+            .iter()
+            .any(|known| media.protocol.eq_ignore_ascii_case(known))
 }
 
 /// RFC 3605, or the next port (RFC 3550 §11).
 fn rtcp_address(media: &MediaDescription, rtp: SocketAddr) -> Option<SocketAddr> {
     match &media.rtcp {
         Some(rtcp) => {
-            let host = rtcp.host.as_ref().and_then(Host::address).unwrap_or(rtp.ip());
+            let host = rtcp
+                .host
+                .as_ref()
+                .and_then(Host::address)
+                .unwrap_or_else(|| rtp.ip());
             Some(SocketAddr::new(host, rtcp.port))
         }
-        None => rtp.port().checked_add(1).map(|port| SocketAddr::new(rtp.ip(), port)),
+        None => rtp
+            .port()
+            .checked_add(1)
+            .map(|port| SocketAddr::new(rtp.ip(), port)),
     }
 }
 

@@ -154,7 +154,10 @@ impl Call {
         if leg == self.a_leg {
             return Some(Side::A);
         }
-        self.attempt.as_ref().filter(|attempt| attempt.leg == leg).map(|_| Side::B)
+        self.attempt
+            .as_ref()
+            .filter(|attempt| attempt.leg == leg)
+            .map(|_| Side::B)
     }
 
     pub(super) fn last_description(&self, side: Side) -> Option<SessionDescription> {
