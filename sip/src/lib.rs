@@ -6,8 +6,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
+pub mod counters;
 pub mod deadline;
+pub mod dialog;
+pub mod endpoint;
+pub mod error;
 pub mod event;
 pub mod identifier;
+pub mod limits;
+pub mod message;
+pub mod offer_answer;
+pub mod sdp;
 pub mod table;
 pub mod transaction;
+pub mod transport;

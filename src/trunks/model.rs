@@ -167,7 +167,11 @@ impl Trunk {
     /// True when a pattern covers the destination; a trunk without patterns carries all.
     #[must_use]
     pub fn covers(&self, user: &str, domain: &str) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(user, domain))
+        self.patterns.is_empty()
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.matches(user, domain))
     }
 
     /// The user part as it goes into the Request-URI: `strip` digits off the front, then `prefix`.
@@ -178,7 +182,9 @@ impl Trunk {
         if self.strip > 0 {
             rest = rest.strip_prefix('+').unwrap_or(rest);
             for _ in 0..self.strip {
-                rest = rest.strip_prefix(|character: char| character.is_ascii_digit()).unwrap_or(rest);
+                rest = rest
+                    .strip_prefix(|character: char| character.is_ascii_digit())
+                    .unwrap_or(rest);
             }
         }
         format!("{}{rest}", self.prefix)
@@ -187,14 +193,23 @@ impl Trunk {
     /// Names of our codecs that this trunk takes, asked one by one. Case does not matter.
     #[must_use]
     pub fn takes_codec(&self, name: &str) -> bool {
-        self.codecs.is_empty() || self.codecs.iter().any(|codec| codec.eq_ignore_ascii_case(name))
+        self.codecs.is_empty()
+            || self
+                .codecs
+                .iter()
+                .any(|codec| codec.eq_ignore_ascii_case(name))
     }
 
     /// True when packets from `address` are this trunk's.
     #[must_use]
     pub fn owns_address(&self, address: IpAddr) -> bool {
-        self.targets.iter().any(|target| target.address.ip() == address)
-            || self.networks.iter().any(|network| network.contains(address))
+        self.targets
+            .iter()
+            .any(|target| target.address.ip() == address)
+            || self
+                .networks
+                .iter()
+                .any(|network| network.contains(address))
     }
 
     /// The cap on calls that we send; `None`: no cap.
@@ -218,7 +233,9 @@ impl Trunk {
 
 /// -1 in the direction's own cap means the total.
 fn cap(own: i32, total: i32) -> Option<u32> {
-    u32::try_from(own).or_else(|_negative| u32::try_from(total)).ok()
+    u32::try_from(own)
+        .or_else(|_negative| u32::try_from(total))
+        .ok()
 }
 
 impl NumberPattern {
@@ -354,6 +371,9 @@ pub(crate) mod tests {
         trunk.max_calls = 5;
         assert_eq!(trunk.outbound_cap(), Some(5));
         trunk.max_outbound = 0;
-        assert_eq!((trunk.outbound_cap(), trunk.inbound_cap()), (Some(0), Some(5)));
+        assert_eq!(
+            (trunk.outbound_cap(), trunk.inbound_cap()),
+            (Some(0), Some(5))
+        );
     }
 }

@@ -6,6 +6,8 @@
 
 pub mod invite_client;
 pub mod invite_server;
+pub mod layer;
+pub mod matching;
 pub mod non_invite_client;
 pub mod non_invite_server;
 pub mod timer;
