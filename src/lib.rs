@@ -11,6 +11,7 @@ pub mod cdr;
 pub mod config;
 pub mod field_errors;
 pub mod fraud_guard;
+pub mod http;
 pub mod links;
 pub mod settings;
 pub mod shell;

@@ -357,7 +357,8 @@ impl<'d> Reader<'d> {
             known.push(key);
         }
         let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
-        Some((value.span(), value.get_ref()))
+        // A value without a place is one that the parser made up after a syntax error.
+        (!value.span().is_empty()).then(|| (value.span(), value.get_ref()))
     }
 
     fn refuse(&self, key: &str, span: &Range<usize>, found: &DeValue<'_>, accepted: &str) {
