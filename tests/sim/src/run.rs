@@ -193,6 +193,11 @@ fn live(world: &mut World, moments: Moments) -> Result<(), Violation> {
     world.run_until(world.now() + REST)?;
     world.tell(Gateway::stop)?;
     world.run_until(world.now() + TRANSACTION + REST)?;
+    if !world.gateway.is_stopped() {
+        return Err(Violation::of_world(
+            "the gateway was told to stop and never said that it did",
+        ));
+    }
     world.finish()
 }
 

@@ -34,7 +34,7 @@ pub(crate) enum Reply {
         /// The question.
         ticket: Ticket,
         /// The answer.
-        outcome: Result<ResolvedLink, ResolveRefusal>,
+        outcome: Box<Result<ResolvedLink, ResolveRefusal>>,
     },
     /// Numbers that were never used.
     Aliases {
@@ -100,7 +100,10 @@ impl Store {
                         .cloned()
                         .unwrap_or(Err(ResolveRefusal::Unknown))
                 };
-                Reply::Resolved { ticket, outcome }
+                Reply::Resolved {
+                    ticket,
+                    outcome: Box::new(outcome),
+                }
             }
             Question::Aliases { count } => {
                 let first = self.next_alias;
@@ -157,6 +160,6 @@ mod tests {
         let Some((_, Reply::Resolved { outcome, .. })) = store.answer(question) else {
             panic!("no answer")
         };
-        assert_eq!(outcome, Err(ResolveRefusal::Unknown));
+        assert_eq!(*outcome, Err(ResolveRefusal::Unknown));
     }
 }

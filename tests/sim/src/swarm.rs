@@ -60,6 +60,10 @@ pub(crate) struct Drawing {
 
 /// Which kinds of misbehaviour a world has.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each mood is there or not, by itself"
+)]
 struct Moods {
     cancels: bool,
     failures: bool,

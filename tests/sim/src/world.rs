@@ -335,7 +335,7 @@ impl World {
             Due::Packet(packet) if packet.target.ip() == GATEWAY.ip() => {
                 self.reach_gateway(&packet)
             }
-            Due::Packet(packet) => self.reach_peer(packet),
+            Due::Packet(packet) => self.reach_peer(&packet),
             Due::Leg(place) => self.with_leg(place, |leg, now, out| leg.handle_deadline(now, out)),
             Due::Reply(reply) => {
                 let effects = self.gateway.reply(self.now, reply);
@@ -401,7 +401,7 @@ impl World {
         }
     }
 
-    fn reach_peer(&mut self, packet: Packet) -> Result<(), Violation> {
+    fn reach_peer(&mut self, packet: &Packet) -> Result<(), Violation> {
         if packet.kind == Kind::Media {
             if let Some(place) = self.legs_by_media.get(&packet.target)
                 && Voice::read(&packet.bytes).is_some()
@@ -425,7 +425,7 @@ impl World {
                     None => return Ok(()),
                 }
             }
-            None => return self.answer_outside_dialog(&packet, &message),
+            None => return self.answer_outside_dialog(packet, &message),
         };
         self.with_leg(place, |leg, now, out| leg.handle_message(now, message, out))
     }

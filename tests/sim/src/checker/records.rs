@@ -202,7 +202,7 @@ mod tests {
         let mut records = Records::default();
         records.add(&opened("a")).unwrap();
         records.add(&closed("a")).unwrap();
-        assert!(records.finish().is_ok());
+        records.finish().unwrap();
         assert!(records.add(&closed("a")).is_err());
     }
 }

@@ -206,6 +206,6 @@ mod tests {
                 packets: 10
             }
         );
-        assert!(Script::read("alice gw INVITE").is_err());
+        Script::read("alice gw INVITE").unwrap_err();
     }
 }

@@ -44,65 +44,31 @@ const PATIENCE: Duration = Duration::from_secs(40);
 impl Stage {
     pub(super) fn new(script: &Script, update: bool) -> Self {
         let random = Generator::new(0, "flow");
-        let mut store = Store::new(Duration::ZERO, random.split("store"));
-        let mut snapshot = Snapshot::default();
-        let mut nodes: Vec<(String, SocketAddr, bool)> = Vec::new();
-        let mut target = String::new();
+        let mut set = Set {
+            store: Store::new(Duration::ZERO, random.split("store")),
+            snapshot: Snapshot::default(),
+            nodes: Vec::new(),
+            target: String::new(),
+        };
         for (_, line) in &script.lines {
-            match line {
-                Line::Given { what, name, rest } if what == "link" => {
-                    if target.is_empty() {
-                        name.clone_into(&mut target);
-                    }
-                    store.add(name, resolved(name, rest));
-                }
-                Line::Given { what, name, rest } if what == "trunk" => {
-                    add_trunk(&mut snapshot, &mut nodes, name, rest);
-                }
-                Line::Given { what, name, .. } if what == "block" => {
-                    snapshot.guard.block_prefixes.push(name.clone());
-                }
-                Line::Sends { node, .. } | Line::Speaks { node, .. } => {
-                    let known = nodes.iter().any(|(given, ..)| given == node);
-                    if !known && !node.starts_with("trunk") {
-                        let stranger = node == "mallory";
-                        let last = u8::try_from(nodes.len() + 1).unwrap_or(0);
-                        let third = if stranger { 9 } else { 1 };
-                        nodes.push((
-                            node.clone(),
-                            SocketAddr::from(([10, third, 0, last], 5060)),
-                            stranger,
-                        ));
-                    }
-                }
-                _ => {}
-            }
+            set.prepare(line);
         }
-        if snapshot.trunks.is_empty() {
-            add_trunk(&mut snapshot, &mut nodes, "trunk", &Attributes::default());
-        }
-        if target.is_empty() {
-            "c1".clone_into(&mut target);
-            store.add("c1", Ok(link("c1", remote("d1"))));
-        }
-        snapshot.sources.push(Source {
-            name: "phones".to_owned(),
-            networks: vec![IpNetwork {
-                address: IpAddr::from([10, 1, 0, 0]),
-                prefix_length: 16,
-            }],
-            links: LinkAccess::All,
-            ad_hoc: false,
-        });
+        set.complete();
+        let Set {
+            store,
+            snapshot,
+            nodes,
+            target,
+        } = set;
         let gateway = Gateway::new(&random, snapshot, Sabotage::None);
-        let setup = Setup {
+        let faults = Faults::none(DELAY);
+        let mut world = World::new(Setup {
             random,
-            faults: Faults::none(DELAY),
+            faults,
             gateway,
             store,
             keep_trace: false,
-        };
-        let mut world = World::new(setup);
+        });
         for (name, address, stranger) in nodes {
             world.add_node(&name, address, Ping::Status(200), stranger);
         }
@@ -422,6 +388,76 @@ impl Stage {
     }
 }
 
+/// What the lines of a flow say about the world before it begins.
+#[derive(Debug)]
+struct Set {
+    store: Store,
+    snapshot: Snapshot,
+    nodes: Vec<(String, SocketAddr, bool)>,
+    /// The link that is called where a line does not say.
+    target: String,
+}
+
+impl Set {
+    fn prepare(&mut self, line: &Line) {
+        match line {
+            Line::Given { what, name, rest } => match what.as_str() {
+                "link" => {
+                    if self.target.is_empty() {
+                        name.clone_into(&mut self.target);
+                    }
+                    self.store.add(name, resolved(name, rest));
+                }
+                "trunk" => add_trunk(&mut self.snapshot, &mut self.nodes, name, rest),
+                "block" => self.snapshot.guard.block_prefixes.push(name.clone()),
+                _ => {}
+            },
+            Line::Sends { node, .. } | Line::Speaks { node, .. } => self.add_phone(node),
+            Line::Blank
+            | Line::Comes { .. }
+            | Line::Wait(_)
+            | Line::Silence { .. }
+            | Line::Expect { .. } => {}
+        }
+    }
+
+    fn add_phone(&mut self, node: &str) {
+        let known = self.nodes.iter().any(|(given, ..)| given == node);
+        if known || node.starts_with("trunk") {
+            return;
+        }
+        let stranger = node == "mallory";
+        let last = u8::try_from(self.nodes.len() + 1).unwrap_or(0);
+        let third = if stranger { 9 } else { 1 };
+        let address = SocketAddr::from(([10, third, 0, last], 5060));
+        self.nodes.push((node.to_owned(), address, stranger));
+    }
+
+    fn complete(&mut self) {
+        if self.snapshot.trunks.is_empty() {
+            add_trunk(
+                &mut self.snapshot,
+                &mut self.nodes,
+                "trunk",
+                &Attributes::default(),
+            );
+        }
+        if self.target.is_empty() {
+            "c1".clone_into(&mut self.target);
+            self.store.add("c1", Ok(link("c1", remote("d1"))));
+        }
+        self.snapshot.sources.push(Source {
+            name: "phones".to_owned(),
+            networks: vec![IpNetwork {
+                address: IpAddr::from([10, 1, 0, 0]),
+                prefix_length: 16,
+            }],
+            links: LinkAccess::All,
+            ad_hoc: false,
+        });
+    }
+}
+
 /// Why a line failed.
 #[derive(Debug)]
 enum Complaint {
@@ -522,7 +558,7 @@ fn add_trunk(
     let mut trunk = trunk(
         &number.to_string(),
         address,
-        priority.unwrap_or(u16::from(last)),
+        priority.unwrap_or_else(|| u16::from(last)),
     );
     if let Some(calls) = rest.value("max_calls").and_then(|text| text.parse().ok()) {
         trunk.max_calls = calls;

@@ -25,8 +25,10 @@ use crate::time::{Base, SimTime};
 use relay::RelaySide;
 
 /// Where the gateway listens.
-pub(crate) const GATEWAY: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 5060);
+pub(crate) const GATEWAY: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)),
+    5060,
+);
 
 /// What the gateway wants of the world.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) enum Effect {
 
 /// What is broken on purpose, so that the checkers can show that they look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests break a gateway"))]
 pub(crate) enum Sabotage {
     /// Nothing.
     None,
@@ -85,7 +88,13 @@ impl Gateway {
                 calls_max: 64,
                 draining: false,
                 timers: sip::event::Timers::default(),
-                allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel, Method::Options],
+                allow: vec![
+                    Method::Invite,
+                    Method::Ack,
+                    Method::Bye,
+                    Method::Cancel,
+                    Method::Options,
+                ],
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
@@ -113,8 +122,18 @@ impl Gateway {
 
     /// A SIP datagram.
     pub(crate) fn datagram(&mut self, now: SimTime, packet: &Packet) -> Vec<Effect> {
-        let flow = Flow { transport: Transport::Udp, local: packet.target, remote: packet.source };
-        self.input(now, Input::Datagram { flow, bytes: &packet.bytes })
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: packet.target,
+            remote: packet.source,
+        };
+        self.input(
+            now,
+            Input::Datagram {
+                flow,
+                bytes: &packet.bytes,
+            },
+        )
     }
 
     /// An RTP or RTCP datagram.
@@ -127,10 +146,16 @@ impl Gateway {
 
     /// The store's answer.
     pub(crate) fn reply(&mut self, now: SimTime, reply: Reply) -> Vec<Effect> {
-        self.input(now, match reply {
-            Reply::Resolved { ticket, outcome } => Input::Resolved { ticket, outcome },
-            Reply::Aliases { first, count } => Input::AliasBlock { first, count },
-        })
+        self.input(
+            now,
+            match reply {
+                Reply::Resolved { ticket, outcome } => Input::Resolved {
+                    ticket,
+                    outcome: *outcome,
+                },
+                Reply::Aliases { first, count } => Input::AliasBlock { first, count },
+            },
+        )
     }
 
     /// New calls are refused from now on.
@@ -157,7 +182,11 @@ impl Gateway {
     /// When `expire` is due.
     pub(crate) fn deadline(&self) -> Option<SimTime> {
         let control = self.control.poll_deadline();
-        control.into_iter().chain(self.relay.deadline()).min().map(|at| self.base.time(at))
+        control
+            .into_iter()
+            .chain(self.relay.deadline())
+            .min()
+            .map(|at| self.base.time(at))
     }
 
     /// Whose deadline that is.
@@ -187,9 +216,20 @@ impl Gateway {
             return Err(format!("{} calls are left", counters.calls_active));
         }
         if counters.stock_taken > 0 {
-            return Err(format!("{} media pairs are still taken", counters.stock_taken));
+            return Err(format!(
+                "{} media pairs are still taken",
+                counters.stock_taken
+            ));
         }
-        self.control.at_rest()?;
+        let (endpoint, guard) = (
+            self.control.endpoint().active_calls(),
+            self.control.guard().active(),
+        );
+        if endpoint > 0 || guard > 0 {
+            return Err(format!(
+                "{endpoint} calls in the endpoint, {guard} attempts in the guard"
+            ));
+        }
         self.relay.at_rest()
     }
 
@@ -207,7 +247,10 @@ impl Gateway {
 
     fn clocks(&self, now: SimTime) -> Now {
         let nanos = i64::try_from(now.nanos()).unwrap_or(i64::MAX);
-        Now { instant: self.base.instant(now), timestamp: EPOCH + nanos.nanoseconds() }
+        Now {
+            instant: self.base.instant(now),
+            timestamp: EPOCH + nanos.nanoseconds(),
+        }
     }
 
     fn feed(&mut self, now: SimTime, input: Input<'_>, effects: &mut Vec<Effect>) {
@@ -235,7 +278,12 @@ impl Gateway {
                 effects.extend(self.sabotaged(packet).map(Effect::Send));
             }
             Output::Media { worker: _, command } => commands.push_back(command),
-            Output::Resolve { ticket, user, host: _, source: _ } => {
+            Output::Resolve {
+                ticket,
+                user,
+                host: _,
+                source: _,
+            } => {
                 effects.push(Effect::Ask(Question::Resolve { ticket, user }));
             }
             Output::ReserveAliases { count } => {
@@ -266,7 +314,9 @@ impl Gateway {
             for packet in sent {
                 effects.extend(self.sabotaged(packet).map(Effect::Send));
             }
-            let Some(report) = self.relay.report() else { break };
+            let Some(report) = self.relay.report() else {
+                break;
+            };
             self.feed(now, Input::Report { report }, effects);
         }
     }
@@ -275,10 +325,16 @@ impl Gateway {
         self.sent += 1;
         match self.sabotage {
             Sabotage::NoBye if packet.bytes.starts_with(b"BYE ") => None,
-            Sabotage::LoseMedia if packet.kind == Kind::Media && self.sent.is_multiple_of(20) => None,
+            Sabotage::LoseMedia if packet.kind == Kind::Media && self.sent.is_multiple_of(20) => {
+                None
+            }
             Sabotage::ChangeRepeats if packet.kind == Kind::Signalling => {
                 let text = String::from_utf8(packet.bytes).unwrap_or_default();
-                let changed = text.replacen("Max-Forwards: ", &format!("X-Turn: {}\r\nMax-Forwards: ", self.sent), 1);
+                let changed = text.replacen(
+                    "Max-Forwards: ",
+                    &format!("X-Turn: {}\r\nMax-Forwards: ", self.sent),
+                    1,
+                );
                 packet.bytes = changed.into_bytes();
                 Some(packet)
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use media::command::{Command, Report};
 use media::engine::{Worker, WorkerConfig};
 use packet_io::PacketIo as _;
-use packet_io::simulated::{Simulated, SimulatedConfig};
+use packet_io::{Simulated, SimulatedConfig};
 
 use super::GATEWAY;
 use crate::network::{Kind, Packet};
@@ -36,12 +36,18 @@ impl RelaySide {
         let mut config = WorkerConfig::new(0, GATEWAY.ip(), 10_000..=12_000, seed);
         config.pairs_max = PAIRS_MAX;
         config.stock = STOCK;
-        Self { worker: Worker::new(io, config), stirred: true }
+        Self {
+            worker: Worker::new(io, config),
+            stirred: true,
+        }
     }
 
     /// A datagram reaches one of its sockets, or none.
     pub(super) fn deliver(&mut self, packet: &Packet) {
-        let _ = self.worker.io_mut().deliver(packet.target, packet.source, &packet.bytes);
+        let _ = self
+            .worker
+            .io_mut()
+            .deliver(packet.target, packet.source, &packet.bytes);
         self.stirred = true;
     }
 
@@ -59,15 +65,17 @@ impl RelaySide {
         self.stirred = false;
         let wait = self.worker.turn(now);
         self.worker.wait(now, wait);
-        self.worker.io_mut().take_sent(|source: SocketAddr, target: SocketAddr, bytes: &[u8]| {
-            sent.push(Packet {
-                kind: Kind::Media,
-                source,
-                target,
-                bytes: bytes.to_vec(),
-                damaged: false,
+        self.worker
+            .io_mut()
+            .take_sent(|source: SocketAddr, target: SocketAddr, bytes: &[u8]| {
+                sent.push(Packet {
+                    kind: Kind::Media,
+                    source,
+                    target,
+                    bytes: bytes.to_vec(),
+                    damaged: false,
+                });
             });
-        });
     }
 
     pub(super) fn report(&mut self) -> Option<Report> {
@@ -84,17 +92,25 @@ impl RelaySide {
         if counts.free == u32::from(BUFFERS) {
             return Ok(());
         }
-        Err(format!("buffers are missing from the pool between turns: {counts:?}"))
+        Err(format!(
+            "buffers are missing from the pool between turns: {counts:?}"
+        ))
     }
 
     /// Every pair is in stock again.
     pub(super) fn at_rest(&self) -> Result<(), String> {
         let counters = self.worker.counters();
         if counters.commands_stale > 0 {
-            return Err(format!("{} commands for pairs that were not there", counters.commands_stale));
+            return Err(format!(
+                "{} commands for pairs that were not there",
+                counters.commands_stale
+            ));
         }
         if self.worker.stocked() != STOCK {
-            return Err(format!("{} pairs in stock, not {STOCK}", self.worker.stocked()));
+            return Err(format!(
+                "{} pairs in stock, not {STOCK}",
+                self.worker.stocked()
+            ));
         }
         let open = self.worker.io().sockets().count();
         if open != 2 * STOCK as usize {

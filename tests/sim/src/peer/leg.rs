@@ -161,8 +161,6 @@ pub(crate) struct Leg {
 /// A message in the inbox of a manual leg.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
-    /// When.
-    pub(crate) at: SimTime,
     /// What.
     pub(crate) message: Text,
     /// The same octets came before.
@@ -285,7 +283,6 @@ impl Leg {
             let again = self.inbox.iter().any(|seen| seen.message == message)
                 || self.servers.iter().any(|server| server.request == message);
             self.inbox.push(Received {
-                at: now,
                 message: message.clone(),
                 again,
             });

@@ -200,7 +200,7 @@ impl Leg {
     }
 
     /// RTP that looks like this leg's, from an address that is not its own.
-    pub(super) fn intrude(&mut self, out: &mut Outbox) {
+    pub(super) fn intrude(&self, out: &mut Outbox) {
         let Some(remote) = self.media.remote else {
             return;
         };
