@@ -105,6 +105,7 @@ struct Moments {
 fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -> (World, Moments) {
     let Drawing {
         faults,
+        host,
         snapshot,
         store,
         phones,
@@ -112,7 +113,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         calls,
         drain_at,
     } = drawing;
-    let gateway = Gateway::new(&random, snapshot, sabotage);
+    let gateway = Gateway::new(&random, snapshot, host, sabotage);
     let mut world = World::new(Setup {
         random,
         faults,
@@ -123,12 +124,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
     for (name, address) in phones {
         world.add_node(&name, address, Ping::Silent, false);
     }
-    for (name, address, answers) in trunks {
-        let ping = if answers {
-            Ping::Status(200)
-        } else {
-            Ping::Silent
-        };
+    for (name, address, ping) in trunks {
         world.add_node(&name, address, ping, false);
     }
     let mut last = Duration::ZERO;
@@ -202,9 +198,9 @@ fn live(world: &mut World, moments: Moments) -> Result<(), Violation> {
 }
 
 fn describe(drawing: &Drawing) -> String {
-    let mut text = format!("{:?}\n", drawing.faults);
-    for (name, address, answers) in &drawing.trunks {
-        let _ = writeln!(text, "{name} {address} answers OPTIONS: {answers}");
+    let mut text = format!("{:?}\n{:?}\n", drawing.faults, drawing.host);
+    for (name, address, ping) in &drawing.trunks {
+        let _ = writeln!(text, "{name} {address} OPTIONS: {ping:?}");
     }
     for call in &drawing.calls {
         let _ = writeln!(

@@ -12,11 +12,13 @@ use sluice::trunks::model::{
     IdentityProfile, MediaLatch, Network as IpNetwork, Trunk, TrunkTarget,
 };
 
+use crate::gateway::HostFaults;
 use crate::network::Faults;
 use crate::peer::plan::{Action, OnCancel, Plan, Reply, Trigger};
 use crate::peer::session::{Direction, PCMA, PCMU, TELEPHONE_EVENT};
 use crate::random::Generator;
 use crate::store::{Store, link};
+use crate::world::Ping;
 
 /// One call of a world.
 #[derive(Debug)]
@@ -44,14 +46,16 @@ pub(crate) struct PlannedCall {
 pub(crate) struct Drawing {
     /// Of the network.
     pub(crate) faults: Faults,
+    /// Of the gateway's own host.
+    pub(crate) host: HostFaults,
     /// Trunks, sources, rules.
     pub(crate) snapshot: Snapshot,
     /// The links.
     pub(crate) store: Store,
     /// Names and addresses of the phones.
     pub(crate) phones: Vec<(String, SocketAddr)>,
-    /// Names and addresses of the trunks; false: it does not answer OPTIONS.
-    pub(crate) trunks: Vec<(String, SocketAddr, bool)>,
+    /// Names and addresses of the trunks, and how they answer OPTIONS.
+    pub(crate) trunks: Vec<(String, SocketAddr, Ping)>,
     /// The calls.
     pub(crate) calls: Vec<PlannedCall>,
     /// New calls are refused from then on.
@@ -95,7 +99,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         .map(|n| (format!("phone{n}"), address(1, n)))
         .collect();
     let trunks: Vec<_> = (1..=1 + dice.index(3))
-        .map(|n| (format!("trunk{n}"), address(2, n), !dice.chance(60)))
+        .map(|n| (format!("trunk{n}"), address(2, n), draw_ping(&mut dice)))
         .collect();
     let mut store = Store::new(dice.millis(0, 40), random.split("store"));
     if dice.chance(120) {
@@ -124,14 +128,39 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         calls.push(call);
     }
     let drain_at = dice.chance(100).then(|| dice.millis(500, 6_000));
+    let host = draw_host(&mut dice);
+    if host.loses() {
+        calls.iter_mut().for_each(|call| call.steady = false);
+    }
     Drawing {
         faults,
+        host,
         snapshot,
         store,
         phones,
         trunks,
         calls,
         drain_at,
+    }
+}
+
+fn draw_ping(dice: &mut Generator) -> Ping {
+    match dice.below(1000) {
+        0..60 => Ping::Silent,
+        60..120 => Ping::Absent,
+        120..160 => Ping::Status(dice.pick(&[404, 405, 503])),
+        _ => Ping::Status(200),
+    }
+}
+
+fn draw_host(dice: &mut Generator) -> HostFaults {
+    let mut some = |per_mille: u32, most: u32| if dice.chance(per_mille) { most } else { 0 };
+    HostFaults {
+        open: some(100, 50),
+        allocate: some(100, 100),
+        starve: some(100, 100),
+        send: some(100, 20),
+        connect: some(100, 100),
     }
 }
 
@@ -142,7 +171,7 @@ fn address(third: u8, number: usize) -> SocketAddr {
 
 /// Trunks that carry everything, and a source for the phones.
 pub(crate) fn snapshot(
-    trunks: &[(String, SocketAddr, bool)],
+    trunks: &[(String, SocketAddr, Ping)],
     pings: bool,
     dice: &mut Generator,
 ) -> Snapshot {
@@ -233,7 +262,7 @@ fn payloads(dice: &mut Generator) -> Vec<u8> {
 fn draw_call(
     number: u32,
     phone: String,
-    trunks: &[(String, SocketAddr, bool)],
+    trunks: &[(String, SocketAddr, Ping)],
     moods: Moods,
     dice: &mut Generator,
 ) -> PlannedCall {

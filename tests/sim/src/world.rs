@@ -31,6 +31,7 @@ enum Due {
     Packet(Packet),
     Leg(usize),
     Reply(Reply),
+    Unreachable(SocketAddr),
 }
 
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub(crate) enum Ping {
     Status(u16),
     /// Not at all.
     Silent,
+    /// Nobody is there: whatever is sent comes back as an ICMP error.
+    Absent,
 }
 
 /// A place where model peers live.
@@ -337,6 +340,10 @@ impl World {
             }
             Due::Packet(packet) => self.reach_peer(&packet),
             Due::Leg(place) => self.with_leg(place, |leg, now, out| leg.handle_deadline(now, out)),
+            Due::Unreachable(peer) => {
+                let effects = self.gateway.unreachable(self.now, peer);
+                self.apply(effects)
+            }
             Due::Reply(reply) => {
                 let effects = self.gateway.reply(self.now, reply);
                 self.apply(effects)
@@ -413,6 +420,13 @@ impl World {
         if packet.damaged {
             return Ok(());
         }
+        if self
+            .node(packet.target)
+            .is_some_and(|node| node.ping == Ping::Absent)
+        {
+            self.schedule(self.now, Due::Unreachable(packet.target));
+            return Ok(());
+        }
         let Some(message) = Text::parse(&packet.bytes) else {
             return Ok(());
         };
@@ -466,7 +480,7 @@ impl World {
             .map_or(Ping::Silent, |node| node.ping);
         let status = match (method, ping) {
             ("OPTIONS", Ping::Status(status)) => status,
-            ("ACK", _) | ("OPTIONS", Ping::Silent) => return Ok(()),
+            ("ACK", _) | ("OPTIONS", Ping::Silent | Ping::Absent) => return Ok(()),
             _ => 481,
         };
         let reply = response::build(message, status, "ping", "", String::new());

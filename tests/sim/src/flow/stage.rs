@@ -13,7 +13,7 @@ use sluice::trunks::model::Network as IpNetwork;
 
 use super::{Attributes, Line, Script};
 use crate::checker::Violation;
-use crate::gateway::{Gateway, Sabotage};
+use crate::gateway::{Gateway, HostFaults, Sabotage};
 use crate::network::Faults;
 use crate::peer::leg::{Outbox, Role};
 use crate::peer::plan::{Action, Plan, Reply};
@@ -60,7 +60,7 @@ impl Stage {
             nodes,
             target,
         } = set;
-        let gateway = Gateway::new(&random, snapshot, Sabotage::None);
+        let gateway = Gateway::new(&random, snapshot, HostFaults::default(), Sabotage::None);
         let faults = Faults::none(DELAY);
         let mut world = World::new(Setup {
             random,

@@ -22,6 +22,7 @@ use crate::network::{Kind, Packet};
 use crate::random::Generator;
 use crate::store::{Question, Reply};
 use crate::time::{Base, SimTime};
+pub(crate) use relay::HostFaults;
 use relay::RelaySide;
 
 /// Where the gateway listens.
@@ -78,7 +79,12 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// A gateway that has not begun.
-    pub(crate) fn new(random: &Generator, snapshot: Snapshot, sabotage: Sabotage) -> Self {
+    pub(crate) fn new(
+        random: &Generator,
+        snapshot: Snapshot,
+        faults: HostFaults,
+        sabotage: Sabotage,
+    ) -> Self {
         let mut random = random.split("gateway");
         let config = Config {
             endpoint: EndpointConfig {
@@ -104,7 +110,7 @@ impl Gateway {
         Self {
             base: Base::new(),
             control: CallControl::new(config),
-            relay: RelaySide::new(random.seed_bytes()),
+            relay: RelaySide::new(&random, faults),
             buffer: SendBuffer::new(),
             sabotage,
             targets: Vec::new(),
@@ -142,6 +148,16 @@ impl Gateway {
         let mut effects = Vec::new();
         self.settle(now, &mut effects);
         effects
+    }
+
+    /// A datagram of ours did not reach that peer: the kernel says so.
+    pub(crate) fn unreachable(&mut self, now: SimTime, peer: SocketAddr) -> Vec<Effect> {
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: GATEWAY,
+            remote: peer,
+        };
+        self.input(now, Input::TransportFailed { flow })
     }
 
     /// The store's answer.
@@ -260,7 +276,9 @@ impl Gateway {
             self.put(output, effects, &mut commands);
         }
         for command in commands {
-            self.relay.command(self.base.instant(now), command);
+            if let Some(pair) = self.relay.command(self.base.instant(now), command) {
+                self.feed(now, Input::ConnectRefused { pair }, effects);
+            }
         }
     }
 
