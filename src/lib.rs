@@ -1,1 +1,17 @@
-//! The appliance.
+//! Sluice, the appliance: a click on a link becomes a SIP call on the best trunk.
+//!
+//! Two pure cores (`sip`, `media`) know neither each other nor the clock; this crate is what stands
+//! around them. What decides is pure (`call`, `fraud_guard`, every `model.rs`); what does I/O drives
+//! it from outside.
+
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod cdr;
+pub mod field_errors;
+pub mod fraud_guard;
+pub mod links;
+pub mod settings;
+pub mod sources;
+pub mod storage;
+pub mod trunks;

@@ -1,0 +1,27 @@
+# make run     build, and start the demo gateway on 127.0.0.1
+# make test    every check and every test, real SIP peers included
+# make bench   every bar, one line each; make bench GROUP=relay (or sip, links) for one group
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+GROUP ?=
+
+.PHONY: help run test bench
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+run:
+	@.ci/need toolchain
+	cargo build --release --locked --bin sluice
+	@exec target/release/sluice serve --config conf/demo.toml
+
+test:
+	@.ci/need toolchain peers
+	cargo ci
+	cargo interop --require
+
+bench:
+	@.ci/need toolchain bench
+	cargo build --release --locked --bin sluice
+	cargo build --release --locked --package load --package micro
+	target/release/sluice-load bench $(GROUP)
