@@ -7,6 +7,12 @@
 
 pub mod command;
 pub mod drop_reason;
+pub mod engine;
+pub mod ingress;
 pub mod limits;
+pub mod relay;
 pub mod rtcp;
 pub mod rtp;
+pub mod tone;
+
+pub use engine::{RtcpCounters, Worker, WorkerConfig, WorkerCounters};

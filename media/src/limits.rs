@@ -10,6 +10,13 @@ pub const LEG_PACKETS_PER_SECOND_MAX: u32 = 500;
 /// in a stall of two seconds and a half.
 pub const LEG_BURST_PACKETS_MAX: u32 = 250;
 
+/// RTCP packets a second that one leg may bring for long: feedback of a video leg under loss stays
+/// below it, RFC 3550 §6.2 far below.
+pub const LEG_RTCP_PER_SECOND_MAX: u32 = 25;
+
+/// RTCP packets that one leg may bring at once beyond that rate.
+pub const LEG_RTCP_BURST_MAX: u32 = 25;
+
 /// Packets of one source in a row, of a negotiated payload type, before it is believed.
 pub const LATCH_PACKETS_MIN: u8 = 4;
 

@@ -16,7 +16,12 @@ pub(super) struct RateMeter {
 
 impl RateMeter {
     pub(super) const fn new(budget: Duration) -> Self {
-        Self { budget_us: micros(budget), window_start_us: 0, packets: 0, want: 1 }
+        Self {
+            budget_us: micros(budget),
+            window_start_us: 0,
+            packets: 0,
+            want: 1,
+        }
     }
 
     /// Counts the packets of a turn.
@@ -25,7 +30,9 @@ impl RateMeter {
         let passed_us = now_us.saturating_sub(self.window_start_us);
         if passed_us >= micros(RATE_WINDOW) {
             let want = self.packets.saturating_mul(self.budget_us) / passed_us;
-            self.want = u32::try_from(want).unwrap_or(u32::MAX).clamp(1, WANT_PACKETS_MAX);
+            self.want = u32::try_from(want)
+                .unwrap_or(u32::MAX)
+                .clamp(1, WANT_PACKETS_MAX);
             self.packets = 0;
             self.window_start_us = now_us;
         }
@@ -39,7 +46,10 @@ impl RateMeter {
 
 /// A duration in microseconds; more than fit is as good as for ever.
 pub(super) const fn micros(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros() as u64)
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000)
+        .saturating_add(duration.subsec_micros() as u64)
 }
 
 #[cfg(test)]

@@ -20,12 +20,17 @@ const ABSENT: u32 = u32::MAX;
 impl DeadlineQueue {
     pub(super) fn new(slots: u32) -> Self {
         let slots = slots as usize;
-        Self { heap: Vec::with_capacity(slots), position: vec![ABSENT; slots] }
+        Self {
+            heap: Vec::with_capacity(slots),
+            position: vec![ABSENT; slots],
+        }
     }
 
     /// Sets or moves or (`None`) removes the deadline of a slot.
     pub(super) fn set(&mut self, slot: u32, at_us: Option<u64>) {
-        let Some(position) = self.position.get(slot as usize).copied() else { return };
+        let Some(position) = self.position.get(slot as usize).copied() else {
+            return;
+        };
         match (at_us, position) {
             (None, ABSENT) => {}
             (None, position) => self.remove(position as usize),
@@ -61,8 +66,16 @@ impl DeadlineQueue {
     /// True if the order holds and every slot knows its place.
     pub(super) fn is_consistent(&self) -> bool {
         let in_order = (1..self.heap.len()).all(|at| !self.is_earlier(at, (at - 1) / 2));
-        let known = self.heap.iter().zip(0_usize..).all(|(entry, at)| self.position_of(entry.slot) == at);
-        let present = self.position.iter().filter(|position| **position != ABSENT).count();
+        let known = self
+            .heap
+            .iter()
+            .zip(0_usize..)
+            .all(|(entry, at)| self.position_of(entry.slot) == at);
+        let present = self
+            .position
+            .iter()
+            .filter(|position| **position != ABSENT)
+            .count();
         in_order && known && present == self.heap.len()
     }
 
@@ -95,7 +108,11 @@ impl DeadlineQueue {
     fn sink(&mut self, mut position: usize) {
         loop {
             let (left, right) = (2 * position + 1, 2 * position + 2);
-            let child = if right < self.heap.len() && self.is_earlier(right, left) { right } else { left };
+            let child = if right < self.heap.len() && self.is_earlier(right, left) {
+                right
+            } else {
+                left
+            };
             if child >= self.heap.len() || !self.is_earlier(child, position) {
                 return;
             }
@@ -125,7 +142,9 @@ impl DeadlineQueue {
     }
 
     fn position_of(&self, slot: u32) -> usize {
-        self.position.get(slot as usize).map_or(usize::MAX, |position| *position as usize)
+        self.position
+            .get(slot as usize)
+            .map_or(usize::MAX, |position| *position as usize)
     }
 }
 

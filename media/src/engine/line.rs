@@ -105,6 +105,7 @@ pub(super) struct EgressLine {
     pub(super) destination: PeerAddress,
     pub(super) continuity: Continuity,
     pub(super) socket: SocketKey,
+    pub(super) generation: u32,
     pub(super) ssrc: Ssrc,
     pub(super) gate: Gate,
 }
@@ -113,7 +114,11 @@ impl EgressLine {
     pub(super) const FREE: Self = Self {
         destination: PeerAddress::NOWHERE,
         continuity: Continuity::new(SequenceNumber(0), RtpTimestamp(0)),
-        socket: SocketKey { slot: u32::MAX, generation: 0 },
+        socket: SocketKey {
+            slot: u32::MAX,
+            generation: 0,
+        },
+        generation: 0,
         ssrc: Ssrc(0),
         gate: Gate::Closed,
     };

@@ -23,7 +23,10 @@ pub(super) struct ReportQueue {
 impl ReportQueue {
     pub(super) fn new(slots: u32) -> Self {
         let slots = slots as usize;
-        Self { slots: VecDeque::with_capacity(slots), waiting: vec![0; slots] }
+        Self {
+            slots: VecDeque::with_capacity(slots),
+            waiting: vec![0; slots],
+        }
     }
 
     /// Puts a report in line, unless the same waits already.
@@ -49,11 +52,17 @@ impl ReportQueue {
 
     /// Takes the oldest.
     pub(super) fn pop(&mut self) -> Option<(u32, Waiting)> {
-        const ORDER: [Waiting; 4] =
-            [Waiting::Stocked, Waiting::Latched, Waiting::Silent, Waiting::Disconnected];
+        const ORDER: [Waiting; 4] = [
+            Waiting::Stocked,
+            Waiting::Latched,
+            Waiting::Silent,
+            Waiting::Disconnected,
+        ];
         let slot = *self.slots.front()?;
         let waiting = self.waiting.get_mut(slot as usize)?;
-        let report = ORDER.into_iter().find(|report| *waiting & *report as u8 != 0)?;
+        let report = ORDER
+            .into_iter()
+            .find(|report| *waiting & *report as u8 != 0)?;
         *waiting &= !(report as u8);
         if *waiting == 0 {
             self.slots.pop_front();
@@ -64,7 +73,11 @@ impl ReportQueue {
     /// True if each slot in line has something to report and no other has.
     pub(super) fn is_consistent(&self) -> bool {
         let waiting = self.waiting.iter().filter(|waiting| **waiting != 0).count();
-        let has = |slot: &u32| self.waiting.get(*slot as usize).is_some_and(|waiting| *waiting != 0);
+        let has = |slot: &u32| {
+            self.waiting
+                .get(*slot as usize)
+                .is_some_and(|waiting| *waiting != 0)
+        };
         waiting == self.slots.len() && self.slots.iter().all(has)
     }
 }
@@ -82,7 +95,11 @@ mod tests {
         queue.push(2, Waiting::Latched);
         assert!(queue.is_consistent());
         let taken: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        let expected = [(2, Waiting::Latched), (2, Waiting::Disconnected), (1, Waiting::Stocked)];
+        let expected = [
+            (2, Waiting::Latched),
+            (2, Waiting::Disconnected),
+            (1, Waiting::Stocked),
+        ];
         assert_eq!(taken, expected);
         assert!(queue.is_consistent());
     }

@@ -45,14 +45,20 @@ impl PortPool {
             .zip(&addresses)
             .flat_map(|(address, _)| ports.clone().map(move |port| PortPair { address, port }))
             .filter(|pair| pair.port % 2 == 0 && pair.port > 0 && pair.port < last)
-            .map(|pair| FreePort { pair, released_us: None })
+            .map(|pair| FreePort {
+                pair,
+                released_us: None,
+            })
             .collect();
         for at in (1..free.len()).rev() {
             let bound = at as u64 + 1;
             let other = usize::try_from(random.next_u64() % bound).unwrap_or_default();
             free.swap(at, other);
         }
-        Self { addresses, free: free.into() }
+        Self {
+            addresses,
+            free: free.into(),
+        }
     }
 
     /// Takes the port that has rested longest, if that is long enough.
@@ -65,17 +71,26 @@ impl PortPool {
     pub(super) fn next_at(&self, is_short: bool) -> Option<u64> {
         let rest = if is_short { PORT_REST_MIN } else { PORT_REST };
         let free = self.free.front()?;
-        Some(free.released_us.map_or(0, |released_us| released_us.saturating_add(micros(rest))))
+        Some(
+            free.released_us
+                .map_or(0, |released_us| released_us.saturating_add(micros(rest))),
+        )
     }
 
     /// A port that was used, or could not be bound, begins to rest.
     pub(super) fn release(&mut self, now_us: u64, pair: PortPair) {
-        self.free.push_back(FreePort { pair, released_us: Some(now_us) });
+        self.free.push_back(FreePort {
+            pair,
+            released_us: Some(now_us),
+        });
     }
 
     /// A port that was taken and not tried.
     pub(super) fn put_back(&mut self, pair: PortPair) {
-        self.free.push_front(FreePort { pair, released_us: None });
+        self.free.push_front(FreePort {
+            pair,
+            released_us: None,
+        });
     }
 
     /// The RTP address of a pair.

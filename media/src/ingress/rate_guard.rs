@@ -30,9 +30,13 @@ mod tests {
     #[test]
     fn a_flood_is_cut_to_the_rate_and_the_peer_recovers() {
         let mut guard = RateGuard::default();
-        let flood = (0..10_000_u64).filter(|at| guard.admit(1_000_000 + at * 100, 500, 250)).count();
+        let flood = (0..10_000_u64)
+            .filter(|at| guard.admit(1_000_000 + at * 100, 500, 250))
+            .count();
         assert!((750..=752).contains(&flood), "{flood}");
-        let after = (0..100_u64).filter(|at| guard.admit(3_000_000 + at * 20_000, 500, 250)).count();
+        let after = (0..100_u64)
+            .filter(|at| guard.admit(3_000_000 + at * 20_000, 500, 250))
+            .count();
         assert_eq!(after, 100);
     }
 }

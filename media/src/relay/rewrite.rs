@@ -7,5 +7,11 @@ use crate::rtp::{PayloadType, RtpViewMut, Ssrc};
 /// and header extension stay as they came.
 pub fn rewrite(packet: &mut RtpViewMut<'_>, placed: Placed, ssrc: Ssrc, payload_type: PayloadType) {
     let marker = packet.marker() || placed.is_marked;
-    packet.set(marker, payload_type, placed.sequence, placed.timestamp, ssrc);
+    packet.set(
+        marker,
+        payload_type,
+        placed.sequence,
+        placed.timestamp,
+        ssrc,
+    );
 }

@@ -99,10 +99,10 @@ impl Reception {
         self.lost_before.saturating_add(missing)
     }
 
-    /// Highest extended sequence number seen.
+    /// Highest extended sequence number seen, with the cycles counted from the first packet.
     #[must_use]
     pub const fn highest(&self) -> ExtendedSequence {
-        self.highest
+        ExtendedSequence(self.highest.0.wrapping_sub(FIRST_CYCLE))
     }
 
     /// Packets of this source lost less doubled, in the 24 signed bits of a report block.
@@ -134,7 +134,7 @@ impl Reception {
 
     fn begin(&mut self, sequence: SequenceNumber) {
         // One full cycle up, so that a packet from before the first one does not wrap below zero.
-        let first = ExtendedSequence(0x1_0000 | u32::from(sequence.0));
+        let first = ExtendedSequence(FIRST_CYCLE | u32::from(sequence.0));
         *self = Self {
             lost_before: self.lost_before,
             ..Self::default()
@@ -153,6 +153,9 @@ impl Reception {
         }
     }
 }
+
+/// Where counting of cycles begins inside.
+const FIRST_CYCLE: u32 = 1 << 16;
 
 /// `MAX_DROPOUT` of RFC 3550 A.1: a larger gap is a jump.
 const DROPOUT_MAX: u16 = 3_000;
@@ -213,10 +216,8 @@ mod tests {
     fn even_spacing_has_no_jitter_whatever_the_clocks_say() {
         let mut reception = Reception::default();
         for count in 0..200_u32 {
-            reception.time(
-                RtpTimestamp(u32::MAX - 3_000 + count * 160),
-                77 + count * 160,
-            );
+            let timestamp = RtpTimestamp(u32::MAX - 3_000).wrapping_add(count * 160);
+            reception.time(timestamp, 77 + count * 160);
         }
         assert_eq!(reception.jitter_ticks(), 0);
     }

@@ -42,7 +42,11 @@ pub(crate) mod tests {
     pub(crate) fn decode_pcmu(octet: u8) -> i16 {
         let bits = !octet;
         let magnitude = ((i16::from(bits & 0x0f) << 3) + 0x84) << ((bits >> 4) & 7);
-        if bits & 0x80 != 0 { 0x84 - magnitude } else { magnitude - 0x84 }
+        if bits & 0x80 != 0 {
+            0x84 - magnitude
+        } else {
+            magnitude - 0x84
+        }
     }
 
     /// ITU-T G.711 table 1a.
@@ -53,7 +57,11 @@ pub(crate) mod tests {
             0 => mantissa + 8,
             exponent => (mantissa + 0x108) << (exponent - 1),
         };
-        if bits & 0x80 != 0 { magnitude } else { -magnitude }
+        if bits & 0x80 != 0 {
+            magnitude
+        } else {
+            -magnitude
+        }
     }
 
     #[test]
@@ -70,8 +78,14 @@ pub(crate) mod tests {
     fn every_sample_comes_back_within_its_step() {
         for sample in i16::MIN..=i16::MAX {
             let allowed = (i32::from(sample).abs() / 16).max(16) + 260;
-            for decoded in [decode_pcmu(encode_pcmu(sample)), decode_pcma(encode_pcma(sample))] {
-                assert!((i32::from(sample) - i32::from(decoded)).abs() <= allowed, "{sample} {decoded}");
+            for decoded in [
+                decode_pcmu(encode_pcmu(sample)),
+                decode_pcma(encode_pcma(sample)),
+            ] {
+                assert!(
+                    (i32::from(sample) - i32::from(decoded)).abs() <= allowed,
+                    "{sample} {decoded}"
+                );
             }
         }
     }

@@ -29,7 +29,10 @@ impl ToneTable {
     /// Computes the tables.
     #[must_use]
     pub fn new() -> Self {
-        let mut table = Self { pcmu: [0; PERIOD_SAMPLES], pcma: [0; PERIOD_SAMPLES] };
+        let mut table = Self {
+            pcmu: [0; PERIOD_SAMPLES],
+            pcma: [0; PERIOD_SAMPLES],
+        };
         // sin(n·w) = 2·cos(w)·sin((n−1)·w) − sin((n−2)·w).
         let (mut before, mut now) = (-SINE, 0_i64);
         for (pcmu, pcma) in table.pcmu.iter_mut().zip(&mut table.pcma) {
@@ -42,7 +45,12 @@ impl ToneTable {
     }
 
     /// Writes the tone over `payload`, if it is of a codec that can be written. False: untouched.
-    pub fn play(&self, payload_type: PayloadType, phase: &mut TonePhase, payload: &mut [u8]) -> bool {
+    pub fn play(
+        &self,
+        payload_type: PayloadType,
+        phase: &mut TonePhase,
+        payload: &mut [u8],
+    ) -> bool {
         let period = match payload_type {
             PayloadType::PCMU => &self.pcmu,
             PayloadType::PCMA => &self.pcma,
@@ -85,9 +93,10 @@ mod tests {
     #[test]
     fn the_tone_is_440_hz_over_packet_boundaries() {
         let table = ToneTable::new();
-        for (payload_type, decode) in
-            [(PayloadType::PCMU, decode_pcmu as fn(u8) -> i16), (PayloadType::PCMA, decode_pcma)]
-        {
+        for (payload_type, decode) in [
+            (PayloadType::PCMU, decode_pcmu as fn(u8) -> i16),
+            (PayloadType::PCMA, decode_pcma),
+        ] {
             let mut phase = TonePhase::default();
             let mut samples = Vec::new();
             for _ in 0..50 {

@@ -62,7 +62,14 @@ impl Latch {
     /// An open latch; `expected` is the address of the SDP.
     #[must_use]
     pub const fn new(policy: LatchPolicy, expected: Option<PeerAddress>) -> Self {
-        Self { policy, expected, locked: None, has_moved: false, candidate: None, grace: None }
+        Self {
+            policy,
+            expected,
+            locked: None,
+            has_moved: false,
+            candidate: None,
+            grace: None,
+        }
     }
 
     /// A new offer/answer. With another address or policy the latch opens again, and the old source
@@ -77,7 +84,10 @@ impl Latch {
             return false;
         }
         let until_us = now_us.saturating_add(micros(LATCH_GRACE));
-        let old = self.locked.map(|source| Grace { source, until_us }).or(self.grace);
+        let old = self
+            .locked
+            .map(|source| Grace { source, until_us })
+            .or(self.grace);
         *self = Self::new(policy, expected);
         self.grace = old.filter(|grace| grace.until_us > now_us);
         true
@@ -135,7 +145,9 @@ impl Latch {
     /// address trusted before, or of the old source in its grace.
     #[must_use]
     pub fn admits_host(&self, now_us: u64, source: &PeerAddress) -> bool {
-        let is_peer = self.destination().is_some_and(|peer| peer.is_same_host(source));
+        let is_peer = self
+            .destination()
+            .is_some_and(|peer| peer.is_same_host(source));
         let is_old = self
             .grace
             .is_some_and(|grace| grace.until_us > now_us && grace.source.is_same_host(source));
@@ -144,8 +156,12 @@ impl Latch {
 
     fn is_in_grace(&self, now_us: u64, source: &PeerAddress) -> bool {
         self.locked.is_none()
-            && self.grace.is_some_and(|grace| grace.source == *source && now_us < grace.until_us)
-            && !self.expected.is_some_and(|expected| expected.is_same_place(source))
+            && self
+                .grace
+                .is_some_and(|grace| grace.source == *source && now_us < grace.until_us)
+            && !self
+                .expected
+                .is_some_and(|expected| expected.is_same_place(source))
     }
 
     fn offer_by_sdp(
@@ -185,8 +201,12 @@ impl Latch {
                 && candidate.ssrc == ssrc
                 && heard_us.is_none_or(|heard_us| heard_us < candidate.since_us)
         });
-        let mut candidate =
-            so_far.unwrap_or(Candidate { source, ssrc, count: 0, since_us: now_us });
+        let mut candidate = so_far.unwrap_or(Candidate {
+            source,
+            ssrc,
+            count: 0,
+            since_us: now_us,
+        });
         candidate.count += 1;
         if candidate.count >= LATCH_PACKETS_MIN {
             return self.lock(source);

@@ -17,8 +17,14 @@ const PENDING: Verdict = Verdict::Refuse(DropReason::LatchPending);
 fn the_address_of_the_sdp_locks_with_its_first_packet() {
     let mut latch = sdp("192.0.2.1:4000");
     assert_eq!(latch.destination(), Some(address("192.0.2.1:4000")));
-    assert_eq!(latch.offer(0, address("192.0.2.1:4000"), Ssrc(1), None), Verdict::Lock);
-    assert_eq!(latch.offer(1, address("192.0.2.1:4000"), Ssrc(2), Some(0)), Verdict::Admit);
+    assert_eq!(
+        latch.offer(0, address("192.0.2.1:4000"), Ssrc(1), None),
+        Verdict::Lock
+    );
+    assert_eq!(
+        latch.offer(1, address("192.0.2.1:4000"), Ssrc(2), Some(0)),
+        Verdict::Admit
+    );
 }
 
 #[test]
@@ -37,12 +43,21 @@ fn the_port_moves_once_and_not_while_the_old_one_speaks() {
     latch.offer(0, address("192.0.2.1:4000"), Ssrc(1), None);
     // The peer still speaks: a neighbour behind the same address proves nothing.
     for at in 1..50 {
-        assert_eq!(latch.offer(at, address("192.0.2.1:5000"), Ssrc(2), Some(at)), PENDING);
+        assert_eq!(
+            latch.offer(at, address("192.0.2.1:5000"), Ssrc(2), Some(at)),
+            PENDING
+        );
     }
     for at in 50..53 {
-        assert_eq!(latch.offer(at, address("192.0.2.1:5000"), Ssrc(2), Some(49)), PENDING);
+        assert_eq!(
+            latch.offer(at, address("192.0.2.1:5000"), Ssrc(2), Some(49)),
+            PENDING
+        );
     }
-    assert_eq!(latch.offer(53, address("192.0.2.1:5000"), Ssrc(2), Some(49)), Verdict::Lock);
+    assert_eq!(
+        latch.offer(53, address("192.0.2.1:5000"), Ssrc(2), Some(49)),
+        Verdict::Lock
+    );
     for at in 54..70 {
         for other in ["192.0.2.1:4000", "192.0.2.1:6000"] {
             let verdict = latch.offer(at, address(other), Ssrc(3), Some(50));
@@ -78,8 +93,14 @@ fn an_sdp_address_that_is_the_signalling_host_may_be_sent_to_before_the_lock() {
 fn any_source_in_between_starts_the_count_again() {
     let mut latch = Latch::new(LatchPolicy::Any, Some(address("10.0.0.5:4000")));
     for _ in 0..20 {
-        assert_eq!(latch.offer(0, address("203.0.113.5:1"), Ssrc(5), None), PENDING);
-        assert_eq!(latch.offer(0, address("203.0.113.6:1"), Ssrc(5), None), PENDING);
+        assert_eq!(
+            latch.offer(0, address("203.0.113.5:1"), Ssrc(5), None),
+            PENDING
+        );
+        assert_eq!(
+            latch.offer(0, address("203.0.113.6:1"), Ssrc(5), None),
+            PENDING
+        );
     }
     assert_eq!(latch.destination(), None);
 }
@@ -103,7 +124,10 @@ fn the_old_source_is_refused_after_two_seconds() {
     let old = address("192.0.2.1:4000");
     latch.offer(0, old, Ssrc(1), None);
     latch.renegotiate(1_000, LatchPolicy::Sdp, Some(address("192.0.2.9:7000")));
-    assert_eq!(latch.offer(2_000_999, old, Ssrc(1), Some(0)), Verdict::Admit);
+    assert_eq!(
+        latch.offer(2_000_999, old, Ssrc(1), Some(0)),
+        Verdict::Admit
+    );
     let late = latch.offer(2_001_000, old, Ssrc(1), Some(0));
     assert_eq!(late, Verdict::Refuse(DropReason::SourceNotAdmitted));
 }

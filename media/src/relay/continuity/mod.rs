@@ -112,7 +112,11 @@ impl Continuity {
                 self.last_sent_ms = arrived.at_ms;
             }
         }
-        Ok(Placed { sequence, timestamp, is_marked })
+        Ok(Placed {
+            sequence,
+            timestamp,
+            is_marked,
+        })
     }
 
     /// True once a packet was placed.
@@ -133,7 +137,10 @@ impl Continuity {
             1
         } else {
             let passed_ms = arrived.at_ms.wrapping_sub(self.last_sent_ms);
-            arrived.clock.ticks(u64::from(passed_ms) * 1_000).clamp(1, SWITCH_TICKS_MAX)
+            arrived
+                .clock
+                .ticks(u64::from(passed_ms) * 1_000)
+                .clamp(1, SWITCH_TICKS_MAX)
         };
         let timestamp = self.last_timestamp.wrapping_add(ticks);
         let sequence = self.last_sequence.wrapping_add(1);
@@ -151,7 +158,10 @@ const SETTLED_DISTANCE: i16 = 200;
 /// A longer step forward could be read as one backward.
 const SWITCH_TICKS_MAX: u32 = 1 << 30;
 
-const _: () = assert!(size_of::<Continuity>() <= 24, "shares a cache line with its destination");
+const _: () = assert!(
+    size_of::<Continuity>() <= 24,
+    "shares a cache line with its destination"
+);
 
 #[cfg(test)]
 mod tests;

@@ -47,14 +47,20 @@ fn a_packet_from_before_the_switch_has_no_place() {
     let mut stream = stream();
     stream.place(arrived(1, 10, 0, 0)).unwrap();
     stream.place(arrived(2, 500, 0, 20)).unwrap();
-    assert_eq!(stream.place(arrived(2, 499, 0, 21)), Err(DropReason::BeforeSwitch));
+    assert_eq!(
+        stream.place(arrived(2, 499, 0, 21)),
+        Err(DropReason::BeforeSwitch)
+    );
 }
 
 #[test]
 fn a_source_that_begins_anew_is_a_switch() {
     let mut stream = stream();
     let before = stream.place(arrived(1, 10, 0, 0)).unwrap();
-    let anew = Arrived { is_restart: true, ..arrived(1, 30_000, 9, 20) };
+    let anew = Arrived {
+        is_restart: true,
+        ..arrived(1, 30_000, 9, 20)
+    };
     let after = stream.place(anew).unwrap();
     assert_eq!(after.sequence.distance_from(before.sequence), 1);
     assert!(after.is_marked);
@@ -64,7 +70,10 @@ fn a_source_that_begins_anew_is_a_switch() {
 #[test]
 fn an_event_keeps_its_timestamp_and_gets_no_marker() {
     let mut stream = stream();
-    let event = |sequence, at_ms| Arrived { is_event: true, ..arrived(1, sequence, 800, at_ms) };
+    let event = |sequence, at_ms| Arrived {
+        is_event: true,
+        ..arrived(1, sequence, 800, at_ms)
+    };
     let first = stream.place(event(1, 0)).unwrap();
     let last = stream.place(event(4, 60)).unwrap();
     assert_eq!(first.timestamp, last.timestamp);
