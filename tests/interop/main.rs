@@ -6,6 +6,12 @@
 //! `SLUICE_INTEROP=require` it fails.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "what a test's own set-up lacks ends the test, and `not run` is for people"
+)]
 
 mod baresip;
 mod gateway;
