@@ -9,8 +9,10 @@ use sip::message;
 use sip::sdp::SessionDescription;
 
 /// Groups whose every message is valid, but for the files named: one is cut short.
-const VALID_SIP: &[(&str, &[&str])] =
-    &[("rfc3665-flows", &["3.10-F4-INVITE.sip"]), ("rfc5359-services", &[])];
+const VALID_SIP: &[(&str, &[&str])] = &[
+    ("rfc3665-flows", &["3.10-F4-INVITE.sip"]),
+    ("rfc5359-services", &[]),
+];
 
 /// Groups whose every description is valid, but for the files named.
 const VALID_SDP: &[(&str, &[&str])] = &[
@@ -54,7 +56,9 @@ fn valid_sdp_of_the_corpus_is_accepted() {
     let Some(corpus) = corpus() else { return };
     check(&corpus, VALID_SDP, ".sdp", |bytes| {
         fuzzing::sdp_bytes(bytes);
-        SessionDescription::parse(bytes).err().map(|error| error.to_string())
+        SessionDescription::parse(bytes)
+            .err()
+            .map(|error| error.to_string())
     });
 }
 
@@ -68,7 +72,10 @@ fn check(
     let (mut refused, mut count) = (Vec::new(), 0);
     for (group, exceptions) in groups {
         for file in files_under(&corpus.join(group)) {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = file
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if !name.ends_with(end) || exceptions.contains(&name) {
                 continue;
             }
