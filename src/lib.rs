@@ -15,6 +15,7 @@ pub mod fraud_guard;
 pub mod http;
 pub mod links;
 pub mod settings;
+pub mod shell;
 pub mod sources;
 pub mod storage;
 pub mod trunks;
