@@ -96,7 +96,11 @@ impl Records {
             .attempts
             .get_mut(&closed.number)
             .ok_or("the end of no attempt")?;
-        if slot.replace(closed.clone()).is_some() {
+        // PRODUCT §6: an attempt that was left answers after all; its row says so, once.
+        let changes = slot.as_ref().is_some_and(|before| {
+            closed.outcome == "late_answer" && before.outcome != "late_answer"
+        });
+        if slot.replace(closed.clone()).is_some() && !changes {
             return Err(format!("attempt {} closed twice", closed.number));
         }
         let answered = rows

@@ -32,6 +32,8 @@ pub(super) struct Stage {
     /// Where the messages of each leg have been taken up to.
     taken: Vec<usize>,
     target: String,
+    /// Links that are `local:echo`.
+    echoes: Vec<String>,
     update: bool,
     written: Vec<String>,
 }
@@ -49,6 +51,7 @@ impl Stage {
             snapshot: Snapshot::default(),
             nodes: Vec::new(),
             target: String::new(),
+            echoes: Vec::new(),
         };
         for (_, line) in &script.lines {
             set.prepare(line);
@@ -59,6 +62,7 @@ impl Stage {
             snapshot,
             nodes,
             target,
+            echoes,
         } = set;
         let gateway = Gateway::new(&random, snapshot, HostFaults::default(), Sabotage::None);
         let faults = Faults::none(DELAY);
@@ -77,6 +81,7 @@ impl Stage {
             world,
             taken: Vec::new(),
             target,
+            echoes,
             update,
             written: Vec::new(),
         }
@@ -91,6 +96,7 @@ impl Stage {
     }
 
     pub(super) fn play(&mut self, script: &Script) -> Result<(), String> {
+        self.world.begin().map_err(|violation| violation.text)?;
         let mut outcome = Ok(());
         for (index, (raw, line)) in script.lines.iter().enumerate() {
             if outcome.is_err() {
@@ -171,9 +177,13 @@ impl Stage {
         let begins = what == "INVITE" && self.legs_of(node).is_empty();
         if begins {
             let target = with.value("to").unwrap_or(&self.target);
+            let echo = self.echoes.iter().any(|path| path == target);
             let target = format!("sip:{target}@10.0.0.1");
             let plan = Plan::manual(payloads(with.value("offer").unwrap_or("pcma")));
             let call = u32::try_from(self.callers() + 1).unwrap_or(1);
+            if echo {
+                let _ = self.world.echo.insert(call);
+            }
             self.world.add_caller(call, node, &target, plan);
         }
         let Some(place) = self.legs_of(node).last().copied() else {
@@ -396,6 +406,7 @@ struct Set {
     nodes: Vec<(String, SocketAddr, bool)>,
     /// The link that is called where a line does not say.
     target: String,
+    echoes: Vec<String>,
 }
 
 impl Set {
@@ -405,6 +416,9 @@ impl Set {
                 "link" => {
                     if self.target.is_empty() {
                         name.clone_into(&mut self.target);
+                    }
+                    if rest.has("local:echo") {
+                        self.echoes.push(name.clone());
                     }
                     self.store.add(name, resolved(name, rest));
                 }
