@@ -205,6 +205,12 @@ impl CallControl {
     /// The worker's queue took no `Connect`: the pair was never used, the call cannot go on.
     pub(super) fn handle_connect_refused(&mut self, now: Now, pair: media::command::PairKey) {
         let Some(key) = self.pairs.remove(&pair) else {
+            // The call ended meanwhile, and the pair waits for counters that will never come.
+            if let Some((rtp, record)) = self.draining.unused(pair) {
+                self.stock.forget(pair, rtp);
+                self.stock.add(StockedPair { pair, rtp });
+                record.into_iter().for_each(|record| self.put_record(record));
+            }
             return;
         };
         let Some(call) = self.calls.get_mut(&key) else {

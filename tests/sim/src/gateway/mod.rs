@@ -275,10 +275,13 @@ impl Gateway {
         while let Some(output) = self.control.poll_output(&mut self.buffer) {
             self.put(output, effects, &mut commands);
         }
-        for command in commands {
-            if let Some(pair) = self.relay.command(self.base.instant(now), command) {
-                self.feed(now, Input::ConnectRefused { pair }, effects);
-            }
+        let instant = self.base.instant(now);
+        let refused: Vec<_> = commands
+            .into_iter()
+            .filter_map(|command| self.relay.command(instant, command))
+            .collect();
+        for pair in refused {
+            self.feed(now, Input::ConnectRefused { pair }, effects);
         }
     }
 

@@ -50,6 +50,8 @@ struct Server {
     answered: Option<(u16, SimTime)>,
     tag: Option<String>,
     acknowledged: bool,
+    /// The same request came again and was not answered since.
+    asked_again: bool,
 }
 
 /// What the gateway said in a dialog: Call-ID and its own tag.
@@ -92,6 +94,7 @@ impl Wire {
         }
         self.servers
             .entry((peer, call_id, branch, about))
+            .and_modify(|server| server.asked_again = true)
             .or_insert_with(|| Server {
                 first: now,
                 number: message.cseq().map_or(0, |(number, _)| number),
@@ -101,6 +104,7 @@ impl Wire {
                 answered: None,
                 tag: None,
                 acknowledged: false,
+                asked_again: false,
             });
     }
 
@@ -266,7 +270,7 @@ impl Wire {
             return Err("a response with another From tag".to_owned());
         }
         if let Some((answered, first)) = server.answered {
-            if about == "INVITE" && server.acknowledged {
+            if about == "INVITE" && server.acknowledged && !server.asked_again {
                 return Err("a response after its ACK had come".to_owned());
             }
             if status != answered {
@@ -282,6 +286,7 @@ impl Wire {
         {
             return Err("a repeated final response with other octets".to_owned());
         }
+        server.asked_again = false;
         let again = server.responses.insert(status, bytes.to_vec()).is_some();
         if status >= 200 && server.answered.is_none() {
             server.answered = Some((status, now));
