@@ -220,6 +220,55 @@ fn what_was_sent_before_a_close_leaves() {
 }
 
 #[test]
+fn more_sockets_than_a_file_table_may_have_are_descriptors() {
+    for ladder_limit in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+        let config = PacketIoConfig {
+            buffers: 64,
+            sockets_max: 10_000_000,
+            ladder_limit,
+        };
+        let mut io = AnyPacketIo::choose(config).expect("epoll at least");
+        let peer = UdpSocket::bind(any_port()).expect("a free port");
+        let key = io.open(spec(any_port())).expect("a free port");
+        peer.send_to(b"heard", io.local(key).expect("open"))
+            .expect("loopback takes it");
+        turn(&mut io);
+        assert_eq!(io.counters().packets_received, 1, "{ladder_limit:?}");
+    }
+}
+
+#[test]
+fn what_leaves_carries_the_code_point() {
+    each(|step, mut io| {
+        let peer = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)
+            .expect("a socket");
+        peer.set_recv_tos_v4(true).expect("it can report the octet");
+        peer.bind(&any_port().into()).expect("a free port");
+        let address = peer
+            .local_addr()
+            .ok()
+            .and_then(|address| address.as_socket());
+        let key = io.open(spec(any_port())).expect("a free port");
+        send(&mut io, key, address, b"x");
+        turn(&mut io);
+        let mut space = nix::cmsg_space!(u8);
+        let mut octet = [0];
+        let mut buffers = [std::io::IoSliceMut::new(&mut octet)];
+        let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
+        let message = nix::sys::socket::recvmsg::<()>(
+            std::os::fd::AsRawFd::as_raw_fd(&peer),
+            &mut buffers,
+            Some(&mut space),
+            flags,
+        )
+        .expect("it was sent");
+        let classes: Vec<_> = message.cmsgs().expect("not truncated").collect();
+        let expedited = nix::sys::socket::ControlMessageOwned::Ipv4Tos(46 << 2);
+        assert_eq!(classes, [expedited], "{step:?}");
+    });
+}
+
+#[test]
 fn a_ring_is_of_its_thread() {
     // Compile-time: neither may be `Send` (`[one-thread]`).
     trait AmbiguousIfSend<Marker> {

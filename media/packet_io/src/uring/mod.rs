@@ -230,6 +230,7 @@ impl Uring {
             let Some(key) = self.state.ended.pop_front() else {
                 return;
             };
+            self.state.drain_after_empty(key);
             if self.arm(key) {
                 self.state.counters.receives_rearmed += 1;
             }
@@ -292,7 +293,7 @@ impl PacketIo for Uring {
     }
 
     fn local(&self, socket: SocketKey) -> Option<SocketAddr> {
-        self.state.sockets.get(socket).map(Socket::local)
+        self.state.sockets.get(socket).and_then(Socket::local)
     }
 
     fn receive(&mut self, received: &mut ReceivedBatch) {
