@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod counters;
 pub mod deadline;
 pub mod dialog;
@@ -15,6 +16,7 @@ pub mod event;
 pub mod identifier;
 pub mod limits;
 pub mod message;
+pub mod offer_answer;
 pub mod sdp;
 pub mod table;
 pub mod transaction;

@@ -3,8 +3,8 @@
 //! Both legs of a call live on one worker, so pairs are taken two at a time from the worker with
 //! the fewest pairs in use.
 
-use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use media::command::PairKey;
 
@@ -17,6 +17,8 @@ pub const WORKERS_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub struct Stock {
     workers: Vec<Shelf>,
+    /// Every pair that is open, in stock or taken, by its RTP address.
+    open: BTreeMap<SocketAddr, PairKey>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,16 @@ impl Stock {
         }
         if let Some(shelf) = self.workers.get_mut(worker) {
             shelf.pairs.push_back(stocked);
+            self.open.insert(stocked.rtp, stocked.pair);
         }
+    }
+
+    /// True for an RTP or RTCP address of ours.
+    #[must_use]
+    pub fn owns(&self, address: SocketAddr) -> bool {
+        let below = address.port().checked_sub(1);
+        let rtp = below.map(|port| SocketAddr::new(address.ip(), port));
+        self.open.contains_key(&address) || rtp.is_some_and(|rtp| self.open.contains_key(&rtp))
     }
 
     /// The worker for a new call: the least used among those with `count` pairs of the family of
@@ -75,7 +86,10 @@ impl Stock {
     }
 
     /// A pair that was taken is with its worker again (which reports it anew when it is in stock).
-    pub fn forget(&mut self, pair: PairKey) {
+    pub fn forget(&mut self, pair: PairKey, rtp: SocketAddr) {
+        if self.open.get(&rtp) == Some(&pair) {
+            self.open.remove(&rtp);
+        }
         if let Some(shelf) = self.workers.get_mut(usize::from(pair.worker)) {
             debug_assert!(shelf.taken > 0, "a pair came back that nobody took");
             shelf.taken = shelf.taken.saturating_sub(1);
@@ -122,7 +136,7 @@ mod tests {
         let mut stock = Stock::default();
         assert_eq!(stock.place(2, like), None);
         for slot in 0..4 {
-            stock.add(pair(0, slot, "192.0.2.1:10000"));
+            stock.add(pair(0, slot, &format!("192.0.2.1:{}", 10_000 + 2 * slot)));
         }
         stock.add(pair(1, 0, "192.0.2.1:20000"));
         assert_eq!(stock.place(2, like), Some(0), "one pair is not enough");
@@ -130,8 +144,17 @@ mod tests {
         let first = stock.take(0, like).unwrap();
         assert_eq!(first.pair.slot, 0);
         assert_eq!(stock.place(2, like), Some(1));
-        stock.forget(first.pair);
+        stock.forget(first.pair, first.rtp);
         assert_eq!((stock.available(), stock.taken()), (5, 0));
+        assert!(
+            !stock.owns("192.0.2.1:10000".parse().unwrap()),
+            "with its worker again"
+        );
+        assert!(
+            stock.owns("192.0.2.1:10003".parse().unwrap()),
+            "RTCP of a pair in stock"
+        );
+        assert!(!stock.owns("192.0.2.2:10002".parse().unwrap()));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Guard {
         self.counters
     }
 
-    fn judge(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<String, Reason> {
+    fn judge(&self, attempt: &Attempt<'_>, now: Instant) -> Result<String, Reason> {
         let user = canonical(attempt.user).map_err(|_malformed| Reason::NumberMalformed)?;
         match self.rules.prefix_verdict(&user) {
             PrefixVerdict::Blocked => return Err(Reason::PrefixBlocked),

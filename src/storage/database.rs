@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, SqliteConnection};
 use super::error::StorageError;
 
 /// Where the database is and how it is written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageOptions {
     /// The file.
     pub path: PathBuf,

@@ -9,21 +9,30 @@
 //! - `[one-thread]` a ring and its pool never leave their thread (`!Send`).
 //!
 //! A worker is written once, against [`PacketIo`], and runs on three implementations of it:
-//! `io_uring` where the kernel allows it, epoll elsewhere, [`Simulated`] in tests.
+//! [`Uring`] where the kernel allows it, [`Epoll`] elsewhere, [`Simulated`] in tests.
+//! [`AnyPacketIo::choose`] picks between the first two when a worker starts.
 #![expect(
     unsafe_code,
     reason = "the one crate beside the codecs that may: the kernel boundary"
 )]
 
+mod address;
+mod any;
+mod arrival;
 mod counters;
+mod epoll;
+mod kernel_socket;
 mod packet_buf;
 mod packet_io;
 mod packet_pool;
 mod simulated;
 mod socket_table;
+mod uring;
 mod waker;
 
+pub use any::{AnyPacketIo, KernelStep, PacketIoConfig};
 pub use counters::IoCounters;
+pub use epoll::{Epoll, EpollRefused};
 pub use packet_buf::{
     DATAGRAM_BYTES_MAX, HEADROOM_BYTES, NoRoom, PACKET_BUFFER_BYTES, PacketBuf, TAILROOM_BYTES,
 };
@@ -32,4 +41,5 @@ pub use packet_io::{
 };
 pub use packet_pool::{PACKET_BUFFERS_MAX, PacketPool, PoolCounts};
 pub use simulated::{Delivery, Faults, NoFaults, SendFault, Simulated, SimulatedConfig};
+pub use uring::{RingRefused, Uring};
 pub use waker::Waker;

@@ -86,6 +86,20 @@ impl<T> SocketTable<T> {
         }
     }
 
+    /// Who has that slot now.
+    pub(crate) fn key_of_slot(&self, slot: u32) -> Option<SocketKey> {
+        let entry = self.slots.get(slot as usize)?;
+        entry.value.as_ref().map(|_| SocketKey {
+            slot,
+            generation: entry.generation,
+        })
+    }
+
+    /// Each open socket, to be changed.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| slot.value.as_mut())
+    }
+
     /// The open sockets, by slot.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SocketKey, &T)> {
         (0..).zip(&self.slots).filter_map(|(slot, entry)| {

@@ -160,10 +160,10 @@ impl HeaderName {
     /// As it stands on the wire, in its long form.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Other(text) => text,
-            known => known.number().text().unwrap_or_default(),
+        if let Self::Other(text) = self {
+            return text;
         }
+        self.number().text().unwrap_or_default()
     }
 }
 

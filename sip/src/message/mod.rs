@@ -144,11 +144,11 @@ impl<'a> HeaderLine<'a> {
     /// True for this name, long or compact, in any case.
     #[must_use]
     pub fn is(&self, name: &HeaderName) -> bool {
+        if let HeaderName::Other(text) = name {
+            return self.entry.number == name.number()
+                && self.name_bytes().eq_ignore_ascii_case(text.as_bytes());
+        }
         self.entry.number == name.number()
-            && match name {
-                HeaderName::Other(text) => self.name_bytes().eq_ignore_ascii_case(text.as_bytes()),
-                _ => true,
-            }
     }
 
     /// The value without white space at its ends; a folded one holds its line ends.

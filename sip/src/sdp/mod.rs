@@ -213,3 +213,6 @@ impl SessionDescription {
             .unwrap_or(Direction::SendRecv)
     }
 }
+
+#[cfg(test)]
+mod tests;

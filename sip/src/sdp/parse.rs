@@ -118,7 +118,7 @@ impl MediaDescription {
                 CRYPTO_MAX,
             ),
             "ptime" => self.ptime_ms = value.trim_ascii().parse().ok().or(self.ptime_ms),
-            "rtcp" => self.rtcp = Rtcp::parse(value).or(self.rtcp.take()),
+            "rtcp" => self.rtcp = Rtcp::parse(value).or_else(|| self.rtcp.take()),
             "rtcp-mux" => self.rtcp_mux = true,
             _ => self.direction = Direction::from_name(name).or(self.direction),
         }
