@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::bye;
 use super::call;
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::Core;
 use super::leg::{Acknowledgement, PendingInvite, Reoffer, Stage, Unacknowledged};
 use super::uas::{self, Request};
-use super::{bye, offered};
 use crate::dialog::Dialog;
 use crate::error::ProtocolError;
 use crate::event::{CallKey, EndCause, Event, LegKey, ReleaseParty};
@@ -46,7 +46,9 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
     };
     let status = StatusCode::OK;
     let packet = compose::response(core, &request, pending.flow, status, &parts);
-    let flow = core.transactions.respond(now, pending.transaction, status.code(), &packet)?;
+    let flow = core
+        .transactions
+        .respond(now, pending.transaction, status.code(), &packet)?;
     core.send(flow, Arc::clone(&packet));
     let timers = core.config.timers;
     core.change(key, |leg| {
@@ -76,18 +78,27 @@ pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
     };
     let cseq = request.identity.cseq;
     let acknowledged = core.change(key, |leg| {
-        leg.unacknowledged.take_if(|wait| wait.cseq == cseq).map(|wait| (leg.call, wait))
+        leg.unacknowledged
+            .take_if(|wait| wait.cseq == cseq)
+            .map(|wait| (leg.call, wait))
     });
     // A repeated ACK is no news.
-    let Some(Some((call, wait))) = acknowledged else { return };
+    let Some(Some((call, wait))) = acknowledged else {
+        return;
+    };
     if let Some(refusal) = wait.bye_after {
         return bye::send(core, now, key, &refusal);
     }
     if wait.is_first {
-        core.emit(Event::Confirmed { call: CallKey(call) });
+        core.emit(Event::Confirmed {
+            call: CallKey(call),
+        });
     }
     if wait.carries_offer {
-        let answer = request.message.sdp().and_then(|text| SessionDescription::parse(text).ok());
+        let answer = request
+            .message
+            .sdp()
+            .and_then(|text| SessionDescription::parse(text).ok());
         core.emit(Event::ReofferCompleted {
             call: CallKey(call),
             leg: LegKey(key),
@@ -99,9 +110,13 @@ pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
 /// The 2xx again, or the end of waiting for its ACK.
 pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
     let timers = core.config.timers;
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = leg.call;
-    let Some(wait) = &mut leg.unacknowledged else { return };
+    let Some(wait) = &mut leg.unacknowledged else {
+        return;
+    };
     if wait.give_up_at <= now {
         let wait = leg.unacknowledged.take();
         if let Some(refusal) = wait.and_then(|wait| wait.bye_after) {
@@ -125,7 +140,8 @@ pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32) {
     core.send(flow, Arc::clone(&packet));
     if let Some(leg) = core.legs.get_mut(key) {
         // A later INVITE of the same dialog takes the place of the one before.
-        leg.acknowledgements.retain(|kept| kept.remote_tag != dialog.remote_tag);
+        leg.acknowledgements
+            .retain(|kept| kept.remote_tag != dialog.remote_tag);
         if leg.acknowledgements.len() < FORKED_ANSWERS_MAX {
             leg.acknowledgements.push(Acknowledgement {
                 remote_tag: dialog.remote_tag.clone(),
@@ -152,15 +168,4 @@ pub(super) fn repeat(core: &mut Core, key: Key, remote_tag: &[u8], cseq: u32) ->
         }
         None => false,
     }
-}
-
-/// The failure of an INVITE that was kept: used where the dialog ends before it is answered.
-pub(super) fn refuse_pending(
-    core: &mut Core,
-    now: Instant,
-    pending: &PendingInvite,
-    status: StatusCode,
-) {
-    let parts = ResponseParts::default();
-    offered::send_response(core, now, pending, status, &parts);
 }

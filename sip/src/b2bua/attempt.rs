@@ -52,7 +52,10 @@ pub(crate) fn dial(
     }));
     let mut leg = Leg::new(call, Side::B, stage, dialog, contact);
     leg.credentials = credentials;
-    let key = core.legs.insert(leg).map_err(|Full| CommandError::LimitReached)?;
+    let key = core
+        .legs
+        .insert(leg)
+        .map_err(|Full| CommandError::LimitReached)?;
     core.tags.insert(tag, key);
     if let Some(entry) = core.calls.get_mut(call) {
         entry.legs.push(key);
@@ -99,7 +102,9 @@ fn send_invite(
     let cseq = core.legs.get_mut(key)?.dialog.next_local_cseq();
     let invite = compose::first_invite(core, key, cseq, &branch, authorization)?;
     let user = User::Invite(key);
-    let transaction = core.start_client(now, ClientKind::Invite, branch, invite, user).ok()?;
+    let transaction = core
+        .start_client(now, ClientKind::Invite, branch, invite, user)
+        .ok()?;
     core.change(key, |leg| {
         if let Some(attempt) = leg.attempt_mut() {
             attempt.transaction = transaction;
@@ -148,9 +153,13 @@ fn handle_provisional(
     response: &Message<'_>,
     status: StatusCode,
 ) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = leg.call;
-    let Some(attempt) = leg.attempt_mut() else { return };
+    let Some(attempt) = leg.attempt_mut() else {
+        return;
+    };
     attempt.is_heard = true;
     attempt.response_at = None;
     if attempt.left.is_some() {
@@ -162,32 +171,42 @@ fn handle_provisional(
     attempt.progress_at = None;
     let answer = sdp_of(response);
     let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    keep_early(attempt, tag, answer.as_ref());
+    keep_early(attempt, tag, answer.as_deref());
     core.arm(key);
-    core.emit(Event::Progress { call: CallKey(call), leg: LegKey(key), status, answer });
+    core.emit(Event::Progress {
+        call: CallKey(call),
+        leg: LegKey(key),
+        status,
+        answer,
+    });
 }
 
 /// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2).
-fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&Box<SessionDescription>>) {
+fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&SessionDescription>) {
     if tag.is_empty() {
         return;
     }
-    match attempt.early.iter_mut().find(|early| *early.remote_tag == *tag) {
-        Some(early) => {
-            if let Some(answer) = answer {
-                early.answer = Some(answer.clone());
-            }
+    let known = attempt
+        .early
+        .iter_mut()
+        .find(|early| *early.remote_tag == *tag);
+    if let Some(early) = known {
+        if let Some(answer) = answer {
+            early.answer = Some(Box::new(answer.clone()));
         }
-        None if attempt.early.len() < EARLY_DIALOGS_MAX => {
-            let early = EarlyDialog { remote_tag: tag.into(), answer: answer.cloned() };
-            attempt.early.push(early);
-        }
-        None => {}
+    } else if attempt.early.len() < EARLY_DIALOGS_MAX {
+        attempt.early.push(EarlyDialog {
+            remote_tag: tag.into(),
+            answer: answer.cloned().map(Box::new),
+        });
     }
 }
 
 pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
-    message.sdp().and_then(|text| SessionDescription::parse(text).ok()).map(Box::new)
+    message
+        .sdp()
+        .and_then(|text| SessionDescription::parse(text).ok())
+        .map(Box::new)
 }
 
 /// The first 2xx wins, the same one again gets the same ACK, another fork's is ended
@@ -200,17 +219,24 @@ fn handle_success(
     status: StatusCode,
 ) {
     let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else { return };
+    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
+        return;
+    };
     if acknowledge::repeat(core, key, tag, cseq) {
         return;
     }
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = leg.call;
     let dialog = leg.dialog.with_response(response);
     let Some(attempt) = leg.attempt_mut() else {
         return end_fork(core, now, key, dialog, cseq);
     };
-    let early = attempt.early.iter_mut().find(|early| *early.remote_tag == *tag);
+    let early = attempt
+        .early
+        .iter_mut()
+        .find(|early| *early.remote_tag == *tag);
     let early_answer = early.and_then(|early| early.answer.take());
     let is_left = attempt.left.take();
     core.change(key, |leg| {
@@ -218,9 +244,14 @@ fn handle_success(
         leg.dialog = dialog.clone();
     });
     acknowledge::send(core, key, &dialog, cseq);
-    let winner = core.living_call(call).is_ok_and(|entry| entry.answered.is_none());
+    let winner = core
+        .living_call(call)
+        .is_ok_and(|entry| entry.answered.is_none());
     if is_left.is_some() || !winner {
-        core.emit(Event::LateAnswer { call: CallKey(call), leg: LegKey(key) });
+        core.emit(Event::LateAnswer {
+            call: CallKey(call),
+            leg: LegKey(key),
+        });
         return bye::send(core, now, key, &is_left.unwrap_or_default());
     }
     if let Some(entry) = core.calls.get_mut(call) {
@@ -237,10 +268,18 @@ fn handle_success(
 
 /// The call has its callee: every other attempt is left.
 fn leave_others(core: &mut Core, now: Instant, call: Key, winner: Key) {
-    let Some(entry) = core.calls.get(call) else { return };
+    let Some(entry) = core.calls.get(call) else {
+        return;
+    };
     for key in entry.legs.clone() {
         if key != winner && is_waited_for(core, key) {
-            leave(core, now, key, Some(AttemptFailure::Abandoned), &Refusal::default());
+            leave(
+                core,
+                now,
+                key,
+                Some(AttemptFailure::Abandoned),
+                &Refusal::default(),
+            );
         }
     }
 }
@@ -255,7 +294,10 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
 /// A further fork answered: it is acknowledged and ended. More than we remember are left to their
 /// own timers.
 fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u32) {
-    let known = core.legs.get(key).map_or(FORKED_ANSWERS_MAX, |leg| leg.acknowledgements.len());
+    let known = core
+        .legs
+        .get(key)
+        .map_or(FORKED_ANSWERS_MAX, |leg| leg.acknowledgements.len());
     if known >= FORKED_ANSWERS_MAX {
         return;
     }
@@ -267,7 +309,10 @@ fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u
     let (flow, packet) = compose::request_within(core, &dialog, &parts);
     let sent = (flow, std::sync::Arc::clone(&packet));
     let user = User::Errand(key);
-    if core.start_client(now, ClientKind::NonInvite, branch, sent, user).is_err() {
+    if core
+        .start_client(now, ClientKind::NonInvite, branch, sent, user)
+        .is_err()
+    {
         core.counters.sent_without_transaction += 1;
         core.send(flow, packet);
     }
@@ -275,9 +320,13 @@ fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u
 
 /// The INVITE of this leg came to its end without an answer.
 pub(super) fn fail(core: &mut Core, key: Key, transaction: Key, failure: AttemptFailure) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = leg.call;
-    let Some(attempt) = leg.attempt_mut().filter(|attempt| attempt.transaction == transaction)
+    let Some(attempt) = leg
+        .attempt_mut()
+        .filter(|attempt| attempt.transaction == transaction)
     else {
         return;
     };
@@ -292,7 +341,11 @@ fn report_failure(core: &mut Core, call: Key, key: Key, failure: AttemptFailure)
     if let Some(entry) = core.calls.get_mut(call) {
         entry.last_failure = Some(failure);
     }
-    core.emit(Event::AttemptFailed { call: CallKey(call), leg: LegKey(key), failure });
+    core.emit(Event::AttemptFailed {
+        call: CallKey(call),
+        leg: LegKey(key),
+        failure,
+    });
 }
 
 /// Nobody waits for this attempt any more. CANCEL leaves now, or with the first provisional
@@ -304,9 +357,13 @@ pub(super) fn leave(
     failure: Option<AttemptFailure>,
     refusal: &Refusal,
 ) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = leg.call;
-    let Some(attempt) = leg.attempt_mut() else { return };
+    let Some(attempt) = leg.attempt_mut() else {
+        return;
+    };
     if attempt.left.is_some() {
         return;
     }
@@ -324,7 +381,9 @@ pub(super) fn leave(
 /// Once; after 64·T1 without a final response the attempt is given up (RFC 3261 §9.1).
 fn send_cancel(core: &mut Core, now: Instant, key: Key) {
     let give_up_at = now + core.config.timers.transaction_timeout();
-    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else { return };
+    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
+        return;
+    };
     if attempt.give_up_at.is_none() {
         attempt.give_up_at = Some(give_up_at);
         let (transaction, refusal) = (attempt.transaction, attempt.left.clone());
@@ -363,7 +422,9 @@ pub(crate) fn abandon(
 
 /// A timer of the attempt is due.
 pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
-    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else { return };
+    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
+        return;
+    };
     let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
     if is_due(attempt.give_up_at) {
         let transaction = attempt.transaction;

@@ -19,7 +19,9 @@ use crate::transaction::layer::ClientKind;
 
 /// A BYE within the dialog of this leg: answered at once, whatever else is pending.
 pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let (call, side) = (leg.call, leg.side);
     // The callee must not end an early dialog by BYE (§15), and what is over is over.
     if matches!(leg.stage, Stage::Attempting(_) | Stage::Over) {
@@ -77,7 +79,9 @@ fn send_now(
     refusal: &Refusal,
     authorization: Option<(HeaderName, Box<[u8]>)>,
 ) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let cseq = leg.dialog.next_local_cseq();
     if authorization.is_some() {
         // One answer to a challenge a leg.
@@ -90,10 +94,15 @@ fn send_now(
         headers: &headers,
         ..RequestParts::new(&Method::Bye, cseq, &branch)
     };
-    let Some((flow, packet)) = compose::request_of(core, key, &parts) else { return };
+    let Some((flow, packet)) = compose::request_of(core, key, &parts) else {
+        return;
+    };
     let sent = (flow, Arc::clone(&packet));
     let user = User::Bye(key);
-    if core.start_client(now, ClientKind::NonInvite, branch, sent, user).is_err() {
+    if core
+        .start_client(now, ClientKind::NonInvite, branch, sent, user)
+        .is_err()
+    {
         core.counters.sent_without_transaction += 1;
         core.send(flow, packet);
         finish(core, key);

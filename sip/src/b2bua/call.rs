@@ -43,13 +43,29 @@ pub(crate) fn hang_up(
 ) -> Result<(), CommandError> {
     core.living_call(call)?;
     let cause = EndCause::Commanded;
-    end(core, now, call, ReleaseParty::Gateway, cause, ENDED_UNANSWERED, refusal);
+    end(
+        core,
+        now,
+        call,
+        ReleaseParty::Gateway,
+        cause,
+        ENDED_UNANSWERED,
+        refusal,
+    );
     Ok(())
 }
 
 /// The call ends because one side or a timer ended it.
 pub(crate) fn end_by(core: &mut Core, now: Instant, call: Key, by: ReleaseParty, cause: EndCause) {
-    end(core, now, call, by, cause, ENDED_UNANSWERED, &Refusal::default());
+    end(
+        core,
+        now,
+        call,
+        by,
+        cause,
+        ENDED_UNANSWERED,
+        &Refusal::default(),
+    );
 }
 
 /// Ends every leg, and says so once. `status` is for a caller who has no final response yet.
@@ -62,7 +78,9 @@ pub(crate) fn end(
     status: StatusCode,
     refusal: &Refusal,
 ) {
-    let Some(call) = core.calls.get_mut(key) else { return };
+    let Some(call) = core.calls.get_mut(key) else {
+        return;
+    };
     if call.ended {
         return;
     }
@@ -72,7 +90,11 @@ pub(crate) fn end(
     for leg in &legs {
         release(core, now, *leg, status, refusal);
     }
-    core.emit(Event::Ended { call: CallKey(key), by, cause });
+    core.emit(Event::Ended {
+        call: CallKey(key),
+        by,
+        cause,
+    });
     for leg in legs {
         finish_leg(core, leg);
     }
@@ -80,7 +102,9 @@ pub(crate) fn end(
 
 /// Ends one leg by what its state asks for.
 fn release(core: &mut Core, now: Instant, key: Key, status: StatusCode, refusal: &Refusal) {
-    let Some(leg) = core.legs.get(key) else { return };
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
     match leg.stage {
         Stage::Offered(_) => offered::send_refusal(core, now, key, status, refusal),
         Stage::Attempting(_) => attempt::leave(core, now, key, None, refusal),
@@ -94,24 +118,33 @@ fn release(core: &mut Core, now: Instant, key: Key, status: StatusCode, refusal:
 
 /// Frees a leg that is over and has no transaction left, and with the last one its call.
 pub(crate) fn finish_leg(core: &mut Core, key: Key) {
-    let Some(leg) = core.legs.get(key) else { return };
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
     if !leg.is_finished() {
         return;
     }
     let call_key = leg.call;
     let has_ended = core.calls.get(call_key).is_none_or(|call| call.ended);
-    debug_assert!(leg.side == Side::B || has_ended, "a call ends with its a-leg");
+    debug_assert!(
+        leg.side == Side::B || has_ended,
+        "a call ends with its a-leg"
+    );
     if let Some(mut leg) = core.legs.remove(key) {
         core.deadlines.set(&mut leg.token, Owner::Leg(key), None);
         core.tags.remove(&leg.dialog.local_tag);
     }
-    let Some(call) = core.calls.get_mut(call_key) else { return };
+    let Some(call) = core.calls.get_mut(call_key) else {
+        return;
+    };
     call.legs.retain(|leg| *leg != key);
     if call.answered == Some(key) {
         call.answered = None;
     }
     if call.ended && call.legs.is_empty() {
         core.calls.remove(call_key);
-        core.emit(Event::CallGone { call: CallKey(call_key) });
+        core.emit(Event::CallGone {
+            call: CallKey(call_key),
+        });
     }
 }

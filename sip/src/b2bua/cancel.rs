@@ -21,19 +21,30 @@ use crate::transaction::matching::RequestIdentity;
 /// A CANCEL of the peer's: 200 where an INVITE matches, and 487 to that INVITE where it has no
 /// final response yet (RFC 3261 §9.2).
 pub(super) fn handle_cancel(core: &mut Core, now: Instant, request: &Request<'_>) {
-    let invite = RequestIdentity { method: b"INVITE", ..request.identity };
+    let invite = RequestIdentity {
+        method: b"INVITE",
+        ..request.identity
+    };
     let matched = core.transactions.match_request(&invite);
     let Some(transaction) = matched else {
         let status = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
         return uas::refuse(core, request, status, ProtocolError::StrayCancel);
     };
     let leg = core.transactions.user(transaction).and_then(User::leg);
-    let tag = leg.and_then(|key| core.legs.get(key)).map(|leg| leg.dialog.local_tag);
-    let to_tag = if request.identity.to_tag.is_empty() { tag.as_deref() } else { None };
+    let tag = leg
+        .and_then(|key| core.legs.get(key))
+        .map(|leg| leg.dialog.local_tag);
+    let to_tag = if request.identity.to_tag.is_empty() {
+        tag.as_deref()
+    } else {
+        None
+    };
     let responder = Responder::start(core, request);
     responder.respond(core, now, request, StatusCode::OK, to_tag);
     let Some(key) = leg else { return };
-    let Some(leg) = core.legs.get(key) else { return };
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
     let call = leg.call;
     match (&leg.stage, &leg.reoffer) {
         (Stage::Offered(pending), _) if pending.transaction == transaction => {
@@ -58,13 +69,20 @@ pub(super) fn send(
     invite: Key,
     refusal: Option<&Refusal>,
 ) {
-    let Some((flow, packet)) = core.transactions.request(invite) else { return };
-    let Some(branch) = branch_of(&packet) else { return };
+    let Some((flow, packet)) = core.transactions.request(invite) else {
+        return;
+    };
+    let Some(branch) = branch_of(&packet) else {
+        return;
+    };
     let cancel = compose::companion(core, &packet, &Method::Cancel, None, refusal);
     let Some(cancel) = cancel else { return };
     let user = User::Errand(leg);
     let sent = (flow, std::sync::Arc::clone(&cancel));
-    if core.start_client(now, ClientKind::Cancel, branch, sent, user).is_err() {
+    if core
+        .start_client(now, ClientKind::Cancel, branch, sent, user)
+        .is_err()
+    {
         core.counters.sent_without_transaction += 1;
         core.send(flow, cancel);
     }

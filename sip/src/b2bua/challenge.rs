@@ -15,8 +15,8 @@ pub(super) fn authorization(
     response: &Message<'_>,
     status: StatusCode,
 ) -> Option<(HeaderName, Box<[u8]>)> {
-    let is_challenge = status == StatusCode::UNAUTHORIZED
-        || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    let is_challenge =
+        status == StatusCode::UNAUTHORIZED || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
     if !is_challenge {
         return None;
     }
@@ -31,7 +31,7 @@ pub(super) fn authorization(
         password: &credentials.password,
         method,
         uri: leg.dialog.request_uri(),
-        client_nonce: &client_nonce,
+        cnonce: &client_nonce,
         nonce_count: 1,
     };
     let mut buffer = SendBuffer::new();

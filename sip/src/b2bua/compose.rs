@@ -57,7 +57,15 @@ pub(super) struct RequestParts<'a> {
 impl<'a> RequestParts<'a> {
     /// Without headers and body of its own.
     pub(super) const fn new(method: &'a Method, cseq: u32, branch: &'a Identifier) -> Self {
-        Self { method, cseq, branch, contact: None, headers: &[], refusal: None, body: None }
+        Self {
+            method,
+            cseq,
+            branch,
+            contact: None,
+            headers: &[],
+            refusal: None,
+            body: None,
+        }
     }
 }
 
@@ -87,7 +95,9 @@ pub(super) fn response(
             None => writer.copy_line(&to),
         };
     }
-    writer.copy(&HeaderName::CallId, request).copy(&HeaderName::CSeq, request);
+    writer
+        .copy(&HeaderName::CallId, request)
+        .copy(&HeaderName::CSeq, request);
     if parts.makes_dialog {
         writer.copy(&HeaderName::RecordRoute, request);
     }
@@ -118,7 +128,13 @@ pub(super) fn request_of(
     parts: &RequestParts<'_>,
 ) -> Option<(Flow, Packet)> {
     let dialog = &core.legs.get(leg)?.dialog;
-    write_request(&mut core.scratch, &core.config.product, &core.allow, dialog, parts);
+    write_request(
+        &mut core.scratch,
+        &core.config.product,
+        &core.allow,
+        dialog,
+        parts,
+    );
     Some((dialog.next_hop(), core.packet()))
 }
 
@@ -128,7 +144,13 @@ pub(super) fn request_within(
     dialog: &Dialog,
     parts: &RequestParts<'_>,
 ) -> (Flow, Packet) {
-    write_request(&mut core.scratch, &core.config.product, &core.allow, dialog, parts);
+    write_request(
+        &mut core.scratch,
+        &core.config.product,
+        &core.allow,
+        dialog,
+        parts,
+    );
     (dialog.next_hop(), core.packet())
 }
 
@@ -153,7 +175,10 @@ fn write_request(
     writer.header(&HeaderName::From, &dialog.local);
     writer.header(&HeaderName::To, &dialog.remote);
     writer.header(&HeaderName::CallId, &dialog.call_id);
-    writer.header_display(&HeaderName::CSeq, &format_args!("{} {}", parts.cseq, parts.method));
+    writer.header_display(
+        &HeaderName::CSeq,
+        &format_args!("{} {}", parts.cseq, parts.method),
+    );
     if let Some(contact) = parts.contact {
         writer.header(&HeaderName::Contact, contact.as_bytes());
         writer.header(&HeaderName::Allow, allow.as_bytes());
@@ -177,7 +202,9 @@ pub(super) fn first_invite(
     authorization: Option<&(HeaderName, Box<[u8]>)>,
 ) -> Option<(Flow, Packet)> {
     let leg = core.legs.get(leg)?;
-    let super::leg::Stage::Attempting(attempt) = &leg.stage else { return None };
+    let super::leg::Stage::Attempting(attempt) = &leg.stage else {
+        return None;
+    };
     let (dial, dialog) = (&attempt.dial, &leg.dialog);
     let uri = dial.request_uri.as_str();
     let mut writer = MessageWriter::request(&mut core.scratch, &Method::Invite, uri);
@@ -210,11 +237,17 @@ pub(super) fn outside_dialog(
     let mut writer = MessageWriter::request(&mut core.scratch, method, uri);
     write_via(&mut writer, ping.flow.local, branch);
     writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
-    writer.header_display(&HeaderName::From, &format_args!("<{}>;tag={tag}", ping.from));
+    writer.header_display(
+        &HeaderName::From,
+        &format_args!("<{}>;tag={tag}", ping.from),
+    );
     writer.header_display(&HeaderName::To, &format_args!("<{uri}>"));
     writer.header_display(&HeaderName::CallId, &call_id);
     writer.header_display(&HeaderName::CSeq, &format_args!("1 {method}"));
-    writer.header(&HeaderName::Contact, contact(None, ping.flow.local).as_bytes());
+    writer.header(
+        &HeaderName::Contact,
+        contact(None, ping.flow.local).as_bytes(),
+    );
     writer.header(&HeaderName::Accept, SDP_TYPE.as_bytes());
     write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
     writer.finish();
@@ -237,7 +270,9 @@ pub(super) fn companion(
     let mut writer = MessageWriter::request(&mut core.scratch, method, uri.as_str());
     writer.copy(&HeaderName::Via, &invite);
     writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
-    writer.copy(&HeaderName::Route, &invite).copy(&HeaderName::From, &invite);
+    writer
+        .copy(&HeaderName::Route, &invite)
+        .copy(&HeaderName::From, &invite);
     match to {
         Some(to) => writer.header(&HeaderName::To, to),
         None => writer.copy(&HeaderName::To, &invite),

@@ -12,7 +12,7 @@ use foldhash::quality::FixedState;
 use super::call::{Call, finish_leg};
 use super::leg::Leg;
 use super::options::PendingPing;
-use super::{acknowledge, attempt, bye, options, reoffer, uac, uas};
+use super::{acknowledge, attempt, options, reoffer, uac, uas};
 use crate::counters::Counters;
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
@@ -97,7 +97,11 @@ impl Core {
         config.calls_max = config.calls_max.clamp(1, limits::CALLS_MAX);
         let calls_max = config.calls_max;
         let mut identifiers = Identifiers::new(config.number, config.seed);
-        let allow = config.allow.iter().map(message::Method::as_str).collect::<Vec<_>>();
+        let allow = config
+            .allow
+            .iter()
+            .map(message::Method::as_str)
+            .collect::<Vec<_>>();
         Self {
             allow: allow.join(", ").into(),
             transactions: Transactions::new(
@@ -123,7 +127,7 @@ impl Core {
     pub(crate) fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
-            Input::TransportFailed { flow } => self.handle_transport_failed(now, flow),
+            Input::TransportFailed { flow } => self.handle_transport_failed(flow),
             Input::Expired => self.handle_expired(now),
         }
     }
@@ -144,10 +148,10 @@ impl Core {
         }
     }
 
-    fn handle_transport_failed(&mut self, now: Instant, flow: Flow) {
+    fn handle_transport_failed(&mut self, flow: Flow) {
         for key in self.transactions.unheard_on(flow) {
             if let Some(user) = self.transactions.remove(key) {
-                uac::handle_transport_failed(self, now, user, key);
+                uac::handle_transport_failed(self, user, key);
                 self.release_transaction(user);
             }
         }
@@ -244,7 +248,9 @@ impl Core {
         user: User,
     ) -> Result<Key, Full> {
         let copy = Arc::clone(&packet);
-        let key = self.transactions.start_client(now, kind, branch, flow, copy, user)?;
+        let key = self
+            .transactions
+            .start_client(now, kind, branch, flow, copy, user)?;
         self.hold(user);
         self.send(flow, packet);
         Ok(key)
@@ -293,17 +299,29 @@ impl Core {
     /// A leg of a call that has not ended.
     pub(super) fn living_leg(&self, call: Key, key: Key) -> Result<&Leg, CommandError> {
         self.living_call(call)?;
-        self.legs.get(key).filter(|leg| leg.call == call).ok_or(CommandError::NoSuchLeg)
+        self.legs
+            .get(key)
+            .filter(|leg| leg.call == call)
+            .ok_or(CommandError::NoSuchLeg)
     }
 
     /// The other confirmed or pending side: the answered b-leg of an a-leg, and the reverse.
     pub(super) fn opposite(&self, key: Key) -> Option<Key> {
         let call = self.calls.get(self.legs.get(key)?.call)?;
-        if call.a_leg == key { call.answered } else { Some(call.a_leg) }
+        if call.a_leg == key {
+            call.answered
+        } else {
+            Some(call.a_leg)
+        }
     }
 
     /// The tag of a refusal without state: the same for the same request (RFC 3261 §8.2.7).
-    pub(super) fn stateless_tag(&self, call_id: &[u8], from_tag: &[u8], branch: &[u8]) -> Identifier {
+    pub(super) fn stateless_tag(
+        &self,
+        call_id: &[u8],
+        from_tag: &[u8],
+        branch: &[u8],
+    ) -> Identifier {
         let mut hasher = self.stateless_tags.build_hasher();
         for part in [call_id, from_tag, branch] {
             hasher.write_usize(part.len());
@@ -321,17 +339,27 @@ impl Core {
             self.pings.check_invariants();
             self.deadlines.check_invariants();
             let active = self.calls.iter().filter(|(_, call)| !call.ended).count();
-            debug_assert_eq!(active, crate::table::usize_of(self.active_calls), "active calls");
+            debug_assert_eq!(
+                active,
+                crate::table::usize_of(self.active_calls),
+                "active calls"
+            );
             debug_assert_eq!(
                 self.tags.len(),
                 crate::table::usize_of(self.legs.count()),
                 "every leg is found by its tag"
             );
             for (key, leg) in self.legs.iter() {
-                let listed =
-                    self.calls.get(leg.call).is_some_and(|call| call.legs.contains(&key));
+                let listed = self
+                    .calls
+                    .get(leg.call)
+                    .is_some_and(|call| call.legs.contains(&key));
                 debug_assert!(listed, "a leg belongs to a call that knows it");
-                debug_assert_eq!(leg.token.is_some(), leg.deadline().is_some(), "armed as it says");
+                debug_assert_eq!(
+                    leg.token.is_some(),
+                    leg.deadline().is_some(),
+                    "armed as it says"
+                );
                 debug_assert!(!leg.is_finished(), "what is finished is freed");
             }
             for (_, call) in self.calls.iter() {

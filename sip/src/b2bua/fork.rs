@@ -16,7 +16,11 @@ pub fn best_failure(failures: &[AttemptFailure]) -> StatusCode {
         .map(|failure| status_of(*failure))
         .min_by_key(|status| rank(*status))
         .unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
-    if best == StatusCode::SERVICE_UNAVAILABLE { StatusCode::SERVER_INTERNAL_ERROR } else { best }
+    if best == StatusCode::SERVICE_UNAVAILABLE {
+        StatusCode::SERVER_INTERNAL_ERROR
+    } else {
+        best
+    }
 }
 
 /// What an attempt that had no final response counts as (RFC 3261 §16.7, §16.9).
@@ -41,7 +45,11 @@ pub fn status_of(failure: AttemptFailure) -> StatusCode {
 
 /// The smaller, the better.
 fn rank(status: StatusCode) -> (u16, u16) {
-    let class = if status.class() == 6 { 0 } else { status.class() };
+    let class = if status.class() == 6 {
+        0
+    } else {
+        status.class()
+    };
     let within = match status.code() {
         415 | 420 | 484 => 0,
         // An attempt of our own ending says least of the callee.

@@ -161,8 +161,6 @@ pub(crate) enum Reoffer {
 pub(crate) struct SentReoffer {
     /// Its client transaction.
     pub(crate) transaction: Key,
-    /// Number of its CSeq.
-    pub(crate) cseq: u32,
     /// The offer.
     pub(crate) offer: Box<SessionDescription>,
     /// How often it was sent.
@@ -218,14 +216,19 @@ impl Leg {
             Stage::Attempting(attempt) => attempt.deadline(),
             Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => None,
         };
-        let unacknowledged =
-            self.unacknowledged.as_ref().map(|wait| wait.retransmit_at.min(wait.give_up_at));
+        let unacknowledged = self
+            .unacknowledged
+            .as_ref()
+            .map(|wait| wait.retransmit_at.min(wait.give_up_at));
         let reoffer = match &self.reoffer {
             Reoffer::Sent(sent) => Some(sent.give_up_at),
             Reoffer::Retrying { retry_at, .. } => Some(*retry_at),
             Reoffer::Idle | Reoffer::Received(_) => None,
         };
-        [attempt, unacknowledged, reoffer].into_iter().flatten().min()
+        [attempt, unacknowledged, reoffer]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// True where nothing of it is left.
@@ -268,7 +271,12 @@ impl Leg {
 
 impl Attempt {
     fn deadline(&self) -> Option<Instant> {
-        let timers = [self.response_at, self.progress_at, self.ring_at, self.give_up_at];
+        let timers = [
+            self.response_at,
+            self.progress_at,
+            self.ring_at,
+            self.give_up_at,
+        ];
         timers.into_iter().flatten().min()
     }
 

@@ -21,20 +21,20 @@
 //! the same request always gets again.
 
 mod acknowledge;
-mod attempt;
+pub(crate) mod attempt;
 mod bye;
-mod call;
+pub(crate) mod call;
 mod cancel;
 mod challenge;
 mod compose;
-mod core;
+pub(crate) mod core;
 pub mod fork;
 mod leg;
-mod offered;
-mod options;
-mod reoffer;
+pub(crate) mod offered;
+pub(crate) mod options;
+pub(crate) mod reoffer;
 mod uac;
 mod uas;
 
-pub(crate) use self::core::Core;
-pub(crate) use self::{attempt as attempts, call as calls, offered as offers, options as pings, reoffer as reoffers};
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,7 @@ use crate::error::{CommandError, ProtocolError};
 use crate::event::{
     AttemptFailure, CallKey, CallOffered, EndCause, Event, LegKey, Refusal, ReleaseParty,
 };
-use crate::limits::{
-    MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX,
-};
+use crate::limits::{MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX};
 use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
@@ -27,17 +25,27 @@ use crate::table::Key;
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>) {
     use ProtocolError as Error;
     if core.config.draining {
-        return uas::refuse(core, request, StatusCode::SERVICE_UNAVAILABLE, Error::Draining);
+        return uas::refuse(
+            core,
+            request,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Error::Draining,
+        );
     }
     if request.message.max_forwards() == Some(0) {
         return uas::refuse(core, request, StatusCode::TOO_MANY_HOPS, Error::TooManyHops);
     }
-    let Some(offer) = take_offer(core, request) else { return };
-    let is_full = core.active_calls >= core.config.calls_max
-        || core.calls.is_full()
-        || core.legs.is_full();
+    let Some(offer) = take_offer(core, request) else {
+        return;
+    };
+    let is_full =
+        core.active_calls >= core.config.calls_max || core.calls.is_full() || core.legs.is_full();
     if is_full || core.transactions.is_full() {
-        let error = if is_full { Error::CallsFull } else { Error::TransactionsFull };
+        let error = if is_full {
+            Error::CallsFull
+        } else {
+            Error::TransactionsFull
+        };
         return uas::refuse(core, request, StatusCode::SERVICE_UNAVAILABLE, error);
     }
     let (tag, cseq) = (core.identifiers.tag(), core.identifiers.first_cseq());
@@ -53,7 +61,13 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     };
     if let Some((call, a_leg)) = insert(core, request, dialog, offer.is_some()) {
         core.counters.calls_offered += 1;
-        respond(core, now, a_leg, StatusCode::TRYING, &ResponseParts::default());
+        respond(
+            core,
+            now,
+            a_leg,
+            StatusCode::TRYING,
+            &ResponseParts::default(),
+        );
         if let Some(offered) = offered_of(request, offer) {
             core.emit(Event::CallOffered {
                 call: CallKey(call),
@@ -110,8 +124,10 @@ fn insert(
 ) -> Option<(Key, Key)> {
     let flow = request.response_flow();
     let user = User::Nobody;
-    let transaction =
-        core.transactions.start_server(&request.identity, flow, true, user).ok()?;
+    let transaction = core
+        .transactions
+        .start_server(&request.identity, flow, true, user)
+        .ok()?;
     let tag = dialog.local_tag;
     let user_part = request.message.request_uri().and_then(|uri| uri.user_raw());
     let contact = compose::contact(user_part, request.flow.local);
@@ -123,7 +139,10 @@ fn insert(
         has_offer,
     });
     // Whether there is room was asked before.
-    let nowhere = Key { index: u32::MAX, generation: u32::MAX };
+    let nowhere = Key {
+        index: u32::MAX,
+        generation: u32::MAX,
+    };
     let call = core.calls.insert(Call {
         a_leg: nowhere,
         legs: Vec::with_capacity(2),
@@ -133,7 +152,10 @@ fn insert(
         ended: false,
     });
     let call = call.ok()?;
-    let a_leg = core.legs.insert(Leg::new(call, Side::A, stage, dialog, contact)).ok()?;
+    let a_leg = core
+        .legs
+        .insert(Leg::new(call, Side::A, stage, dialog, contact))
+        .ok()?;
     if let Some(entry) = core.calls.get_mut(call) {
         entry.a_leg = a_leg;
         entry.legs.push(a_leg);
@@ -186,7 +208,9 @@ fn respond(
     parts: &ResponseParts<'_>,
 ) -> Option<()> {
     let leg = core.legs.get(key)?;
-    let Stage::Offered(pending) = &leg.stage else { return None };
+    let Stage::Offered(pending) = &leg.stage else {
+        return None;
+    };
     let pending = pending.clone();
     let tag = leg.dialog.local_tag;
     let contact = leg.contact.clone();
@@ -211,7 +235,9 @@ pub(super) fn send_response(
     let request = message::parse(&pending.request).ok()?;
     let packet = compose::response(core, &request, pending.flow, status, parts);
     let transaction = pending.transaction;
-    let flow = core.transactions.respond(now, transaction, status.code(), &packet)?;
+    let flow = core
+        .transactions
+        .respond(now, transaction, status.code(), &packet)?;
     core.send(flow, packet);
     Some(())
 }
@@ -237,7 +263,10 @@ pub(crate) fn ring(
     if !status.is_provisional() || status == StatusCode::TRYING {
         return Err(CommandError::StatusUnfit);
     }
-    let parts = ResponseParts { body: answer, ..Default::default() };
+    let parts = ResponseParts {
+        body: answer,
+        ..Default::default()
+    };
     respond(core, now, a_leg, status, &parts).ok_or(CommandError::WrongState)
 }
 
@@ -250,8 +279,14 @@ pub(crate) fn answer(
 ) -> Result<(), CommandError> {
     let a_leg = offered_leg(core, call)?;
     let leg = core.legs.get(a_leg).ok_or(CommandError::NoSuchLeg)?;
-    let Stage::Offered(pending) = &leg.stage else { return Err(CommandError::WrongState) };
-    let answer = Answer { pending: pending.clone(), body: answer, is_first: true };
+    let Stage::Offered(pending) = &leg.stage else {
+        return Err(CommandError::WrongState);
+    };
+    let answer = Answer {
+        pending: pending.clone(),
+        body: answer,
+        is_first: true,
+    };
     acknowledge::answer(core, now, a_leg, &answer).ok_or(CommandError::WrongState)
 }
 
@@ -280,7 +315,15 @@ pub(crate) fn refuse(
         )
         | None => ReleaseParty::Gateway,
     };
-    call::end(core, now, call, by, EndCause::Refused(status), status, refusal);
+    call::end(
+        core,
+        now,
+        call,
+        by,
+        EndCause::Refused(status),
+        status,
+        refusal,
+    );
     Ok(())
 }
 
@@ -292,7 +335,10 @@ pub(super) fn send_refusal(
     status: StatusCode,
     refusal: &Refusal,
 ) {
-    let parts = ResponseParts { refusal: Some(refusal), ..Default::default() };
+    let parts = ResponseParts {
+        refusal: Some(refusal),
+        ..Default::default()
+    };
     respond(core, now, key, status, &parts);
     core.change(key, Leg::set_over);
 }

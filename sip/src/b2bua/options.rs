@@ -28,14 +28,20 @@ pub(super) fn answer(core: &mut Core, request: &Request<'_>, is_outside: bool) {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         return uas::refuse(core, request, status, ProtocolError::Draining);
     }
-    let parts = ResponseParts { capabilities: true, ..Default::default() };
+    let parts = ResponseParts {
+        capabilities: true,
+        ..Default::default()
+    };
     uas::respond_stateless(core, request, StatusCode::OK, parts);
 }
 
 /// The `ping` command.
 pub(crate) fn ping(core: &mut Core, now: Instant, ping: &Ping) -> Result<Key, CommandError> {
     let full = |Full| CommandError::LimitReached;
-    let pending = PendingPing { transaction: None, token: None };
+    let pending = PendingPing {
+        transaction: None,
+        token: None,
+    };
     let key = core.pings.insert(pending).map_err(full)?;
     let branch = core.identifiers.branch();
     let packet = compose::outside_dialog(core, &Method::Options, ping, &branch);
@@ -65,8 +71,12 @@ pub(super) fn handle_response(core: &mut Core, key: Key, status: StatusCode) {
 /// The ping is over; whoever ended it may not be the transaction.
 pub(super) fn end(core: &mut Core, key: Key, status: Option<StatusCode>) {
     if let Some(mut pending) = core.pings.remove(key) {
-        core.deadlines.set(&mut pending.token, Owner::Ping(key), None);
-        core.emit(Event::PingEnded { ping: PingKey(key), status });
+        core.deadlines
+            .set(&mut pending.token, Owner::Ping(key), None);
+        core.emit(Event::PingEnded {
+            ping: PingKey(key),
+            status,
+        });
     }
 }
 

@@ -25,10 +25,14 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     if let Some(status) = objection(core, key) {
         return refuse_pending(core, request, status);
     }
-    let Some(offer) = offered::take_offer(core, request) else { return };
+    let Some(offer) = offered::take_offer(core, request) else {
+        return;
+    };
     let flow = request.response_flow();
     let user = User::Leg(key);
-    let started = core.transactions.start_server(&request.identity, flow, false, user);
+    let started = core
+        .transactions
+        .start_server(&request.identity, flow, false, user);
     let Ok(transaction) = started else {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         return uas::refuse(core, request, status, ProtocolError::TransactionsFull);
@@ -48,10 +52,16 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         let before = std::mem::replace(&mut leg.reoffer, Reoffer::Received(pending));
         (leg.call, matches!(before, Reoffer::Retrying { .. }))
     });
-    let Some((call, gave_way)) = changed else { return };
+    let Some((call, gave_way)) = changed else {
+        return;
+    };
     let (call, leg) = (CallKey(call), LegKey(key));
     if gave_way {
-        core.emit(Event::ReofferRefused { call, leg, status: StatusCode::REQUEST_PENDING });
+        core.emit(Event::ReofferRefused {
+            call,
+            leg,
+            status: StatusCode::REQUEST_PENDING,
+        });
     }
     core.emit(Event::Reoffered { call, leg, offer });
 }
@@ -84,7 +94,10 @@ fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
     if status == StatusCode::REQUEST_PENDING {
         return uas::refuse(core, request, status, error);
     }
-    let wait = core.identifiers.back_off(Duration::ZERO, Duration::from_secs(10)).as_secs();
+    let wait = core
+        .identifiers
+        .back_off(Duration::ZERO, Duration::from_secs(10))
+        .as_secs();
     let headers = [(HeaderName::RetryAfter, &*wait.to_string().into_bytes())];
     uas::refuse_with(core, request, status, &headers, error);
 }
@@ -107,7 +120,11 @@ pub(crate) fn answer(
     body: &SessionDescription,
 ) -> Result<(), CommandError> {
     let pending = received(core, call, key)?;
-    let answer = Answer { pending, body, is_first: false };
+    let answer = Answer {
+        pending,
+        body,
+        is_first: false,
+    };
     acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState)
 }
 
@@ -130,7 +147,9 @@ pub(crate) fn refuse(
 
 /// The peer's re-INVITE was cancelled, or its dialog ends: 487 (§9.2, §15.1.2).
 pub(super) fn terminate_received(core: &mut Core, now: Instant, key: Key) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     if !matches!(leg.reoffer, Reoffer::Received(_)) {
         return;
     }
@@ -182,12 +201,13 @@ fn send(
     };
     let invite = compose::request_of(core, key, &parts)?;
     let user = User::Reinvite(key);
-    let transaction = core.start_client(now, ClientKind::Invite, branch, invite, user).ok()?;
+    let transaction = core
+        .start_client(now, ClientKind::Invite, branch, invite, user)
+        .ok()?;
     let give_up_at = now + core.config.timers.transaction_timeout();
     core.change(key, |leg| {
         leg.reoffer = Reoffer::Sent(SentReoffer {
             transaction,
-            cseq,
             offer,
             tries,
             is_authorized,
@@ -201,7 +221,11 @@ fn send(
 fn take_sent(core: &mut Core, key: Key, transaction: Key) -> Option<SentReoffer> {
     let leg = core.legs.get_mut(key)?;
     let is_it = matches!(&leg.reoffer, Reoffer::Sent(sent) if sent.transaction == transaction);
-    let taken = if is_it { std::mem::take(&mut leg.reoffer) } else { Reoffer::Idle };
+    let taken = if is_it {
+        std::mem::take(&mut leg.reoffer)
+    } else {
+        Reoffer::Idle
+    };
     core.arm(key);
     match taken {
         Reoffer::Sent(sent) => Some(sent),
@@ -224,12 +248,17 @@ pub(super) fn handle_response(
     if status.is_success() {
         return handle_success(core, key, transaction, response);
     }
-    let Some(sent) = take_sent(core, key, transaction) else { return };
-    let Some(leg) = core.legs.get(key).filter(|leg| leg.is_confirmed()) else { return };
+    let Some(sent) = take_sent(core, key, transaction) else {
+        return;
+    };
+    let Some(leg) = core.legs.get(key).filter(|leg| leg.is_confirmed()) else {
+        return;
+    };
     let (call, side) = (leg.call, leg.side);
     if !sent.is_authorized && !sent.is_cancelled {
         let header = challenge::authorization(core, key, &Method::Invite, response, status);
-        if header.is_some() && send(core, now, key, sent.offer.clone(), sent.tries, header).is_some()
+        if header.is_some()
+            && send(core, now, key, sent.offer.clone(), sent.tries, header).is_some()
         {
             return;
         }
@@ -238,7 +267,13 @@ pub(super) fn handle_response(
     {
         let retry_at = now + glare_wait(core, side);
         let (offer, tries) = (sent.offer, sent.tries);
-        core.change(key, |leg| leg.reoffer = Reoffer::Retrying { retry_at, offer, tries });
+        core.change(key, |leg| {
+            leg.reoffer = Reoffer::Retrying {
+                retry_at,
+                offer,
+                tries,
+            }
+        });
         return;
     }
     let is_lost = status == StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST
@@ -246,20 +281,30 @@ pub(super) fn handle_response(
     if is_lost {
         return call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::DialogLost);
     }
-    core.emit(Event::ReofferRefused { call: CallKey(call), leg: LegKey(key), status });
+    core.emit(Event::ReofferRefused {
+        call: CallKey(call),
+        leg: LegKey(key),
+        status,
+    });
 }
 
 /// The owner of the Call-ID waits longer, so that both do not meet again (§14.1).
 fn glare_wait(core: &mut Core, side: Side) -> Duration {
     match side {
-        Side::A => core.identifiers.back_off(Duration::ZERO, Duration::from_secs(2)),
-        Side::B => core.identifiers.back_off(Duration::from_millis(2_100), Duration::from_secs(4)),
+        Side::A => core
+            .identifiers
+            .back_off(Duration::ZERO, Duration::from_secs(2)),
+        Side::B => core
+            .identifiers
+            .back_off(Duration::from_millis(2_100), Duration::from_secs(4)),
     }
 }
 
 fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Message<'_>) {
     let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else { return };
+    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
+        return;
+    };
     if acknowledge::repeat(core, key, tag, cseq) {
         return;
     }
@@ -270,12 +315,21 @@ fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Messag
     });
     let Some(dialog) = dialog else { return };
     acknowledge::send(core, key, &dialog, cseq);
-    let Some(call) = core.legs.get(key).filter(|leg| leg.is_confirmed()).map(|leg| leg.call) else {
+    let Some(call) = core
+        .legs
+        .get(key)
+        .filter(|leg| leg.is_confirmed())
+        .map(|leg| leg.call)
+    else {
         return;
     };
     if sent.is_some() {
         let answer = sdp_of(response);
-        core.emit(Event::ReofferAnswered { call: CallKey(call), leg: LegKey(key), answer });
+        core.emit(Event::ReofferAnswered {
+            call: CallKey(call),
+            leg: LegKey(key),
+            answer,
+        });
     }
 }
 
@@ -295,14 +349,22 @@ pub(super) fn refused(core: &mut Core, key: Key, transaction: Key, status: Statu
     let leg = core.legs.get(key).filter(|leg| leg.is_confirmed());
     if let (Some(_), Some(leg)) = (sent, leg) {
         let call = CallKey(leg.call);
-        core.emit(Event::ReofferRefused { call, leg: LegKey(key), status });
+        core.emit(Event::ReofferRefused {
+            call,
+            leg: LegKey(key),
+            status,
+        });
     }
 }
 
 /// The dialog is gone, and our re-INVITE with it.
 pub(super) fn forget_sent(core: &mut Core, key: Key) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
-    let Reoffer::Sent(sent) = &leg.reoffer else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    let Reoffer::Sent(sent) = &leg.reoffer else {
+        return;
+    };
     let transaction = sent.transaction;
     leg.reoffer = Reoffer::Idle;
     if let Some(user) = core.transactions.remove(transaction) {
@@ -313,7 +375,9 @@ pub(super) fn forget_sent(core: &mut Core, key: Key) {
 /// The wait after 491 is over, or the peer has not answered for too long.
 pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
     let timeout = core.config.timers.transaction_timeout();
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = CallKey(leg.call);
     match &mut leg.reoffer {
         Reoffer::Retrying { retry_at, .. } if *retry_at <= now => retry(core, now, key),
@@ -326,20 +390,32 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
             }
             forget_sent(core, key);
             let status = StatusCode::REQUEST_TIMEOUT;
-            core.emit(Event::ReofferRefused { call, leg: LegKey(key), status });
+            core.emit(Event::ReofferRefused {
+                call,
+                leg: LegKey(key),
+                status,
+            });
         }
         Reoffer::Idle | Reoffer::Received(_) | Reoffer::Sent(_) | Reoffer::Retrying { .. } => {}
     }
 }
 
 fn retry(core: &mut Core, now: Instant, key: Key) {
-    let Some(leg) = core.legs.get_mut(key) else { return };
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
     let call = CallKey(leg.call);
     let may_send = leg.is_confirmed() && leg.unacknowledged.is_none();
-    let Reoffer::Retrying { offer, tries, .. } = std::mem::take(&mut leg.reoffer) else { return };
+    let Reoffer::Retrying { offer, tries, .. } = std::mem::take(&mut leg.reoffer) else {
+        return;
+    };
     if may_send && send(core, now, key, offer, tries + 1, None).is_some() {
         return;
     }
     let status = StatusCode::REQUEST_PENDING;
-    core.emit(Event::ReofferRefused { call, leg: LegKey(key), status });
+    core.emit(Event::ReofferRefused {
+        call,
+        leg: LegKey(key),
+        status,
+    });
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns matching, the ACK of failures, and dispatch to the files that sent the request.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Core, User};
@@ -27,7 +28,10 @@ pub(super) fn handle_response(core: &mut Core, now: Instant, flow: Flow, message
     let key = top_via
         .branch()
         .and_then(|branch| core.transactions.match_response(branch, is_cancel));
-    let local = key.and_then(|key| core.transactions.flow(key)).unwrap_or(flow).local;
+    let local = key
+        .and_then(|key| core.transactions.flow(key))
+        .unwrap_or(flow)
+        .local;
     // More than one Via: it went astray below us (RFC 3261 §8.1.3.3).
     let is_only_via = message.elements(&HeaderName::Via).count() == 1;
     if !via::is_sent_by(&top_via, local) || !is_only_via {
@@ -49,10 +53,12 @@ pub(super) fn handle_response(core: &mut Core, now: Instant, flow: Flow, message
 
 /// RFC 3261 §17.1.1.3.
 fn acknowledge_failure(core: &mut Core, key: Key, response: &Message<'_>) {
-    let Some((flow, invite)) = core.transactions.request(key) else { return };
+    let Some((flow, invite)) = core.transactions.request(key) else {
+        return;
+    };
     let to = response.value(&HeaderName::To);
     if let Some(ack) = compose::companion(core, &invite, &Method::Ack, to, None) {
-        core.transactions.set_acknowledgement(key, ack.clone());
+        core.transactions.set_acknowledgement(key, Arc::clone(&ack));
         core.send(flow, ack);
     }
 }
@@ -66,7 +72,9 @@ fn deliver(
     status: StatusCode,
 ) {
     match user {
-        User::Invite(leg) => attempt::handle_response(core, now, leg, transaction, response, status),
+        User::Invite(leg) => {
+            attempt::handle_response(core, now, leg, transaction, response, status)
+        }
         User::Reinvite(leg) => {
             reoffer::handle_response(core, now, leg, transaction, response, status);
         }
@@ -90,19 +98,14 @@ pub(super) fn handle_timeout(core: &mut Core, now: Instant, user: User, transact
 }
 
 /// A request could not be sent, which is as a 503 (RFC 3261 §8.1.3.1).
-pub(super) fn handle_transport_failed(
-    core: &mut Core,
-    now: Instant,
-    user: User,
-    transaction: Key,
-) {
+pub(super) fn handle_transport_failed(core: &mut Core, user: User, transaction: Key) {
     match user {
         User::Invite(leg) => {
             attempt::fail(core, leg, transaction, AttemptFailure::TransportFailed);
         }
         User::Reinvite(leg) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            reoffer::refused(core, now, leg, transaction, status);
+            reoffer::refused(core, leg, transaction, status);
         }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),

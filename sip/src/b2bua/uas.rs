@@ -39,7 +39,9 @@ impl<'a> Request<'a> {
     fn new(flow: Flow, message: &'a Message<'a>) -> Option<Self> {
         let top_via = message.top_via()?;
         let method = message.method()?;
-        let crate::message::StartLine::Request { method: name, uri, .. } = message.start_line()
+        let crate::message::StartLine::Request {
+            method: name, uri, ..
+        } = message.start_line()
         else {
             return None;
         };
@@ -47,14 +49,24 @@ impl<'a> Request<'a> {
             branch: top_via.branch().unwrap_or_default(),
             host: top_via.host().as_bytes(),
             port: top_via.port().unwrap_or(5060),
-            method: if method == Method::Ack { b"INVITE" } else { name },
+            method: if method == Method::Ack {
+                b"INVITE"
+            } else {
+                name
+            },
             from_tag: message.from()?.tag().unwrap_or_default(),
             to_tag: message.to()?.tag().unwrap_or_default(),
             call_id: message.call_id()?,
             cseq: message.cseq()?.number,
             request_uri: uri,
         };
-        Some(Self { flow, message, method, identity, top_via })
+        Some(Self {
+            flow,
+            message,
+            method,
+            identity,
+            top_via,
+        })
     }
 
     /// Where its responses go.
@@ -77,7 +89,9 @@ pub(super) fn handle_request(core: &mut Core, now: Instant, flow: Flow, message:
         core.discard(flow, DropReason::Malformed(invalid.defect));
         return;
     }
-    let Some(request) = Request::new(flow, message) else { return };
+    let Some(request) = Request::new(flow, message) else {
+        return;
+    };
     let is_ack = request.method == Method::Ack;
     if let Some(key) = core.transactions.match_request(&request.identity) {
         match core.transactions.handle_request(now, key, is_ack) {
@@ -90,8 +104,25 @@ pub(super) fn handle_request(core: &mut Core, now: Instant, flow: Flow, message:
     match request.method {
         Method::Ack => acknowledge::handle_ack(core, now, &request),
         Method::Cancel => cancel::handle_cancel(core, now, &request),
-        _ if request.identity.to_tag.is_empty() => outside_dialog(core, now, &request),
-        _ => within_dialog(core, now, &request),
+        Method::Invite
+        | Method::Bye
+        | Method::Options
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Refer
+        | Method::Subscribe
+        | Method::Notify
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => {
+            if request.identity.to_tag.is_empty() {
+                outside_dialog(core, now, &request);
+            } else {
+                within_dialog(core, now, &request);
+            }
+        }
     }
 }
 
@@ -102,14 +133,33 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         Method::Invite | Method::Options => {}
         Method::Refer => return refuse(core, request, StatusCode::FORBIDDEN, Error::Refer),
         Method::Bye | Method::Notify => return refuse_unknown_dialog(core, request),
-        method => return refuse_method(core, request, method),
+        Method::Ack
+        | Method::Cancel
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => return refuse_method(core, request),
     }
     let scheme = request.message.request_uri().map(|uri| uri.scheme());
     if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
-        return refuse(core, request, StatusCode::UNSUPPORTED_URI_SCHEME, Error::UriScheme);
+        return refuse(
+            core,
+            request,
+            StatusCode::UNSUPPORTED_URI_SCHEME,
+            Error::UriScheme,
+        );
     }
     if core.transactions.is_merged(&request.identity) {
-        return refuse(core, request, StatusCode::LOOP_DETECTED, Error::MergedRequest);
+        return refuse(
+            core,
+            request,
+            StatusCode::LOOP_DETECTED,
+            Error::MergedRequest,
+        );
     }
     if is_loop(core, request) {
         return refuse(core, request, StatusCode::LOOP_DETECTED, Error::Loop);
@@ -154,7 +204,17 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         Method::Options => options::answer(core, request, false),
         Method::Refer => refuse(core, request, StatusCode::DECLINE, ProtocolError::Refer),
         Method::Notify => refuse_unknown_dialog(core, request),
-        method => refuse_method(core, request, method),
+        Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => refuse_method(core, request),
     }
 }
 
@@ -170,16 +230,23 @@ pub(super) fn find_leg(core: &Core, request: &Request<'_>) -> Option<Key> {
 
 /// One of the Vias below the top is ours and still open.
 fn is_loop(core: &Core, request: &Request<'_>) -> bool {
-    request.message.elements(&HeaderName::Via).skip(1).any(|element| {
-        Via::parse(element)
-            .and_then(|via| via.branch())
-            .is_some_and(|branch| core.transactions.is_our_branch(branch))
-    })
+    request
+        .message
+        .elements(&HeaderName::Via)
+        .skip(1)
+        .any(|element| {
+            Via::parse(element)
+                .and_then(|via| via.branch())
+                .is_some_and(|branch| core.transactions.is_our_branch(branch))
+        })
 }
 
 /// We have no extensions that a request could require (RFC 3261 §8.2.2.3).
 fn requires_nothing(request: &Request<'_>) -> bool {
-    request.message.elements(&HeaderName::Require).all(<[u8]>::is_empty)
+    request
+        .message
+        .elements(&HeaderName::Require)
+        .all(<[u8]>::is_empty)
 }
 
 /// Answers 420 where the request requires an extension.
@@ -194,8 +261,8 @@ fn requires_extension(core: &mut Core, request: &Request<'_>) -> bool {
     true
 }
 
-fn refuse_method(core: &mut Core, request: &Request<'_>, method: &Method) {
-    let (status, error) = match method {
+fn refuse_method(core: &mut Core, request: &Request<'_>) {
+    let (status, error) = match request.method {
         Method::Other(_) => (StatusCode::NOT_IMPLEMENTED, ProtocolError::MethodUnknown),
         Method::Subscribe => (StatusCode::BAD_EVENT, ProtocolError::EventPackage),
         Method::Invite
@@ -210,10 +277,19 @@ fn refuse_method(core: &mut Core, request: &Request<'_>, method: &Method) {
         | Method::Refer
         | Method::Notify
         | Method::Message
-        | Method::Publish => (StatusCode::METHOD_NOT_ALLOWED, ProtocolError::MethodNotAllowed),
+        | Method::Publish => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            ProtocolError::MethodNotAllowed,
+        ),
     };
     let allow = core.allow.clone();
-    refuse_with(core, request, status, &[(HeaderName::Allow, allow.as_bytes())], error);
+    refuse_with(
+        core,
+        request,
+        status,
+        &[(HeaderName::Allow, allow.as_bytes())],
+        error,
+    );
 }
 
 pub(super) fn refuse_unknown_dialog(core: &mut Core, request: &Request<'_>) {
@@ -239,7 +315,10 @@ pub(super) fn refuse_with(
     headers: &[(HeaderName, &[u8])],
     error: ProtocolError,
 ) {
-    let parts = compose::ResponseParts { headers, ..Default::default() };
+    let parts = compose::ResponseParts {
+        headers,
+        ..Default::default()
+    };
     respond_stateless(core, request, status, parts);
     core.discard_for(request.flow, error);
 }
@@ -271,8 +350,11 @@ fn refuse_malformed(
     let call_id = message.value(&HeaderName::CallId).unwrap_or_default();
     let tag = core.stateless_tag(call_id, b"", top_via.branch().unwrap_or_default());
     let to_tag = (!has_tag).then_some(tag.as_str());
-    let parts =
-        compose::ResponseParts { reason: Some(reason), to_tag, ..Default::default() };
+    let parts = compose::ResponseParts {
+        reason: Some(reason),
+        to_tag,
+        ..Default::default()
+    };
     let packet = compose::response(core, message, flow, status, &parts);
     core.send(via::response_flow(flow, top_via), packet);
 }
@@ -282,7 +364,11 @@ impl Responder {
     pub(super) fn start(core: &mut Core, request: &Request<'_>) -> Self {
         let flow = request.response_flow();
         let user = User::Nobody;
-        Self(core.transactions.start_server(&request.identity, flow, false, user).ok())
+        Self(
+            core.transactions
+                .start_server(&request.identity, flow, false, user)
+                .ok(),
+        )
     }
 
     /// Answers, by the transaction or without it.
@@ -294,11 +380,13 @@ impl Responder {
         status: StatusCode,
         to_tag: Option<&str>,
     ) {
-        let parts = compose::ResponseParts { to_tag, ..Default::default() };
+        let parts = compose::ResponseParts {
+            to_tag,
+            ..Default::default()
+        };
         match self.0 {
             Some(key) => {
-                let packet =
-                    compose::response(core, request.message, request.flow, status, &parts);
+                let packet = compose::response(core, request.message, request.flow, status, &parts);
                 if let Some(flow) = core.transactions.respond(now, key, status.code(), &packet) {
                     core.send(flow, packet);
                 }
