@@ -14,6 +14,7 @@ pub mod dialog;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod fuzzing;
 pub mod identifier;
 pub mod limits;
 pub mod message;
