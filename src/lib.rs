@@ -8,6 +8,7 @@
 
 pub mod call;
 pub mod cdr;
+pub mod cli;
 pub mod config;
 pub mod field_errors;
 pub mod fraud_guard;
