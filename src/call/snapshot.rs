@@ -30,6 +30,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sip_domain: None, media_timeout: Duration::from_secs(60) }
+        Self {
+            sip_domain: None,
+            media_timeout: Duration::from_secs(60),
+        }
     }
 }

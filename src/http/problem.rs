@@ -24,15 +24,28 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
-        Self { kind: "about:blank", title, status, code, detail: None, valid_after: None }
+        Self {
+            kind: "about:blank",
+            title,
+            status,
+            code,
+            detail: None,
+            valid_after: None,
+        }
     }
 
     pub(super) const fn with_detail(self, detail: &'static str) -> Self {
-        Self { detail: Some(detail), ..self }
+        Self {
+            detail: Some(detail),
+            ..self
+        }
     }
 
     pub(super) const fn with_start(self, valid_after: Timestamp) -> Self {
-        Self { valid_after: Some(valid_after), ..self }
+        Self {
+            valid_after: Some(valid_after),
+            ..self
+        }
     }
 }
 
@@ -41,7 +54,10 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

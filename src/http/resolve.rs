@@ -18,18 +18,30 @@ pub(super) const PREFIX: &str = "/api/v1/resolve/";
 
 pub(super) async fn resolve(State(state): State<HttpState>, request: Request) -> Response {
     if !state.resolve_open {
-        return Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed")
-            .with_detail(
-                "This server has no tokens yet; http.resolve_open opens the resolver on a \
+        return Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "A token is needed",
+        )
+        .with_detail(
+            "This server has no tokens yet; http.resolve_open opens the resolver on a \
                  loopback listener.",
-            )
-            .into_response();
+        )
+        .into_response();
     }
-    let raw = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
+    let raw = request
+        .uri()
+        .path()
+        .strip_prefix(PREFIX)
+        .unwrap_or_default();
     let Some(path) = decode(raw) else {
-        return Problem::new(StatusCode::BAD_REQUEST, "bad_request_path", "Not a request path")
-            .with_detail("Percent-encoded UTF-8 is expected.")
-            .into_response();
+        return Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request_path",
+            "Not a request path",
+        )
+        .with_detail("Percent-encoded UTF-8 is expected.")
+        .into_response();
     };
     match state.store.resolve(&path, None, Timestamp::now()).await {
         Ok(resolved) => match serde_json::to_vec(&ResolvedShape::from(&resolved)) {

@@ -23,12 +23,20 @@ pub(super) fn router(state: HttpState) -> Router {
         .route("/api/v1/resolve/{*path}", get(resolve))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "no_such_page", "There is nothing here")
-                .into_response()
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_such_page",
+                "There is nothing here",
+            )
+            .into_response()
         })
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Only GET and HEAD work here")
-                .into_response()
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "Only GET and HEAD work here",
+            )
+            .into_response()
         })
         .with_state(state)
 }

@@ -52,7 +52,9 @@ pub async fn serve(
     drop(listener);
     if stop.send(true).is_ok() {
         let connections = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        tokio::time::timeout(DRAIN_TIME_MAX, room.acquire_many(connections)).await.ok();
+        tokio::time::timeout(DRAIN_TIME_MAX, room.acquire_many(connections))
+            .await
+            .ok();
     }
 }
 

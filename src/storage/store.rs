@@ -194,6 +194,28 @@ impl Store {
         flushed.await.map_err(|_closed| StorageError::Closed)
     }
 
+    /// Writes what is queued and closes the connections; whoever comes later hears
+    /// [`StorageError::Closed`].
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        if self.wait_for(Job::Close).await.is_err() {
+            tracing::debug!("storage was closed before");
+        }
+    }
+
+    async fn wait_for(
+        &self,
+        job: impl FnOnce(oneshot::Sender<()>) -> Job,
+    ) -> Result<(), StorageError> {
+        let (done, finished) = oneshot::channel();
+        self.inner
+            .jobs
+            .send(job(done))
+            .await
+            .map_err(|_closed| StorageError::Closed)?;
+        finished.await.map_err(|_closed| StorageError::Closed)
+    }
+
     /// Follows the database: publishes a new snapshot when this or another process has changed
     /// settings, trunks or sources, and deletes links whose time of expiry has passed. Runs until
     /// it is dropped; the node runs one.

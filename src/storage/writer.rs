@@ -41,6 +41,8 @@ pub(super) enum Job {
     },
     /// Write every record that is queued now, then say so.
     Flush(oneshot::Sender<()>),
+    /// Write every record that is queued now, close the file, then say so.
+    Close(oneshot::Sender<()>),
 }
 
 /// Makes a job of work, and the receiver of its outcome.
@@ -93,7 +95,7 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
         let mut flush_at = Instant::now();
         let mut recording = true;
-        loop {
+        let closed = loop {
             let may_collect = recording && batch.is_empty();
             tokio::select! {
                 biased;
@@ -103,7 +105,8 @@ impl Writer {
                         self.flush(&mut batch).await;
                         done.send(()).ok();
                     }
-                    None => break,
+                    Some(Job::Close(done)) => break Some(done),
+                    None => break None,
                 },
                 () = tokio::time::sleep_until(flush_at), if !batch.is_empty() => {
                     if !self.flush(&mut batch).await {
@@ -115,10 +118,13 @@ impl Writer {
                     flush_at = Instant::now() + COLLECT_TIME;
                 }
             }
-        }
+        };
         self.flush(&mut batch).await;
         if let Err(error) = self.connection.close().await {
             tracing::warn!(%error, "the database was not closed cleanly");
+        }
+        if let Some(closed) = closed {
+            closed.send(()).ok();
         }
     }
 

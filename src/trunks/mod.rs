@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod health;
+pub mod identity;
 pub mod model;
 pub mod preset;
 pub mod select;

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 /// A stored trunk.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the row, independent of the rest"
+)]
 pub struct Trunk {
     /// `tr_` and 12 hexadecimal digits. Never changes.
     pub id: String,
