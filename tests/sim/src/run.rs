@@ -8,7 +8,7 @@ use crate::gateway::{Gateway, Sabotage};
 use crate::peer::leg::TRANSACTION;
 use crate::peer::plan::Trigger;
 use crate::random::Generator;
-use crate::swarm::{self, Drawing, PlannedCall};
+use crate::swarm::{self, Closing, Drawing, PlannedCall};
 use crate::time::SimTime;
 use crate::world::{Ping, Setup, World};
 
@@ -99,7 +99,7 @@ pub(crate) fn run(
 #[derive(Debug, Clone, Copy)]
 struct Moments {
     last_start: SimTime,
-    drain: Option<SimTime>,
+    closing: Option<(SimTime, Closing)>,
 }
 
 fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -> (World, Moments) {
@@ -111,7 +111,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         phones,
         trunks,
         calls,
-        drain_at,
+        closing,
     } = drawing;
     let gateway = Gateway::new(&random, snapshot, host, sabotage);
     let mut world = World::new(Setup {
@@ -134,7 +134,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
     }
     let moments = Moments {
         last_start: SimTime::ZERO + last,
-        drain: drain_at.map(|at| SimTime::ZERO + at),
+        closing: closing.map(|(at, how)| (SimTime::ZERO + at, how)),
     };
     (world, moments)
 }
@@ -163,15 +163,18 @@ fn live(world: &mut World, moments: Moments) -> Result<(), Violation> {
     for place in 0..world.legs.len() {
         world.start(place)?;
     }
-    let mut drain = moments.drain;
+    let mut closing = moments.closing;
     let end = SimTime::ZERO + LIFE_MAX;
     loop {
-        if let Some(at) = drain
+        if let Some((at, how)) = closing
             && world.next_at().is_none_or(|next| next >= at)
         {
             world.run_until(at)?;
-            world.tell(Gateway::drain)?;
-            drain = None;
+            match how {
+                Closing::Drain => world.tell(Gateway::drain)?,
+                Closing::Stop => world.tell(Gateway::stop)?,
+            }
+            closing = None;
         }
         let done = world.now() > moments.last_start
             && world.peers_are_quiet()

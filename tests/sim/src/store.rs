@@ -50,6 +50,8 @@ pub(crate) enum Reply {
 pub(crate) struct Store {
     links: BTreeMap<String, Result<ResolvedLink, ResolveRefusal>>,
     delay_max: Duration,
+    /// Paths about which it never says anything.
+    silent: Vec<String>,
     /// Questions in a thousand that get no answer.
     mute: u32,
     /// Questions in a thousand that the store is too busy for.
@@ -63,6 +65,7 @@ impl Store {
     pub(crate) const fn new(delay_max: Duration, random: Generator) -> Self {
         Self {
             links: BTreeMap::new(),
+            silent: Vec::new(),
             delay_max,
             mute: 0,
             unavailable: 0,
@@ -78,6 +81,11 @@ impl Store {
         self
     }
 
+    /// Never says anything about this path.
+    pub(crate) fn ignore(&mut self, path: &str) {
+        self.silent.push(path.to_owned());
+    }
+
     /// Adds a link, or what the store says in its place.
     pub(crate) fn add(&mut self, path: &str, outcome: Result<ResolvedLink, ResolveRefusal>) {
         let _ = self.links.insert(path.to_owned(), outcome);
@@ -89,7 +97,7 @@ impl Store {
         let after = self.random.micros(0, most);
         let reply = match question {
             Question::Resolve { ticket, user } => {
-                if self.random.chance(self.mute) {
+                if self.random.chance(self.mute) || self.silent.contains(&user) {
                     return None;
                 }
                 let outcome = if self.random.chance(self.unavailable) {

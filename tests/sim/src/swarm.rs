@@ -41,6 +41,15 @@ pub(crate) struct PlannedCall {
     pub(crate) echo: bool,
 }
 
+/// How a gateway closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// It takes no new calls.
+    Drain,
+    /// It ends those that it has.
+    Stop,
+}
+
 /// A world before it begins.
 #[derive(Debug)]
 pub(crate) struct Drawing {
@@ -58,8 +67,8 @@ pub(crate) struct Drawing {
     pub(crate) trunks: Vec<(String, SocketAddr, Ping)>,
     /// The calls.
     pub(crate) calls: Vec<PlannedCall>,
-    /// New calls are refused from then on.
-    pub(crate) drain_at: Option<Duration>,
+    /// The gateway is told to close, and how.
+    pub(crate) closing: Option<(Duration, Closing)>,
 }
 
 /// Which kinds of misbehaviour a world has.
@@ -107,7 +116,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
     }
     let pings = dice.chance(400);
     let snapshot = snapshot(&trunks, pings, &mut dice);
-    let most = if dice.chance(300) { 20 } else { 6 };
+    let most = if dice.chance(400) { 20 } else { 8 };
     let count = 1 + dice.below(most);
     let mut calls = Vec::new();
     for number in 1..=u32::try_from(count).unwrap_or(1) {
@@ -127,7 +136,12 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         store.add(&format!("c{number}"), Ok(resolved));
         calls.push(call);
     }
-    let drain_at = dice.chance(100).then(|| dice.millis(500, 6_000));
+    let closing = dice.chance(150).then(|| {
+        (
+            dice.millis(500, 6_000),
+            dice.pick(&[Closing::Drain, Closing::Stop]),
+        )
+    });
     let host = draw_host(&mut dice);
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
@@ -140,7 +154,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         phones,
         trunks,
         calls,
-        drain_at,
+        closing,
     }
 }
 
@@ -323,7 +337,7 @@ fn draw_call(
 
 fn voice_packets(dice: &mut Generator) -> u32 {
     if dice.chance(700) {
-        u32::try_from(dice.below(80)).unwrap_or(0)
+        u32::try_from(dice.below(150)).unwrap_or(0)
     } else {
         0
     }

@@ -37,6 +37,8 @@ pub(crate) struct Trace {
 
 /// Events shown with a failure.
 const LAST_EVENTS: usize = 50;
+/// Messages drawn in one ladder.
+const LADDER_MAX: usize = 200;
 /// Messages kept for ladders; a world that sends more is not drawn whole.
 const RUNGS_MAX: usize = 200_000;
 
@@ -113,11 +115,16 @@ impl Trace {
 
     /// The messages of a call between the nodes they ran between, or of all calls.
     pub(crate) fn ladder(&self, call: Option<u32>) -> String {
-        let rungs: Vec<&Rung> = self
+        let mut rungs: Vec<&Rung> = self
             .rungs
             .iter()
             .filter(|rung| call.is_none() || rung.call == call)
             .collect();
+        // Without a call: what belongs to any call, and only the end of it.
+        if call.is_none() && rungs.iter().any(|rung| rung.call.is_some()) {
+            rungs.retain(|rung| rung.call.is_some());
+        }
+        let rungs = rungs.split_off(rungs.len().saturating_sub(LADDER_MAX));
         let mut nodes: Vec<&str> = Vec::new();
         for rung in &rungs {
             for node in [rung.source.as_str(), rung.target.as_str()] {

@@ -1,4 +1,18 @@
 //! The text of a flow: its lines and their words. Reading only; nothing here acts.
+//!
+//! | line | means |
+//! |---|---|
+//! | `given link PATH USER[@DOMAIN] [name= alias= unique unnamed]` | a link; for USER also `local:echo`, `local:tone`, `gone`, `early`, `unavailable`, `silent` |
+//! | `given trunk NAME [priority= max_calls=]` | a trunk; without any there is one, `trunk` |
+//! | `given block PREFIX` | the guard denies these numbers |
+//! | `NAME -> gw WHAT [words]` | a peer sends; `offer=`, `answer=` (codecs with `+`, or a direction), `for=METHOD`, `fork=`, `to=PATH`, `again`, `delay=40ms` |
+//! | `gw -> NAME WHAT [words]` | the next message of that peer is this; also `user=`, `name=`, `alias=`, `within=5s` |
+//! | `NAME ~> NAME N` | N packets of RTP, all heard there and nowhere else; `nobody` is a name |
+//! | `wait 5s`, `silence NAME for=5s` | time passes; nothing comes |
+//! | `expect cdr`, `expect attempt number=`, `expect tables empty within=` | rows and tables |
+//!
+//! Names beginning with `trunk` are called, `mallory` is a source that nobody knows, all others
+//! call. Messages of different peers may come in another order than their lines.
 
 use std::time::Duration;
 

@@ -420,6 +420,9 @@ impl Set {
                     if rest.has("local:echo") {
                         self.echoes.push(name.clone());
                     }
+                    if rest.has("silent") {
+                        self.store.ignore(name);
+                    }
                     self.store.add(name, resolved(name, rest));
                 }
                 "trunk" => add_trunk(&mut self.snapshot, &mut self.nodes, name, rest),

@@ -44,6 +44,7 @@ struct Client {
 struct Server {
     first: SimTime,
     number: u32,
+    offered: Option<Session>,
     to_tag: Option<String>,
     from_tag: String,
     responses: BTreeMap<u16, Vec<u8>>,
@@ -98,6 +99,7 @@ impl Wire {
             .or_insert_with(|| Server {
                 first: now,
                 number: message.cseq().map_or(0, |(number, _)| number),
+                offered: Session::read(&message.body),
                 to_tag: message.tag("To").map(str::to_owned),
                 from_tag: message.tag("From").unwrap_or("").to_owned(),
                 responses: BTreeMap::new(),
@@ -312,6 +314,9 @@ impl Wire {
         if (200..300).contains(&status) && message.contact_uri().is_none() {
             return Err("a 2xx to INVITE without Contact".to_owned());
         }
+        if let (Some(offered), Some(answer)) = (&server.offered, Session::read(&message.body)) {
+            check_answer(offered, &answer)?;
+        }
         check_session(
             self.dialogs.entry((call_id, tag)).or_default(),
             &message.body,
@@ -369,6 +374,26 @@ fn repeats(client: &Client, now: SimTime, method: &str, bytes: &[u8]) -> Result<
     }
     if method == "INVITE" && client.provisional {
         return Err("an INVITE repeated after a provisional response".to_owned());
+    }
+    Ok(())
+}
+
+/// RFC 3264 §6.1: an answer takes from the offer, and only sends where the offerer listens.
+fn check_answer(offered: &Session, answer: &Session) -> Result<(), String> {
+    if let Some(payload) = answer
+        .payloads
+        .iter()
+        .find(|given| !offered.payloads.contains(given))
+    {
+        return Err(format!(
+            "an answer with payload type {payload}, which was not offered"
+        ));
+    }
+    let (offers, answers) = (offered.direction, answer.direction);
+    let sends_to_deaf = answers.sends() && !offers.receives();
+    let listens_to_mute = answers.receives() && !offers.sends();
+    if sends_to_deaf || listens_to_mute {
+        return Err(format!("an answer {answers:?} to an offer {offers:?}"));
     }
     Ok(())
 }

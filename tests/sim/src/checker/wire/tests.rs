@@ -163,3 +163,22 @@ fn what_was_asked_must_be_answered_in_the_end() {
     sends(&mut wire, 1, &response(&bye, 200, "t", "")).unwrap();
     wire.finish(SimTime::ZERO + Duration::from_secs(5)).unwrap();
 }
+
+#[test]
+fn an_answer_takes_from_the_offer() {
+    let offered = Session::read(&session(1, 10)).unwrap();
+    check_answer(&offered, &offered).unwrap();
+    let other = Session {
+        payloads: vec![8, 0],
+        ..offered.clone()
+    };
+    refused(check_answer(&offered, &other), "payload type 0");
+    let held = Session {
+        direction: crate::peer::session::Direction::SendOnly,
+        ..offered.clone()
+    };
+    refused(
+        check_answer(&held, &offered),
+        "SendReceive to an offer SendOnly",
+    );
+}
