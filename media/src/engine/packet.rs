@@ -282,7 +282,13 @@ impl<Io: PacketIo> Worker<Io> {
             Route::Nowhere | Route::Leg => mapping.sent,
             Route::Echo | Route::Tone => mapping.received,
         };
-        line.clock = ClockRate::from_hz(mapping.clock_rate_hz);
+        let clock = ClockRate::from_hz(mapping.clock_rate_hz);
+        if clock != line.clock
+            && let Some(received) = self.reception.get_mut(slot as usize)
+        {
+            received.reception.change_clock();
+        }
+        line.clock = clock;
         line.is_event = mapping.is_telephone_event;
         if verdict == Verdict::Lock {
             leg.stable_since_us = now_us;
