@@ -46,14 +46,18 @@ pub(super) enum CommandError {
 }
 
 /// Runs one command.
-pub fn run(arguments: Arguments, output: &mut Output<'_>) -> Outcome {
+pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
     let ended = match &arguments.command {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
-        _ => with_store(&arguments, output),
+        Command::Links(_) | Command::Settings(_) | Command::Trunks(_) | Command::Cdr(_) => {
+            with_store(arguments, output)
+        }
     };
-    let Err(error) = ended else { return Outcome::Done };
+    let Err(error) = ended else {
+        return Outcome::Done;
+    };
     let outcome = match error {
         CommandError::Config(_) => Outcome::Misconfigured,
         // The reader of our output went away: nothing is wrong.
@@ -86,7 +90,9 @@ fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), Comm
         return Err(CommandError::Config(missing(&arguments.config)));
     }
     let config = Config::load(&arguments.config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let store = Store::open(&config.storage).await?;
         let ended = dispatch(&arguments.command, &store, &config, output).await;
