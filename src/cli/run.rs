@@ -6,6 +6,7 @@ use std::path::Path;
 use super::arguments::{Arguments, Command};
 use super::output::Output;
 use super::{cdr, links, settings, trunks};
+use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::{StorageError, Store};
 
@@ -42,6 +43,8 @@ pub(super) enum CommandError {
     #[error("{0}")]
     Print(#[from] io::Error),
     #[error("{0}")]
+    Serve(#[from] ServeError),
+    #[error("{0}")]
     Refused(String),
 }
 
@@ -51,18 +54,22 @@ pub fn run(arguments: Arguments, output: &mut Output<'_>) -> Outcome {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
+        Command::Serve => serve(&arguments.config),
         _ => with_store(&arguments, output),
     };
-    let Err(error) = ended else { return Outcome::Done };
+    let Err(error) = ended else {
+        return Outcome::Done;
+    };
     let outcome = match error {
         CommandError::Config(_) => Outcome::Misconfigured,
         // The reader of our output went away: nothing is wrong.
         CommandError::Print(ref error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Outcome::Done;
         }
-        CommandError::Storage(_) | CommandError::Print(_) | CommandError::Refused(_) => {
-            Outcome::Refused
-        }
+        CommandError::Storage(_)
+        | CommandError::Print(_)
+        | CommandError::Serve(_)
+        | CommandError::Refused(_) => Outcome::Refused,
     };
     output.say(&error.to_string()).ok();
     outcome
@@ -81,12 +88,24 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
 }
 
 /// Opens the database that the configuration names and runs the command on it.
+fn serve(file: &Path) -> Result<(), CommandError> {
+    if !file.exists() {
+        return Err(CommandError::Config(missing(file)));
+    }
+    let config = Config::load(file)?;
+    let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
+    crate::log::start(&config.node.log).map_err(unreadable)?;
+    Ok(crate::boot::serve::serve(&config)?)
+}
+
 fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
     if !arguments.config.exists() {
         return Err(CommandError::Config(missing(&arguments.config)));
     }
     let config = Config::load(&arguments.config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let store = Store::open(&config.storage).await?;
         let ended = dispatch(&arguments.command, &store, &config, output).await;
@@ -109,7 +128,7 @@ async fn dispatch(
         Command::Settings(command) => settings::run(command, store, output).await,
         Command::Trunks(command) => trunks::run(command, store, output).await,
         Command::Cdr(command) => cdr::run(command, store, output).await,
-        Command::CheckConfig { .. } => Ok(()),
+        Command::Serve | Command::CheckConfig { .. } => Ok(()),
     }
 }
 

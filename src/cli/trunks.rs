@@ -26,11 +26,17 @@ pub(super) async fn run(
                 return Ok(output.document(&rows)?);
             }
             for trunk in applied {
-                output.line(&format!("{} {} ({})", trunk.applied.as_str(), trunk.label, trunk.id))?;
+                output.line(&format!(
+                    "{} {} ({})",
+                    trunk.applied.as_str(),
+                    trunk.label,
+                    trunk.id
+                ))?;
             }
             Ok(())
         }
         TrunksCommand::List => list(store, output).await,
+        TrunksCommand::Test { trunk } => test(trunk, store, output),
     }
 }
 
@@ -51,8 +57,12 @@ async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError
     let rows: Vec<[String; 7]> = trunks
         .into_iter()
         .map(|trunk| {
-            let targets: Vec<String> =
-                trunk.shape.targets.into_iter().map(|target| target.address).collect();
+            let targets: Vec<String> = trunk
+                .shape
+                .targets
+                .into_iter()
+                .map(|target| target.address)
+                .collect();
             [
                 trunk.id,
                 trunk.shape.label,
@@ -64,6 +74,47 @@ async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError
             ]
         })
         .collect();
-    let heads = ["ID", "LABEL", "PRESET", "ENABLED", "PRIORITY", "WEIGHT", "TARGETS"];
+    let heads = [
+        "ID", "LABEL", "PRESET", "ENABLED", "PRIORITY", "WEIGHT", "TARGETS",
+    ];
     Ok(output.table(heads, &rows)?)
+}
+
+fn test(name: &str, store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let snapshot = store.snapshot();
+    let named = |trunk: &&crate::trunks::model::Trunk| trunk.label == name || trunk.id == name;
+    let Some(trunk) = snapshot.trunks.iter().find(named) else {
+        return Err(CommandError::Refused(format!(
+            "no trunk has the label or id `{name}`"
+        )));
+    };
+    let mut silent = 0_usize;
+    for tested in crate::trunks::test::test(trunk) {
+        let line = match tested.outcome {
+            Ok(answer) => {
+                silent += usize::from(!answer.is_up);
+                let milliseconds = answer.round_trip.as_secs_f64() * 1_000.0;
+                match answer.status {
+                    Some(status) => format!("{} {status} {milliseconds:.1} ms", tested.target),
+                    None => format!("{} no answer", tested.target),
+                }
+            }
+            Err(error) => {
+                silent += 1;
+                format!("{} {error}", tested.target)
+            }
+        };
+        output.line(&line)?;
+    }
+    if trunk.targets.is_empty() {
+        return Err(CommandError::Refused(format!(
+            "{name}: no target has an address now"
+        )));
+    }
+    if silent > 0 {
+        return Err(CommandError::Refused(format!(
+            "{name}: {silent} of its targets are down"
+        )));
+    }
+    Ok(())
 }
