@@ -49,13 +49,15 @@ fn named(bound: SocketAddr, advertised: Option<IpAddr>) -> SocketAddr {
 
 /// What the operator reads.
 pub(super) fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "the port is in use by another program".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "this user may not use that port (below 1024 it needs CAP_NET_BIND_SERVICE)".to_owned()
-        }
-        _ => error.to_string(),
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        "the port is in use by another program".to_owned()
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "this machine does not have that address".to_owned()
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "this user may not use that port (below 1024 it needs CAP_NET_BIND_SERVICE)".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

@@ -36,7 +36,10 @@ pub(super) async fn answer_questions(
             let word = match question {
                 Question::Resolve { ticket, user, host } => {
                     let outcome = store.resolve(&user, Some(&host), Timestamp::now()).await;
-                    Word::Resolved { ticket, outcome }
+                    Word::Resolved {
+                        ticket,
+                        outcome: Box::new(outcome),
+                    }
                 }
                 Question::ReserveAliases { count } => {
                     match store.reserve_alias_block(count).await {

@@ -48,7 +48,7 @@ pub enum Word {
         /// The question.
         ticket: Ticket,
         /// The link, or why there is none.
-        outcome: Result<ResolvedLink, ResolveRefusal>,
+        outcome: Box<Result<ResolvedLink, ResolveRefusal>>,
     },
     /// The answer to [`Question::ReserveAliases`].
     AliasBlock {
@@ -238,7 +238,7 @@ fn run(
             published = now;
             core.publish();
         }
-        if !more {
+        if !more && !core.status.stopped.load(Ordering::Relaxed) {
             core.sleep(&ports, words, wake, quiet);
         }
     }
@@ -274,7 +274,12 @@ impl Core {
 
     fn hear(&mut self, word: Word) {
         match word {
-            Word::Resolved { ticket, outcome } => self.feed(Input::Resolved { ticket, outcome }),
+            Word::Resolved { ticket, outcome } => {
+                self.feed(Input::Resolved {
+                    ticket,
+                    outcome: *outcome,
+                });
+            }
             Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
             Word::Drain => self.feed(Input::Drain),
