@@ -23,7 +23,7 @@ use thiserror::Error;
 use crate::any::PacketIoConfig;
 use crate::arrival::Arrival;
 use crate::counters::IoCounters;
-use crate::kernel_socket::KernelSocket;
+use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::PacketBuf;
 use crate::packet_io::{OpenRefused, PacketIo, ReceivedBatch, SocketKey, SocketSpec, Wait};
 use crate::packet_pool::{PacketPool, PoolCounts, allocation_reserve};
@@ -131,8 +131,8 @@ impl Epoll {
         ppoll(&mut descriptors, timeout.map(TimeSpec::from), None).ok();
     }
 
-    /// Sleeps to the next tick boundary, if one lies ahead: while turns follow each other, each
-    /// begins `gather` after the last; after a silence the first packet does not wait.
+    /// Waits for the next tick boundary, if one lies ahead, or a wake-up: while turns follow each
+    /// other, each begins `gather` after the last; after a silence the first packet does not wait.
     fn gather(&mut self, gather: Duration) {
         let now = Instant::now();
         let boundary = self
@@ -140,10 +140,23 @@ impl Epoll {
             .map(|ticked| ticked + gather)
             .filter(|&next| next > now);
         if let Some(boundary) = boundary {
-            std::thread::sleep(boundary - now);
+            self.sleep_until_woken(boundary - now);
             self.look(Some(Duration::ZERO));
         }
         self.ticked = Some(boundary.unwrap_or(now));
+    }
+
+    fn sleep_until_woken(&mut self, timeout: Duration) {
+        let Some(eventfd) = self.bed.eventfd() else {
+            return;
+        };
+        self.counters.kernel_entries += 1;
+        let mut descriptors = [PollFd::new(eventfd.as_fd(), PollFlags::POLLIN)];
+        if ppoll(&mut descriptors, Some(TimeSpec::from(timeout)), None).is_ok_and(|woken| woken > 0)
+        {
+            // Level-triggered here: what was written must not end the next gathering as well.
+            eventfd.read().ok();
+        }
     }
 
     /// One send, once more if an older packet's ICMP error failed it.
@@ -197,16 +210,19 @@ impl PacketIo for Epoll {
         if entry.peer == peer {
             return;
         }
+        let (pool, counters, backlog) = (&self.pool, &mut self.counters, &mut self.backlog);
+        let mut each = |packet, source| {
+            backlog.push_back(Arrival {
+                socket,
+                source,
+                packet,
+            })
+        };
         if let Some(before) = entry.peer.take() {
             // What the last peer sent is still told apart from what the next one will.
-            let counters = &mut self.counters;
-            entry.kernel.drain(before, &self.pool, counters, |packet| {
-                self.backlog.push_back(Arrival {
-                    socket,
-                    source: before,
-                    packet,
-                });
-            });
+            entry
+                .kernel
+                .drain(Some(before), Drain::All, pool, counters, &mut each);
             entry.kernel.disconnect();
         }
         let Some(peer) = peer else {
@@ -214,19 +230,13 @@ impl PacketIo for Epoll {
         };
         if entry.kernel.connect(peer).is_err() {
             entry.kernel.disconnect();
-            self.counters.connects_failed += 1;
+            counters.connects_failed += 1;
             return;
         }
         entry.peer = Some(peer);
         entry
             .kernel
-            .drain(peer, &self.pool, &mut self.counters, |packet| {
-                self.backlog.push_back(Arrival {
-                    socket,
-                    source: peer,
-                    packet,
-                });
-            });
+            .drain(Some(peer), Drain::All, pool, counters, &mut each);
     }
 
     fn close(&mut self, socket: SocketKey) {
@@ -236,7 +246,9 @@ impl PacketIo for Epoll {
     }
 
     fn local(&self, socket: SocketKey) -> Option<SocketAddr> {
-        self.sockets.get(socket).map(|entry| entry.kernel.local())
+        self.sockets
+            .get(socket)
+            .and_then(|entry| entry.kernel.local())
     }
 
     fn receive(&mut self, received: &mut ReceivedBatch) {

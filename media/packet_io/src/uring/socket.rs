@@ -12,7 +12,7 @@ use super::buffer_ring::GROUP;
 use super::tag::Tag;
 use super::{CANCEL_ROUND, CANCEL_ROUNDS_MAX, State, Uring};
 use crate::arrival::Arrival;
-use crate::kernel_socket::KernelSocket;
+use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::SOURCE_BYTES;
 use crate::packet_io::{OpenRefused, SocketKey, SocketSpec};
 
@@ -24,13 +24,24 @@ pub(super) struct Socket {
     pub(super) is_armed: bool,
     /// Its reception is being ended on purpose: do not re-arm.
     pub(super) is_switching: bool,
+    /// An empty datagram ended its reception: more of them may wait.
+    pub(super) had_empty: bool,
     pub(super) peer: Option<SocketAddr>,
     kernel: KernelSocket,
 }
 
 impl Socket {
-    pub(super) const fn local(&self) -> SocketAddr {
+    pub(super) fn local(&self) -> Option<SocketAddr> {
         self.kernel.local()
+    }
+
+    /// The reception that fits its state: the one that is armed, if one is.
+    const fn reception(&self, key: SocketKey) -> Tag {
+        if self.peer.is_some() {
+            Tag::Receive(key)
+        } else {
+            Tag::ReceiveFrom(key)
+        }
     }
 }
 
@@ -43,6 +54,37 @@ impl State {
 
     fn is_armed(&self, key: SocketKey) -> bool {
         self.sockets.get(key).is_some_and(|socket| socket.is_armed)
+    }
+}
+
+impl State {
+    /// After an empty datagram: each ends a reception, so a stranger who sends many would let only
+    /// one real datagram through a turn. What waits is taken one by one, then it is armed again.
+    pub(super) fn drain_after_empty(&mut self, key: SocketKey) {
+        let Self {
+            sockets,
+            pool,
+            counters,
+            backlog,
+            ..
+        } = self;
+        let Some(socket) = sockets.get_mut(key).filter(|socket| socket.had_empty) else {
+            return;
+        };
+        socket.had_empty = false;
+        socket.kernel.drain(
+            socket.peer,
+            Drain::WhatFindsBuffers,
+            pool,
+            counters,
+            |packet, source| {
+                backlog.push_back(Arrival {
+                    socket: key,
+                    source,
+                    packet,
+                });
+            },
+        );
     }
 }
 
@@ -68,6 +110,7 @@ impl Uring {
             target,
             is_armed: false,
             is_switching: false,
+            had_empty: false,
             peer: None,
             kernel,
         };
@@ -105,13 +148,15 @@ impl Uring {
         if let Some(peer) = peer {
             if socket.kernel.connect(peer).is_ok() {
                 socket.peer = Some(peer);
-                socket.kernel.drain(peer, pool, counters, |packet| {
-                    backlog.push_back(Arrival {
-                        socket: key,
-                        source: peer,
-                        packet,
+                socket
+                    .kernel
+                    .drain(Some(peer), Drain::All, pool, counters, |packet, source| {
+                        backlog.push_back(Arrival {
+                            socket: key,
+                            source,
+                            packet,
+                        });
                     });
-                });
             } else {
                 socket.kernel.disconnect();
                 counters.connects_failed += 1;
@@ -147,20 +192,18 @@ impl Uring {
         else {
             return false;
         };
-        let target = Fd(socket.target);
+        let (target, tag) = (Fd(socket.target), socket.reception(key));
         let request = if socket.peer.is_some() {
             // MSG_TRUNC: without it a datagram that is too long is cut in silence.
-            let request = opcode::RecvMulti::new(target, GROUP)
+            opcode::RecvMulti::new(target, GROUP)
                 .flags(libc::MSG_TRUNC)
-                .build();
-            request.user_data(Tag::Receive(key).encode())
+                .build()
         } else {
             let header: *const libc::msghdr = &raw const *self.state.header;
-            let request = opcode::RecvMsgMulti::new(target, header, GROUP).build();
-            request.user_data(Tag::ReceiveFrom(key).encode())
+            opcode::RecvMsgMulti::new(target, header, GROUP).build()
         };
         let flags = squeue::Flags::BUFFER_SELECT | self.file_flags;
-        let is_armed = self.push(&request.flags(flags));
+        let is_armed = self.push(&request.flags(flags).user_data(tag.encode()));
         if let Some(socket) = self.state.sockets.get_mut(key) {
             socket.is_armed = is_armed;
         }
@@ -175,13 +218,10 @@ impl Uring {
     fn end_reception(&mut self, key: SocketKey) {
         self.state.set_switching(key, true);
         self.state.ended.retain(|ended| *ended != key);
-        if self.state.is_armed(key) {
-            let tags = [Tag::ReceiveFrom(key), Tag::Receive(key)];
-            for tag in tags {
-                let cancel = CancelBuilder::user_data(tag.encode());
-                let request = opcode::AsyncCancel2::new(cancel).build();
-                self.push(&request.user_data(Tag::Cancel.encode()));
-            }
+        if let Some(socket) = self.state.sockets.get(key).filter(|socket| socket.is_armed) {
+            let cancel = CancelBuilder::user_data(socket.reception(key).encode());
+            let request = opcode::AsyncCancel2::new(cancel).build();
+            self.push(&request.user_data(Tag::Cancel.encode()));
         }
         for round in 0..CANCEL_ROUNDS_MAX {
             self.enter(u32::from(round > 0), Duration::ZERO, Some(CANCEL_ROUND));
@@ -197,6 +237,9 @@ impl Uring {
         self.file_flags.contains(squeue::Flags::FIXED_FILE)
     }
 }
+
+/// With its generation, one line of the table.
+const _: () = assert!(size_of::<Socket>() <= 56);
 
 /// Asks for the source, and for nothing else before the datagram.
 pub(super) fn receive_header() -> Box<libc::msghdr> {

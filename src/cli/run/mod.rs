@@ -49,13 +49,15 @@ pub(super) enum CommandError {
 }
 
 /// Runs one command.
-pub fn run(arguments: Arguments, output: &mut Output<'_>) -> Outcome {
+pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
     let ended = match &arguments.command {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
         Command::Serve => serve(&arguments.config),
-        _ => with_store(&arguments, output),
+        Command::Links(_) | Command::Settings(_) | Command::Trunks(_) | Command::Cdr(_) => {
+            with_store(arguments, output)
+        }
     };
     let Err(error) = ended else {
         return Outcome::Done;
