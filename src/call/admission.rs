@@ -5,7 +5,6 @@
 //! policy.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
@@ -72,15 +71,11 @@ impl CallControl {
         self.counters.calls_offered += 1;
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(
-            &snapshot.trunks,
-            &snapshot.sources,
-            offered.flow.remote.ip(),
-        );
+        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.calls.insert(key, new_call(id, a_leg, offered));
-        match self.examine(key, source) {
+        match self.examine(now, key, source) {
             Ok((user, host)) => {
                 let ticket = self.next_ticket(now, key);
                 let source = name.to_owned();
@@ -98,6 +93,7 @@ impl CallControl {
     /// The order is from cheap to dear, and from what concerns us to what concerns the call.
     fn examine(
         &mut self,
+        now: Now,
         key: CallKey,
         source: Option<Admitted<'_>>,
     ) -> Result<(String, String), Denied> {
@@ -109,6 +105,14 @@ impl CallControl {
         if self.calls.values().filter(|call| !call.over).count() > limit {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_max"));
         }
+        let rate = self.config.calls_per_second_max;
+        if !self.offered_lately.admits(now.instant, rate) {
+            return Err(
+                Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_per_second_max")
+                    .with_retry_after(Some(Duration::from_secs(1))),
+            );
+        }
+        self.offered_lately.count(now.instant, rate);
         if let Some(trunk) = source.trunk()
             && !self.loads.has_room_to_receive(trunk)
         {
@@ -224,17 +228,19 @@ impl CallControl {
     /// number: one per call, the same on every attempt.
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
-        let address: IpAddr = self
+        let remote = self
             .calls
             .get(&key)
-            .map(|call| call.offered.flow.remote.ip())
+            .map(|call| call.offered.flow.remote)
             .ok_or_else(gone)?;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, address)
+        let source = admit(&snapshot.trunks, &snapshot.sources, remote)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
-        source.may_reach(&link, address).map_err(|not_admitted| {
-            Denied::of_code(not_admitted.status(), not_admitted.as_str())
-        })?;
+        source
+            .may_reach(&link, remote.ip())
+            .map_err(|not_admitted| {
+                Denied::of_code(not_admitted.status(), not_admitted.as_str())
+            })?;
         let caller_alias =
             if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
                 let number = self.aliases.take().ok_or_else(|| {

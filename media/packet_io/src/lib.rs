@@ -52,6 +52,7 @@ mod kernel_socket;
 mod packet_buf;
 mod packet_io;
 mod packet_pool;
+mod realtime;
 mod simulated;
 mod socket_table;
 mod uring;
@@ -67,6 +68,7 @@ pub use packet_io::{
     OpenRefused, PacketIo, RECEIVED_MAX, Received, ReceivedBatch, SocketKey, SocketSpec, Wait,
 };
 pub use packet_pool::{PACKET_BUFFERS_MAX, PacketPool, PoolCounts};
+pub use realtime::make_realtime;
 pub use simulated::{Delivery, Faults, NoFaults, SendFault, Simulated, SimulatedConfig};
 pub use uring::{RingRefused, Uring};
 pub use waker::Waker;

@@ -18,6 +18,9 @@ use crate::table::Key;
 use crate::transaction::layer::Packet;
 use crate::transport::via;
 
+/// CSeq number of a request outside a dialog.
+pub(super) const PING_CSEQ: u32 = 1;
+
 /// The media type of a session description.
 pub(super) const SDP_TYPE: &str = "application/sdp";
 
@@ -199,7 +202,6 @@ pub(super) fn first_invite(
     leg: Key,
     cseq: u32,
     branch: &Identifier,
-    authorization: Option<&(HeaderName, Box<[u8]>)>,
 ) -> Option<(Flow, Packet)> {
     let leg = core.legs.get(leg)?;
     let super::leg::Stage::Attempting(attempt) = &leg.stage else {
@@ -216,7 +218,7 @@ pub(super) fn first_invite(
     writer.header_display(&HeaderName::CSeq, &format_args!("{cseq} INVITE"));
     writer.header(&HeaderName::Contact, leg.contact.as_bytes());
     writer.header(&HeaderName::Allow, core.allow.as_bytes());
-    for (name, value) in dial.headers.iter().chain(authorization) {
+    for (name, value) in dial.headers.iter().chain(&leg.authorization) {
         writer.header(name, value);
     }
     write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
@@ -243,7 +245,7 @@ pub(super) fn outside_dialog(
     );
     writer.header_display(&HeaderName::To, &format_args!("<{uri}>"));
     writer.header_display(&HeaderName::CallId, &call_id);
-    writer.header_display(&HeaderName::CSeq, &format_args!("1 {method}"));
+    writer.header_display(&HeaderName::CSeq, &format_args!("{PING_CSEQ} {method}"));
     writer.header(
         &HeaderName::Contact,
         contact(None, ping.flow.local).as_bytes(),

@@ -184,7 +184,9 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
     let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
         Stage::Leaving | Stage::Over => None,
-        Stage::Offered(_) | Stage::Attempting(_) | Stage::Confirmed => {
+        // Each fork counts for itself, and none of them is the dialog yet.
+        Stage::Attempting(_) => Some(true),
+        Stage::Offered(_) | Stage::Confirmed => {
             Some(leg.dialog.take_remote_cseq(request.identity.cseq))
         }
     });
@@ -228,7 +230,7 @@ pub(super) fn find_leg(core: &Core, request: &Request<'_>) -> Option<Key> {
     .then_some(key)
 }
 
-/// One of the Vias below the top is ours and still open.
+/// One of the Vias below the top is ours and still open. A proxy that sends it back keeps CSeq.
 fn is_loop(core: &Core, request: &Request<'_>) -> bool {
     request
         .message
@@ -237,7 +239,11 @@ fn is_loop(core: &Core, request: &Request<'_>) -> bool {
         .any(|element| {
             Via::parse(element)
                 .and_then(|via| via.branch())
-                .is_some_and(|branch| core.transactions.is_our_branch(branch))
+                .and_then(|branch| {
+                    core.transactions
+                        .match_response(branch, request.identity.cseq, false)
+                })
+                .is_some()
         })
 }
 
