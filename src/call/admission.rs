@@ -54,7 +54,7 @@ impl Denied {
 }
 
 /// A link store that has not answered by then does not: the caller gets 503.
-pub const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
+pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
 
 impl CallControl {
     pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: &Denied) {

@@ -321,7 +321,11 @@ impl CallControl {
             && at <= now.instant
         {
             self.deadlines.remove(&(at, key));
-            if self.calls.get(&key).is_some_and(|call| call.ticket.is_some()) {
+            if self
+                .calls
+                .get(&key)
+                .is_some_and(|call| call.ticket.is_some())
+            {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 self.refuse(now, key, status, "store_silent", &Refusal::default());
                 continue;

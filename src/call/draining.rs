@@ -59,7 +59,9 @@ impl Draining {
     /// The pair was never connected, so no counters will come: where it was bound, and the record
     /// that waited.
     pub(super) fn unused(&mut self, pair: PairKey) -> Option<(SocketAddr, Option<Record>)> {
-        self.pairs.remove(&pair).map(|Pair { record, bound }| (bound, record))
+        self.pairs
+            .remove(&pair)
+            .map(|Pair { record, bound }| (bound, record))
     }
 
     /// A record that has waited long enough. Its pair stays until the worker lets go of it.

@@ -126,6 +126,11 @@ impl Stage {
     }
 
     fn expect_nothing_left(&mut self) -> Result<(), String> {
+        // What was sent with the last message that a line took is still under way.
+        let until = self.world.now() + Duration::from_secs(1);
+        self.world
+            .run_until(until)
+            .map_err(|violation| violation.text)?;
         let mut left = Vec::new();
         for place in 0..self.world.legs.len() {
             while let Some(message) = self.take(place, false) {

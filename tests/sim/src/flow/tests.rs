@@ -28,7 +28,8 @@ fn another_status_a_missing_line_and_a_line_too_many_are_found() {
     assert!(complaint(&shorter).contains("no line expects"));
     assert!(complaint(&format!("{CALL}gw    -> alice  BYE\n")).contains("nothing came"));
     assert!(
-        complaint(&CALL.replace("offer=pcma\ntrunk", "offer=pcmu\ntrunk")).contains("offer is")
+        complaint(&CALL.replace("trunk  INVITE  offer=pcma", "trunk  INVITE  offer=pcmu"))
+            .contains("offer is")
     );
 }
 

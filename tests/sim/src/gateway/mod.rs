@@ -106,6 +106,7 @@ impl Gateway {
             sockets: vec![GATEWAY],
             advertised_host: None,
             own_hosts: Vec::new(),
+            calls_per_second_max: 0,
         };
         Self {
             base: Base::new(),

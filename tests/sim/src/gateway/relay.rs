@@ -178,7 +178,8 @@ impl RelaySide {
     /// Every pair is in stock again.
     pub(super) fn at_rest(&self) -> Result<(), String> {
         let stale = self.worker.counters().commands_stale;
-        if stale > 0 {
+        // A call that ends because its `Connect` was refused still disconnects the pair.
+        if stale > 0 && self.faults.connect == 0 {
             return Err(format!("{stale} commands for pairs that were not there"));
         }
         if self.worker.stocked() != STOCK {

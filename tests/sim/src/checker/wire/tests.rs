@@ -170,7 +170,7 @@ fn an_answer_takes_from_the_offer() {
     check_answer(&offered, &offered).unwrap();
     let other = Session {
         payloads: vec![8, 0],
-        ..offered.clone()
+        ..offered
     };
     refused(check_answer(&offered, &other), "payload type 0");
     let held = Session {
