@@ -184,7 +184,8 @@ fn addresses_that_would_make_us_a_weapon_are_refused() {
 a=rtcp:53 IN IP4 224.0.0.251";
     assert_eq!(refused(rtcp_elsewhere), Unusable::ForbiddenAddress);
     let on_loopback = description(1, "c=IN IP4 127.0.0.1\nt=0 0\nm=audio 4000 RTP/AVP 0");
-    assert!(read(&on_loopback, "127.0.0.9".parse().unwrap(), |_| false).is_ok());
+    let near = read(&on_loopback, "127.0.0.9".parse().unwrap(), |_| false).unwrap();
+    assert_eq!(near.rtp, Some("127.0.0.1:4000".parse().unwrap()));
 }
 
 #[test]

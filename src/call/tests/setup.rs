@@ -6,6 +6,7 @@ use media::command::{PairKey, Report, Target};
 
 use super::world::{PAIRS, PHONE, World, link, remote, sdp, target, trunk};
 use crate::call::event::Input;
+use crate::cdr::record::Record;
 use crate::fraud_guard::Rules;
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
@@ -141,11 +142,14 @@ fn guard_refuses_before_anything_leaves() {
     assert_eq!(world.heard(), 403);
     assert_eq!(world.count(target(1), "INVITE"), 0);
     assert_eq!(world.attempts()[0].outcome, "guard_prefix_blocked");
-    let opened = world.records.iter().find_map(|record| match record {
-        crate::cdr::record::Record::AttemptOpened(opened) => Some(opened.dialed),
-        _ => None,
-    });
-    assert_eq!(opened, Some(false));
+    let dialed = |record: &Record| {
+        if let Record::AttemptOpened(opened) = record {
+            Some(opened.dialed)
+        } else {
+            None
+        }
+    };
+    assert_eq!(world.records.iter().find_map(dialed), Some(false));
     world.expect_quiet();
 }
 

@@ -201,7 +201,7 @@ impl World {
                         text,
                     });
                 }
-                Output::Media { worker: 0, command } => reports.extend(self.obey(command)),
+                Output::Media { worker: 0, command } => reports.extend(self.obey(&command)),
                 Output::Media { worker, .. } => panic!("no worker {worker}"),
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
                 Output::Record(record) => self.records.push(record),
@@ -215,8 +215,8 @@ impl World {
         reports
     }
 
-    fn obey(&mut self, command: Command) -> Option<Report> {
-        match command {
+    fn obey(&mut self, command: &Command) -> Option<Report> {
+        match *command {
             Command::Connect { pair, target, .. } => {
                 assert_eq!(self.legs.insert(pair, target), None, "connected twice");
                 None
@@ -408,19 +408,23 @@ impl World {
     }
 
     pub(super) fn attempts(&self) -> Vec<&AttemptClosed> {
-        let closed = |record| match record {
-            &Record::AttemptClosed(ref closed) => Some(closed),
-            _ => None,
-        };
-        self.records.iter().filter_map(closed).collect()
+        let mut found = Vec::new();
+        for record in &self.records {
+            if let Record::AttemptClosed(closed) = record {
+                found.push(closed);
+            }
+        }
+        found
     }
 
     pub(super) fn closed(&self) -> Vec<&CallClosed> {
-        let closed = |record| match record {
-            &Record::CallClosed(ref closed) => Some(closed),
-            _ => None,
-        };
-        self.records.iter().filter_map(closed).collect()
+        let mut found = Vec::new();
+        for record in &self.records {
+            if let Record::CallClosed(closed) = record {
+                found.push(closed);
+            }
+        }
+        found
     }
 
     /// Nothing is held any more, a while after the last call.
@@ -445,7 +449,7 @@ impl World {
 
 impl World {
     /// Of the calls, `live` go on; the rest has left nothing.
-    pub(super) fn expect_quiet_but(&mut self, live: u64) {
+    pub(super) fn expect_quiet_but(&self, live: u64) {
         let counters = self.control.counters();
         assert_eq!(counters.calls_active, live);
         assert_eq!(counters.stock_taken, 2 * live);
