@@ -31,7 +31,7 @@ use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
-pub const STOP_WITHIN: Duration = Duration::from_secs(3);
+pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What call control is, set once.
 #[derive(Debug, Clone)]
