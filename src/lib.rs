@@ -6,8 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod call;
 pub mod cdr;
+pub mod config;
+pub mod field_errors;
 pub mod fraud_guard;
 pub mod links;
+pub mod settings;
 pub mod sources;
+pub mod storage;
 pub mod trunks;

@@ -1,9 +1,23 @@
 //! The SIP core, sans-IO.
 //!
-//! Contract: *after every `handle_input` or command, drain [`Endpoint::poll_output`] to `None`
-//! before the next.* Time is an argument, randomness comes from one seed, and nothing here owns a
-//! socket, a thread, a lock or a clock.
+//! Contract: *after every `handle_input` or command, drain [`endpoint::Endpoint::poll_output`] to
+//! `None` before the next.* Time is an argument, randomness comes from one seed, and nothing here
+//! owns a socket, a thread, a lock or a clock.
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
+pub mod counters;
+pub mod deadline;
+pub mod dialog;
+pub mod endpoint;
+pub mod error;
 pub mod event;
+pub mod identifier;
+pub mod limits;
+pub mod message;
+pub mod offer_answer;
+pub mod sdp;
+pub mod table;
+pub mod transaction;
+pub mod transport;

@@ -1,4 +1,9 @@
-//! Links: what a click or a call to a request path reaches.
+//! Links: what a click or a call to a request path reaches (PRODUCT §1). `model`, `draft`, `rules`
+//! and `resolve` are pure; `store` talks to the database, `api` holds the JSON shapes.
 
+pub mod api;
+pub mod draft;
 pub mod model;
 pub mod resolve;
+pub mod rules;
+pub mod store;

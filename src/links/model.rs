@@ -1,6 +1,11 @@
 //! A link: what a click or a call to a request path reaches (PRODUCT §1). Pure rules, no I/O.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
+
+use super::rules;
 
 /// Our id of a link in the database.
 pub type LinkId = i64;
@@ -55,3 +60,49 @@ pub enum Destination {
     /// `local:tone`: the caller hears a tone.
     Tone,
 }
+
+impl fmt::Display for Destination {
+    /// The form that a link is written in: `user`, `user@domain`, `local:echo`, `local:tone`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote { user, domain: None } => formatter.write_str(user),
+            Self::Remote {
+                user,
+                domain: Some(domain),
+            } => write!(formatter, "{user}@{domain}"),
+            Self::Echo => formatter.write_str("local:echo"),
+            Self::Tone => formatter.write_str("local:tone"),
+        }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = NotADestination;
+
+    fn from_str(text: &str) -> Result<Self, NotADestination> {
+        match text {
+            "local:echo" => return Ok(Self::Echo),
+            "local:tone" => return Ok(Self::Tone),
+            _ => {}
+        }
+        let (user, domain) = match text.split_once('@') {
+            Some((user, domain)) => (user, Some(domain)),
+            None => (text, None),
+        };
+        if !rules::is_user(user) || !domain.is_none_or(rules::is_domain) {
+            return Err(NotADestination);
+        }
+        Ok(Self::Remote {
+            user: user.to_owned(),
+            domain: domain.map(str::to_owned),
+        })
+    }
+}
+
+/// The text names neither a user, nor a user at a domain, nor a local party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("accepted: {DESTINATION}")]
+pub struct NotADestination;
+
+/// The sentence of [`Destination::from_str`].
+pub const DESTINATION: &str = "user, user@domain, local:echo or local:tone";

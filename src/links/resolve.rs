@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::model::{Destination, LinkId};
+use super::model::{Destination, Link, LinkId};
+use super::rules;
+use crate::settings::model::Settings;
 
 /// A resolved call target: every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub struct ResolvedLink {
     pub trunk: Option<String>,
     /// True when a stored link names this destination (the guard's last rule asks).
     pub named_by_link: bool,
+    /// The link's window opens.
+    pub valid_after: Option<Timestamp>,
+    /// The link's window closes.
+    pub valid_before: Option<Timestamp>,
 }
 
 /// Why a request path reaches nobody. Statuses: HTTP and SIP, PRODUCT §1.
@@ -39,3 +45,132 @@ pub enum ResolveRefusal {
     /// The database did not answer. HTTP 503, SIP 503.
     Unavailable,
 }
+
+impl ResolveRefusal {
+    /// A stable word for problem documents, metrics and CDRs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_link",
+            Self::Dead => "dead_link",
+            Self::NotYetValid(_) => "not_yet_valid",
+            Self::Unavailable => "database_unavailable",
+        }
+    }
+}
+
+/// What a stored link means now. `sip_domain` is the configured one; the setting overrides it.
+///
+/// # Errors
+/// The link may not be called now. With `links.hide_state` every refusal is
+/// [`ResolveRefusal::Unknown`].
+pub fn resolve_link(
+    link: &Link,
+    settings: &Settings,
+    sip_domain: &str,
+    asked: &str,
+    now: Timestamp,
+) -> Result<ResolvedLink, ResolveRefusal> {
+    if let Some(refusal) = refusal(link, now) {
+        return Err(if settings.hide_state {
+            ResolveRefusal::Unknown
+        } else {
+            refusal
+        });
+    }
+    let caller_alias = link
+        .caller_alias
+        .as_deref()
+        .unwrap_or(&settings.default_caller_alias);
+    Ok(ResolvedLink {
+        link: Some(link.id),
+        request_path: asked.to_owned(),
+        destination: with_domain(&link.destination, settings, sip_domain),
+        caller_name: link
+            .caller_name
+            .as_ref()
+            .unwrap_or(&settings.default_caller_name)
+            .clone(),
+        caller_alias: caller_alias.to_owned(),
+        unique_alias: link.unique_alias && !rules::looks_like_telephone_number(caller_alias),
+        unique_alias_separator: settings.unique_alias_separator,
+        trunk: link.trunk.clone(),
+        named_by_link: true,
+        valid_after: link.valid_after,
+        valid_before: link.valid_before,
+    })
+}
+
+/// What a route string that no link names means: a destination, where ad hoc calls are on and a
+/// pattern lets it through.
+///
+/// # Errors
+/// [`ResolveRefusal::Unknown`], whatever the reason: the caller learns nothing of the rules.
+pub fn resolve_ad_hoc(
+    route: &str,
+    settings: &Settings,
+    sip_domain: &str,
+) -> Result<ResolvedLink, ResolveRefusal> {
+    let own_domain = settings.sip_domain.as_deref().unwrap_or(sip_domain);
+    let (user, domain) = match route.split_once('@') {
+        Some((user, domain)) => (user, Some(domain)),
+        None => (route, None),
+    };
+    let own = domain.is_none_or(|domain| domain.eq_ignore_ascii_case(own_domain));
+    let well_formed = user.len() <= rules::USER_OCTETS_MAX
+        && !user.is_empty()
+        && user.chars().all(rules::is_route_character);
+    let allowed = settings.ad_hoc.enabled
+        && settings
+            .ad_hoc
+            .allowed
+            .iter()
+            .any(|pattern| rules::matches_pattern(pattern, route));
+    if !(allowed && own && well_formed) {
+        return Err(ResolveRefusal::Unknown);
+    }
+    let alias = &settings.default_caller_alias;
+    Ok(ResolvedLink {
+        link: None,
+        request_path: route.to_owned(),
+        destination: Destination::Remote {
+            user: user.to_owned(),
+            domain: Some(own_domain.to_owned()),
+        },
+        caller_name: settings.default_caller_name.clone(),
+        caller_alias: alias.clone(),
+        unique_alias: settings.ad_hoc.unique_alias && !rules::looks_like_telephone_number(alias),
+        unique_alias_separator: settings.unique_alias_separator,
+        trunk: None,
+        named_by_link: false,
+        valid_after: None,
+        valid_before: None,
+    })
+}
+
+fn refusal(link: &Link, now: Timestamp) -> Option<ResolveRefusal> {
+    if !link.enabled || link.valid_before.is_some_and(|before| before <= now) {
+        return Some(ResolveRefusal::Dead);
+    }
+    link.valid_after
+        .filter(|after| now < *after)
+        .map(ResolveRefusal::NotYetValid)
+}
+
+fn with_domain(destination: &Destination, settings: &Settings, sip_domain: &str) -> Destination {
+    match destination {
+        Destination::Remote { user, domain } => {
+            let own = settings.sip_domain.as_deref().unwrap_or(sip_domain);
+            let domain = domain.as_deref().unwrap_or(own);
+            Destination::Remote {
+                user: user.clone(),
+                domain: Some(domain.to_owned()),
+            }
+        }
+        Destination::Echo => Destination::Echo,
+        Destination::Tone => Destination::Tone,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
-//! Sources: who may send us what.
+//! Sources: who may send us what. `model` is pure; `store` keeps the policies.
 
 pub mod model;
+pub mod shape;
+pub mod store;

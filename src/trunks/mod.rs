@@ -1,3 +1,10 @@
 //! Trunks: interconnections, and the choice among them.
 
+pub mod apply;
+pub mod health;
 pub mod model;
+pub mod preset;
+pub mod select;
+pub mod shape;
+pub mod store;
+pub mod text;

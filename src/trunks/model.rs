@@ -162,3 +162,218 @@ pub struct Network {
     /// 0 to 32 or 128.
     pub prefix_length: u8,
 }
+
+impl Trunk {
+    /// True when a pattern covers the destination; a trunk without patterns carries all.
+    #[must_use]
+    pub fn covers(&self, user: &str, domain: &str) -> bool {
+        self.patterns.is_empty()
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.matches(user, domain))
+    }
+
+    /// The user part as it goes into the Request-URI: `strip` digits off the front, then `prefix`.
+    /// A leading `+` is no digit and goes with the first one stripped.
+    #[must_use]
+    pub fn rewrite(&self, user: &str) -> String {
+        let mut rest = user;
+        if self.strip > 0 {
+            rest = rest.strip_prefix('+').unwrap_or(rest);
+            for _ in 0..self.strip {
+                rest = rest
+                    .strip_prefix(|character: char| character.is_ascii_digit())
+                    .unwrap_or(rest);
+            }
+        }
+        format!("{}{rest}", self.prefix)
+    }
+
+    /// Names of our codecs that this trunk takes, asked one by one. Case does not matter.
+    #[must_use]
+    pub fn takes_codec(&self, name: &str) -> bool {
+        self.codecs.is_empty()
+            || self
+                .codecs
+                .iter()
+                .any(|codec| codec.eq_ignore_ascii_case(name))
+    }
+
+    /// True when packets from `address` are this trunk's.
+    #[must_use]
+    pub fn owns_address(&self, address: IpAddr) -> bool {
+        self.targets
+            .iter()
+            .any(|target| target.address.ip() == address)
+            || self
+                .networks
+                .iter()
+                .any(|network| network.contains(address))
+    }
+
+    /// The cap on calls that we send; `None`: no cap.
+    #[must_use]
+    pub fn outbound_cap(&self) -> Option<u32> {
+        cap(self.max_outbound, self.max_calls)
+    }
+
+    /// The cap on calls that it sends us; `None`: no cap.
+    #[must_use]
+    pub fn inbound_cap(&self) -> Option<u32> {
+        cap(self.max_inbound, self.max_calls)
+    }
+
+    /// The cap on calls in both directions; `None`: no cap.
+    #[must_use]
+    pub fn total_cap(&self) -> Option<u32> {
+        u32::try_from(self.max_calls).ok()
+    }
+}
+
+/// -1 in the direction's own cap means the total.
+fn cap(own: i32, total: i32) -> Option<u32> {
+    u32::try_from(own)
+        .or_else(|_negative| u32::try_from(total))
+        .ok()
+}
+
+impl NumberPattern {
+    /// True when this rule covers the destination.
+    #[must_use]
+    pub fn matches(&self, user: &str, domain: &str) -> bool {
+        match self {
+            Self::Exact(exact) => user == exact,
+            Self::Prefix(prefix) => user.starts_with(prefix.as_str()),
+            Self::Domain(name) => domain.eq_ignore_ascii_case(name),
+        }
+    }
+}
+
+impl Network {
+    /// True when `address` lies within; an IPv4-mapped IPv6 address counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let host_bits = 32_u32.saturating_sub(u32::from(self.prefix_length));
+                let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let host_bits = 128_u32.saturating_sub(u32::from(self.prefix_length));
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A trunk with the defaults of PRODUCT §6 and one target.
+    pub(crate) fn trunk(id: &str, address: &str) -> Trunk {
+        Trunk {
+            id: id.into(),
+            label: id.into(),
+            enabled: true,
+            targets: vec![TrunkTarget {
+                address: address.parse().unwrap(),
+                priority: 0,
+                weight: 1,
+            }],
+            priority: 10,
+            weight: 1,
+            carries_terminating: true,
+            carries_originating: false,
+            max_calls: -1,
+            max_inbound: -1,
+            max_outbound: -1,
+            max_cps: 0,
+            patterns: Vec::new(),
+            strip: 0,
+            prefix: String::new(),
+            codecs: Vec::new(),
+            identity: IdentityProfile::Rpid,
+            ascii_names: false,
+            trusted: false,
+            from_host: None,
+            request_host: None,
+            username: None,
+            password: None,
+            realm: None,
+            response_timeout: Duration::from_secs(4),
+            progress_timeout: Duration::from_secs(10),
+            ring_timeout: Duration::from_secs(120),
+            failover_codes: vec![408, 500, 502, 503, 504],
+            options_interval_up: Duration::ZERO,
+            options_interval_down: Duration::ZERO,
+            down_codes: vec![408, 503],
+            networks: Vec::new(),
+            media_latch: MediaLatch::Sdp,
+            advertised_media_address: None,
+            dscp: 0,
+            transit: false,
+            links: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rewriting_strips_digits_and_puts_the_prefix_in_front() {
+        let mut trunk = trunk("tr_1", "192.0.2.1:5060");
+        assert_eq!(trunk.rewrite("+442071234567"), "+442071234567");
+        trunk.strip = 2;
+        trunk.prefix = "0".into();
+        assert_eq!(trunk.rewrite("+442071234567"), "02071234567");
+        assert_eq!(trunk.rewrite("442071234567"), "02071234567");
+        assert_eq!(trunk.rewrite("alice"), "0alice");
+        trunk.strip = 200;
+        assert_eq!(trunk.rewrite("123"), "0");
+    }
+
+    #[test]
+    fn patterns_cover_users_and_domains() {
+        let mut trunk = trunk("tr_1", "192.0.2.1:5060");
+        assert!(trunk.covers("610", "example.com"));
+        trunk.patterns = vec![
+            NumberPattern::Exact("610".into()),
+            NumberPattern::Prefix("+44".into()),
+            NumberPattern::Domain("Example.com".into()),
+        ];
+        assert!(trunk.covers("610", "other"));
+        assert!(trunk.covers("+4420", "other"));
+        assert!(trunk.covers("alice", "example.COM"));
+        assert!(!trunk.covers("6100", "other"));
+    }
+
+    #[test]
+    fn networks_compare_only_their_prefix() {
+        let network = |text: &str, prefix_length| Network {
+            address: text.parse().unwrap(),
+            prefix_length,
+        };
+        assert!(network("10.1.2.3", 8).contains("10.9.9.9".parse().unwrap()));
+        assert!(!network("10.1.2.3", 32).contains("10.1.2.4".parse().unwrap()));
+        assert!(network("0.0.0.0", 0).contains("203.0.113.9".parse().unwrap()));
+        assert!(!network("0.0.0.0", 0).contains("2001:db8::1".parse().unwrap()));
+        assert!(network("10.0.0.0", 8).contains("::ffff:10.0.0.1".parse().unwrap()));
+        assert!(network("2001:db8::", 32).contains("2001:db8:1::1".parse().unwrap()));
+        assert!(!network("2001:db8::", 32).contains("2001:db9::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn own_cap_stands_before_the_total() {
+        let mut trunk = trunk("tr_1", "192.0.2.1:5060");
+        assert_eq!((trunk.outbound_cap(), trunk.total_cap()), (None, None));
+        trunk.max_calls = 5;
+        assert_eq!(trunk.outbound_cap(), Some(5));
+        trunk.max_outbound = 0;
+        assert_eq!(
+            (trunk.outbound_cap(), trunk.inbound_cap()),
+            (Some(0), Some(5))
+        );
+    }
+}

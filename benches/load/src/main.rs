@@ -1,1 +1,67 @@
-fn main() {}
+//! `sluice-load`: what the gateway costs, measured from outside.
+//!
+//! Owns the kernel floor, an open-loop RTP generator, an open-loop call generator, an HTTP load on
+//! the resolver, and `bench`, which runs all of them against a gateway that it starts. It never
+//! looks into the gateway: it speaks SIP, RTP and HTTP, and reads `/proc`. The rules of measuring
+//! (one core for each side, interleaved rounds, the lowest third) are in `verdict`.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod calls;
+mod floor;
+mod gateway;
+mod machine;
+mod proc_stat;
+mod relay;
+mod report;
+mod resolve;
+mod rtp_flow;
+mod sip_load;
+mod sip_text;
+mod stand_in;
+mod verdict;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "sluice-load",
+    about = "Load and measurements for Sluice",
+    version
+)]
+struct Arguments {
+    /// Measure the kernel floor (the same as the command `floor`).
+    #[arg(long)]
+    floor: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What the kernel alone costs: receive of a ready socket and batched connected send.
+    Floor(floor::Options),
+    /// Paced RTP through calls: CPU per forwarded packet, added latency, loss.
+    Relay(relay::Options),
+    /// Calls at a fixed rate without media: CPU per call, set-up time, failures.
+    Calls(calls::Options),
+    /// The resolver: CPU per request and latency with many links against few.
+    Resolve(resolve::Options),
+    /// Every bar of `make bench`, or the groups named.
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    machine::raise_descriptor_limit();
+    match arguments.command {
+        Some(Command::Floor(options)) => floor::run(&options),
+        Some(Command::Relay(options)) => relay::run(&options),
+        Some(Command::Calls(options)) => calls::run(&options),
+        Some(Command::Resolve(options)) => resolve::run(&options),
+        Some(Command::Bench(options)) => bench::run(&options),
+        None if arguments.floor => floor::run(&floor::Options::default()),
+        None => anyhow::bail!("nothing to do: see `sluice-load --help`"),
+    }
+}

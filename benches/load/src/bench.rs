@@ -1,0 +1,289 @@
+//! `bench`: every bar, one line each. Starts the gateway itself, in a network of its own.
+//!
+//! A bar that cannot be measured here is `notrun` with the reason; the program fails only where it
+//! cannot say even that.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::gateway::Plan;
+use crate::report::{self, progress};
+use crate::{calls, machine, relay, resolve};
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Groups; none: all.
+    #[arg(value_enum)]
+    groups: Vec<Group>,
+    /// The gateway; default: `SLUICE_BIN`, else beside this program.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Where data folders are kept between runs; default: `SLUICE_BENCH_DATA`, else `bench-data`
+    /// beside the build.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Group {
+    Relay,
+    Sip,
+    Links,
+}
+
+/// Where things are.
+#[derive(Debug)]
+struct Places {
+    binary: PathBuf,
+    micro: PathBuf,
+    data: PathBuf,
+}
+
+/// Runs the groups.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let groups = if options.groups.is_empty() {
+        vec![Group::Relay, Group::Sip, Group::Links]
+    } else {
+        options.groups.clone()
+    };
+    report::note("machine", &machine::describe());
+    let places = Places::find(options)?;
+    let network = machine::enter_own_network();
+    for group in groups {
+        let outcome = match &network {
+            Ok(()) => run_group(group, &places),
+            Err(error) if group == Group::Sip => {
+                // The parser needs no network.
+                run_micro(&places);
+                Err(anyhow::anyhow!("{error:#}"))
+            }
+            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+        };
+        if let Err(error) = outcome {
+            let (name, limit) = group.main_bar();
+            report::bar_not_run(name, limit, &format!("{error:#}"));
+        }
+    }
+    Ok(())
+}
+
+impl Group {
+    /// The bar that needs a running gateway.
+    fn main_bar(self) -> (&'static str, f64) {
+        match self {
+            Self::Relay => ("relay.paced", relay::RATIO_MAX),
+            Self::Sip => ("sip.call_cpu", calls::CPU_MS_MAX),
+            Self::Links => ("links.resolve", resolve::RATIO_MAX),
+        }
+    }
+}
+
+impl Places {
+    fn find(options: &Options) -> Result<Self> {
+        let own = std::env::current_exe().context("where this program is")?;
+        let beside = own.parent().unwrap_or_else(|| Path::new("."));
+        let build = beside.parent().unwrap_or(beside);
+        let given = |option: &Option<PathBuf>, variable: &str| {
+            option
+                .clone()
+                .or_else(|| std::env::var_os(variable).map(PathBuf::from))
+        };
+        Ok(Self {
+            binary: given(&options.binary, "SLUICE_BIN").unwrap_or_else(|| beside.join("sluice")),
+            micro: beside.join("sluice-micro"),
+            data: given(&options.data, "SLUICE_BENCH_DATA")
+                .unwrap_or_else(|| build.join("bench-data")),
+        })
+    }
+
+    fn plan(&self, name: &str, offset: u16) -> Result<Plan> {
+        if !self.binary.is_file() {
+            bail!(
+                "no gateway at {}: build it in release",
+                self.binary.display()
+            );
+        }
+        let plan = Plan {
+            binary: self.binary.clone(),
+            folder: self.data.join(name),
+            sip: local(SIP_PORT + offset),
+            http: local(HTTP_PORT + offset),
+            callee: local(CALLEE_PORT),
+        };
+        plan.write()?;
+        Ok(plan)
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn run_group(group: Group, places: &Places) -> Result<()> {
+    match group {
+        Group::Relay => run_relay(places),
+        Group::Sip => run_sip(places),
+        Group::Links => run_links(places),
+    }
+}
+
+/// A gateway with one link, in a data folder of its own that is new.
+fn fresh_plan(places: &Places, name: &str) -> Result<Plan> {
+    let folder = places.data.join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context("remove the data of an earlier run")?;
+    }
+    let plan = places.plan(name, 0)?;
+    plan.command(
+        &["links", "add", "bench", "--destination", "1000"],
+        COMMAND_PATIENCE,
+    )?;
+    Ok(plan)
+}
+
+fn run_relay(places: &Places) -> Result<()> {
+    let plan = fresh_plan(places, "relay")?;
+    let gateway = plan.start()?;
+    let options = relay::Options {
+        sessions: 1000,
+        rounds: 9,
+        round_ms: 2500,
+        gateway: plan.sip,
+        pid: Some(gateway.process()),
+        thread: MEDIA_THREAD.to_owned(),
+        user: "bench".to_owned(),
+        callee: plan.callee,
+        setup_rate: 100,
+        stand_in: false,
+    };
+    let figures = relay::measure(&options)?;
+    relay::print_bars(figures);
+    stop(gateway);
+    Ok(())
+}
+
+fn run_sip(places: &Places) -> Result<()> {
+    let yardstick_ns = run_micro(places);
+    let plan = fresh_plan(places, "sip")?;
+    let gateway = plan.start()?;
+    let options = calls::Options {
+        rate: 200,
+        rounds: 9,
+        round_ms: 2500,
+        hold_ms: 100,
+        gateway: plan.sip,
+        pid: Some(gateway.process()),
+        user: "bench".to_owned(),
+        callee: plan.callee,
+        direct: false,
+    };
+    let figures = calls::measure(&options)?;
+    // Either limit will do: the second follows the machine's speed.
+    let limit = calls::CPU_MS_MAX.max(yardstick_ns.unwrap_or_default() * YARDSTICKS_A_CALL / 1e6);
+    report::bar("sip.call_cpu", figures.cpu_ms, limit);
+    stop(gateway);
+    Ok(())
+}
+
+/// Runs the micro benchmarks, passes on what they print, and gives the time `rsip` takes to parse
+/// and print an INVITE, in nanoseconds.
+fn run_micro(places: &Places) -> Option<f64> {
+    let output = Command::new(&places.micro).stdin(Stdio::null()).output();
+    let text = match output {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        }
+        Ok(output) => {
+            micro_not_run(&format!("sluice-micro: {}", output.status));
+            return None;
+        }
+        Err(error) => {
+            micro_not_run(&format!("{}: {error}", places.micro.display()));
+            return None;
+        }
+    };
+    text.lines().for_each(report::line);
+    text.lines()
+        .find_map(|line| line.strip_prefix(YARDSTICK)?.trim().parse().ok())
+}
+
+fn micro_not_run(reason: &str) {
+    for bar in ["sip.parse", "sip.parse_write"] {
+        report::bar_not_run(bar, PARSE_MAX, reason);
+    }
+}
+
+fn run_links(places: &Places) -> Result<()> {
+    let few = filled_plan(places, resolve::FEW, 0)?;
+    let many = filled_plan(places, resolve::MANY, 1)?;
+    let (few_gateway, many_gateway) = (few.start()?, many.start()?);
+    let options = resolve::Options {
+        few: few.http,
+        few_pid: few_gateway.process(),
+        few_links: resolve::FEW,
+        many: many.http,
+        many_pid: many_gateway.process(),
+        many_links: resolve::MANY,
+        rounds: 9,
+        round_ms: 2000,
+    };
+    let figures = resolve::measure(&options)?;
+    resolve::print_bar(figures);
+    stop(few_gateway);
+    stop(many_gateway);
+    Ok(())
+}
+
+/// A gateway with many links; filled once, then kept.
+fn filled_plan(places: &Places, links: u64, offset: u16) -> Result<Plan> {
+    let name = format!("links-{links}");
+    let folder = places.data.join(&name);
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return places.plan(&name, offset);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context("remove a data folder that was not filled")?;
+    }
+    let plan = places.plan(&name, offset)?;
+    progress(&format!("links: importing {links} links (once)"));
+    let list = folder.join("links.jsonl");
+    let mut file = std::io::BufWriter::new(fs::File::create(&list)?);
+    for link in 0..links {
+        let path = resolve::path(link);
+        writeln!(file, r#"{{"request_path":"{path}","destination":"1000"}}"#)?;
+    }
+    file.flush()?;
+    drop(file);
+    plan.command(
+        &["links", "import", &list.to_string_lossy()],
+        IMPORT_PATIENCE,
+    )?;
+    fs::remove_file(&list)?;
+    fs::write(&complete, "")?;
+    Ok(plan)
+}
+
+fn stop(gateway: crate::gateway::Gateway) {
+    if let Err(error) = gateway.stop() {
+        report::note("gateway", &format!("{error:#}"));
+    }
+}
+
+const SIP_PORT: u16 = 5060;
+const HTTP_PORT: u16 = 8080;
+const CALLEE_PORT: u16 = 5070;
+const MEDIA_THREAD: &str = "media";
+const PARSE_MAX: f64 = 0.35;
+const YARDSTICK: &str = "figure sip.rsip_parse_print_ns ";
+/// A call may cost as much as `rsip` needs to parse and print this many messages.
+const YARDSTICKS_A_CALL: f64 = 100.0;
+const COMMAND_PATIENCE: Duration = Duration::from_secs(20);
+const IMPORT_PATIENCE: Duration = Duration::from_secs(240);

@@ -1,0 +1,153 @@
+//! The gateway as a process: its configuration for a bench, its start, its commands, its end.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The `sluice` binary.
+    pub(crate) binary: PathBuf,
+    /// Where its configuration, its log and its data are.
+    pub(crate) folder: PathBuf,
+    /// SIP over UDP.
+    pub(crate) sip: SocketAddr,
+    /// HTTP.
+    pub(crate) http: SocketAddr,
+    /// Target of its one trunk.
+    pub(crate) callee: SocketAddr,
+}
+
+/// A gateway that runs; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Plan {
+    fn config(&self) -> PathBuf {
+        self.folder.join("sluice.toml")
+    }
+
+    /// Writes the configuration file.
+    pub(crate) fn write(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("create {}", self.folder.display()))?;
+        let text = CONFIGURATION
+            .replace("DATA", &self.folder.join("data").to_string_lossy())
+            .replace("SIP", &self.sip.to_string())
+            .replace("HTTP", &self.http.to_string())
+            .replace("CALLEE", &self.callee.to_string());
+        fs::write(self.config(), text).context("write the gateway's configuration")
+    }
+
+    /// Runs a command of the CLI to its end.
+    pub(crate) fn command(&self, arguments: &[&str], patience: Duration) -> Result<()> {
+        let log = self.folder.join("command.log");
+        let mut child = Command::new(&self.binary)
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .with_context(|| format!("start {}", self.binary.display()))?;
+        let Some(status) = wait(&mut child, patience)? else {
+            child.kill()?;
+            child.wait()?;
+            bail!("sluice {} did not end in {patience:?}", arguments.join(" "));
+        };
+        if !status.success() {
+            bail!("sluice {}: {status}: {}", arguments.join(" "), tail(&log));
+        }
+        Ok(())
+    }
+
+    /// Starts it and waits until it takes connections.
+    pub(crate) fn start(&self) -> Result<Gateway> {
+        let log = self.folder.join("serve.log");
+        let output = File::create(&log)?;
+        let child = Command::new(&self.binary)
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("start {}", self.binary.display()))?;
+        let mut gateway = Gateway { child, log };
+        let deadline = Instant::now() + START_PATIENCE;
+        while TcpStream::connect(self.http).is_err() {
+            if let Some(status) = gateway.child.try_wait()? {
+                bail!("sluice serve: {status}: {}", tail(&gateway.log));
+            }
+            if Instant::now() > deadline {
+                bail!("sluice serve opened no port: {}", tail(&gateway.log));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(gateway)
+    }
+}
+
+impl Gateway {
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as an operator would, by force if it does not end.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let process = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(process, Signal::SIGTERM)?;
+        match wait(&mut self.child, STOP_PATIENCE)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("sluice serve ended with {status}: {}", tail(&self.log)),
+            None => bail!("sluice serve did not end: {}", tail(&self.log)),
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // Both fail only where the process has ended.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn wait(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(Some(status)),
+            None if Instant::now() > deadline => return Ok(None),
+            None => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// The last lines of a log, for an error.
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let mut lines: Vec<&str> = text.lines().rev().take(LOG_LINES).collect();
+    lines.reverse();
+    lines.join(" | ")
+}
+
+const CONFIGURATION: &str = r#"data_folder = "DATA"
+"#;
+
+const START_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(20);
+const LOG_LINES: usize = 5;

@@ -1,0 +1,455 @@
+//! Paced RTP: one packet every 20 ms in each flow, each flow at its own place in the 20 ms.
+//!
+//! Open loop: when a packet is due does not depend on what came back. Every packet carries its
+//! flow, its cycle and the time of its send call, so loss, order, wrong delivery and latency are
+//! known exactly; latency ends at the kernel's arrival stamp, so that waiting in our socket is not
+//! in it. A flow reads its socket in its own turn to send and never sleeps on it: a gateway that
+//! had to wake this program for each packet would be charged for it.
+
+use std::io::IoSliceMut;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hdrhistogram::Histogram;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
+use socket2::SockRef;
+
+use crate::machine::{monotonic_ns, realtime_ns, sleep_until_ns, thread_cpu_ns};
+
+/// An RTP packet of the load: 12 octets of header and 20 ms of G.711.
+pub(crate) const PACKET_BYTES: usize = 172;
+
+/// Packets a second in each flow.
+pub(crate) const RATE: u64 = 50;
+
+/// One direction of one session: where its packets leave and its peer's arrive.
+#[derive(Debug)]
+struct Flow {
+    socket: UdpSocket,
+    /// The flow whose socket gets our packets, learnt from the first one.
+    lands_on: Option<usize>,
+    arrived: Arrived,
+    /// Turns in which the socket was empty: so many packets may wait beyond the one of a turn.
+    behind: u32,
+}
+
+/// Which cycles of a flow have arrived: the highest plus one, and a map of the 64 below.
+#[derive(Debug, Default, Clone, Copy)]
+struct Arrived {
+    next: u64,
+    seen: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    InOrder,
+    Late,
+    Duplicate,
+}
+
+impl Arrived {
+    fn take(&mut self, cycle: u64) -> Arrival {
+        if cycle >= self.next {
+            let step = cycle - self.next + 1;
+            self.seen = if step >= 64 {
+                1
+            } else {
+                (self.seen << step) | 1
+            };
+            self.next = cycle + 1;
+            return Arrival::InOrder;
+        }
+        let bit = 1_u64.checked_shl(u32::try_from(self.next - 1 - cycle).unwrap_or(64));
+        match bit {
+            Some(bit) if self.seen & bit == 0 => {
+                self.seen |= bit;
+                Arrival::Late
+            }
+            Some(_) | None => Arrival::Duplicate,
+        }
+    }
+}
+
+/// What one round of paced packets showed.
+#[derive(Debug)]
+pub(crate) struct Round {
+    /// Packets sent in the counted time.
+    pub(crate) sent: u64,
+    /// Of those, packets that arrived where they should.
+    pub(crate) received: u64,
+    /// Arrived a second time.
+    pub(crate) duplicates: u64,
+    /// Arrived after a later one.
+    pub(crate) late: u64,
+    /// Arrived at another call's socket: must be zero.
+    pub(crate) misrouted: u64,
+    /// Not ours.
+    pub(crate) alien: u64,
+    /// Send calls that failed.
+    pub(crate) send_errors: u64,
+    /// From our send call to the arrival stamp, nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// How late packets left, nanoseconds.
+    pub(crate) send_lag: Histogram<u64>,
+    /// Share of the counted time that this thread ran.
+    pub(crate) own_load: f64,
+}
+
+impl Round {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            sent: 0,
+            received: 0,
+            duplicates: 0,
+            late: 0,
+            misrouted: 0,
+            alien: 0,
+            send_errors: 0,
+            latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
+            send_lag: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
+            own_load: 0.0,
+        })
+    }
+
+    /// Packets that never came.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sent.saturating_sub(self.received)
+    }
+}
+
+/// Both ends of the counted time, for the caller to read counters at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The first counted packet is about to leave.
+    Start,
+    /// The last one has left.
+    End,
+}
+
+/// The flows of a load and the place in their sequence.
+#[derive(Debug)]
+pub(crate) struct RtpLoad {
+    flows: Vec<Flow>,
+    /// Cycles sent in earlier rounds: sequence numbers go on.
+    cycle: u64,
+    buffer: [u8; 2048],
+    control: Vec<u8>,
+}
+
+/// A socket for one end of a session.
+///
+/// # Errors
+/// No descriptor or no port left.
+pub(crate) fn open_socket() -> Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("a socket of the load")?;
+    SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+    Ok(socket)
+}
+
+impl RtpLoad {
+    /// Flows between connected pairs: `sessions` says where each socket's packets go.
+    ///
+    /// # Errors
+    /// A socket that cannot be connected.
+    pub(crate) fn new(sessions: Vec<(UdpSocket, SocketAddr)>) -> Result<Self> {
+        let mut flows = Vec::with_capacity(sessions.len());
+        for (socket, target) in sessions {
+            socket
+                .connect(target)
+                .with_context(|| format!("connect to {target}"))?;
+            flows.push(Flow {
+                socket,
+                lands_on: None,
+                arrived: Arrived::default(),
+                behind: 0,
+            });
+        }
+        let control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+        Ok(Self {
+            flows,
+            cycle: 0,
+            buffer: [0; 2048],
+            control,
+        })
+    }
+
+    /// Flows that talk to each other without a gateway: the calibration.
+    ///
+    /// # Errors
+    /// Sockets run out.
+    pub(crate) fn direct(sessions: usize) -> Result<Self> {
+        let mut pairs = Vec::with_capacity(2 * sessions);
+        for _ in 0..sessions {
+            let (one, other) = (open_socket()?, open_socket()?);
+            let (one_address, other_address) = (one.local_addr()?, other.local_addr()?);
+            pairs.push((one, other_address));
+            pairs.push((other, one_address));
+        }
+        Self::new(pairs)
+    }
+
+    /// Sends `warm_up`, then `counted`, calling `mark` at both ends of the latter.
+    ///
+    /// # Errors
+    /// Durations beyond any clock.
+    pub(crate) fn drive(
+        &mut self,
+        warm_up: Duration,
+        counted: Duration,
+        mark: &mut dyn FnMut(Mark),
+    ) -> Result<Round> {
+        let mut round = Round::new()?;
+        let flow_count = u64::try_from(self.flows.len())?;
+        let first = cycles(warm_up)?;
+        let last = first + cycles(counted)?;
+        let window = self.cycle + first..self.cycle + last;
+        let start = monotonic_ns() + LEAD_NS;
+        let due = |slot: u64| {
+            start + (slot / flow_count) * PERIOD_NS + (slot % flow_count) * PERIOD_NS / flow_count
+        };
+        let (mut began_ns, mut began_cpu) = (0, 0);
+        let mut slot = 0;
+        while slot < last * flow_count {
+            let now = monotonic_ns();
+            while slot < last * flow_count && due(slot) <= now {
+                if slot == first * flow_count {
+                    (began_ns, began_cpu) = (monotonic_ns(), thread_cpu_ns());
+                    mark(Mark::Start);
+                }
+                let cycle = self.cycle + slot / flow_count;
+                if window.contains(&cycle) {
+                    round.send_lag.saturating_record((now - due(slot)).max(1));
+                }
+                self.turn(
+                    usize::try_from(slot % flow_count)?,
+                    cycle,
+                    &window,
+                    &mut round,
+                );
+                slot += 1;
+            }
+            if slot < last * flow_count {
+                sleep_until_ns(due(slot).max(now + TICK_NS));
+            }
+        }
+        mark(Mark::End);
+        let (spent, passed) = (thread_cpu_ns() - began_cpu, monotonic_ns() - began_ns);
+        round.own_load = spent as f64 / passed.max(1) as f64;
+        self.cycle += last;
+        self.settle(&window, &mut round);
+        Ok(round)
+    }
+
+    /// One flow's place in the 20 ms: take what arrived, send what is due.
+    fn turn(&mut self, index: usize, cycle: u64, window: &Range<u64>, round: &mut Round) {
+        if self.receive(index, window, round) {
+            while self.flows.get(index).is_some_and(|flow| flow.behind > 0)
+                && self.receive(index, window, round)
+            {
+                if let Some(flow) = self.flows.get_mut(index) {
+                    flow.behind -= 1;
+                }
+            }
+        } else if let Some(flow) = self.flows.get_mut(index) {
+            flow.behind = (flow.behind + 1).min(BEHIND_MAX);
+        }
+        self.send(index, cycle, window.contains(&cycle), round);
+    }
+
+    fn send(&self, index: usize, cycle: u64, counted: bool, round: &mut Round) {
+        let Some(flow) = self.flows.get(index) else {
+            return;
+        };
+        let mut packet = [0_u8; PACKET_BYTES];
+        write_packet(&mut packet, index, cycle);
+        let descriptor = flow.socket.as_raw_fd();
+        let sent = match send(descriptor, &packet, MsgFlags::MSG_DONTWAIT) {
+            // An ICMP error of an earlier packet is reported once, by one call that sends nothing.
+            Err(Errno::ECONNREFUSED) => send(descriptor, &packet, MsgFlags::MSG_DONTWAIT),
+            other => other,
+        };
+        if counted {
+            round.sent += 1;
+            round.send_errors += u64::from(sent.is_err());
+        }
+    }
+
+    /// Takes one packet from a socket; false if there was none.
+    fn receive(&mut self, index: usize, window: &Range<u64>, round: &mut Round) -> bool {
+        let Some(descriptor) = self.flows.get(index).map(|flow| flow.socket.as_raw_fd()) else {
+            return false;
+        };
+        let mut slices = [IoSliceMut::new(&mut self.buffer)];
+        let control = Some(self.control.as_mut_slice());
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let Ok(message) = recvmsg::<()>(descriptor, &mut slices, control, flags) else {
+            return false;
+        };
+        let length = message.bytes;
+        let stamp = message.cmsgs().ok().and_then(|mut all| {
+            all.find_map(|one| {
+                let ControlMessageOwned::ScmTimestampns(time) = one else {
+                    return None;
+                };
+                u64::try_from(Duration::from(time).as_nanos()).ok()
+            })
+        });
+        let content = self.buffer.get(..length).and_then(read_packet);
+        let Some((flow_index, cycle, sent_at)) = content else {
+            round.alien += 1;
+            return true;
+        };
+        let Some(flow) = self.flows.get_mut(flow_index) else {
+            round.alien += 1;
+            return true;
+        };
+        if *flow.lands_on.get_or_insert(index) != index {
+            round.misrouted += 1;
+            return true;
+        }
+        let arrival = flow.arrived.take(cycle);
+        if !window.contains(&cycle) {
+            return true;
+        }
+        match arrival {
+            Arrival::Duplicate => round.duplicates += 1,
+            Arrival::InOrder | Arrival::Late => {
+                round.received += 1;
+                round.late += u64::from(arrival == Arrival::Late);
+                let latency = stamp.unwrap_or_default().saturating_sub(sent_at);
+                round.latency.saturating_record(latency.max(1));
+            }
+        }
+        true
+    }
+
+    /// Waits for what is on its way, then empties every socket.
+    fn settle(&mut self, window: &Range<u64>, round: &mut Round) {
+        sleep_until_ns(monotonic_ns() + SETTLE_NS);
+        for index in 0..self.flows.len() {
+            while self.receive(index, window, round) {}
+            if let Some(flow) = self.flows.get_mut(index) {
+                flow.behind = 0;
+            }
+        }
+    }
+}
+
+fn cycles(duration: Duration) -> Result<u64> {
+    Ok(u64::try_from(duration.as_nanos())? / PERIOD_NS)
+}
+
+/// RTP version 2, PCMU; the payload is our own.
+fn write_packet(packet: &mut [u8; PACKET_BYTES], flow: usize, cycle: u64) {
+    let flow = u32::try_from(flow).unwrap_or(u32::MAX);
+    let [.., sequence_high, sequence_low] = cycle.to_be_bytes();
+    let [_, _, _, _, timestamp @ ..] = cycle.wrapping_mul(SAMPLES).to_be_bytes();
+    let fields: [&[u8]; 8] = [
+        &[0x80, 0, sequence_high, sequence_low],
+        &timestamp,
+        &SSRC_BASE.wrapping_add(flow).to_be_bytes(),
+        &MAGIC.to_be_bytes(),
+        &flow.to_be_bytes(),
+        &cycle.to_be_bytes(),
+        &realtime_ns().to_be_bytes(),
+        &[0xff; PACKET_BYTES - HEADER_BYTES - STAMP_BYTES],
+    ];
+    for (to, from) in packet.iter_mut().zip(fields.into_iter().flatten()) {
+        *to = *from;
+    }
+}
+
+/// Flow, cycle and send time of a packet of ours.
+fn read_packet(packet: &[u8]) -> Option<(usize, u64, u64)> {
+    let (magic, rest) = packet.get(HEADER_BYTES..)?.split_first_chunk::<4>()?;
+    let (flow, rest) = rest.split_first_chunk::<4>()?;
+    let (cycle, rest) = rest.split_first_chunk::<8>()?;
+    let (sent_at, _) = rest.split_first_chunk::<8>()?;
+    let flow = usize::try_from(u32::from_be_bytes(*flow)).ok()?;
+    (u32::from_be_bytes(*magic) == MAGIC).then(|| {
+        (
+            flow,
+            u64::from_be_bytes(*cycle),
+            u64::from_be_bytes(*sent_at),
+        )
+    })
+}
+
+const HEADER_BYTES: usize = 12;
+const STAMP_BYTES: usize = 24;
+const MAGIC: u32 = 0x534c_5543;
+const SSRC_BASE: u32 = 0x1000_0000;
+const SAMPLES: u64 = 8000 / RATE;
+const PERIOD_NS: u64 = 1_000_000_000 / RATE;
+/// Packets that fall due within this time go together.
+const TICK_NS: u64 = 100_000;
+const LEAD_NS: u64 = 5_000_000;
+/// After the last packet, before its loss is counted.
+const SETTLE_NS: u64 = 100_000_000;
+const BEHIND_MAX: u32 = 64;
+const LATENCY_NS_MAX: u64 = 60_000_000_000;
+const RECEIVE_BUFFER_BYTES: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_says_which_flow_and_cycle_it_is() {
+        let mut packet = [0; PACKET_BYTES];
+        write_packet(&mut packet, 7, 0x0001_0002);
+        assert_eq!(packet[..4], [0x80, 0, 0, 2]);
+        assert_eq!(packet[8..12], 0x1000_0007_u32.to_be_bytes());
+        let (flow, cycle, sent_at) = read_packet(&packet).expect("ours");
+        assert_eq!((flow, cycle), (7, 0x0001_0002));
+        assert!(sent_at > 0);
+    }
+
+    #[test]
+    fn other_packets_are_not_ours() {
+        assert_eq!(read_packet(&[0x80; PACKET_BYTES]), None);
+        assert_eq!(read_packet(&[0x80; 20]), None);
+    }
+
+    #[test]
+    fn arrivals_tell_order_lateness_and_repetition() {
+        let mut arrived = Arrived::default();
+        let seen: Vec<Arrival> = [5, 6, 8, 7, 7, 8, 200, 100]
+            .into_iter()
+            .map(|cycle| arrived.take(cycle))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                Arrival::InOrder,
+                Arrival::InOrder,
+                Arrival::InOrder,
+                Arrival::Late,
+                Arrival::Duplicate,
+                Arrival::Duplicate,
+                Arrival::InOrder,
+                Arrival::Duplicate,
+            ]
+        );
+    }
+
+    #[test]
+    fn direct_flows_lose_nothing_and_land_on_their_peer() {
+        let mut load = RtpLoad::direct(4).expect("sockets");
+        let mut marks = Vec::new();
+        let counted = Duration::from_millis(100);
+        let round = load
+            .drive(Duration::from_millis(40), counted, &mut |mark| {
+                marks.push(mark)
+            })
+            .expect("run");
+        assert_eq!(marks, [Mark::Start, Mark::End]);
+        assert_eq!((round.sent, round.lost(), round.misrouted), (40, 0, 0));
+        assert_eq!(round.latency.len(), 40);
+    }
+}

@@ -1,0 +1,223 @@
+//! What goes wrong, grouped by who is to blame, each with a stable label.
+
+use crate::message::Defect;
+
+/// Why bytes are no SIP message. Nothing can be answered to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ParseError {
+    /// Only line ends: somebody keeps a path open (RFC 5626 §3.5.1).
+    #[error("keep-alive")]
+    KeepAlive,
+    /// Larger than a message may be.
+    #[error("too large")]
+    TooLarge,
+    /// No first line.
+    #[error("no start line")]
+    NoStartLine,
+    /// The first line is neither a request line nor a status line.
+    #[error("not SIP")]
+    NotSip,
+    /// The status is not three digits from 100 to 699.
+    #[error("bad status code")]
+    StatusCode,
+}
+
+impl ParseError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepAlive => "keep_alive",
+            Self::TooLarge => "too_large",
+            Self::NoStartLine => "no_start_line",
+            Self::NotSip => "not_sip",
+            Self::StatusCode => "status_code",
+        }
+    }
+}
+
+/// Why a session description cannot be used (488 to an offer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SdpError {
+    /// Larger than we read.
+    #[error("too large")]
+    TooLarge,
+    /// It does not begin with `v=0`.
+    #[error("no version")]
+    Version,
+    /// `o=` is absent or malformed.
+    #[error("bad origin")]
+    Origin,
+    /// A `c=` line is malformed.
+    #[error("bad connection")]
+    Connection,
+    /// An `m=` line is malformed.
+    #[error("bad media")]
+    Media,
+    /// More `m=` lines than we answer.
+    #[error("too many media")]
+    TooManyMedia,
+}
+
+impl SdpError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "sdp_too_large",
+            Self::Version => "sdp_version",
+            Self::Origin => "sdp_origin",
+            Self::Connection => "sdp_connection",
+            Self::Media => "sdp_media",
+            Self::TooManyMedia => "sdp_too_many_media",
+        }
+    }
+}
+
+/// What a well-formed message does against the protocol, or asks of us in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProtocolError {
+    /// A response whose topmost Via is not ours, or that has more than one (RFC 3261 §18.1.2).
+    ForeignVia,
+    /// A response to no request of ours that still lives.
+    StrayResponse,
+    /// An ACK for nothing.
+    StrayAck,
+    /// A CANCEL for nothing: 481.
+    StrayCancel,
+    /// A request within a dialog that does not exist: 481.
+    NoDialog,
+    /// The same request by another path: 482 (RFC 3261 §8.2.2.2).
+    MergedRequest,
+    /// A request of ours that came back: 482.
+    Loop,
+    /// Max-Forwards is 0: 483.
+    TooManyHops,
+    /// A method that we know and do not take here: 405.
+    MethodNotAllowed,
+    /// A method that we do not know: 501.
+    MethodUnknown,
+    /// Require names an extension that we do not have: 420.
+    Extension,
+    /// A body of a type that we do not read: 415.
+    MediaType,
+    /// A session description that cannot be read: 400.
+    SessionDescription,
+    /// A scheme of the Request-URI that we do not serve: 416.
+    UriScheme,
+    /// An INVITE without a Contact that can be read: 400.
+    NoContact,
+    /// More Record-Route entries than we keep: 400.
+    RouteSetTooLong,
+    /// A lower CSeq than the last one of its dialog: 500 (RFC 3261 §12.2.2).
+    LowCseq,
+    /// An INVITE while another one of the dialog is not answered: 491 or 500 (RFC 3261 §14.2).
+    ExchangePending,
+    /// REFER, which nobody may ask of us: 603 within a dialog, 403 outside.
+    Refer,
+    /// An event package that we do not have: 489.
+    EventPackage,
+    /// We are draining: 503.
+    Draining,
+    /// As many calls as we may carry: 503.
+    CallsFull,
+    /// No room for another transaction: 503.
+    TransactionsFull,
+}
+
+impl ProtocolError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ForeignVia => "foreign_via",
+            Self::StrayResponse => "stray_response",
+            Self::StrayAck => "stray_ack",
+            Self::StrayCancel => "stray_cancel",
+            Self::NoDialog => "no_dialog",
+            Self::MergedRequest => "merged_request",
+            Self::Loop => "loop",
+            Self::TooManyHops => "too_many_hops",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MethodUnknown => "method_unknown",
+            Self::Extension => "extension",
+            Self::MediaType => "media_type",
+            Self::SessionDescription => "session_description",
+            Self::UriScheme => "uri_scheme",
+            Self::NoContact => "no_contact",
+            Self::RouteSetTooLong => "route_set_too_long",
+            Self::LowCseq => "low_cseq",
+            Self::ExchangePending => "exchange_pending",
+            Self::Refer => "refer",
+            Self::EventPackage => "event_package",
+            Self::Draining => "draining",
+            Self::CallsFull => "calls_full",
+            Self::TransactionsFull => "transactions_full",
+        }
+    }
+}
+
+/// Why a message was discarded, or answered with an error, before any call saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// Not SIP.
+    Unreadable(ParseError),
+    /// SIP with a defect; answered where `validate` named a status.
+    Malformed(Defect),
+    /// Well-formed, and refused or discarded by the user agent core.
+    Protocol(ProtocolError),
+}
+
+impl DropReason {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable(error) => error.as_str(),
+            Self::Malformed(defect) => defect.as_str(),
+            Self::Protocol(error) => error.as_str(),
+        }
+    }
+}
+
+/// Why a command was declined. Nothing was sent and nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CommandError {
+    /// Misuse, or a race with the peer: the call is gone or has ended.
+    #[error("no such call")]
+    NoSuchCall,
+    /// Misuse, or a race with the peer: the leg is gone or has ended.
+    #[error("no such leg")]
+    NoSuchLeg,
+    /// The caller has been answered or refused already, or the leg is not confirmed yet.
+    #[error("not in this state")]
+    WrongState,
+    /// An offer of one side waits for its answer already (RFC 3261 §14.1).
+    #[error("another offer is pending")]
+    ExchangePending,
+    /// No offer of the peer waits for an answer; it may have been cancelled.
+    #[error("nothing to answer")]
+    NothingToAnswer,
+    /// The status does not fit the command: `ring` takes 101 to 199, `refuse` 300 to 699.
+    #[error("status does not fit")]
+    StatusUnfit,
+    /// The call has made as many attempts as it may, or a table is full.
+    #[error("limit reached")]
+    LimitReached,
+}
+
+impl CommandError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchCall => "no_such_call",
+            Self::NoSuchLeg => "no_such_leg",
+            Self::WrongState => "wrong_state",
+            Self::ExchangePending => "exchange_pending",
+            Self::NothingToAnswer => "nothing_to_answer",
+            Self::StatusUnfit => "status_unfit",
+            Self::LimitReached => "limit_reached",
+        }
+    }
+}

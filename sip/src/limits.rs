@@ -1,0 +1,92 @@
+//! Every bound of this crate, each derived and checked before the program runs.
+//!
+//! Owns numbers. What happens at a bound is said where it is met: a refusal with a counter, never
+//! growth and never a panic.
+
+/// Calls an endpoint carries at once. The root of the other numbers of this file;
+/// `EndpointConfig::calls_max` may be less, never more.
+pub const CALLS_MAX: u32 = 20_000;
+
+/// New calls a second that the tables are made for.
+pub const CALLS_PER_SECOND_MAX: u32 = 500;
+
+/// Legs that stand at once in one call: a B2BUA has two sides.
+pub const LEGS_PER_CALL_MAX: u32 = 2;
+
+/// Attempts that one call may make towards trunks.
+pub const ATTEMPTS_PER_CALL_MAX: u32 = 16;
+
+/// Seconds that a finished transaction stays: timers D, H, J, L and M are 64·T1 each.
+pub const LINGER_S: u32 = 32;
+
+/// Transactions alive at once: two per standing leg, and what the last 32 s of set-ups leave
+/// behind (timers H, J, L, M: 64·T1; K: 5 s).
+#[must_use]
+pub const fn transactions_max(calls_max: u32) -> u32 {
+    2 * calls_max * LEGS_PER_CALL_MAX + set_ups_per_second(calls_max) * (3 * LINGER_S + 5)
+}
+
+/// Calls that exist at once: the standing ones, and those that ended in the last 64·T1 and whose
+/// transactions still swallow repetitions, plus 64·T1 for a BYE that nobody answers.
+#[must_use]
+pub const fn call_entries_max(calls_max: u32) -> u32 {
+    calls_max + set_ups_per_second(calls_max) * 2 * LINGER_S
+}
+
+/// Legs that exist at once: both of each call, and attempts that were left.
+#[must_use]
+pub const fn legs_max(calls_max: u32) -> u32 {
+    2 * LEGS_PER_CALL_MAX * call_entries_max(calls_max)
+}
+
+/// A small endpoint is not made for the full rate; a quarter of its calls a second is the most it
+/// can mean, and ten at least.
+const fn set_ups_per_second(calls_max: u32) -> u32 {
+    let share = calls_max / 4 + 10;
+    if share < CALLS_PER_SECOND_MAX {
+        share
+    } else {
+        CALLS_PER_SECOND_MAX
+    }
+}
+
+/// OPTIONS requests of ours that wait for an answer: one a trunk target.
+pub const PINGS_MAX: u32 = 4_096;
+
+/// Early dialogs kept for one INVITE; a fork beyond this is heard only if it answers.
+pub const EARLY_DIALOGS_MAX: usize = 8;
+
+/// Later answers of a forked INVITE that are remembered, so that their 2xx is acknowledged again.
+pub const FORKED_ANSWERS_MAX: usize = 8;
+
+/// Entries of a route set. A dialog with more is refused: nothing real comes near.
+pub const ROUTES_MAX: usize = 16;
+
+/// Octets of one datagram that we send or take.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// How often a re-INVITE that met 491 is tried again before call control hears of it.
+pub const GLARE_RETRIES_MAX: u8 = 3;
+
+/// Headers of an INVITE that call control sees in `CallOffered`.
+pub const OFFERED_HEADERS_MAX: usize = 16;
+
+/// Octets of one such header.
+pub const OFFERED_HEADER_BYTES_MAX: usize = 1_024;
+
+/// Max-Forwards of a request that names none (RFC 3261 §16.6 step 3).
+pub const MAX_FORWARDS_DEFAULT: u8 = 70;
+
+const _: () = {
+    assert!(LEGS_PER_CALL_MAX >= 2, "a B2BUA has two sides");
+    assert!(
+        transactions_max(CALLS_MAX) <= 1 << 20,
+        "transactions fit the memory of a small host"
+    );
+    assert!(legs_max(CALLS_MAX) >= call_entries_max(CALLS_MAX) * LEGS_PER_CALL_MAX);
+    assert!(
+        call_entries_max(1) > 1,
+        "the smallest endpoint can end a call and take the next"
+    );
+    assert!(EARLY_DIALOGS_MAX >= 2, "a fork has two branches");
+};

@@ -1,0 +1,169 @@
+//! Text to [`SessionDescription`]. Total and bounded; strict about `v=`, `o=`, `c=` and `m=`, and
+//! reads over everything else that it does not understand (RFC 8866 §5).
+
+use super::{
+    CRYPTO_MAX, Direction, FORMATS_MAX, Fmtp, Host, MEDIA_MAX, MediaDescription, MediaKind, Origin,
+    Rtcp, RtpMap, SDP_SIZE_MAX, SessionDescription,
+};
+use crate::error::SdpError;
+
+impl SessionDescription {
+    /// Reads a description. Lines end with CRLF, LF or CR; bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    ///
+    /// Names what cannot be read.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SdpError> {
+        if bytes.len() > SDP_SIZE_MAX {
+            return Err(SdpError::TooLarge);
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = text.split(['\r', '\n']).filter(|line| !line.is_empty());
+        if lines
+            .next()
+            .and_then(|line| line.strip_prefix("v="))
+            .map(str::trim_ascii)
+            != Some("0")
+        {
+            return Err(SdpError::Version);
+        }
+        let mut origin = None;
+        let mut session = Self {
+            origin: Origin::default(),
+            connection: None,
+            direction: None,
+            media: Vec::new(),
+        };
+        for line in lines {
+            let Some((kind, value)) = line.split_once('=') else {
+                continue;
+            };
+            match kind {
+                "o" if origin.is_none() => {
+                    origin = Some(Origin::parse(value).ok_or(SdpError::Origin)?);
+                }
+                "c" => session.take_connection(value)?,
+                "a" => session.take_attribute(value),
+                "m" => {
+                    if session.media.len() >= MEDIA_MAX {
+                        return Err(SdpError::TooManyMedia);
+                    }
+                    session
+                        .media
+                        .push(MediaDescription::parse(value).ok_or(SdpError::Media)?);
+                }
+                _ => {}
+            }
+        }
+        session.origin = origin.ok_or(SdpError::Origin)?;
+        Ok(session)
+    }
+
+    /// Several `c=` lines of one `m=` line are layers of multicast: the first one counts.
+    fn take_connection(&mut self, value: &str) -> Result<(), SdpError> {
+        let mut words = value.split_ascii_whitespace();
+        let (Some(_), Some(_), Some(address)) = (words.next(), words.next(), words.next()) else {
+            return Err(SdpError::Connection);
+        };
+        let place = match self.media.last_mut() {
+            Some(media) => &mut media.connection,
+            None => &mut self.connection,
+        };
+        place.get_or_insert_with(|| host(address));
+        Ok(())
+    }
+
+    fn take_attribute(&mut self, value: &str) {
+        let (name, value) = value.split_once(':').unwrap_or((value, ""));
+        let name = name.trim_ascii();
+        match self.media.last_mut() {
+            Some(media) => media.take_attribute(name, value),
+            None => {
+                if let Some(direction) = Direction::from_name(name) {
+                    self.direction = Some(direction);
+                }
+            }
+        }
+    }
+}
+
+impl MediaDescription {
+    /// `<media> <port>[/<number of ports>] <proto> <fmt> …`
+    fn parse(value: &str) -> Option<Self> {
+        let mut words = value.split_ascii_whitespace();
+        let kind = match words.next()? {
+            "audio" => MediaKind::Audio,
+            "video" => MediaKind::Video,
+            "application" => MediaKind::Application,
+            other => MediaKind::Other(other.into()),
+        };
+        let port = words.next()?;
+        let port = port
+            .split_once('/')
+            .map_or(port, |(first, _)| first)
+            .parse()
+            .ok()?;
+        let mut media = Self::new(kind, port, words.next()?.into());
+        media.formats = words.take(FORMATS_MAX).map(Into::into).collect();
+        Some(media)
+    }
+
+    fn take_attribute(&mut self, name: &str, value: &str) {
+        match name {
+            "rtpmap" => push_bounded(&mut self.rtpmaps, RtpMap::parse(value), FORMATS_MAX),
+            "fmtp" => push_bounded(&mut self.fmtps, Fmtp::parse(value), FORMATS_MAX),
+            "crypto" => push_bounded(
+                &mut self.crypto,
+                Some(value.trim_ascii().into()),
+                CRYPTO_MAX,
+            ),
+            "ptime" => self.ptime_ms = value.trim_ascii().parse().ok().or(self.ptime_ms),
+            "rtcp" => self.rtcp = Rtcp::parse(value).or_else(|| self.rtcp.take()),
+            "rtcp-mux" => self.rtcp_mux = true,
+            _ => self.direction = Direction::from_name(name).or(self.direction),
+        }
+    }
+}
+
+impl Origin {
+    /// `<username> <sess-id> <sess-version> <nettype> <addrtype> <unicast-address>`
+    fn parse(value: &str) -> Option<Self> {
+        let mut words = value.split_ascii_whitespace();
+        let username = words.next()?.into();
+        let session_id = words.next()?.into();
+        let version = words.next()?.parse().ok()?;
+        let (_, _) = (words.next()?, words.next()?);
+        Some(Self {
+            username,
+            session_id,
+            version,
+            address: host(words.next()?),
+        })
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            username: "-".into(),
+            session_id: "0".into(),
+            version: 0,
+            address: Host::default(),
+        }
+    }
+}
+
+/// An address or a name; what follows `/` is the TTL or the count of multicast.
+pub(super) fn host(text: &str) -> Host {
+    let text = text.split_once('/').map_or(text, |(address, _)| address);
+    text.parse()
+        .map_or_else(|_| Host::Name(text.into()), Host::Address)
+}
+
+fn push_bounded<T>(list: &mut Vec<T>, item: Option<T>, max: usize) {
+    if let Some(item) = item
+        && list.len() < max
+    {
+        list.push(item);
+    }
+}

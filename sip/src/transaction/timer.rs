@@ -1,0 +1,29 @@
+//! The durations of the transaction timers (RFC 3261 table 4, RFC 6026 §8.4), from T1, T2 and T4.
+//!
+//! Owns the arithmetic only: when a timer runs is said by the machines. All are the values for an
+//! unreliable transport.
+
+use std::time::Duration;
+
+use crate::event::Timers;
+
+impl Timers {
+    /// Timers B, F, H, J, L and M: 64·T1.
+    #[must_use]
+    pub fn transaction_timeout(&self) -> Duration {
+        self.t1 * 64
+    }
+
+    /// Timer D: as long as the server's timer H may repeat its response; at least 32 s in the RFC's
+    /// own values (RFC 3261 §17.1.1.2), in proportion where T1 differs.
+    #[must_use]
+    pub fn response_absorption(&self) -> Duration {
+        self.t1 * 64
+    }
+
+    /// The interval after this one of timers E and G: doubled up to T2.
+    #[must_use]
+    pub fn next_capped(&self, interval: Duration) -> Duration {
+        (interval * 2).min(self.t2)
+    }
+}

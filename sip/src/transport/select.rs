@@ -1,0 +1,106 @@
+//! Where a request within a dialog goes.
+//!
+//! Owns the choice between the address in a URI and the path the dialog was made by. A URI with a
+//! name, with an address of the other family, or with an address that only means something behind
+//! the peer's own NAT, is answered by that path.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::event::Flow;
+use crate::message::UriRef;
+
+const PORT_DEFAULT: u16 = 5060;
+
+/// The flow for a request to `uri`, in a dialog that was made by `made_by`.
+#[must_use]
+pub fn next_hop(uri: UriRef<'_>, made_by: Flow) -> Flow {
+    match uri.host_address() {
+        Some(address)
+            if address.is_ipv4() == made_by.local.is_ipv4()
+                && can_be_sent_to(address)
+                && reach(address) >= reach(made_by.remote.ip()) =>
+        {
+            let port = uri.port().filter(|port| *port != 0).unwrap_or(PORT_DEFAULT);
+            Flow {
+                remote: SocketAddr::new(address, port),
+                ..made_by
+            }
+        }
+        Some(_) | None => made_by,
+    }
+}
+
+fn can_be_sent_to(address: IpAddr) -> bool {
+    !address.is_unspecified()
+        && !address.is_multicast()
+        && !matches!(address, IpAddr::V4(address) if address.is_broadcast())
+}
+
+/// How far an address is known: this host, a private network, the Internet. A peer at a farther
+/// one that names a nearer one stands behind a NAT.
+fn reach(address: IpAddr) -> u8 {
+    match address {
+        address if address.is_loopback() => 0,
+        IpAddr::V4(address) if address.is_private() || address.is_link_local() => 1,
+        IpAddr::V4(address) if matches!(address.octets(), [100, 64..128, ..]) => 1,
+        IpAddr::V6(address) if address.is_unique_local() || address.is_unicast_link_local() => 1,
+        IpAddr::V4(_) | IpAddr::V6(_) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Transport;
+
+    fn hop(uri: &str, remote: &str) -> String {
+        let made_by = Flow {
+            transport: Transport::Udp,
+            local: "10.9.9.9:5060".parse().unwrap(),
+            remote: remote.parse().unwrap(),
+        };
+        next_hop(UriRef::parse(uri.as_bytes()).unwrap(), made_by)
+            .remote
+            .to_string()
+    }
+
+    #[test]
+    fn a_numeric_address_is_followed_and_a_name_is_not() {
+        assert_eq!(
+            hop("sip:a@203.0.113.9", "198.51.100.7:5060"),
+            "203.0.113.9:5060"
+        );
+        assert_eq!(
+            hop("sip:a@203.0.113.9:5070", "198.51.100.7:5060"),
+            "203.0.113.9:5070"
+        );
+        assert_eq!(
+            hop("sip:a@example.com:5070", "198.51.100.7:5060"),
+            "198.51.100.7:5060"
+        );
+        assert_eq!(
+            hop("sip:a@[2001:db8::1]", "198.51.100.7:5060"),
+            "198.51.100.7:5060"
+        );
+        assert_eq!(
+            hop("sip:a@0.0.0.0", "198.51.100.7:5060"),
+            "198.51.100.7:5060"
+        );
+    }
+
+    #[test]
+    fn a_private_address_of_a_public_peer_is_behind_its_nat() {
+        assert_eq!(
+            hop("sip:a@192.168.1.4:5062", "198.51.100.7:40000"),
+            "198.51.100.7:40000"
+        );
+        assert_eq!(
+            hop("sip:a@192.168.1.4:5062", "192.168.1.1:40000"),
+            "192.168.1.4:5062"
+        );
+        assert_eq!(
+            hop("sip:a@127.0.0.1:5062", "127.0.0.1:40000"),
+            "127.0.0.1:5062"
+        );
+    }
+}

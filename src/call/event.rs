@@ -1,0 +1,149 @@
+//! Every word call control exchanges with the world. Plain data only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use sip::event::Flow;
+
+use super::snapshot::Snapshot;
+use crate::cdr::record::Record;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+
+/// The two clocks: one that never jumps, for deadlines, and one for records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic.
+    pub instant: Instant,
+    /// Wall clock.
+    pub timestamp: Timestamp,
+}
+
+/// Our name of a question to the link store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// What the world says.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram on one of our SIP sockets, from anybody: call control decides who is heard.
+    Datagram {
+        /// The path it came by.
+        flow: Flow,
+        /// All of it.
+        bytes: &'a [u8],
+    },
+    /// A send on this flow failed, or the kernel reported an ICMP error for it.
+    TransportFailed {
+        /// The path that does not work.
+        flow: Flow,
+    },
+    /// A media worker reports.
+    Report {
+        /// What.
+        report: media::command::Report,
+    },
+    /// A media worker's queue took no more: this `Connect` never reached it (the one command that
+    /// may be refused). The pair is still in stock.
+    ConnectRefused {
+        /// The pair.
+        pair: media::command::PairKey,
+    },
+    /// The answer to [`Output::Resolve`].
+    Resolved {
+        /// The question.
+        ticket: Ticket,
+        /// The link, or why there is none.
+        outcome: Result<ResolvedLink, ResolveRefusal>,
+    },
+    /// The answer to [`Output::ReserveAliases`]: numbers `first` to `first + count - 1` are ours
+    /// and were never used. A count of zero: the reservation failed, ask again later.
+    AliasBlock {
+        /// The first number.
+        first: u64,
+        /// How many.
+        count: u32,
+    },
+    /// A new snapshot replaces the old one; calls that are up keep what they were given.
+    Snapshot(Arc<Snapshot>),
+    /// New calls and pings are refused with 503 from now on.
+    Drain,
+    /// Every call is ended with BYE or a final response, now.
+    Stop,
+    /// Time has passed: whatever is due happens.
+    Expired,
+}
+
+/// What the shell must do.
+#[derive(Debug)]
+pub enum Output {
+    /// Send what is in the send buffer on this flow.
+    Send {
+        /// The path.
+        flow: Flow,
+    },
+    /// Hand a command to a media worker. Never lost: it waits in the shell's backlog; only
+    /// `Connect` may come back as [`Input::ConnectRefused`].
+    Media {
+        /// Which worker.
+        worker: u16,
+        /// What it shall do.
+        command: media::command::Command,
+    },
+    /// Ask the link store. Answered by [`Input::Resolved`], in any order.
+    Resolve {
+        /// The question.
+        ticket: Ticket,
+        /// User part of the Request-URI, unescaped.
+        user: String,
+        /// Its host.
+        host: String,
+        /// Name of the source that asks.
+        source: String,
+    },
+    /// Store this. Nothing waits for it.
+    Record(Record),
+    /// Reserve a block of alias numbers. Answered by [`Input::AliasBlock`].
+    ReserveAliases {
+        /// How many.
+        count: u32,
+    },
+    /// A line for the log.
+    Log(LogLine),
+    /// After [`Input::Stop`]: no call is left. Comes once.
+    Stopped,
+}
+
+/// How loud a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For somebody who looks for it.
+    Debug,
+    /// What an operator wants to see once.
+    Note,
+    /// Something is wrong outside, or an own limit was reached.
+    Warning,
+}
+
+/// One fact, one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How loud.
+    pub level: Level,
+    /// Stable word for the kind of fact.
+    pub event: &'static str,
+    /// The call's id, where it is about one.
+    pub call: Option<String>,
+    /// Names, statuses, addresses; no secrets.
+    pub detail: String,
+}
+
+/// A media pair in stock: its key, and the address an SDP names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StockedPair {
+    /// The pair.
+    pub pair: media::command::PairKey,
+    /// Where its RTP socket is bound.
+    pub rtp: SocketAddr,
+}

@@ -1,0 +1,35 @@
+//! What may change while the node runs, as one value that never changes: a new one replaces it.
+
+use std::time::Duration;
+
+use crate::fraud_guard::Rules;
+use crate::sources::model::Source;
+use crate::trunks::model::Trunk;
+
+/// Trunks, sources, rules and settings as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// All trunks, enabled or not.
+    pub trunks: Vec<Trunk>,
+    /// All source policies; the first that matches counts.
+    pub sources: Vec<Source>,
+    /// The fraud guard's rules.
+    pub guard: Rules,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// Settings of call control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The domain we answer for, beside our own addresses.
+    pub sip_domain: Option<String>,
+    /// A call ends after this long without media, while not held; zero: never.
+    pub media_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { sip_domain: None, media_timeout: Duration::from_secs(60) }
+    }
+}

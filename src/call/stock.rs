@@ -1,0 +1,133 @@
+//! The stock of open media ports (DECISIONS, Shape 4): what workers reported and no call has taken.
+//!
+//! Both legs of a call live on one worker, so pairs are taken two at a time from the worker with
+//! the fewest pairs in use.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use media::command::PairKey;
+
+use super::event::StockedPair;
+
+/// Most workers of a node.
+pub const WORKERS_MAX: usize = 256;
+
+/// All pairs in stock, by worker.
+#[derive(Debug, Default)]
+pub struct Stock {
+    workers: Vec<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    pairs: VecDeque<StockedPair>,
+    /// Pairs of this worker that calls hold.
+    taken: usize,
+}
+
+impl Stock {
+    /// A worker has opened a pair.
+    pub fn add(&mut self, stocked: StockedPair) {
+        let worker = usize::from(stocked.pair.worker);
+        if worker >= WORKERS_MAX {
+            return;
+        }
+        if self.workers.len() <= worker {
+            self.workers.resize_with(worker + 1, Shelf::default);
+        }
+        if let Some(shelf) = self.workers.get_mut(worker) {
+            shelf.pairs.push_back(stocked);
+        }
+    }
+
+    /// The worker for a new call: the least used among those with `count` pairs of the family of
+    /// `like`.
+    #[must_use]
+    pub fn place(&self, count: usize, like: IpAddr) -> Option<u16> {
+        let (index, _) = self
+            .workers
+            .iter()
+            .enumerate()
+            .filter(|(_, shelf)| {
+                shelf.pairs.iter().filter(|stocked| suits(stocked, like)).take(count).count()
+                    == count
+            })
+            .min_by_key(|(_, shelf)| shelf.taken)?;
+        u16::try_from(index).ok()
+    }
+
+    /// A pair of this worker that a peer at `like` can reach, oldest first.
+    pub fn take(&mut self, worker: u16, like: IpAddr) -> Option<StockedPair> {
+        let shelf = self.workers.get_mut(usize::from(worker))?;
+        let index = shelf.pairs.iter().position(|stocked| suits(stocked, like))?;
+        let stocked = shelf.pairs.remove(index)?;
+        shelf.taken += 1;
+        Some(stocked)
+    }
+
+    /// A pair that was taken is with its worker again (which reports it anew when it is in stock).
+    pub fn forget(&mut self, pair: PairKey) {
+        if let Some(shelf) = self.workers.get_mut(usize::from(pair.worker)) {
+            debug_assert!(shelf.taken > 0, "a pair came back that nobody took");
+            shelf.taken = shelf.taken.saturating_sub(1);
+        }
+    }
+
+    /// Pairs in stock, all workers.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.workers.iter().map(|shelf| shelf.pairs.len()).sum()
+    }
+
+    /// Pairs that calls hold, all workers.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.workers.iter().map(|shelf| shelf.taken).sum()
+    }
+}
+
+/// Same family, and loopback only with loopback: a peer elsewhere cannot reach it.
+fn suits(stocked: &StockedPair, like: IpAddr) -> bool {
+    let own = stocked.rtp.ip();
+    own.is_ipv4() == like.is_ipv4() && (!own.is_loopback() || like.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(worker: u16, slot: u32, address: &str) -> StockedPair {
+        StockedPair {
+            pair: PairKey { worker, slot, generation: 0 },
+            rtp: address.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn least_used_worker_with_two_pairs_gets_the_call() {
+        let like = "192.0.2.9".parse().unwrap();
+        let mut stock = Stock::default();
+        assert_eq!(stock.place(2, like), None);
+        for slot in 0..4 {
+            stock.add(pair(0, slot, "192.0.2.1:10000"));
+        }
+        stock.add(pair(1, 0, "192.0.2.1:20000"));
+        assert_eq!(stock.place(2, like), Some(0), "one pair is not enough");
+        stock.add(pair(1, 1, "192.0.2.1:20002"));
+        let first = stock.take(0, like).unwrap();
+        assert_eq!(first.pair.slot, 0);
+        assert_eq!(stock.place(2, like), Some(1));
+        stock.forget(first.pair);
+        assert_eq!((stock.available(), stock.taken()), (5, 0));
+    }
+
+    #[test]
+    fn pair_that_the_peer_cannot_reach_is_not_taken() {
+        let mut stock = Stock::default();
+        stock.add(pair(0, 0, "127.0.0.1:10000"));
+        assert_eq!(stock.take(0, "192.0.2.9".parse().unwrap()), None);
+        assert_eq!(stock.take(0, "::1".parse().unwrap()), None);
+        assert!(stock.take(0, "127.0.0.9".parse().unwrap()).is_some());
+    }
+}

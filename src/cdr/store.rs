@@ -1,0 +1,145 @@
+//! Reading CDRs back.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use crate::storage::{StorageError, Store};
+
+/// One call with its attempts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "each field is documented at `cdr::record`, whose names these are"
+)]
+pub struct CdrCall {
+    pub call: String,
+    pub opened_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
+    pub source: String,
+    pub source_address: String,
+    pub call_id: String,
+    pub request_path: String,
+    pub caller: String,
+    pub link: Option<i64>,
+    pub status: Option<i64>,
+    pub released_by: Option<String>,
+    pub cause: Option<String>,
+    pub media: CdrMedia,
+    pub attempts: Vec<CdrAttempt>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "each field is documented at `cdr::record`, whose names these are"
+)]
+pub struct CdrAttempt {
+    pub number: i64,
+    pub opened_at: Timestamp,
+    pub ringing_at: Option<Timestamp>,
+    pub answered_at: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
+    pub trunk: String,
+    pub destination: String,
+    pub caller_name: String,
+    pub caller_alias: String,
+    pub dialed: bool,
+    pub status: Option<i64>,
+    pub outcome: Option<String>,
+    pub media: CdrMedia,
+}
+
+/// One leg's media; absent while the row is open.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "each field is documented at `cdr::record`, whose names these are"
+)]
+pub struct CdrMedia {
+    pub packets_received: Option<i64>,
+    pub packets_sent: Option<i64>,
+    pub packets_lost: Option<i64>,
+    pub jitter_ms: Option<f64>,
+}
+
+/// The latest calls, latest first.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(store: &Store, calls: u32) -> Result<Vec<CdrCall>, StorageError> {
+    let rows = sqlx::query("SELECT * FROM calls ORDER BY id DESC LIMIT $1")
+        .bind(i64::from(calls.min(CALLS_MAX)))
+        .fetch_all(store.readers())
+        .await?;
+    let mut calls = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let call: String = row.try_get("call")?;
+        let attempts = sqlx::query("SELECT * FROM attempts WHERE call = $1 ORDER BY number")
+            .bind(&call)
+            .fetch_all(store.readers())
+            .await?;
+        calls.push(CdrCall {
+            call,
+            opened_at: time(row.try_get("opened_at_ms")?)?,
+            answered_at: optional_time(row, "answered_at_ms")?,
+            closed_at: optional_time(row, "closed_at_ms")?,
+            source: row.try_get("source")?,
+            source_address: row.try_get("source_address")?,
+            call_id: row.try_get("call_id")?,
+            request_path: row.try_get("request_path")?,
+            caller: row.try_get("caller")?,
+            link: row.try_get("link")?,
+            status: row.try_get("status")?,
+            released_by: row.try_get("released_by")?,
+            cause: row.try_get("cause")?,
+            media: media(row)?,
+            attempts: attempts.iter().map(attempt).collect::<Result<_, _>>()?,
+        });
+    }
+    Ok(calls)
+}
+
+fn attempt(row: &SqliteRow) -> Result<CdrAttempt, StorageError> {
+    Ok(CdrAttempt {
+        number: row.try_get("number")?,
+        opened_at: time(row.try_get("opened_at_ms")?)?,
+        ringing_at: optional_time(row, "ringing_at_ms")?,
+        answered_at: optional_time(row, "answered_at_ms")?,
+        closed_at: optional_time(row, "closed_at_ms")?,
+        trunk: row.try_get("trunk")?,
+        destination: row.try_get("destination")?,
+        caller_name: row.try_get("caller_name")?,
+        caller_alias: row.try_get("caller_alias")?,
+        dialed: row.try_get("dialed")?,
+        status: row.try_get("status")?,
+        outcome: row.try_get("outcome")?,
+        media: media(row)?,
+    })
+}
+
+fn media(row: &SqliteRow) -> Result<CdrMedia, StorageError> {
+    Ok(CdrMedia {
+        packets_received: row.try_get("packets_received")?,
+        packets_sent: row.try_get("packets_sent")?,
+        packets_lost: row.try_get("packets_lost")?,
+        jitter_ms: row.try_get("jitter_ms")?,
+    })
+}
+
+fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StorageError> {
+    row.try_get::<Option<i64>, _>(column)?.map(time).transpose()
+}
+
+fn time(millisecond: i64) -> Result<Timestamp, StorageError> {
+    Timestamp::from_millisecond(millisecond).map_err(|error| StorageError::Corrupt {
+        what: "time",
+        detail: error.to_string(),
+    })
+}
+
+/// Calls of one list.
+pub const CALLS_MAX: u32 = 10_000;

@@ -1,0 +1,163 @@
+//! CDR records become rows: opened with the call, closed by what ended it. A batch becomes at most
+//! four statements, whatever its size.
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, Record};
+use crate::storage::{Connection, StorageError};
+
+/// Writes a batch inside the transaction it is given. Within one call, rows open before they close
+/// and close once, so that the four kinds may be written one after the other.
+pub(crate) async fn write_records(
+    connection: &mut Connection,
+    records: &[Record],
+) -> sqlx::Result<()> {
+    let mut calls_opened = Vec::new();
+    let mut attempts_opened = Vec::new();
+    let mut attempts_closed = Vec::new();
+    let mut calls_closed = Vec::new();
+    for record in records {
+        match record {
+            Record::CallOpened(opened) => calls_opened.push(opened),
+            Record::AttemptOpened(opened) => attempts_opened.push(opened),
+            Record::AttemptClosed(closed) => attempts_closed.push(closed),
+            Record::CallClosed(closed) => calls_closed.push(closed),
+        }
+    }
+    open_calls(connection, &calls_opened).await?;
+    open_attempts(connection, &attempts_opened).await?;
+    close_attempts(connection, &attempts_closed).await?;
+    close_calls(connection, &calls_closed).await
+}
+
+async fn open_calls(connection: &mut Connection, rows: &[&CallOpened]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO calls (call, opened_at_ms, source, source_address, call_id, request_path, \
+         caller) ",
+    );
+    query.push_values(rows, |mut row, opened| {
+        row.push_bind(&opened.call)
+            .push_bind(opened.at.as_millisecond())
+            .push_bind(&opened.source)
+            .push_bind(&opened.source_address)
+            .push_bind(&opened.call_id)
+            .push_bind(&opened.request_path)
+            .push_bind(&opened.caller);
+    });
+    query.build().execute(connection).await.map(drop)
+}
+
+async fn open_attempts(connection: &mut Connection, rows: &[&AttemptOpened]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO attempts (call, number, opened_at_ms, trunk, destination, caller_name, \
+         caller_alias, dialed) ",
+    );
+    query.push_values(rows, |mut row, opened| {
+        row.push_bind(&opened.call)
+            .push_bind(i64::from(opened.number))
+            .push_bind(opened.at.as_millisecond())
+            .push_bind(&opened.trunk)
+            .push_bind(&opened.destination)
+            .push_bind(&opened.caller_name)
+            .push_bind(&opened.caller_alias)
+            .push_bind(opened.dialed);
+    });
+    query.build().execute(connection).await.map(drop)
+}
+
+async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, received, sent, \
+         lost, jitter) AS (",
+    );
+    query.push_values(rows, |mut row, closed| {
+        row.push_bind(&closed.call)
+            .push_bind(i64::from(closed.number))
+            .push_bind(closed.at.as_millisecond())
+            .push_bind(closed.ringing_at.map(Timestamp::as_millisecond))
+            .push_bind(closed.answered_at.map(Timestamp::as_millisecond))
+            .push_bind(i64::from(closed.status))
+            .push_bind(&closed.outcome)
+            .push_bind(count(closed.media.packets_received))
+            .push_bind(count(closed.media.packets_sent))
+            .push_bind(count(closed.media.packets_lost))
+            .push_bind(closed.media.jitter_ms);
+    });
+    query.push(
+        ") UPDATE attempts SET closed_at_ms = closed.at, ringing_at_ms = closed.ringing_at, \
+         answered_at_ms = closed.answered_at, status = closed.status, outcome = closed.outcome, \
+         packets_received = closed.received, packets_sent = closed.sent, \
+         packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
+         WHERE attempts.call = closed.call AND attempts.number = closed.number \
+         AND attempts.closed_at_ms IS NULL",
+    );
+    query.build().execute(connection).await.map(drop)
+}
+
+async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "WITH closed (call, at, answered_at, status, released_by, cause, link, received, sent, \
+         lost, jitter) AS (",
+    );
+    query.push_values(rows, |mut row, closed| {
+        row.push_bind(&closed.call)
+            .push_bind(closed.at.as_millisecond())
+            .push_bind(closed.answered_at.map(Timestamp::as_millisecond))
+            .push_bind(i64::from(closed.status))
+            .push_bind(&closed.released_by)
+            .push_bind(&closed.cause)
+            .push_bind(closed.link)
+            .push_bind(count(closed.media.packets_received))
+            .push_bind(count(closed.media.packets_sent))
+            .push_bind(count(closed.media.packets_lost))
+            .push_bind(closed.media.jitter_ms);
+    });
+    query.push(
+        ") UPDATE calls SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
+         status = closed.status, released_by = closed.released_by, cause = closed.cause, \
+         link = closed.link, packets_received = closed.received, packets_sent = closed.sent, \
+         packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
+         WHERE calls.call = closed.call AND calls.closed_at_ms IS NULL",
+    );
+    query.build().execute(connection).await.map(drop)
+}
+
+/// Closes the rows that the last run left open. Returns how many calls.
+pub(crate) async fn close_open_calls(
+    connection: &mut Connection,
+    now: Timestamp,
+) -> Result<u64, StorageError> {
+    sqlx::query(
+        "UPDATE attempts SET closed_at_ms = $1, status = 0, outcome = 'node_restart' \
+         WHERE closed_at_ms IS NULL",
+    )
+    .bind(now.as_millisecond())
+    .execute(&mut *connection)
+    .await?;
+    let calls = sqlx::query(
+        "UPDATE calls SET closed_at_ms = $1, status = 0, released_by = 'gateway', \
+         cause = 'node_restart' WHERE closed_at_ms IS NULL",
+    )
+    .bind(now.as_millisecond())
+    .execute(connection)
+    .await?;
+    Ok(calls.rows_affected())
+}
+
+/// A counter as a column holds it.
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

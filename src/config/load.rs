@@ -1,0 +1,234 @@
+//! The keys of the file, their defaults and their rules.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::problem::{ConfigErrors, Problem};
+use super::reader::{Document, Reader};
+use super::schema::{
+    Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig,
+};
+use super::tables;
+use crate::links::rules;
+use crate::storage::{StorageOptions, Sync};
+use crate::trunks::apply::TrunkTable;
+
+impl Config {
+    /// Reads a file: a configuration with every default filled in.
+    ///
+    /// # Errors
+    /// Every problem of the file at once.
+    pub fn load(file: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse(file, &read(file)?)
+    }
+
+    /// Parses a text as if it stood in `file`.
+    ///
+    /// # Errors
+    /// Every problem of the text at once.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        let document = Document::new(text);
+        let table = document.parse();
+        let root = Reader::root(&document, &table);
+        let node = node(root.table("node"));
+        let sip = sip(root.table("sip"));
+        let http = http(root.table("http"));
+        let media = media(root.table("media"));
+        let limits = limits(root.table("limits"));
+        let storage = storage(root.table("storage"), &node, &sip);
+        let trunks = trunks(&root, file);
+        let sources = root.tables("source").into_iter().filter_map(tables::source).collect();
+        let links = root.tables("link").into_iter();
+        let links = links.filter_map(|link| tables::link(link, &trunks)).collect();
+        root.finish();
+        let config = Self {
+            file: file.to_owned(),
+            node,
+            sip,
+            http,
+            media,
+            limits,
+            storage,
+            trunks,
+            sources,
+            links,
+        };
+        finish(file, document, config)
+    }
+}
+
+/// Reads a file that holds `[[trunk]]` tables only, as `trunks apply` takes it.
+///
+/// # Errors
+/// Every problem of the file at once.
+pub fn load_trunks(file: &Path) -> Result<Vec<TrunkTable>, ConfigErrors> {
+    let text = read(file)?;
+    let document = Document::new(&text);
+    let table = document.parse();
+    let root = Reader::root(&document, &table);
+    let trunks = trunks(&root, file);
+    root.finish();
+    finish(file, document, trunks)
+}
+
+fn read(file: &Path) -> Result<String, ConfigErrors> {
+    fs::read_to_string(file).map_err(|error| ConfigErrors {
+        file: file.to_owned(),
+        problems: vec![Problem {
+            line: 0,
+            key: String::new(),
+            found: error.to_string(),
+            accepted: "a readable TOML file; conf/sluice.toml shows every key".to_owned(),
+        }],
+    })
+}
+
+fn finish<T>(file: &Path, document: Document<'_>, value: T) -> Result<T, ConfigErrors> {
+    let problems = document.into_problems();
+    if problems.is_empty() {
+        return Ok(value);
+    }
+    Err(ConfigErrors { file: file.to_owned(), problems })
+}
+
+fn node(table: Reader<'_>) -> NodeConfig {
+    let node = NodeConfig {
+        name: table.text("name", "sluice".to_owned(), rules::ALIAS, |text| {
+            rules::is_alias(text).then(|| text.to_owned())
+        }),
+        data: table.text("data", PathBuf::from("/var/lib/sluice"), FOLDER, path),
+        drain: table.seconds("drain_s", Duration::from_secs(60), 0..=86_400),
+        log: table.text("log", "info".to_owned(), "a log filter such as \"info\"", |text| {
+            text.parse::<tracing_subscriber::EnvFilter>().ok().map(|_| text.to_owned())
+        }),
+    };
+    table.finish();
+    node
+}
+
+fn sip(table: Reader<'_>) -> SipConfig {
+    let default = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))];
+    let sip = SipConfig {
+        listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
+        domain: table.optional_text("domain", rules::DOMAIN, tables::domain),
+        advertised: table.optional_text("advertised", "an IP address that peers reach", concrete),
+        product: table.text("product", "Sluice".to_owned(), rules::DISPLAY_TEXT, tables::display),
+    };
+    if sip.listen.is_empty() {
+        table.conflict("listen", "an empty list", "at least one address and port");
+    }
+    if sip.advertised.is_none() && sip.listen.iter().any(|listen| listen.ip().is_unspecified()) {
+        table.conflict(
+            "listen",
+            "every address of the machine, and no sip.advertised",
+            "one address, or sip.advertised beside it: peers must be told where to answer",
+        );
+    }
+    table.finish();
+    sip
+}
+
+fn http(table: Reader<'_>) -> HttpConfig {
+    let default = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))];
+    let http = HttpConfig {
+        listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
+        resolve_open: table.boolean("resolve_open", false),
+    };
+    if let Some(open) = http.listen.iter().find(|listen| !listen.ip().is_loopback())
+        && http.resolve_open
+    {
+        table.conflict(
+            "resolve_open",
+            &format!("true beside the listener {open}"),
+            "true only while every http.listen is a loopback address",
+        );
+    }
+    table.finish();
+    http
+}
+
+fn media(table: Reader<'_>) -> MediaConfig {
+    let default = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let media = MediaConfig {
+        addresses: table.texts("addresses", default, "local IP addresses", concrete),
+        advertised: table.optional_text("advertised", "an IP address that peers reach", concrete),
+        ports: table.text("ports", 10_000..=32_767, PORTS, ports),
+        workers: table.whole("workers", 0, 0..=256),
+        realtime: table.boolean("realtime", false),
+        stock: table.whole("stock", 64, 1..=4_096),
+        io: table.text("io", MediaIo::Auto, "auto, uring or epoll", |text| match text {
+            "auto" => Some(MediaIo::Auto),
+            "uring" => Some(MediaIo::Uring),
+            "epoll" => Some(MediaIo::Epoll),
+            _ => None,
+        }),
+        dscp: table.whole("dscp", 46, 0..=63),
+        timeout: table.seconds("timeout_s", Duration::from_secs(60), 0..=86_400),
+    };
+    if media.addresses.is_empty() {
+        table.conflict("addresses", "an empty list", "at least one local IP address");
+    }
+    table.finish();
+    media
+}
+
+fn limits(table: Reader<'_>) -> LimitsConfig {
+    let limits = LimitsConfig {
+        calls_max: table.whole("calls_max", 2_000, 1..=100_000),
+        calls_per_second_max: table.whole("calls_per_second_max", 200, 1..=10_000),
+    };
+    table.finish();
+    limits
+}
+
+fn storage(table: Reader<'_>, node: &NodeConfig, sip: &SipConfig) -> StorageOptions {
+    let storage = StorageOptions {
+        path: table.text("path", node.data.join("sluice.db"), "the name of a file", path),
+        sync: table.text("sync", Sync::Normal, "normal or full", |text| match text {
+            "normal" => Some(Sync::Normal),
+            "full" => Some(Sync::Full),
+            _ => None,
+        }),
+        sip_domain: sip.domain_or_address(),
+    };
+    table.finish();
+    storage
+}
+
+fn trunks(root: &Reader<'_>, file: &Path) -> Vec<TrunkTable> {
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    let tables = root.tables("trunk").into_iter();
+    let trunks: Vec<TrunkTable> = tables.filter_map(|table| tables::trunk(table, folder)).collect();
+    for (index, trunk) in trunks.iter().enumerate() {
+        let label = &trunk.shape.label;
+        if trunks.iter().take(index).any(|earlier| earlier.shape.label == *label) {
+            root.conflict("trunk", &format!("two labels \"{label}\""), "a label of its own each");
+        }
+    }
+    trunks
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+fn concrete(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.parse().ok()?;
+    (!address.is_unspecified() && !address.is_multicast()).then_some(address)
+}
+
+/// `10000-32767`: even start, room for at least one pair, no privileged port.
+fn ports(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first >= 1_024 && first < last).then_some(first..=last)
+}
+
+const FOLDER: &str = "the name of a folder";
+const SOCKET: &str = "address and port such as \"127.0.0.1:5060\"";
+const PORTS: &str = "a range such as \"10000-32767\", from 1024 up";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The configuration, parsed: what a node needs to know of its machine.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::links::draft::LinkDraft;
+use crate::sources::model::Source;
+use crate::storage::StorageOptions;
+use crate::trunks::apply::TrunkTable;
+
+/// Everything one file says, defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// `[node]`.
+    pub node: NodeConfig,
+    /// `[sip]`.
+    pub sip: SipConfig,
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// `[media]`.
+    pub media: MediaConfig,
+    /// `[limits]`.
+    pub limits: LimitsConfig,
+    /// `[storage]`.
+    pub storage: StorageOptions,
+    /// `[[trunk]]`, imported while no trunk is stored.
+    pub trunks: Vec<TrunkTable>,
+    /// `[[source]]`, imported while no source is stored.
+    pub sources: Vec<Source>,
+    /// `[[link]]`, imported while no link is stored.
+    pub links: Vec<LinkDraft>,
+}
+
+/// `[node]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Name in logs and CDRs.
+    pub name: String,
+    /// Folder of everything that is kept.
+    pub data: PathBuf,
+    /// How long calls may go on after SIGTERM.
+    pub drain: Duration,
+    /// Filter of log lines, as `tracing_subscriber::EnvFilter` reads it.
+    pub log: String,
+}
+
+/// `[sip]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SipConfig {
+    /// UDP sockets.
+    pub listen: Vec<SocketAddr>,
+    /// The domain we answer for; `None`: our address stands for it.
+    pub domain: Option<String>,
+    /// The address in Via, Contact and From; `None`: that of the socket.
+    pub advertised: Option<IpAddr>,
+    /// Server and User-Agent.
+    pub product: String,
+}
+
+impl SipConfig {
+    /// The domain of a destination that names none: the configured one, else our address.
+    #[must_use]
+    pub fn domain_or_address(&self) -> String {
+        let address = || {
+            let listen = self.listen.first().map(SocketAddr::ip);
+            match self.advertised.or(listen) {
+                Some(IpAddr::V6(address)) => format!("[{address}]"),
+                Some(IpAddr::V4(address)) => address.to_string(),
+                None => "localhost".to_owned(),
+            }
+        };
+        self.domain.clone().unwrap_or_else(address)
+    }
+}
+
+/// `[http]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// TCP sockets.
+    pub listen: Vec<SocketAddr>,
+    /// `resolve` answers without a token. Loopback only.
+    pub resolve_open: bool,
+}
+
+/// `[media]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// Local addresses of RTP sockets.
+    pub addresses: Vec<IpAddr>,
+    /// The address in SDP; `None`: that of the socket.
+    pub advertised: Option<IpAddr>,
+    /// Port range of RTP and RTCP.
+    pub ports: RangeInclusive<u16>,
+    /// Worker threads; 0: cores less one, at least one.
+    pub workers: usize,
+    /// SCHED_FIFO for workers.
+    pub realtime: bool,
+    /// Port pairs that each worker keeps open.
+    pub stock: u16,
+    /// How packets meet the kernel.
+    pub io: MediaIo,
+    /// DSCP of RTP.
+    pub dscp: u8,
+    /// A call without media ends after this long, while not held; zero: never.
+    pub timeout: Duration,
+}
+
+/// `media.io`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaIo {
+    /// `io_uring`, and epoll where the host refuses it.
+    Auto,
+    /// `io_uring` or nothing.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Calls at once.
+    pub calls_max: u32,
+    /// New calls a second.
+    pub calls_per_second_max: u32,
+}

@@ -1,0 +1,305 @@
+//! The verdict on one attempt, and the proof of it without which nothing is dialled.
+
+use std::time::{Duration, Instant};
+
+use super::number::canonical;
+use super::rules::{PrefixVerdict, Rules};
+use super::window::Window;
+
+/// An attempt as the guard sees it: after the trunk's number rewriting.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The user part the Request-URI would carry, not escaped.
+    pub user: &'a str,
+    /// A stored link names this destination.
+    pub named_by_link: bool,
+    /// False for the second and later attempts of one call: the rate counts calls.
+    pub first_of_call: bool,
+}
+
+/// Dial it, or do not.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Dial what this names.
+    Allow(Cleared),
+    /// Do not dial.
+    Refuse(Reason),
+}
+
+/// Proof that the guard has seen an attempt. Only [`Guard::verdict`] makes one, it is neither
+/// `Clone` nor `Copy`, and [`Guard::release`] takes it back when the attempt is over.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a cleared attempt counts as a concurrent call until it is released"]
+pub struct Cleared {
+    user: String,
+    duration_max: Duration,
+}
+
+impl Cleared {
+    /// The canonical user part: the one that was judged, the only one that may be dialled.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// How long the call may last.
+    #[must_use]
+    pub const fn duration_max(&self) -> Duration {
+        self.duration_max
+    }
+}
+
+/// Why an attempt is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The number hides what it dials, or is no number.
+    NumberMalformed,
+    /// On the block list.
+    PrefixBlocked,
+    /// No stored link names it and no prefix allows it.
+    NotNamed,
+    /// As many calls as allowed are up.
+    ConcurrentCalls,
+    /// As many calls as allowed began within this second.
+    CallsPerSecond,
+}
+
+impl Reason {
+    /// Stable word for the CDR, the refusal and the metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NumberMalformed => "guard_number_malformed",
+            Self::PrefixBlocked => "guard_prefix_blocked",
+            Self::NotNamed => "guard_not_named",
+            Self::ConcurrentCalls => "guard_concurrent_calls",
+            Self::CallsPerSecond => "guard_calls_per_second",
+        }
+    }
+
+    /// SIP status towards the caller (PRODUCT §1: guard 403, rate 480 with Retry-After).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NumberMalformed | Self::PrefixBlocked | Self::NotNamed => 403,
+            Self::ConcurrentCalls | Self::CallsPerSecond => 480,
+        }
+    }
+
+    /// Seconds after which trying again makes sense.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::NumberMalformed | Self::PrefixBlocked | Self::NotNamed => None,
+            Self::ConcurrentCalls => Some(Duration::from_secs(10)),
+            Self::CallsPerSecond => Some(Duration::from_secs(1)),
+        }
+    }
+}
+
+/// How often the guard said what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Attempts allowed.
+    pub allowed: u64,
+    /// [`Reason::NumberMalformed`].
+    pub number_malformed: u64,
+    /// [`Reason::PrefixBlocked`].
+    pub prefix_blocked: u64,
+    /// [`Reason::NotNamed`].
+    pub not_named: u64,
+    /// [`Reason::ConcurrentCalls`].
+    pub concurrent_calls: u64,
+    /// [`Reason::CallsPerSecond`].
+    pub calls_per_second: u64,
+}
+
+/// The guard's state: its rules, what is up, what began lately.
+#[derive(Debug, Default)]
+pub struct Guard {
+    rules: Rules,
+    cleared: u32,
+    window: Window,
+    counters: Counters,
+}
+
+impl Guard {
+    /// A guard that has seen nothing.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// New rules; what is up and what began lately stays counted.
+    pub fn replace_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// Judges one attempt. An allowed one counts as up until [`Guard::release`].
+    pub fn verdict(&mut self, attempt: &Attempt<'_>, now: Instant) -> Verdict {
+        match self.judge(attempt, now) {
+            Ok(user) => {
+                if attempt.first_of_call {
+                    self.window.count(now, self.rules.calls_per_second);
+                }
+                self.cleared = self.cleared.saturating_add(1);
+                self.counters.allowed += 1;
+                Verdict::Allow(Cleared { user, duration_max: self.rules.duration_max })
+            }
+            Err(reason) => {
+                *self.counter(reason) += 1;
+                Verdict::Refuse(reason)
+            }
+        }
+    }
+
+    /// The attempt, or the call it became, is over.
+    pub fn release(&mut self, cleared: Cleared) {
+        drop(cleared);
+        debug_assert!(self.cleared > 0, "released once more than cleared");
+        self.cleared = self.cleared.saturating_sub(1);
+    }
+
+    /// Attempts and calls that hold a [`Cleared`].
+    #[must_use]
+    pub const fn active(&self) -> u32 {
+        self.cleared
+    }
+
+    /// How often it said what.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn judge(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<String, Reason> {
+        let user = canonical(attempt.user).map_err(|_malformed| Reason::NumberMalformed)?;
+        match self.rules.prefix_verdict(&user) {
+            PrefixVerdict::Blocked => return Err(Reason::PrefixBlocked),
+            PrefixVerdict::Allowed => {}
+            PrefixVerdict::Unlisted if attempt.named_by_link || self.rules.unnamed_allowed => {}
+            PrefixVerdict::Unlisted => return Err(Reason::NotNamed),
+        }
+        if self.rules.concurrent_calls > 0 && self.cleared >= self.rules.concurrent_calls {
+            return Err(Reason::ConcurrentCalls);
+        }
+        if attempt.first_of_call && !self.window.admits(now, self.rules.calls_per_second) {
+            return Err(Reason::CallsPerSecond);
+        }
+        Ok(user)
+    }
+
+    const fn counter(&mut self, reason: Reason) -> &mut u64 {
+        match reason {
+            Reason::NumberMalformed => &mut self.counters.number_malformed,
+            Reason::PrefixBlocked => &mut self.counters.prefix_blocked,
+            Reason::NotNamed => &mut self.counters.not_named,
+            Reason::ConcurrentCalls => &mut self.counters.concurrent_calls,
+            Reason::CallsPerSecond => &mut self.counters.calls_per_second,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attempt(user: &str, named_by_link: bool) -> Attempt<'_> {
+        Attempt { user, named_by_link, first_of_call: true }
+    }
+
+    fn refused(verdict: Verdict) -> Option<Reason> {
+        match verdict {
+            Verdict::Allow(_cleared) => None,
+            Verdict::Refuse(reason) => Some(reason),
+        }
+    }
+
+    #[test]
+    fn destination_that_no_link_names_is_denied_unless_a_prefix_allows_it() {
+        let now = Instant::now();
+        let mut guard =
+            Guard::new(Rules { allow_prefixes: vec!["+44".into()], ..Rules::default() });
+        assert_eq!(refused(guard.verdict(&attempt("+3312345", false), now)), Some(Reason::NotNamed));
+        assert_eq!(refused(guard.verdict(&attempt("+3312345", true), now)), None);
+        assert_eq!(refused(guard.verdict(&attempt("004420", false), now)), None);
+        assert_eq!(guard.counters().not_named, 1);
+        assert_eq!(guard.counters().allowed, 2);
+    }
+
+    #[test]
+    fn blocked_prefix_is_refused_even_where_a_link_names_it() {
+        let now = Instant::now();
+        let mut guard =
+            Guard::new(Rules { block_prefixes: vec!["+1900".into()], ..Rules::default() });
+        for spelling in ["+1900555", "%2B1-900-555", "tel:+1.900.555", "900555;phone-context=+1"] {
+            let verdict = guard.verdict(&attempt(spelling, true), now);
+            assert_eq!(refused(verdict), Some(Reason::PrefixBlocked), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn concurrent_calls_are_released_with_the_token() {
+        let now = Instant::now();
+        let mut guard = Guard::new(Rules { concurrent_calls: 1, ..Rules::default() });
+        let Verdict::Allow(cleared) = guard.verdict(&attempt("100", true), now) else {
+            panic!("the first is allowed");
+        };
+        let second = guard.verdict(&attempt("100", true), now);
+        assert_eq!(refused(second), Some(Reason::ConcurrentCalls));
+        guard.release(cleared);
+        assert_eq!(refused(guard.verdict(&attempt("100", true), now)), None);
+    }
+
+    #[test]
+    fn rate_counts_calls_and_not_the_attempts_of_one_call() {
+        let now = Instant::now();
+        let mut guard = Guard::new(Rules { calls_per_second: 1, ..Rules::default() });
+        assert_eq!(refused(guard.verdict(&attempt("100", true), now)), None);
+        let retry = Attempt { first_of_call: false, ..attempt("100", true) };
+        assert_eq!(refused(guard.verdict(&retry, now)), None);
+        let next = guard.verdict(&attempt("100", true), now);
+        assert_eq!(refused(next), Some(Reason::CallsPerSecond));
+        let later = now + Duration::from_secs(1);
+        assert_eq!(refused(guard.verdict(&attempt("100", true), later)), None);
+    }
+
+    #[test]
+    fn every_reason_has_its_own_word_and_status() {
+        let reasons = [
+            Reason::NumberMalformed,
+            Reason::PrefixBlocked,
+            Reason::NotNamed,
+            Reason::ConcurrentCalls,
+            Reason::CallsPerSecond,
+        ];
+        let words: std::collections::BTreeSet<_> = reasons.iter().map(|r| r.as_str()).collect();
+        assert_eq!(words.len(), reasons.len());
+        for reason in reasons {
+            assert_eq!(reason.retry_after().is_some(), reason.status() == 480);
+        }
+    }
+
+    proptest! {
+        /// Whatever the spelling, what leaves is what was judged: no blocked number gets out.
+        #[test]
+        fn no_spelling_of_a_blocked_number_is_cleared(user in "(tel:|sip:|%74el:)?(%2B|\\+|00)?[-.(% ]{0,2}1[-.() ]?9[-.() ]?0[-.() ]?0[0-9-.()]{0,8}(;phone-context=\\+1)?") {
+            let rules = Rules { block_prefixes: vec!["+1900".into(), "1900".into(), "+11900".into()], ..Rules::default() };
+            let mut guard = Guard::new(rules);
+            let verdict = guard.verdict(&attempt(&user, true), Instant::now());
+            prop_assert!(refused(verdict).is_some(), "{user}");
+        }
+
+        /// Any bytes give a verdict, and an allowed one names a clean user part.
+        #[test]
+        fn verdict_is_total(user in "\\PC{0,60}") {
+            let mut guard = Guard::new(Rules::default());
+            if let Verdict::Allow(cleared) = guard.verdict(&attempt(&user, true), Instant::now()) {
+                prop_assert!(!cleared.user().is_empty());
+                prop_assert!(!cleared.user().contains(['@', '%', ';', '\0']));
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Opening the file: the folder, the pragmas, the migrations, and the errors an operator meets.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, SqliteConnection};
+
+use super::error::StorageError;
+
+/// Where the database is and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// What a commit waits for.
+    pub sync: Sync,
+    /// Domain of a destination that names none, unless the setting `sip.domain` does.
+    pub sip_domain: String,
+}
+
+/// What a commit waits for (`storage.sync`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Nothing committed is lost with the process, at most the last commits with the power.
+    Normal,
+    /// Nothing committed is lost with the power either.
+    Full,
+}
+
+/// The connections to one file.
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) writer: SqliteConnection,
+    pub(super) readers: SqlitePool,
+}
+
+static MIGRATOR: Migrator = sqlx::migrate!("src/storage/migrations");
+
+pub(super) async fn open(options: &StorageOptions) -> Result<Database, StorageError> {
+    let path = options.path.as_path();
+    make_folder(path)?;
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match options.sync {
+            Sync::Normal => SqliteSynchronous::Normal,
+            Sync::Full => SqliteSynchronous::Full,
+        })
+        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .disable_statement_logging();
+    let mut writer = connect
+        .connect()
+        .await
+        .map_err(|error| opening(path, error))?;
+    MIGRATOR
+        .run_direct(None, &mut writer, false)
+        .await
+        .map_err(|error| migrating(path, error))?;
+    let read = connect
+        .create_if_missing(false)
+        .pragma("query_only", "1")
+        .pragma("mmap_size", MMAP_OCTETS.to_string());
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(BUSY_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(read)
+        .await
+        .map_err(|error| opening(path, error))?;
+    Ok(Database { writer, readers })
+}
+
+fn make_folder(path: &Path) -> Result<(), StorageError> {
+    let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).map_err(|source| StorageError::NotWritable {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+fn opening(path: &Path, error: sqlx::Error) -> StorageError {
+    let code = match &error {
+        sqlx::Error::Database(database) => database.code().and_then(|code| code.parse().ok()),
+        _ => None,
+    };
+    match code.map(|code: u32| code & PRIMARY_CODE) {
+        Some(SQLITE_NOTADB | SQLITE_CORRUPT) => StorageError::NotADatabase {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        },
+        Some(SQLITE_CANTOPEN | SQLITE_READONLY | SQLITE_PERM | SQLITE_IOERR | SQLITE_FULL) => {
+            StorageError::NotWritable {
+                path: path.to_owned(),
+                source: std::io::Error::other(error),
+            }
+        }
+        _ => StorageError::Database(error),
+    }
+}
+
+fn migrating(path: &Path, error: MigrateError) -> StorageError {
+    let known = MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
+    match error {
+        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
+            StorageError::NewerSchema {
+                path: path.to_owned(),
+                found,
+                known,
+            }
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            match opening(path, error) {
+                StorageError::Database(error) => StorageError::NotADatabase {
+                    path: path.to_owned(),
+                    detail: error.to_string(),
+                },
+                other => other,
+            }
+        }
+        other => StorageError::NotADatabase {
+            path: path.to_owned(),
+            detail: other.to_string(),
+        },
+    }
+}
+
+/// How long a connection waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that read.
+const READERS_MAX: u32 = 4;
+/// Pages that each connection keeps, in KiB.
+const CACHE_KIB: u32 = 8_192;
+/// Octets of the file that readers map instead of copying: an index of ten million links.
+const MMAP_OCTETS: u64 = 8 << 30;
+
+/// The lower octet of a SQLite result code.
+const PRIMARY_CODE: u32 = 0xff;
+const SQLITE_PERM: u32 = 3;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_CANTOPEN: u32 = 14;
+const SQLITE_NOTADB: u32 = 26;

@@ -1,0 +1,321 @@
+//! The door to the database for everybody else: asynchronous, cheap to clone, blocking nobody.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{ConnectOptions as _, Sqlite, SqlitePool};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::database::{self, StorageOptions};
+use super::error::StorageError;
+use super::node_key::NodeKey;
+use super::snapshot::{self, Snapshot};
+use super::writer::{self, Connection, Job, Work, Writer, work};
+use crate::cdr::record::Record;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink, resolve_ad_hoc, resolve_link};
+use crate::{cdr, links};
+
+/// The open database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    sip_domain: String,
+    readers: SqlitePool,
+    jobs: mpsc::Sender<Job>,
+    records: mpsc::Sender<Record>,
+    key: NodeKey,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Held while this process is the node of this database.
+    node_lock: Mutex<Option<File>>,
+}
+
+impl Store {
+    /// Opens the database: makes its folder, migrates it, loads the first snapshot. Needs a tokio
+    /// runtime that lives as long as the store.
+    ///
+    /// # Errors
+    /// The folder cannot be written, the file is no database of ours, or a newer program wrote it.
+    pub async fn open(options: &StorageOptions) -> Result<Self, StorageError> {
+        let database = database::open(options).await?;
+        let key = NodeKey::open(options.path.parent().unwrap_or_else(|| Path::new(".")))?;
+        let mut reader = database.readers.acquire().await?;
+        let first = snapshot::load(&mut reader, &key).await?;
+        drop(reader);
+        let (jobs, jobs_queue) = mpsc::channel(JOBS_QUEUE_MAX);
+        let (records, records_queue) = mpsc::channel(RECORDS_QUEUE_MAX);
+        let writer = Writer {
+            connection: database.writer,
+            sync: options.sync,
+            jobs: jobs_queue,
+            records: records_queue,
+        };
+        tokio::spawn(writer.run());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path: options.path.clone(),
+                sip_domain: options.sip_domain.clone(),
+                readers: database.readers,
+                jobs,
+                records,
+                key,
+                snapshot: watch::Sender::new(Arc::new(first)),
+                node_lock: Mutex::new(None),
+            }),
+        })
+    }
+
+    /// Makes this process the node of this database: locks it against a second node and closes the
+    /// calls that the last run left open, with cause `node_restart`. Returns how many.
+    ///
+    /// # Errors
+    /// Another node runs on it.
+    pub async fn start_node(&self, now: Timestamp) -> Result<u64, StorageError> {
+        let path = self.inner.path.with_extension("lock");
+        let unwritable = |source| StorageError::NotWritable {
+            path: path.clone(),
+            source,
+        };
+        let file = File::create(&path).map_err(unwritable)?;
+        if file.try_lock().is_err() {
+            return Err(StorageError::InUse { path });
+        }
+        *self
+            .inner
+            .node_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(file);
+        self.write(move |connection| work(cdr::writer::close_open_calls(connection, now)))
+            .await
+    }
+
+    /// What a request path means now. Order: `user`, then `user@host`, then ad hoc. Never waits for
+    /// the writer. HTTP gives no host.
+    ///
+    /// # Errors
+    /// The link is unknown, dead, not yet valid, or the database did not answer.
+    pub async fn resolve(
+        &self,
+        user: &str,
+        host: Option<&str>,
+        now: Timestamp,
+    ) -> Result<ResolvedLink, ResolveRefusal> {
+        let snapshot = self.snapshot();
+        let settings = &snapshot.settings;
+        let domain = self.inner.sip_domain.as_str();
+        if let Some(link) = self.link_for_call(user).await? {
+            return resolve_link(&link, settings, domain, user, now);
+        }
+        if let Some(host) = host {
+            let whole = format!("{user}@{host}");
+            if let Some(link) = self.link_for_call(&whole).await? {
+                return resolve_link(&link, settings, domain, &whole, now);
+            }
+        }
+        resolve_ad_hoc(user, settings, domain)
+    }
+
+    async fn link_for_call(
+        &self,
+        path: &str,
+    ) -> Result<Option<links::model::Link>, ResolveRefusal> {
+        if path.is_empty() || path.len() > links::draft::REQUEST_PATH_OCTETS_MAX {
+            return Ok(None);
+        }
+        links::store::by_request_path(self, path)
+            .await
+            .map_err(|error| {
+                tracing::error!(%error, "a link could not be read");
+                ResolveRefusal::Unavailable
+            })
+    }
+
+    /// Takes the next `count` numbers of the alias sequence; the first of them. They are on disk
+    /// as taken before this returns, also against power loss: gaps are possible, repeats are not.
+    ///
+    /// # Errors
+    /// The database did not take the write.
+    pub async fn reserve_alias_block(&self, count: u32) -> Result<u64, StorageError> {
+        let first: i64 = self
+            .write_power_safe(move |connection| {
+                work(async move {
+                    let text = "UPDATE sequences SET value = value + $1 WHERE name = 'alias' \
+                                RETURNING value - $1";
+                    Ok(sqlx::query_scalar(text)
+                        .bind(i64::from(count))
+                        .fetch_one(connection)
+                        .await?)
+                })
+            })
+            .await?;
+        u64::try_from(first).map_err(|_negative| StorageError::Corrupt {
+            what: "alias number",
+            detail: first.to_string(),
+        })
+    }
+
+    /// Settings, trunks and sources as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.inner.snapshot.borrow())
+    }
+
+    /// Hears of each new snapshot; the first is seen already. [`Store::follow`] makes them.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.inner.snapshot.subscribe()
+    }
+
+    /// Where call control puts its records, in order. `try_send` works from any thread. A full queue
+    /// means that the database is slower than the calls: keep the record and try again.
+    #[must_use]
+    pub fn records(&self) -> mpsc::Sender<Record> {
+        self.inner.records.clone()
+    }
+
+    /// Waits until every record that was queued before is on disk (or was refused by it).
+    ///
+    /// # Errors
+    /// The writer has ended.
+    pub async fn flush(&self) -> Result<(), StorageError> {
+        let (done, flushed) = oneshot::channel();
+        self.inner
+            .jobs
+            .send(Job::Flush(done))
+            .await
+            .map_err(|_closed| StorageError::Closed)?;
+        flushed.await.map_err(|_closed| StorageError::Closed)
+    }
+
+    /// Follows the database: publishes a new snapshot when this or another process has changed
+    /// settings, trunks or sources, and deletes links whose time of expiry has passed. Runs until
+    /// it is dropped; the node runs one.
+    ///
+    /// # Errors
+    /// The connection cannot be opened.
+    pub async fn follow(&self) -> Result<(), StorageError> {
+        // `data_version` tells a connection what *others* committed: this one never writes.
+        let mut connection = self.inner.readers.connect_options().connect().await?;
+        let mut seen_version = 0;
+        let mut tick = tokio::time::interval(POLL_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut until_names = NAMES_EVERY_POLLS;
+        let mut until_expiry = EXPIRY_EVERY_POLLS;
+        loop {
+            tick.tick().await;
+            until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
+            until_expiry = until_expiry.checked_sub(1).unwrap_or(EXPIRY_EVERY_POLLS);
+            let polled = self
+                .poll(&mut connection, &mut seen_version, until_names == 0)
+                .await;
+            if let Err(error) = polled {
+                tracing::warn!(%error, "settings, trunks and sources could not be read again");
+            }
+            if until_expiry == 0
+                && let Err(error) = links::store::delete_expired(self, Timestamp::now()).await
+            {
+                tracing::warn!(%error, "expired links were not deleted");
+            }
+        }
+    }
+
+    async fn poll(
+        &self,
+        connection: &mut Connection,
+        seen_version: &mut i64,
+        names_due: bool,
+    ) -> Result<(), StorageError> {
+        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut *connection)
+            .await?;
+        let current = self.snapshot();
+        let names_due = names_due && current.names_resolved;
+        if version == *seen_version && !names_due {
+            return Ok(());
+        }
+        if names_due || snapshot::revision(connection).await? != current.revision {
+            let next = snapshot::load(connection, &self.inner.key).await?;
+            self.publish(next);
+        }
+        *seen_version = version;
+        Ok(())
+    }
+
+    /// Publishes what this process has just changed, without waiting for the next poll.
+    pub(crate) async fn refresh(&self) -> Result<(), StorageError> {
+        let mut reader = self.inner.readers.acquire().await?;
+        let next = snapshot::load(&mut reader, &self.inner.key).await?;
+        self.publish(next);
+        Ok(())
+    }
+
+    fn publish(&self, next: Snapshot) {
+        self.inner.snapshot.send_if_modified(|current| {
+            let newer = next.revision >= current.revision && **current != next;
+            if newer {
+                *current = Arc::new(next);
+            }
+            newer
+        });
+    }
+
+    /// Connections that read.
+    pub(crate) fn readers(&self) -> &sqlx::Pool<Sqlite> {
+        &self.inner.readers
+    }
+
+    /// The key by which passwords are sealed.
+    pub(crate) fn key(&self) -> &NodeKey {
+        &self.inner.key
+    }
+
+    /// Does a piece of work in one write transaction: committed when it returns `Ok`.
+    pub(crate) async fn write<T, F>(&self, task: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
+    {
+        self.submit(writer::job(false, task)).await
+    }
+
+    async fn write_power_safe<T, F>(&self, task: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
+    {
+        self.submit(writer::job(true, task)).await
+    }
+
+    async fn submit<T>(
+        &self,
+        (job, outcome): (Job, oneshot::Receiver<Result<T, StorageError>>),
+    ) -> Result<T, StorageError> {
+        self.inner
+            .jobs
+            .send(job)
+            .await
+            .map_err(|_closed| StorageError::Closed)?;
+        outcome.await.map_err(|_closed| StorageError::Closed)?
+    }
+}
+
+/// Records that may wait for the writer: four a call, two seconds at 1,000 calls a second.
+pub const RECORDS_QUEUE_MAX: usize = 8_192;
+/// Pieces of work that may wait for the writer.
+const JOBS_QUEUE_MAX: usize = 256;
+/// How soon a change by another process is seen.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Names of trunk targets are looked up again this often.
+const NAMES_EVERY_POLLS: u32 = 60;
+/// Expired links are looked for this often.
+const EXPIRY_EVERY_POLLS: u32 = 3_600;
+
+#[cfg(test)]
+mod tests;

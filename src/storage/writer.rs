@@ -1,0 +1,202 @@
+//! The one task that writes. Work asked for by API, CLI and start-up comes first, then CDR records
+//! in batches; each piece of work and each batch is one transaction.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::database::Sync;
+use super::error::StorageError;
+use crate::cdr::record::Record;
+use crate::cdr::writer::write_records;
+
+/// The connection that a piece of work is given, inside its transaction.
+pub(crate) type Connection = SqliteConnection;
+
+/// A piece of work under way.
+pub(crate) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'c>>;
+
+/// Boxes a piece of work.
+pub(crate) fn work<'c, T>(
+    future: impl Future<Output = Result<T, StorageError>> + Send + 'c,
+) -> Work<'c, T> {
+    Box::pin(future)
+}
+
+type Run = Box<
+    dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pin<Box<dyn Future<Output = ()> + Send + 'c>>
+        + Send,
+>;
+
+/// What waits in the queue before the records.
+pub(super) enum Job {
+    Run {
+        /// The commit waits for the disk, whatever `storage.sync` says.
+        power_safe: bool,
+        run: Run,
+    },
+    /// Write every record that is queued now, then say so.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Makes a job of work, and the receiver of its outcome.
+pub(super) fn job<T, F>(
+    power_safe: bool,
+    task: F,
+) -> (Job, oneshot::Receiver<Result<T, StorageError>>)
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+{
+    let (reply, outcome) = oneshot::channel();
+    let run: Run = Box::new(move |connection| {
+        Box::pin(async move {
+            let result = in_transaction(connection, task).await;
+            reply.send(result).ok(); // Nobody listens any more: the work is done all the same.
+        })
+    });
+    (Job::Run { power_safe, run }, outcome)
+}
+
+async fn in_transaction<T, F>(connection: &mut SqliteConnection, task: F) -> Result<T, StorageError>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
+{
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    match task(&mut transaction).await {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+/// The writer's state between turns.
+pub(super) struct Writer {
+    pub(super) connection: SqliteConnection,
+    pub(super) sync: Sync,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) records: mpsc::Receiver<Record>,
+}
+
+impl Writer {
+    /// Writes until nobody can ask any more, then writes what is queued and closes the file.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
+        let mut flush_at = Instant::now();
+        let mut recording = true;
+        loop {
+            let may_collect = recording && batch.is_empty();
+            tokio::select! {
+                biased;
+                job = self.jobs.recv() => match job {
+                    Some(Job::Run { power_safe, run }) => self.run_job(power_safe, run).await,
+                    Some(Job::Flush(done)) => {
+                        self.flush(&mut batch).await;
+                        done.send(()).ok();
+                    }
+                    None => break,
+                },
+                () = tokio::time::sleep_until(flush_at), if !batch.is_empty() => {
+                    if !self.flush(&mut batch).await {
+                        flush_at = Instant::now() + RETRY_AFTER;
+                    }
+                }
+                received = self.records.recv_many(&mut batch, BATCH_RECORDS_MAX), if may_collect => {
+                    recording = received > 0;
+                    flush_at = Instant::now() + COLLECT_TIME;
+                }
+            }
+        }
+        self.flush(&mut batch).await;
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the database was not closed cleanly");
+        }
+    }
+
+    async fn run_job(&mut self, power_safe: bool, run: Run) {
+        let raise = power_safe && self.sync == Sync::Normal;
+        if raise {
+            self.pragma("PRAGMA synchronous = FULL").await;
+        }
+        run(&mut self.connection).await;
+        if raise {
+            self.pragma("PRAGMA synchronous = NORMAL").await;
+        }
+    }
+
+    async fn pragma(&mut self, text: &'static str) {
+        if let Err(error) = sqlx::query(text).execute(&mut self.connection).await {
+            tracing::warn!(%error, text, "a pragma was refused");
+        }
+    }
+
+    /// Writes the batch and whatever else is queued. False: the database did not take it, and the
+    /// batch is kept for another try.
+    async fn flush(&mut self, batch: &mut Vec<Record>) -> bool {
+        loop {
+            while batch.len() < BATCH_RECORDS_MAX
+                && let Ok(record) = self.records.try_recv()
+            {
+                batch.push(record);
+            }
+            if batch.is_empty() {
+                return true;
+            }
+            if let Err(error) = write_batch(&mut self.connection, batch).await {
+                if is_passing(&error) {
+                    tracing::warn!(%error, records = batch.len(), "CDR records wait: not written");
+                    return false;
+                }
+                self.write_singly(batch).await;
+            }
+            batch.clear();
+        }
+    }
+
+    /// One record that the database refuses must not take its neighbours along.
+    async fn write_singly(&mut self, batch: &[Record]) {
+        for record in batch {
+            if let Err(error) =
+                write_batch(&mut self.connection, std::slice::from_ref(record)).await
+            {
+                tracing::error!(%error, ?record, "a CDR record was refused by the database");
+            }
+        }
+    }
+}
+
+async fn write_batch(connection: &mut SqliteConnection, batch: &[Record]) -> sqlx::Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    write_records(&mut transaction, batch).await?;
+    transaction.commit().await
+}
+
+/// Another process writes, or the disk is full: it can be otherwise in a second.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database
+            .code()
+            .and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| PASSING_CODES.contains(&(code & 0xff))),
+        sqlx::Error::Io(_) => true,
+        _ => false,
+    }
+}
+
+/// Records in one transaction.
+pub(super) const BATCH_RECORDS_MAX: usize = 100;
+/// How long the first record of a batch waits for company.
+const COLLECT_TIME: Duration = Duration::from_millis(5);
+/// Between two tries to write records that the database did not take.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL.
+const PASSING_CODES: [u32; 4] = [5, 6, 10, 13];

@@ -1,0 +1,114 @@
+//! Presets: what a trunk is where its table says nothing else. Pure.
+//!
+//! The common values are those of PRODUCT §6. A preset changes what its kind of peer needs: Cisco's
+//! call managers read Remote-Party-ID and are within the trust domain, a carrier reads
+//! P-Asserted-Identity, and a PBX that registers stands behind NAT.
+
+use std::time::Duration;
+
+use super::model::{IdentityProfile, MediaLatch};
+use super::shape::TrunkShape;
+
+/// The names of all presets.
+pub const PRESETS: [&str; 4] = ["cucm", "expressway", "carrier", "registering-pbx"];
+
+impl Default for TrunkShape {
+    fn default() -> Self {
+        Self {
+            label: String::new(),
+            preset: String::new(),
+            enabled: true,
+            targets: Vec::new(),
+            priority: 10,
+            weight: 1,
+            carries_terminating: true,
+            carries_originating: false,
+            max_calls: -1,
+            max_inbound: -1,
+            max_outbound: -1,
+            max_cps: 0,
+            patterns: Vec::new(),
+            strip: 0,
+            prefix: String::new(),
+            codecs: Vec::new(),
+            identity: IdentityProfile::Rpid,
+            ascii_names: false,
+            trusted: false,
+            from_host: None,
+            request_host: None,
+            username: None,
+            realm: None,
+            response_timeout_s: Duration::from_secs(4),
+            progress_timeout_s: Duration::from_secs(10),
+            ring_timeout_s: Duration::from_secs(120),
+            failover_codes: vec![408, 500, 502, 503, 504],
+            options_interval_up_s: Duration::from_secs(60),
+            options_interval_down_s: Duration::from_secs(120),
+            down_codes: vec![408, 503],
+            networks: Vec::new(),
+            media_latch: MediaLatch::Sdp,
+            advertised_media_address: None,
+            dscp: 46,
+            transit: false,
+            links: Vec::new(),
+        }
+    }
+}
+
+/// The values of a preset, `None` for a name that is no preset.
+#[must_use]
+pub fn preset(name: &str) -> Option<TrunkShape> {
+    let common = TrunkShape {
+        preset: name.to_owned(),
+        ..TrunkShape::default()
+    };
+    match name {
+        "" => Some(common),
+        // A call manager and a neighbour zone show what RPID says, to insiders.
+        "cucm" => Some(TrunkShape {
+            trusted: true,
+            ..common
+        }),
+        "expressway" => Some(TrunkShape {
+            trusted: true,
+            ..common
+        }),
+        // Carriers bill by PAI, take G.711 and often break on non-ASCII names.
+        "carrier" => Some(TrunkShape {
+            identity: IdentityProfile::Pai,
+            ascii_names: true,
+            codecs: vec!["PCMA".to_owned(), "PCMU".to_owned()],
+            ..common
+        }),
+        // Its address in SDP is a private one; its signalling source is where its media comes from.
+        "registering-pbx" => Some(TrunkShape {
+            media_latch: MediaLatch::Signalling,
+            options_interval_up_s: Duration::from_secs(30),
+            options_interval_down_s: Duration::from_secs(30),
+            ..common
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_named_preset_exists_and_survives_storage() {
+        for name in PRESETS {
+            let shape = preset(name).unwrap();
+            assert_eq!(shape.preset, name);
+            let text = serde_json::to_string(&shape).unwrap();
+            assert_eq!(serde_json::from_str::<TrunkShape>(&text).unwrap(), shape);
+        }
+        assert_eq!(preset("pstn"), None);
+    }
+
+    #[test]
+    fn a_body_of_an_older_program_takes_the_defaults_for_what_it_does_not_name() {
+        let shape: TrunkShape = serde_json::from_str(r#"{"label":"a","priority":3}"#).unwrap();
+        assert_eq!((shape.priority, shape.failover_codes.len()), (3, 5));
+    }
+}

@@ -1,0 +1,232 @@
+//! Trunks in the database.
+
+use sqlx::Row as _;
+
+use super::apply::TrunkTable;
+use super::shape::{StoredTrunk, TrunkShape};
+use crate::storage::{
+    Connection, NodeKey, Snapshot, StorageError, Store, bump_revision, randomness, work,
+};
+
+/// What applying a table did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// There was no such trunk.
+    Created,
+    /// It differs from what was stored.
+    Changed,
+    /// It was stored like this.
+    Unchanged,
+}
+
+impl Applied {
+    /// The word that `trunks apply` prints.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// One line of what `apply` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedTrunk {
+    /// Id, given or found or made.
+    pub id: String,
+    /// Label.
+    pub label: String,
+    /// What happened.
+    pub applied: Applied,
+}
+
+/// All trunks with their passwords.
+pub(crate) async fn load(
+    connection: &mut Connection,
+    key: &NodeKey,
+) -> Result<Vec<StoredTrunk>, StorageError> {
+    let rows = sqlx::query("SELECT id, body, password FROM trunks ORDER BY label")
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let id: String = row.try_get("id")?;
+            let shape = parse_body(row.try_get("body")?)?;
+            let sealed: Option<Vec<u8>> = row.try_get("password")?;
+            let password = sealed.map(|sealed| key.unseal(&id, &sealed)).transpose()?;
+            Ok(StoredTrunk {
+                id,
+                shape,
+                password,
+            })
+        })
+        .collect()
+}
+
+/// All trunks, in the order of their labels.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(store: &Store) -> Result<Vec<StoredTrunk>, StorageError> {
+    let mut reader = store.readers().acquire().await?;
+    load(&mut reader, store.key()).await
+}
+
+/// Creates or changes the trunks of these tables, found by id, else by label; the others stay.
+/// All or none.
+///
+/// # Errors
+/// The database did not take them, or a label is another trunk's.
+pub async fn apply(
+    store: &Store,
+    tables: Vec<TrunkTable>,
+) -> Result<Vec<AppliedTrunk>, StorageError> {
+    let key = store.key().clone();
+    let applied = store
+        .write(move |connection| {
+            work(async move {
+                let applied = apply_all(connection, &key, &tables).await?;
+                if applied
+                    .iter()
+                    .any(|trunk| trunk.applied != Applied::Unchanged)
+                {
+                    bump_revision(connection).await?;
+                }
+                Ok(applied)
+            })
+        })
+        .await?;
+    store.refresh().await?;
+    Ok(applied)
+}
+
+/// Imports the tables when no trunk is stored. Returns how many.
+///
+/// # Errors
+/// The database did not take them.
+pub async fn import_first(store: &Store, tables: Vec<TrunkTable>) -> Result<usize, StorageError> {
+    if tables.is_empty() || !list(store).await?.is_empty() {
+        return Ok(0);
+    }
+    Ok(apply(store, tables).await?.len())
+}
+
+async fn apply_all(
+    connection: &mut Connection,
+    key: &NodeKey,
+    tables: &[TrunkTable],
+) -> Result<Vec<AppliedTrunk>, StorageError> {
+    let mut stored = load(connection, key).await?;
+    let mut outcome = Vec::with_capacity(tables.len());
+    for table in tables {
+        let index = stored.iter().position(|trunk| match &table.id {
+            Some(id) => &trunk.id == id,
+            None => trunk.shape.label == table.shape.label,
+        });
+        let known = index.and_then(|index| stored.get(index)).cloned();
+        let id = match (&table.id, &known) {
+            (Some(id), _) => id.clone(),
+            (None, Some(known)) => known.id.clone(),
+            (None, None) => new_id()?,
+        };
+        let label = table.shape.label.clone();
+        if stored
+            .iter()
+            .any(|other| other.id != id && other.shape.label == label)
+        {
+            return Err(StorageError::Duplicate {
+                what: "trunk label",
+                value: label,
+            });
+        }
+        let next = StoredTrunk {
+            id,
+            shape: table.shape.clone(),
+            password: table.password.clone(),
+        };
+        let applied = match &known {
+            None => Applied::Created,
+            Some(known) if *known == next => Applied::Unchanged,
+            Some(_) => Applied::Changed,
+        };
+        if applied != Applied::Unchanged {
+            write(connection, key, &next).await?;
+        }
+        outcome.push(AppliedTrunk {
+            id: next.id.clone(),
+            label,
+            applied,
+        });
+        match index.and_then(|index| stored.get_mut(index)) {
+            Some(place) => *place = next,
+            None => stored.push(next),
+        }
+    }
+    if stored.len() > TRUNKS_MAX {
+        return Err(StorageError::Invalid({
+            let mut errors = crate::field_errors::FieldErrors::new();
+            errors.add(
+                "trunk",
+                &stored.len().to_string(),
+                format!("at most {TRUNKS_MAX} trunks"),
+            );
+            errors
+        }));
+    }
+    Ok(outcome)
+}
+
+async fn write(
+    connection: &mut Connection,
+    key: &NodeKey,
+    trunk: &StoredTrunk,
+) -> Result<(), StorageError> {
+    let sealed = trunk
+        .password
+        .as_ref()
+        .map(|clear| key.seal(&trunk.id, clear))
+        .transpose()?;
+    let body = serde_json::to_string(&trunk.shape).map_err(|error| StorageError::Corrupt {
+        what: "trunk",
+        detail: error.to_string(),
+    })?;
+    let text = "INSERT INTO trunks (id, label, body, password) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (id) DO UPDATE SET label = excluded.label, body = excluded.body, \
+                password = excluded.password";
+    sqlx::query(text)
+        .bind(&trunk.id)
+        .bind(&trunk.shape.label)
+        .bind(body)
+        .bind(sealed)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn parse_body(body: &str) -> Result<TrunkShape, StorageError> {
+    serde_json::from_str(body).map_err(|error| StorageError::Corrupt {
+        what: "trunk",
+        detail: error.to_string(),
+    })
+}
+
+/// `tr_` and 12 hexadecimal digits.
+fn new_id() -> Result<String, StorageError> {
+    let octets = randomness::<8>()?;
+    Ok(format!("tr_{:012x}", u64::from_be_bytes(octets) >> 16))
+}
+
+/// Id and label of the trunks of a snapshot, as drafts of links want them.
+#[must_use]
+pub fn names_of(snapshot: &Snapshot) -> Vec<(String, String)> {
+    snapshot
+        .trunks
+        .iter()
+        .map(|trunk| (trunk.id.clone(), trunk.label.clone()))
+        .collect()
+}
+
+/// Trunks of one system.
+pub const TRUNKS_MAX: usize = 1_000;
