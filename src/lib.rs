@@ -6,13 +6,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod call;
 pub mod cdr;
+pub mod cli;
 pub mod config;
 pub mod field_errors;
 pub mod fraud_guard;
+pub mod http;
 pub mod links;
+pub mod log;
 pub mod settings;
+pub mod shell;
 pub mod sources;
 pub mod storage;
 pub mod trunks;

@@ -42,6 +42,9 @@ pub enum SdpError {
     /// Larger than we read.
     #[error("too large")]
     TooLarge,
+    /// A NUL, which no line may hold (RFC 8866 §9).
+    #[error("NUL in the text")]
+    Nul,
     /// It does not begin with `v=0`.
     #[error("no version")]
     Version,
@@ -65,6 +68,7 @@ impl SdpError {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLarge => "sdp_too_large",
+            Self::Nul => "sdp_nul",
             Self::Version => "sdp_version",
             Self::Origin => "sdp_origin",
             Self::Connection => "sdp_connection",

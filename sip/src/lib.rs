@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod b2bua;
 pub mod counters;
 pub mod deadline;
 pub mod dialog;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod fuzzing;
 pub mod identifier;
 pub mod limits;
 pub mod message;

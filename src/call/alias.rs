@@ -41,7 +41,10 @@ impl AliasNumbers {
     pub fn add(&mut self, first: u64, count: u32, now: Instant) {
         self.asked = false;
         self.retry_at = (count == 0).then(|| now + RETRY_AFTER);
-        let block = Block { first, count: u64::from(count) };
+        let block = Block {
+            first,
+            count: u64::from(count),
+        };
         if self.current.count == 0 {
             self.current = block;
         } else if self.next.count == 0 {
@@ -80,11 +83,17 @@ mod tests {
         assert!(numbers.poll_reservation(now));
         assert!(!numbers.poll_reservation(now), "one question at a time");
         numbers.add(1, 2, now);
-        assert_eq!((numbers.take(), numbers.take(), numbers.take()), (Some(1), Some(2), None));
+        assert_eq!(
+            (numbers.take(), numbers.take(), numbers.take()),
+            (Some(1), Some(2), None)
+        );
         assert!(numbers.poll_reservation(now));
         numbers.add(1001, 1, now);
         numbers.add(2001, 1, now);
-        assert_eq!((numbers.take(), numbers.take(), numbers.take()), (Some(1001), Some(2001), None));
+        assert_eq!(
+            (numbers.take(), numbers.take(), numbers.take()),
+            (Some(1001), Some(2001), None)
+        );
     }
 
     #[test]

@@ -5,7 +5,21 @@
 //! [`event::Input::Expired`]. Everything it wants of the world it asks for with an
 //! [`event::Output`].
 
+mod admission;
 pub mod alias;
+mod answer;
+pub mod control;
+pub mod counters;
+mod draining;
+mod ending;
 pub mod event;
+pub mod failover;
+pub mod local_party;
+pub mod media_plan;
+mod one_call;
+mod pings;
+mod reoffer;
+mod route;
 pub mod snapshot;
 pub mod stock;
+pub mod trunk_load;

@@ -3,8 +3,8 @@
 //! Both legs of a call live on one worker, so pairs are taken two at a time from the worker with
 //! the fewest pairs in use.
 
-use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use media::command::PairKey;
 
@@ -17,6 +17,8 @@ pub const WORKERS_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub struct Stock {
     workers: Vec<Shelf>,
+    /// Every pair that is open, in stock or taken, by its RTP address.
+    open: BTreeMap<SocketAddr, PairKey>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,16 @@ impl Stock {
         }
         if let Some(shelf) = self.workers.get_mut(worker) {
             shelf.pairs.push_back(stocked);
+            self.open.insert(stocked.rtp, stocked.pair);
         }
+    }
+
+    /// True for an RTP or RTCP address of ours.
+    #[must_use]
+    pub fn owns(&self, address: SocketAddr) -> bool {
+        let below = address.port().checked_sub(1);
+        let rtp = below.map(|port| SocketAddr::new(address.ip(), port));
+        self.open.contains_key(&address) || rtp.is_some_and(|rtp| self.open.contains_key(&rtp))
     }
 
     /// The worker for a new call: the least used among those with `count` pairs of the family of
@@ -50,7 +61,12 @@ impl Stock {
             .iter()
             .enumerate()
             .filter(|(_, shelf)| {
-                shelf.pairs.iter().filter(|stocked| suits(stocked, like)).take(count).count()
+                shelf
+                    .pairs
+                    .iter()
+                    .filter(|stocked| suits(stocked, like))
+                    .take(count)
+                    .count()
                     == count
             })
             .min_by_key(|(_, shelf)| shelf.taken)?;
@@ -60,14 +76,20 @@ impl Stock {
     /// A pair of this worker that a peer at `like` can reach, oldest first.
     pub fn take(&mut self, worker: u16, like: IpAddr) -> Option<StockedPair> {
         let shelf = self.workers.get_mut(usize::from(worker))?;
-        let index = shelf.pairs.iter().position(|stocked| suits(stocked, like))?;
+        let index = shelf
+            .pairs
+            .iter()
+            .position(|stocked| suits(stocked, like))?;
         let stocked = shelf.pairs.remove(index)?;
         shelf.taken += 1;
         Some(stocked)
     }
 
     /// A pair that was taken is with its worker again (which reports it anew when it is in stock).
-    pub fn forget(&mut self, pair: PairKey) {
+    pub fn forget(&mut self, pair: PairKey, rtp: SocketAddr) {
+        if self.open.get(&rtp) == Some(&pair) {
+            self.open.remove(&rtp);
+        }
         if let Some(shelf) = self.workers.get_mut(usize::from(pair.worker)) {
             debug_assert!(shelf.taken > 0, "a pair came back that nobody took");
             shelf.taken = shelf.taken.saturating_sub(1);
@@ -99,7 +121,11 @@ mod tests {
 
     fn pair(worker: u16, slot: u32, address: &str) -> StockedPair {
         StockedPair {
-            pair: PairKey { worker, slot, generation: 0 },
+            pair: PairKey {
+                worker,
+                slot,
+                generation: 0,
+            },
             rtp: address.parse().unwrap(),
         }
     }
@@ -110,7 +136,7 @@ mod tests {
         let mut stock = Stock::default();
         assert_eq!(stock.place(2, like), None);
         for slot in 0..4 {
-            stock.add(pair(0, slot, "192.0.2.1:10000"));
+            stock.add(pair(0, slot, &format!("192.0.2.1:{}", 10_000 + 2 * slot)));
         }
         stock.add(pair(1, 0, "192.0.2.1:20000"));
         assert_eq!(stock.place(2, like), Some(0), "one pair is not enough");
@@ -118,8 +144,17 @@ mod tests {
         let first = stock.take(0, like).unwrap();
         assert_eq!(first.pair.slot, 0);
         assert_eq!(stock.place(2, like), Some(1));
-        stock.forget(first.pair);
+        stock.forget(first.pair, first.rtp);
         assert_eq!((stock.available(), stock.taken()), (5, 0));
+        assert!(
+            !stock.owns("192.0.2.1:10000".parse().unwrap()),
+            "with its worker again"
+        );
+        assert!(
+            stock.owns("192.0.2.1:10003".parse().unwrap()),
+            "RTCP of a pair in stock"
+        );
+        assert!(!stock.owns("192.0.2.2:10002".parse().unwrap()));
     }
 
     #[test]

@@ -14,6 +14,4 @@ mod tables;
 pub use import::FirstImport;
 pub use load::load_trunks;
 pub use problem::{ConfigErrors, Problem};
-pub use schema::{
-    Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig,
-};
+pub use schema::{Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig};

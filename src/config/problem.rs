@@ -29,7 +29,12 @@ impl fmt::Display for ConfigErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
         for (index, problem) in self.problems.iter().enumerate() {
-            let Problem { line, key, found, accepted } = problem;
+            let Problem {
+                line,
+                key,
+                found,
+                accepted,
+            } = problem;
             if index > 0 {
                 formatter.write_str("\n")?;
             }

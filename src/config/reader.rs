@@ -19,7 +19,10 @@ pub(super) struct Document<'d> {
 
 impl<'d> Document<'d> {
     pub(super) const fn new(text: &'d str) -> Self {
-        Self { text, problems: RefCell::new(Vec::new()) }
+        Self {
+            text,
+            problems: RefCell::new(Vec::new()),
+        }
     }
 
     /// Parses the text; syntax errors become problems.
@@ -27,23 +30,38 @@ impl<'d> Document<'d> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let offset = error.span().map_or(0, |span| span.start);
-            self.add(self.line(offset), String::new(), error.message().to_owned(), "TOML".to_owned());
+            self.add(
+                self.line(offset),
+                String::new(),
+                error.message().to_owned(),
+                "TOML".to_owned(),
+            );
         }
         table
     }
 
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|octet| *octet == b'\n').count() + 1
+        self.text
+            .bytes()
+            .take(offset)
+            .filter(|octet| *octet == b'\n')
+            .count()
+            + 1
     }
 
     pub(super) fn add(&self, line: usize, key: String, found: String, accepted: String) {
-        self.problems.borrow_mut().push(Problem { line, key, found, accepted });
+        self.problems.borrow_mut().push(Problem {
+            line,
+            key,
+            found,
+            accepted,
+        });
     }
 
     /// The problems in the order of their lines.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
-        problems.sort_by(|one, other| one.line.cmp(&other.line));
+        problems.sort_by_key(|problem| problem.line);
         problems
     }
 }
@@ -69,27 +87,37 @@ impl<'d> Reader<'d> {
         name: String,
         line: usize,
     ) -> Self {
-        Self { document, table, name, line, known: RefCell::new(Vec::new()) }
+        Self {
+            document,
+            table,
+            name,
+            line,
+            known: RefCell::new(Vec::new()),
+        }
     }
 
     /// The table `key`; absent is an empty one.
     pub(super) fn table(&self, key: &'static str) -> Self {
         let name = self.full(key);
-        match self.value(key) {
-            None => Self::new(self.document, None, name, self.line),
-            Some((span, DeValue::Table(table))) => {
-                Self::new(self.document, Some(table), name, self.document.line(span.start))
-            }
-            Some((span, other)) => {
-                self.refuse(key, &span, other, "a table");
-                Self::new(self.document, None, name, self.line)
-            }
+        let Some((span, value)) = self.value(key) else {
+            return Self::new(self.document, None, name, self.line);
+        };
+        if value.as_table().is_none() {
+            self.refuse(key, &span, value, "a table");
         }
+        Self::new(
+            self.document,
+            value.as_table(),
+            name,
+            self.document.line(span.start),
+        )
     }
 
     /// The tables `[[key]]`; absent is none.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Self> {
-        let Some((span, value)) = self.value(key) else { return Vec::new() };
+        let Some((span, value)) = self.value(key) else {
+            return Vec::new();
+        };
         let DeValue::Array(array) = value else {
             self.refuse(key, &span, value, &format!("tables, each under [[{key}]]"));
             return Vec::new();
@@ -98,11 +126,12 @@ impl<'d> Reader<'d> {
         for (index, item) in array.iter().enumerate() {
             let name = format!("{}[{}]", self.full(key), index + 1);
             let line = self.document.line(item.span().start);
-            match item.get_ref() {
-                DeValue::Table(table) => {
-                    readers.push(Self::new(self.document, Some(table), name, line));
+            match item.get_ref().as_table() {
+                Some(table) => readers.push(Self::new(self.document, Some(table), name, line)),
+                None => {
+                    let found = describe(item.get_ref());
+                    self.document.add(line, name, found, "a table".to_owned());
                 }
-                other => self.document.add(line, name, describe(other), "a table".to_owned()),
             }
         }
         readers
@@ -149,7 +178,12 @@ impl<'d> Reader<'d> {
 
     /// A key that must be there is not.
     pub(super) fn missing(&self, key: &'static str, accepted: &str) {
-        self.document.add(self.line, self.full(key), "nothing".to_owned(), accepted.to_owned());
+        self.document.add(
+            self.line,
+            self.full(key),
+            "nothing".to_owned(),
+            accepted.to_owned(),
+        );
     }
 
     /// A whole number within a range.
@@ -159,7 +193,9 @@ impl<'d> Reader<'d> {
         default: T,
         range: RangeInclusive<i64>,
     ) -> T {
-        let Some((span, value)) = self.value(key) else { return default };
+        let Some((span, value)) = self.value(key) else {
+            return default;
+        };
         let number = whole(value).filter(|number| range.contains(number));
         if let Some(number) = number.and_then(|number| T::try_from(number).ok()) {
             return number;
@@ -176,17 +212,20 @@ impl<'d> Reader<'d> {
         default: Duration,
         range: RangeInclusive<u32>,
     ) -> Duration {
-        let Some((span, value)) = self.value(key) else { return default };
-        let number: Option<f64> = match value {
-            DeValue::Integer(_) => {
-                whole(value).and_then(|number| u32::try_from(number).ok()).map(f64::from)
-            }
-            DeValue::Float(float) => float.as_str().replace('_', "").parse().ok(),
-            _ => None,
+        let Some((span, value)) = self.value(key) else {
+            return default;
+        };
+        let number = match value.as_float() {
+            Some(float) => float.as_str().replace('_', "").parse().ok(),
+            None => whole(value)
+                .and_then(|number| u32::try_from(number).ok())
+                .map(f64::from),
         };
         let bounds = f64::from(*range.start())..=f64::from(*range.end());
         let seconds = number.filter(|number| bounds.contains(number));
-        if let Some(duration) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        if let Some(duration) =
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        {
             return duration;
         }
         let accepted = format!("seconds from {} to {}", range.start(), range.end());
@@ -196,7 +235,9 @@ impl<'d> Reader<'d> {
 
     /// `true` or `false`.
     pub(super) fn boolean(&self, key: &'static str, default: bool) -> bool {
-        let Some((span, value)) = self.value(key) else { return default };
+        let Some((span, value)) = self.value(key) else {
+            return default;
+        };
         value.as_bool().unwrap_or_else(|| {
             self.refuse(key, &span, value, "true or false");
             default
@@ -211,7 +252,9 @@ impl<'d> Reader<'d> {
         accepted: &str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Vec<T> {
-        self.list(key, default, accepted, |value| value.as_str().and_then(&parse))
+        self.list(key, default, accepted, |value| {
+            value.as_str().and_then(&parse)
+        })
     }
 
     /// A list of whole numbers within a range.
@@ -223,7 +266,9 @@ impl<'d> Reader<'d> {
     ) -> Vec<T> {
         let accepted = format!("whole numbers from {} to {}", range.start(), range.end());
         self.list(key, default, &accepted, |value| {
-            whole(value).filter(|number| range.contains(number)).and_then(|n| T::try_from(n).ok())
+            whole(value)
+                .filter(|number| range.contains(number))
+                .and_then(|n| T::try_from(n).ok())
         })
     }
 
@@ -234,7 +279,9 @@ impl<'d> Reader<'d> {
         accepted: &str,
         parse: impl Fn(&DeValue<'_>) -> Option<T>,
     ) -> Vec<T> {
-        let Some((span, value)) = self.value(key) else { return default };
+        let Some((span, value)) = self.value(key) else {
+            return default;
+        };
         let DeValue::Array(array) = value else {
             self.refuse(key, &span, value, &format!("a list of {accepted}"));
             return default;
@@ -242,7 +289,12 @@ impl<'d> Reader<'d> {
         if array.len() > LIST_ENTRIES_MAX {
             let found = format!("{} entries", array.len());
             let accepted = format!("at most {LIST_ENTRIES_MAX} entries");
-            self.document.add(self.document.line(span.start), self.full(key), found, accepted);
+            self.document.add(
+                self.document.line(span.start),
+                self.full(key),
+                found,
+                accepted,
+            );
             return default;
         }
         let mut list = Vec::with_capacity(array.len());
@@ -258,16 +310,32 @@ impl<'d> Reader<'d> {
     /// `"word"` or a list of texts.
     pub(super) fn word_or_texts(&self, key: &'static str) -> Option<Result<String, Vec<String>>> {
         let (_, value) = self.value(key)?;
-        match value {
-            DeValue::String(word) => Some(Ok(word.to_string())),
-            _ => Some(Err(self.texts(key, Vec::new(), "texts", |text| Some(text.to_owned())))),
-        }
+        let Some(word) = value.as_str() else {
+            return Some(Err(
+                self.texts(key, Vec::new(), "texts", |text| Some(text.to_owned()))
+            ));
+        };
+        Some(Ok(word.to_owned()))
     }
 
-    /// Names the problem of a key whose value was read but does not fit the rest.
+    /// Names the problem of a key whose value was read but does not fit the rest. A key that has a
+    /// problem already gets no second one for what follows from it.
     pub(super) fn conflict(&self, key: &'static str, found: &str, accepted: &str) {
-        let line = self.value(key).map_or(self.line, |(span, _)| self.document.line(span.start));
-        self.document.add(line, self.full(key), found.to_owned(), accepted.to_owned());
+        let name = self.full(key);
+        if self
+            .document
+            .problems
+            .borrow()
+            .iter()
+            .any(|problem| problem.key == name)
+        {
+            return;
+        }
+        let line = self
+            .value(key)
+            .map_or(self.line, |(span, _)| self.document.line(span.start));
+        self.document
+            .add(line, self.full(key), found.to_owned(), accepted.to_owned());
     }
 
     /// Refuses every key that nobody has asked for.
@@ -284,7 +352,8 @@ impl<'d> Reader<'d> {
             };
             let line = self.document.line(key.span().start);
             let name = self.full(found);
-            self.document.add(line, name, "an unknown key".to_owned(), accepted);
+            self.document
+                .add(line, name, "an unknown key".to_owned(), accepted);
         }
     }
 
@@ -294,16 +363,22 @@ impl<'d> Reader<'d> {
             known.push(key);
         }
         let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
-        Some((value.span(), value.get_ref()))
+        // A value without a place is one that the parser made up after a syntax error.
+        (!value.span().is_empty()).then(|| (value.span(), value.get_ref()))
     }
 
     fn refuse(&self, key: &str, span: &Range<usize>, found: &DeValue<'_>, accepted: &str) {
         let line = self.document.line(span.start);
-        self.document.add(line, self.full(key), describe(found), accepted.to_owned());
+        self.document
+            .add(line, self.full(key), describe(found), accepted.to_owned());
     }
 
     fn full(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.name)
+        }
     }
 }
 
@@ -347,7 +422,11 @@ fn distance(one: &str, other: &str) -> usize {
         for (right, above) in other.iter().zip(row.windows(2)) {
             let [diagonal, up] = *above else { continue };
             let before = next.last().copied().unwrap_or(0);
-            next.push((diagonal + usize::from(left != *right)).min(up + 1).min(before + 1));
+            next.push(
+                (diagonal + usize::from(left != *right))
+                    .min(up + 1)
+                    .min(before + 1),
+            );
         }
         row = next;
     }

@@ -32,15 +32,31 @@ pub(super) fn trunk(table: Reader<'_>, folder: &Path) -> Option<TrunkTable> {
     let label = table.required_text("label", rules::DISPLAY_TEXT, display);
     let targets = targets(&table);
     if targets.is_empty() {
-        table.conflict("targets", "none", "at least one address such as \"192.0.2.1:5060\"");
+        table.conflict(
+            "targets",
+            "none",
+            "at least one address such as \"192.0.2.1:5060\"",
+        );
     }
     let password = password(&table, folder);
     let shape = signalling(&table, routing(&table, base));
     if password.is_some() && shape.username.is_none() {
-        table.conflict("password_file", "a password without a user name", "together with username");
+        table.conflict(
+            "password_file",
+            "a password without a user name",
+            "together with username",
+        );
     }
     table.finish();
-    Some(TrunkTable { id, shape: TrunkShape { label: label?, targets, ..shape }, password })
+    Some(TrunkTable {
+        id,
+        shape: TrunkShape {
+            label: label?,
+            targets,
+            ..shape
+        },
+        password,
+    })
 }
 
 /// Who, how many, and what it carries.
@@ -58,11 +74,16 @@ fn routing(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
         max_cps: table.whole("max_cps", base.max_cps, 0..=100_000),
         patterns: table.texts("patterns", base.patterns, PATTERN, |text| text.parse().ok()),
         strip: table.whole("strip", base.strip, 0..=32),
-        prefix: table.text("prefix", base.prefix, "digits, letters, + * # . _ -", |text| {
-            (text.is_empty() || rules::is_number_prefix(text)).then(|| text.to_owned())
-        }),
+        prefix: table.text(
+            "prefix",
+            base.prefix,
+            "digits, letters, + * # . _ -",
+            |text| (text.is_empty() || rules::is_number_prefix(text)).then(|| text.to_owned()),
+        ),
         transit: table.boolean("transit", base.transit),
-        links: table.texts("links", base.links, "request paths", |text| Some(text.to_owned())),
+        links: table.texts("links", base.links, "request paths", |text| {
+            Some(text.to_owned())
+        }),
         networks: table.texts("networks", base.networks, NETWORK, |text| text.parse().ok()),
         ..base
     }
@@ -75,10 +96,15 @@ fn signalling(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
     let wait = |key, default: Duration| table.seconds(key, default, 0..=86_400);
     let codes = |key, default| table.wholes(key, default, &(300..=699));
     TrunkShape {
-        codecs: table.texts("codecs", base.codecs, "codec names such as \"PCMA\"", |text| {
-            rules::is_alias(text).then(|| text.to_owned())
+        codecs: table.texts(
+            "codecs",
+            base.codecs,
+            "codec names such as \"PCMA\"",
+            |text| rules::is_alias(text).then(|| text.to_owned()),
+        ),
+        identity: table.text("identity", base.identity, IDENTITY, |text| {
+            text.parse().ok()
         }),
-        identity: table.text("identity", base.identity, IDENTITY, |text| text.parse().ok()),
         ascii_names: table.boolean("ascii_names", base.ascii_names),
         trusted: table.boolean("trusted", base.trusted),
         from_host: host("from_host"),
@@ -112,14 +138,22 @@ fn targets(table: &Reader<'_>) -> Vec<TargetShape> {
     let mut targets: Vec<TargetShape> = table
         .texts("targets", Vec::new(), ADDRESS, address)
         .into_iter()
-        .map(|address| TargetShape { address, priority: 10, weight: 1 })
+        .map(|address| TargetShape {
+            address,
+            priority: 10,
+            weight: 1,
+        })
         .collect();
     for target in table.tables("target") {
         let address = target.required_text("address", ADDRESS, address);
         let priority = target.whole("priority", 10, 0..=65_535);
         let weight = target.whole("weight", 1, 1..=65_535);
         target.finish();
-        targets.extend(address.map(|address| TargetShape { address, priority, weight }));
+        targets.extend(address.map(|address| TargetShape {
+            address,
+            priority,
+            weight,
+        }));
     }
     targets
 }
@@ -140,7 +174,11 @@ fn password(table: &Reader<'_>, folder: &Path) -> Option<Secret> {
             Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
         }
         Ok(_empty) => {
-            table.conflict("password_file", "an empty file", "a file that holds the password");
+            table.conflict(
+                "password_file",
+                "an empty file",
+                "a file that holds the password",
+            );
             None
         }
         Err(error) => {
@@ -156,7 +194,11 @@ pub(super) fn source(table: Reader<'_>) -> Option<Source> {
     let name = table.required_text("name", rules::DISPLAY_TEXT, display);
     let networks = table.texts("networks", Vec::new(), NETWORK, |text| text.parse().ok());
     if networks.is_empty() {
-        table.conflict("networks", "none", "at least one network such as \"192.0.2.0/24\"");
+        table.conflict(
+            "networks",
+            "none",
+            "at least one network such as \"192.0.2.0/24\"",
+        );
     }
     let links = match table.word_or_texts("links") {
         Some(Err(paths)) => LinkAccess::Listed(paths),
@@ -165,13 +207,22 @@ pub(super) fn source(table: Reader<'_>) -> Option<Source> {
         Some(Ok(word)) if word == "none" => LinkAccess::None,
         Some(Ok(word)) => {
             let found = format!("\"{word}\"");
-            table.conflict("links", &found, "\"all\", \"none\" or a list of request paths");
+            table.conflict(
+                "links",
+                &found,
+                "\"all\", \"none\" or a list of request paths",
+            );
             LinkAccess::None
         }
     };
     let ad_hoc = table.boolean("ad_hoc", false);
     table.finish();
-    Some(Source { name: name?, networks, links, ad_hoc })
+    Some(Source {
+        name: name?,
+        networks,
+        links,
+        ad_hoc,
+    })
 }
 
 /// Reads one `[[link]]`; `trunks` are the tables of the same file.
@@ -217,7 +268,12 @@ fn judge(table: &Reader<'_>, draft: &LinkDraft, trunks: &[TrunkTable]) {
     ];
     let names: Vec<(String, String)> = trunks
         .iter()
-        .map(|trunk| (trunk.id.clone().unwrap_or_default(), trunk.shape.label.clone()))
+        .map(|trunk| {
+            (
+                trunk.id.clone().unwrap_or_default(),
+                trunk.shape.label.clone(),
+            )
+        })
         .collect();
     let judged = draft.judge(&DraftWorld {
         now: Timestamp::UNIX_EPOCH,
@@ -227,7 +283,11 @@ fn judge(table: &Reader<'_>, draft: &LinkDraft, trunks: &[TrunkTable]) {
     });
     for error in judged.err().iter().flat_map(|errors| errors.iter()) {
         if let Some(key) = KEYS.iter().find(|key| **key == error.field) {
-            table.conflict(key, &format!("\"{}\"", error.found.escape_debug()), &error.accepted);
+            table.conflict(
+                key,
+                &format!("\"{}\"", error.found.escape_debug()),
+                &error.accepted,
+            );
         }
     }
 }

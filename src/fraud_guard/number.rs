@@ -43,11 +43,18 @@ pub fn canonical(user: &str) -> Result<String, Malformed> {
     if bare.contains(['@', '/', '?', '\\', '<', '>', '"', ',', ':']) {
         return Err(Malformed::Delimiter);
     }
-    if bare.chars().any(|character| character.is_numeric() && !character.is_ascii_digit()) {
+    if bare
+        .chars()
+        .any(|character| character.is_numeric() && !character.is_ascii_digit())
+    {
         return Err(Malformed::ForeignDigit);
     }
     let (subscriber, context) = split_context(bare)?;
-    let number = if looks_like_number(subscriber) { digits(subscriber) } else { subscriber.into() };
+    let number = if looks_like_number(subscriber) {
+        digits(subscriber)
+    } else {
+        subscriber.into()
+    };
     match context {
         _ if number.is_empty() => Err(Malformed::Empty),
         None => Ok(number),
@@ -64,14 +71,18 @@ pub fn canonical(user: &str) -> Result<String, Malformed> {
 pub fn looks_like_number(user: &str) -> bool {
     let rest = user.strip_prefix('+').unwrap_or(user);
     rest.bytes().any(|octet| octet.is_ascii_digit())
-        && rest.bytes().all(|octet| octet.is_ascii_digit() || is_separator(octet) || b"*#+".contains(&octet))
+        && rest
+            .bytes()
+            .all(|octet| octet.is_ascii_digit() || is_separator(octet) || b"*#+".contains(&octet))
         && !rest.contains('+')
 }
 
 /// The digits behind `+` or `00`, where `number` is written as an international one.
 #[must_use]
 pub fn international(number: &str) -> Option<&str> {
-    number.strip_prefix('+').or_else(|| number.strip_prefix("00"))
+    number
+        .strip_prefix('+')
+        .or_else(|| number.strip_prefix("00"))
 }
 
 /// %-escapes decoded, once. What is still escaped then was meant to hide.
@@ -80,8 +91,14 @@ fn unescape(user: &str) -> Result<String, Malformed> {
     let mut decoded = Vec::with_capacity(user.len());
     while let Some(octet) = octets.next() {
         if octet == b'%' {
-            let high = octets.next().and_then(hexadecimal).ok_or(Malformed::Escape)?;
-            let low = octets.next().and_then(hexadecimal).ok_or(Malformed::Escape)?;
+            let high = octets
+                .next()
+                .and_then(hexadecimal)
+                .ok_or(Malformed::Escape)?;
+            let low = octets
+                .next()
+                .and_then(hexadecimal)
+                .ok_or(Malformed::Escape)?;
             decoded.push(high * 16 + low);
         } else {
             decoded.push(octet);
@@ -94,7 +111,9 @@ fn unescape(user: &str) -> Result<String, Malformed> {
 }
 
 fn hexadecimal(octet: u8) -> Option<u8> {
-    char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(octet)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn without_scheme(user: &str) -> &str {
@@ -122,7 +141,10 @@ fn split_context(user: &str) -> Result<(&str, Option<&str>), Malformed> {
 }
 
 fn digits(number: &str) -> String {
-    number.chars().filter(|character| !character.is_ascii() || !is_separator_char(*character)).collect()
+    number
+        .chars()
+        .filter(|character| !character.is_ascii() || !is_separator_char(*character))
+        .collect()
 }
 
 fn is_separator_char(character: char) -> bool {
@@ -155,7 +177,11 @@ mod tests {
             "900-555-1234;Phone-Context=+1",
             " +19005551234 ",
         ] {
-            assert_eq!(canonical(spelling).as_deref(), Ok("+19005551234"), "{spelling}");
+            assert_eq!(
+                canonical(spelling).as_deref(),
+                Ok("+19005551234"),
+                "{spelling}"
+            );
         }
     }
 
@@ -190,7 +216,10 @@ mod tests {
         for name in ["alice", "alice.smith", "room-12a", "张伟", "a+b"] {
             assert_eq!(canonical(name).as_deref(), Ok(name));
         }
-        assert_eq!(canonical(&"1".repeat(NUMBER_OCTETS_MAX + 1)), Err(Malformed::TooLong));
+        assert_eq!(
+            canonical(&"1".repeat(NUMBER_OCTETS_MAX + 1)),
+            Err(Malformed::TooLong)
+        );
     }
 
     proptest! {

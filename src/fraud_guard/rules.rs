@@ -61,7 +61,10 @@ impl Rules {
 
 /// Length of the longest entry that `number` begins with.
 fn longest(prefixes: &[String], number: &str) -> Option<usize> {
-    prefixes.iter().filter_map(|prefix| matched(prefix, number)).max()
+    prefixes
+        .iter()
+        .filter_map(|prefix| matched(prefix, number))
+        .max()
 }
 
 /// `+44` and `0044` are one prefix: both are compared by what follows.
@@ -89,8 +92,14 @@ mod tests {
     #[test]
     fn longest_prefix_decides_and_block_wins_a_tie() {
         let rules = rules(&["+44", "+4420"], &["+447", "+44", "1900"]);
-        assert_eq!(rules.prefix_verdict("+442071234567"), PrefixVerdict::Allowed);
-        assert_eq!(rules.prefix_verdict("+447700900000"), PrefixVerdict::Blocked);
+        assert_eq!(
+            rules.prefix_verdict("+442071234567"),
+            PrefixVerdict::Allowed
+        );
+        assert_eq!(
+            rules.prefix_verdict("+447700900000"),
+            PrefixVerdict::Blocked
+        );
         assert_eq!(rules.prefix_verdict("+44161"), PrefixVerdict::Blocked);
         assert_eq!(rules.prefix_verdict("19001"), PrefixVerdict::Blocked);
         assert_eq!(rules.prefix_verdict("+33"), PrefixVerdict::Unlisted);

@@ -127,7 +127,10 @@ impl Guard {
     /// A guard that has seen nothing.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, ..Self::default() }
+        Self {
+            rules,
+            ..Self::default()
+        }
     }
 
     /// New rules; what is up and what began lately stays counted.
@@ -144,7 +147,10 @@ impl Guard {
                 }
                 self.cleared = self.cleared.saturating_add(1);
                 self.counters.allowed += 1;
-                Verdict::Allow(Cleared { user, duration_max: self.rules.duration_max })
+                Verdict::Allow(Cleared {
+                    user,
+                    duration_max: self.rules.duration_max,
+                })
             }
             Err(reason) => {
                 *self.counter(reason) += 1;
@@ -172,7 +178,7 @@ impl Guard {
         self.counters
     }
 
-    fn judge(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<String, Reason> {
+    fn judge(&self, attempt: &Attempt<'_>, now: Instant) -> Result<String, Reason> {
         let user = canonical(attempt.user).map_err(|_malformed| Reason::NumberMalformed)?;
         match self.rules.prefix_verdict(&user) {
             PrefixVerdict::Blocked => return Err(Reason::PrefixBlocked),
@@ -207,7 +213,11 @@ mod tests {
     use super::*;
 
     fn attempt(user: &str, named_by_link: bool) -> Attempt<'_> {
-        Attempt { user, named_by_link, first_of_call: true }
+        Attempt {
+            user,
+            named_by_link,
+            first_of_call: true,
+        }
     }
 
     fn refused(verdict: Verdict) -> Option<Reason> {
@@ -220,10 +230,18 @@ mod tests {
     #[test]
     fn destination_that_no_link_names_is_denied_unless_a_prefix_allows_it() {
         let now = Instant::now();
-        let mut guard =
-            Guard::new(Rules { allow_prefixes: vec!["+44".into()], ..Rules::default() });
-        assert_eq!(refused(guard.verdict(&attempt("+3312345", false), now)), Some(Reason::NotNamed));
-        assert_eq!(refused(guard.verdict(&attempt("+3312345", true), now)), None);
+        let mut guard = Guard::new(Rules {
+            allow_prefixes: vec!["+44".into()],
+            ..Rules::default()
+        });
+        assert_eq!(
+            refused(guard.verdict(&attempt("+3312345", false), now)),
+            Some(Reason::NotNamed)
+        );
+        assert_eq!(
+            refused(guard.verdict(&attempt("+3312345", true), now)),
+            None
+        );
         assert_eq!(refused(guard.verdict(&attempt("004420", false), now)), None);
         assert_eq!(guard.counters().not_named, 1);
         assert_eq!(guard.counters().allowed, 2);
@@ -232,9 +250,16 @@ mod tests {
     #[test]
     fn blocked_prefix_is_refused_even_where_a_link_names_it() {
         let now = Instant::now();
-        let mut guard =
-            Guard::new(Rules { block_prefixes: vec!["+1900".into()], ..Rules::default() });
-        for spelling in ["+1900555", "%2B1-900-555", "tel:+1.900.555", "900555;phone-context=+1"] {
+        let mut guard = Guard::new(Rules {
+            block_prefixes: vec!["+1900".into()],
+            ..Rules::default()
+        });
+        for spelling in [
+            "+1900555",
+            "%2B1-900-555",
+            "tel:+1.900.555",
+            "900555;phone-context=+1",
+        ] {
             let verdict = guard.verdict(&attempt(spelling, true), now);
             assert_eq!(refused(verdict), Some(Reason::PrefixBlocked), "{spelling}");
         }
@@ -243,7 +268,10 @@ mod tests {
     #[test]
     fn concurrent_calls_are_released_with_the_token() {
         let now = Instant::now();
-        let mut guard = Guard::new(Rules { concurrent_calls: 1, ..Rules::default() });
+        let mut guard = Guard::new(Rules {
+            concurrent_calls: 1,
+            ..Rules::default()
+        });
         let Verdict::Allow(cleared) = guard.verdict(&attempt("100", true), now) else {
             panic!("the first is allowed");
         };
@@ -256,9 +284,15 @@ mod tests {
     #[test]
     fn rate_counts_calls_and_not_the_attempts_of_one_call() {
         let now = Instant::now();
-        let mut guard = Guard::new(Rules { calls_per_second: 1, ..Rules::default() });
+        let mut guard = Guard::new(Rules {
+            calls_per_second: 1,
+            ..Rules::default()
+        });
         assert_eq!(refused(guard.verdict(&attempt("100", true), now)), None);
-        let retry = Attempt { first_of_call: false, ..attempt("100", true) };
+        let retry = Attempt {
+            first_of_call: false,
+            ..attempt("100", true)
+        };
         assert_eq!(refused(guard.verdict(&retry, now)), None);
         let next = guard.verdict(&attempt("100", true), now);
         assert_eq!(refused(next), Some(Reason::CallsPerSecond));

@@ -12,24 +12,25 @@ pub struct Window {
 impl Window {
     /// True when one more at `now` stays within `cap` a second. A cap of zero is no cap.
     #[must_use]
-    pub fn admits(&mut self, now: Instant, cap: u32) -> bool {
-        self.forget(now);
-        cap == 0 || self.times.len() < usize::try_from(cap).unwrap_or(usize::MAX)
+    pub fn admits(&self, now: Instant, cap: u32) -> bool {
+        let recent = self
+            .times
+            .iter()
+            .filter(|time| now.saturating_duration_since(**time) < WINDOW)
+            .count();
+        cap == 0 || recent < usize::try_from(cap).unwrap_or(usize::MAX)
     }
 
     /// Counts one at `now`. Without a cap nothing is kept.
     pub fn count(&mut self, now: Instant, cap: u32) {
-        if cap > 0 {
-            self.times.push_back(now);
-        }
-    }
-
-    fn forget(&mut self, now: Instant) {
         while let Some(first) = self.times.front() {
             if now.saturating_duration_since(*first) < WINDOW {
                 break;
             }
             self.times.pop_front();
+        }
+        if cap > 0 {
+            self.times.push_back(now);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sources: who may send us what. `model` is pure; `store` keeps the policies.
 
+pub mod admission;
 pub mod model;
 pub mod shape;
 pub mod store;

@@ -9,6 +9,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::code;
 use super::database::Sync;
 use super::error::StorageError;
 use crate::cdr::record::Record;
@@ -41,6 +42,8 @@ pub(super) enum Job {
     },
     /// Write every record that is queued now, then say so.
     Flush(oneshot::Sender<()>),
+    /// Write every record that is queued now, close the file, then say so.
+    Close(oneshot::Sender<()>),
 }
 
 /// Makes a job of work, and the receiver of its outcome.
@@ -93,7 +96,7 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
         let mut flush_at = Instant::now();
         let mut recording = true;
-        loop {
+        let closed = loop {
             let may_collect = recording && batch.is_empty();
             tokio::select! {
                 biased;
@@ -103,7 +106,8 @@ impl Writer {
                         self.flush(&mut batch).await;
                         done.send(()).ok();
                     }
-                    None => break,
+                    Some(Job::Close(done)) => break Some(done),
+                    None => break None,
                 },
                 () = tokio::time::sleep_until(flush_at), if !batch.is_empty() => {
                     if !self.flush(&mut batch).await {
@@ -115,10 +119,13 @@ impl Writer {
                     flush_at = Instant::now() + COLLECT_TIME;
                 }
             }
-        }
+        };
         self.flush(&mut batch).await;
         if let Err(error) = self.connection.close().await {
             tracing::warn!(%error, "the database was not closed cleanly");
+        }
+        if let Some(closed) = closed {
+            closed.send(()).ok();
         }
     }
 
@@ -182,14 +189,9 @@ async fn write_batch(connection: &mut SqliteConnection, batch: &[Record]) -> sql
 
 /// Another process writes, or the disk is full: it can be otherwise in a second.
 fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(database) => database
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| PASSING_CODES.contains(&(code & 0xff))),
-        sqlx::Error::Io(_) => true,
-        _ => false,
-    }
+    let passing = [code::BUSY, code::LOCKED, code::IOERR, code::FULL];
+    matches!(error, sqlx::Error::Io(_))
+        || code::primary(error).is_some_and(|code| passing.contains(&code))
 }
 
 /// Records in one transaction.
@@ -198,5 +200,3 @@ pub(super) const BATCH_RECORDS_MAX: usize = 100;
 const COLLECT_TIME: Duration = Duration::from_millis(5);
 /// Between two tries to write records that the database did not take.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL.
-const PASSING_CODES: [u32; 4] = [5, 6, 10, 13];

@@ -61,10 +61,14 @@ impl Health {
         let mut known = std::mem::take(&mut self.targets);
         for trunk in trunks.iter().filter(|trunk| is_pinged(trunk)) {
             for target in &trunk.targets {
-                let key = TargetKey { trunk: trunk.id.clone(), address: target.address };
-                let (up, silences, ping_at) = known
-                    .remove(&key)
-                    .map_or((true, 0, Some(now)), |old| (old.up, old.silences, old.ping_at));
+                let key = TargetKey {
+                    trunk: trunk.id.clone(),
+                    address: target.address,
+                };
+                let (up, silences, ping_at) =
+                    known.remove(&key).map_or((true, 0, Some(now)), |old| {
+                        (old.up, old.silences, old.ping_at)
+                    });
                 self.targets.insert(
                     key,
                     Target {
@@ -83,14 +87,19 @@ impl Health {
     /// True unless pings say otherwise.
     #[must_use]
     pub fn is_up(&self, trunk: &str, address: SocketAddr) -> bool {
-        let key = TargetKey { trunk: trunk.to_owned(), address };
+        let key = TargetKey {
+            trunk: trunk.to_owned(),
+            address,
+        };
         self.targets.get(&key).is_none_or(|target| target.up)
     }
 
     /// A target whose ping is due. It counts as on its way until [`Health::ping_ended`].
     pub fn poll_ping(&mut self, now: Instant) -> Option<TargetKey> {
-        let (key, target) =
-            self.targets.iter_mut().find(|(_, target)| target.ping_at.is_some_and(|at| at <= now))?;
+        let (key, target) = self
+            .targets
+            .iter_mut()
+            .find(|(_, target)| target.ping_at.is_some_and(|at| at <= now))?;
         target.ping_at = None;
         Some(key.clone())
     }
@@ -98,12 +107,18 @@ impl Health {
     /// When the next ping is due.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.targets.values().filter_map(|target| target.ping_at).min()
+        self.targets
+            .values()
+            .filter_map(|target| target.ping_at)
+            .min()
     }
 
     /// A call got no answer there: ask now rather than at the next interval.
     pub fn suspect(&mut self, trunk: &str, address: SocketAddr, now: Instant) {
-        let key = TargetKey { trunk: trunk.to_owned(), address };
+        let key = TargetKey {
+            trunk: trunk.to_owned(),
+            address,
+        };
         if let Some(target) = self.targets.get_mut(&key)
             && target.up
             && let Some(at) = target.ping_at
@@ -114,7 +129,9 @@ impl Health {
 
     /// How a ping ended; `None`: no final response.
     pub fn ping_ended(&mut self, key: &TargetKey, status: Option<u16>, now: Instant) -> Change {
-        let Some(target) = self.targets.get_mut(key) else { return Change::None };
+        let Some(target) = self.targets.get_mut(key) else {
+            return Change::None;
+        };
         let was_up = target.up;
         match status {
             Some(status) if !target.down_codes.contains(&status) => {
@@ -156,7 +173,10 @@ mod tests {
         let mut trunk = trunk("tr_1", "192.0.2.1:5060");
         trunk.options_interval_up = Duration::from_secs(60);
         trunk.options_interval_down = Duration::from_secs(120);
-        let key = TargetKey { trunk: trunk.id.clone(), address: trunk.targets[0].address };
+        let key = TargetKey {
+            trunk: trunk.id.clone(),
+            address: trunk.targets[0].address,
+        };
         (trunk, key)
     }
 
@@ -175,9 +195,15 @@ mod tests {
         assert_eq!(health.poll_ping(later), Some(key.clone()));
         assert_eq!(health.ping_ended(&key, None, later), Change::Down);
         assert!(!health.is_up("tr_1", key.address));
-        assert_eq!(health.poll_deadline(), Some(later + Duration::from_secs(120)));
+        assert_eq!(
+            health.poll_deadline(),
+            Some(later + Duration::from_secs(120))
+        );
         assert_eq!(health.ping_ended(&key, Some(404), later), Change::Up);
-        assert_eq!(health.poll_deadline(), Some(later + Duration::from_secs(60)));
+        assert_eq!(
+            health.poll_deadline(),
+            Some(later + Duration::from_secs(60))
+        );
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 pub mod apply;
 pub mod health;
+pub mod identity;
 pub mod model;
 pub mod preset;
 pub mod select;
 pub mod shape;
 pub mod store;
+pub mod test;
 pub mod text;

@@ -87,17 +87,24 @@ pub fn routes(
     availability: &impl Availability,
     random: &mut impl RngCore,
 ) -> Result<Vec<Route>, Unroutable> {
-    let carrying: Vec<&Trunk> = trunks.iter().filter(|trunk| carries(trunk, wanted)).collect();
+    let carrying: Vec<&Trunk> = trunks
+        .iter()
+        .filter(|trunk| carries(trunk, wanted))
+        .collect();
     if carrying.is_empty() {
         return Err(Unroutable::NoTrunk);
     }
-    let speaking: Vec<&Trunk> =
-        carrying.into_iter().filter(|trunk| has_common_codec(trunk, wanted.codecs)).collect();
+    let speaking: Vec<&Trunk> = carrying
+        .into_iter()
+        .filter(|trunk| has_common_codec(trunk, wanted.codecs))
+        .collect();
     if speaking.is_empty() {
         return Err(Unroutable::NoCodec);
     }
-    let open: Vec<&Trunk> =
-        speaking.into_iter().filter(|trunk| availability.has_room(trunk)).collect();
+    let open: Vec<&Trunk> = speaking
+        .into_iter()
+        .filter(|trunk| availability.has_room(trunk))
+        .collect();
     let mut routes = Vec::new();
     for trunk in ordered(open, |trunk| (trunk.priority, trunk.weight), random) {
         let up: Vec<&TrunkTarget> = trunk
@@ -106,16 +113,25 @@ pub fn routes(
             .filter(|target| availability.is_up(trunk, target.address))
             .collect();
         for target in ordered(up, |target| (target.priority, target.weight), random) {
-            routes.push(Route { trunk: trunk.id.clone(), target: target.address });
+            routes.push(Route {
+                trunk: trunk.id.clone(),
+                target: target.address,
+            });
         }
     }
     routes.truncate(ATTEMPTS_MAX);
-    if routes.is_empty() { Err(Unroutable::Unavailable) } else { Ok(routes) }
+    if routes.is_empty() {
+        Err(Unroutable::Unavailable)
+    } else {
+        Ok(routes)
+    }
 }
 
 fn carries(trunk: &Trunk, wanted: &Wanted<'_>) -> bool {
     let pinned = wanted.pinned.is_none_or(|pinned| pinned == trunk.id);
-    let transit = wanted.came_from.is_none_or(|from| from.transit && trunk.transit);
+    let transit = wanted
+        .came_from
+        .is_none_or(|from| from.transit && trunk.transit);
     let open = trunk.enabled && trunk.carries_terminating && trunk.outbound_cap() != Some(0);
     // A pin names the trunk whatever its patterns say: the link was made for it.
     let covers = wanted.pinned.is_some() || trunk.covers(wanted.user, wanted.domain);
@@ -137,9 +153,20 @@ fn ordered<T: Copy>(
     let mut ordered = Vec::with_capacity(items.len());
     while let Some(first) = items.first() {
         let priority = rank(*first).0;
-        let equals = items.iter().take_while(|item| rank(**item).0 == priority).count();
-        let total: u64 = items.iter().take(equals).map(|item| u64::from(rank(*item).1)).sum();
-        let mut drawn = if total == 0 { 0 } else { random.next_u64() % total };
+        let equals = items
+            .iter()
+            .take_while(|item| rank(**item).0 == priority)
+            .count();
+        let total: u64 = items
+            .iter()
+            .take(equals)
+            .map(|item| u64::from(rank(*item).1))
+            .sum();
+        let mut drawn = if total == 0 {
+            0
+        } else {
+            random.next_u64() % total
+        };
         let mut chosen = 0;
         for (index, item) in items.iter().take(equals).enumerate() {
             let weight = u64::from(rank(*item).1);
@@ -177,11 +204,20 @@ mod tests {
     }
 
     fn open() -> World {
-        World { down: Vec::new(), full: Vec::new() }
+        World {
+            down: Vec::new(),
+            full: Vec::new(),
+        }
     }
 
     fn wanted<'a>(user: &'a str, codecs: &'a [String]) -> Wanted<'a> {
-        Wanted { user, domain: "example.com", pinned: None, came_from: None, codecs }
+        Wanted {
+            user,
+            domain: "example.com",
+            pinned: None,
+            came_from: None,
+            codecs,
+        }
     }
 
     fn choose(
@@ -219,10 +255,22 @@ mod tests {
         let mut only = trunk("only", "192.0.2.1:5060");
         let call = wanted("610", &codecs);
         assert_eq!(choose(&[], &call, &open()), Err(Unroutable::NoTrunk));
-        let down = World { down: vec!["192.0.2.1:5060".parse().unwrap()], full: Vec::new() };
-        assert_eq!(choose(&[only.clone()], &call, &down), Err(Unroutable::Unavailable));
-        let full = World { down: Vec::new(), full: vec!["only"] };
-        assert_eq!(choose(&[only.clone()], &call, &full), Err(Unroutable::Unavailable));
+        let down = World {
+            down: vec!["192.0.2.1:5060".parse().unwrap()],
+            full: Vec::new(),
+        };
+        assert_eq!(
+            choose(&[only.clone()], &call, &down),
+            Err(Unroutable::Unavailable)
+        );
+        let full = World {
+            down: Vec::new(),
+            full: vec!["only"],
+        };
+        assert_eq!(
+            choose(&[only.clone()], &call, &full),
+            Err(Unroutable::Unavailable)
+        );
         only.codecs = vec!["G722".into()];
         assert_eq!(choose(&[only], &call, &open()), Err(Unroutable::NoCodec));
     }
@@ -231,11 +279,20 @@ mod tests {
     fn pinned_trunk_never_falls_back() {
         let codecs = ["PCMU".to_owned()];
         let trunks = [trunk("a", "192.0.2.1:5060"), trunk("b", "192.0.2.2:5060")];
-        let call = Wanted { pinned: Some("b"), ..wanted("610", &codecs) };
+        let call = Wanted {
+            pinned: Some("b"),
+            ..wanted("610", &codecs)
+        };
         assert_eq!(choose(&trunks, &call, &open()), Ok(vec!["b".to_owned()]));
-        let down = World { down: vec!["192.0.2.2:5060".parse().unwrap()], full: Vec::new() };
+        let down = World {
+            down: vec!["192.0.2.2:5060".parse().unwrap()],
+            full: Vec::new(),
+        };
         assert_eq!(choose(&trunks, &call, &down), Err(Unroutable::Unavailable));
-        let gone = Wanted { pinned: Some("c"), ..call };
+        let gone = Wanted {
+            pinned: Some("c"),
+            ..call
+        };
         assert_eq!(choose(&trunks, &gone, &open()), Err(Unroutable::NoTrunk));
     }
 
@@ -245,10 +302,19 @@ mod tests {
         let mut from = trunk("from", "192.0.2.1:5060");
         let mut to = trunk("to", "192.0.2.2:5060");
         to.transit = true;
-        let call = Wanted { came_from: Some(&from), ..wanted("610", &codecs) };
-        assert_eq!(choose(&[to.clone()], &call, &open()), Err(Unroutable::NoTrunk));
+        let call = Wanted {
+            came_from: Some(&from),
+            ..wanted("610", &codecs)
+        };
+        assert_eq!(
+            choose(&[to.clone()], &call, &open()),
+            Err(Unroutable::NoTrunk)
+        );
         from.transit = true;
-        let call = Wanted { came_from: Some(&from), ..wanted("610", &codecs) };
+        let call = Wanted {
+            came_from: Some(&from),
+            ..wanted("610", &codecs)
+        };
         assert_eq!(choose(&[to], &call, &open()), Ok(vec!["to".to_owned()]));
     }
 

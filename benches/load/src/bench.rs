@@ -115,7 +115,7 @@ impl Places {
             folder: self.data.join(name),
             sip: local(SIP_PORT + offset),
             http: local(HTTP_PORT + offset),
-            callee: local(CALLEE_PORT),
+            callee: SocketAddr::from((CALLEE, CALLEE_PORT)),
         };
         plan.write()?;
         Ok(plan)
@@ -134,7 +134,7 @@ fn run_group(group: Group, places: &Places) -> Result<()> {
     }
 }
 
-/// A gateway with one link, in a data folder of its own that is new.
+/// A gateway in a data folder of its own that is new, without a bound on calls a second.
 fn fresh_plan(places: &Places, name: &str) -> Result<Plan> {
     let folder = places.data.join(name);
     if folder.exists() {
@@ -279,6 +279,8 @@ fn stop(gateway: crate::gateway::Gateway) {
 
 const SIP_PORT: u16 = 5060;
 const HTTP_PORT: u16 = 8080;
+/// Not the caller's address: a trunk's address is a source of its own.
+const CALLEE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const CALLEE_PORT: u16 = 5070;
 const MEDIA_THREAD: &str = "media";
 const PARSE_MAX: f64 = 0.35;

@@ -144,7 +144,40 @@ fn tail(log: &Path) -> String {
     lines.join(" | ")
 }
 
-const CONFIGURATION: &str = r#"data_folder = "DATA"
+/// Every cap that would meet the load before the gateway does is lifted.
+const CONFIGURATION: &str = r#"[node]
+data = "DATA"
+drain_s = 0
+log = "warn"
+
+[sip]
+listen = ["SIP"]
+domain = "bench.test"
+
+[http]
+listen = ["HTTP"]
+resolve_open = true
+
+[media]
+realtime = true
+
+[limits]
+calls_max = 4000
+calls_per_second_max = 1000
+
+[[source]]
+name = "bench"
+networks = ["127.0.0.1/32"]
+links = "all"
+
+[[trunk]]
+label = "bench"
+targets = ["CALLEE"]
+options_interval_up_s = 0
+
+[[link]]
+request_path = "bench"
+destination = "1000"
 "#;
 
 const START_PATIENCE: Duration = Duration::from_secs(20);

@@ -31,6 +31,8 @@ counters! {
     stranger_datagrams,
     /// Received and dropped: its socket was closed meanwhile.
     stale_datagrams,
+    /// Received and dropped: no buffer was free while the socket was being connected.
+    datagrams_without_buffer,
     /// Errors of earlier sends that ICMP reported on a connected socket.
     icmp_errors,
     /// Receptions that failed in another way.
@@ -63,6 +65,8 @@ counters! {
     wakes,
     /// System calls that submitted, waited or looked.
     kernel_entries,
+    /// Of these, how many failed for a reason of the kernel's. Not zero: look at the host.
+    kernel_entries_failed,
     /// Completions that belong to nothing we know. Not zero: a fault of ours.
     unknown_completions,
 }

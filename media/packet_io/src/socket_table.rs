@@ -11,7 +11,9 @@ pub(crate) struct SocketTable<T> {
     slots_max: u32,
 }
 
+/// One cache line where `T` allows it: each packet touches two of these.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,
@@ -84,6 +86,20 @@ impl<T> SocketTable<T> {
         } else {
             None
         }
+    }
+
+    /// Who has that slot now.
+    pub(crate) fn key_of_slot(&self, slot: u32) -> Option<SocketKey> {
+        let entry = self.slots.get(slot as usize)?;
+        entry.value.as_ref().map(|_| SocketKey {
+            slot,
+            generation: entry.generation,
+        })
+    }
+
+    /// Each open socket, to be changed.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| slot.value.as_mut())
     }
 
     /// The open sockets, by slot.

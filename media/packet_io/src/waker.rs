@@ -45,19 +45,11 @@ impl Bed {
         })
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the kernel implementations")
-    )]
     pub(crate) const fn eventfd(&self) -> Option<&EventFd> {
         self.eventfd.as_ref()
     }
 
     /// Before a wait. False: somebody has called already, do not sleep.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the kernel implementations")
-    )]
     pub(crate) fn lie_down(&self) -> bool {
         self.state
             .compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire)

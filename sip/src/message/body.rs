@@ -87,6 +87,19 @@ fn split_headers(part: &[u8]) -> (&[u8], &[u8]) {
     (part, &[])
 }
 
+/// What follows a delimiter whose boundary was just read: nothing after the closing `--`, else the
+/// next line. `None` where the line goes on, so that it was no delimiter.
+fn after_delimiter(text: &[u8]) -> Option<&[u8]> {
+    if text.starts_with(b"--") {
+        return Some(&[]);
+    }
+    let (padding, rest) = scan::split_once(text, b'\n').unwrap_or((text, &[]));
+    padding
+        .iter()
+        .all(|&byte| scan::is_space(byte))
+        .then_some(rest)
+}
+
 /// The parts between the lines that begin with `--boundary`.
 struct Parts<'a, 'b> {
     rest: &'a [u8],
@@ -104,12 +117,9 @@ impl<'a> Parts<'a, '_> {
             let before = self.rest.get(..dashes)?;
             let after = self.rest.get(dashes..)?.get(2..)?;
             let at_line_start = before.is_empty() || before.ends_with(b"\n");
-            if let (true, Some(after)) = (at_line_start, after.strip_prefix(self.boundary)) {
-                self.rest = if after.starts_with(b"--") {
-                    &[]
-                } else {
-                    scan::split_once(after, b'\n').map_or(&[][..], |(_, rest)| rest)
-                };
+            let rest = after.strip_prefix(self.boundary).filter(|_| at_line_start);
+            if let Some(rest) = rest.and_then(after_delimiter) {
+                self.rest = rest;
                 let content = before.strip_suffix(b"\n").unwrap_or(before);
                 return Some(content.strip_suffix(b"\r").unwrap_or(content));
             }

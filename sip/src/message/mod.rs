@@ -380,3 +380,6 @@ impl<'a> Message<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

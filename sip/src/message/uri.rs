@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::parameter::Parameters;
 use super::scan;
@@ -231,7 +231,9 @@ impl Uri {
             text.push_str(headers);
         }
         let uri = Self::parse(text.as_bytes())?;
-        (uri.parameters().iter().last()?.name == name.as_bytes()).then_some(uri)
+        let last = uri.parameters().iter().last()?;
+        let added = last.name == name.as_bytes() && last.value == value.map(str::as_bytes);
+        (added && uri.headers() == headers).then_some(uri)
     }
 
     /// As a view, which has all the getters.
@@ -403,8 +405,7 @@ fn read_sip(
     let host_length = match rest.first()? {
         b'[' => {
             let close = memchr::memchr(b']', rest)?;
-            let inner = std::str::from_utf8(rest.get(1..close)?).ok()?;
-            inner.parse::<Ipv6Addr>().ok()?;
+            ipv6(std::str::from_utf8(rest.get(1..close)?).ok()?)?;
             close + 1
         }
         _ => {
@@ -457,13 +458,17 @@ pub(super) fn host_address(host: &str) -> Option<IpAddr> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     match inner {
-        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => host
-            .parse::<Ipv4Addr>()
-            .map(IpAddr::V4)
-            .or_else(|_| host.parse::<Ipv6Addr>().map(IpAddr::V6))
-            .ok(),
+        Some(inner) => ipv6(inner).map(IpAddr::V6),
+        None => host.parse().ok(),
     }
+}
+
+/// An IPv6 address. Deviation: `:::` before an embedded IPv4 address is read as `::`, because the
+/// grammar of RFC 3261 before RFC 5954 made peers write it (RFC 5118 §4.10).
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    text.parse()
+        .or_else(|_| text.replacen(":::", "::", 1).parse())
+        .ok()
 }
 
 /// Escapes what may not stand in a user part (RFC 3261 §25.1 `user`).

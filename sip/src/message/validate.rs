@@ -218,10 +218,11 @@ impl Message<'_> {
 
     fn via_defect(&self) -> Option<Defect> {
         let mut vias = self.elements(&HeaderName::Via);
-        let Some(top) = vias.next().and_then(Via::parse) else {
+        let readable = |element| Via::parse(element).filter(Via::is_well_formed);
+        let Some(top) = vias.next().and_then(readable) else {
             return Some(Defect::Via);
         };
-        if vias.any(|element| Via::parse(element).is_none()) {
+        if vias.any(|element| readable(element).is_none()) {
             return Some(Defect::Via);
         }
         (top.branch() == Some(BRANCH_COOKIE)).then_some(Defect::Branch)

@@ -12,6 +12,7 @@ pub const BRANCH_COOKIE: &[u8] = b"z9hG4bK";
 /// One hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Via<'a> {
+    version: &'a [u8],
     transport: &'a [u8],
     host: &'a str,
     port: Option<u16>,
@@ -20,15 +21,18 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// Reads one element of a Via header. `None` where it is malformed.
+    /// Reads one element of a Via header. `None` where protocol, transport or sent-by cannot be
+    /// read. Version and parameters are taken as they are, so that a response can go back to who
+    /// wrote them; [`Via::is_well_formed`] judges them.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let text = scan::trim(text);
         let (protocol, rest) = scan::split_once(text, b'/')?;
         let (version, rest) = scan::split_once(rest, b'/')?;
-        if !scan::trim(protocol).eq_ignore_ascii_case(b"SIP") || scan::trim(version) != b"2.0" {
+        if !scan::trim(protocol).eq_ignore_ascii_case(b"SIP") {
             return None;
         }
+        let version = scan::trim(version);
         let rest = scan::trim_start(rest);
         let space = rest.iter().position(|&byte| scan::is_space(byte))?;
         let (transport, rest) = rest.split_at_checked(space)?;
@@ -38,13 +42,20 @@ impl<'a> Via<'a> {
         };
         let (host, port) = read_sent_by(scan::trim(sent_by))?;
         let parameters = Parameters::new(scan::trim_end(parameters));
-        (scan::is_token(transport) && parameters.is_well_formed()).then_some(Self {
+        scan::is_token(transport).then_some(Self {
+            version,
             transport,
             host,
             port,
             parameters,
             text,
         })
+    }
+
+    /// True for SIP/2.0 and parameters without a fault.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        self.version == b"2.0" && self.parameters.is_well_formed()
     }
 
     /// The transport as written, `UDP` as a rule.

@@ -197,12 +197,10 @@ impl<'a> MessageWriter<'a> {
         self
     }
 
-    /// One header of a parsed message, byte by byte. The name is written in its long form.
+    /// One header of a parsed message, byte by byte. The name is written in its long form. Line
+    /// ends that are no fold (they stand only in messages that `validate` refuses) become spaces.
     pub fn copy_line(&mut self, line: &HeaderLine<'_>) -> &mut Self {
-        self.buffer.push(line.long_name());
-        self.buffer.push(b": ");
-        self.buffer.push(line.value());
-        self.end()
+        self.copy_line_with(line, &"")
     }
 
     /// One header of a parsed message, byte by byte, with parameters added at its end: the To of a
@@ -210,7 +208,11 @@ impl<'a> MessageWriter<'a> {
     pub fn copy_line_with(&mut self, line: &HeaderLine<'_>, added: &impl Display) -> &mut Self {
         self.buffer.push(line.long_name());
         self.buffer.push(b": ");
-        self.buffer.push(line.value());
+        if is_folded_well(line.value()) {
+            self.buffer.push(line.value());
+        } else {
+            self.buffer.push_line_text(line.value());
+        }
         self.buffer.push_display(added);
         self.end()
     }
@@ -248,4 +250,18 @@ impl<'a> MessageWriter<'a> {
         self.buffer.push(b"\r\n");
         self
     }
+}
+
+/// True where every line end in the value is CRLF with white space after it.
+fn is_folded_well(value: &[u8]) -> bool {
+    let mut rest = value;
+    while let Some((_, tail)) =
+        memchr::memchr3(b'\r', b'\n', 0, rest).and_then(|index| rest.split_at_checked(index))
+    {
+        match tail {
+            [b'\r', b'\n', b' ' | b'\t', after @ ..] => rest = after,
+            _ => return false,
+        }
+    }
+    true
 }

@@ -98,7 +98,7 @@ impl PacketBuf {
     /// [`NoRoom`] beyond [`capacity`](Self::capacity); the packet is as before.
     pub fn set_len(&mut self, len: usize) -> Result<(), NoRoom> {
         let before = self.len();
-        self.resize(len)?;
+        self.set_received_len(len)?;
         if let Some(grown) = self.bytes_mut().get_mut(before..) {
             grown.fill(0);
         }
@@ -138,7 +138,7 @@ impl PacketBuf {
     /// # Errors
     /// [`NoRoom`] beyond [`capacity`](Self::capacity); the packet is as before.
     pub fn copy_from(&mut self, datagram: &[u8]) -> Result<(), NoRoom> {
-        self.resize(datagram.len())?;
+        self.set_received_len(datagram.len())?;
         self.bytes_mut().copy_from_slice(datagram);
         Ok(())
     }
@@ -159,8 +159,8 @@ impl PacketBuf {
         self.pool.pass(self.index, Owner::Kernel, Owner::Held);
     }
 
-    /// Changes the length without clearing what comes into view.
-    fn resize(&mut self, len: usize) -> Result<(), NoRoom> {
+    /// Sets the length to what the kernel wrote: nothing is cleared.
+    pub(crate) fn set_received_len(&mut self, len: usize) -> Result<(), NoRoom> {
         if len > self.capacity() {
             return Err(NoRoom);
         }

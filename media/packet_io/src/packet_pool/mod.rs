@@ -67,6 +67,11 @@ impl PacketPool {
         }
     }
 
+    /// What the handles share, for who lends buffers to the kernel.
+    pub(crate) const fn core(&self) -> &Rc<PoolCore> {
+        &self.core
+    }
+
     /// Number of buffers.
     #[must_use]
     pub fn size(&self) -> u32 {
@@ -102,6 +107,11 @@ pub(crate) struct PoolCore {
 struct Slot(UnsafeCell<[u8; PACKET_BUFFER_BYTES]>);
 
 impl PoolCore {
+    #[inline]
+    pub(crate) const fn free_count(&self) -> u16 {
+        self.free_count.get()
+    }
+
     /// First octet of a buffer.
     #[inline]
     pub(crate) fn memory(&self, index: u16) -> NonNull<u8> {

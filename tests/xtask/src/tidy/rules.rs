@@ -18,6 +18,9 @@ const ABBREVIATIONS: &[&str] = &[
     "ctx", "mgr", "tsx", "ctrans", "msg", "cfg", "tmp", "hdr", "pkt", "addr", "buf_len", "idx",
 ];
 
+/// Rule names of RFC 3261's grammar, which are whole words to its readers.
+const GRAMMAR: &[&str] = &["name_addr", "addr_spec"];
+
 /// Names of types, modules and functions that carry no meaning, or an abbreviation.
 pub(super) fn forbidden_names(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -28,7 +31,11 @@ pub(super) fn forbidden_names(file: &File) -> Vec<Finding> {
                 "struct" | "enum" | "trait" | "type" => {
                     EMPTY_WORDS.iter().any(|word| name.ends_with(word))
                 }
-                _ => name.split('_').any(|part| ABBREVIATIONS.contains(&part)),
+                _ => GRAMMAR
+                    .iter()
+                    .fold(name.to_owned(), |name, rule| name.replace(rule, ""))
+                    .split('_')
+                    .any(|part| ABBREVIATIONS.contains(&part)),
             };
             if empty {
                 let message = format!("`{name}` says nothing: take the field's word for it");

@@ -194,9 +194,31 @@ impl Store {
         flushed.await.map_err(|_closed| StorageError::Closed)
     }
 
+    /// Writes what is queued and closes the connections; whoever comes later hears
+    /// [`StorageError::Closed`].
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        if self.wait_for(Job::Close).await.is_err() {
+            tracing::debug!("storage was closed before");
+        }
+    }
+
+    async fn wait_for(
+        &self,
+        job: impl FnOnce(oneshot::Sender<()>) -> Job,
+    ) -> Result<(), StorageError> {
+        let (done, finished) = oneshot::channel();
+        self.inner
+            .jobs
+            .send(job(done))
+            .await
+            .map_err(|_closed| StorageError::Closed)?;
+        finished.await.map_err(|_closed| StorageError::Closed)
+    }
+
     /// Follows the database: publishes a new snapshot when this or another process has changed
     /// settings, trunks or sources, and deletes links whose time of expiry has passed. Runs until
-    /// it is dropped; the node runs one.
+    /// the store is closed; the node runs one.
     ///
     /// # Errors
     /// The connection cannot be opened.
@@ -208,7 +230,7 @@ impl Store {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut until_names = NAMES_EVERY_POLLS;
         let mut until_expiry = EXPIRY_EVERY_POLLS;
-        loop {
+        while !self.inner.jobs.is_closed() {
             tick.tick().await;
             until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
             until_expiry = until_expiry.checked_sub(1).unwrap_or(EXPIRY_EVERY_POLLS);
@@ -224,6 +246,7 @@ impl Store {
                 tracing::warn!(%error, "expired links were not deleted");
             }
         }
+        Ok(())
     }
 
     async fn poll(
@@ -264,6 +287,23 @@ impl Store {
             }
             newer
         });
+    }
+
+    /// Lets the log grow while very many rows are written: each moving of the log into the file
+    /// waits for the disk. Ends with this store.
+    pub(crate) async fn expect_many_rows(&self) -> Result<(), StorageError> {
+        self.write(|connection| {
+            work(async move {
+                sqlx::query("PRAGMA wal_autocheckpoint = 65536")
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query("PRAGMA cache_size = -262144")
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// Connections that read.

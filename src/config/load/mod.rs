@@ -39,9 +39,15 @@ impl Config {
         let limits = limits(root.table("limits"));
         let storage = storage(root.table("storage"), &node, &sip);
         let trunks = trunks(&root, file);
-        let sources = root.tables("source").into_iter().filter_map(tables::source).collect();
+        let sources = root
+            .tables("source")
+            .into_iter()
+            .filter_map(tables::source)
+            .collect();
         let links = root.tables("link").into_iter();
-        let links = links.filter_map(|link| tables::link(link, &trunks)).collect();
+        let links = links
+            .filter_map(|link| tables::link(link, &trunks))
+            .collect();
         root.finish();
         let config = Self {
             file: file.to_owned(),
@@ -90,7 +96,10 @@ fn finish<T>(file: &Path, document: Document<'_>, value: T) -> Result<T, ConfigE
     if problems.is_empty() {
         return Ok(value);
     }
-    Err(ConfigErrors { file: file.to_owned(), problems })
+    Err(ConfigErrors {
+        file: file.to_owned(),
+        problems,
+    })
 }
 
 fn node(table: Reader<'_>) -> NodeConfig {
@@ -100,9 +109,16 @@ fn node(table: Reader<'_>) -> NodeConfig {
         }),
         data: table.text("data", PathBuf::from("/var/lib/sluice"), FOLDER, path),
         drain: table.seconds("drain_s", Duration::from_secs(60), 0..=86_400),
-        log: table.text("log", "info".to_owned(), "a log filter such as \"info\"", |text| {
-            text.parse::<tracing_subscriber::EnvFilter>().ok().map(|_| text.to_owned())
-        }),
+        log: table.text(
+            "log",
+            "info".to_owned(),
+            "a log filter such as \"info\"",
+            |text| {
+                text.parse::<tracing_subscriber::EnvFilter>()
+                    .ok()
+                    .map(|_| text.to_owned())
+            },
+        ),
     };
     table.finish();
     node
@@ -114,7 +130,12 @@ fn sip(table: Reader<'_>) -> SipConfig {
         listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
         domain: table.optional_text("domain", rules::DOMAIN, tables::domain),
         advertised: table.optional_text("advertised", "an IP address that peers reach", concrete),
-        product: table.text("product", "Sluice".to_owned(), rules::DISPLAY_TEXT, tables::display),
+        product: table.text(
+            "product",
+            "Sluice".to_owned(),
+            rules::DISPLAY_TEXT,
+            tables::display,
+        ),
     };
     if sip.listen.is_empty() {
         table.conflict("listen", "an empty list", "at least one address and port");
@@ -158,17 +179,26 @@ fn media(table: Reader<'_>) -> MediaConfig {
         workers: table.whole("workers", 0, 0..=256),
         realtime: table.boolean("realtime", false),
         stock: table.whole("stock", 64, 1..=4_096),
-        io: table.text("io", MediaIo::Auto, "auto, uring or epoll", |text| match text {
-            "auto" => Some(MediaIo::Auto),
-            "uring" => Some(MediaIo::Uring),
-            "epoll" => Some(MediaIo::Epoll),
-            _ => None,
-        }),
+        io: table.text(
+            "io",
+            MediaIo::Auto,
+            "auto, uring or epoll",
+            |text| match text {
+                "auto" => Some(MediaIo::Auto),
+                "uring" => Some(MediaIo::Uring),
+                "epoll" => Some(MediaIo::Epoll),
+                _ => None,
+            },
+        ),
         dscp: table.whole("dscp", 46, 0..=63),
         timeout: table.seconds("timeout_s", Duration::from_secs(60), 0..=86_400),
     };
     if media.addresses.is_empty() {
-        table.conflict("addresses", "an empty list", "at least one local IP address");
+        table.conflict(
+            "addresses",
+            "an empty list",
+            "at least one local IP address",
+        );
     }
     table.finish();
     media
@@ -185,7 +215,12 @@ fn limits(table: Reader<'_>) -> LimitsConfig {
 
 fn storage(table: Reader<'_>, node: &NodeConfig, sip: &SipConfig) -> StorageOptions {
     let storage = StorageOptions {
-        path: table.text("path", node.data.join("sluice.db"), "the name of a file", path),
+        path: table.text(
+            "path",
+            node.data.join("sluice.db"),
+            "the name of a file",
+            path,
+        ),
         sync: table.text("sync", Sync::Normal, "normal or full", |text| match text {
             "normal" => Some(Sync::Normal),
             "full" => Some(Sync::Full),
@@ -200,11 +235,21 @@ fn storage(table: Reader<'_>, node: &NodeConfig, sip: &SipConfig) -> StorageOpti
 fn trunks(root: &Reader<'_>, file: &Path) -> Vec<TrunkTable> {
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let tables = root.tables("trunk").into_iter();
-    let trunks: Vec<TrunkTable> = tables.filter_map(|table| tables::trunk(table, folder)).collect();
+    let trunks: Vec<TrunkTable> = tables
+        .filter_map(|table| tables::trunk(table, folder))
+        .collect();
     for (index, trunk) in trunks.iter().enumerate() {
         let label = &trunk.shape.label;
-        if trunks.iter().take(index).any(|earlier| earlier.shape.label == *label) {
-            root.conflict("trunk", &format!("two labels \"{label}\""), "a label of its own each");
+        if trunks
+            .iter()
+            .take(index)
+            .any(|earlier| earlier.shape.label == *label)
+        {
+            root.conflict(
+                "trunk",
+                &format!("two labels \"{label}\""),
+                "a label of its own each",
+            );
         }
     }
     trunks

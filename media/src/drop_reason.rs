@@ -1,0 +1,168 @@
+//! Every reason a packet can die here. Each has its counter in every worker.
+
+/// Why a packet was not sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum DropReason {
+    /// Its socket belongs to no pair any more.
+    SocketUnknown,
+    /// The pair is in stock: no call uses it yet.
+    NotConnected,
+    /// The leg is over; its counters wait to be taken.
+    LegEnded,
+    /// STUN on a leg that negotiated no ICE (RFC 7983).
+    Stun,
+    /// DTLS on a leg that negotiated no keys (RFC 7983).
+    Dtls,
+    /// ZRTP, TURN channel data, or an octet that no protocol starts with (RFC 7983).
+    UnknownProtocol,
+    /// Shorter than its header says.
+    RtpTruncated,
+    /// RTP version other than 2.
+    RtpVersion,
+    /// Padding count zero or longer than the payload.
+    RtpPadding,
+    /// A payload type that this leg did not negotiate.
+    PayloadNotNegotiated,
+    /// Nobody knows yet where the peer of this leg is.
+    RemoteUnknown,
+    /// From an address that the latch does not admit.
+    SourceNotAdmitted,
+    /// From an address that is being proven: too few packets in a row so far.
+    LatchPending,
+    /// The leg is locked to another source.
+    SourceNotLatched,
+    /// More packets a second than a leg may bring.
+    RateExceeded,
+    /// A jump in sequence numbers that one packet alone does not prove (RFC 3550 A.1).
+    SequenceJump,
+    /// From before the switch to this source: its place in the sent stream is taken.
+    BeforeSwitch,
+    /// The peer may not send now (held).
+    NotReceiving,
+    /// The leg is connected to nothing.
+    NoTarget,
+    /// The leg it is connected to is gone, or not connected yet.
+    OppositeGone,
+    /// The other leg may not be sent to now (held).
+    OppositeNotSending,
+    /// The other leg has no address to send to yet.
+    DestinationUnknown,
+    /// Not a valid RTCP compound packet (RFC 3550 A.2).
+    RtcpMalformed,
+    /// RTCP that speaks of our own stream: taken in, not passed on.
+    RtcpConsumed,
+    /// RTCP feedback (PLI, FIR, NACK): nothing to do for audio.
+    RtcpFeedback,
+    /// RTP on the RTCP port.
+    RtpOnRtcpPort,
+}
+
+impl DropReason {
+    /// Every reason, in the order of its counters.
+    pub const ALL: [Self; 26] = [
+        Self::SocketUnknown,
+        Self::NotConnected,
+        Self::LegEnded,
+        Self::Stun,
+        Self::Dtls,
+        Self::UnknownProtocol,
+        Self::RtpTruncated,
+        Self::RtpVersion,
+        Self::RtpPadding,
+        Self::PayloadNotNegotiated,
+        Self::RemoteUnknown,
+        Self::SourceNotAdmitted,
+        Self::LatchPending,
+        Self::SourceNotLatched,
+        Self::RateExceeded,
+        Self::SequenceJump,
+        Self::BeforeSwitch,
+        Self::NotReceiving,
+        Self::NoTarget,
+        Self::OppositeGone,
+        Self::OppositeNotSending,
+        Self::DestinationUnknown,
+        Self::RtcpMalformed,
+        Self::RtcpConsumed,
+        Self::RtcpFeedback,
+        Self::RtpOnRtcpPort,
+    ];
+
+    /// The label of its metric: `sluice_packets_dropped_total{reason}`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SocketUnknown => "socket_unknown",
+            Self::NotConnected => "not_connected",
+            Self::LegEnded => "leg_ended",
+            Self::Stun => "stun",
+            Self::Dtls => "dtls",
+            Self::UnknownProtocol => "unknown_protocol",
+            Self::RtpTruncated => "rtp_truncated",
+            Self::RtpVersion => "rtp_version",
+            Self::RtpPadding => "rtp_padding",
+            Self::PayloadNotNegotiated => "payload_not_negotiated",
+            Self::RemoteUnknown => "remote_unknown",
+            Self::SourceNotAdmitted => "source_not_admitted",
+            Self::LatchPending => "latch_pending",
+            Self::SourceNotLatched => "source_not_latched",
+            Self::RateExceeded => "rate_exceeded",
+            Self::SequenceJump => "sequence_jump",
+            Self::BeforeSwitch => "before_switch",
+            Self::NotReceiving => "not_receiving",
+            Self::NoTarget => "no_target",
+            Self::OppositeGone => "opposite_gone",
+            Self::OppositeNotSending => "opposite_not_sending",
+            Self::DestinationUnknown => "destination_unknown",
+            Self::RtcpMalformed => "rtcp_malformed",
+            Self::RtcpConsumed => "rtcp_consumed",
+            Self::RtcpFeedback => "rtcp_feedback",
+            Self::RtpOnRtcpPort => "rtp_on_rtcp_port",
+        }
+    }
+}
+
+/// One counter a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DropCounters([u64; DropReason::ALL.len()]);
+
+impl DropCounters {
+    /// One more packet died of `reason`.
+    pub fn count(&mut self, reason: DropReason) {
+        if let Some(counter) = self.0.get_mut(usize::from(reason as u8)) {
+            *counter += 1;
+        }
+    }
+
+    /// How many died of `reason`.
+    #[must_use]
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0
+            .get(usize::from(reason as u8))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// How many died.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_counter_and_label() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(reason as u8), index);
+            let same = DropReason::ALL
+                .iter()
+                .filter(|other| other.as_str() == reason.as_str());
+            assert_eq!(same.count(), 1, "{}", reason.as_str());
+        }
+    }
+}

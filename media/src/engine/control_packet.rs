@@ -1,0 +1,308 @@
+//! RTCP of a leg: reports of its peer are taken in; a sender report goes on to the other leg as a
+//! report about the stream sent there; everything else ends here.
+
+use std::net::SocketAddr;
+
+use packet_io::{PacketBuf, PacketIo, SocketKey};
+
+use crate::drop_reason::DropReason;
+use crate::engine::batching::micros;
+use crate::engine::leg::{Control, HeardReport, Leg};
+use crate::engine::line::{Gate, Route};
+use crate::engine::packet::expect_rtp;
+use crate::engine::socket_owners::PortKind;
+use crate::engine::worker::Worker;
+use crate::ingress::{PeerAddress, Protocol, classify};
+use crate::limits::{LEG_RTCP_BURST_MAX, LEG_RTCP_PER_SECOND_MAX};
+use crate::rtcp::{
+    Compound, Kind, ReportBlock, RtcpPacket, SenderInformation, WRITTEN_SIZE_MAX, interval,
+    write_receiver_report, write_sender_report,
+};
+use crate::rtp::{RtpTimestamp, Ssrc};
+use rand_core::RngCore;
+
+/// What a compound packet said that concerns another leg.
+#[derive(Debug, Default)]
+struct Heard {
+    sender_report: Option<(Ssrc, SenderInformation)>,
+    has_feedback: bool,
+}
+
+impl<Io: PacketIo> Worker<Io> {
+    pub(super) fn receive_rtcp(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        kind: PortKind,
+        source: Option<SocketAddr>,
+        packet: PacketBuf,
+    ) -> Result<(), DropReason> {
+        expect_rtp(packet.bytes())?;
+        if classify(packet.bytes()) != Protocol::Rtcp {
+            return Err(DropReason::RtpOnRtcpPort);
+        }
+        let compound = Compound::parse(packet.bytes())?;
+        match kind {
+            PortKind::Rtp => self.admit_multiplexed(slot, source)?,
+            PortKind::Rtcp => self.admit_control(now_us, slot, source)?,
+        }
+        let ssrc = self
+            .egress
+            .get(slot as usize)
+            .map_or(Ssrc(0), |line| line.ssrc);
+        let leg = self
+            .pairs
+            .get_mut(slot as usize)
+            .and_then(|pair| {
+                pair.was_heard = true;
+                pair.leg.as_mut()
+            })
+            .ok_or(DropReason::NotConnected)?;
+        let control = &mut leg.control;
+        if !control
+            .guard
+            .admit(now_us, LEG_RTCP_PER_SECOND_MAX, LEG_RTCP_BURST_MAX)
+        {
+            return Err(DropReason::RateExceeded);
+        }
+        control.received += 1;
+        self.counters.rtcp.compounds_received += 1;
+        let mut heard = Heard::default();
+        for part in compound.packets() {
+            self.count_part(part, &mut heard);
+            if let Some(leg) = self.leg_mut(slot) {
+                leg.control.take_in(now_us, part, ssrc);
+            }
+        }
+        match heard.sender_report {
+            Some((source, information)) => {
+                self.forward_sender_report(now_us, slot, source, information, packet)
+            }
+            None if heard.has_feedback => Err(DropReason::RtcpFeedback),
+            None => Err(DropReason::RtcpConsumed),
+        }
+    }
+
+    /// RTCP on the RTP port (RFC 5761): from the locked source or not at all.
+    fn admit_multiplexed(&self, slot: u32, source: Option<SocketAddr>) -> Result<(), DropReason> {
+        let line = self
+            .ingress
+            .get(slot as usize)
+            .ok_or(DropReason::SocketUnknown)?;
+        let is_peer =
+            line.is_locked && source.is_none_or(|source| PeerAddress::from(source) == line.source);
+        if is_peer {
+            Ok(())
+        } else {
+            Err(DropReason::SourceNotLatched)
+        }
+    }
+
+    /// RTCP on its own port: from the host that RTP comes from; the first address stays.
+    fn admit_control(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+    ) -> Result<(), DropReason> {
+        let source = PeerAddress::from(source.ok_or(DropReason::SourceNotLatched)?);
+        let leg = self.leg_mut(slot).ok_or(DropReason::NotConnected)?;
+        let is_announced = leg
+            .plan
+            .remote_rtcp
+            .is_some_and(|rtcp| PeerAddress::from(rtcp).is_same_place(&source));
+        if leg.control.source == Some(source) {
+            return Ok(());
+        }
+        if !leg.latch.admits_host(now_us, &source)
+            || (leg.control.source.is_some() && !is_announced)
+        {
+            return Err(DropReason::SourceNotLatched);
+        }
+        let is_of_peer = leg
+            .latch
+            .destination()
+            .is_some_and(|destination| destination.is_same_host(&source));
+        if is_of_peer {
+            leg.control.source = Some(source);
+        }
+        Ok(())
+    }
+
+    fn count_part(&mut self, part: RtcpPacket<'_>, heard: &mut Heard) {
+        let counters = &mut self.counters.rtcp;
+        let counter = match part.kind() {
+            Kind::SenderReport => {
+                heard.sender_report = part.ssrc().zip(part.sender_information());
+                &mut counters.sender_reports_received
+            }
+            Kind::ReceiverReport => &mut counters.receiver_reports_received,
+            Kind::SourceDescription => &mut counters.source_descriptions_received,
+            Kind::Bye => &mut counters.byes_received,
+            Kind::TransportFeedback | Kind::PayloadFeedback => {
+                heard.has_feedback = true;
+                &mut counters.feedback_received
+            }
+            Kind::Application | Kind::ExtendedReport | Kind::Unknown(_) => {
+                &mut counters.others_received
+            }
+        };
+        *counter += 1;
+    }
+
+    /// Passes a sender report on: the moment as the peer's clock has it, all else about our stream.
+    fn forward_sender_report(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        source: Ssrc,
+        information: SenderInformation,
+        mut packet: PacketBuf,
+    ) -> Result<(), DropReason> {
+        let line = self
+            .ingress
+            .get(slot as usize)
+            .ok_or(DropReason::SocketUnknown)?;
+        let (target, generation) = (line.opposite, line.opposite_generation);
+        let egress = self
+            .egress
+            .get(target as usize)
+            .ok_or(DropReason::RtcpConsumed)?;
+        let is_open = egress.generation == generation && egress.gate != Gate::Closed;
+        if line.route != Route::Leg || !is_open {
+            return Err(DropReason::RtcpConsumed);
+        }
+        let (socket, to) = self
+            .control_destination(target)
+            .ok_or(DropReason::RtcpConsumed)?;
+        let rtp = egress
+            .continuity
+            .translate(source, RtpTimestamp(information.rtp))
+            .ok_or(DropReason::RtcpConsumed)?;
+        let sent = self.sent.get(target as usize).copied().unwrap_or_default();
+        let ours = SenderInformation {
+            ntp: information.ntp,
+            rtp: rtp.0,
+            packets: low_half(sent.packets),
+            octets: low_half(sent.octets.saturating_sub(sent.packets * RTP_HEADER_SIZE)),
+        };
+        let ssrc = egress.ssrc;
+        let leg = self.leg_mut(target).ok_or(DropReason::RtcpConsumed)?;
+        leg.control.sent = [Some((ours.ntp_middle(), now_us)), leg.control.sent[0]];
+        let cname = leg.control.cname;
+        packet
+            .set_len(WRITTEN_SIZE_MAX)
+            .map_err(|_no_room| DropReason::RtcpConsumed)?;
+        let size = write_sender_report(packet.bytes_mut(), ssrc, ours, cname);
+        packet.truncate(size.ok_or(DropReason::RtcpConsumed)?);
+        self.counters.rtcp.sender_reports_sent += 1;
+        self.io.send(packet, socket, to);
+        Ok(())
+    }
+
+    /// Tells the peer of a leg how it is received, and sets the next time.
+    pub(super) fn report_reception(&mut self, now_us: u64, slot: u32) {
+        let next = micros(interval(self.random.next_u32(), false));
+        let Some(leg) = self.leg_mut(slot) else {
+            return;
+        };
+        leg.control.due_us = now_us + next;
+        let (cname, heard) = (leg.control.cname, leg.control.heard);
+        let Some(line) = self.ingress.get(slot as usize) else {
+            return;
+        };
+        let Some(received) = self.reception.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(egress) = self.egress.get(slot as usize) else {
+            return;
+        };
+        let is_started = received.reception.is_started();
+        if !is_started && !egress.continuity.is_started() {
+            return;
+        }
+        let block = is_started.then(|| {
+            let heard = heard.filter(|heard| heard.ssrc == line.ssrc);
+            ReportBlock {
+                ssrc: line.ssrc,
+                fraction_lost: received.reception.take_fraction_lost(),
+                cumulative_lost: received.reception.cumulative_lost(),
+                highest_sequence: received.reception.highest().0,
+                jitter_ticks: received.reception.jitter_ticks(),
+                last_sender_report: heard.map_or(0, |heard| heard.ntp_middle),
+                delay_since_last: heard.map_or(0, |heard| ntp_units(now_us - heard.at_us)),
+            }
+        });
+        let ssrc = egress.ssrc;
+        let Some((socket, to)) = self.control_destination(slot) else {
+            return;
+        };
+        let Some(mut packet) = self.io.allocate() else {
+            self.counters.buffers_missing += 1;
+            return;
+        };
+        if packet.set_len(WRITTEN_SIZE_MAX).is_err() {
+            return;
+        }
+        if let Some(size) = write_receiver_report(packet.bytes_mut(), ssrc, block, cname) {
+            packet.truncate(size);
+            self.counters.rtcp.receiver_reports_sent += 1;
+            self.io.send(packet, socket, to);
+        }
+    }
+
+    /// By which socket and where RTCP of a leg goes. Only ever to the host that its RTP goes to.
+    fn control_destination(&self, slot: u32) -> Option<(SocketKey, Option<SocketAddr>)> {
+        let pair = self.pairs.get(slot as usize)?;
+        let (open, leg): (_, &Leg) = (pair.open?, pair.leg.as_ref()?);
+        let rtp = leg.latch.destination()?;
+        if leg.plan.remote_rtcp.is_some() && leg.plan.remote_rtcp == leg.plan.remote_rtp {
+            let to = (!leg.is_socket_connected).then(|| rtp.socket_address());
+            return Some((open.rtp, to));
+        }
+        let announced = leg.plan.remote_rtcp.map(PeerAddress::from);
+        let rtcp = leg
+            .control
+            .source
+            .or(announced)
+            .filter(|rtcp| rtcp.is_same_host(&rtp))?;
+        Some((open.rtcp, Some(rtcp.socket_address())))
+    }
+}
+
+impl Control {
+    /// Keeps what a report says of the peer's stream and of ours.
+    fn take_in(&mut self, now_us: u64, part: RtcpPacket<'_>, ours: Ssrc) {
+        if let Some((ssrc, information)) = part.ssrc().zip(part.sender_information()) {
+            let ntp_middle = information.ntp_middle();
+            self.heard = Some(HeardReport {
+                ssrc,
+                ntp_middle,
+                at_us: now_us,
+            });
+        }
+        for block in part.report_blocks().filter(|block| block.ssrc == ours) {
+            let sent = self.sent.into_iter().flatten();
+            if let Some((_, sent_us)) = sent.into_iter().find(|(middle, _)| {
+                block.last_sender_report != 0 && *middle == block.last_sender_report
+            }) {
+                let away_us = now_us.saturating_sub(sent_us);
+                let held_us = (u64::from(block.delay_since_last) * 1_000_000) >> 16;
+                let round_trip_us = away_us.saturating_sub(held_us);
+                self.round_trip_us = Some(u32::try_from(round_trip_us).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}
+
+/// Microseconds in 65536ths of a second (RFC 3550 §6.4.1, DLSR).
+fn ntp_units(microseconds: u64) -> u32 {
+    u32::try_from((microseconds << 16) / 1_000_000).unwrap_or(u32::MAX)
+}
+
+fn low_half(value: u64) -> u32 {
+    u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+/// Octets that are not payload in the packets we count: sender reports count payload only.
+const RTP_HEADER_SIZE: u64 = 12;

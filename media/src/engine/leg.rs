@@ -1,0 +1,98 @@
+//! The cold side of a pair: its sockets, and of its leg what no relayed packet needs.
+
+use packet_io::SocketKey;
+
+use crate::command::{LegCounters, LegPlan, Target};
+use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
+use crate::engine::stock::PortPair;
+use crate::ingress::{Latch, PeerAddress, RateGuard};
+use crate::rtcp::Cname;
+use crate::rtp::Ssrc;
+use crate::tone::TonePhase;
+
+/// One slot of the pair table.
+#[derive(Debug, Default)]
+pub(super) struct Pair {
+    pub(super) generation: u32,
+    pub(super) open: Option<OpenPair>,
+    /// A datagram came, whatever became of it.
+    pub(super) was_heard: bool,
+    pub(super) leg: Option<Leg>,
+}
+
+/// The sockets of a pair.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenPair {
+    pub(super) ports: PortPair,
+    pub(super) rtp: SocketKey,
+    pub(super) rtcp: SocketKey,
+}
+
+/// What one side of a call is, beside its hot lines.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) plan: LegPlan,
+    pub(super) target: Target,
+    pub(super) latch: Latch,
+    pub(super) control: Control,
+    pub(super) tone: TonePhase,
+    pub(super) discarded: u64,
+    /// Worst jitter of the sources before the present one.
+    pub(super) jitter_us: u64,
+    /// The media timeout counts from here, or from the last packet.
+    pub(super) silence_from_us: u64,
+    pub(super) is_silent: bool,
+    /// Neither source nor plan changed since.
+    pub(super) stable_since_us: u64,
+    pub(super) is_socket_connected: bool,
+    /// When connecting or disconnecting the socket is looked at next.
+    pub(super) socket_check_us: Option<u64>,
+}
+
+/// RTCP of one leg.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) cname: Cname,
+    pub(super) source: Option<PeerAddress>,
+    pub(super) guard: RateGuard,
+    pub(super) due_us: u64,
+    pub(super) received: u64,
+    /// The peer's last sender report.
+    pub(super) heard: Option<HeardReport>,
+    /// The last two sender reports that were sent here: middle of the NTP time, and when.
+    pub(super) sent: [Option<(u32, u64)>; 2],
+    pub(super) round_trip_us: Option<u32>,
+}
+
+/// A sender report of the peer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeardReport {
+    pub(super) ssrc: Ssrc,
+    pub(super) ntp_middle: u32,
+    pub(super) at_us: u64,
+}
+
+impl Leg {
+    /// What it saw, from its lines.
+    pub(super) fn counters(
+        &self,
+        ingress: &IngressLine,
+        received: &ReceptionLine,
+        sent: &SentCounters,
+    ) -> LegCounters {
+        let jitter_us = ingress
+            .clock
+            .microseconds(received.reception.jitter_ticks());
+        LegCounters {
+            packets_received: received.packets,
+            octets_received: received.octets,
+            packets_sent: sent.packets,
+            octets_sent: sent.octets,
+            packets_lost: received.reception.lost(),
+            packets_discarded: self.discarded,
+            rtcp_received: self.control.received,
+            jitter_us: u32::try_from(jitter_us.max(self.jitter_us)).unwrap_or(u32::MAX),
+            round_trip_us: self.control.round_trip_us,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The worker: what turns packets, commands and time into packets and reports.
+//!
+//! One worker is one thread's business. It owns its legs, its stock of port pairs and its
+//! `PacketIo`; two legs of a call live on one worker, so nothing on the packet path is shared.
+
+mod batching;
+mod control_packet;
+mod counters;
+mod deadline;
+mod invariants;
+mod leg;
+mod lifecycle;
+mod line;
+mod packet;
+mod report_queue;
+mod socket_owners;
+mod stock;
+mod tick;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::{RtcpCounters, WorkerCounters};
+pub use worker::{Worker, WorkerConfig};

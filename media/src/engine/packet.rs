@@ -1,0 +1,304 @@
+//! The path of an RTP packet: socket, source, order, target, rewrite, send. Nothing on it
+//! allocates, hashes, copies the packet or looks at configuration; what a packet needs stands in
+//! the hot lines, and what it changes rarely (a lock, a payload type) is done beside.
+
+use std::net::SocketAddr;
+
+use packet_io::{PacketBuf, PacketIo, Received};
+
+use crate::drop_reason::DropReason;
+use crate::engine::leg::Leg;
+use crate::engine::line::{Gate, IngressLine, Route, State};
+use crate::engine::report_queue::Waiting;
+use crate::engine::socket_owners::PortKind;
+use crate::engine::worker::Worker;
+use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
+use crate::limits::{LEG_BURST_PACKETS_MAX, LEG_PACKETS_PER_SECOND_MAX};
+use crate::relay::{Arrived, rewrite};
+use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
+
+impl<Io: PacketIo> Worker<Io> {
+    /// Takes one datagram wherever it belongs.
+    pub(super) fn handle_received(&mut self, now_us: u64, received: Received) {
+        let Received {
+            socket,
+            source,
+            packet,
+        } = received;
+        let Some((slot, kind)) = self.sockets.owner(socket) else {
+            self.counters.drops.count(DropReason::SocketUnknown);
+            return;
+        };
+        self.in_hand = Some(slot);
+        let is_rtcp = match kind {
+            PortKind::Rtp => classify(packet.bytes()) == Protocol::Rtcp,
+            PortKind::Rtcp => true,
+        };
+        let taken = match self.ingress.get(slot as usize).map(|line| line.state) {
+            None | Some(State::Free) => Err(DropReason::SocketUnknown),
+            Some(State::Stocked) => Err(DropReason::NotConnected),
+            Some(State::Ended) => Err(DropReason::LegEnded),
+            Some(State::Connected) if is_rtcp => {
+                self.receive_rtcp(now_us, slot, kind, source, packet)
+            }
+            Some(State::Connected) => self.receive_rtp(now_us, slot, source, packet),
+        };
+        if let Err(reason) = taken {
+            self.discard(slot, is_rtcp, reason);
+        }
+    }
+
+    fn discard(&mut self, slot: u32, is_rtcp: bool, reason: DropReason) {
+        self.counters.drops.count(reason);
+        if let Some(pair) = self.pairs.get_mut(slot as usize) {
+            pair.was_heard = true;
+            let is_connected = self
+                .ingress
+                .get(slot as usize)
+                .is_some_and(|line| line.state == State::Connected);
+            if let Some(leg) = pair.leg.as_mut().filter(|_| is_connected && !is_rtcp) {
+                leg.discarded += 1;
+            }
+        }
+    }
+
+    fn receive_rtp(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+        mut packet: PacketBuf,
+    ) -> Result<(), DropReason> {
+        expect_rtp(packet.bytes())?;
+        let octets = packet.len() as u64;
+        let mut view = RtpViewMut::parse(packet.bytes_mut())?;
+        let (ssrc, payload_type) = (view.ssrc(), view.payload_type());
+        let line = self
+            .ingress
+            .get_mut(slot as usize)
+            .ok_or(DropReason::SocketUnknown)?;
+        let is_peer =
+            line.is_locked && source.is_none_or(|source| PeerAddress::from(source) == line.source);
+        if !is_peer || payload_type.value() != line.payload_received {
+            self.admit(
+                now_us,
+                slot,
+                source.filter(|_| !is_peer),
+                is_peer,
+                ssrc,
+                payload_type,
+            )?;
+        }
+        let line = self
+            .ingress
+            .get_mut(slot as usize)
+            .ok_or(DropReason::SocketUnknown)?;
+        if !line
+            .guard
+            .admit(now_us, LEG_PACKETS_PER_SECOND_MAX, LEG_BURST_PACKETS_MAX)
+        {
+            return Err(DropReason::RateExceeded);
+        }
+        line.heard_us = now_us;
+        let line = *line;
+        if line.ssrc != ssrc {
+            self.change_source(slot, ssrc, line.clock);
+        }
+        let is_restart = self.account(now_us, slot, &view, &line, octets)?;
+        line.may_pass()?;
+        let arrived = Arrived {
+            ssrc,
+            sequence: view.sequence(),
+            timestamp: view.timestamp(),
+            clock: line.clock,
+            is_event: line.is_event,
+            is_restart,
+            at_ms: low_half(now_us / 1_000),
+        };
+        let to = self.place(slot, &line, arrived, &mut view)?;
+        self.send_rtp(packet, line.opposite, to, octets);
+        Ok(())
+    }
+
+    /// Order, loss and jitter. True: the source began its numbers anew.
+    fn account(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        view: &RtpViewMut<'_>,
+        line: &IngressLine,
+        octets: u64,
+    ) -> Result<bool, DropReason> {
+        let received = self
+            .reception
+            .get_mut(slot as usize)
+            .ok_or(DropReason::SocketUnknown)?;
+        let arrival = received.reception.accept(view.sequence());
+        if arrival == Arrival::Jump {
+            return Err(DropReason::SequenceJump);
+        }
+        if !line.is_event {
+            received
+                .reception
+                .time(view.timestamp(), line.clock.ticks(now_us));
+        }
+        received.packets += 1;
+        received.octets += octets;
+        Ok(arrival == Arrival::Restarted)
+    }
+
+    /// Rewrites a packet that came by `from` into the sent stream of its target. Gives the address
+    /// to send it to; `None`: the socket is connected there.
+    fn place(
+        &mut self,
+        slot: u32,
+        from: &IngressLine,
+        arrived: Arrived,
+        view: &mut RtpViewMut<'_>,
+    ) -> Result<Option<PeerAddress>, DropReason> {
+        let payload_type = PayloadType::from_bits(from.payload_sent);
+        let line = self
+            .egress
+            .get_mut(from.opposite as usize)
+            .ok_or(DropReason::OppositeGone)?;
+        if line.generation != from.opposite_generation {
+            return Err(DropReason::OppositeGone);
+        }
+        let to = match line.gate {
+            Gate::Closed => return Err(DropReason::OppositeGone),
+            Gate::Held => return Err(DropReason::OppositeNotSending),
+            Gate::Unknown => return Err(DropReason::DestinationUnknown),
+            Gate::Address => Some(line.destination),
+            Gate::Connected => None,
+        };
+        let placed = line.continuity.place(arrived)?;
+        rewrite(view, placed, line.ssrc, payload_type);
+        if from.route == Route::Tone
+            && let Some(leg) = self
+                .pairs
+                .get_mut(slot as usize)
+                .and_then(|pair| pair.leg.as_mut())
+        {
+            self.tone
+                .play(payload_type, &mut leg.tone, view.payload_mut());
+        }
+        Ok(to)
+    }
+
+    fn send_rtp(&mut self, packet: PacketBuf, target: u32, to: Option<PeerAddress>, octets: u64) {
+        if let Some(sent) = self.sent.get_mut(target as usize) {
+            sent.packets += 1;
+            sent.octets += octets;
+        }
+        self.counters.packets_sent += 1;
+        self.counters.octets_sent += octets;
+        if let Some(line) = self.egress.get(target as usize) {
+            self.io
+                .send(packet, line.socket, to.map(|to| to.socket_address()));
+        }
+    }
+
+    /// A packet that is not plainly the next one: asks the plan for its payload type and the latch
+    /// for its source, and remembers both.
+    fn admit(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+        is_peer: bool,
+        ssrc: Ssrc,
+        payload_type: PayloadType,
+    ) -> Result<(), DropReason> {
+        let line = self
+            .ingress
+            .get_mut(slot as usize)
+            .ok_or(DropReason::SocketUnknown)?;
+        let leg: &mut Leg = self
+            .pairs
+            .get_mut(slot as usize)
+            .and_then(|pair| pair.leg.as_mut())
+            .ok_or(DropReason::NotConnected)?;
+        let verdict = if is_peer {
+            Ok(Verdict::Admit)
+        } else {
+            // No source: it came while the socket was connected, and the latch is open again.
+            source
+                .map(PeerAddress::from)
+                .ok_or(DropReason::SourceNotLatched)
+                .and_then(|source| {
+                    if !leg
+                        .plan
+                        .payloads
+                        .iter()
+                        .any(|map| map.received == payload_type.value())
+                    {
+                        return Err(DropReason::PayloadNotNegotiated);
+                    }
+                    let heard_us = Some(line.heard_us).filter(|heard_us| *heard_us > 0);
+                    Ok(leg.latch.offer(now_us, source, ssrc, heard_us))
+                })
+        }?;
+        if let Verdict::Refuse(reason) = verdict {
+            return Err(reason);
+        }
+        let mapping = leg
+            .plan
+            .payloads
+            .iter()
+            .find(|mapping| mapping.received == payload_type.value())
+            .ok_or(DropReason::PayloadNotNegotiated)?;
+        line.payload_received = mapping.received;
+        line.payload_sent = match line.route {
+            Route::Nowhere | Route::Leg => mapping.sent,
+            Route::Echo | Route::Tone => mapping.received,
+        };
+        let clock = ClockRate::from_hz(mapping.clock_rate_hz);
+        if clock != line.clock
+            && let Some(received) = self.reception.get_mut(slot as usize)
+        {
+            received.reception.change_clock();
+        }
+        line.clock = clock;
+        line.is_event = mapping.is_telephone_event;
+        if verdict == Verdict::Lock {
+            leg.stable_since_us = now_us;
+            leg.control.source = None;
+            self.counters.latches += 1;
+            self.reports.push(slot, Waiting::Latched);
+            self.refresh_lock(slot);
+            self.watch_socket(now_us, slot);
+        }
+        Ok(())
+    }
+
+    /// Another source speaks on a leg: what the old one lost and how it jittered is kept.
+    fn change_source(&mut self, slot: u32, ssrc: Ssrc, clock: ClockRate) {
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            line.ssrc = ssrc;
+        }
+        let Some(received) = self.reception.get_mut(slot as usize) else {
+            return;
+        };
+        let jitter_us = clock.microseconds(received.reception.jitter_ticks());
+        if received.reception.is_started() {
+            received.reception.restart();
+        }
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.jitter_us = leg.jitter_us.max(jitter_us);
+        }
+    }
+}
+
+/// Refuses what else may share a media port (RFC 7983).
+pub(super) fn expect_rtp(datagram: &[u8]) -> Result<(), DropReason> {
+    match classify(datagram) {
+        Protocol::Rtp | Protocol::Rtcp => Ok(()),
+        Protocol::Stun => Err(DropReason::Stun),
+        Protocol::Dtls => Err(DropReason::Dtls),
+        Protocol::Other => Err(DropReason::UnknownProtocol),
+    }
+}
+
+fn low_half(value: u64) -> u32 {
+    u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default()
+}

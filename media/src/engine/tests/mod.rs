@@ -1,0 +1,11 @@
+//! The worker on the twin of the kernel: what a call, an attacker and a full host do to it.
+
+mod commands;
+mod control;
+mod fault;
+mod harness;
+mod latching;
+mod relaying;
+mod sockets;
+mod stock;
+mod unfit;

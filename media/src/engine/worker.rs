@@ -1,0 +1,285 @@
+//! `Worker`: the facade, and the tables behind it.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use packet_io::{PacketIo, ReceivedBatch, Wait};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+use crate::command::{Command, PairKey, Report};
+use crate::engine::batching::{RateMeter, micros};
+use crate::engine::counters::WorkerCounters;
+use crate::engine::deadline::DeadlineQueue;
+use crate::engine::leg::{Leg, Pair};
+use crate::engine::line::{EgressLine, IngressLine, ReceptionLine, SentCounters, State};
+use crate::engine::report_queue::ReportQueue;
+use crate::engine::socket_owners::SocketOwners;
+use crate::engine::stock::PortPool;
+use crate::limits::PAIRS_MAX;
+use crate::tone::ToneTable;
+
+/// What a worker is given when it starts.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Its number, in every [`PairKey`] it reports.
+    pub worker: u16,
+    /// Addresses it opens ports on.
+    pub addresses: Vec<IpAddr>,
+    /// Ports it may open, on each address. No other worker may have the same.
+    pub ports: RangeInclusive<u16>,
+    /// Port pairs at most, stock included; not more than [`PAIRS_MAX`]. Its `PacketIo` needs twice
+    /// as many sockets.
+    pub pairs_max: u32,
+    /// Pairs to keep open for calls to come.
+    pub stock: u32,
+    /// How long a packet may wait for others.
+    pub batch_budget: Duration,
+    /// Differentiated services code point of what is sent (46: EF).
+    pub dscp: u8,
+    /// `SO_RCVBUF` of each socket in octets; 0: the kernel's default.
+    pub receive_buffer_bytes: u32,
+    /// Whence SSRCs, first sequence numbers and port order come. Unpredictable in production.
+    pub seed: [u8; 32],
+}
+
+impl WorkerConfig {
+    /// Worker `worker` on one address: 64 pairs in stock, 0.5 ms budget, EF.
+    #[must_use]
+    pub fn new(worker: u16, address: IpAddr, ports: RangeInclusive<u16>, seed: [u8; 32]) -> Self {
+        Self {
+            worker,
+            addresses: vec![address],
+            ports,
+            pairs_max: 4_096,
+            stock: 64,
+            batch_budget: Duration::from_micros(500),
+            dscp: 46,
+            receive_buffer_bytes: 0,
+            seed,
+        }
+    }
+}
+
+/// A media worker. See the crate's contract: drain [`poll_report`](Self::poll_report) after every
+/// [`handle_command`](Self::handle_command) and [`turn`](Self::turn).
+#[derive(Debug)]
+pub struct Worker<Io> {
+    pub(super) io: Io,
+    pub(super) config: WorkerConfig,
+    pub(super) sockets: SocketOwners,
+    pub(super) ingress: Vec<IngressLine>,
+    pub(super) reception: Vec<ReceptionLine>,
+    pub(super) egress: Vec<EgressLine>,
+    pub(super) sent: Vec<SentCounters>,
+    pub(super) pairs: Vec<Pair>,
+    pub(super) slots_free: Vec<u32>,
+    pub(super) stocked: u32,
+    pub(super) ports: PortPool,
+    pub(super) ports_all: usize,
+    pub(super) stock_retry_us: u64,
+    pub(super) stock_at_us: Option<u64>,
+    pub(super) deadlines: DeadlineQueue,
+    pub(super) reports: ReportQueue,
+    pub(super) counters: WorkerCounters,
+    pub(super) tone: ToneTable,
+    pub(super) random: ChaCha8Rng,
+    /// The slot that is being worked for, so that a fault is laid at the right door.
+    pub(super) in_hand: Option<u32>,
+    batch: ReceivedBatch,
+    meter: RateMeter,
+    start: Option<Instant>,
+}
+
+impl<Io: PacketIo> Worker<Io> {
+    /// A worker without any pair; its first turn begins to fill the stock.
+    pub fn new(io: Io, config: WorkerConfig) -> Self {
+        let config = WorkerConfig {
+            pairs_max: config.pairs_max.min(PAIRS_MAX),
+            ..config
+        };
+        let slots = config.pairs_max as usize;
+        let mut random = ChaCha8Rng::from_seed(config.seed);
+        let ports = PortPool::new(config.addresses.clone(), config.ports.clone(), &mut random);
+        Self {
+            io,
+            sockets: SocketOwners::new(slots * 2),
+            ingress: vec![IngressLine::FREE; slots],
+            reception: vec![ReceptionLine::default(); slots],
+            egress: vec![EgressLine::FREE; slots],
+            sent: vec![SentCounters::default(); slots],
+            pairs: (0..slots).map(|_| Pair::default()).collect(),
+            slots_free: (0..config.pairs_max).rev().collect(),
+            stocked: 0,
+            ports_all: ports.len(),
+            ports,
+            stock_retry_us: 0,
+            stock_at_us: Some(0),
+            deadlines: DeadlineQueue::new(config.pairs_max),
+            reports: ReportQueue::new(config.pairs_max),
+            counters: WorkerCounters::default(),
+            tone: ToneTable::new(),
+            random,
+            in_hand: None,
+            batch: ReceivedBatch::new(),
+            meter: RateMeter::new(config.batch_budget),
+            start: None,
+            config,
+        }
+    }
+
+    /// Control speaks. A command for a pair that is not what the command takes it for is counted
+    /// and does nothing.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        let now_us = self.clock_us(now);
+        let is_current = match command {
+            Command::Connect { pair, plan, target } => self
+                .slot(pair, State::Stocked)
+                .map(|slot| self.connect(now_us, slot, plan, target)),
+            Command::Update { pair, plan, target } => self
+                .slot(pair, State::Connected)
+                .map(|slot| self.update(now_us, slot, plan, target)),
+            Command::Disconnect { pair } => self
+                .slot(pair, State::Connected)
+                .map(|slot| self.disconnect(now_us, slot)),
+            Command::Acknowledge { pair } => self
+                .slot(pair, State::Ended)
+                .map(|slot| self.acknowledge(now_us, slot)),
+        };
+        if is_current.is_none() {
+            self.counters.commands_stale += 1;
+        }
+        debug_assert!(self.is_balanced(), "slots, stock and ports add up");
+    }
+
+    /// Takes what has come, sends it on, does what is due. Says how long to wait for the next.
+    pub fn turn(&mut self, now: Instant) -> Wait {
+        let now_us = self.clock_us(now);
+        self.io.receive(&mut self.batch);
+        let mut packets = std::mem::take(&mut self.batch.packets);
+        self.meter.count(now_us, packets.len());
+        self.counters.packets_received += packets.len() as u64;
+        self.counters.turns_busy += u64::from(!packets.is_empty());
+        for received in packets.drain(..) {
+            self.handle_received(now_us, received);
+        }
+        self.batch.packets = packets;
+        self.tick(now_us);
+        self.in_hand = None;
+        self.wait_for(now, now_us)
+    }
+
+    /// Hands what was sent to the kernel and waits as told.
+    pub fn wait(&mut self, now: Instant, wait: Wait) {
+        self.io.submit_and_wait(now, wait);
+    }
+
+    /// After a panic that was caught around [`turn`](Self::turn): the packets in hand have returned
+    /// to the pool while it unwound; the leg that was worked for passes nothing any more and is
+    /// reported as silent, so that control ends its call. All others go on.
+    pub fn handle_panic(&mut self) {
+        self.batch = ReceivedBatch::new();
+        self.counters.panics += 1;
+        if let Some(slot) = self.in_hand.take() {
+            self.isolate(slot);
+        }
+    }
+
+    /// Takes the oldest report. What is not taken waits; a leg has at most one of each kind.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        loop {
+            let (slot, waiting) = self.reports.pop()?;
+            if let Some(report) = self.report(slot, waiting) {
+                return Some(report);
+            }
+        }
+    }
+
+    /// When [`turn`](Self::turn) has something to do even if no packet comes.
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.deadline_us().and_then(|at_us| self.instant(at_us))
+    }
+
+    /// What was counted since the start.
+    pub const fn counters(&self) -> &WorkerCounters {
+        &self.counters
+    }
+
+    /// Pairs open for calls to come.
+    pub const fn stocked(&self) -> u32 {
+        self.stocked
+    }
+
+    /// Its kernel boundary.
+    pub const fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// Its kernel boundary.
+    pub const fn io_mut(&mut self) -> &mut Io {
+        &mut self.io
+    }
+
+    fn wait_for(&self, now: Instant, now_us: u64) -> Wait {
+        let until_us = self.deadline_us();
+        let want = self.meter.want();
+        let rest_us = until_us.map_or(u64::MAX, |until_us| until_us.saturating_sub(now_us));
+        let min_wait_us = if want <= 1 {
+            0
+        } else {
+            micros(self.config.batch_budget).min(rest_us)
+        };
+        Wait {
+            want,
+            min_wait: Duration::from_micros(min_wait_us),
+            until: until_us.map(|until_us| self.instant(until_us).unwrap_or(now)),
+        }
+    }
+
+    fn deadline_us(&self) -> Option<u64> {
+        [self.deadlines.next(), self.stock_at_us]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Microseconds since a second before the first call, so that no moment is zero.
+    fn clock_us(&mut self, now: Instant) -> u64 {
+        let start = *self.start.get_or_insert(now);
+        micros(now.saturating_duration_since(start)).saturating_add(EPOCH_US)
+    }
+
+    fn instant(&self, at_us: u64) -> Option<Instant> {
+        let passed = Duration::from_micros(at_us.saturating_sub(EPOCH_US));
+        self.start.and_then(|start| start.checked_add(passed))
+    }
+
+    /// The slot of a pair in that state; `None`: the key is stale.
+    fn slot(&self, pair: PairKey, state: State) -> Option<u32> {
+        let is_ours = pair.worker == self.config.worker;
+        let known = self.pairs.get(pair.slot as usize)?;
+        let line = self.ingress.get(pair.slot as usize)?;
+        (is_ours && known.generation == pair.generation && line.state == state).then_some(pair.slot)
+    }
+
+    pub(super) fn key(&self, slot: u32) -> Option<PairKey> {
+        let generation = self.pairs.get(slot as usize)?.generation;
+        Some(PairKey {
+            worker: self.config.worker,
+            slot,
+            generation,
+        })
+    }
+
+    pub(super) fn leg(&self, slot: u32) -> Option<&Leg> {
+        self.pairs.get(slot as usize)?.leg.as_ref()
+    }
+
+    pub(super) fn leg_mut(&mut self, slot: u32) -> Option<&mut Leg> {
+        self.pairs.get_mut(slot as usize)?.leg.as_mut()
+    }
+}
+
+/// What the worker's clock shows at the first call.
+const EPOCH_US: u64 = 1_000_000;

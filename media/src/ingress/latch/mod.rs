@@ -1,0 +1,237 @@
+//! Latching: learning where a peer really is from the first media it sends (RFC 7362).
+//!
+//! Owns the decision "this source is the peer" and nothing else: it never sends. An attacker who
+//! can guess a port must not be able to move a call, so a source is believed when it is the address
+//! of the SDP, or after enough packets of one SSRC in a row under a policy that admits it; once
+//! locked, only a new offer/answer opens it again.
+//!
+//! | state | packet from | becomes |
+//! |---|---|---|
+//! | open | SDP address, policy `Sdp` | locked |
+//! | open | another admitted source, 4 in a row of one SSRC | locked |
+//! | open, reopened < 2 s ago | the old source | open, packet admitted |
+//! | locked | locked source | locked, packet admitted |
+//! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
+//! | any | anybody else | unchanged, packet refused |
+
+use crate::command::LatchPolicy;
+use crate::drop_reason::DropReason;
+use crate::ingress::PeerAddress;
+use crate::limits::{LATCH_GRACE, LATCH_PACKETS_MIN};
+use crate::rtp::Ssrc;
+
+/// What the latch says to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the peer's.
+    Admit,
+    /// It is the peer's, and its source is locked from now on.
+    Lock,
+    /// It is not.
+    Refuse(DropReason),
+}
+
+/// Where the peer of one leg is, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Latch {
+    policy: LatchPolicy,
+    expected: Option<PeerAddress>,
+    locked: Option<PeerAddress>,
+    has_moved: bool,
+    candidate: Option<Candidate>,
+    grace: Option<Grace>,
+    /// The source before the last offer/answer: what it sends after the lock is late, not a move.
+    former: Option<PeerAddress>,
+}
+
+/// A source that is being proven.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    source: PeerAddress,
+    ssrc: Ssrc,
+    count: u8,
+    since_us: u64,
+}
+
+/// The source before a new offer/answer.
+#[derive(Debug, Clone, Copy)]
+struct Grace {
+    source: PeerAddress,
+    until_us: u64,
+}
+
+impl Latch {
+    /// An open latch; `expected` is the address of the SDP.
+    #[must_use]
+    pub const fn new(policy: LatchPolicy, expected: Option<PeerAddress>) -> Self {
+        Self {
+            policy,
+            expected,
+            locked: None,
+            has_moved: false,
+            candidate: None,
+            grace: None,
+            former: None,
+        }
+    }
+
+    /// A new offer/answer. With another address or policy the latch opens again, and the old source
+    /// is heard for a while; with the same, nothing changes. True: it opened.
+    pub fn renegotiate(
+        &mut self,
+        now_us: u64,
+        policy: LatchPolicy,
+        expected: Option<PeerAddress>,
+    ) -> bool {
+        if self.policy == policy && self.expected == expected {
+            return false;
+        }
+        let until_us = now_us.saturating_add(micros(LATCH_GRACE));
+        let old = self
+            .locked
+            .map(|source| Grace { source, until_us })
+            .or(self.grace);
+        *self = Self::new(policy, expected);
+        self.grace = old.filter(|grace| grace.until_us > now_us);
+        self.former = self.grace.map(|grace| grace.source);
+        true
+    }
+
+    /// A valid packet with a negotiated payload type. `heard_us` is when the last packet was
+    /// admitted: a source that still speaks is not replaced.
+    pub fn offer(
+        &mut self,
+        now_us: u64,
+        source: PeerAddress,
+        ssrc: Ssrc,
+        heard_us: Option<u64>,
+    ) -> Verdict {
+        if self.locked == Some(source) {
+            return Verdict::Admit;
+        }
+        if self.is_in_grace(now_us, &source) {
+            return Verdict::Admit;
+        }
+        match self.policy {
+            LatchPolicy::Sdp => self.offer_by_sdp(now_us, source, ssrc, heard_us),
+            LatchPolicy::Signalling(host) if source.ip() != host => {
+                Verdict::Refuse(DropReason::SourceNotAdmitted)
+            }
+            LatchPolicy::Signalling(_) | LatchPolicy::Any => {
+                if self.locked.is_some() {
+                    return Verdict::Refuse(DropReason::SourceNotLatched);
+                }
+                self.prove(now_us, source, ssrc, None)
+            }
+        }
+    }
+
+    /// Where to send: one place, never two. Before the lock only the address of the SDP, and only
+    /// if the policy trusts it.
+    #[must_use]
+    pub fn destination(&self) -> Option<PeerAddress> {
+        self.locked.or_else(|| {
+            self.expected.filter(|expected| match self.policy {
+                LatchPolicy::Sdp => true,
+                LatchPolicy::Signalling(host) => expected.ip() == host,
+                LatchPolicy::Any => false,
+            })
+        })
+    }
+
+    /// The source that is believed.
+    #[must_use]
+    pub const fn locked(&self) -> Option<PeerAddress> {
+        self.locked
+    }
+
+    /// True for a host that RTCP of this leg may come from: that of the locked source, of the
+    /// address trusted before, or of the old source in its grace.
+    #[must_use]
+    pub fn admits_host(&self, now_us: u64, source: &PeerAddress) -> bool {
+        let is_peer = self
+            .destination()
+            .is_some_and(|peer| peer.is_same_host(source));
+        let is_old = self
+            .grace
+            .is_some_and(|grace| grace.until_us > now_us && grace.source.is_same_host(source));
+        is_peer || (self.locked.is_none() && is_old)
+    }
+
+    fn is_in_grace(&self, now_us: u64, source: &PeerAddress) -> bool {
+        self.locked.is_none()
+            && self
+                .grace
+                .is_some_and(|grace| grace.source == *source && now_us < grace.until_us)
+            && !self
+                .expected
+                .is_some_and(|expected| expected.is_same_place(source))
+    }
+
+    fn offer_by_sdp(
+        &mut self,
+        now_us: u64,
+        source: PeerAddress,
+        ssrc: Ssrc,
+        heard_us: Option<u64>,
+    ) -> Verdict {
+        let Some(expected) = self.expected else {
+            return Verdict::Refuse(DropReason::RemoteUnknown);
+        };
+        if !expected.is_same_host(&source) {
+            return Verdict::Refuse(DropReason::SourceNotAdmitted);
+        }
+        let is_late = self.locked.is_some() && self.former == Some(source);
+        if self.has_moved || is_late {
+            return Verdict::Refuse(DropReason::SourceNotLatched);
+        }
+        if expected.is_same_place(&source) {
+            return self.lock(source);
+        }
+        let verdict = self.prove(now_us, source, ssrc, self.locked.and(heard_us));
+        self.has_moved = verdict == Verdict::Lock;
+        verdict
+    }
+
+    /// One more packet of a source that is not believed yet.
+    fn prove(
+        &mut self,
+        now_us: u64,
+        source: PeerAddress,
+        ssrc: Ssrc,
+        heard_us: Option<u64>,
+    ) -> Verdict {
+        let so_far = self.candidate.filter(|candidate| {
+            candidate.source == source
+                && candidate.ssrc == ssrc
+                && heard_us.is_none_or(|heard_us| heard_us < candidate.since_us)
+        });
+        let mut candidate = so_far.unwrap_or(Candidate {
+            source,
+            ssrc,
+            count: 0,
+            since_us: now_us,
+        });
+        candidate.count += 1;
+        if candidate.count >= LATCH_PACKETS_MIN {
+            return self.lock(source);
+        }
+        self.candidate = Some(candidate);
+        Verdict::Refuse(DropReason::LatchPending)
+    }
+
+    fn lock(&mut self, source: PeerAddress) -> Verdict {
+        self.locked = Some(source);
+        self.candidate = None;
+        self.grace = None;
+        Verdict::Lock
+    }
+}
+
+/// A duration in microseconds.
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Every limit of the media core, with what it is derived from.
+
+use std::time::Duration;
+
+/// Packets a second that one leg may bring for long: ten times what 20 ms framing needs, so that
+/// 2.5 ms framing passes and a flood does not.
+pub const LEG_PACKETS_PER_SECOND_MAX: u32 = 500;
+
+/// Packets that one leg may bring at once beyond that rate: what a peer with 10 ms framing sends
+/// in a stall of two seconds and a half.
+pub const LEG_BURST_PACKETS_MAX: u32 = 250;
+
+/// RTCP packets a second that one leg may bring for long: feedback of a video leg under loss stays
+/// below it, RFC 3550 §6.2 far below.
+pub const LEG_RTCP_PER_SECOND_MAX: u32 = 25;
+
+/// RTCP packets that one leg may bring at once beyond that rate.
+pub const LEG_RTCP_BURST_MAX: u32 = 25;
+
+/// Packets of one source in a row, of a negotiated payload type, before it is believed.
+pub const LATCH_PACKETS_MIN: u8 = 4;
+
+/// How long the old source is heard after a new offer/answer moved the peer.
+pub const LATCH_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a leg has to be unchanged before its socket is connected to its peer.
+pub const CONNECT_STABLE_MIN: Duration = Duration::from_secs(1);
+
+/// Silence after which a connected socket is opened to other sources again.
+pub const CONNECT_SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// A port that was used rests this long if the pool allows.
+pub const PORT_REST: Duration = Duration::from_secs(30);
+
+/// A port that was used rests at least this long.
+pub const PORT_REST_MIN: Duration = Duration::from_secs(2);
+
+/// After the kernel had no descriptor left: the next try.
+pub const OPEN_RETRY: Duration = Duration::from_secs(1);
+
+/// Pairs opened in one turn, so that filling the stock never delays a packet for long.
+pub const OPENS_PER_TURN_MAX: u32 = 8;
+
+/// Packets that a turn waits for at most.
+pub const WANT_PACKETS_MAX: u32 = 512;
+
+/// The packet rate that decides how many to wait for is measured this often.
+pub const RATE_WINDOW: Duration = Duration::from_millis(100);
+
+/// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
+pub const PAIRS_MAX: u32 = 32_768;
+
+const _: () = {
+    assert!(
+        LEG_BURST_PACKETS_MAX <= LEG_PACKETS_PER_SECOND_MAX,
+        "a burst is within a second"
+    );
+    assert!(LATCH_PACKETS_MIN >= 2, "one packet proves nothing");
+    assert!(
+        PORT_REST_MIN.as_millis() <= PORT_REST.as_millis(),
+        "the least rest is the shorter"
+    );
+    assert!(
+        PORT_REST_MIN.as_millis() >= LATCH_GRACE.as_millis(),
+        "a port does not return before the late packets of its call have died down"
+    );
+    assert!(PAIRS_MAX <= u32::MAX / 2, "two sockets a pair");
+};

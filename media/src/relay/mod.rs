@@ -1,0 +1,8 @@
+//! From the stream of one peer to the stream another one hears: new SSRC, sequence numbers and
+//! timestamps that go on over every change of source, payload types as the other side knows them.
+
+mod continuity;
+mod rewrite;
+
+pub use continuity::{Arrived, Continuity, Placed};
+pub use rewrite::rewrite;

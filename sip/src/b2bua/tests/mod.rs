@@ -1,0 +1,10 @@
+//! Call flows against the facade, with scripted peers and a virtual clock.
+
+mod world;
+
+mod attempts;
+mod basic;
+mod cancels;
+mod chaos;
+mod reoffers;
+mod requests;

@@ -1,0 +1,347 @@
+//! An INVITE arrives: may it be a call at all, and what does its Request-URI mean.
+//!
+//! Whoever reaches this point is a known source. What is decided here: are we meant, is there room,
+//! can the offer be used; then the link store is asked, and its answer is held against the source
+//! policy.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use sip::event::{CallKey, CallOffered, LegKey, Refusal};
+use sip::message::{HeaderName, StatusCode};
+
+use super::control::CallControl;
+use super::event::{Level, LogLine, Now, Output, Ticket};
+use super::media_plan::remote;
+use super::one_call::{Call, WantedParty};
+use crate::cdr::record::{CallOpened, Record};
+use crate::links::model::Destination;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::sources::admission::{Admitted, admit};
+
+/// A refusal on its way: status, stable word, and what the response carries.
+pub(super) struct Denied {
+    status: StatusCode,
+    cause: &'static str,
+    refusal: Refusal,
+}
+
+impl Denied {
+    pub(super) fn new(status: StatusCode, cause: &'static str) -> Self {
+        Self {
+            status,
+            cause,
+            refusal: Refusal::default(),
+        }
+    }
+
+    fn with_warning(mut self, text: &str) -> Self {
+        self.refusal.warning = Some(text.into());
+        self
+    }
+
+    pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.refusal.retry_after = retry_after;
+        self
+    }
+
+    pub(super) fn of_code(code: u16, cause: &'static str) -> Self {
+        Self::new(
+            StatusCode::new(code).unwrap_or(StatusCode::FORBIDDEN),
+            cause,
+        )
+    }
+}
+
+impl CallControl {
+    pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: &Denied) {
+        self.refuse(now, key, denied.status, denied.cause, &denied.refusal);
+    }
+
+    pub(super) fn handle_offered(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        a_leg: LegKey,
+        offered: Box<CallOffered>,
+    ) {
+        self.counters.calls_offered += 1;
+        let id = self.random_id();
+        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
+        let name = source.map_or("unknown", Admitted::name);
+        self.open_record(now, &id, name, &offered);
+        self.calls.insert(key, new_call(id, a_leg, offered));
+        match self.examine(now, key, source) {
+            Ok((user, host)) => {
+                let ticket = self.next_ticket(key);
+                let source = name.to_owned();
+                self.put(Output::Resolve {
+                    ticket,
+                    user,
+                    host,
+                    source,
+                });
+            }
+            Err(denied) => self.deny(now, key, &denied),
+        }
+    }
+
+    /// The order is from cheap to dear, and from what concerns us to what concerns the call.
+    fn examine(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        source: Option<Admitted<'_>>,
+    ) -> Result<(String, String), Denied> {
+        let source = source.ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
+        if self.is_stopping() {
+            return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "node_stopped"));
+        }
+        let limit = usize::try_from(self.config.endpoint.calls_max).unwrap_or(usize::MAX);
+        if self.calls.values().filter(|call| !call.over).count() > limit {
+            return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_max"));
+        }
+        let rate = self.config.calls_per_second_max;
+        if !self.offered_lately.admits(now.instant, rate) {
+            return Err(
+                Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_per_second_max")
+                    .with_retry_after(Some(Duration::from_secs(1))),
+            );
+        }
+        self.offered_lately.count(now.instant, rate);
+        if let Some(trunk) = source.trunk()
+            && !self.loads.has_room_to_receive(trunk)
+        {
+            return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunk_at_cap"));
+        }
+        let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        let call = self.calls.get(&key).ok_or_else(gone)?;
+        let offered = &call.offered;
+        let host = offered.request_uri.host().to_owned();
+        if !self.is_ours(&host, offered) {
+            return Err(Denied::new(StatusCode::FORBIDDEN, "relay_denied"));
+        }
+        let user = offered
+            .request_uri
+            .user()
+            .map(|user| user.into_owned())
+            .unwrap_or_default();
+        if user.is_empty() {
+            return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
+        }
+        let offer = offered.offer.as_deref().ok_or_else(|| {
+            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, "no_offer")
+                .with_warning("an INVITE without an offer is not accepted")
+        })?;
+        let read = remote::read(offer, offered.flow.remote.ip(), |address| {
+            self.stock.owns(address)
+        });
+        let read = read.map_err(|unusable| {
+            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
+                .with_warning("no plain RTP audio at a usable address is offered")
+        })?;
+        let from_trunk = source.trunk().map(|trunk| trunk.id.clone());
+        if let Some(trunk) = &from_trunk {
+            self.loads.begin_received(trunk);
+        }
+        let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+        call.offer = Some(read);
+        call.from_trunk = from_trunk;
+        Ok((user, host))
+    }
+
+    /// An own address, an own name, or the SIP domain. Anything else would make us a relay.
+    fn is_ours(&self, host: &str, offered: &CallOffered) -> bool {
+        if let Some(address) = offered.request_uri.host_address() {
+            let own = self
+                .config
+                .sockets
+                .iter()
+                .any(|socket| socket.ip() == address);
+            if own || offered.flow.local.ip() == address {
+                return true;
+            }
+        }
+        let domain = self.snapshot.settings.sip_domain.as_deref();
+        let advertised = self.config.advertised_host.as_deref();
+        domain
+            .into_iter()
+            .chain(advertised)
+            .chain(self.config.own_hosts.iter().map(String::as_str))
+            .any(|own| own.eq_ignore_ascii_case(host))
+    }
+
+    fn next_ticket(&mut self, key: CallKey) -> Ticket {
+        self.ticket_last += 1;
+        let ticket = Ticket(self.ticket_last);
+        self.tickets.insert(ticket, key);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.ticket = Some(ticket);
+        }
+        ticket
+    }
+
+    pub(super) fn handle_resolved(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        outcome: Result<ResolvedLink, ResolveRefusal>,
+    ) {
+        // The caller may have given up meanwhile.
+        let Some(key) = self.tickets.remove(&ticket) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.ticket = None;
+        if call.over || call.ending.is_some() {
+            return;
+        }
+        let accepted = outcome
+            .map_err(|refusal| unresolved(refusal, now))
+            .and_then(|link| self.accept_link(key, link));
+        match accepted {
+            Ok(Destination::Remote { .. }) => self.route(now, key),
+            Ok(Destination::Echo) => {
+                self.join_local_party(now, key, media::command::Target::Echo);
+            }
+            Ok(Destination::Tone) => {
+                self.join_local_party(now, key, media::command::Target::Tone);
+            }
+            Err(denied) => self.deny(now, key, &denied),
+        }
+    }
+
+    /// The link is held against the source's policy; then the call is accepted and gets its alias
+    /// number: one per call, the same on every attempt.
+    fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
+        let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        let remote = self
+            .calls
+            .get(&key)
+            .map(|call| call.offered.flow.remote)
+            .ok_or_else(gone)?;
+        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let source = admit(&snapshot.trunks, &snapshot.sources, remote)
+            .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
+        source
+            .may_reach(&link, remote.ip())
+            .map_err(|not_admitted| {
+                Denied::of_code(not_admitted.status(), not_admitted.as_str())
+            })?;
+        let caller_alias =
+            if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
+                let number = self.aliases.take().ok_or_else(|| {
+                    Denied::new(StatusCode::SERVICE_UNAVAILABLE, "alias_numbers_empty")
+                })?;
+                format!(
+                    "{}{}{number}",
+                    link.caller_alias, link.unique_alias_separator
+                )
+            } else {
+                link.caller_alias
+            };
+        let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+        call.link = link.link;
+        if let Destination::Remote { user, domain } = &link.destination {
+            call.wanted = Some(WantedParty {
+                user: user.clone(),
+                domain: domain.clone().unwrap_or_default(),
+                caller_name: link.caller_name,
+                caller_alias,
+                pinned: link.trunk,
+                named_by_link: link.named_by_link,
+                private: asks_for_privacy(&call.offered),
+            });
+        }
+        Ok(link.destination)
+    }
+
+    fn open_record(&mut self, now: Now, id: &str, source: &str, offered: &CallOffered) {
+        let request_path = offered
+            .request_uri
+            .user()
+            .map(|user| user.into_owned())
+            .unwrap_or_default();
+        self.put_record(Record::CallOpened(CallOpened {
+            call: id.to_owned(),
+            at: now.timestamp,
+            source: source.to_owned(),
+            source_address: offered.flow.remote.to_string(),
+            call_id: offered.call_id.to_string(),
+            request_path,
+            caller: offered.from.uri().as_str().to_owned(),
+        }));
+        self.put(Output::Log(LogLine {
+            level: Level::Note,
+            event: "call_offered",
+            call: Some(id.to_owned()),
+            detail: format!("source {source}, Call-ID {}", offered.call_id),
+        }));
+    }
+}
+
+fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
+    Call {
+        id,
+        a_leg,
+        offered,
+        from_trunk: None,
+        ticket: None,
+        link: None,
+        wanted: None,
+        routes: VecDeque::new(),
+        attempts: 0,
+        failures: Vec::new(),
+        offer: None,
+        a_media: None,
+        attempt: None,
+        left: Vec::new(),
+        local_party: None,
+        answered_at: None,
+        reoffer: None,
+        ends_at: None,
+        ending: None,
+        over: false,
+    }
+}
+
+/// PRODUCT §1, refusals of SIP.
+fn unresolved(refusal: ResolveRefusal, now: Now) -> Denied {
+    match refusal {
+        ResolveRefusal::Unknown => Denied::new(StatusCode::NOT_FOUND, "link_unknown"),
+        ResolveRefusal::Dead => Denied::new(StatusCode::GONE, "link_dead"),
+        ResolveRefusal::NotYetValid(from) => {
+            let seconds = from
+                .as_second()
+                .saturating_sub(now.timestamp.as_second())
+                .max(1);
+            let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(1));
+            Denied::new(StatusCode::TEMPORARILY_UNAVAILABLE, "link_not_yet_valid")
+                .with_retry_after(Some(wait))
+        }
+        ResolveRefusal::Unavailable => {
+            Denied::new(StatusCode::SERVICE_UNAVAILABLE, "links_unavailable")
+        }
+    }
+}
+
+/// RFC 3323 §4.2: anything but `none` asks for privacy.
+fn asks_for_privacy(offered: &CallOffered) -> bool {
+    let privacy = HeaderName::from_bytes(b"Privacy");
+    offered
+        .headers
+        .iter()
+        .filter(|(name, _)| Some(name) == privacy.as_ref())
+        .any(|(_, value)| {
+            let text = String::from_utf8_lossy(value);
+            let words = text
+                .split([';', ','])
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            words.clone().count() > 0
+                && !words.clone().any(|word| word.eq_ignore_ascii_case("none"))
+        })
+}

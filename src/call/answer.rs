@@ -1,0 +1,177 @@
+//! Ringing, early media and the answer: what a trunk says is planned for both legs and passed on.
+
+use media::command::Command;
+use sip::event::{CallKey, LegKey};
+use sip::message::StatusCode;
+use sip::sdp::SessionDescription;
+
+use super::control::CallControl;
+use super::event::{Level, LogLine, Now, Output};
+use super::media_plan::remote::{self, Remote};
+use super::one_call::{Ending, Side};
+
+impl CallControl {
+    pub(super) fn handle_progress(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        leg: LegKey,
+        status: StatusCode,
+        answer: Option<&SessionDescription>,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
+            return;
+        }
+        if let Some(attempt) = &mut call.attempt {
+            attempt.ringing_at.get_or_insert(now.timestamp);
+        }
+        // Early media that cannot be used is no reason to end a call that only rings.
+        let early = answer.and_then(|answer| self.join(key, answer).ok());
+        let told = self.endpoint.ring(now.instant, key, status, early.as_ref());
+        self.check(told);
+    }
+
+    pub(super) fn handle_answered(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        leg: LegKey,
+        answer: Option<&SessionDescription>,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
+            return;
+        }
+        let Some(attempt) = &mut call.attempt else {
+            return;
+        };
+        attempt.answered_at = Some(now.timestamp);
+        let duration_max = attempt.cleared.duration_max();
+        // A 200 without a body repeats what a reliable or early answer said already.
+        let joined = match answer {
+            Some(answer) => self.join(key, answer),
+            None => self.last_join(key).ok_or("answer_missing"),
+        };
+        match joined {
+            Ok(description) => {
+                self.mark_answered(now, key, duration_max);
+                let told = self.endpoint.answer(now.instant, key, &description);
+                self.check(told);
+            }
+            Err(cause) => {
+                self.counters.refuse(cause);
+                let status = StatusCode::BAD_GATEWAY;
+                let ending = Ending {
+                    released_by: "gateway",
+                    cause,
+                    status: status.code(),
+                };
+                self.refuse_as(now, key, status, ending, &sip::event::Refusal::default());
+            }
+        }
+    }
+
+    pub(super) fn mark_answered(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        duration_max: std::time::Duration,
+    ) {
+        self.counters.calls_answered += 1;
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.answered_at = Some(now.timestamp);
+        let at = now.instant + duration_max;
+        call.ends_at = Some(at);
+        let line = LogLine {
+            level: Level::Note,
+            event: "call_answered",
+            call: Some(call.id.clone()),
+            detail: String::new(),
+        };
+        self.deadlines.insert((at, key));
+        self.put(Output::Log(line));
+    }
+
+    /// The b-leg's answer takes effect: media flows both ways, and the caller's answer follows.
+    fn join(
+        &mut self,
+        key: CallKey,
+        answer: &SessionDescription,
+    ) -> Result<SessionDescription, &'static str> {
+        let remote = self
+            .read_remote(key, Side::B, answer)
+            .map_err(remote::Unusable::as_str)?;
+        let call = self.calls.get_mut(&key).ok_or("call_gone")?;
+        let chosen = remote.codecs.clone();
+        let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
+        let attempt = call.attempt.as_mut().ok_or("call_gone")?;
+        let a_media = call.a_media.as_mut().ok_or("call_gone")?;
+        let description = a_media
+            .leg
+            .answer(&chosen, direction, ptime_ms)
+            .ok_or("answer_no_codec")?;
+        attempt.media.leg.accept(remote);
+        self.update_media(key);
+        Ok(description)
+    }
+
+    /// What the caller was told with early media, where it was.
+    fn last_join(&self, key: CallKey) -> Option<SessionDescription> {
+        let call = self.calls.get(&key)?;
+        call.attempt.as_ref()?.media.leg.remote()?;
+        call.last_description(Side::A)
+    }
+
+    pub(super) fn read_remote(
+        &self,
+        key: CallKey,
+        side: Side,
+        description: &SessionDescription,
+    ) -> Result<Remote, remote::Unusable> {
+        let ports = self.calls.get(&key).and_then(|call| call.ports(side));
+        let signalling = ports.ok_or(remote::Unusable::NoAddress)?.signalling;
+        remote::read(description, signalling, |address| self.stock.owns(address))
+    }
+
+    /// Both legs as they are now go to the worker.
+    pub(super) fn update_media(&mut self, key: CallKey) {
+        let timeout = self.snapshot.settings.media_timeout;
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        let mut commands = Vec::with_capacity(2);
+        for side in [Side::A, Side::B] {
+            let Some(ports) = call.ports(side) else {
+                continue;
+            };
+            let other = call.ports(side.other()).map(|ports| &ports.leg);
+            commands.push(Command::Update {
+                pair: ports.leg.pair,
+                plan: ports.leg.plan(other, timeout),
+                target: call.media_target(side),
+            });
+        }
+        for command in commands {
+            self.send_media(command);
+        }
+    }
+
+    /// Between attempts the caller hears nothing, and nothing of the caller goes anywhere.
+    pub(super) fn silence_a_leg(&mut self, key: CallKey) {
+        let joined = self
+            .calls
+            .get(&key)
+            .and_then(|call| call.last_description(Side::A))
+            .is_some();
+        if joined {
+            self.update_media(key);
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! `CallControl`: the endpoint, the calls, and everything a decision about a call needs.
+//!
+//! Contract: *after every `handle_input`, drain [`CallControl::poll_output`] to `None` before the
+//! next.* The loop here only distributes; what an event means stands in the module named after it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media::command::{Command, PairKey, Report};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use sip::endpoint::Endpoint;
+use sip::error::CommandError;
+use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal};
+use sip::message::{SendBuffer, StatusCode};
+
+use super::alias::{AliasNumbers, BLOCK_COUNT};
+use super::counters::Counters;
+use super::draining::Draining;
+use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
+use super::one_call::{Call, Ending};
+use super::snapshot::Snapshot;
+use super::stock::Stock;
+use super::trunk_load::TrunkLoads;
+use crate::cdr::record::Record;
+use crate::fraud_guard::Guard;
+use crate::fraud_guard::window::Window;
+use crate::sources::admission::admit;
+use crate::trunks::health::{Health, TargetKey};
+
+/// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
+pub const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// What call control is, set once.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The endpoint's own.
+    pub endpoint: EndpointConfig,
+    /// Seed of the one generator behind call ids, session ids and weighted choices.
+    pub seed: [u8; 32],
+    /// Our SIP addresses, one a socket.
+    pub sockets: Vec<SocketAddr>,
+    /// Host written in From and identity headers; `None`: the address of the socket.
+    pub advertised_host: Option<String>,
+    /// Further names and addresses that are us in a Request-URI.
+    pub own_hosts: Vec<String>,
+    /// New calls a second; 0: no limit.
+    pub calls_per_second_max: u32,
+}
+
+/// Call control. See the module.
+#[derive(Debug)]
+pub struct CallControl {
+    pub(super) config: Config,
+    pub(super) endpoint: Endpoint,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) guard: Guard,
+    pub(super) health: Health,
+    pub(super) loads: TrunkLoads,
+    pub(super) stock: Stock,
+    pub(super) aliases: AliasNumbers,
+    pub(super) offered_lately: Window,
+    pub(super) random: ChaCha8Rng,
+    pub(super) calls: BTreeMap<CallKey, Call>,
+    pub(super) tickets: BTreeMap<Ticket, CallKey>,
+    pub(super) ticket_last: u64,
+    pub(super) pairs: BTreeMap<PairKey, CallKey>,
+    pub(super) draining: Draining,
+    pub(super) deadlines: BTreeSet<(Instant, CallKey)>,
+    pub(super) pings: BTreeMap<PingKey, TargetKey>,
+    pub(super) counters: Counters,
+    events: VecDeque<Event>,
+    outputs: VecDeque<Output>,
+    now: Option<Now>,
+    stop: Stopping,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    No,
+    Until(Instant),
+    Done,
+}
+
+impl CallControl {
+    /// Call control without trunks, sources, ports or alias numbers: they come as inputs.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            endpoint: Endpoint::new(config.endpoint.clone()),
+            random: ChaCha8Rng::from_seed(config.seed),
+            config,
+            snapshot: Arc::default(),
+            guard: Guard::default(),
+            health: Health::default(),
+            loads: TrunkLoads::default(),
+            stock: Stock::default(),
+            aliases: AliasNumbers::default(),
+            offered_lately: Window::default(),
+            calls: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            ticket_last: 0,
+            pairs: BTreeMap::new(),
+            draining: Draining::default(),
+            deadlines: BTreeSet::new(),
+            pings: BTreeMap::new(),
+            counters: Counters::default(),
+            events: VecDeque::new(),
+            outputs: VecDeque::new(),
+            now: None,
+            stop: Stopping::No,
+        }
+    }
+
+    /// The world speaks.
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        self.now = Some(now);
+        match input {
+            Input::Datagram { flow, bytes } => {
+                let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
+                if known.is_none() {
+                    self.counters.unknown_source += 1;
+                    return;
+                }
+                let datagram = sip::event::Input::Datagram { flow, bytes };
+                self.endpoint.handle_input(now.instant, datagram);
+            }
+            Input::TransportFailed { flow } => {
+                let failed = sip::event::Input::TransportFailed { flow };
+                self.endpoint.handle_input(now.instant, failed);
+            }
+            Input::Report { report } => self.handle_report(now, &report),
+            Input::ConnectRefused { pair } => self.handle_connect_refused(now, pair),
+            Input::Resolved { ticket, outcome } => self.handle_resolved(now, ticket, outcome),
+            Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
+            Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
+            Input::Drain => self.endpoint.set_draining(true),
+            Input::Stop => self.stop(now),
+            Input::Expired => self.handle_expired(now),
+        }
+        self.ask_for_aliases(now);
+        self.send_pings(now);
+    }
+
+    /// What must be done next; `None`: everything is said. For `Output::Send` the message is in
+    /// `buffer`.
+    pub fn poll_output(&mut self, buffer: &mut SendBuffer) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            match self.endpoint.poll_output(buffer) {
+                Some(sip::event::Output::Send { flow }) => return Some(Output::Send { flow }),
+                // The endpoint is drained before the next command: events wait for their turn.
+                Some(sip::event::Output::Event(event)) => self.events.push_back(event),
+                None => match (self.events.pop_front(), self.now) {
+                    (Some(event), Some(now)) => self.handle_event(now, event),
+                    (_, _) => return self.poll_stopped(),
+                },
+            }
+        }
+    }
+
+    /// When [`Input::Expired`] is due; `None`: nothing is pending.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        let stop = match self.stop {
+            Stopping::Until(at) => Some(at),
+            Stopping::No | Stopping::Done => None,
+        };
+        [
+            self.endpoint.poll_deadline(),
+            self.deadlines.first().map(|(at, _)| *at),
+            self.draining.poll_deadline(),
+            self.health.poll_deadline(),
+            self.aliases.poll_deadline(),
+            stop,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Totals since start, and what is up now.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.counters.clone();
+        counters.calls_active = count(self.calls.values().filter(|call| !call.over).count());
+        counters.stock_available = count(self.stock.available());
+        counters.stock_taken = count(self.stock.taken());
+        counters
+    }
+
+    /// The SIP core's own totals.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The guard's totals.
+    #[must_use]
+    pub const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Relations between the tables that must hold between any two inputs.
+    ///
+    /// # Panics
+    /// Where one does not.
+    pub fn check_invariants(&self) {
+        let live = || self.calls.values().filter(|call| !call.over);
+        let attempts = live().filter(|call| call.attempt.is_some()).count();
+        let a_legs = live().filter(|call| call.a_media.is_some()).count();
+        let received = live().filter(|call| call.from_trunk.is_some()).count();
+        assert_eq!(
+            count(attempts),
+            u64::from(self.guard.active()),
+            "cleared attempts"
+        );
+        assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
+        assert_eq!(
+            self.stock.taken(),
+            self.pairs.len() + self.draining.len(),
+            "pairs taken"
+        );
+        assert_eq!(
+            count(attempts + received),
+            u64::from(self.loads.total()),
+            "trunk loads"
+        );
+        for (key, call) in &self.calls {
+            let over = call.over;
+            assert!(
+                !over || call.attempt.is_none() && call.a_media.is_none(),
+                "over: {key:?}"
+            );
+        }
+        for key in self.pairs.values().chain(self.tickets.values()) {
+            assert!(
+                self.calls.contains_key(key),
+                "a table names a call that is gone"
+            );
+        }
+    }
+
+    fn handle_event(&mut self, now: Now, event: Event) {
+        match event {
+            Event::CallOffered {
+                call,
+                a_leg,
+                offered,
+            } => {
+                self.handle_offered(now, call, a_leg, offered);
+            }
+            Event::Progress {
+                call,
+                leg,
+                status,
+                answer,
+            } => {
+                self.handle_progress(now, call, leg, status, answer.as_deref());
+            }
+            Event::Answered {
+                call,
+                leg,
+                answered,
+            } => {
+                self.handle_answered(now, call, leg, answered.answer.as_ref());
+            }
+            Event::AttemptFailed { call, leg, failure } => {
+                self.handle_attempt_failed(now, call, leg, failure);
+            }
+            Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
+            Event::Confirmed { call: _ } => {}
+            Event::Reoffered { call, leg, offer } => {
+                self.handle_reoffered(now, call, leg, offer.as_deref());
+            }
+            Event::ReofferCompleted { call, leg, answer } => {
+                self.handle_reoffer_completed(now, call, leg, answer.as_deref());
+            }
+            Event::ReofferAnswered { call, leg, answer } => {
+                self.handle_reoffer_answered(now, call, leg, answer.as_deref());
+            }
+            Event::ReofferRefused { call, leg, status } => {
+                self.handle_reoffer_refused(now, call, leg, status);
+            }
+            Event::Ended { call, by, cause } => self.handle_ended(now, call, by, cause),
+            Event::CallGone { call } => self.handle_gone(now, call),
+            Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
+            Event::Dropped { flow: _, reason } => self.counters.drop_message(reason.as_str()),
+        }
+    }
+
+    fn handle_report(&mut self, now: Now, report: &Report) {
+        match *report {
+            Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
+            Report::Latched { pair: _, source: _ } => {}
+            Report::Silent { pair } => {
+                if let Some(key) = self.pairs.get(&pair).copied() {
+                    self.hang_up(now, key, "media_timeout");
+                }
+            }
+            Report::Disconnected { pair, counters } => {
+                if let Some((bound, record)) = self.draining.disconnected(pair, &counters) {
+                    self.stock.forget(pair, bound);
+                    if let Some(record) = record {
+                        self.put_record(record);
+                    }
+                }
+                self.send_media(Command::Acknowledge { pair });
+            }
+        }
+    }
+
+    fn handle_expired(&mut self, now: Now) {
+        self.endpoint
+            .handle_input(now.instant, sip::event::Input::Expired);
+        while let Some((at, key)) = self.deadlines.first().copied()
+            && at <= now.instant
+        {
+            self.deadlines.remove(&(at, key));
+            let local = self
+                .calls
+                .get(&key)
+                .is_some_and(|call| call.local_party.is_some());
+            let cause = if local {
+                "local_party_over"
+            } else {
+                "guard_duration_max"
+            };
+            self.hang_up(now, key, cause);
+        }
+        while let Some(record) = self.draining.poll_overdue(now.instant) {
+            self.put(Output::Record(record));
+        }
+    }
+
+    fn replace_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
+        self.guard.replace_rules(snapshot.guard.clone());
+        self.health.replace_trunks(&snapshot.trunks, now.instant);
+        self.loads.retain(&snapshot.trunks);
+        self.snapshot = snapshot;
+    }
+
+    fn ask_for_aliases(&mut self, now: Now) {
+        if self.aliases.poll_reservation(now.instant) {
+            self.put(Output::ReserveAliases { count: BLOCK_COUNT });
+        }
+    }
+
+    /// Ends every call: BYE where it is up, 503 where it is not.
+    fn stop(&mut self, now: Now) {
+        if self.stop != Stopping::No {
+            return;
+        }
+        self.endpoint.set_draining(true);
+        self.stop = Stopping::Until(now.instant + STOP_WITHIN);
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.hang_up(now, key, "node_stopped");
+        }
+    }
+
+    pub(super) const fn is_stopping(&self) -> bool {
+        !matches!(self.stop, Stopping::No)
+    }
+
+    /// Said once, when the last call is gone or peers took too long.
+    fn poll_stopped(&mut self) -> Option<Output> {
+        let Stopping::Until(at) = self.stop else {
+            return None;
+        };
+        let late = self.now.is_some_and(|now| now.instant >= at);
+        let quiet = self.calls.is_empty() && self.draining.is_silent();
+        if !late && !quiet {
+            return None;
+        }
+        self.stop = Stopping::Done;
+        Some(Output::Stopped)
+    }
+
+    /// We end the call: BYE where it is up, a final failure where it is not.
+    pub(super) fn hang_up(&mut self, now: Now, key: CallKey, cause: &'static str) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if call.over || call.ending.is_some() {
+            return;
+        }
+        if call.answered_at.is_none() {
+            self.refuse(
+                now,
+                key,
+                StatusCode::SERVICE_UNAVAILABLE,
+                cause,
+                &Refusal::default(),
+            );
+            return;
+        }
+        call.ending = Some(Ending {
+            released_by: "gateway",
+            cause,
+            status: 200,
+        });
+        self.counters.refuse(cause);
+        let told = self.endpoint.hang_up(now.instant, key, &Refusal::default());
+        self.check(told);
+    }
+
+    /// We refuse the call: a final failure towards the caller.
+    pub(super) fn refuse(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        status: StatusCode,
+        cause: &'static str,
+        refusal: &Refusal,
+    ) {
+        self.counters.refuse(cause);
+        let ending = Ending {
+            released_by: "gateway",
+            cause,
+            status: status.code(),
+        };
+        self.refuse_as(now, key, status, ending, refusal);
+    }
+
+    pub(super) fn refuse_as(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        status: StatusCode,
+        ending: Ending,
+        refusal: &Refusal,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.ending = Some(ending);
+        let line = LogLine {
+            level: Level::Note,
+            event: "call_refused",
+            call: Some(call.id.clone()),
+            detail: format!("{} {}", status.code(), ending.cause),
+        };
+        self.put(Output::Log(line));
+        let told = self.endpoint.refuse(now.instant, key, status, refusal);
+        self.check(told);
+    }
+
+    pub(super) fn put(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(super) fn put_record(&mut self, record: Record) {
+        self.put(Output::Record(record));
+    }
+
+    pub(super) fn send_media(&mut self, command: Command) {
+        let worker = match &command {
+            Command::Connect { pair, .. }
+            | Command::Update { pair, .. }
+            | Command::Disconnect { pair }
+            | Command::Acknowledge { pair } => pair.worker,
+        };
+        self.put(Output::Media { worker, command });
+    }
+
+    /// A command that the endpoint declines comes too late: the event that says why is on its way.
+    pub(super) fn check(&mut self, told: Result<(), CommandError>) {
+        if told.is_err() {
+            self.counters.commands_declined += 1;
+        }
+    }
+
+    pub(super) fn random_id(&mut self) -> String {
+        let (high, low) = (self.random.next_u64(), self.random.next_u64());
+        format!("{high:016x}{low:016x}")
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

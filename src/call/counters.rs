@@ -1,0 +1,38 @@
+//! What call control counts: every refusal under its own word.
+
+use std::collections::BTreeMap;
+
+/// Totals since start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams of sources that no policy knows: not parsed, not answered.
+    pub unknown_source: u64,
+    /// INVITEs outside a dialog.
+    pub calls_offered: u64,
+    /// Calls answered.
+    pub calls_answered: u64,
+    /// Attempts dialled.
+    pub attempts: u64,
+    /// Commands that the endpoint declined, because the call had ended meanwhile.
+    pub commands_declined: u64,
+    /// Calls refused or ended by us, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Messages that `sip` dropped before any call saw them, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Calls up or being set up.
+    pub calls_active: u64,
+    /// Media pairs in stock.
+    pub stock_available: u64,
+    /// Media pairs that calls hold.
+    pub stock_taken: u64,
+}
+
+impl Counters {
+    pub(super) fn refuse(&mut self, reason: &'static str) {
+        *self.refused.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn drop_message(&mut self, reason: &'static str) {
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+}

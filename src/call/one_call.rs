@@ -1,0 +1,175 @@
+//! What call control knows of one call and its attempts.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use jiff::Timestamp;
+use media::command::Target;
+use sip::event::{CallOffered, LegKey};
+use sip::message::StatusCode;
+use sip::sdp::SessionDescription;
+
+use super::event::Ticket;
+use super::media_plan::leg::LegMedia;
+use super::media_plan::remote::Remote;
+use crate::cdr::record::AttemptClosed;
+use crate::fraud_guard::Cleared;
+use crate::links::model::LinkId;
+use crate::trunks::select::Route;
+
+/// One call: an a-leg, and the attempts for its b-leg.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// 128 bits in hexadecimal.
+    pub(super) id: String,
+    pub(super) a_leg: LegKey,
+    pub(super) offered: Box<CallOffered>,
+    /// The trunk it came from, by id; counted there until the call is over.
+    pub(super) from_trunk: Option<String>,
+    /// The question to the link store that is still open.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) link: Option<LinkId>,
+    pub(super) wanted: Option<WantedParty>,
+    pub(super) routes: VecDeque<Route>,
+    pub(super) attempts: u32,
+    pub(super) failures: Vec<StatusCode>,
+    /// The caller's offer, read; taken by the a-leg's media when it has ports.
+    pub(super) offer: Option<Remote>,
+    pub(super) a_media: Option<Ports>,
+    pub(super) attempt: Option<Attempt>,
+    /// Attempts that are over: a late answer changes their row.
+    pub(super) left: Vec<(LegKey, AttemptClosed)>,
+    /// Echo or tone instead of a b-leg.
+    pub(super) local_party: Option<Target>,
+    pub(super) answered_at: Option<Timestamp>,
+    pub(super) reoffer: Option<Reoffer>,
+    pub(super) ends_at: Option<std::time::Instant>,
+    /// Why we end it, said before the endpoint is told.
+    pub(super) ending: Option<Ending>,
+    /// Its end has been recorded; only the key still lives.
+    pub(super) over: bool,
+}
+
+/// Whom the caller wants, and who the caller is to them.
+#[derive(Debug, Clone)]
+pub(super) struct WantedParty {
+    pub(super) user: String,
+    pub(super) domain: String,
+    pub(super) caller_name: String,
+    /// With its unique number: the same on every attempt.
+    pub(super) caller_alias: String,
+    pub(super) pinned: Option<String>,
+    pub(super) named_by_link: bool,
+    pub(super) private: bool,
+}
+
+/// An attempt that was dialled and is not over.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) leg: LegKey,
+    pub(super) trunk: String,
+    pub(super) target: SocketAddr,
+    /// The guard's proof; goes back to it when the attempt is over.
+    pub(super) cleared: Cleared,
+    pub(super) media: Ports,
+    pub(super) ringing_at: Option<Timestamp>,
+    pub(super) answered_at: Option<Timestamp>,
+}
+
+/// A leg's media and the port pair under it.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) leg: LegMedia,
+    /// Where the pair is bound.
+    pub(super) bound: SocketAddr,
+    /// Where the leg's signalling comes from.
+    pub(super) signalling: IpAddr,
+}
+
+/// An offer within the call that the other side has not answered yet.
+#[derive(Debug)]
+pub(super) struct Reoffer {
+    /// The side that offered and waits; `None`: we tell the other side on our own.
+    pub(super) from: Option<Side>,
+    /// What each side's peer had said before: a refusal brings it back.
+    pub(super) before: Box<Before>,
+}
+
+/// Both legs as they were.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) a: Option<Remote>,
+    pub(super) b: Option<Remote>,
+}
+
+/// The two sides of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    A,
+    B,
+}
+
+impl Side {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// Why a call ends, in the words of its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) released_by: &'static str,
+    pub(super) cause: &'static str,
+    pub(super) status: u16,
+}
+
+impl Call {
+    pub(super) fn ports(&self, side: Side) -> Option<&Ports> {
+        match side {
+            Side::A => self.a_media.as_ref(),
+            Side::B => self.attempt.as_ref().map(|attempt| &attempt.media),
+        }
+    }
+
+    pub(super) fn ports_mut(&mut self, side: Side) -> Option<&mut Ports> {
+        match side {
+            Side::A => self.a_media.as_mut(),
+            Side::B => self.attempt.as_mut().map(|attempt| &mut attempt.media),
+        }
+    }
+
+    pub(super) fn leg_key(&self, side: Side) -> Option<LegKey> {
+        match side {
+            Side::A => Some(self.a_leg),
+            Side::B => self.attempt.as_ref().map(|attempt| attempt.leg),
+        }
+    }
+
+    /// Which side a leg is; `None` for an attempt that is over.
+    pub(super) fn side(&self, leg: LegKey) -> Option<Side> {
+        if leg == self.a_leg {
+            return Some(Side::A);
+        }
+        self.attempt
+            .as_ref()
+            .filter(|attempt| attempt.leg == leg)
+            .map(|_| Side::B)
+    }
+
+    pub(super) fn last_description(&self, side: Side) -> Option<SessionDescription> {
+        self.ports(side)?.leg.last().cloned()
+    }
+
+    /// Where the packets of this side go.
+    pub(super) fn media_target(&self, side: Side) -> Target {
+        match (side, self.local_party, self.ports(side.other())) {
+            (Side::A, Some(party), _) => party,
+            (_, None, Some(other)) => Target::Leg(other.leg.pair),
+            (_, _, _) => Target::Nowhere,
+        }
+    }
+}

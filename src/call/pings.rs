@@ -1,0 +1,61 @@
+//! OPTIONS towards trunks: `trunks::health` says when, the endpoint sends, the answer goes back.
+
+use sip::event::{Flow, Ping, PingKey, Transport};
+use sip::message::{StatusCode, Uri};
+
+use super::control::CallControl;
+use super::event::{Level, LogLine, Now, Output};
+use crate::trunks::health::{Change, PING_TIMEOUT, TargetKey};
+
+impl CallControl {
+    pub(super) fn send_pings(&mut self, now: Now) {
+        while let Some(target) = self.health.poll_ping(now.instant) {
+            let sent = self
+                .ping(&target)
+                .map(|ping| self.endpoint.ping(now.instant, ping));
+            if let Some(Ok(key)) = sent {
+                self.pings.insert(key, target);
+            } else {
+                self.health.ping_ended(&target, None, now.instant);
+            }
+        }
+    }
+
+    fn ping(&self, target: &TargetKey) -> Option<Ping> {
+        let local = self.local_for(target.address);
+        let address = target.address;
+        Some(Ping {
+            flow: Flow {
+                transport: Transport::Udp,
+                local,
+                remote: address,
+            },
+            request_uri: Uri::sip(None, &address.ip().to_string(), Some(address.port()))?,
+            from: Uri::sip(None, &self.own_host(local), None)?,
+            timeout: PING_TIMEOUT,
+        })
+    }
+
+    pub(super) fn handle_ping_ended(
+        &mut self,
+        now: Now,
+        ping: PingKey,
+        status: Option<StatusCode>,
+    ) {
+        let Some(target) = self.pings.remove(&ping) else {
+            return;
+        };
+        let status = status.map(StatusCode::code);
+        let (event, level) = match self.health.ping_ended(&target, status, now.instant) {
+            Change::None => return,
+            Change::Up => ("trunk_up", Level::Note),
+            Change::Down => ("trunk_down", Level::Warning),
+        };
+        self.put(Output::Log(LogLine {
+            level,
+            event,
+            call: None,
+            detail: format!("trunk {} target {}", target.trunk, target.address),
+        }));
+    }
+}

@@ -1,0 +1,485 @@
+//! The way out: which trunks can carry the call, ports for it, and one attempt after the other.
+//!
+//! Every attempt passes the fraud guard: `dial` takes the guard's [`Cleared`] and dials the user
+//! part it names, and nothing else in this crate calls the endpoint's `dial`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use media::command::{Command, LatchPolicy, Target};
+use rand_core::RngCore;
+use sip::event::{AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport};
+use sip::message::{NameAddr, StatusCode, Uri};
+use sip::sdp::Direction;
+
+use super::admission::Denied;
+use super::control::CallControl;
+use super::event::{Level, LogLine, Now, Output};
+use super::failover;
+use super::media_plan::codec::Codec;
+use super::media_plan::leg::LegMedia;
+use super::one_call::{Attempt, Ending, Ports, WantedParty};
+use super::trunk_load::Present;
+use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
+use crate::fraud_guard::{self, Cleared, Verdict};
+use crate::trunks::identity::{self, Caller, Written};
+use crate::trunks::model::{MediaLatch, Trunk};
+use crate::trunks::select::{self, Route, Wanted};
+
+/// What became of one entry of the route list.
+enum Tried {
+    /// An INVITE is on its way.
+    Dialled,
+    /// Not this one, perhaps the next.
+    Skipped,
+    /// No attempt at all.
+    Denied(Denied),
+}
+
+impl CallControl {
+    /// Chooses trunks, takes ports for the a-leg, dials the first.
+    pub(super) fn route(&mut self, now: Now, key: CallKey) {
+        match self.plan_routes(now, key) {
+            Ok(()) => self.dial_next(now, key),
+            Err(denied) => self.deny(now, key, &denied),
+        }
+    }
+
+    fn plan_routes(&mut self, now: Now, key: CallKey) -> Result<(), Denied> {
+        let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        let snapshot = Arc::clone(&self.snapshot);
+        let call = self.calls.get(&key).ok_or_else(gone)?;
+        let wanted = call.wanted.as_ref().ok_or_else(gone)?;
+        let codecs: Vec<String> = call
+            .offer
+            .iter()
+            .flat_map(|offer| &offer.codecs)
+            .filter(|codec| codec.is_voice())
+            .map(|codec| codec.name.to_string())
+            .collect();
+        let came_from = call.from_trunk.as_ref();
+        let came_from =
+            came_from.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
+        let wanted = Wanted {
+            user: &wanted.user,
+            domain: &wanted.domain,
+            pinned: wanted.pinned.as_deref(),
+            came_from,
+            codecs: &codecs,
+        };
+        let present = Present {
+            loads: &self.loads,
+            health: &self.health,
+            now: now.instant,
+        };
+        let routes = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
+            .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
+        self.take_a_ports(key, 2)?;
+        let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+        call.routes = routes.into();
+        Ok(())
+    }
+
+    /// Ports for the a-leg, on a worker that has `count` pairs: both legs live on one.
+    pub(super) fn take_a_ports(&mut self, key: CallKey, count: usize) -> Result<(), Denied> {
+        let empty = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "media_stock_empty");
+        let call = self.calls.get(&key).ok_or_else(empty)?;
+        let signalling = call.offered.flow.remote.ip();
+        let snapshot = Arc::clone(&self.snapshot);
+        let trunk = call.from_trunk.as_ref();
+        let trunk = trunk.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
+        let worker = self.stock.place(count, signalling).ok_or_else(empty)?;
+        let offered_rtp = call.offer.as_ref().and_then(|offer| offer.rtp);
+        let latch = latch(trunk, signalling, offered_rtp);
+        let mut ports = self
+            .take_ports(worker, signalling, trunk, latch)
+            .ok_or_else(empty)?;
+        let call = self.calls.get_mut(&key).ok_or_else(empty)?;
+        if let Some(offer) = call.offer.take() {
+            ports.leg.accept(offer);
+        }
+        let pair = ports.leg.pair;
+        let plan = ports.leg.plan(None, self.snapshot.settings.media_timeout);
+        call.a_media = Some(ports);
+        self.pairs.insert(pair, key);
+        self.send_media(Command::Connect {
+            pair,
+            plan,
+            target: Target::Nowhere,
+        });
+        Ok(())
+    }
+
+    fn take_ports(
+        &mut self,
+        worker: u16,
+        signalling: IpAddr,
+        trunk: Option<&Trunk>,
+        latch: LatchPolicy,
+    ) -> Option<Ports> {
+        let stocked = self.stock.take(worker, signalling)?;
+        let own = trunk.and_then(|trunk| trunk.advertised_media_address);
+        // Peers on this machine meet a loopback port at its own address.
+        let reachable = |address: &IpAddr| {
+            !stocked.rtp.ip().is_loopback() && address.is_ipv4() == stocked.rtp.is_ipv4()
+        };
+        let advertised = own
+            .or(self.snapshot.settings.advertised_media)
+            .filter(reachable);
+        let named = SocketAddr::new(
+            advertised.unwrap_or_else(|| stocked.rtp.ip()),
+            stocked.rtp.port(),
+        );
+        // RFC 8866 §5.2 wants a number; 62 bits stay readable for signed arithmetic everywhere.
+        let session_id = self.random.next_u64() >> 2;
+        let leg = LegMedia::new(stocked.pair, named, latch, session_id);
+        Some(Ports {
+            leg,
+            bound: stocked.rtp,
+            signalling,
+        })
+    }
+
+    /// Dials the next route that lets itself be dialled; without one the caller hears the best
+    /// failure.
+    pub(super) fn dial_next(&mut self, now: Now, key: CallKey) {
+        loop {
+            let Some(call) = self.calls.get_mut(&key) else {
+                return;
+            };
+            debug_assert!(call.attempt.is_none(), "one attempt at a time");
+            let Some(route) = call.routes.pop_front() else {
+                break;
+            };
+            match self.try_route(now, key, &route) {
+                Tried::Dialled => return,
+                Tried::Skipped => {}
+                Tried::Denied(denied) => return self.deny(now, key, &denied),
+            }
+        }
+        self.give_up(now, key);
+    }
+
+    fn try_route(&mut self, now: Now, key: CallKey, route: &Route) -> Tried {
+        let snapshot = Arc::clone(&self.snapshot);
+        // A snapshot may have taken the trunk away since the list was made.
+        let Some(trunk) = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk) else {
+            return Tried::Skipped;
+        };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return Tried::Skipped;
+        };
+        let Some(wanted) = call.wanted.clone() else {
+            return Tried::Skipped;
+        };
+        call.attempts += 1;
+        let user = trunk.rewrite(&wanted.user);
+        let host = trunk.request_host.as_deref().unwrap_or(&wanted.domain);
+        let opened = AttemptOpened {
+            call: call.id.clone(),
+            number: call.attempts,
+            at: now.timestamp,
+            trunk: trunk.id.clone(),
+            destination: format!("{user}@{host}"),
+            caller_name: wanted.caller_name.clone(),
+            caller_alias: wanted.caller_alias.clone(),
+            dialed: false,
+        };
+        if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
+            return self.skip(opened, "trunk_at_cap");
+        }
+        if !self.health.is_up(&trunk.id, route.target) {
+            return self.skip(opened, "trunk_down");
+        }
+        let attempt = fraud_guard::Attempt {
+            user: &user,
+            named_by_link: wanted.named_by_link,
+            first_of_call: opened.number == 1,
+        };
+        match self.guard.verdict(&attempt, now.instant) {
+            Verdict::Allow(cleared) => {
+                let host = host.to_owned();
+                self.dial(
+                    now,
+                    key,
+                    trunk,
+                    route.target,
+                    &host,
+                    &wanted,
+                    cleared,
+                    opened,
+                )
+            }
+            Verdict::Refuse(reason) => {
+                self.close_undialled(opened, reason.status(), reason.as_str());
+                let denied = Denied::of_code(reason.status(), reason.as_str());
+                Tried::Denied(denied.with_retry_after(reason.retry_after()))
+            }
+        }
+    }
+
+    /// The one place that dials: what the guard cleared, as the trunk wants it written.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an INVITE is made of this many things"
+    )]
+    fn dial(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        trunk: &Trunk,
+        target: SocketAddr,
+        host: &str,
+        wanted: &WantedParty,
+        cleared: Cleared,
+        mut opened: AttemptOpened,
+    ) -> Tried {
+        let local = self.local_for(target);
+        let caller = Caller {
+            name: &wanted.caller_name,
+            alias: &wanted.caller_alias,
+            private: wanted.private,
+        };
+        let written = identity::write(trunk, &caller, &self.own_host(local));
+        let uri = Uri::sip(Some(cleared.user()), host, None);
+        let (Some(written), Some(uri)) = (written, uri) else {
+            self.guard.release(cleared);
+            return self.skip(opened, "unwritable_uri");
+        };
+        let Some(mut media) = self.take_b_ports(key, trunk, target.ip()) else {
+            self.guard.release(cleared);
+            self.close_undialled(opened, 503, "media_stock_empty");
+            return Tried::Denied(Denied::of_code(503, "media_stock_empty"));
+        };
+        opened.destination = format!("{}@{host}", cleared.user());
+        opened.caller_name.clone_from(&written.name);
+        let flow = Flow {
+            transport: Transport::Udp,
+            local,
+            remote: target,
+        };
+        let dial = self.invite(key, trunk, flow, uri, written, &mut media);
+        let pair = media.leg.pair;
+        let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
+        self.pairs.insert(pair, key);
+        // The receive side is open before the SDP that names it leaves.
+        self.send_media(Command::Connect {
+            pair,
+            plan,
+            target: Target::Nowhere,
+        });
+        match self.endpoint.dial(now.instant, key, dial) {
+            Ok(leg) => {
+                self.loads.begin_sent(trunk, now.instant);
+                self.counters.attempts += 1;
+                opened.dialed = true;
+                self.note_attempt(&opened, target);
+                let number = opened.number;
+                self.put_record(Record::AttemptOpened(opened));
+                if let Some(call) = self.calls.get_mut(&key) {
+                    let trunk = trunk.id.clone();
+                    let (ringing_at, answered_at) = (None, None);
+                    call.attempt = Some(Attempt {
+                        number,
+                        leg,
+                        trunk,
+                        target,
+                        cleared,
+                        media,
+                        ringing_at,
+                        answered_at,
+                    });
+                }
+                Tried::Dialled
+            }
+            Err(_declined) => {
+                self.guard.release(cleared);
+                self.release_ports(now, &media, None);
+                self.close_undialled(opened, 503, "dial_declined");
+                Tried::Denied(Denied::of_code(503, "dial_declined"))
+            }
+        }
+    }
+
+    fn invite(
+        &self,
+        key: CallKey,
+        trunk: &Trunk,
+        flow: Flow,
+        uri: Uri,
+        written: Written,
+        media: &mut Ports,
+    ) -> Dial {
+        let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+        let max_forwards = self
+            .calls
+            .get(&key)
+            .map_or(70, |call| call.offered.max_forwards);
+        Dial {
+            flow,
+            request_uri: uri.clone(),
+            from: written.from,
+            to: NameAddr::new(uri),
+            contact_user: written.contact_user,
+            headers: written.headers,
+            max_forwards: max_forwards.saturating_sub(1),
+            offer: media.leg.offer(&codecs, direction, ptime_ms),
+            credentials: credentials(trunk),
+            timers: AttemptTimers {
+                response: trunk.response_timeout,
+                progress: trunk.progress_timeout,
+                ring: trunk.ring_timeout,
+            },
+        }
+    }
+
+    fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
+        self.put(Output::Log(LogLine {
+            level: Level::Note,
+            event: "attempt",
+            call: Some(opened.call.clone()),
+            detail: format!("{} trunk {} target {target}", opened.number, opened.trunk),
+        }));
+    }
+
+    /// Fresh ports for each attempt, on the worker of the a-leg.
+    fn take_b_ports(&mut self, key: CallKey, trunk: &Trunk, target: IpAddr) -> Option<Ports> {
+        let worker = self.calls.get(&key)?.a_media.as_ref()?.leg.pair.worker;
+        self.take_ports(
+            worker,
+            target,
+            Some(trunk),
+            latch(Some(trunk), target, None),
+        )
+    }
+
+    /// What the trunk is offered: the caller's codecs that it takes. Events and comfort noise go
+    /// along with any.
+    fn offered_codecs(&self, key: CallKey, trunk: &Trunk) -> (Vec<Codec>, Direction, Option<u32>) {
+        let remote = self
+            .calls
+            .get(&key)
+            .and_then(|call| call.a_media.as_ref())
+            .and_then(|ports| ports.leg.remote());
+        let Some(remote) = remote else {
+            return (Vec::new(), Direction::SendRecv, None);
+        };
+        let codecs = remote
+            .codecs
+            .iter()
+            .filter(|codec| !codec.is_voice() || trunk.takes_codec(&codec.name))
+            .cloned()
+            .collect();
+        (codecs, remote.direction, remote.ptime_ms)
+    }
+
+    /// No route is left: the best failure goes back, or that all that could carry it are busy.
+    fn give_up(&mut self, now: Now, key: CallKey) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if call.failures.is_empty() {
+            let unavailable = Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunks_unavailable");
+            return self.deny(now, key, &unavailable);
+        }
+        let status = failover::towards_caller(&call.failures);
+        let ending = Ending {
+            released_by: "terminating",
+            cause: cause_of(status),
+            status: status.code(),
+        };
+        self.refuse_as(now, key, status, ending, &Refusal::default());
+    }
+
+    fn skip(&mut self, opened: AttemptOpened, outcome: &'static str) -> Tried {
+        self.counters.refuse(outcome);
+        self.close_undialled(opened, 503, outcome);
+        Tried::Skipped
+    }
+
+    /// An attempt that was decided against: its row is opened and closed at once.
+    fn close_undialled(&mut self, opened: AttemptOpened, status: u16, outcome: &'static str) {
+        let closed = AttemptClosed {
+            call: opened.call.clone(),
+            number: opened.number,
+            at: opened.at,
+            ringing_at: None,
+            answered_at: None,
+            status,
+            outcome: outcome.to_owned(),
+            media: MediaFigures::default(),
+        };
+        self.put_record(Record::AttemptOpened(opened));
+        self.put_record(Record::AttemptClosed(closed));
+    }
+
+    /// Our socket towards `target`: of its family; loopback for loopback, and only for it.
+    pub(super) fn local_for(&self, target: SocketAddr) -> SocketAddr {
+        let same_family = |socket: &&SocketAddr| socket.is_ipv4() == target.is_ipv4();
+        let same_reach =
+            |socket: &&SocketAddr| socket.ip().is_loopback() == target.ip().is_loopback();
+        let sockets = &self.config.sockets;
+        sockets
+            .iter()
+            .filter(same_family)
+            .find(same_reach)
+            .or_else(|| sockets.iter().find(same_family))
+            .or_else(|| sockets.first())
+            .copied()
+            .unwrap_or(target)
+    }
+
+    pub(super) fn own_host(&self, local: SocketAddr) -> String {
+        self.config
+            .advertised_host
+            .clone()
+            .unwrap_or_else(|| local.ip().to_string())
+    }
+}
+
+/// How a source is learnt: the trunk says; a peer behind NAT that names a private address while its
+/// signalling comes from a public one is met where its signalling is.
+fn latch(trunk: Option<&Trunk>, signalling: IpAddr, named: Option<SocketAddr>) -> LatchPolicy {
+    match trunk.map(|trunk| trunk.media_latch) {
+        Some(MediaLatch::Sdp) => LatchPolicy::Sdp,
+        Some(MediaLatch::Signalling) => LatchPolicy::Signalling(signalling),
+        Some(MediaLatch::Any) => LatchPolicy::Any,
+        None => {
+            let hidden = named.is_some_and(|named| is_private(named.ip()));
+            if hidden && !is_private(signalling) && !signalling.is_loopback() {
+                LatchPolicy::Signalling(signalling)
+            } else {
+                LatchPolicy::Sdp
+            }
+        }
+    }
+}
+
+const fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ipv4) => ipv4.is_private() || ipv4.is_link_local(),
+        IpAddr::V6(ipv6) => ipv6.is_unique_local() || ipv6.is_unicast_link_local(),
+    }
+}
+
+fn credentials(trunk: &Trunk) -> Option<Credentials> {
+    Some(Credentials {
+        username: trunk.username.as_deref()?.into(),
+        password: trunk.password.as_ref()?.expose().into(),
+        realm: trunk.realm.as_deref().map(Into::into),
+    })
+}
+
+/// The record's word for what the caller heard.
+fn cause_of(status: StatusCode) -> &'static str {
+    match status.code() {
+        404 | 410 | 484 | 604 => "no_such_destination",
+        408 => "no_answer",
+        480 => "unavailable",
+        486 | 600 => "busy",
+        487 => "cancelled",
+        488 | 606 => "not_acceptable",
+        603 => "declined",
+        _ => "trunk_failure",
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line: arguments to library calls, results to text or JSON. Nothing is decided here
+//! that another surface would decide again.
+
+mod arguments;
+mod cdr;
+mod links;
+mod output;
+mod run;
+mod settings;
+mod trunks;
+
+pub use arguments::Arguments;
+pub use output::Output;
+pub use run::{Outcome, run};

@@ -1,0 +1,125 @@
+//! Where results and errors are written: the one place of this program that prints.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Two writers, and how results look.
+pub struct Output<'w> {
+    results: &'w mut (dyn Write + Send),
+    errors: &'w mut (dyn Write + Send),
+    json: bool,
+}
+
+impl std::fmt::Debug for Output<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Output")
+            .field("json", &self.json)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'w> Output<'w> {
+    /// Writes results and errors to these.
+    pub fn new(
+        results: &'w mut (dyn Write + Send),
+        errors: &'w mut (dyn Write + Send),
+        json: bool,
+    ) -> Self {
+        Self {
+            results,
+            errors,
+            json,
+        }
+    }
+
+    /// Results are JSON.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A line of the result.
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.results, "{}", printable(text))
+    }
+
+    /// A line about what went wrong, or how far a long work is.
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
+        for line in text.lines() {
+            writeln!(self.errors, "{}", printable(line))?;
+        }
+        Ok(())
+    }
+
+    /// The result as one JSON document.
+    pub(super) fn document(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *self.results, value)?;
+        writeln!(self.results)
+    }
+
+    /// The result as a table: columns as wide as their widest cell, the last one open.
+    pub(super) fn table<const COLUMNS: usize>(
+        &mut self,
+        heads: [&str; COLUMNS],
+        rows: &[[String; COLUMNS]],
+    ) -> io::Result<()> {
+        let mut widths = heads.map(|head| head.chars().count());
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(printable(cell).chars().count());
+            }
+        }
+        self.row(&heads.map(str::to_owned), &widths)?;
+        for row in rows {
+            self.row(row, &widths)?;
+        }
+        Ok(())
+    }
+
+    fn row<const COLUMNS: usize>(
+        &mut self,
+        cells: &[String; COLUMNS],
+        widths: &[usize; COLUMNS],
+    ) -> io::Result<()> {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            line.push_str(&format!("{:width$}  ", printable(cell)));
+        }
+        writeln!(self.results, "{}", line.trim_end())
+    }
+}
+
+/// Names come from callers: what would steer a terminal is shown as an escape.
+fn printable(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_align_and_show_nothing_that_steers_a_terminal() {
+        let (mut results, mut errors) = (Vec::new(), Vec::new());
+        let mut output = Output::new(&mut results, &mut errors, false);
+        let rows = [
+            ["1".to_owned(), "a\u{1b}[2J".to_owned()],
+            ["10".to_owned(), "b".to_owned()],
+        ];
+        output.table(["ID", "NAME"], &rows).unwrap();
+        let text = String::from_utf8(results).unwrap();
+        assert_eq!(text, "ID  NAME\n1   a\\u{1b}[2J\n10  b\n");
+    }
+}

@@ -1,0 +1,152 @@
+//! From arguments to an exit code.
+
+use std::io;
+use std::path::Path;
+
+use super::arguments::{Arguments, Command};
+use super::output::Output;
+use super::{cdr, links, settings, trunks};
+use crate::boot::serve::ServeError;
+use crate::config::{Config, ConfigErrors};
+use crate::storage::{StorageError, Store};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// Refused or failed; what and why was said.
+    Refused,
+    /// Wrong arguments or configuration; what and why was said.
+    Misconfigured,
+}
+
+impl Outcome {
+    /// 0, 1 or 2.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Misconfigured => 2,
+        }
+    }
+}
+
+/// Why a command did not end well.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    #[error("{0}")]
+    Print(#[from] io::Error),
+    #[error("{0}")]
+    Serve(#[from] ServeError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Runs one command.
+pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
+    let ended = match &arguments.command {
+        Command::CheckConfig { file } => {
+            check_config(file.as_ref().unwrap_or(&arguments.config), output)
+        }
+        Command::Serve => serve(&arguments.config),
+        Command::Links(_) | Command::Settings(_) | Command::Trunks(_) | Command::Cdr(_) => {
+            with_store(arguments, output)
+        }
+    };
+    let Err(error) = ended else {
+        return Outcome::Done;
+    };
+    let outcome = match error {
+        CommandError::Config(_) => Outcome::Misconfigured,
+        // The reader of our output went away: nothing is wrong.
+        CommandError::Print(ref error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Outcome::Done;
+        }
+        CommandError::Storage(_)
+        | CommandError::Print(_)
+        | CommandError::Serve(_)
+        | CommandError::Refused(_) => Outcome::Refused,
+    };
+    output.say(&error.to_string()).ok();
+    outcome
+}
+
+fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let config = Config::load(file)?;
+    output.line(&format!(
+        "{}: good ({} trunks, {} sources, {} links for the first start)",
+        file.display(),
+        config.trunks.len(),
+        config.sources.len(),
+        config.links.len()
+    ))?;
+    Ok(())
+}
+
+/// Opens the database that the configuration names and runs the command on it.
+fn serve(file: &Path) -> Result<(), CommandError> {
+    if !file.exists() {
+        return Err(CommandError::Config(missing(file)));
+    }
+    let config = Config::load(file)?;
+    let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
+    crate::log::start(&config.node.log).map_err(unreadable)?;
+    Ok(crate::boot::serve::serve(&config)?)
+}
+
+fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
+    if !arguments.config.exists() {
+        return Err(CommandError::Config(missing(&arguments.config)));
+    }
+    let config = Config::load(&arguments.config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let store = Store::open(&config.storage).await?;
+        let ended = dispatch(&arguments.command, &store, &config, output).await;
+        store.close().await;
+        ended
+    })
+}
+
+async fn dispatch(
+    command: &Command,
+    store: &Store,
+    config: &Config,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    // What the file brings to a first start must be there before the first change, or the change
+    // would keep it out for ever.
+    config.import_first(store).await?;
+    match command {
+        Command::Links(command) => links::run(command, store, output).await,
+        Command::Settings(command) => settings::run(command, store, output).await,
+        Command::Trunks(command) => trunks::run(command, store, output).await,
+        Command::Cdr(command) => cdr::run(command, store, output).await,
+        Command::Serve | Command::CheckConfig { .. } => Ok(()),
+    }
+}
+
+fn missing(file: &Path) -> ConfigErrors {
+    ConfigErrors {
+        file: file.to_owned(),
+        problems: vec![crate::config::Problem {
+            line: 0,
+            key: String::new(),
+            found: "no such file".to_owned(),
+            accepted: "a configuration file; name yours by --config FILE, or copy \
+                       conf/sluice.minimal.toml there"
+                .to_owned(),
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! The HTTP surface: the link resolver, and the server that bounds what a peer may cost. `server`
+//! owns connections, `router` the paths, `resolve` the one answer, `problem` the refusals.
+
+mod problem;
+mod resolve;
+mod router;
+mod server;
+
+pub use router::HttpState;
+pub use server::serve;

@@ -1,0 +1,129 @@
+//! `GET /api/v1/resolve/{request path}`: what a call to this path would be, for programs that place
+//! it themselves. It places nothing and takes no alias number.
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::problem::Problem;
+use super::router::HttpState;
+use crate::links::api::ResolvedShape;
+use crate::links::resolve::ResolveRefusal;
+
+/// What stands before the request path.
+pub(super) const PREFIX: &str = "/api/v1/resolve/";
+
+pub(super) async fn resolve(State(state): State<HttpState>, request: Request) -> Response {
+    if !state.resolve_open {
+        return Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "A token is needed",
+        )
+        .with_detail(
+            "This server has no tokens yet; http.resolve_open opens the resolver on a \
+                 loopback listener.",
+        )
+        .into_response();
+    }
+    let raw = request
+        .uri()
+        .path()
+        .strip_prefix(PREFIX)
+        .unwrap_or_default();
+    let Some(path) = decode(raw) else {
+        return Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request_path",
+            "Not a request path",
+        )
+        .with_detail("Percent-encoded UTF-8 is expected.")
+        .into_response();
+    };
+    match state.store.resolve(&path, None, Timestamp::now()).await {
+        Ok(resolved) => match serde_json::to_vec(&ResolvedShape::from(&resolved)) {
+            Ok(body) => answer(body),
+            Err(error) => {
+                tracing::error!(%error, "a resolved link could not be written as JSON");
+                refuse(ResolveRefusal::Unavailable)
+            }
+        },
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+fn answer(body: Vec<u8>) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The statuses of PRODUCT §1.
+fn refuse(refusal: ResolveRefusal) -> Response {
+    let problem = |status, title| Problem::new(status, refusal.as_str(), title);
+    match refusal {
+        ResolveRefusal::Unknown => problem(StatusCode::NOT_FOUND, "No such link"),
+        ResolveRefusal::Dead => problem(StatusCode::GONE, "This link is no longer valid"),
+        ResolveRefusal::NotYetValid(after) => {
+            problem(StatusCode::FORBIDDEN, "This link is not valid yet").with_start(after)
+        }
+        ResolveRefusal::Unavailable => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "Links cannot be read now")
+        }
+    }
+    .into_response()
+}
+
+/// Percent-decoding (RFC 3986 §2.1) and NFC. `None`: a broken escape, or no UTF-8.
+fn decode(raw: &str) -> Option<String> {
+    if raw.is_ascii() && !raw.contains('%') {
+        return Some(raw.to_owned());
+    }
+    let mut octets = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => hexadecimal(rest.next()?)? << 4 | hexadecimal(rest.next()?)?,
+            other => other,
+        });
+    }
+    Some(String::from_utf8(octets).ok()?.nfc().collect())
+}
+
+const fn hexadecimal(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'a'..=b'f' => Some(octet - b'a' + 10),
+        b'A'..=b'F' => Some(octet - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_once_and_normalised() {
+        for (raw, path) in [
+            ("echo", Some("echo")),
+            ("J%C3%B6rg", Some("J\u{f6}rg")),
+            ("Jo%CC%88rg", Some("J\u{f6}rg")),
+            ("a%2525", Some("a%25")),
+            ("a%2Fb", Some("a/b")),
+            ("a+b", Some("a+b")),
+            ("", Some("")),
+            ("%", None),
+            ("%4", None),
+            ("%zz", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(decode(raw).as_deref(), path, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Which path is answered by what.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+
+use super::problem::Problem;
+use super::resolve::resolve;
+use crate::storage::Store;
+
+/// What the answers need.
+#[derive(Debug, Clone)]
+pub struct HttpState {
+    /// The database.
+    pub store: Store,
+    /// `resolve` answers without a token.
+    pub resolve_open: bool,
+}
+
+pub(super) fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/api/v1/resolve/{*path}", get(resolve))
+        .route("/healthz", get(async || "ok\n"))
+        .fallback(async || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_such_page",
+                "There is nothing here",
+            )
+            .into_response()
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "Only GET and HEAD work here",
+            )
+            .into_response()
+        })
+        .with_state(state)
+}

@@ -1,0 +1,155 @@
+//! baresip twice: caller → link → trunk → callee. The verdict is on audio.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::gateway::{Gateway, trunk};
+use crate::tone;
+use crate::world::{Process, World, is_listening, until};
+
+/// One phone: where it is and what it says.
+struct Phone {
+    name: &'static str,
+    address: &'static str,
+    port: u16,
+    user: &'static str,
+    tone_hz: f64,
+}
+
+const CALLER: Phone = Phone {
+    name: "caller",
+    address: "127.0.0.1",
+    port: 5520,
+    user: "alice",
+    tone_hz: 600.0,
+};
+const CALLEE: Phone = Phone {
+    name: "callee",
+    address: "127.0.0.31",
+    port: 5540,
+    user: "desk",
+    tone_hz: 1100.0,
+};
+
+impl Phone {
+    /// Writes its folder and starts it; with `dial` it calls, without it answers. It ends, and
+    /// closes its recordings, after `seconds`.
+    fn start(&self, world: &World, seconds: u32, dial: Option<&str>) -> Process {
+        let file = |name: &str| world.file(&format!("{}/{name}", self.name));
+        fs::create_dir_all(file("rec")).expect("a folder");
+        fs::write(file("tone.wav"), tone::wav(self.tone_hz, 20)).expect("a file");
+        let config = CONFIG
+            .replace("ADDRESS", self.address)
+            .replace("SIP_PORT", &self.port.to_string())
+            .replace("TONE", &file("tone.wav").display().to_string())
+            .replace("RECORDINGS", &file("rec").display().to_string())
+            .replace("RTP_FIRST", &(self.port + 36_000).to_string())
+            .replace("RTP_LAST", &(self.port + 36_010).to_string());
+        world.write(&format!("{}/config", self.name), &config);
+        let account = format!(
+            "<sip:{}@{}:{}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n",
+            self.user, self.address, self.port
+        );
+        world.write(&format!("{}/accounts", self.name), &account);
+        world.write(&format!("{}/contacts", self.name), "");
+        let mut command = Command::new("baresip");
+        command.args([
+            "-4",
+            "-s",
+            "-n",
+            self.address,
+            "-t",
+            &seconds.to_string(),
+            "-f",
+        ]);
+        command.arg(world.file(self.name));
+        if let Some(uri) = dial {
+            command.args(["-e", &format!("/dial {uri}")]);
+        }
+        let process = world.start(self.name, &mut command);
+        let listen = format!("{}:{}", self.address, self.port);
+        until("baresip's port", Duration::from_secs(10), || {
+            is_listening(&listen)
+        });
+        process
+    }
+
+    /// The samples it received.
+    fn heard(&self, world: &World) -> Vec<i16> {
+        let folder = world.file(&format!("{}/rec", self.name));
+        let recordings: Vec<PathBuf> = fs::read_dir(folder)
+            .expect("a folder")
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        assert_eq!(recordings.len(), 1, "{} recorded {recordings:?}", self.name);
+        tone::read_wav(&fs::read(&recordings[0]).expect("a recording"))
+    }
+}
+
+#[test]
+fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
+    let Some(world) = World::open(&["ip", "baresip"]) else {
+        return;
+    };
+    let link = "[[link]]\nrequest_path = \"support\"\ndestination = \"desk\"\n\
+                caller_name = \"Café Müller\"\ncaller_alias = \"website.7\"\n";
+    let tables = trunk("desks", &format!("{}:{}", CALLEE.address, CALLEE.port), 10) + link;
+    let gateway = Gateway::start(&world, &tables);
+    let mut callee = CALLEE.start(&world, 9, None);
+    let mut caller = CALLER.start(&world, 6, Some("sip:support@127.0.0.1:5060"));
+    caller.wait(Duration::from_secs(20));
+    callee.wait(Duration::from_secs(20));
+
+    for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
+        let heard = here.heard(&world);
+        let (other, own) = (
+            tone::loudest_share(&heard, there.tone_hz),
+            tone::loudest_share(&heard, here.tone_hz),
+        );
+        assert!(
+            other > 0.8,
+            "{} hears {other:.2} of {}",
+            here.name,
+            there.name
+        );
+        assert!(own < 0.1, "{} hears {own:.2} of itself", here.name);
+    }
+    let trace = callee.said();
+    let invite = trace
+        .split("INVITE sip:desk@")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{trace}"));
+    let from = invite
+        .lines()
+        .find(|line| line.starts_with("From:"))
+        .expect("a From");
+    assert!(from.contains("\"Café Müller\""), "{from}");
+    assert!(from.contains("<sip:website.7@"), "{from}");
+    let calls = gateway.closed_calls(1);
+    assert_eq!(
+        calls[0]["attempts"][0]["caller_alias"], "website.7",
+        "{calls:?}"
+    );
+}
+
+const CONFIG: &str = "\
+sip_listen ADDRESS:SIP_PORT
+audio_source aufile,TONE
+audio_player aufile
+audio_alert aufile
+rtp_ports RTP_FIRST-RTP_LAST
+rtp_timeout 0
+snd_path RECORDINGS
+module_path /usr/lib/baresip/modules
+module stdio.so
+module g711.so
+module aufile.so
+module sndfile.so
+module_tmp uuid.so
+module_tmp account.so
+module_app menu.so
+";

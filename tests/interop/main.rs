@@ -1,0 +1,22 @@
+//! Real peers against the real binary: sipp, baresip, and a phone of our own where a peer must
+//! misbehave. Every test has a network namespace of its own, so ports are fixed and nothing is
+//! shared; what a test waits for is an event, with a deadline.
+//!
+//! Needs root, `ip`, `sipp` and `baresip`. A test that finds one missing prints `not run: …`; with
+//! `SLUICE_INTEROP=require` it fails.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "what a test's own set-up lacks ends the test, and `not run` is for people"
+)]
+
+mod baresip;
+mod gateway;
+mod node;
+mod phone;
+mod sipp;
+mod tone;
+mod world;

@@ -1,0 +1,94 @@
+//! Tones: written as WAV and raw A-law, and found again in a recording.
+
+/// Samples a second.
+const RATE: u32 = 8000;
+
+/// `seconds` of a sine as 16-bit samples at half scale.
+fn samples(frequency_hz: f64, seconds: u32) -> Vec<i16> {
+    (0..RATE * seconds)
+        .map(|index| {
+            let phase = std::f64::consts::TAU * frequency_hz * f64::from(index) / f64::from(RATE);
+            #[expect(clippy::cast_possible_truncation, reason = "within half of the scale")]
+            let sample = (16_000.0 * phase.sin()) as i16;
+            sample
+        })
+        .collect()
+}
+
+/// A mono WAV file of 8 kHz.
+pub(crate) fn wav(frequency_hz: f64, seconds: u32) -> Vec<u8> {
+    let samples = samples(frequency_hz, seconds);
+    let octets = 2 * RATE * seconds;
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + octets).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(RATE.to_le_bytes());
+    file.extend((2 * RATE).to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend(octets.to_le_bytes());
+    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    file
+}
+
+/// Octets that are valid A-law and unlike silence: for tests that count packets, not sounds.
+pub(crate) fn a_law_like(seconds: u32) -> Vec<u8> {
+    (0..RATE * seconds)
+        .map(|index| 0x80 | u8::try_from(index % 100).unwrap_or(0))
+        .collect()
+}
+
+/// The samples of a 16-bit mono WAV file, whatever chunks stand before them.
+pub(crate) fn read_wav(file: &[u8]) -> Vec<i16> {
+    let data = file
+        .windows(4)
+        .position(|window| window == b"data")
+        .expect("a data chunk");
+    // A recorder that was stopped hard leaves the length wrong: everything after it is samples.
+    file[data + 8..]
+        .chunks_exact(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect()
+}
+
+/// Share of a recording's energy that lies at one frequency, 0 to 1 (Goertzel).
+pub(crate) fn share(samples: &[i16], frequency_hz: f64) -> f64 {
+    let count = f64::from(u32::try_from(samples.len()).expect("a short recording"));
+    let energy: f64 = samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum();
+    if energy == 0.0 {
+        return 0.0;
+    }
+    let step = 2.0 * (std::f64::consts::TAU * frequency_hz / f64::from(RATE)).cos();
+    let (mut previous, mut before) = (0.0, 0.0);
+    for sample in samples {
+        (previous, before) = (f64::from(*sample) + step * previous - before, previous);
+    }
+    let power = previous.powi(2) + before.powi(2) - step * previous * before;
+    2.0 * power / (count * energy)
+}
+
+/// The loudest share of `frequency_hz` in any tenth of a second of a recording: silence before an
+/// answer, or a break, does not hide a tone.
+pub(crate) fn loudest_share(samples: &[i16], frequency_hz: f64) -> f64 {
+    let loud = |window: &&[i16]| window.iter().any(|sample| sample.unsigned_abs() > 1000);
+    samples
+        .chunks_exact(800)
+        .filter(loud)
+        .map(|window| share(window, frequency_hz))
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn a_tone_is_found_in_its_own_file_and_no_other_is() {
+    let samples = read_wav(&wav(1000.0, 1));
+    assert_eq!(samples.len(), 8000);
+    assert!(loudest_share(&samples, 1000.0) > 0.9);
+    assert!(loudest_share(&samples, 600.0) < 0.05);
+    assert!(loudest_share(&[0; 8000], 600.0) < f64::EPSILON);
+}
