@@ -29,6 +29,7 @@ impl<Io: PacketIo> Worker<Io> {
             self.counters.drops.count(DropReason::SocketUnknown);
             return;
         };
+        self.in_hand = Some(slot);
         let is_rtcp = match kind {
             PortKind::Rtp => classify(packet.bytes()) == Protocol::Rtcp,
             PortKind::Rtcp => true,

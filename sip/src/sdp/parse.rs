@@ -17,6 +17,9 @@ impl SessionDescription {
         if bytes.len() > SDP_SIZE_MAX {
             return Err(SdpError::TooLarge);
         }
+        if memchr::memchr(0, bytes).is_some() {
+            return Err(SdpError::Nul);
+        }
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.split(['\r', '\n']).filter(|line| !line.is_empty());
         if lines

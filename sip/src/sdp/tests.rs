@@ -75,6 +75,7 @@ fn what_cannot_be_read_has_its_name() {
     assert_eq!(whole("v=1\r\n"), Some(SdpError::Version));
     assert_eq!(whole("v=0\r\ns=-\r\n"), Some(SdpError::Origin));
     assert_eq!(whole("v=0\r\no=- x y IN IP4 h\r\n"), Some(SdpError::Origin));
+    assert_eq!(parse("i=a\0b\r\n").err(), Some(SdpError::Nul));
     assert_eq!(parse("c=IN IP4\r\n").err(), Some(SdpError::Connection));
     assert_eq!(parse("m=audio\r\n").err(), Some(SdpError::Media));
     assert_eq!(
