@@ -52,7 +52,7 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, ParseError> {
         position: 0,
         defect: None,
     };
-    let first = scanner.next_line().ok_or(ParseError::NoStartLine)?;
+    let first = scanner.next_line().ok_or(ParseError::NotSip)?;
     let start = read_start_line(first.of(bytes), &mut scanner.defect)?;
     let mut message = Message {
         bytes,
