@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::harness::{Harness, Stream, plan};
-use crate::command::{LegPlan, Report, Target};
+use crate::command::{LegPlan, PayloadMapping, Report, Target};
 use crate::drop_reason::DropReason;
 use crate::limits::LEG_BURST_PACKETS_MAX;
 use crate::rtp::{PayloadType, RtpView, Ssrc};
@@ -238,7 +238,7 @@ fn silence_is_reported_once_and_not_while_held() {
         LegPlan {
             receives: true,
             version: 2,
-            ..held
+            ..held.clone()
         },
         Target::Leg(b.pair),
     );
@@ -247,6 +247,18 @@ fn silence_is_reported_once_and_not_while_held() {
     assert_eq!(harness.reports.len(), 0);
     harness.pass_ms(1);
     assert_eq!(harness.reports.len(), 1);
+    // A new plan asks anew.
+    harness.update(
+        a,
+        LegPlan {
+            receives: true,
+            version: 3,
+            ..held
+        },
+        Target::Leg(b.pair),
+    );
+    harness.pass_ms(30_000);
+    assert_eq!(harness.reports.len(), 2);
 }
 
 #[test]
@@ -307,6 +319,45 @@ fn a_flood_of_one_leg_is_bounded() {
         harness.dropped(DropReason::RateExceeded),
         1_000 - passed as u64
     );
+}
+
+#[test]
+fn a_change_of_clock_is_no_jitter() {
+    let mut harness = Harness::new();
+    let mut both = plan("198.51.100.1:4000");
+    let opus = PayloadMapping {
+        received: 111,
+        sent: 111,
+        clock_rate_hz: 48_000,
+        is_telephone_event: false,
+    };
+    both.payloads.push(opus);
+    let (a, _) = harness.call_with(both, plan("203.0.113.2:6000"));
+    let mut stream = Stream::new(1);
+    for payload_type in [0, 111, 0, 111] {
+        stream.payload_type = payload_type;
+        harness.exchange(a.ours, a.peer, &stream.next());
+    }
+    assert_eq!(harness.disconnect(a).jitter_us, 0);
+}
+
+/// RFC 2543 hold, as Cisco still sends it: nothing goes to the unspecified address.
+#[test]
+fn the_unspecified_address_is_nowhere() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    let mut stream = Stream::new(1);
+    harness.exchange(a.ours, a.peer, &stream.next());
+    harness.update(
+        b,
+        LegPlan {
+            version: 2,
+            ..plan("0.0.0.0:6000")
+        },
+        Target::Leg(a.pair),
+    );
+    assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()), []);
+    assert_eq!(harness.dropped(DropReason::DestinationUnknown), 1);
 }
 
 proptest! {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::world::*;
-use crate::event::{Ping, Refusal};
-use crate::message::HeaderName;
+use crate::error::{DropReason, ParseError, ProtocolError};
+use crate::event::{Event, Ping, Refusal};
+use crate::message::{Defect, HeaderName};
 
 fn outside(method: &str, extra: &str) -> String {
     let text = request(
@@ -163,6 +164,35 @@ fn an_invite_that_cannot_be_served_is_refused_without_state() {
     }
 }
 
+/// Who is to blame, and for what, in the reason.
+#[test]
+fn a_refusal_is_reported_with_its_kind() {
+    let routes = "Record-Route: <sip:10.0.0.5;lr>\r\n".repeat(crate::limits::ROUTES_MAX + 1);
+    for (text, reason) in [
+        (
+            invite("long").replace("Max-Forwards", &format!("{routes}Max-Forwards")),
+            DropReason::Protocol(ProtocolError::RouteSetTooLong),
+        ),
+        (
+            invite("bad").replace("Max-Forwards: 70", "Max-Forwards: many"),
+            DropReason::Malformed(Defect::MaxForwards),
+        ),
+    ] {
+        let mut world = World::new();
+        world.receive(CALLER, &text);
+        assert_eq!(world.log(), ["400>caller"]);
+        let found = world.take_events().into_iter().find_map(|event| {
+            if let Event::Dropped { reason, .. } = event {
+                Some(reason)
+            } else {
+                None
+            }
+        });
+        assert_eq!(found, Some(reason));
+        assert!(world.endpoint.is_idle());
+    }
+}
+
 /// RFC 3261 §8.2.2.2: the same INVITE by two paths.
 #[test]
 fn a_merged_request_gets_482() {
@@ -249,6 +279,12 @@ fn noise_is_dropped_and_counted() {
     ] {
         world.receive(CALLER, noise);
     }
+    let flow = flow(CALLER);
+    let unreadable = DropReason::Unreadable(ParseError::NotSip);
+    assert!(world.events.iter().any(|event| {
+        matches!(event, Event::Dropped { flow: from, reason }
+            if *from == flow && *reason == unreadable)
+    }));
     world.receive(CALLER, &outside("ACK", ""));
     assert_eq!(world.log(), [""; 0]);
     let counters = world.endpoint.counters();
@@ -309,7 +345,7 @@ fn a_flood_meets_the_bound_of_each_table() {
     for number in 0..3_000 {
         world.receive(CALLER, &invite(&format!("f{number}")));
         for event in world.take_events() {
-            if let crate::event::Event::CallOffered { call, .. } = event {
+            if let Event::CallOffered { call, .. } = event {
                 world
                     .endpoint
                     .hang_up(world.now, call, &Refusal::default())
@@ -399,7 +435,7 @@ fn requests_to_the_caller_follow_its_record_route() {
     let invite = invite("routed").replace("Contact", routes);
     world.receive("10.0.0.5:5060", &invite);
     let call = world.take_events().into_iter().find_map(|event| {
-        if let crate::event::Event::CallOffered { call, .. } = event {
+        if let Event::CallOffered { call, .. } = event {
             Some(call)
         } else {
             None
