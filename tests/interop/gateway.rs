@@ -66,7 +66,7 @@ impl Gateway {
 
     /// The latest calls with their attempts, latest first.
     pub(crate) fn calls(&self) -> Vec<Value> {
-        let text = self.run(&["cdr", "list", "--json"]);
+        let text = self.run(&["cdr", "list", "--json", "--calls", "1000"]);
         let value: Value = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("cdr list --json: {error}: {text}"));
         value
