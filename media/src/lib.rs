@@ -8,6 +8,7 @@
 pub mod command;
 pub mod drop_reason;
 pub mod engine;
+pub mod fuzzing;
 pub mod ingress;
 pub mod limits;
 pub mod relay;

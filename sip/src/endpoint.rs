@@ -1,9 +1,12 @@
 //! `Endpoint`: the facade of the SIP core.
 //!
-//! Owns nothing but the order in which things are asked.
+//! Owns nothing but the order in which things are asked: every command goes to the file of `b2bua`
+//! that is named after it.
 
 use std::time::Instant;
 
+use crate::b2bua::core::Core;
+use crate::b2bua::{attempt, call, offered, options, reoffer};
 use crate::counters::Counters;
 use crate::error::CommandError;
 use crate::event::{CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, Refusal};
@@ -13,160 +16,251 @@ use crate::sdp::SessionDescription;
 /// A SIP endpoint: transactions, dialogs and calls of one signalling thread.
 ///
 /// *After every `handle_input` or command, drain `poll_output` to `None` before the next.*
+///
+/// ```
+/// use std::time::Instant;
+/// use sip::endpoint::Endpoint;
+/// use sip::event::{EndpointConfig, Flow, Input, Output, Timers, Transport};
+/// use sip::message::{Method, SendBuffer};
+///
+/// let mut endpoint = Endpoint::new(EndpointConfig {
+///     number: 1,
+///     seed: [7; 32],
+///     product: "Sluice".into(),
+///     calls_max: 100,
+///     draining: false,
+///     timers: Timers::default(),
+///     allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options],
+/// });
+/// let flow = Flow {
+///     transport: Transport::Udp,
+///     local: "192.0.2.1:5060".parse().unwrap(),
+///     remote: "192.0.2.9:5060".parse().unwrap(),
+/// };
+/// let bytes = b"OPTIONS sip:192.0.2.1 SIP/2.0\r\n\
+///     Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1;rport\r\n\
+///     From: <sip:a@192.0.2.9>;tag=1\r\nTo: <sip:192.0.2.1>\r\n\
+///     Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
+/// # let now = Instant::now();
+/// endpoint.handle_input(now, Input::Datagram { flow, bytes });
+/// let mut buffer = SendBuffer::new();
+/// assert!(matches!(endpoint.poll_output(&mut buffer), Some(Output::Send { .. })));
+/// assert!(buffer.as_bytes().starts_with(b"SIP/2.0 200 OK\r\n"));
+/// assert!(endpoint.poll_output(&mut buffer).is_none());
+/// ```
 #[derive(Debug)]
 pub struct Endpoint {
-    config: EndpointConfig,
-    counters: Counters,
+    core: Core,
 }
 
-#[expect(
-    clippy::missing_errors_doc,
-    clippy::needless_pass_by_value,
-    clippy::needless_pass_by_ref_mut,
-    reason = "the bodies follow"
-)]
 impl Endpoint {
     /// An endpoint without calls.
     #[must_use]
     pub fn new(config: EndpointConfig) -> Self {
         Self {
-            config,
-            counters: Counters::default(),
+            core: Core::new(config),
         }
     }
 
     /// The world speaks.
-    pub fn handle_input(&mut self, _now: Instant, _input: Input<'_>) {}
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.core.handle_input(now, input);
+        self.check_invariants();
+    }
 
     /// What must be done next; `None`: everything is said. For `Output::Send` the message is in
     /// `buffer`.
-    pub fn poll_output(&mut self, _buffer: &mut SendBuffer) -> Option<Output> {
-        None
+    pub fn poll_output(&mut self, buffer: &mut SendBuffer) -> Option<Output> {
+        self.core.poll_output(buffer)
     }
 
     /// When `Input::Expired` is due; `None`: nothing is pending.
     #[must_use]
-    pub const fn poll_deadline(&self) -> Option<Instant> {
-        None
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.core.poll_deadline()
     }
 
     /// Sends 101 to 199 to the caller, with early media where there is an answer.
+    ///
+    /// # Errors
+    /// The call has ended or is answered, or the status does not fit.
     pub fn ring(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _status: StatusCode,
-        _answer: Option<&SessionDescription>,
+        now: Instant,
+        call: CallKey,
+        status: StatusCode,
+        answer: Option<&SessionDescription>,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = offered::ring(&mut self.core, now, call.0, status, answer);
+        self.checked(result)
     }
 
-    /// Answers the caller with 200.
+    /// Answers the caller with 200, which is repeated until its ACK: `Confirmed` follows, or
+    /// `Ended` with `NoAck`. Where the INVITE had no offer, this is ours, and the answer comes with
+    /// `ReofferCompleted` for the a-leg.
+    ///
+    /// # Errors
+    /// The call has ended or is answered.
     pub fn answer(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _answer: &SessionDescription,
+        now: Instant,
+        call: CallKey,
+        answer: &SessionDescription,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = offered::answer(&mut self.core, now, call.0, answer);
+        self.checked(result)
     }
 
-    /// Refuses the caller; attempts that are left are cancelled.
+    /// Refuses the caller; attempts that are left are cancelled. `Ended` follows, by the
+    /// terminating side where the last attempt was refused by its peer, else by us.
+    ///
+    /// # Errors
+    /// The call has ended or is answered, or the status is no failure.
     pub fn refuse(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _status: StatusCode,
-        _refusal: &Refusal,
+        now: Instant,
+        call: CallKey,
+        status: StatusCode,
+        refusal: &Refusal,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = offered::refuse(&mut self.core, now, call.0, status, refusal);
+        self.checked(result)
     }
 
-    /// Makes an attempt towards a trunk.
+    /// Makes an attempt towards a trunk. The first attempt that is answered leaves the others,
+    /// with `AttemptFailed` and `Abandoned` for each.
+    ///
+    /// # Errors
+    /// The call has ended or its callee has answered, or a limit is reached.
     pub fn dial(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _dial: Dial,
+        now: Instant,
+        call: CallKey,
+        dial: Dial,
     ) -> Result<LegKey, CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = attempt::dial(&mut self.core, now, call.0, dial).map(LegKey);
+        self.checked(result)
     }
 
-    /// Leaves an attempt, or ends an answered b-leg; `AttemptFailed` with `Abandoned` follows.
+    /// Leaves an attempt by CANCEL, or ends an answered b-leg by BYE; `AttemptFailed` with
+    /// `Abandoned` follows, and the call goes on.
+    ///
+    /// # Errors
+    /// The call has ended, or the leg is no b-leg that somebody waits for.
     pub fn abandon(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _leg: LegKey,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = attempt::abandon(&mut self.core, now, call.0, leg.0);
+        self.checked(result)
     }
 
-    /// Sends a re-INVITE with this offer.
+    /// Sends a re-INVITE with this offer; `ReofferAnswered` or `ReofferRefused` follows, or
+    /// `Ended` with `DialogLost`.
+    ///
+    /// # Errors
+    /// The leg is not confirmed, or an offer of either side is pending on it.
     pub fn reoffer(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _leg: LegKey,
-        _offer: &SessionDescription,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+        offer: &SessionDescription,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = reoffer::offer(&mut self.core, now, call.0, leg.0, offer);
+        self.checked(result)
     }
 
-    /// Answers the re-INVITE of a leg with 200; where it had no offer, this is ours.
+    /// Answers the re-INVITE of a leg with 200; where it had no offer, this is ours, and
+    /// `ReofferCompleted` brings the answer.
+    ///
+    /// # Errors
+    /// Nothing waits for an answer: the peer may have cancelled it.
     pub fn answer_reoffer(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _leg: LegKey,
-        _answer: &SessionDescription,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+        answer: &SessionDescription,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = reoffer::answer(&mut self.core, now, call.0, leg.0, answer);
+        self.checked(result)
     }
 
     /// Refuses the re-INVITE of a leg; the session stays as it was.
+    ///
+    /// # Errors
+    /// Nothing waits for an answer, or the status is no failure.
     pub fn refuse_reoffer(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _leg: LegKey,
-        _status: StatusCode,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+        status: StatusCode,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = reoffer::refuse(&mut self.core, now, call.0, leg.0, status);
+        self.checked(result)
     }
 
     /// Ends the call: BYE to confirmed legs, CANCEL to attempts, 480 to an unanswered caller.
+    ///
+    /// # Errors
+    /// The call has ended already.
     pub fn hang_up(
         &mut self,
-        _now: Instant,
-        _call: CallKey,
-        _refusal: &Refusal,
+        now: Instant,
+        call: CallKey,
+        refusal: &Refusal,
     ) -> Result<(), CommandError> {
-        Err(CommandError::NoSuchCall)
+        let result = call::hang_up(&mut self.core, now, call.0, refusal);
+        self.checked(result)
     }
 
     /// Sends OPTIONS outside a dialog; `PingEnded` follows.
-    pub fn ping(&mut self, _now: Instant, _ping: Ping) -> Result<PingKey, CommandError> {
-        Err(CommandError::LimitReached)
+    ///
+    /// # Errors
+    /// A table is full.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "commands take what they are given"
+    )]
+    pub fn ping(&mut self, now: Instant, ping: Ping) -> Result<PingKey, CommandError> {
+        let result = options::ping(&mut self.core, now, &ping).map(PingKey);
+        self.checked(result)
     }
 
     /// While draining, INVITE and OPTIONS outside a dialog get 503.
     pub const fn set_draining(&mut self, draining: bool) {
-        self.config.draining = draining;
+        self.core.config.draining = draining;
     }
 
     /// Calls that have not ended.
     #[must_use]
     pub const fn active_calls(&self) -> u32 {
-        0
+        self.core.active_calls
+    }
+
+    /// True when no call, transaction, ping or output is left: what a restart would lose is nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.core.is_idle()
     }
 
     /// What was counted.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
-        &self.counters
+        &self.core.counters
     }
 
     /// Panics in debug builds where the tables contradict each other.
-    pub const fn check_invariants(&self) {}
+    pub fn check_invariants(&self) {
+        self.core.check_invariants();
+    }
+
+    fn checked<T>(&self, result: Result<T, CommandError>) -> Result<T, CommandError> {
+        self.check_invariants();
+        result
+    }
 }

@@ -54,6 +54,14 @@ impl Identifiers {
         tag
     }
 
+    /// The tag that stands for these 64 bits.
+    #[must_use]
+    pub fn tag_of(&self, bits: u64) -> Identifier {
+        let mut tag = Identifier::new();
+        written(write!(tag, "{:02x}{bits:016x}", self.number));
+        tag
+    }
+
     /// A Call-ID: 128 random bits and no host, which would tell the peer where we are.
     pub fn call_id(&mut self) -> Identifier {
         let (high, low) = (self.generator.next_u64(), self.generator.next_u64());

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod b2bua;
 pub mod counters;
 pub mod deadline;
 pub mod dialog;

@@ -68,10 +68,12 @@ pub(super) enum LinksCommand {
         link: String,
     },
     /// Make many links, from a file with one JSON object a line
-    #[command(after_help = "Each line is an object with the names of `links show --json`; only \
+    #[command(
+        after_help = "Each line is an object with the names of `links show --json`; only \
         \"destination\" is required.\n\nExample line:\n  \
         {\"request_path\": \"support\", \"destination\": \"610@example.com\"}\n\n\
-        Lines that break a rule are named with their number and skipped; exit code 1 if any was.")]
+        Lines that break a rule are named with their number and skipped; exit code 1 if any was."
+    )]
     Import {
         /// The file, - for standard input
         file: PathBuf,
@@ -79,7 +81,10 @@ pub(super) enum LinksCommand {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(super) struct AddLink {
     /// Request path; or one of the switches --random and --path-from-destination
     #[arg(required_unless_present_any = ["random", "path_from_destination"])]
@@ -143,8 +148,10 @@ pub(super) enum SettingsCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum TrunksCommand {
     /// Create or change the trunks of a file; the others stay
-    #[command(after_help = "The file holds [[trunk]] tables as in conf/sluice.toml:\n  \
-        [[trunk]]\n  label = \"carrier\"\n  preset = \"carrier\"\n  targets = [\"192.0.2.1:5060\"]")]
+    #[command(
+        after_help = "The file holds [[trunk]] tables as in conf/sluice.toml:\n  \
+        [[trunk]]\n  label = \"carrier\"\n  preset = \"carrier\"\n  targets = [\"192.0.2.1:5060\"]"
+    )]
     Apply {
         /// The file
         file: PathBuf,

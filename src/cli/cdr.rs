@@ -24,19 +24,33 @@ pub(super) async fn run(
                 format!("  attempt {}", attempt.number),
                 attempt.trunk.clone(),
                 attempt.destination.clone(),
-                if attempt.dialed { "dialled" } else { "not dialled" }.to_owned(),
-                attempt.status.map(|status| status.to_string()).unwrap_or_default(),
+                if attempt.dialed {
+                    "dialled"
+                } else {
+                    "not dialled"
+                }
+                .to_owned(),
+                attempt
+                    .status
+                    .map(|status| status.to_string())
+                    .unwrap_or_default(),
                 attempt.outcome.clone().unwrap_or_else(|| "open".to_owned()),
             ]
         }));
     }
-    Ok(output.table(["OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE"], &rows)?)
+    Ok(output.table(
+        ["OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE"],
+        &rows,
+    )?)
 }
 
 fn call_row(call: &CdrCall) -> [String; 6] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
-            format!("{} s", closed.as_second().saturating_sub(answered.as_second()))
+            format!(
+                "{} s",
+                closed.as_second().saturating_sub(answered.as_second())
+            )
         }
         _ => String::new(),
     };
@@ -45,7 +59,9 @@ fn call_row(call: &CdrCall) -> [String; 6] {
         format!("{} {}", call.source, call.source_address),
         call.request_path.clone(),
         talked,
-        call.status.map(|status| status.to_string()).unwrap_or_default(),
+        call.status
+            .map(|status| status.to_string())
+            .unwrap_or_default(),
         match (&call.cause, &call.released_by) {
             (Some(cause), Some(by)) => format!("{cause}, by {by}"),
             (Some(cause), None) => cause.clone(),

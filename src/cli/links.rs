@@ -23,8 +23,16 @@ pub(super) async fn run(
             let link = store::create(store, &draft(add)).await?;
             show(link, output)
         }
-        LinksCommand::List { search, after, rows } => {
-            let query = LinkQuery { search: search.clone(), after: *after, rows: *rows };
+        LinksCommand::List {
+            search,
+            after,
+            rows,
+        } => {
+            let query = LinkQuery {
+                search: search.clone(),
+                after: *after,
+                rows: *rows,
+            };
             list(store, &query, output).await
         }
         LinksCommand::Show { link } => show(store::get(store, link).await?, output),
@@ -41,9 +49,10 @@ fn draft(add: &AddLink) -> LinkDraft {
     let (request_path, destination) = match (add.random, add.path_from_destination) {
         (true, _) => (RequestPath::Random, first),
         (false, true) => (RequestPath::Destination, first),
-        (false, false) => {
-            (RequestPath::Custom(first), add.destination.clone().unwrap_or_default())
-        }
+        (false, false) => (
+            RequestPath::Custom(first),
+            add.destination.clone().unwrap_or_default(),
+        ),
     };
     LinkDraft {
         request_path,
@@ -65,7 +74,8 @@ fn show(link: Link, output: &mut Output<'_>) -> Result<(), CommandError> {
     if output.is_json() {
         return Ok(output.document(&LinkShape::from(link))?);
     }
-    let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let time =
+        |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let rows = [
         ("id", link.id.to_string()),
         ("request_path", link.request_path),
@@ -74,7 +84,10 @@ fn show(link: Link, output: &mut Output<'_>) -> Result<(), CommandError> {
         ("caller_name", link.caller_name.unwrap_or_default()),
         ("caller_alias", link.caller_alias.unwrap_or_default()),
         ("unique_alias", link.unique_alias.to_string()),
-        ("allow_custom_caller_name", link.allow_custom_caller_name.to_string()),
+        (
+            "allow_custom_caller_name",
+            link.allow_custom_caller_name.to_string(),
+        ),
         ("enabled", link.enabled.to_string()),
         ("valid_after", time(link.valid_after)),
         ("valid_before", time(link.valid_before)),
@@ -112,10 +125,19 @@ async fn list(
             ]
         })
         .collect();
-    let heads = ["ID", "REQUEST PATH", "DESTINATION", "CALLER NAME", "CALLER ALIAS", "ENABLED"];
+    let heads = [
+        "ID",
+        "REQUEST PATH",
+        "DESTINATION",
+        "CALLER NAME",
+        "CALLER ALIAS",
+        "ENABLED",
+    ];
     output.table(heads, &rows)?;
     if let Some(last) = last.filter(|_| i64::try_from(shown).is_ok_and(|shown| shown < total)) {
-        output.say(&format!("{shown} of {total} links; the next page: --after {last}"))?;
+        output.say(&format!(
+            "{shown} of {total} links; the next page: --after {last}"
+        ))?;
     }
     Ok(())
 }
@@ -144,14 +166,18 @@ async fn import(store: &Store, file: &Path, output: &mut Output<'_>) -> Result<(
         }
     }
     import.store(store, output).await?;
-    let Import { stored, refused, .. } = import;
+    let Import {
+        stored, refused, ..
+    } = import;
     if output.is_json() {
         output.document(&serde_json::json!({ "stored": stored, "refused": refused }))?;
     } else {
         output.line(&format!("{stored} links stored, {refused} lines refused"))?;
     }
     if refused > 0 {
-        return Err(CommandError::Refused(format!("{refused} lines were refused")));
+        return Err(CommandError::Refused(format!(
+            "{refused} lines were refused"
+        )));
     }
     Ok(())
 }
@@ -188,7 +214,8 @@ impl Import {
         self.stored += imported.stored;
         for (position, errors) in imported.refused {
             let line = self.lines.get(position).copied().unwrap_or_default();
-            self.refusals.push((line, errors.to_string().replace('\n', "; ")));
+            self.refusals
+                .push((line, errors.to_string().replace('\n', "; ")));
         }
         self.lines.clear();
         self.refusals.sort_by_key(|(line, _)| *line);

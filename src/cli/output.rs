@@ -13,7 +13,10 @@ pub struct Output<'w> {
 
 impl std::fmt::Debug for Output<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Output").field("json", &self.json).finish_non_exhaustive()
+        formatter
+            .debug_struct("Output")
+            .field("json", &self.json)
+            .finish_non_exhaustive()
     }
 }
 
@@ -24,7 +27,11 @@ impl<'w> Output<'w> {
         errors: &'w mut (dyn Write + Send),
         json: bool,
     ) -> Self {
-        Self { results, errors, json }
+        Self {
+            results,
+            errors,
+            json,
+        }
     }
 
     /// Results are JSON.
@@ -89,7 +96,13 @@ fn printable(text: &str) -> String {
         return text.to_owned();
     }
     text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
         .collect()
 }
 
@@ -101,7 +114,10 @@ mod tests {
     fn tables_align_and_show_nothing_that_steers_a_terminal() {
         let (mut results, mut errors) = (Vec::new(), Vec::new());
         let mut output = Output::new(&mut results, &mut errors, false);
-        let rows = [["1".to_owned(), "a\u{1b}[2J".to_owned()], ["10".to_owned(), "b".to_owned()]];
+        let rows = [
+            ["1".to_owned(), "a\u{1b}[2J".to_owned()],
+            ["10".to_owned(), "b".to_owned()],
+        ];
         output.table(["ID", "NAME"], &rows).unwrap();
         let text = String::from_utf8(results).unwrap();
         assert_eq!(text, "ID  NAME\n1   a\\u{1b}[2J\n10  b\n");

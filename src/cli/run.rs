@@ -53,7 +53,9 @@ pub fn run(arguments: Arguments, output: &mut Output<'_>) -> Outcome {
         }
         _ => with_store(&arguments, output),
     };
-    let Err(error) = ended else { return Outcome::Done };
+    let Err(error) = ended else {
+        return Outcome::Done;
+    };
     let outcome = match error {
         CommandError::Config(_) => Outcome::Misconfigured,
         // The reader of our output went away: nothing is wrong.
@@ -86,7 +88,9 @@ fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), Comm
         return Err(CommandError::Config(missing(&arguments.config)));
     }
     let config = Config::load(&arguments.config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let store = Store::open(&config.storage).await?;
         let ended = dispatch(&arguments.command, &store, &config, output).await;

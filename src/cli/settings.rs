@@ -23,19 +23,30 @@ pub(super) async fn run(
 
 fn show(key: Option<&str>, store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
     let snapshot = store.snapshot();
-    let wanted: Vec<&Setting> =
-        SETTINGS.iter().filter(|setting| key.is_none_or(|key| key == setting.key)).collect();
+    let wanted: Vec<&Setting> = SETTINGS
+        .iter()
+        .filter(|setting| key.is_none_or(|key| key == setting.key))
+        .collect();
     let mut rows = Vec::with_capacity(wanted.len());
     for setting in wanted {
-        let value = snapshot.settings.show(setting.key).map_err(StorageError::from)?;
-        rows.push([setting.key.to_owned(), value, setting.description.to_owned()]);
+        let value = snapshot
+            .settings
+            .show(setting.key)
+            .map_err(StorageError::from)?;
+        rows.push([
+            setting.key.to_owned(),
+            value,
+            setting.description.to_owned(),
+        ]);
     }
     if let (Some(key), true) = (key, rows.is_empty()) {
         snapshot.settings.show(key).map_err(StorageError::from)?;
     }
     if output.is_json() {
-        let values: serde_json::Map<String, serde_json::Value> =
-            rows.into_iter().map(|[key, value, _]| (key, value.into())).collect();
+        let values: serde_json::Map<String, serde_json::Value> = rows
+            .into_iter()
+            .map(|[key, value, _]| (key, value.into()))
+            .collect();
         return Ok(output.document(&values)?);
     }
     Ok(output.table(["KEY", "VALUE", "MEANING"], &rows)?)

@@ -26,7 +26,12 @@ pub(super) async fn run(
                 return Ok(output.document(&rows)?);
             }
             for trunk in applied {
-                output.line(&format!("{} {} ({})", trunk.applied.as_str(), trunk.label, trunk.id))?;
+                output.line(&format!(
+                    "{} {} ({})",
+                    trunk.applied.as_str(),
+                    trunk.label,
+                    trunk.id
+                ))?;
             }
             Ok(())
         }
@@ -51,8 +56,12 @@ async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError
     let rows: Vec<[String; 7]> = trunks
         .into_iter()
         .map(|trunk| {
-            let targets: Vec<String> =
-                trunk.shape.targets.into_iter().map(|target| target.address).collect();
+            let targets: Vec<String> = trunk
+                .shape
+                .targets
+                .into_iter()
+                .map(|target| target.address)
+                .collect();
             [
                 trunk.id,
                 trunk.shape.label,
@@ -64,6 +73,8 @@ async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError
             ]
         })
         .collect();
-    let heads = ["ID", "LABEL", "PRESET", "ENABLED", "PRIORITY", "WEIGHT", "TARGETS"];
+    let heads = [
+        "ID", "LABEL", "PRESET", "ENABLED", "PRIORITY", "WEIGHT", "TARGETS",
+    ];
     Ok(output.table(heads, &rows)?)
 }

@@ -323,8 +323,19 @@ impl<'d> Reader<'d> {
         }
     }
 
-    /// Names the problem of a key whose value was read but does not fit the rest.
+    /// Names the problem of a key whose value was read but does not fit the rest. A key that has a
+    /// problem already gets no second one for what follows from it.
     pub(super) fn conflict(&self, key: &'static str, found: &str, accepted: &str) {
+        let name = self.full(key);
+        if self
+            .document
+            .problems
+            .borrow()
+            .iter()
+            .any(|problem| problem.key == name)
+        {
+            return;
+        }
         let line = self
             .value(key)
             .map_or(self.line, |(span, _)| self.document.line(span.start));

@@ -18,7 +18,6 @@ use crate::packet_pool::PacketPool;
 #[derive(Debug)]
 pub(crate) struct KernelSocket {
     socket: Socket,
-    local: SocketAddr,
 }
 
 /// A datagram taken by [`KernelSocket::receive`].
@@ -30,6 +29,15 @@ pub(crate) struct Taken {
     pub(crate) source: Option<SocketAddr>,
 }
 
+/// How much [`KernelSocket::drain`] takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// All; what finds no buffer is lost, and counted.
+    All,
+    /// A turn's share, until there is no buffer left; the rest goes on waiting.
+    WhatFindsBuffers,
+}
+
 impl KernelSocket {
     pub(crate) fn open(spec: SocketSpec) -> Result<Self, OpenRefused> {
         if spec.local.port() != 0 {
@@ -39,11 +47,10 @@ impl KernelSocket {
         // by number.
         let mut refused = OpenRefused::AddressInUse;
         for _ in 0..CHOSEN_PORT_TRIES {
-            let chosen = Self::bind(spec).map_err(|error| refusal(&error))?.local();
-            match Self::bind(SocketSpec {
-                local: chosen,
-                ..spec
-            }) {
+            let probe = Self::bind(spec).map_err(|error| refusal(&error))?;
+            let local = probe.local().ok_or(OpenRefused::AddressNotAvailable)?;
+            drop(probe);
+            match Self::bind(SocketSpec { local, ..spec }) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => refused = refusal(&error),
             }
@@ -51,8 +58,9 @@ impl KernelSocket {
         Err(refused)
     }
 
-    pub(crate) const fn local(&self) -> SocketAddr {
-        self.local
+    /// Asked of the kernel each time: it would fill half of a socket's cache line.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
     }
 
     pub(crate) fn descriptor(&self) -> RawFd {
@@ -125,17 +133,25 @@ impl KernelSocket {
         Errno::result(result).map(|_sent| ())
     }
 
-    /// Takes all that waits, and hands on what came from `peer`: other sources' datagrams stay
-    /// queued through a `connect`. To be called right after it.
+    /// Takes what waits and hands it on with its source. With a `peer` only what came from it:
+    /// other sources' datagrams stay queued through a `connect`.
     pub(crate) fn drain(
         &self,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
+        extent: Drain,
         pool: &PacketPool,
         counters: &mut IoCounters,
-        mut each: impl FnMut(PacketBuf),
+        mut each: impl FnMut(PacketBuf, SocketAddr),
     ) {
         let mut datagram = [0_u8; DATAGRAM_BYTES_MAX];
-        for _ in 0..DRAINED_MAX {
+        let most = match extent {
+            Drain::All => DRAINED_MAX,
+            Drain::WhatFindsBuffers => DRAINED_IN_A_TURN_MAX,
+        };
+        for _ in 0..most {
+            if extent == Drain::WhatFindsBuffers && pool.counts().free == 0 {
+                return;
+            }
             let taken = match self.receive(&mut datagram, true) {
                 Ok(taken) => taken,
                 Err(Errno::EAGAIN) => return,
@@ -149,11 +165,12 @@ impl KernelSocket {
                     return;
                 }
             };
-            match datagram.get(..taken.len) {
-                _ if taken.source != Some(peer) => counters.stranger_datagrams += 1,
-                None => counters.truncated_datagrams += 1,
-                Some([]) => counters.empty_datagrams += 1,
-                Some(bytes) => {
+            match (taken.source, datagram.get(..taken.len)) {
+                (None, _) => counters.receive_errors += 1,
+                (source, _) if peer.is_some() && source != peer => counters.stranger_datagrams += 1,
+                (_, None) => counters.truncated_datagrams += 1,
+                (_, Some([])) => counters.empty_datagrams += 1,
+                (Some(source), Some(bytes)) => {
                     let mut packet = pool.take();
                     if packet
                         .as_mut()
@@ -162,7 +179,7 @@ impl KernelSocket {
                         counters.datagrams_without_buffer += 1;
                         continue;
                     }
-                    packet.into_iter().for_each(&mut each);
+                    packet.into_iter().for_each(|packet| each(packet, source));
                 }
             }
         }
@@ -186,8 +203,7 @@ impl KernelSocket {
             socket.set_recv_buffer_size(spec.receive_buffer_bytes as usize)?;
         }
         socket.bind(&spec.local.into())?;
-        let local = socket.local_addr()?.as_socket().unwrap_or(spec.local);
-        Ok(Self { socket, local })
+        Ok(Self { socket })
     }
 }
 
@@ -210,7 +226,10 @@ pub(crate) const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 const CHOSEN_PORT_TRIES: u32 = 16;
 
 /// More than any sensible `SO_RCVBUF` holds.
-const DRAINED_MAX: u32 = 65_536;
+const DRAINED_MAX: u32 = 16_384;
+
+/// A flood must not keep a turn from its other sockets.
+const DRAINED_IN_A_TURN_MAX: u32 = 256;
 
 const NAME_BYTES: usize = size_of::<libc::sockaddr_in6>();
 

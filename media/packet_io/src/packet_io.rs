@@ -191,7 +191,9 @@ pub trait PacketIo {
     /// the pool is empty. The receivers cannot take the last buffers: a share is kept for this.
     fn allocate(&mut self) -> Option<PacketBuf>;
 
-    /// Ends the current wait, or the next one, from any thread.
+    /// Ends the current wait, or the next one, from any thread. It costs a system call only while
+    /// the worker sleeps. Whoever is woken looks at its queues after each `submit_and_wait`, not
+    /// only after one that was long.
     fn waker(&self) -> Waker;
 
     /// Where the buffers are. The sum is the size of the pool at all times.

@@ -11,7 +11,9 @@ pub(crate) struct SocketTable<T> {
     slots_max: u32,
 }
 
+/// One cache line where `T` allows it: each packet touches two of these.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,

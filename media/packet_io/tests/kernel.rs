@@ -178,26 +178,25 @@ fn a_send_the_kernel_forbids_is_counted() {
 
 #[test]
 fn more_sends_than_the_queue_holds_all_leave() {
-    let config = |step| PacketIoConfig {
-        buffers: 10_000,
-        ..config(step)
-    };
-    for step in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
-        let mut io = AnyPacketIo::choose(config(step)).expect("epoll at least");
+    for ladder_limit in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+        // The reserve is as large as the queue, and the reception that is to be armed is in it.
+        let config = PacketIoConfig {
+            buffers: 32_768,
+            sockets_max: 64,
+            ladder_limit,
+        };
+        let mut io = AnyPacketIo::choose(config).expect("epoll at least");
         let from = io.open(spec(any_port())).expect("a free port");
         let to: SocketAddr = (Ipv4Addr::LOCALHOST, 9).into();
-        for _ in 0..9_000 {
+        for _ in 0..4_096 {
             send(&mut io, from, Some(to), b"x");
         }
         turn(&mut io);
         turn(&mut io);
         let counters = *io.counters();
-        assert_eq!(
-            (counters.packets_sent, counters.sends_queue_full),
-            (9_000, 0),
-            "{step:?}"
-        );
-        assert_eq!(io.pool_counts().held, 0, "{step:?}");
+        let counted = (counters.packets_sent, counters.sends_queue_full);
+        assert_eq!(counted, (4_096, 0), "{ladder_limit:?}");
+        assert_eq!(io.pool_counts().held, 0, "{ladder_limit:?}");
     }
 }
 
@@ -217,6 +216,55 @@ fn what_was_sent_before_a_close_leaves() {
         io.close(key);
         let mut buffer = [0; 16];
         assert_eq!(peer.recv(&mut buffer).expect("it left"), 7, "{step:?}");
+    });
+}
+
+#[test]
+fn more_sockets_than_a_file_table_may_have_are_descriptors() {
+    for ladder_limit in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+        let config = PacketIoConfig {
+            buffers: 64,
+            sockets_max: 10_000_000,
+            ladder_limit,
+        };
+        let mut io = AnyPacketIo::choose(config).expect("epoll at least");
+        let peer = UdpSocket::bind(any_port()).expect("a free port");
+        let key = io.open(spec(any_port())).expect("a free port");
+        peer.send_to(b"heard", io.local(key).expect("open"))
+            .expect("loopback takes it");
+        turn(&mut io);
+        assert_eq!(io.counters().packets_received, 1, "{ladder_limit:?}");
+    }
+}
+
+#[test]
+fn what_leaves_carries_the_code_point() {
+    each(|step, mut io| {
+        let peer = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)
+            .expect("a socket");
+        peer.set_recv_tos_v4(true).expect("it can report the octet");
+        peer.bind(&any_port().into()).expect("a free port");
+        let address = peer
+            .local_addr()
+            .ok()
+            .and_then(|address| address.as_socket());
+        let key = io.open(spec(any_port())).expect("a free port");
+        send(&mut io, key, address, b"x");
+        turn(&mut io);
+        let mut space = nix::cmsg_space!(u8);
+        let mut octet = [0];
+        let mut buffers = [std::io::IoSliceMut::new(&mut octet)];
+        let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
+        let message = nix::sys::socket::recvmsg::<()>(
+            std::os::fd::AsRawFd::as_raw_fd(&peer),
+            &mut buffers,
+            Some(&mut space),
+            flags,
+        )
+        .expect("it was sent");
+        let classes: Vec<_> = message.cmsgs().expect("not truncated").collect();
+        let expedited = nix::sys::socket::ControlMessageOwned::Ipv4Tos(46 << 2);
+        assert_eq!(classes, [expedited], "{step:?}");
     });
 }
 

@@ -10,7 +10,8 @@ use crate::engine::batching::micros;
 use crate::engine::leg::{Control, HeardReport, Leg};
 use crate::engine::line::{Gate, Route};
 use crate::engine::packet::expect_rtp;
-use crate::engine::worker::{PortKind, Worker};
+use crate::engine::socket_owners::PortKind;
+use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, classify};
 use crate::limits::{LEG_RTCP_BURST_MAX, LEG_RTCP_PER_SECOND_MAX};
 use crate::rtcp::{

@@ -6,8 +6,9 @@ use packet_io::{OpenRefused, PacketIo, SocketSpec};
 use crate::engine::batching::micros;
 use crate::engine::leg::OpenPair;
 use crate::engine::report_queue::Waiting;
+use crate::engine::socket_owners::PortKind;
 use crate::engine::stock::PortPair;
-use crate::engine::worker::{PortKind, Worker};
+use crate::engine::worker::Worker;
 use crate::limits::{CONNECT_SILENCE_MAX, CONNECT_STABLE_MIN, OPEN_RETRY, OPENS_PER_TURN_MAX};
 
 impl<Io: PacketIo> Worker<Io> {

@@ -7,8 +7,10 @@
 pub struct RequestIdentity<'a> {
     /// The branch of the topmost Via; empty where it has none.
     pub branch: &'a [u8],
-    /// Sent-by of the topmost Via, host and port as written.
-    pub sent_by: &'a [u8],
+    /// Host of sent-by of the topmost Via.
+    pub host: &'a [u8],
+    /// Port of sent-by; none is 5060.
+    pub port: u16,
     /// The method; that of ACK is INVITE here.
     pub method: &'a [u8],
     /// Tag of From; empty: none.
@@ -31,14 +33,16 @@ impl RequestIdentity<'_> {
             key.push(b'3');
             append(key, self.method);
             append_lower(key, self.branch);
-            append_lower(key, self.sent_by);
+            append_lower(key, self.host);
+            append(key, &self.port.to_be_bytes());
         } else {
             // RFC 2543 peers: everything that stays the same in a repetition. The To tag is left
             // out, because an ACK carries ours and the INVITE did not.
             key.push(b'2');
             append(key, self.method);
             append(key, self.branch);
-            append_lower(key, self.sent_by);
+            append_lower(key, self.host);
+            append(key, &self.port.to_be_bytes());
             append(key, self.from_tag);
             append(key, self.call_id);
             append(key, &self.cseq.to_be_bytes());
@@ -86,7 +90,8 @@ mod tests {
     fn identity<'a>() -> RequestIdentity<'a> {
         RequestIdentity {
             branch: b"z9hG4bKa",
-            sent_by: b"10.0.0.1:5060",
+            host: b"10.0.0.1",
+            port: 5060,
             method: b"INVITE",
             from_tag: b"f",
             to_tag: b"",
@@ -124,7 +129,7 @@ mod tests {
         assert_ne!(
             first,
             key(RequestIdentity {
-                sent_by: b"10.0.0.2:5060",
+                host: b"10.0.0.2",
                 ..identity()
             })
         );

@@ -1,1 +1,265 @@
-//! The command line through its library functions.
+//! The command line through its library functions: arguments in, text and outcome out.
+
+use std::fs;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::*;
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        world.configure("");
+        world
+    }
+
+    fn configure(&self, more: &str) {
+        let data = self.folder.path().join("data");
+        let text = format!("[node]\ndata = {data:?}\n{more}");
+        fs::write(self.folder.path().join("sluice.toml"), text).unwrap();
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Outcome, results, errors.
+    fn run(&self, words: &[&str]) -> (Outcome, String, String) {
+        let config = self.folder.path().join("sluice.toml");
+        let mut line = vec!["sluice", "--config", config.to_str().unwrap()];
+        line.extend(words);
+        run_line(&line)
+    }
+
+    fn done(&self, words: &[&str]) -> String {
+        let (outcome, results, errors) = self.run(words);
+        assert_eq!(outcome, Outcome::Done, "{words:?}: {errors}");
+        results
+    }
+}
+
+fn run_line(line: &[&str]) -> (Outcome, String, String) {
+    let arguments = Arguments::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+    let (mut results, mut errors) = (Vec::new(), Vec::new());
+    let json = arguments.json;
+    let outcome = run(arguments, &mut Output::new(&mut results, &mut errors, json));
+    (
+        outcome,
+        String::from_utf8(results).unwrap(),
+        String::from_utf8(errors).unwrap(),
+    )
+}
+
+#[test]
+fn the_arguments_hold_together() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn a_link_is_added_listed_shown_and_deleted() {
+    let world = World::new();
+    world.done(&[
+        "links",
+        "add",
+        "sales",
+        "610@pbx.example",
+        "--caller-name",
+        "Web guest",
+    ]);
+    let list = world.done(&["links", "list"]);
+    assert!(
+        list.contains("sales") && list.contains("610@pbx.example"),
+        "{list}"
+    );
+    let shown = world.done(&["links", "show", "sales", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["caller_name"], "Web guest");
+    assert_eq!(shown["created_by"], "command line");
+    assert_eq!(
+        world.done(&["links", "delete", "1"]),
+        "deleted link 1 (sales)\n"
+    );
+    let (outcome, _, errors) = world.run(&["links", "show", "sales"]);
+    assert_eq!(
+        (outcome, errors.as_str()),
+        (Outcome::Refused, "no link `sales`\n")
+    );
+}
+
+#[test]
+fn a_request_path_can_be_random_or_the_destination() {
+    let world = World::new();
+    let random = world.done(&["links", "add", "--random", "610", "--json"]);
+    let random: serde_json::Value = serde_json::from_str(&random).unwrap();
+    assert_eq!(random["request_path"].as_str().unwrap().len(), 22);
+    let same = world.done(&["links", "add", "--path-from-destination", "611", "--json"]);
+    let same: serde_json::Value = serde_json::from_str(&same).unwrap();
+    assert_eq!(
+        (&same["request_path"], &same["destination"]),
+        (&"611".into(), &"611".into())
+    );
+    for words in [&["links", "add"][..], &["links", "add", "only-a-path"]] {
+        let line: Vec<&str> = ["sluice"].iter().chain(words).copied().collect();
+        assert!(Arguments::try_parse_from(line).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_bad_link_is_refused_with_every_wrong_field() {
+    let world = World::new();
+    let (outcome, _, errors) = world.run(&[
+        "links",
+        "add",
+        "a/b",
+        "a b",
+        "--trunk",
+        "none",
+        "--valid-after",
+        "soon",
+    ]);
+    assert_eq!(outcome, Outcome::Refused);
+    for field in ["request_path:", "destination:", "trunk:", "valid_after:"] {
+        assert!(errors.contains(field), "{errors}");
+    }
+    world.done(&["links", "add", "a", "610"]);
+    let (_, _, errors) = world.run(&["links", "add", "a", "610"]);
+    assert_eq!(errors, "request_path `a` is there already\n");
+}
+
+#[test]
+fn an_import_names_the_lines_it_refuses() {
+    let world = World::new();
+    let mut text = String::new();
+    for index in 0..2_500 {
+        text.push_str(&format!(
+            "{{\"request_path\": \"p{index}\", \"destination\": \"610\"}}\n"
+        ));
+    }
+    text.push_str("\n{\"request_path\": \"p7\", \"destination\": \"610\"}\n");
+    text.push_str("{\"request_path\": \"x/y\", \"destination\": \"6 1\"}\nnot json\n");
+    text.push_str("{\"destination\": \"610\", \"colour\": \"red\"}\n");
+    let file = world.file("links.jsonl", &text);
+    let (outcome, results, errors) = world.run(&["links", "import", &file]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert_eq!(results, "2500 links stored, 4 lines refused\n");
+    for start in [
+        "line 2502: request_path",
+        "line 2503: destination",
+        "line 2504: ",
+        "line 2505: ",
+    ] {
+        assert!(
+            errors.lines().any(|line| line.starts_with(start)),
+            "{start} is not in {errors}"
+        );
+    }
+    let list = world.done(&["links", "list", "--json", "--rows", "2"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(
+        (
+            list["total"].as_i64(),
+            list["links"].as_array().unwrap().len()
+        ),
+        (Some(2_500), 2)
+    );
+    let (outcome, _, errors) = world.run(&["links", "import", "no/such/file"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.starts_with("no/such/file: "), "{errors}");
+}
+
+#[test]
+fn settings_are_shown_and_changed_and_unknown_ones_are_answered_with_all_keys() {
+    let world = World::new();
+    assert!(
+        world
+            .done(&["settings", "show"])
+            .contains("guard.deny_unnamed")
+    );
+    world.done(&["settings", "set", "links.default_caller_name", "Visitor"]);
+    let shown = world.done(&["settings", "show", "links.default_caller_name"]);
+    assert!(shown.contains("Visitor"), "{shown}");
+    let (outcome, _, errors) = world.run(&["settings", "set", "links.name", "x"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("links.default_caller_name"), "{errors}");
+    let (outcome, _, errors) = world.run(&["settings", "set", "links.expiry_days", "-1"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("0 to 36500"), "{errors}");
+}
+
+#[test]
+fn trunks_are_applied_and_listed_without_their_password() {
+    let world = World::new();
+    world.file("secret", "correct-horse");
+    let file = world.file(
+        "trunks.toml",
+        "[[trunk]]\nlabel = \"carrier\"\npreset = \"carrier\"\ntargets = [\"192.0.2.1:5060\"]\n\
+         username = \"u\"\npassword_file = \"secret\"\n",
+    );
+    let applied = world.done(&["trunks", "apply", &file]);
+    assert!(applied.starts_with("created carrier (tr_"), "{applied}");
+    assert!(
+        world
+            .done(&["trunks", "apply", &file])
+            .starts_with("unchanged carrier")
+    );
+    for words in [&["trunks", "list"][..], &["trunks", "list", "--json"]] {
+        let list = world.done(words);
+        assert!(
+            list.contains("192.0.2.1:5060") && !list.contains("horse"),
+            "{list}"
+        );
+    }
+    world.done(&["links", "add", "a", "610", "--trunk", "carrier"]);
+    let bad = world.file(
+        "bad.toml",
+        "[[trunk]]\nlabel = \"x\"\ntargets = [\"nowhere\"]\n",
+    );
+    let (outcome, _, errors) = world.run(&["trunks", "apply", &bad]);
+    assert_eq!(outcome, Outcome::Misconfigured);
+    assert!(errors.contains("bad.toml:3: trunk[1].targets"), "{errors}");
+}
+
+#[test]
+fn check_config_says_good_or_every_problem() {
+    let world = World::new();
+    assert!(world.done(&["check-config"]).contains(": good ("));
+    let bad = world.file("bad.toml", "[sip]\nlisten = [\"x\"]\n[media]\nio = \"y\"\n");
+    let (outcome, _, errors) = world.run(&["check-config", &bad]);
+    assert_eq!(outcome.exit_code(), 2);
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    assert!(
+        !world.folder.path().join("data").exists(),
+        "nothing was started or made"
+    );
+}
+
+#[test]
+fn without_a_configuration_file_the_error_says_what_to_do() {
+    let (outcome, _, errors) = run_line(&["sluice", "--config", "no/such/file", "links", "list"]);
+    assert_eq!(outcome, Outcome::Misconfigured);
+    assert!(errors.contains("--config FILE"), "{errors}");
+}
+
+#[test]
+fn the_first_command_brings_the_tables_of_the_file_along() {
+    let world = World::new();
+    world.configure("[[link]]\nrequest_path = \"echo\"\ndestination = \"local:echo\"\n");
+    world.done(&["links", "add", "a", "610"]);
+    let list = world.done(&["links", "list"]);
+    assert!(list.contains("local:echo"), "{list}");
+}
+
+#[test]
+fn no_calls_are_an_empty_list() {
+    let world = World::new();
+    assert_eq!(world.done(&["cdr", "list", "--json"]), "[]\n");
+    assert_eq!(world.done(&["cdr", "list"]).lines().count(), 1);
+}

@@ -1,1 +1,256 @@
-//! Tests over real loopback sockets.
+//! Over real loopback sockets: statuses, headers, bounds.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::links::draft::{LinkDraft, RequestPath};
+use crate::storage::{StorageOptions, Store, Sync};
+use crate::{links, settings};
+
+struct World {
+    address: SocketAddr,
+    store: Store,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+async fn world(resolve_open: bool) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&StorageOptions {
+        path: folder.path().join("sluice.db"),
+        sync: Sync::Normal,
+        sip_domain: "gw.example".to_owned(),
+    })
+    .await
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let state = HttpState {
+        store: store.clone(),
+        resolve_open,
+    };
+    let served = tokio::spawn(serve(listener, state, async {
+        stopped.await.ok();
+    }));
+    World {
+        address,
+        store,
+        stop,
+        served,
+        _folder: folder,
+    }
+}
+
+impl World {
+    async fn link(&self, path: &str, change: impl FnOnce(&mut LinkDraft)) {
+        let mut draft = LinkDraft::new(RequestPath::Custom(path.to_owned()), "610");
+        change(&mut draft);
+        links::store::create(&self.store, &draft).await.unwrap();
+    }
+
+    /// The head and the body of an answer to one request on a connection of its own.
+    async fn request(&self, method: &str, target: &str) -> (String, String) {
+        let text = format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = self.raw(text.as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    async fn raw(&self, octets: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(octets).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok(); // A reset after the answer is fine.
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn resolve(&self, path: &str) -> (String, serde_json::Value) {
+        let (head, body) = self
+            .request("GET", &format!("/api/v1/resolve/{path}"))
+            .await;
+        (head, serde_json::from_str(&body).unwrap())
+    }
+}
+
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap()
+}
+
+#[tokio::test]
+async fn a_live_link_is_answered_with_what_a_call_to_it_is() {
+    let world = world(true).await;
+    world
+        .link("J\u{f6}rg", |draft| {
+            draft.caller_name = Some("Web \"guest\"".to_owned());
+            draft.valid_before = Some("9000-01-01T00:00:00Z".to_owned());
+        })
+        .await;
+    let (head, body) = world.resolve("Jo%CC%88rg").await;
+    assert_eq!(status(&head), "200");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    assert_eq!(body["request_path"], "J\u{f6}rg");
+    assert_eq!(body["destination"], "610@gw.example");
+    assert_eq!(body["destination_uri"], "sip:610@gw.example");
+    assert_eq!(body["caller_name"], "Web \"guest\"");
+    assert_eq!(body["caller_alias"], "guest");
+    assert_eq!(body["valid_before"], "9000-01-01T00:00:00Z");
+    assert_eq!(body["link"], 1);
+    assert!(body["trunk"].is_null());
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_status_and_its_word() {
+    let world = world(true).await;
+    world.link("off", |draft| draft.enabled = false).await;
+    world
+        .link("old", |draft| {
+            draft.valid_before = Some("2001-01-01T00:00:00Z".to_owned())
+        })
+        .await;
+    world
+        .link("new", |draft| {
+            draft.valid_after = Some("9000-01-01T00:00:00Z".to_owned())
+        })
+        .await;
+    for (path, expected, code) in [
+        ("none", "404", "unknown_link"),
+        ("a%2Fb", "404", "unknown_link"),
+        ("a/b", "404", "unknown_link"),
+        ("off", "410", "dead_link"),
+        ("old", "410", "dead_link"),
+        ("new", "403", "not_yet_valid"),
+        ("%ff", "400", "bad_request_path"),
+    ] {
+        let (head, body) = world.resolve(path).await;
+        assert_eq!(
+            (status(&head), body["code"].as_str().unwrap()),
+            (expected, code),
+            "{path}"
+        );
+        assert!(
+            head.contains("content-type: application/problem+json"),
+            "{head}"
+        );
+        assert!(head.contains("cache-control: no-store"), "{head}");
+        assert_eq!(body["status"].as_u64().unwrap().to_string(), expected);
+    }
+    assert_eq!(
+        world.resolve("new").await.1["valid_after"],
+        "9000-01-01T00:00:00Z"
+    );
+    settings::store::set(&world.store, "links.hide_state", "true")
+        .await
+        .unwrap();
+    let unknown = world.resolve("none").await.1;
+    for path in ["off", "old", "new"] {
+        assert_eq!(world.resolve(path).await.1, unknown, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_a_closed_resolver_answers_nobody() {
+    let world = world(false).await;
+    world.link("a", |_| {}).await;
+    for path in ["a", "none"] {
+        let (head, body) = world.resolve(path).await;
+        assert_eq!(status(&head), "401");
+        assert!(head.contains("www-authenticate: Bearer"), "{head}");
+        assert_eq!(body["code"], "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn head_is_a_get_without_body_and_other_methods_are_named() {
+    let world = world(true).await;
+    world.link("a", |_| {}).await;
+    let (head, body) = world.request("HEAD", "/api/v1/resolve/a").await;
+    assert_eq!((status(&head), body.as_str()), ("200", ""));
+    let (head, _) = world.request("POST", "/api/v1/resolve/a").await;
+    assert_eq!(status(&head), "405");
+    assert!(head.contains("allow: GET"), "{head}");
+    let (head, body) = world.request("GET", "/elsewhere").await;
+    assert_eq!(status(&head), "404");
+    assert!(body.contains("no_such_page"), "{body}");
+    assert_eq!(world.request("GET", "/healthz").await.1, "ok\n");
+}
+
+#[tokio::test]
+async fn two_requests_on_one_connection_are_both_answered() {
+    let world = world(true).await;
+    world.link("a", |_| {}).await;
+    let one = "GET /api/v1/resolve/a HTTP/1.1\r\nHost: x\r\n\r\n";
+    let last = "GET /api/v1/resolve/b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = world.raw(format!("{one}{last}").as_bytes()).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 404").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn a_header_that_is_too_large_is_refused() {
+    let world = world(true).await;
+    let large = "a".repeat(HEADER_OCTETS_MAX + 1);
+    let answer = world
+        .raw(format!("GET /{large} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let fields = "x: y\r\n".repeat(HEADERS_MAX + 1);
+    let answer = world
+        .raw(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes())
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_http_are_refused_and_the_server_goes_on() {
+    let world = world(true).await;
+    let answer = world
+        .raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        .await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+        "{answer}"
+    );
+    assert_eq!(status(&world.request("GET", "/healthz").await.0), "200");
+}
+
+#[tokio::test]
+async fn a_header_that_never_ends_is_cut_off() {
+    let world = world(true).await;
+    tokio::time::pause();
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    let mut answer = Vec::new();
+    // The clock is virtual: it jumps to the deadline as soon as nobody has anything to do.
+    stream.read_to_end(&mut answer).await.ok();
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"));
+}
+
+#[tokio::test]
+async fn shutdown_ends_idle_connections_and_the_server() {
+    let World {
+        address,
+        stop,
+        served,
+        ..
+    } = world(true).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut octets = [0; 12];
+    stream.read_exact(&mut octets).await.unwrap();
+    assert_eq!(&octets, b"HTTP/1.1 200");
+    stop.send(()).unwrap();
+    served.await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -23,7 +23,7 @@ use thiserror::Error;
 use crate::any::PacketIoConfig;
 use crate::arrival::Arrival;
 use crate::counters::IoCounters;
-use crate::kernel_socket::KernelSocket;
+use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::PacketBuf;
 use crate::packet_io::{OpenRefused, PacketIo, ReceivedBatch, SocketKey, SocketSpec, Wait};
 use crate::packet_pool::{PacketPool, PoolCounts, allocation_reserve};
@@ -197,16 +197,19 @@ impl PacketIo for Epoll {
         if entry.peer == peer {
             return;
         }
+        let (pool, counters, backlog) = (&self.pool, &mut self.counters, &mut self.backlog);
+        let mut each = |packet, source| {
+            backlog.push_back(Arrival {
+                socket,
+                source,
+                packet,
+            })
+        };
         if let Some(before) = entry.peer.take() {
             // What the last peer sent is still told apart from what the next one will.
-            let counters = &mut self.counters;
-            entry.kernel.drain(before, &self.pool, counters, |packet| {
-                self.backlog.push_back(Arrival {
-                    socket,
-                    source: before,
-                    packet,
-                });
-            });
+            entry
+                .kernel
+                .drain(Some(before), Drain::All, pool, counters, &mut each);
             entry.kernel.disconnect();
         }
         let Some(peer) = peer else {
@@ -214,19 +217,13 @@ impl PacketIo for Epoll {
         };
         if entry.kernel.connect(peer).is_err() {
             entry.kernel.disconnect();
-            self.counters.connects_failed += 1;
+            counters.connects_failed += 1;
             return;
         }
         entry.peer = Some(peer);
         entry
             .kernel
-            .drain(peer, &self.pool, &mut self.counters, |packet| {
-                self.backlog.push_back(Arrival {
-                    socket,
-                    source: peer,
-                    packet,
-                });
-            });
+            .drain(Some(peer), Drain::All, pool, counters, &mut each);
     }
 
     fn close(&mut self, socket: SocketKey) {
@@ -236,7 +233,9 @@ impl PacketIo for Epoll {
     }
 
     fn local(&self, socket: SocketKey) -> Option<SocketAddr> {
-        self.sockets.get(socket).map(|entry| entry.kernel.local())
+        self.sockets
+            .get(socket)
+            .and_then(|entry| entry.kernel.local())
     }
 
     fn receive(&mut self, received: &mut ReceivedBatch) {

@@ -118,6 +118,7 @@ impl State {
         }
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.is_armed = false;
+            socket.had_empty = result >= 0;
             if !socket.is_switching {
                 self.ended.push_back(key);
             }

@@ -47,6 +47,8 @@ pub struct Uring {
     bed: Arc<Bed>,
     /// Flags of every request: `FIXED_FILE` where the sockets are in the ring's file table.
     file_flags: squeue::Flags,
+    /// How many completions the last entry asked for.
+    last_want: u32,
 }
 
 /// All but the ring: what completions change.
@@ -106,13 +108,18 @@ impl Uring {
             is_wake_armed: false,
             pool,
         };
-        Ok(Self {
+        let bed = Bed::new(Some(eventfd));
+        let mut uring = Self {
             ring,
             state,
             step,
-            bed: Bed::new(Some(eventfd)),
+            bed,
             file_flags,
-        })
+            last_want: 0,
+        };
+        // A reception that finds no buffer ends at once, even with nothing to receive.
+        uring.offer_buffers();
+        Ok(uring)
     }
 
     /// The rung of the kernel ladder it stands on.
@@ -135,6 +142,7 @@ impl Uring {
 
     /// Submits what is queued, runs what the kernel deferred, and waits for `want` completions.
     fn enter(&mut self, want: u32, min_wait: Duration, timeout: Option<Duration>) {
+        self.last_want = want;
         let queued = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
         let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
         let timespec = Timespec::from(timeout.unwrap_or(WAIT_MAX).min(WAIT_MAX));
@@ -222,6 +230,7 @@ impl Uring {
             let Some(key) = self.state.ended.pop_front() else {
                 return;
             };
+            self.state.drain_after_empty(key);
             if self.arm(key) {
                 self.state.counters.receives_rearmed += 1;
             }
@@ -284,7 +293,7 @@ impl PacketIo for Uring {
     }
 
     fn local(&self, socket: SocketKey) -> Option<SocketAddr> {
-        self.state.sockets.get(socket).map(Socket::local)
+        self.state.sockets.get(socket).and_then(Socket::local)
     }
 
     fn receive(&mut self, received: &mut ReceivedBatch) {
@@ -309,8 +318,11 @@ impl PacketIo for Uring {
             }
             // All failures of the last submit are known: its buffers are ours again.
             self.state.outbox.recycle();
-            // An enter runs some 20 deferred items; the flag says that more wait.
-            if had == 0 || !self.ring.submission().taskrun() {
+            // An enter runs as many deferred items as it wants completions, but at least 20. Who
+            // wants more than that leaves a few to the next turn; who wants less could leave
+            // hundreds, so look again while the flag says that there are.
+            let is_cut = had >= DEFERRED_RUN && self.last_want as usize <= DEFERRED_RUN;
+            if !is_cut || !self.ring.submission().taskrun() {
                 return;
             }
             self.enter(0, Duration::ZERO, None);
@@ -395,6 +407,9 @@ const _: () = assert!(libc::POLLIN == 1);
 
 /// Longest stay in the kernel; a wait without an end goes on in the next turn.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Deferred items that the kernel runs in one entry at least (`IO_LOCAL_TW_DEFAULT_MAX`).
+const DEFERRED_RUN: usize = 20;
 
 /// More packets than this are never gathered.
 const WANT_MAX: u32 = 4096;

@@ -12,7 +12,7 @@ use super::buffer_ring::GROUP;
 use super::tag::Tag;
 use super::{CANCEL_ROUND, CANCEL_ROUNDS_MAX, State, Uring};
 use crate::arrival::Arrival;
-use crate::kernel_socket::KernelSocket;
+use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::SOURCE_BYTES;
 use crate::packet_io::{OpenRefused, SocketKey, SocketSpec};
 
@@ -24,12 +24,14 @@ pub(super) struct Socket {
     pub(super) is_armed: bool,
     /// Its reception is being ended on purpose: do not re-arm.
     pub(super) is_switching: bool,
+    /// An empty datagram ended its reception: more of them may wait.
+    pub(super) had_empty: bool,
     pub(super) peer: Option<SocketAddr>,
     kernel: KernelSocket,
 }
 
 impl Socket {
-    pub(super) const fn local(&self) -> SocketAddr {
+    pub(super) fn local(&self) -> Option<SocketAddr> {
         self.kernel.local()
     }
 }
@@ -43,6 +45,37 @@ impl State {
 
     fn is_armed(&self, key: SocketKey) -> bool {
         self.sockets.get(key).is_some_and(|socket| socket.is_armed)
+    }
+}
+
+impl State {
+    /// After an empty datagram: each ends a reception, so a stranger who sends many would let only
+    /// one real datagram through a turn. What waits is taken one by one, then it is armed again.
+    pub(super) fn drain_after_empty(&mut self, key: SocketKey) {
+        let Self {
+            sockets,
+            pool,
+            counters,
+            backlog,
+            ..
+        } = self;
+        let Some(socket) = sockets.get_mut(key).filter(|socket| socket.had_empty) else {
+            return;
+        };
+        socket.had_empty = false;
+        socket.kernel.drain(
+            socket.peer,
+            Drain::WhatFindsBuffers,
+            pool,
+            counters,
+            |packet, source| {
+                backlog.push_back(Arrival {
+                    socket: key,
+                    source,
+                    packet,
+                });
+            },
+        );
     }
 }
 
@@ -68,6 +101,7 @@ impl Uring {
             target,
             is_armed: false,
             is_switching: false,
+            had_empty: false,
             peer: None,
             kernel,
         };
@@ -105,13 +139,15 @@ impl Uring {
         if let Some(peer) = peer {
             if socket.kernel.connect(peer).is_ok() {
                 socket.peer = Some(peer);
-                socket.kernel.drain(peer, pool, counters, |packet| {
-                    backlog.push_back(Arrival {
-                        socket: key,
-                        source: peer,
-                        packet,
+                socket
+                    .kernel
+                    .drain(Some(peer), Drain::All, pool, counters, |packet, source| {
+                        backlog.push_back(Arrival {
+                            socket: key,
+                            source,
+                            packet,
+                        });
                     });
-                });
             } else {
                 socket.kernel.disconnect();
                 counters.connects_failed += 1;
@@ -197,6 +233,9 @@ impl Uring {
         self.file_flags.contains(squeue::Flags::FIXED_FILE)
     }
 }
+
+/// With its generation, one line of the table.
+const _: () = assert!(size_of::<Socket>() <= 56);
 
 /// Asks for the source, and for nothing else before the datagram.
 pub(super) fn receive_header() -> Box<libc::msghdr> {

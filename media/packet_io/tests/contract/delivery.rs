@@ -76,6 +76,25 @@ pub(crate) fn an_empty_datagram_does_not_end_reception<S: Subject>(mut subject: 
     subject.assert_pool_is_whole();
 }
 
+pub(crate) fn a_flood_of_empty_datagrams_delays_nothing<S: Subject>(mut subject: S) {
+    let peer = subject.peer(V4);
+    let (key, local) = subject.open(V4);
+    for connected in [None, Some(peer)] {
+        subject.io().connect(key, connected);
+        subject.turn();
+        for _ in 0..10 {
+            for _ in 0..20 {
+                subject.send(peer, local, b"");
+            }
+            subject.send(peer, local, b"after");
+        }
+        let taken: usize = (0..20).map(|_| subject.turn().len()).sum();
+        assert_eq!(taken, 10);
+    }
+    assert_eq!(subject.io().counters().empty_datagrams, 400);
+    subject.assert_pool_is_whole();
+}
+
 pub(crate) fn a_datagram_that_is_too_long_is_counted_and_dropped<S: Subject>(mut subject: S) {
     let peer = subject.peer(V4);
     let (key, local) = subject.open(V4);

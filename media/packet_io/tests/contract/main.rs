@@ -53,6 +53,7 @@ claims! {
     delivery::packets_of_one_socket_keep_their_order,
     delivery::a_connected_socket_sends_without_an_address,
     delivery::an_empty_datagram_does_not_end_reception,
+    delivery::a_flood_of_empty_datagrams_delays_nothing,
     delivery::a_datagram_that_is_too_long_is_counted_and_dropped,
     delivery::the_longest_datagram_is_taken_whole,
     delivery::sends_that_cannot_be_are_counted,

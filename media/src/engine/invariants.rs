@@ -1,0 +1,90 @@
+//! What must hold between any two calls into a worker.
+
+use packet_io::PacketIo;
+
+use crate::engine::line::{Gate, State};
+use crate::engine::socket_owners::PortKind;
+use crate::engine::worker::Worker;
+use crate::ingress::PeerAddress;
+
+impl<Io: PacketIo> Worker<Io> {
+    /// True if every slot and every port is in one place.
+    pub(super) fn is_balanced(&self) -> bool {
+        let open = self.pairs.iter().filter(|pair| pair.open.is_some()).count();
+        let free = self
+            .ingress
+            .iter()
+            .filter(|line| line.state == State::Free)
+            .count();
+        let stocked = self
+            .ingress
+            .iter()
+            .filter(|line| line.state == State::Stocked)
+            .count();
+        free == self.slots_free.len()
+            && stocked == self.stocked as usize
+            && open + self.ports.len() == self.ports_all
+    }
+
+    /// Checks every table against every other.
+    ///
+    /// # Panics
+    /// When two tables disagree: a fault of this crate, never of the network.
+    pub fn check_invariants(&self) {
+        assert!(self.is_balanced(), "slots, stock and ports add up");
+        assert!(self.deadlines.is_consistent(), "deadlines are in order");
+        assert!(self.reports.is_consistent(), "reports are in line");
+        for (slot, pair) in (0_u32..).zip(&self.pairs) {
+            let Some(line) = self.ingress.get(slot as usize) else {
+                continue;
+            };
+            let Some(egress) = self.egress.get(slot as usize) else {
+                continue;
+            };
+            let has_leg = matches!(line.state, State::Connected | State::Ended);
+            assert_eq!(
+                pair.leg.is_some(),
+                has_leg,
+                "a leg stands in a slot that says so"
+            );
+            let is_gate_open = egress.gate != Gate::Closed;
+            assert_eq!(
+                is_gate_open,
+                line.state == State::Connected,
+                "only a leg is sent to"
+            );
+            for (key, kind) in pair
+                .open
+                .iter()
+                .flat_map(|open| [(open.rtp, PortKind::Rtp), (open.rtcp, PortKind::Rtcp)])
+            {
+                assert_eq!(
+                    self.sockets.owner(key),
+                    Some((slot, kind)),
+                    "a socket has one owner"
+                );
+            }
+            if let Some(leg) = pair.leg.as_ref().filter(|_| is_gate_open) {
+                assert_eq!(
+                    egress.generation, pair.generation,
+                    "a line is of its own leg"
+                );
+                assert_eq!(
+                    line.is_locked,
+                    leg.latch.locked().is_some(),
+                    "the lock is the latch's"
+                );
+                let destination = leg.latch.destination().unwrap_or(PeerAddress::NOWHERE);
+                assert_eq!(
+                    egress.destination, destination,
+                    "packets go where the latch says"
+                );
+                let is_proven = leg.latch.locked() == leg.latch.destination();
+                assert!(
+                    !leg.is_socket_connected || is_proven,
+                    "connected to the locked source"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! From stock to call and back: what the commands of control do to a pair.
+
+use std::net::SocketAddr;
+
+use packet_io::PacketIo;
+use rand_core::RngCore;
+
+use crate::command::{LegPlan, Report, Target};
+use crate::engine::batching::micros;
+use crate::engine::leg::{Control, Leg};
+use crate::engine::line::{
+    EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
+};
+use crate::engine::report_queue::Waiting;
+use crate::engine::worker::Worker;
+use crate::ingress::{Latch, PeerAddress, RateGuard};
+use crate::relay::Continuity;
+use crate::rtcp::{Cname, interval};
+use crate::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
+use crate::tone::TonePhase;
+
+impl<Io: PacketIo> Worker<Io> {
+    pub(super) fn connect(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
+        let numbers = (
+            self.random.next_u32(),
+            self.random.next_u32(),
+            self.random.next_u32(),
+        );
+        let cname = Cname::from_random(self.random.next_u64());
+        let first_report = micros(interval(self.random.next_u32(), true));
+        let Some(pair) = self.pairs.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(open) = pair.open else { return };
+        if let Some(line) = self.egress.get_mut(slot as usize) {
+            let [high, low, ..] = numbers.1.to_be_bytes();
+            let sequence = SequenceNumber(u16::from_be_bytes([high, low]));
+            *line = EgressLine {
+                socket: open.rtp,
+                generation: pair.generation,
+                ssrc: Ssrc(numbers.0),
+                continuity: Continuity::new(sequence, RtpTimestamp(numbers.2)),
+                ..EgressLine::FREE
+            };
+        }
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            *line = IngressLine {
+                state: State::Connected,
+                ..IngressLine::FREE
+            };
+        }
+        if let Some(received) = self.reception.get_mut(slot as usize) {
+            *received = ReceptionLine::default();
+        }
+        if let Some(sent) = self.sent.get_mut(slot as usize) {
+            *sent = SentCounters::default();
+        }
+        let control = Control {
+            cname,
+            source: None,
+            guard: RateGuard::NEW,
+            due_us: now_us + first_report,
+            received: 0,
+            heard: None,
+            sent: [None; 2],
+            round_trip_us: None,
+        };
+        pair.leg = Some(Leg {
+            latch: Latch::new(plan.latch, expected(&plan)),
+            plan,
+            target,
+            control,
+            tone: TonePhase::default(),
+            discarded: 0,
+            jitter_us: 0,
+            silence_from_us: now_us,
+            is_silent: false,
+            stable_since_us: now_us,
+            is_socket_connected: false,
+            socket_check_us: None,
+        });
+        self.stocked -= 1;
+        self.stock_at_us = Some(now_us);
+        self.counters.legs_connected += 1;
+        self.apply(slot);
+        self.schedule(now_us, slot);
+    }
+
+    pub(super) fn update(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
+        self.open_socket(now_us, slot);
+        if let Some(leg) = self.leg_mut(slot) {
+            if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
+                leg.control.source = None;
+            }
+            leg.plan = plan;
+            leg.target = target;
+            leg.silence_from_us = now_us;
+            leg.is_silent = false;
+        }
+        self.apply(slot);
+        self.watch_socket(now_us, slot);
+    }
+
+    /// Brings the hot lines of a leg up to its plan and target.
+    fn apply(&mut self, slot: u32) {
+        let worker = self.config.worker;
+        let Some(leg) = self
+            .pairs
+            .get(slot as usize)
+            .and_then(|pair| pair.leg.as_ref())
+        else {
+            return;
+        };
+        let Some(line) = self.ingress.get_mut(slot as usize) else {
+            return;
+        };
+        let own = self
+            .egress
+            .get(slot as usize)
+            .map_or(0, |line| line.generation);
+        (line.route, line.opposite, line.opposite_generation) = match leg.target {
+            Target::Nowhere => (Route::Nowhere, u32::MAX, 0),
+            Target::Leg(pair) if pair.worker != worker => {
+                self.counters.commands_stale += 1;
+                (Route::Nowhere, u32::MAX, 0)
+            }
+            Target::Leg(pair) => (Route::Leg, pair.slot, pair.generation),
+            Target::Echo => (Route::Echo, slot, own),
+            Target::Tone => (Route::Tone, slot, own),
+        };
+        line.receives = leg.plan.receives;
+        line.payload_received = PAYLOAD_NONE;
+        self.refresh_lock(slot);
+    }
+
+    /// Brings the hot lines of a leg up to its latch.
+    pub(super) fn refresh_lock(&mut self, slot: u32) {
+        let Some(leg) = self
+            .pairs
+            .get(slot as usize)
+            .and_then(|pair| pair.leg.as_ref())
+        else {
+            return;
+        };
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            line.is_locked = leg.latch.locked().is_some();
+            line.source = leg.latch.locked().unwrap_or(PeerAddress::NOWHERE);
+        }
+        if let Some(line) = self.egress.get_mut(slot as usize) {
+            let destination = leg.latch.destination();
+            line.destination = destination.unwrap_or(PeerAddress::NOWHERE);
+            line.gate = match destination {
+                _ if !leg.plan.sends => Gate::Held,
+                None => Gate::Unknown,
+                Some(_) if leg.is_socket_connected => Gate::Connected,
+                Some(_) => Gate::Address,
+            };
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, now_us: u64, slot: u32) {
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            line.state = State::Ended;
+            if let Some(pair) = self.pairs.get_mut(slot as usize) {
+                pair.was_heard |= line.heard_us > 0;
+            }
+        }
+        if let Some(line) = self.egress.get_mut(slot as usize) {
+            line.gate = Gate::Closed;
+        }
+        self.deadlines.set(slot, None);
+        self.reports.keep_only(slot, None);
+        self.reports.push(slot, Waiting::Disconnected);
+        if self
+            .pairs
+            .get(slot as usize)
+            .is_some_and(|pair| pair.was_heard)
+        {
+            self.close_pair(now_us, slot);
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, now_us: u64, slot: u32) {
+        self.reports.keep_only(slot, None);
+        if self
+            .pairs
+            .get(slot as usize)
+            .is_some_and(|pair| pair.was_heard)
+        {
+            self.close_pair(now_us, slot);
+        }
+        if let Some(pair) = self.pairs.get_mut(slot as usize) {
+            pair.leg = None;
+            pair.was_heard = false;
+        }
+        // A port that nobody ever sent to needs no rest: its open sockets serve the next call.
+        let is_open = self
+            .pairs
+            .get(slot as usize)
+            .is_some_and(|pair| pair.open.is_some());
+        if is_open && self.stocked < self.config.stock {
+            self.stock(slot);
+        } else {
+            self.close_pair(now_us, slot);
+            if let Some(line) = self.ingress.get_mut(slot as usize) {
+                *line = IngressLine::FREE;
+            }
+            self.slots_free.push(slot);
+            self.stock_at_us = Some(now_us);
+        }
+    }
+
+    /// An open pair without a leg goes into stock, under a new generation.
+    pub(super) fn stock(&mut self, slot: u32) {
+        if let Some(pair) = self.pairs.get_mut(slot as usize) {
+            pair.generation = pair.generation.wrapping_add(1);
+        }
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            *line = IngressLine {
+                state: State::Stocked,
+                ..IngressLine::FREE
+            };
+        }
+        if let Some(line) = self.egress.get_mut(slot as usize) {
+            *line = EgressLine::FREE;
+        }
+        self.stocked += 1;
+        self.reports.push(slot, Waiting::Stocked);
+    }
+
+    pub(super) fn report(&self, slot: u32, waiting: Waiting) -> Option<Report> {
+        let pair = self.key(slot)?;
+        let known = self.pairs.get(slot as usize)?;
+        match waiting {
+            Waiting::Stocked => {
+                let rtp = self.ports.rtp(known.open?.ports)?;
+                Some(Report::Stocked { pair, rtp })
+            }
+            Waiting::Latched => {
+                let source = known.leg.as_ref()?.latch.locked()?.socket_address();
+                Some(Report::Latched { pair, source })
+            }
+            Waiting::Silent => Some(Report::Silent { pair }),
+            Waiting::Disconnected => {
+                let ingress = self.ingress.get(slot as usize)?;
+                let received = self.reception.get(slot as usize)?;
+                let sent = self.sent.get(slot as usize)?;
+                let counters = known.leg.as_ref()?.counters(ingress, received, sent);
+                Some(Report::Disconnected { pair, counters })
+            }
+        }
+    }
+}
+
+/// Where the SDP says the peer is; the unspecified address is a hold of RFC 2543 times.
+fn expected(plan: &LegPlan) -> Option<PeerAddress> {
+    plan.remote_rtp
+        .filter(|remote: &SocketAddr| !remote.ip().is_unspecified() && remote.port() != 0)
+        .map(PeerAddress::from)
+}

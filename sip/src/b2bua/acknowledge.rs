@@ -1,0 +1,171 @@
+//! 2xx and ACK: both directions of the three-way handshake (RFC 3261 §13.2.2.4, §13.3.1.4).
+//!
+//! Owns the 2xx that we repeat, the ACK that ends that, and the ACK that we send for each 2xx.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::bye;
+use super::call;
+use super::compose::{self, RequestParts, ResponseParts};
+use super::core::Core;
+use super::leg::{Acknowledgement, PendingInvite, Reoffer, Stage, Unacknowledged};
+use super::uas::{self, Request};
+use crate::dialog::Dialog;
+use crate::error::ProtocolError;
+use crate::event::{CallKey, EndCause, Event, LegKey, ReleaseParty};
+use crate::limits::FORKED_ANSWERS_MAX;
+use crate::message::{self, Method, StatusCode};
+use crate::sdp::SessionDescription;
+use crate::table::Key;
+
+/// A 2xx that we are about to send.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    /// The INVITE.
+    pub(super) pending: PendingInvite,
+    /// Our answer, or our offer where the INVITE had none.
+    pub(super) body: &'a SessionDescription,
+    /// True for the INVITE that made the dialog.
+    pub(super) is_first: bool,
+}
+
+/// Sends 200 to an INVITE and begins to repeat it.
+pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_>) -> Option<()> {
+    let leg = core.legs.get(key)?;
+    let (tag, contact) = (leg.dialog.local_tag, leg.contact.clone());
+    let pending = &answer.pending;
+    let request = message::parse(&pending.request).ok()?;
+    let parts = ResponseParts {
+        to_tag: answer.is_first.then_some(tag.as_str()),
+        contact: Some(&contact),
+        makes_dialog: answer.is_first,
+        capabilities: true,
+        body: Some(answer.body),
+        ..Default::default()
+    };
+    let status = StatusCode::OK;
+    let packet = compose::response(core, &request, pending.flow, status, &parts);
+    let flow = core
+        .transactions
+        .respond(now, pending.transaction, status.code(), &packet)?;
+    core.send(flow, Arc::clone(&packet));
+    let timers = core.config.timers;
+    core.change(key, |leg| {
+        if answer.is_first {
+            leg.stage = Stage::Confirmed;
+        } else {
+            leg.reoffer = Reoffer::Idle;
+        }
+        leg.unacknowledged = Some(Unacknowledged {
+            cseq: pending.cseq,
+            packet,
+            flow,
+            retransmit_at: now + timers.t1,
+            interval: timers.t1,
+            give_up_at: now + timers.transaction_timeout(),
+            is_first: answer.is_first,
+            carries_offer: !pending.has_offer,
+            bye_after: None,
+        });
+    })
+}
+
+/// An ACK that belongs to no failure of ours. It is never answered.
+pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
+    let Some(key) = uas::find_leg(core, request) else {
+        return core.discard_for(request.flow, ProtocolError::StrayAck);
+    };
+    let cseq = request.identity.cseq;
+    let acknowledged = core.change(key, |leg| {
+        leg.unacknowledged
+            .take_if(|wait| wait.cseq == cseq)
+            .map(|wait| (leg.call, wait))
+    });
+    // A repeated ACK is no news.
+    let Some(Some((call, wait))) = acknowledged else {
+        return;
+    };
+    if let Some(refusal) = wait.bye_after {
+        return bye::send(core, now, key, &refusal);
+    }
+    if wait.is_first {
+        core.emit(Event::Confirmed {
+            call: CallKey(call),
+        });
+    }
+    if wait.carries_offer {
+        let answer = request
+            .message
+            .sdp()
+            .and_then(|text| SessionDescription::parse(text).ok());
+        core.emit(Event::ReofferCompleted {
+            call: CallKey(call),
+            leg: LegKey(key),
+            answer: answer.map(Box::new),
+        });
+    }
+}
+
+/// The 2xx again, or the end of waiting for its ACK.
+pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
+    let timers = core.config.timers;
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    let call = leg.call;
+    let Some(wait) = &mut leg.unacknowledged else {
+        return;
+    };
+    if wait.give_up_at <= now {
+        let wait = leg.unacknowledged.take();
+        if let Some(refusal) = wait.and_then(|wait| wait.bye_after) {
+            return bye::send(core, now, key, &refusal);
+        }
+        // §13.3.1.4: the dialog is confirmed, the session should be ended by BYE.
+        return call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::NoAck);
+    }
+    if wait.retransmit_at <= now {
+        wait.repeat(now, &timers);
+        let (flow, packet) = (wait.flow, Arc::clone(&wait.packet));
+        core.repeat(flow, packet);
+    }
+}
+
+/// Sends the ACK of a 2xx within `dialog` and keeps it for repetitions of the 2xx.
+pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32) {
+    let branch = core.identifiers.branch();
+    let parts = RequestParts::new(&Method::Ack, cseq, &branch);
+    let (flow, packet) = compose::request_within(core, dialog, &parts);
+    core.send(flow, Arc::clone(&packet));
+    if let Some(leg) = core.legs.get_mut(key) {
+        // A later INVITE of the same dialog takes the place of the one before.
+        leg.acknowledgements
+            .retain(|kept| kept.remote_tag != dialog.remote_tag);
+        if leg.acknowledgements.len() < FORKED_ANSWERS_MAX {
+            leg.acknowledgements.push(Acknowledgement {
+                remote_tag: dialog.remote_tag.clone(),
+                cseq,
+                packet,
+                flow,
+            });
+        }
+    }
+}
+
+/// A repeated 2xx gets the same ACK, octet by octet. `false`: it is the first one.
+pub(super) fn repeat(core: &mut Core, key: Key, remote_tag: &[u8], cseq: u32) -> bool {
+    let kept = core.legs.get(key).and_then(|leg| {
+        leg.acknowledgements
+            .iter()
+            .find(|kept| *kept.remote_tag == *remote_tag && kept.cseq == cseq)
+            .map(|kept| (kept.flow, Arc::clone(&kept.packet)))
+    });
+    match kept {
+        Some((flow, packet)) => {
+            core.repeat(flow, packet);
+            true
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,447 @@
+//! An attempt towards a trunk: our INVITE from `dial` to its final response.
+//!
+//! Owns early dialogs, the three timers of call control, and the attempt that nobody waits for any
+//! more (RFC 3261 §9.1, §13.2.2).
+
+use std::time::Instant;
+
+use super::compose::{self, RequestParts};
+use super::core::{Core, User};
+use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage};
+use super::{acknowledge, bye, call, cancel, challenge};
+use crate::dialog::{Dialog, RouteSet};
+use crate::error::CommandError;
+use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
+use crate::limits::{ATTEMPTS_PER_CALL_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX};
+use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
+use crate::sdp::SessionDescription;
+use crate::table::{Full, Key};
+use crate::transaction::layer::ClientKind;
+
+/// The `dial` command.
+pub(crate) fn dial(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    dial: Dial,
+) -> Result<Key, CommandError> {
+    let entry = core.living_call(call)?;
+    if entry.answered.is_some() {
+        return Err(CommandError::WrongState);
+    }
+    let is_full = core.legs.is_full() || core.transactions.is_full();
+    if entry.attempts >= ATTEMPTS_PER_CALL_MAX || is_full {
+        return Err(CommandError::LimitReached);
+    }
+    let dialog = dialog_of(core, &dial);
+    let tag = dialog.local_tag;
+    let contact = compose::contact(Some(&dial.contact_user), dial.flow.local);
+    let timers = dial.timers;
+    let credentials = dial.credentials.clone();
+    let stage = Stage::Attempting(Box::new(Attempt {
+        dial,
+        transaction: call,
+        response_at: Some(now + timers.response),
+        progress_at: Some(now + timers.progress),
+        ring_at: Some(now + timers.ring),
+        is_heard: false,
+        left: None,
+        give_up_at: None,
+        is_authorized: false,
+        early: Vec::new(),
+    }));
+    let mut leg = Leg::new(call, Side::B, stage, dialog, contact);
+    leg.credentials = credentials;
+    let key = core
+        .legs
+        .insert(leg)
+        .map_err(|Full| CommandError::LimitReached)?;
+    core.tags.insert(tag, key);
+    if let Some(entry) = core.calls.get_mut(call) {
+        entry.legs.push(key);
+        entry.attempts += 1;
+    }
+    core.counters.attempts += 1;
+    if send_invite(core, now, key, None).is_none() {
+        core.change(key, Leg::set_over);
+        call::finish_leg(core, key);
+        return Err(CommandError::LimitReached);
+    }
+    Ok(key)
+}
+
+/// The dialog before the peer has a part in it.
+fn dialog_of(core: &mut Core, dial: &Dial) -> Dialog {
+    let (tag, call_id) = (core.identifiers.tag(), core.identifiers.call_id());
+    let mut buffer = SendBuffer::new();
+    dial.from.clone().with_tag(&tag).write(&mut buffer);
+    let local = buffer.as_bytes().into();
+    buffer.clear();
+    dial.to.clone().with_tag("").write(&mut buffer);
+    Dialog {
+        call_id: call_id.as_bytes().into(),
+        local_tag: tag,
+        remote_tag: Box::default(),
+        local,
+        remote: buffer.as_bytes().into(),
+        local_cseq: core.identifiers.first_cseq(),
+        remote_cseq: None,
+        remote_target: dial.request_uri.clone(),
+        route_set: RouteSet::default(),
+        flow: dial.flow,
+    }
+}
+
+fn send_invite(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    authorization: Option<&(HeaderName, Box<[u8]>)>,
+) -> Option<()> {
+    let branch = core.identifiers.branch();
+    let cseq = core.legs.get_mut(key)?.dialog.next_local_cseq();
+    let invite = compose::first_invite(core, key, cseq, &branch, authorization)?;
+    let user = User::Invite(key);
+    let transaction = core
+        .start_client(now, ClientKind::Invite, branch, invite, user)
+        .ok()?;
+    core.change(key, |leg| {
+        if let Some(attempt) = leg.attempt_mut() {
+            attempt.transaction = transaction;
+            attempt.is_heard = false;
+            attempt.early.clear();
+        }
+    })
+}
+
+/// A response to the INVITE of this leg.
+pub(super) fn handle_response(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    transaction: Key,
+    response: &Message<'_>,
+    status: StatusCode,
+) {
+    if status.is_success() {
+        return handle_success(core, now, key, response, status);
+    }
+    let is_current = core.legs.get_mut(key).and_then(Leg::attempt_mut);
+    let Some(attempt) = is_current.filter(|attempt| attempt.transaction == transaction) else {
+        return;
+    };
+    if status.is_provisional() {
+        return handle_provisional(core, now, key, response, status);
+    }
+    if attempt.left.is_none() && !attempt.is_authorized {
+        attempt.is_authorized = true;
+        let method = Method::Invite;
+        let header = challenge::authorization(core, key, &method, response, status);
+        if let Some(header) = header
+            && send_invite(core, now, key, Some(&header)).is_some()
+        {
+            return;
+        }
+    }
+    fail(core, key, transaction, AttemptFailure::Refused(status));
+}
+
+fn handle_provisional(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    response: &Message<'_>,
+    status: StatusCode,
+) {
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    let call = leg.call;
+    let Some(attempt) = leg.attempt_mut() else {
+        return;
+    };
+    attempt.is_heard = true;
+    attempt.response_at = None;
+    if attempt.left.is_some() {
+        return send_cancel(core, now, key);
+    }
+    if status == StatusCode::TRYING {
+        return core.arm(key);
+    }
+    attempt.progress_at = None;
+    let answer = sdp_of(response);
+    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
+    keep_early(attempt, tag, answer.as_deref());
+    core.arm(key);
+    core.emit(Event::Progress {
+        call: CallKey(call),
+        leg: LegKey(key),
+        status,
+        answer,
+    });
+}
+
+/// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2).
+fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&SessionDescription>) {
+    if tag.is_empty() {
+        return;
+    }
+    let known = attempt
+        .early
+        .iter_mut()
+        .find(|early| *early.remote_tag == *tag);
+    if let Some(early) = known {
+        if let Some(answer) = answer {
+            early.answer = Some(Box::new(answer.clone()));
+        }
+    } else if attempt.early.len() < EARLY_DIALOGS_MAX {
+        attempt.early.push(EarlyDialog {
+            remote_tag: tag.into(),
+            answer: answer.cloned().map(Box::new),
+        });
+    }
+}
+
+pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
+    message
+        .sdp()
+        .and_then(|text| SessionDescription::parse(text).ok())
+        .map(Box::new)
+}
+
+/// The first 2xx wins, the same one again gets the same ACK, another fork's is ended
+/// (RFC 3261 §13.2.2.4).
+fn handle_success(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    response: &Message<'_>,
+    status: StatusCode,
+) {
+    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
+    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
+        return;
+    };
+    if acknowledge::repeat(core, key, tag, cseq) {
+        return;
+    }
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    let call = leg.call;
+    let dialog = leg.dialog.with_response(response);
+    let Some(attempt) = leg.attempt_mut() else {
+        return end_fork(core, now, key, dialog, cseq);
+    };
+    let early = attempt
+        .early
+        .iter_mut()
+        .find(|early| *early.remote_tag == *tag);
+    let early_answer = early.and_then(|early| early.answer.take());
+    let is_left = attempt.left.take();
+    core.change(key, |leg| {
+        leg.stage = Stage::Confirmed;
+        leg.dialog = dialog.clone();
+    });
+    acknowledge::send(core, key, &dialog, cseq);
+    let winner = core
+        .living_call(call)
+        .is_ok_and(|entry| entry.answered.is_none());
+    if is_left.is_some() || !winner {
+        core.emit(Event::LateAnswer {
+            call: CallKey(call),
+            leg: LegKey(key),
+        });
+        return bye::send(core, now, key, &is_left.unwrap_or_default());
+    }
+    if let Some(entry) = core.calls.get_mut(call) {
+        entry.answered = Some(key);
+    }
+    let answer = sdp_of(response).or(early_answer).map(|answer| *answer);
+    core.emit(Event::Answered {
+        call: CallKey(call),
+        leg: LegKey(key),
+        answered: Box::new(Answered { answer, status }),
+    });
+    leave_others(core, now, call, key);
+}
+
+/// The call has its callee: every other attempt is left.
+fn leave_others(core: &mut Core, now: Instant, call: Key, winner: Key) {
+    let Some(entry) = core.calls.get(call) else {
+        return;
+    };
+    for key in entry.legs.clone() {
+        if key != winner && is_waited_for(core, key) {
+            leave(
+                core,
+                now,
+                key,
+                Some(AttemptFailure::Abandoned),
+                &Refusal::default(),
+            );
+        }
+    }
+}
+
+fn is_waited_for(core: &Core, key: Key) -> bool {
+    match core.legs.get(key).map(|leg| &leg.stage) {
+        Some(Stage::Attempting(attempt)) => attempt.left.is_none(),
+        Some(Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over) | None => false,
+    }
+}
+
+/// A further fork answered: it is acknowledged and ended. More than we remember are left to their
+/// own timers.
+fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u32) {
+    let known = core
+        .legs
+        .get(key)
+        .map_or(FORKED_ANSWERS_MAX, |leg| leg.acknowledgements.len());
+    if known >= FORKED_ANSWERS_MAX {
+        return;
+    }
+    acknowledge::send(core, key, &dialog, cseq);
+    dialog.local_cseq = dialog.local_cseq.max(cseq);
+    let number = dialog.next_local_cseq();
+    let branch = core.identifiers.branch();
+    let parts = RequestParts::new(&Method::Bye, number, &branch);
+    let (flow, packet) = compose::request_within(core, &dialog, &parts);
+    let sent = (flow, std::sync::Arc::clone(&packet));
+    let user = User::Errand(key);
+    if core
+        .start_client(now, ClientKind::NonInvite, branch, sent, user)
+        .is_err()
+    {
+        core.counters.sent_without_transaction += 1;
+        core.send(flow, packet);
+    }
+}
+
+/// The INVITE of this leg came to its end without an answer.
+pub(super) fn fail(core: &mut Core, key: Key, transaction: Key, failure: AttemptFailure) {
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    let call = leg.call;
+    let Some(attempt) = leg
+        .attempt_mut()
+        .filter(|attempt| attempt.transaction == transaction)
+    else {
+        return;
+    };
+    let is_left = attempt.left.is_some();
+    core.change(key, Leg::set_over);
+    if !is_left {
+        report_failure(core, call, key, failure);
+    }
+}
+
+fn report_failure(core: &mut Core, call: Key, key: Key, failure: AttemptFailure) {
+    if let Some(entry) = core.calls.get_mut(call) {
+        entry.last_failure = Some(failure);
+    }
+    core.emit(Event::AttemptFailed {
+        call: CallKey(call),
+        leg: LegKey(key),
+        failure,
+    });
+}
+
+/// Nobody waits for this attempt any more. CANCEL leaves now, or with the first provisional
+/// response (RFC 3261 §9.1).
+pub(super) fn leave(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    failure: Option<AttemptFailure>,
+    refusal: &Refusal,
+) {
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    let call = leg.call;
+    let Some(attempt) = leg.attempt_mut() else {
+        return;
+    };
+    if attempt.left.is_some() {
+        return;
+    }
+    attempt.left = Some(refusal.clone());
+    attempt.stop_timers();
+    if attempt.is_heard {
+        send_cancel(core, now, key);
+    }
+    core.arm(key);
+    if let Some(failure) = failure {
+        report_failure(core, call, key, failure);
+    }
+}
+
+/// Once; after 64·T1 without a final response the attempt is given up (RFC 3261 §9.1).
+fn send_cancel(core: &mut Core, now: Instant, key: Key) {
+    let give_up_at = now + core.config.timers.transaction_timeout();
+    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
+        return;
+    };
+    if attempt.give_up_at.is_none() {
+        attempt.give_up_at = Some(give_up_at);
+        let (transaction, refusal) = (attempt.transaction, attempt.left.clone());
+        cancel::send(core, now, key, transaction, refusal.as_ref());
+    }
+    core.arm(key);
+}
+
+/// The `abandon` command.
+pub(crate) fn abandon(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    key: Key,
+) -> Result<(), CommandError> {
+    let leg = core.living_leg(call, key)?;
+    let refusal = Refusal::default();
+    let failure = AttemptFailure::Abandoned;
+    match (&leg.stage, leg.side) {
+        (Stage::Attempting(attempt), Side::B) if attempt.left.is_none() => {
+            leave(core, now, key, Some(failure), &refusal);
+            Ok(())
+        }
+        (Stage::Confirmed, Side::B) => {
+            if let Some(entry) = core.calls.get_mut(call) {
+                entry.answered = None;
+            }
+            super::reoffer::terminate_received(core, now, key);
+            bye::send(core, now, key, &refusal);
+            report_failure(core, call, key, failure);
+            Ok(())
+        }
+        _ => Err(CommandError::NoSuchLeg),
+    }
+}
+
+/// A timer of the attempt is due.
+pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
+    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
+        return;
+    };
+    let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+    if is_due(attempt.give_up_at) {
+        let transaction = attempt.transaction;
+        core.change(key, Leg::set_over);
+        if let Some(user) = core.transactions.remove(transaction) {
+            core.release_transaction(user);
+        }
+        return call::finish_leg(core, key);
+    }
+    let failure = if is_due(attempt.response_at) {
+        AttemptFailure::NoResponse
+    } else if is_due(attempt.progress_at) {
+        AttemptFailure::NoProgress
+    } else if is_due(attempt.ring_at) {
+        AttemptFailure::NoAnswer
+    } else {
+        return;
+    };
+    leave(core, now, key, Some(failure), &Refusal::default());
+}

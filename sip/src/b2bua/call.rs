@@ -1,0 +1,150 @@
+//! `Call`: which legs belong together, and the end of all of them.
+//!
+//! Owns the a-leg, the answered b-leg and the attempts. A call that has ended stays until the last
+//! transaction of its legs is gone.
+
+use std::time::Instant;
+
+use super::core::{Core, Owner};
+use super::leg::{Side, Stage};
+use super::{attempt, bye, offered, reoffer};
+use crate::error::CommandError;
+use crate::event::{AttemptFailure, CallKey, EndCause, Event, Refusal, ReleaseParty};
+use crate::message::StatusCode;
+use crate::table::Key;
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The caller's side.
+    pub(crate) a_leg: Key,
+    /// Every leg that is not gone.
+    pub(crate) legs: Vec<Key>,
+    /// The b-leg that answered.
+    pub(crate) answered: Option<Key>,
+    /// How many attempts were made.
+    pub(crate) attempts: u32,
+    /// How the last attempt failed.
+    pub(crate) last_failure: Option<AttemptFailure>,
+    /// `Ended` has been said.
+    pub(crate) ended: bool,
+}
+
+/// What an unanswered caller gets when the call ends by other means than a refusal: nobody is
+/// busy, nothing is broken, it may be tried again.
+const ENDED_UNANSWERED: StatusCode = StatusCode::TEMPORARILY_UNAVAILABLE;
+
+/// The `hang_up` command.
+pub(crate) fn hang_up(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    refusal: &Refusal,
+) -> Result<(), CommandError> {
+    core.living_call(call)?;
+    let cause = EndCause::Commanded;
+    end(
+        core,
+        now,
+        call,
+        ReleaseParty::Gateway,
+        cause,
+        ENDED_UNANSWERED,
+        refusal,
+    );
+    Ok(())
+}
+
+/// The call ends because one side or a timer ended it.
+pub(crate) fn end_by(core: &mut Core, now: Instant, call: Key, by: ReleaseParty, cause: EndCause) {
+    end(
+        core,
+        now,
+        call,
+        by,
+        cause,
+        ENDED_UNANSWERED,
+        &Refusal::default(),
+    );
+}
+
+/// Ends every leg, and says so once. `status` is for a caller who has no final response yet.
+pub(crate) fn end(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    by: ReleaseParty,
+    cause: EndCause,
+    status: StatusCode,
+    refusal: &Refusal,
+) {
+    let Some(call) = core.calls.get_mut(key) else {
+        return;
+    };
+    if call.ended {
+        return;
+    }
+    call.ended = true;
+    core.active_calls -= 1;
+    let legs = call.legs.clone();
+    for leg in &legs {
+        release(core, now, *leg, status, refusal);
+    }
+    core.emit(Event::Ended {
+        call: CallKey(key),
+        by,
+        cause,
+    });
+    for leg in legs {
+        finish_leg(core, leg);
+    }
+}
+
+/// Ends one leg by what its state asks for.
+fn release(core: &mut Core, now: Instant, key: Key, status: StatusCode, refusal: &Refusal) {
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
+    match leg.stage {
+        Stage::Offered(_) => offered::send_refusal(core, now, key, status, refusal),
+        Stage::Attempting(_) => attempt::leave(core, now, key, None, refusal),
+        Stage::Confirmed => {
+            reoffer::terminate_received(core, now, key);
+            bye::send(core, now, key, refusal);
+        }
+        Stage::Leaving | Stage::Over => {}
+    }
+}
+
+/// Frees a leg that is over and has no transaction left, and with the last one its call.
+pub(crate) fn finish_leg(core: &mut Core, key: Key) {
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
+    if !leg.is_finished() {
+        return;
+    }
+    let call_key = leg.call;
+    let has_ended = core.calls.get(call_key).is_none_or(|call| call.ended);
+    debug_assert!(
+        leg.side == Side::B || has_ended,
+        "a call ends with its a-leg"
+    );
+    if let Some(mut leg) = core.legs.remove(key) {
+        core.deadlines.set(&mut leg.token, Owner::Leg(key), None);
+        core.tags.remove(&leg.dialog.local_tag);
+    }
+    let Some(call) = core.calls.get_mut(call_key) else {
+        return;
+    };
+    call.legs.retain(|leg| *leg != key);
+    if call.answered == Some(key) {
+        call.answered = None;
+    }
+    if call.ended && call.legs.is_empty() {
+        core.calls.remove(call_key);
+        core.emit(Event::CallGone {
+            call: CallKey(call_key),
+        });
+    }
+}

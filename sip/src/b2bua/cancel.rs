@@ -1,0 +1,95 @@
+//! CANCEL, received and sent (RFC 3261 §9).
+//!
+//! Owns the two messages. What a cancelled attempt does with its final response is in `attempt`.
+
+use std::time::Instant;
+
+use super::call;
+use super::compose;
+use super::core::{Core, User};
+use super::leg::{Reoffer, Stage};
+use super::uas::{self, Request, Responder};
+use super::{offered, reoffer};
+use crate::error::ProtocolError;
+use crate::event::{EndCause, Refusal, ReleaseParty};
+use crate::identifier::Identifier;
+use crate::message::{self, Method, StatusCode};
+use crate::table::Key;
+use crate::transaction::layer::ClientKind;
+use crate::transaction::matching::RequestIdentity;
+
+/// A CANCEL of the peer's: 200 where an INVITE matches, and 487 to that INVITE where it has no
+/// final response yet (RFC 3261 §9.2).
+pub(super) fn handle_cancel(core: &mut Core, now: Instant, request: &Request<'_>) {
+    let invite = RequestIdentity {
+        method: b"INVITE",
+        ..request.identity
+    };
+    let matched = core.transactions.match_request(&invite);
+    let Some(transaction) = matched else {
+        let status = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
+        return uas::refuse(core, request, status, ProtocolError::StrayCancel);
+    };
+    let leg = core.transactions.user(transaction).and_then(User::leg);
+    let tag = leg
+        .and_then(|key| core.legs.get(key))
+        .map(|leg| leg.dialog.local_tag);
+    let to_tag = if request.identity.to_tag.is_empty() {
+        tag.as_deref()
+    } else {
+        None
+    };
+    let responder = Responder::start(core, request);
+    responder.respond(core, now, request, StatusCode::OK, to_tag);
+    let Some(key) = leg else { return };
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
+    let call = leg.call;
+    match (&leg.stage, &leg.reoffer) {
+        (Stage::Offered(pending), _) if pending.transaction == transaction => {
+            let status = StatusCode::REQUEST_TERMINATED;
+            offered::send_refusal(core, now, key, status, &Refusal::default());
+            let by = ReleaseParty::Originating;
+            call::end_by(core, now, call, by, EndCause::Cancelled);
+        }
+        (_, Reoffer::Received(pending)) if pending.transaction == transaction => {
+            reoffer::terminate_received(core, now, key);
+        }
+        // It was answered before the CANCEL came: no effect.
+        _ => {}
+    }
+}
+
+/// Sends the CANCEL of an INVITE of ours that has had a provisional response.
+pub(super) fn send(
+    core: &mut Core,
+    now: Instant,
+    leg: Key,
+    invite: Key,
+    refusal: Option<&Refusal>,
+) {
+    let Some((flow, packet)) = core.transactions.request(invite) else {
+        return;
+    };
+    let Some(branch) = branch_of(&packet) else {
+        return;
+    };
+    let cancel = compose::companion(core, &packet, &Method::Cancel, None, refusal);
+    let Some(cancel) = cancel else { return };
+    let user = User::Errand(leg);
+    let sent = (flow, std::sync::Arc::clone(&cancel));
+    if core
+        .start_client(now, ClientKind::Cancel, branch, sent, user)
+        .is_err()
+    {
+        core.counters.sent_without_transaction += 1;
+        core.send(flow, cancel);
+    }
+}
+
+fn branch_of(invite: &[u8]) -> Option<Identifier> {
+    let message = message::parse(invite).ok()?;
+    let branch = message.top_via()?.branch()?;
+    Identifier::from(std::str::from_utf8(branch).ok()?).ok()
+}

@@ -1,0 +1,338 @@
+//! How our requests and responses are written.
+//!
+//! Owns the order of headers. Every message ends in the scratch buffer of the core and comes back
+//! as the packet that is sent and, where a machine repeats it, kept.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::core::Core;
+use crate::dialog::Dialog;
+use crate::dialog::route_set::RouteValue;
+use crate::event::{Flow, Refusal};
+use crate::identifier::Identifier;
+use crate::limits::MAX_FORWARDS_DEFAULT;
+use crate::message::{self, HeaderName, Message, MessageWriter, Method, StatusCode};
+use crate::sdp::SessionDescription;
+use crate::table::Key;
+use crate::transaction::layer::Packet;
+use crate::transport::via;
+
+/// The media type of a session description.
+pub(super) const SDP_TYPE: &str = "application/sdp";
+
+/// What a response has beside what it copies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ResponseParts<'a> {
+    /// The reason phrase, where not that of the status.
+    pub(super) reason: Option<&'a str>,
+    /// Our tag, where the request had none.
+    pub(super) to_tag: Option<&'a str>,
+    /// Our Contact.
+    pub(super) contact: Option<&'a str>,
+    /// Copy Record-Route (RFC 3261 §12.1.1).
+    pub(super) makes_dialog: bool,
+    /// Write Allow, Accept and Supported.
+    pub(super) capabilities: bool,
+    /// Further headers.
+    pub(super) headers: &'a [(HeaderName, &'a [u8])],
+    /// Retry-After, Warning, Reason.
+    pub(super) refusal: Option<&'a Refusal>,
+    /// The body.
+    pub(super) body: Option<&'a SessionDescription>,
+}
+
+/// A request within a dialog.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestParts<'a> {
+    pub(super) method: &'a Method,
+    pub(super) cseq: u32,
+    pub(super) branch: &'a Identifier,
+    pub(super) contact: Option<&'a str>,
+    pub(super) headers: &'a [(HeaderName, Box<[u8]>)],
+    pub(super) refusal: Option<&'a Refusal>,
+    pub(super) body: Option<&'a SessionDescription>,
+}
+
+impl<'a> RequestParts<'a> {
+    /// Without headers and body of its own.
+    pub(super) const fn new(method: &'a Method, cseq: u32, branch: &'a Identifier) -> Self {
+        Self {
+            method,
+            cseq,
+            branch,
+            contact: None,
+            headers: &[],
+            refusal: None,
+            body: None,
+        }
+    }
+}
+
+/// Value of a Contact of ours.
+pub(super) fn contact(user: Option<&str>, local: SocketAddr) -> Box<str> {
+    match user {
+        Some(user) if !user.is_empty() => format!("<sip:{user}@{local}>").into(),
+        Some(_) | None => format!("<sip:{local}>").into(),
+    }
+}
+
+/// A response to a request that came by `flow` (RFC 3261 §8.2.6).
+pub(super) fn response(
+    core: &mut Core,
+    request: &Message<'_>,
+    flow: Flow,
+    status: StatusCode,
+    parts: &ResponseParts<'_>,
+) -> Packet {
+    let reason = parts.reason.unwrap_or_else(|| status.reason());
+    let mut writer = MessageWriter::response_with_reason(&mut core.scratch, status, reason);
+    via::copy(&mut writer, request, flow);
+    writer.copy(&HeaderName::From, request);
+    for to in request.lines(&HeaderName::To) {
+        match parts.to_tag {
+            Some(tag) => writer.copy_line_with(&to, &format_args!(";tag={tag}")),
+            None => writer.copy_line(&to),
+        };
+    }
+    writer
+        .copy(&HeaderName::CallId, request)
+        .copy(&HeaderName::CSeq, request);
+    if parts.makes_dialog {
+        writer.copy(&HeaderName::RecordRoute, request);
+    }
+    if status == StatusCode::TRYING {
+        writer.copy(&HeaderName::Timestamp, request);
+    }
+    if let Some(contact) = parts.contact {
+        writer.header(&HeaderName::Contact, contact.as_bytes());
+    }
+    if parts.capabilities {
+        write_capabilities(&mut writer, &core.allow);
+    }
+    for (name, value) in parts.headers {
+        writer.header(name, value);
+    }
+    if let Some(refusal) = parts.refusal {
+        write_refusal(&mut writer, refusal, status.is_failure());
+    }
+    write_product(&mut writer, &HeaderName::Server, &core.config.product);
+    finish(writer, parts.body);
+    core.packet()
+}
+
+/// A request within the dialog of a leg (RFC 3261 §12.2.1.1).
+pub(super) fn request_of(
+    core: &mut Core,
+    leg: Key,
+    parts: &RequestParts<'_>,
+) -> Option<(Flow, Packet)> {
+    let dialog = &core.legs.get(leg)?.dialog;
+    write_request(
+        &mut core.scratch,
+        &core.config.product,
+        &core.allow,
+        dialog,
+        parts,
+    );
+    Some((dialog.next_hop(), core.packet()))
+}
+
+/// A request within a dialog that no leg has: that of a fork which answered too late.
+pub(super) fn request_within(
+    core: &mut Core,
+    dialog: &Dialog,
+    parts: &RequestParts<'_>,
+) -> (Flow, Packet) {
+    write_request(
+        &mut core.scratch,
+        &core.config.product,
+        &core.allow,
+        dialog,
+        parts,
+    );
+    (dialog.next_hop(), core.packet())
+}
+
+fn write_request(
+    scratch: &mut message::SendBuffer,
+    product: &str,
+    allow: &str,
+    dialog: &Dialog,
+    parts: &RequestParts<'_>,
+) {
+    let mut writer = MessageWriter::request(scratch, parts.method, dialog.request_uri());
+    write_via(&mut writer, dialog.next_hop().local, parts.branch);
+    writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
+    for route in dialog.route_set.routes(dialog.remote_target.as_str()) {
+        match route {
+            RouteValue::Entry(value) => writer.header(&HeaderName::Route, value),
+            RouteValue::Target(uri) => {
+                writer.header_display(&HeaderName::Route, &format_args!("<{uri}>"))
+            }
+        };
+    }
+    writer.header(&HeaderName::From, &dialog.local);
+    writer.header(&HeaderName::To, &dialog.remote);
+    writer.header(&HeaderName::CallId, &dialog.call_id);
+    writer.header_display(
+        &HeaderName::CSeq,
+        &format_args!("{} {}", parts.cseq, parts.method),
+    );
+    if let Some(contact) = parts.contact {
+        writer.header(&HeaderName::Contact, contact.as_bytes());
+        writer.header(&HeaderName::Allow, allow.as_bytes());
+    }
+    for (name, value) in parts.headers {
+        writer.header(name, value);
+    }
+    if let Some(refusal) = parts.refusal {
+        write_refusal(&mut writer, refusal, false);
+    }
+    write_product(&mut writer, &HeaderName::UserAgent, product);
+    finish(writer, parts.body);
+}
+
+/// A request that makes a dialog: the INVITE of an attempt.
+pub(super) fn first_invite(
+    core: &mut Core,
+    leg: Key,
+    cseq: u32,
+    branch: &Identifier,
+    authorization: Option<&(HeaderName, Box<[u8]>)>,
+) -> Option<(Flow, Packet)> {
+    let leg = core.legs.get(leg)?;
+    let super::leg::Stage::Attempting(attempt) = &leg.stage else {
+        return None;
+    };
+    let (dial, dialog) = (&attempt.dial, &leg.dialog);
+    let uri = dial.request_uri.as_str();
+    let mut writer = MessageWriter::request(&mut core.scratch, &Method::Invite, uri);
+    write_via(&mut writer, dial.flow.local, branch);
+    writer.header_display(&HeaderName::MaxForwards, &dial.max_forwards);
+    writer.header(&HeaderName::From, &dialog.local);
+    writer.header(&HeaderName::To, &dialog.remote);
+    writer.header(&HeaderName::CallId, &dialog.call_id);
+    writer.header_display(&HeaderName::CSeq, &format_args!("{cseq} INVITE"));
+    writer.header(&HeaderName::Contact, leg.contact.as_bytes());
+    writer.header(&HeaderName::Allow, core.allow.as_bytes());
+    for (name, value) in dial.headers.iter().chain(authorization) {
+        writer.header(name, value);
+    }
+    write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
+    let flow = dial.flow;
+    finish(writer, Some(&dial.offer));
+    Some((flow, core.packet()))
+}
+
+/// A request outside a dialog that makes none: OPTIONS.
+pub(super) fn outside_dialog(
+    core: &mut Core,
+    method: &Method,
+    ping: &crate::event::Ping,
+    branch: &Identifier,
+) -> Packet {
+    let (tag, call_id) = (core.identifiers.tag(), core.identifiers.call_id());
+    let uri = ping.request_uri.as_str();
+    let mut writer = MessageWriter::request(&mut core.scratch, method, uri);
+    write_via(&mut writer, ping.flow.local, branch);
+    writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
+    writer.header_display(
+        &HeaderName::From,
+        &format_args!("<{}>;tag={tag}", ping.from),
+    );
+    writer.header_display(&HeaderName::To, &format_args!("<{uri}>"));
+    writer.header_display(&HeaderName::CallId, &call_id);
+    writer.header_display(&HeaderName::CSeq, &format_args!("1 {method}"));
+    writer.header(
+        &HeaderName::Contact,
+        contact(None, ping.flow.local).as_bytes(),
+    );
+    writer.header(&HeaderName::Accept, SDP_TYPE.as_bytes());
+    write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
+    writer.finish();
+    core.packet()
+}
+
+/// The CANCEL of an INVITE of ours, and the ACK of its failure, which differ in To and the method
+/// only (RFC 3261 §9.1, §17.1.1.3).
+pub(super) fn companion(
+    core: &mut Core,
+    invite: &Packet,
+    method: &Method,
+    to: Option<&[u8]>,
+    refusal: Option<&Refusal>,
+) -> Option<Packet> {
+    let invite = Arc::clone(invite);
+    let invite = message::parse(&invite).ok()?;
+    let uri = invite.request_uri()?;
+    let cseq = invite.cseq()?.number;
+    let mut writer = MessageWriter::request(&mut core.scratch, method, uri.as_str());
+    writer.copy(&HeaderName::Via, &invite);
+    writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
+    writer
+        .copy(&HeaderName::Route, &invite)
+        .copy(&HeaderName::From, &invite);
+    match to {
+        Some(to) => writer.header(&HeaderName::To, to),
+        None => writer.copy(&HeaderName::To, &invite),
+    };
+    writer.copy(&HeaderName::CallId, &invite);
+    writer.header_display(&HeaderName::CSeq, &format_args!("{cseq} {method}"));
+    if let Some(refusal) = refusal {
+        write_refusal(&mut writer, refusal, false);
+    }
+    write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
+    writer.finish();
+    Some(core.packet())
+}
+
+fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identifier) {
+    writer.header_display(
+        &HeaderName::Via,
+        &format_args!("SIP/2.0/UDP {local};branch={branch};rport"),
+    );
+}
+
+fn write_capabilities(writer: &mut MessageWriter<'_>, allow: &str) {
+    writer.header(&HeaderName::Allow, allow.as_bytes());
+    writer.header(&HeaderName::Accept, SDP_TYPE.as_bytes());
+    writer.header(&HeaderName::Supported, b"");
+}
+
+fn write_product(writer: &mut MessageWriter<'_>, name: &HeaderName, product: &str) {
+    if !product.is_empty() {
+        writer.header(name, product.as_bytes());
+    }
+}
+
+/// Retry-After and Warning in a failure; Reason (RFC 3326) there, in BYE and in CANCEL.
+fn write_refusal(writer: &mut MessageWriter<'_>, refusal: &Refusal, is_failure: bool) {
+    let text = refusal.warning.as_deref().unwrap_or_default();
+    let text = text.replace(['"', '\\'], "'");
+    if let (true, Some(wait)) = (is_failure, refusal.retry_after) {
+        writer.header_display(&HeaderName::RetryAfter, &wait.as_secs());
+    }
+    if is_failure && !text.is_empty() {
+        writer.header_display(&HeaderName::Warning, &format_args!("399 sluice \"{text}\""));
+    }
+    match refusal.q850_cause {
+        Some(cause) if text.is_empty() => {
+            writer.header_display(&HeaderName::Reason, &format_args!("Q.850;cause={cause}"));
+        }
+        Some(cause) => {
+            writer.header_display(
+                &HeaderName::Reason,
+                &format_args!("Q.850;cause={cause};text=\"{text}\""),
+            );
+        }
+        None => {}
+    }
+}
+
+fn finish(writer: MessageWriter<'_>, body: Option<&SessionDescription>) {
+    match body {
+        Some(body) => writer.finish_with_body(SDP_TYPE, |buffer| body.write(buffer)),
+        None => writer.finish(),
+    }
+}

@@ -1,0 +1,384 @@
+//! What every file of this folder shares: the tables, the queues, and who hears of what.
+//!
+//! Owns storage and dispatch. It decides nothing about calls.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use foldhash::quality::FixedState;
+
+use super::call::{Call, finish_leg};
+use super::leg::Leg;
+use super::options::PendingPing;
+use super::{acknowledge, attempt, options, reoffer, uac, uas};
+use crate::counters::Counters;
+use crate::deadline::DeadlineQueue;
+use crate::error::{CommandError, DropReason, ProtocolError};
+use crate::event::{EndpointConfig, Event, Flow, Input, Output};
+use crate::identifier::{Identifier, Identifiers};
+use crate::limits;
+use crate::message::{self, SendBuffer, StartLine};
+use crate::table::{Full, Key, KeyedMap, Table};
+use crate::transaction::layer::{ClientKind, Packet, Transactions};
+
+/// The state of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: EndpointConfig,
+    pub(crate) counters: Counters,
+    /// Calls that have not ended.
+    pub(crate) active_calls: u32,
+    pub(super) identifiers: Identifiers,
+    pub(super) transactions: Transactions<User>,
+    pub(super) calls: Table<Call>,
+    pub(super) legs: Table<Leg>,
+    /// Our tag of a dialog to its leg.
+    pub(super) tags: KeyedMap<Identifier, Key>,
+    pub(super) pings: Table<PendingPing>,
+    pub(super) deadlines: DeadlineQueue<Owner>,
+    pub(super) scratch: SendBuffer,
+    /// Value of Allow.
+    pub(super) allow: Box<str>,
+    outputs: VecDeque<Queued>,
+    /// Makes the tags of refusals that keep no state.
+    stateless_tags: FixedState,
+}
+
+/// Whose deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Leg(Key),
+    Ping(Key),
+}
+
+/// Who uses a transaction (RFC 3261 §17, "TU").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum User {
+    /// Client: an attempt's INVITE.
+    Invite(Key),
+    /// Client: our re-INVITE.
+    Reinvite(Key),
+    /// Client: the BYE that ends this leg.
+    Bye(Key),
+    /// Client: a CANCEL, or the BYE of a fork that answered too late. Nobody waits for the answer,
+    /// the leg only lives as long.
+    Errand(Key),
+    /// Client: OPTIONS.
+    Ping(Key),
+    /// Server: an INVITE or re-INVITE.
+    Leg(Key),
+    /// Server: answered at once.
+    Nobody,
+}
+
+impl User {
+    pub(super) const fn leg(self) -> Option<Key> {
+        match self {
+            Self::Invite(leg)
+            | Self::Reinvite(leg)
+            | Self::Bye(leg)
+            | Self::Errand(leg)
+            | Self::Leg(leg) => Some(leg),
+            Self::Ping(_) | Self::Nobody => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Queued {
+    Send { flow: Flow, packet: Packet },
+    Event(Event),
+}
+
+impl Core {
+    pub(crate) fn new(mut config: EndpointConfig) -> Self {
+        config.calls_max = config.calls_max.clamp(1, limits::CALLS_MAX);
+        let calls_max = config.calls_max;
+        let mut identifiers = Identifiers::new(config.number, config.seed);
+        let allow = config
+            .allow
+            .iter()
+            .map(message::Method::as_str)
+            .collect::<Vec<_>>();
+        Self {
+            allow: allow.join(", ").into(),
+            transactions: Transactions::new(
+                limits::transactions_max(calls_max),
+                config.timers,
+                &mut identifiers,
+            ),
+            calls: Table::new(limits::call_entries_max(calls_max)),
+            legs: Table::new(limits::legs_max(calls_max)),
+            tags: KeyedMap::new(identifiers.map_seed()),
+            pings: Table::new(limits::PINGS_MAX),
+            deadlines: DeadlineQueue::default(),
+            scratch: SendBuffer::new(),
+            outputs: VecDeque::new(),
+            stateless_tags: FixedState::with_seed(identifiers.map_seed()),
+            identifiers,
+            active_calls: 0,
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
+            Input::TransportFailed { flow } => self.handle_transport_failed(flow),
+            Input::Expired => self.handle_expired(now),
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        match message::parse(bytes) {
+            Ok(message) => match message.start_line() {
+                StartLine::Request { .. } => {
+                    self.counters.requests_received += 1;
+                    uas::handle_request(self, now, flow, &message);
+                }
+                StartLine::Response { .. } => {
+                    self.counters.responses_received += 1;
+                    uac::handle_response(self, now, flow, &message);
+                }
+            },
+            Err(error) => self.discard(flow, DropReason::Unreadable(error)),
+        }
+    }
+
+    fn handle_transport_failed(&mut self, flow: Flow) {
+        for key in self.transactions.unheard_on(flow) {
+            if let Some(user) = self.transactions.remove(key) {
+                uac::handle_transport_failed(self, user, key);
+                self.release_transaction(user);
+            }
+        }
+    }
+
+    /// Each turn of the loop ends a timer or moves it past `now`, so the loop ends.
+    fn handle_expired(&mut self, now: Instant) {
+        loop {
+            if let Some(key) = self.transactions.pop_due(now) {
+                let user = self.transactions.user(key);
+                let expiry = self.transactions.handle_deadline(now, key);
+                if let Some((flow, packet)) = expiry.send {
+                    self.repeat(flow, packet);
+                }
+                if let (true, Some(user)) = (expiry.timed_out, user) {
+                    uac::handle_timeout(self, now, user, key);
+                }
+                if let Some(user) = expiry.gone {
+                    self.release_transaction(user);
+                }
+                continue;
+            }
+            match self.deadlines.pop_due(now) {
+                Some(Owner::Leg(key)) => {
+                    if let Some(leg) = self.legs.get_mut(key) {
+                        leg.token = None;
+                    }
+                    attempt::handle_deadline(self, now, key);
+                    acknowledge::handle_deadline(self, now, key);
+                    reoffer::handle_deadline(self, now, key);
+                    self.arm(key);
+                }
+                Some(Owner::Ping(key)) => options::handle_deadline(self, key),
+                None => return,
+            }
+        }
+    }
+
+    pub(crate) fn poll_output(&mut self, buffer: &mut SendBuffer) -> Option<Output> {
+        match self.outputs.pop_front()? {
+            Queued::Send { flow, packet } => {
+                buffer.clear();
+                buffer.push(&packet);
+                Some(Output::Send { flow })
+            }
+            Queued::Event(event) => Some(Output::Event(event)),
+        }
+    }
+
+    pub(crate) fn poll_deadline(&self) -> Option<Instant> {
+        match (self.transactions.next_deadline(), self.deadlines.next()) {
+            (Some(transaction), Some(owner)) => Some(transaction.min(owner)),
+            (transaction, owner) => transaction.or(owner),
+        }
+    }
+
+    pub(super) fn send(&mut self, flow: Flow, packet: Packet) {
+        self.counters.messages_sent += 1;
+        self.outputs.push_back(Queued::Send { flow, packet });
+    }
+
+    /// Sends what was sent before.
+    pub(super) fn repeat(&mut self, flow: Flow, packet: Packet) {
+        self.counters.messages_repeated += 1;
+        self.send(flow, packet);
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Queued::Event(event));
+    }
+
+    /// Counts and reports a message that no call sees.
+    pub(super) fn discard(&mut self, flow: Flow, reason: DropReason) {
+        self.counters.count_dropped(reason);
+        self.emit(Event::Dropped { flow, reason });
+    }
+
+    pub(super) fn discard_for(&mut self, flow: Flow, error: ProtocolError) {
+        self.discard(flow, DropReason::Protocol(error));
+    }
+
+    /// What the scratch buffer holds, to be sent and kept.
+    pub(super) fn packet(&self) -> Packet {
+        Arc::from(self.scratch.as_bytes())
+    }
+
+    /// Sends a request of ours by a new client transaction.
+    pub(super) fn start_client(
+        &mut self,
+        now: Instant,
+        kind: ClientKind,
+        branch: Identifier,
+        (flow, packet): (Flow, Packet),
+        user: User,
+    ) -> Result<Key, Full> {
+        let copy = Arc::clone(&packet);
+        let key = self
+            .transactions
+            .start_client(now, kind, branch, flow, copy, user)?;
+        self.hold(user);
+        self.send(flow, packet);
+        Ok(key)
+    }
+
+    /// The leg of this user lives as long as the transaction.
+    pub(super) fn hold(&mut self, user: User) {
+        if let Some(leg) = user.leg().and_then(|key| self.legs.get_mut(key)) {
+            leg.transactions += 1;
+        }
+    }
+
+    /// A transaction of this user is gone.
+    pub(super) fn release_transaction(&mut self, user: User) {
+        let Some(key) = user.leg() else { return };
+        if let Some(leg) = self.legs.get_mut(key) {
+            debug_assert!(leg.transactions > 0, "every transaction was counted");
+            leg.transactions = leg.transactions.saturating_sub(1);
+        }
+        finish_leg(self, key);
+    }
+
+    /// Sets the one deadline of a leg to what its state says.
+    pub(super) fn arm(&mut self, key: Key) {
+        if let Some(leg) = self.legs.get_mut(key) {
+            let at = leg.deadline();
+            self.deadlines.set(&mut leg.token, Owner::Leg(key), at);
+        }
+    }
+
+    /// Changes a leg and sets its deadline.
+    pub(super) fn change<R>(&mut self, key: Key, change: impl FnOnce(&mut Leg) -> R) -> Option<R> {
+        let result = self.legs.get_mut(key).map(change);
+        self.arm(key);
+        result
+    }
+
+    /// A call that has not ended.
+    pub(super) fn living_call(&self, key: Key) -> Result<&Call, CommandError> {
+        match self.calls.get(key) {
+            Some(call) if !call.ended => Ok(call),
+            Some(_) | None => Err(CommandError::NoSuchCall),
+        }
+    }
+
+    /// A leg of a call that has not ended.
+    pub(super) fn living_leg(&self, call: Key, key: Key) -> Result<&Leg, CommandError> {
+        self.living_call(call)?;
+        self.legs
+            .get(key)
+            .filter(|leg| leg.call == call)
+            .ok_or(CommandError::NoSuchLeg)
+    }
+
+    /// The other confirmed or pending side: the answered b-leg of an a-leg, and the reverse.
+    pub(super) fn opposite(&self, key: Key) -> Option<Key> {
+        let call = self.calls.get(self.legs.get(key)?.call)?;
+        if call.a_leg == key {
+            call.answered
+        } else {
+            Some(call.a_leg)
+        }
+    }
+
+    /// The tag of a refusal without state: the same for the same request (RFC 3261 §8.2.7).
+    pub(super) fn stateless_tag(
+        &self,
+        call_id: &[u8],
+        from_tag: &[u8],
+        branch: &[u8],
+    ) -> Identifier {
+        let mut hasher = self.stateless_tags.build_hasher();
+        for part in [call_id, from_tag, branch] {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+        self.identifiers.tag_of(hasher.finish())
+    }
+
+    /// Panics in debug builds where the tables contradict each other.
+    pub(crate) fn check_invariants(&self) {
+        if cfg!(debug_assertions) {
+            self.transactions.check_invariants();
+            self.calls.check_invariants();
+            self.legs.check_invariants();
+            self.pings.check_invariants();
+            self.deadlines.check_invariants();
+            let active = self.calls.iter().filter(|(_, call)| !call.ended).count();
+            debug_assert_eq!(
+                active,
+                crate::table::usize_of(self.active_calls),
+                "active calls"
+            );
+            debug_assert_eq!(
+                self.tags.len(),
+                crate::table::usize_of(self.legs.count()),
+                "every leg is found by its tag"
+            );
+            for (key, leg) in self.legs.iter() {
+                let listed = self
+                    .calls
+                    .get(leg.call)
+                    .is_some_and(|call| call.legs.contains(&key));
+                debug_assert!(listed, "a leg belongs to a call that knows it");
+                debug_assert_eq!(
+                    leg.token.is_some(),
+                    leg.deadline().is_some(),
+                    "armed as it says"
+                );
+                debug_assert!(!leg.is_finished(), "what is finished is freed");
+            }
+            for (_, call) in self.calls.iter() {
+                debug_assert!(!call.legs.is_empty(), "a call has legs until it is gone");
+            }
+            if self.calls.is_empty() && self.pings.is_empty() {
+                debug_assert!(self.deadlines.is_empty(), "no deadline without an owner");
+            }
+        }
+    }
+
+    /// True when nothing at all is pending.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+            && self.legs.is_empty()
+            && self.pings.is_empty()
+            && self.transactions.count() == 0
+            && self.tags.is_empty()
+            && self.deadlines.is_empty()
+            && self.outputs.is_empty()
+    }
+}

@@ -1,0 +1,115 @@
+//! Which failure goes back to the caller when every attempt has failed (RFC 3261 §16.7 step 6).
+//!
+//! Owns the choice only. A code that only means something between us and the trunk never reaches
+//! the caller: 401 and 407 (our credentials) and 3xx (an address of the trunk's) become 500, and a
+//! lone 503 does too, because it would say that we are overloaded.
+
+use crate::event::AttemptFailure;
+use crate::message::StatusCode;
+
+/// The best of the failures: 6xx, else the lowest class; within 4xx those by which the caller can
+/// help itself come first, within a class the last one. No failure at all is 500.
+#[must_use]
+pub fn best_failure(failures: &[AttemptFailure]) -> StatusCode {
+    let best = failures
+        .iter()
+        .map(|failure| status_of(*failure))
+        .min_by_key(|status| rank(*status))
+        .unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
+    if best == StatusCode::SERVICE_UNAVAILABLE {
+        StatusCode::SERVER_INTERNAL_ERROR
+    } else {
+        best
+    }
+}
+
+/// What an attempt that had no final response counts as (RFC 3261 §16.7, §16.9).
+#[must_use]
+pub fn status_of(failure: AttemptFailure) -> StatusCode {
+    match failure {
+        AttemptFailure::Refused(status)
+            if status.class() == 3
+                || status == StatusCode::UNAUTHORIZED
+                || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+        {
+            StatusCode::SERVER_INTERNAL_ERROR
+        }
+        AttemptFailure::Refused(status) => status,
+        AttemptFailure::NoResponse | AttemptFailure::NoProgress => StatusCode::REQUEST_TIMEOUT,
+        // It rang, and nobody came: 480 tells the caller more than 408.
+        AttemptFailure::NoAnswer => StatusCode::TEMPORARILY_UNAVAILABLE,
+        AttemptFailure::TransportFailed => StatusCode::SERVICE_UNAVAILABLE,
+        AttemptFailure::Abandoned => StatusCode::REQUEST_TERMINATED,
+    }
+}
+
+/// The smaller, the better.
+fn rank(status: StatusCode) -> (u16, u16) {
+    let class = if status.class() == 6 {
+        0
+    } else {
+        status.class()
+    };
+    let within = match status.code() {
+        415 | 420 | 484 => 0,
+        // An attempt of our own ending says least of the callee.
+        408 | 487 => 3,
+        503 => 2,
+        _ => 1,
+    };
+    (class, within)
+}
+
+#[cfg(test)]
+mod tests {
+    use AttemptFailure::{Abandoned, NoAnswer, NoResponse, Refused, TransportFailed};
+
+    use super::*;
+
+    fn best(failures: &[AttemptFailure]) -> u16 {
+        best_failure(failures).code()
+    }
+
+    fn refused(code: u16) -> AttemptFailure {
+        Refused(StatusCode::new(code).unwrap())
+    }
+
+    /// RFC 3261 §16.7 step 6.
+    #[test]
+    fn six_hundreds_win_then_the_lowest_class() {
+        assert_eq!(best(&[refused(486), refused(603), refused(503)]), 603);
+        assert_eq!(best(&[refused(503), refused(486)]), 486);
+        assert_eq!(best(&[refused(500), refused(404)]), 404);
+    }
+
+    #[test]
+    fn the_caller_can_act_on_some_codes() {
+        assert_eq!(best(&[refused(404), refused(484)]), 484);
+        assert_eq!(best(&[refused(415), refused(486)]), 415);
+    }
+
+    /// RFC 3261 §16.7: a 503 is not forwarded as such.
+    #[test]
+    fn a_lone_503_becomes_500() {
+        assert_eq!(best(&[refused(503)]), 500);
+        assert_eq!(best(&[TransportFailed]), 500);
+        assert_eq!(best(&[TransportFailed, refused(502)]), 502);
+        assert_eq!(best(&[]), 500);
+    }
+
+    #[test]
+    fn what_is_between_us_and_the_trunk_stays_there() {
+        for code in [300, 302, 401, 407] {
+            assert_eq!(best(&[refused(code)]), 500);
+            assert_eq!(best(&[refused(code), refused(486)]), 486);
+        }
+    }
+
+    #[test]
+    fn silence_counts_as_408_and_says_less_than_an_answer() {
+        assert_eq!(best(&[NoResponse]), 408);
+        assert_eq!(best(&[NoResponse, refused(480)]), 480);
+        assert_eq!(best(&[NoAnswer, NoResponse]), 480);
+        assert_eq!(best(&[Abandoned, refused(503)]), 487);
+    }
+}

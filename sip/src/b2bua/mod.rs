@@ -1,0 +1,40 @@
+//! The user agent core of both sides (RFC 3261 §8, §9, §11 to §15), and the call between them.
+//!
+//! Owns calls and legs: one file for each thing that can happen across the two sides. Nothing of
+//! one leg crosses to the other here; only what call control hands in is written on a leg.
+//!
+//! # What the core answers by itself
+//!
+//! | request | outside a dialog | within a dialog |
+//! |---|---|---|
+//! | INVITE | 100, `CallOffered` | 100, `Reoffered` |
+//! | OPTIONS | 200 with Allow, Accept, Supported (503 while draining) | 200 |
+//! | BYE | 481 | 200 |
+//! | CANCEL | 200 where an INVITE waits, else 481 | the same |
+//! | REFER | 403 | 603 |
+//! | SUBSCRIBE | 489 | 489 |
+//! | NOTIFY | 481 | 481 |
+//! | INFO, UPDATE, PRACK, MESSAGE, REGISTER, PUBLISH | 405 | 405 |
+//! | any other | 501 | 501 |
+//!
+//! Refusals outside a call keep no state (RFC 3261 §8.2.7): one datagram, no timer, and a tag that
+//! the same request always gets again.
+
+mod acknowledge;
+pub(crate) mod attempt;
+mod bye;
+pub(crate) mod call;
+mod cancel;
+mod challenge;
+mod compose;
+pub(crate) mod core;
+pub mod fork;
+mod leg;
+pub(crate) mod offered;
+pub(crate) mod options;
+pub(crate) mod reoffer;
+mod uac;
+mod uas;
+
+#[cfg(test)]
+mod tests;

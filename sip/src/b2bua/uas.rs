@@ -1,0 +1,397 @@
+//! The UAS core: what a request of the peer's is, and who answers it (RFC 3261 §8.2, §12.2.2).
+//!
+//! Owns inspection and dispatch, and the refusals that keep no state.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::core::{Core, User};
+use super::leg::Stage;
+use super::{acknowledge, bye, cancel, compose, offered, options, reoffer};
+use crate::error::{DropReason, ProtocolError};
+use crate::event::Flow;
+use crate::identifier::Identifier;
+use crate::message::{HeaderName, Message, Method, Scheme, StatusCode, Via};
+use crate::table::Key;
+use crate::transaction::layer::{Packet, RequestStep};
+use crate::transaction::matching::RequestIdentity;
+use crate::transport::via;
+
+/// A validated request.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    /// The path it came by.
+    pub(super) flow: Flow,
+    /// The message.
+    pub(super) message: &'a Message<'a>,
+    /// Its method.
+    pub(super) method: Method,
+    /// What it is matched by.
+    pub(super) identity: RequestIdentity<'a>,
+    top_via: Via<'a>,
+}
+
+/// The server transaction of a request that is answered at once, or none where the table is full.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Responder(Option<Key>);
+
+impl<'a> Request<'a> {
+    fn new(flow: Flow, message: &'a Message<'a>) -> Option<Self> {
+        let top_via = message.top_via()?;
+        let method = message.method()?;
+        let crate::message::StartLine::Request {
+            method: name, uri, ..
+        } = message.start_line()
+        else {
+            return None;
+        };
+        let identity = RequestIdentity {
+            branch: top_via.branch().unwrap_or_default(),
+            host: top_via.host().as_bytes(),
+            port: top_via.port().unwrap_or(5060),
+            method: if method == Method::Ack {
+                b"INVITE"
+            } else {
+                name
+            },
+            from_tag: message.from()?.tag().unwrap_or_default(),
+            to_tag: message.to()?.tag().unwrap_or_default(),
+            call_id: message.call_id()?,
+            cseq: message.cseq()?.number,
+            request_uri: uri,
+        };
+        Some(Self {
+            flow,
+            message,
+            method,
+            identity,
+            top_via,
+        })
+    }
+
+    /// Where its responses go.
+    pub(super) fn response_flow(&self) -> Flow {
+        via::response_flow(self.flow, &self.top_via)
+    }
+
+    /// The octets, to be kept.
+    pub(super) fn to_packet(&self) -> Packet {
+        Arc::from(self.message.as_bytes())
+    }
+}
+
+/// A request arrived.
+pub(super) fn handle_request(core: &mut Core, now: Instant, flow: Flow, message: &Message<'_>) {
+    if let Err(invalid) = message.validate() {
+        if let (Some(status), Some(via)) = (invalid.answer, message.top_via()) {
+            refuse_malformed(core, flow, message, &via, status, invalid.defect.reason());
+        }
+        core.discard(flow, DropReason::Malformed(invalid.defect));
+        return;
+    }
+    let Some(request) = Request::new(flow, message) else {
+        return;
+    };
+    let is_ack = request.method == Method::Ack;
+    if let Some(key) = core.transactions.match_request(&request.identity) {
+        match core.transactions.handle_request(now, key, is_ack) {
+            RequestStep::Absorb => {}
+            RequestStep::Send(flow, packet) => core.repeat(flow, packet),
+            RequestStep::Deliver(_) => acknowledge::handle_ack(core, now, &request),
+        }
+        return;
+    }
+    match request.method {
+        Method::Ack => acknowledge::handle_ack(core, now, &request),
+        Method::Cancel => cancel::handle_cancel(core, now, &request),
+        Method::Invite
+        | Method::Bye
+        | Method::Options
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Refer
+        | Method::Subscribe
+        | Method::Notify
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => {
+            if request.identity.to_tag.is_empty() {
+                outside_dialog(core, now, &request);
+            } else {
+                within_dialog(core, now, &request);
+            }
+        }
+    }
+}
+
+/// A request without a tag in To (RFC 3261 §8.2).
+fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
+    use ProtocolError as Error;
+    match &request.method {
+        Method::Invite | Method::Options => {}
+        Method::Refer => return refuse(core, request, StatusCode::FORBIDDEN, Error::Refer),
+        Method::Bye | Method::Notify => return refuse_unknown_dialog(core, request),
+        Method::Ack
+        | Method::Cancel
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => return refuse_method(core, request),
+    }
+    let scheme = request.message.request_uri().map(|uri| uri.scheme());
+    if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
+        return refuse(
+            core,
+            request,
+            StatusCode::UNSUPPORTED_URI_SCHEME,
+            Error::UriScheme,
+        );
+    }
+    if core.transactions.is_merged(&request.identity) {
+        return refuse(
+            core,
+            request,
+            StatusCode::LOOP_DETECTED,
+            Error::MergedRequest,
+        );
+    }
+    if is_loop(core, request) {
+        return refuse(core, request, StatusCode::LOOP_DETECTED, Error::Loop);
+    }
+    if requires_extension(core, request) {
+        return;
+    }
+    if request.method == Method::Options {
+        options::answer(core, request, true);
+    } else {
+        offered::handle_invite(core, now, request);
+    }
+}
+
+/// A request with a tag in To (RFC 3261 §12.2.2).
+fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
+    let Some(key) = find_leg(core, request) else {
+        return refuse_unknown_dialog(core, request);
+    };
+    if request.method == Method::Bye && requires_nothing(request) {
+        return bye::handle_bye(core, now, request, key);
+    }
+    let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
+        Stage::Leaving | Stage::Over => None,
+        Stage::Offered(_) | Stage::Attempting(_) | Stage::Confirmed => {
+            Some(leg.dialog.take_remote_cseq(request.identity.cseq))
+        }
+    });
+    match in_order.flatten() {
+        None => return refuse_unknown_dialog(core, request),
+        Some(false) => {
+            let status = StatusCode::SERVER_INTERNAL_ERROR;
+            return refuse(core, request, status, ProtocolError::LowCseq);
+        }
+        Some(true) => {}
+    }
+    if requires_extension(core, request) {
+        return;
+    }
+    match &request.method {
+        Method::Invite => reoffer::handle_invite(core, now, request, key),
+        Method::Options => options::answer(core, request, false),
+        Method::Refer => refuse(core, request, StatusCode::DECLINE, ProtocolError::Refer),
+        Method::Notify => refuse_unknown_dialog(core, request),
+        Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => refuse_method(core, request),
+    }
+}
+
+/// The leg of a request within a dialog: our tag finds it, Call-ID and the peer's tag must agree.
+pub(super) fn find_leg(core: &Core, request: &Request<'_>) -> Option<Key> {
+    let tag = std::str::from_utf8(request.identity.to_tag).ok()?;
+    let key = *core.tags.get(&Identifier::from(tag).ok()?)?;
+    let leg = core.legs.get(key)?;
+    (*leg.dialog.call_id == *request.identity.call_id
+        && leg.has_remote_tag(request.identity.from_tag))
+    .then_some(key)
+}
+
+/// One of the Vias below the top is ours and still open.
+fn is_loop(core: &Core, request: &Request<'_>) -> bool {
+    request
+        .message
+        .elements(&HeaderName::Via)
+        .skip(1)
+        .any(|element| {
+            Via::parse(element)
+                .and_then(|via| via.branch())
+                .is_some_and(|branch| core.transactions.is_our_branch(branch))
+        })
+}
+
+/// We have no extensions that a request could require (RFC 3261 §8.2.2.3).
+fn requires_nothing(request: &Request<'_>) -> bool {
+    request
+        .message
+        .elements(&HeaderName::Require)
+        .all(<[u8]>::is_empty)
+}
+
+/// Answers 420 where the request requires an extension.
+fn requires_extension(core: &mut Core, request: &Request<'_>) -> bool {
+    if requires_nothing(request) {
+        return false;
+    }
+    let tags: Vec<&[u8]> = request.message.elements(&HeaderName::Require).collect();
+    let headers = [(HeaderName::Unsupported, &*tags.join(&b", "[..]))];
+    let status = StatusCode::BAD_EXTENSION;
+    refuse_with(core, request, status, &headers, ProtocolError::Extension);
+    true
+}
+
+fn refuse_method(core: &mut Core, request: &Request<'_>) {
+    let (status, error) = match request.method {
+        Method::Other(_) => (StatusCode::NOT_IMPLEMENTED, ProtocolError::MethodUnknown),
+        Method::Subscribe => (StatusCode::BAD_EVENT, ProtocolError::EventPackage),
+        Method::Invite
+        | Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Options
+        | Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Refer
+        | Method::Notify
+        | Method::Message
+        | Method::Publish => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            ProtocolError::MethodNotAllowed,
+        ),
+    };
+    let allow = core.allow.clone();
+    refuse_with(
+        core,
+        request,
+        status,
+        &[(HeaderName::Allow, allow.as_bytes())],
+        error,
+    );
+}
+
+pub(super) fn refuse_unknown_dialog(core: &mut Core, request: &Request<'_>) {
+    let status = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
+    refuse(core, request, status, ProtocolError::NoDialog);
+}
+
+/// Refuses without state: one datagram (RFC 3261 §8.2.7).
+pub(super) fn refuse(
+    core: &mut Core,
+    request: &Request<'_>,
+    status: StatusCode,
+    error: ProtocolError,
+) {
+    refuse_with(core, request, status, &[], error);
+}
+
+/// The same with headers that belong to the status.
+pub(super) fn refuse_with(
+    core: &mut Core,
+    request: &Request<'_>,
+    status: StatusCode,
+    headers: &[(HeaderName, &[u8])],
+    error: ProtocolError,
+) {
+    let parts = compose::ResponseParts {
+        headers,
+        ..Default::default()
+    };
+    respond_stateless(core, request, status, parts);
+    core.discard_for(request.flow, error);
+}
+
+/// Answers without state.
+pub(super) fn respond_stateless(
+    core: &mut Core,
+    request: &Request<'_>,
+    status: StatusCode,
+    parts: compose::ResponseParts<'_>,
+) {
+    let identity = &request.identity;
+    let tag = core.stateless_tag(identity.call_id, identity.from_tag, identity.branch);
+    let to_tag = identity.to_tag.is_empty().then_some(tag.as_str());
+    let parts = compose::ResponseParts { to_tag, ..parts };
+    let packet = compose::response(core, request.message, request.flow, status, &parts);
+    core.send(request.response_flow(), packet);
+}
+
+fn refuse_malformed(
+    core: &mut Core,
+    flow: Flow,
+    message: &Message<'_>,
+    top_via: &Via<'_>,
+    status: StatusCode,
+    reason: &str,
+) {
+    let has_tag = message.to().is_some_and(|to| to.tag().is_some());
+    let call_id = message.value(&HeaderName::CallId).unwrap_or_default();
+    let tag = core.stateless_tag(call_id, b"", top_via.branch().unwrap_or_default());
+    let to_tag = (!has_tag).then_some(tag.as_str());
+    let parts = compose::ResponseParts {
+        reason: Some(reason),
+        to_tag,
+        ..Default::default()
+    };
+    let packet = compose::response(core, message, flow, status, &parts);
+    core.send(via::response_flow(flow, top_via), packet);
+}
+
+impl Responder {
+    /// A transaction that repeats the answer, where the table has room.
+    pub(super) fn start(core: &mut Core, request: &Request<'_>) -> Self {
+        let flow = request.response_flow();
+        let user = User::Nobody;
+        Self(
+            core.transactions
+                .start_server(&request.identity, flow, false, user)
+                .ok(),
+        )
+    }
+
+    /// Answers, by the transaction or without it.
+    pub(super) fn respond(
+        self,
+        core: &mut Core,
+        now: Instant,
+        request: &Request<'_>,
+        status: StatusCode,
+        to_tag: Option<&str>,
+    ) {
+        let parts = compose::ResponseParts {
+            to_tag,
+            ..Default::default()
+        };
+        match self.0 {
+            Some(key) => {
+                let packet = compose::response(core, request.message, request.flow, status, &parts);
+                if let Some(flow) = core.transactions.respond(now, key, status.code(), &packet) {
+                    core.send(flow, packet);
+                }
+            }
+            None => respond_stateless(core, request, status, parts),
+        }
+    }
+}
