@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod call;
 pub mod cdr;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod field_errors;
 pub mod fraud_guard;
 pub mod http;
 pub mod links;
+pub mod log;
 pub mod settings;
 pub mod shell;
 pub mod sources;

@@ -77,7 +77,7 @@ impl CallControl {
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.calls.insert(key, new_call(id, a_leg, offered));
-        match self.examine(key, source) {
+        match self.examine(now, key, source) {
             Ok((user, host)) => {
                 let ticket = self.next_ticket(key);
                 let source = name.to_owned();
@@ -95,6 +95,7 @@ impl CallControl {
     /// The order is from cheap to dear, and from what concerns us to what concerns the call.
     fn examine(
         &mut self,
+        now: Now,
         key: CallKey,
         source: Option<Admitted<'_>>,
     ) -> Result<(String, String), Denied> {
@@ -106,6 +107,14 @@ impl CallControl {
         if self.calls.values().filter(|call| !call.over).count() > limit {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_max"));
         }
+        let rate = self.config.calls_per_second_max;
+        if !self.offered_lately.admits(now.instant, rate) {
+            return Err(
+                Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_per_second_max")
+                    .with_retry_after(Some(Duration::from_secs(1))),
+            );
+        }
+        self.offered_lately.count(now.instant, rate);
         if let Some(trunk) = source.trunk()
             && !self.loads.has_room_to_receive(trunk)
         {

@@ -26,6 +26,7 @@ use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
 use crate::fraud_guard::Guard;
+use crate::fraud_guard::window::Window;
 use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub advertised_host: Option<String>,
     /// Further names and addresses that are us in a Request-URI.
     pub own_hosts: Vec<String>,
+    /// New calls a second; 0: no limit.
+    pub calls_per_second_max: u32,
 }
 
 /// Call control. See the module.
@@ -58,6 +61,7 @@ pub struct CallControl {
     pub(super) loads: TrunkLoads,
     pub(super) stock: Stock,
     pub(super) aliases: AliasNumbers,
+    pub(super) offered_lately: Window,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
@@ -94,6 +98,7 @@ impl CallControl {
             loads: TrunkLoads::default(),
             stock: Stock::default(),
             aliases: AliasNumbers::default(),
+            offered_lately: Window::default(),
             calls: BTreeMap::new(),
             tickets: BTreeMap::new(),
             ticket_last: 0,

@@ -118,7 +118,14 @@ impl CallControl {
         latch: LatchPolicy,
     ) -> Option<Ports> {
         let stocked = self.stock.take(worker, signalling)?;
-        let advertised = trunk.and_then(|trunk| trunk.advertised_media_address);
+        let own = trunk.and_then(|trunk| trunk.advertised_media_address);
+        // Peers on this machine meet a loopback port at its own address.
+        let reachable = |address: &IpAddr| {
+            !stocked.rtp.ip().is_loopback() && address.is_ipv4() == stocked.rtp.is_ipv4()
+        };
+        let advertised = own
+            .or(self.snapshot.settings.advertised_media)
+            .filter(reachable);
         let named = SocketAddr::new(
             advertised.unwrap_or_else(|| stocked.rtp.ip()),
             stocked.rtp.port(),

@@ -1,5 +1,6 @@
 //! What may change while the node runs, as one value that never changes: a new one replaces it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fraud_guard::Rules;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub sip_domain: Option<String>,
     /// A call ends after this long without media, while not held; zero: never.
     pub media_timeout: Duration,
+    /// The address our descriptions name; `None`: that of the port. A trunk's own comes first.
+    pub advertised_media: Option<IpAddr>,
 }
 
 impl Default for Settings {
@@ -33,6 +36,7 @@ impl Default for Settings {
         Self {
             sip_domain: None,
             media_timeout: Duration::from_secs(60),
+            advertised_media: None,
         }
     }
 }

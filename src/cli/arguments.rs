@@ -20,6 +20,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Run a node until SIGTERM or Ctrl-C
+    Serve,
     /// Judge a configuration file without starting anything
     CheckConfig {
         /// The file [default: the one of --config]
@@ -158,6 +160,11 @@ pub(super) enum TrunksCommand {
     },
     /// List trunks by label
     List,
+    /// Send OPTIONS to each target of a trunk; exit code 1 if one does not answer
+    Test {
+        /// Label or id
+        trunk: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

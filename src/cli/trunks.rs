@@ -36,6 +36,7 @@ pub(super) async fn run(
             Ok(())
         }
         TrunksCommand::List => list(store, output).await,
+        TrunksCommand::Test { trunk } => test(trunk, store, output),
     }
 }
 
@@ -77,4 +78,43 @@ async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError
         "ID", "LABEL", "PRESET", "ENABLED", "PRIORITY", "WEIGHT", "TARGETS",
     ];
     Ok(output.table(heads, &rows)?)
+}
+
+fn test(name: &str, store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let snapshot = store.snapshot();
+    let named = |trunk: &&crate::trunks::model::Trunk| trunk.label == name || trunk.id == name;
+    let Some(trunk) = snapshot.trunks.iter().find(named) else {
+        return Err(CommandError::Refused(format!(
+            "no trunk has the label or id `{name}`"
+        )));
+    };
+    let mut silent = 0_usize;
+    for tested in crate::trunks::test::test(trunk) {
+        let line = match tested.outcome {
+            Ok(answer) => {
+                silent += usize::from(!answer.is_up);
+                let milliseconds = answer.round_trip.as_secs_f64() * 1_000.0;
+                match answer.status {
+                    Some(status) => format!("{} {status} {milliseconds:.1} ms", tested.target),
+                    None => format!("{} no answer", tested.target),
+                }
+            }
+            Err(error) => {
+                silent += 1;
+                format!("{} {error}", tested.target)
+            }
+        };
+        output.line(&line)?;
+    }
+    if trunk.targets.is_empty() {
+        return Err(CommandError::Refused(format!(
+            "{name}: no target has an address now"
+        )));
+    }
+    if silent > 0 {
+        return Err(CommandError::Refused(format!(
+            "{name}: {silent} of its targets are down"
+        )));
+    }
+    Ok(())
 }

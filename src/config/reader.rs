@@ -61,7 +61,7 @@ impl<'d> Document<'d> {
     /// The problems in the order of their lines.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
-        problems.sort_by(|one, other| one.line.cmp(&other.line));
+        problems.sort_by_key(|problem| problem.line);
         problems
     }
 }
@@ -99,19 +99,18 @@ impl<'d> Reader<'d> {
     /// The table `key`; absent is an empty one.
     pub(super) fn table(&self, key: &'static str) -> Self {
         let name = self.full(key);
-        match self.value(key) {
-            None => Self::new(self.document, None, name, self.line),
-            Some((span, DeValue::Table(table))) => Self::new(
-                self.document,
-                Some(table),
-                name,
-                self.document.line(span.start),
-            ),
-            Some((span, other)) => {
-                self.refuse(key, &span, other, "a table");
-                Self::new(self.document, None, name, self.line)
-            }
+        let Some((span, value)) = self.value(key) else {
+            return Self::new(self.document, None, name, self.line);
+        };
+        if value.as_table().is_none() {
+            self.refuse(key, &span, value, "a table");
         }
+        Self::new(
+            self.document,
+            value.as_table(),
+            name,
+            self.document.line(span.start),
+        )
     }
 
     /// The tables `[[key]]`; absent is none.
@@ -127,13 +126,12 @@ impl<'d> Reader<'d> {
         for (index, item) in array.iter().enumerate() {
             let name = format!("{}[{}]", self.full(key), index + 1);
             let line = self.document.line(item.span().start);
-            match item.get_ref() {
-                DeValue::Table(table) => {
-                    readers.push(Self::new(self.document, Some(table), name, line));
+            match item.get_ref().as_table() {
+                Some(table) => readers.push(Self::new(self.document, Some(table), name, line)),
+                None => {
+                    let found = describe(item.get_ref());
+                    self.document.add(line, name, found, "a table".to_owned());
                 }
-                other => self
-                    .document
-                    .add(line, name, describe(other), "a table".to_owned()),
             }
         }
         readers
@@ -217,12 +215,11 @@ impl<'d> Reader<'d> {
         let Some((span, value)) = self.value(key) else {
             return default;
         };
-        let number: Option<f64> = match value {
-            DeValue::Integer(_) => whole(value)
+        let number = match value.as_float() {
+            Some(float) => float.as_str().replace('_', "").parse().ok(),
+            None => whole(value)
                 .and_then(|number| u32::try_from(number).ok())
                 .map(f64::from),
-            DeValue::Float(float) => float.as_str().replace('_', "").parse().ok(),
-            _ => None,
         };
         let bounds = f64::from(*range.start())..=f64::from(*range.end());
         let seconds = number.filter(|number| bounds.contains(number));
@@ -313,14 +310,12 @@ impl<'d> Reader<'d> {
     /// `"word"` or a list of texts.
     pub(super) fn word_or_texts(&self, key: &'static str) -> Option<Result<String, Vec<String>>> {
         let (_, value) = self.value(key)?;
-        match value {
-            DeValue::String(word) => Some(Ok(word.to_string())),
-            _ => {
-                Some(Err(self.texts(key, Vec::new(), "texts", |text| {
-                    Some(text.to_owned())
-                })))
-            }
-        }
+        let Some(word) = value.as_str() else {
+            return Some(Err(
+                self.texts(key, Vec::new(), "texts", |text| Some(text.to_owned()))
+            ));
+        };
+        Some(Ok(word.to_owned()))
     }
 
     /// Names the problem of a key whose value was read but does not fit the rest. A key that has a

@@ -1,4 +1,7 @@
 //! The shell: the only place where SIP bytes meet sockets, and where the pure cores get threads.
 
+pub mod media_link;
+pub mod panics;
+pub mod signalling;
 pub mod udp;
 pub mod wake;

@@ -9,6 +9,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
+use super::code;
 use super::error::StorageError;
 
 /// Where the database is and how it is written.
@@ -93,52 +94,46 @@ fn make_folder(path: &Path) -> Result<(), StorageError> {
 }
 
 fn opening(path: &Path, error: sqlx::Error) -> StorageError {
-    let code = match &error {
-        sqlx::Error::Database(database) => database.code().and_then(|code| code.parse().ok()),
-        _ => None,
-    };
-    match code.map(|code: u32| code & PRIMARY_CODE) {
-        Some(SQLITE_NOTADB | SQLITE_CORRUPT) => StorageError::NotADatabase {
-            path: path.to_owned(),
-            detail: error.to_string(),
-        },
-        Some(SQLITE_CANTOPEN | SQLITE_READONLY | SQLITE_PERM | SQLITE_IOERR | SQLITE_FULL) => {
+    match code::primary(&error) {
+        Some(code::NOTADB | code::CORRUPT) => not_a_database(path, &error),
+        Some(code::CANTOPEN | code::READONLY | code::PERM | code::IOERR | code::FULL) => {
+            let source = std::io::Error::other(error);
             StorageError::NotWritable {
                 path: path.to_owned(),
-                source: std::io::Error::other(error),
+                source,
             }
         }
-        _ => StorageError::Database(error),
+        Some(_) | None => StorageError::Database(error),
     }
 }
 
 fn migrating(path: &Path, error: MigrateError) -> StorageError {
-    let known = MIGRATOR
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0);
-    match error {
-        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
-            StorageError::NewerSchema {
-                path: path.to_owned(),
-                found,
-                known,
-            }
-        }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            match opening(path, error) {
-                StorageError::Database(error) => StorageError::NotADatabase {
-                    path: path.to_owned(),
-                    detail: error.to_string(),
-                },
-                other => other,
-            }
-        }
-        other => StorageError::NotADatabase {
+    if let MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) = error {
+        let known = MIGRATOR
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0);
+        return StorageError::NewerSchema {
             path: path.to_owned(),
-            detail: other.to_string(),
-        },
+            found,
+            known,
+        };
+    }
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        return match code::primary(&error) {
+            // Tables of another program stand in our way.
+            Some(code::ERROR) => not_a_database(path, &error),
+            Some(_) | None => opening(path, error),
+        };
+    }
+    not_a_database(path, &error)
+}
+
+fn not_a_database(path: &Path, error: &dyn std::error::Error) -> StorageError {
+    StorageError::NotADatabase {
+        path: path.to_owned(),
+        detail: error.to_string(),
     }
 }
 
@@ -150,13 +145,3 @@ const READERS_MAX: u32 = 4;
 const CACHE_KIB: u32 = 8_192;
 /// Octets of the file that readers map instead of copying: an index of ten million links.
 const MMAP_OCTETS: u64 = 8 << 30;
-
-/// The lower octet of a SQLite result code.
-const PRIMARY_CODE: u32 = 0xff;
-const SQLITE_PERM: u32 = 3;
-const SQLITE_READONLY: u32 = 8;
-const SQLITE_IOERR: u32 = 10;
-const SQLITE_CORRUPT: u32 = 11;
-const SQLITE_FULL: u32 = 13;
-const SQLITE_CANTOPEN: u32 = 14;
-const SQLITE_NOTADB: u32 = 26;

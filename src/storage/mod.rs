@@ -4,6 +4,7 @@
 //! Owns files, connections, migrations and the write queue. What the rows mean is in `links`,
 //! `settings`, `trunks`, `sources` and `cdr`, each in its `store`.
 
+mod code;
 mod database;
 mod error;
 mod node_key;

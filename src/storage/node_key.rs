@@ -132,15 +132,13 @@ mod tests {
         assert!(!sealed.windows(4).any(|window| window == b"hush"));
         let again = NodeKey::open(folder.path()).unwrap();
         assert_eq!(again.unseal("tr_1", &sealed).unwrap().expose(), "hush");
-        assert!(again.unseal("tr_2", &sealed).is_err());
+        again.unseal("tr_2", &sealed).unwrap_err();
         let other = tempfile::tempdir().unwrap();
-        assert!(
-            NodeKey::open(other.path())
-                .unwrap()
-                .unseal("tr_1", &sealed)
-                .is_err()
-        );
-        assert!(again.unseal("tr_1", &sealed[..8]).is_err());
+        NodeKey::open(other.path())
+            .unwrap()
+            .unseal("tr_1", &sealed)
+            .unwrap_err();
+        again.unseal("tr_1", &sealed[..8]).unwrap_err();
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::code;
 use super::database::Sync;
 use super::error::StorageError;
 use crate::cdr::record::Record;
@@ -188,14 +189,9 @@ async fn write_batch(connection: &mut SqliteConnection, batch: &[Record]) -> sql
 
 /// Another process writes, or the disk is full: it can be otherwise in a second.
 fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(database) => database
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| PASSING_CODES.contains(&(code & 0xff))),
-        sqlx::Error::Io(_) => true,
-        _ => false,
-    }
+    let passing = [code::BUSY, code::LOCKED, code::IOERR, code::FULL];
+    matches!(error, sqlx::Error::Io(_))
+        || code::primary(error).is_some_and(|code| passing.contains(&code))
 }
 
 /// Records in one transaction.
@@ -204,5 +200,3 @@ pub(super) const BATCH_RECORDS_MAX: usize = 100;
 const COLLECT_TIME: Duration = Duration::from_millis(5);
 /// Between two tries to write records that the database did not take.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL.
-const PASSING_CODES: [u32; 4] = [5, 6, 10, 13];

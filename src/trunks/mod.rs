@@ -8,4 +8,5 @@ pub mod preset;
 pub mod select;
 pub mod shape;
 pub mod store;
+pub mod test;
 pub mod text;

@@ -10,7 +10,34 @@
 //!
 //! A worker is written once, against [`PacketIo`], and runs on three implementations of it:
 //! [`Uring`] where the kernel allows it, [`Epoll`] elsewhere, [`Simulated`] in tests.
-//! [`AnyPacketIo::choose`] picks between the first two when a worker starts.
+//! [`AnyPacketIo::choose`] picks between the first two when a worker starts. One turn of a worker,
+//! here an echo, on the twin:
+//!
+//! ```
+//! use std::time::Instant;
+//! use packet_io::{PacketIo, ReceivedBatch, Simulated, SimulatedConfig, SocketSpec, Wait};
+//!
+//! fn turn(io: &mut impl PacketIo, batch: &mut ReceivedBatch, now: Instant, wait: Wait) {
+//!     io.submit_and_wait(now, wait);
+//!     io.receive(batch);
+//!     for received in batch.packets.drain(..) {
+//!         io.send(received.packet, received.socket, received.source);
+//!     }
+//! }
+//!
+//! let mut io = Simulated::new(SimulatedConfig::default());
+//! let local = "192.0.2.1:10000".parse()?;
+//! io.open(SocketSpec { local, dscp: 46, receive_buffer_bytes: 0 })?;
+//! let peer = "198.51.100.7:4000".parse()?;
+//! io.deliver(local, peer, b"hello");
+//!
+//! let (now, mut batch) = (Instant::now(), ReceivedBatch::new());
+//! turn(&mut io, &mut batch, now, Wait::none(now));
+//! turn(&mut io, &mut batch, now, Wait::none(now));
+//! io.take_sent(|from, to, datagram| assert_eq!((from, to, datagram), (local, peer, &b"hello"[..])));
+//! assert_eq!(io.counters().packets_sent, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![expect(
     unsafe_code,
     reason = "the one crate beside the codecs that may: the kernel boundary"
@@ -25,6 +52,7 @@ mod kernel_socket;
 mod packet_buf;
 mod packet_io;
 mod packet_pool;
+mod realtime;
 mod simulated;
 mod socket_table;
 mod uring;
@@ -40,6 +68,7 @@ pub use packet_io::{
     OpenRefused, PacketIo, RECEIVED_MAX, Received, ReceivedBatch, SocketKey, SocketSpec, Wait,
 };
 pub use packet_pool::{PACKET_BUFFERS_MAX, PacketPool, PoolCounts};
+pub use realtime::make_realtime;
 pub use simulated::{Delivery, Faults, NoFaults, SendFault, Simulated, SimulatedConfig};
 pub use uring::{RingRefused, Uring};
 pub use waker::Waker;

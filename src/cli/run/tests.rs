@@ -50,7 +50,10 @@ fn run_line(line: &[&str]) -> (Outcome, String, String) {
     let arguments = Arguments::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
     let (mut results, mut errors) = (Vec::new(), Vec::new());
     let json = arguments.json;
-    let outcome = run(arguments, &mut Output::new(&mut results, &mut errors, json));
+    let outcome = run(
+        &arguments,
+        &mut Output::new(&mut results, &mut errors, json),
+    );
     (
         outcome,
         String::from_utf8(results).unwrap(),
@@ -108,7 +111,7 @@ fn a_request_path_can_be_random_or_the_destination() {
     );
     for words in [&["links", "add"][..], &["links", "add", "only-a-path"]] {
         let line: Vec<&str> = ["sluice"].iter().chain(words).copied().collect();
-        assert!(Arguments::try_parse_from(line).is_err(), "{words:?}");
+        Arguments::try_parse_from(line).unwrap_err();
     }
 }
 

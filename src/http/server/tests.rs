@@ -252,5 +252,5 @@ async fn shutdown_ends_idle_connections_and_the_server() {
     served.await.unwrap();
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
-    assert!(TcpStream::connect(address).await.is_err());
+    TcpStream::connect(address).await.unwrap_err();
 }

@@ -128,9 +128,9 @@ fn destinations_are_users_users_at_domains_or_local_parties() {
 fn a_unique_alias_is_refused_on_what_looks_like_a_telephone_number() {
     let mut draft = custom("a");
     draft.unique_alias = true;
-    assert!(judge(&draft).is_ok(), "the default alias is a name");
+    judge(&draft).unwrap();
     draft.caller_alias = Some("agent".to_owned());
-    assert!(judge(&draft).is_ok());
+    judge(&draft).unwrap();
     draft.caller_alias = Some("+49 30".to_owned());
     assert_eq!(judge(&draft).unwrap_err().fields(), ["caller_alias"]);
     draft.caller_alias = Some("+4930".to_owned());
@@ -147,7 +147,7 @@ fn a_window_closes_after_it_opens() {
     let mut draft = custom("a");
     draft.valid_after = Some("2026-01-02T00:00:00Z".to_owned());
     draft.valid_before = Some("2026-01-02T02:00:00+01:00".to_owned());
-    assert!(judge(&draft).is_ok());
+    judge(&draft).unwrap();
     draft.valid_before = Some("2026-01-02T01:00:00+01:00".to_owned());
     assert_eq!(judge(&draft).unwrap_err().fields(), ["valid_before"]);
     draft.valid_after = Some("tomorrow".to_owned());

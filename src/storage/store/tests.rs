@@ -239,7 +239,7 @@ async fn expired_links_go_after_their_days_and_not_before() {
             .unwrap(),
         1
     );
-    assert!(links::store::get(&store, "kept").await.is_ok());
+    links::store::get(&store, "kept").await.unwrap();
 }
 
 #[tokio::test]
@@ -491,7 +491,7 @@ async fn resolving_goes_on_while_the_writer_is_stalled() {
     });
     has_started.await.unwrap();
     store.records().try_send(opened("c1")).unwrap();
-    assert!(store.resolve("sales", None, at(0)).await.is_ok());
+    store.resolve("sales", None, at(0)).await.unwrap();
     assert_eq!(
         store.resolve("other", None, at(0)).await,
         Err(ResolveRefusal::Unknown)
@@ -517,7 +517,7 @@ async fn work_that_fails_leaves_nothing_behind() {
             })
         })
         .await;
-    assert!(outcome.is_err());
+    outcome.unwrap_err();
     assert_eq!(store.reserve_alias_block(1).await.unwrap(), 1);
 }
 
@@ -525,12 +525,10 @@ async fn work_that_fails_leaves_nothing_behind() {
 async fn readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    assert!(
-        sqlx::query("DELETE FROM links")
-            .execute(store.readers())
-            .await
-            .is_err()
-    );
+    let written = sqlx::query("DELETE FROM links")
+        .execute(store.readers())
+        .await;
+    written.unwrap_err();
 }
 
 #[tokio::test]
@@ -571,7 +569,7 @@ async fn two_settings_that_do_not_fit_together_are_refused() {
     let store = open(folder.path()).await;
     settings_set(&store, "ad_hoc.unique_alias", "true").await;
     let set = crate::settings::store::set(&store, "links.default_caller_alias", "4930").await;
-    assert!(set.is_err());
+    set.unwrap_err();
     settings_set(&store, "ad_hoc.unique_alias", "false").await;
     settings_set(&store, "links.default_caller_alias", "4930").await;
 }

@@ -131,8 +131,8 @@ impl Epoll {
         ppoll(&mut descriptors, timeout.map(TimeSpec::from), None).ok();
     }
 
-    /// Sleeps to the next tick boundary, if one lies ahead: while turns follow each other, each
-    /// begins `gather` after the last; after a silence the first packet does not wait.
+    /// Waits for the next tick boundary, if one lies ahead, or a wake-up: while turns follow each
+    /// other, each begins `gather` after the last; after a silence the first packet does not wait.
     fn gather(&mut self, gather: Duration) {
         let now = Instant::now();
         let boundary = self
@@ -140,10 +140,23 @@ impl Epoll {
             .map(|ticked| ticked + gather)
             .filter(|&next| next > now);
         if let Some(boundary) = boundary {
-            std::thread::sleep(boundary - now);
+            self.sleep_until_woken(boundary - now);
             self.look(Some(Duration::ZERO));
         }
         self.ticked = Some(boundary.unwrap_or(now));
+    }
+
+    fn sleep_until_woken(&mut self, timeout: Duration) {
+        let Some(eventfd) = self.bed.eventfd() else {
+            return;
+        };
+        self.counters.kernel_entries += 1;
+        let mut descriptors = [PollFd::new(eventfd.as_fd(), PollFlags::POLLIN)];
+        if ppoll(&mut descriptors, Some(TimeSpec::from(timeout)), None).is_ok_and(|woken| woken > 0)
+        {
+            // Level-triggered here: what was written must not end the next gathering as well.
+            eventfd.read().ok();
+        }
     }
 
     /// One send, once more if an older packet's ICMP error failed it.

@@ -34,6 +34,15 @@ impl Socket {
     pub(super) fn local(&self) -> Option<SocketAddr> {
         self.kernel.local()
     }
+
+    /// The reception that fits its state: the one that is armed, if one is.
+    const fn reception(&self, key: SocketKey) -> Tag {
+        if self.peer.is_some() {
+            Tag::Receive(key)
+        } else {
+            Tag::ReceiveFrom(key)
+        }
+    }
 }
 
 impl State {
@@ -183,20 +192,18 @@ impl Uring {
         else {
             return false;
         };
-        let target = Fd(socket.target);
+        let (target, tag) = (Fd(socket.target), socket.reception(key));
         let request = if socket.peer.is_some() {
             // MSG_TRUNC: without it a datagram that is too long is cut in silence.
-            let request = opcode::RecvMulti::new(target, GROUP)
+            opcode::RecvMulti::new(target, GROUP)
                 .flags(libc::MSG_TRUNC)
-                .build();
-            request.user_data(Tag::Receive(key).encode())
+                .build()
         } else {
             let header: *const libc::msghdr = &raw const *self.state.header;
-            let request = opcode::RecvMsgMulti::new(target, header, GROUP).build();
-            request.user_data(Tag::ReceiveFrom(key).encode())
+            opcode::RecvMsgMulti::new(target, header, GROUP).build()
         };
         let flags = squeue::Flags::BUFFER_SELECT | self.file_flags;
-        let is_armed = self.push(&request.flags(flags));
+        let is_armed = self.push(&request.flags(flags).user_data(tag.encode()));
         if let Some(socket) = self.state.sockets.get_mut(key) {
             socket.is_armed = is_armed;
         }
@@ -211,13 +218,10 @@ impl Uring {
     fn end_reception(&mut self, key: SocketKey) {
         self.state.set_switching(key, true);
         self.state.ended.retain(|ended| *ended != key);
-        if self.state.is_armed(key) {
-            let tags = [Tag::ReceiveFrom(key), Tag::Receive(key)];
-            for tag in tags {
-                let cancel = CancelBuilder::user_data(tag.encode());
-                let request = opcode::AsyncCancel2::new(cancel).build();
-                self.push(&request.user_data(Tag::Cancel.encode()));
-            }
+        if let Some(socket) = self.state.sockets.get(key).filter(|socket| socket.is_armed) {
+            let cancel = CancelBuilder::user_data(socket.reception(key).encode());
+            let request = opcode::AsyncCancel2::new(cancel).build();
+            self.push(&request.user_data(Tag::Cancel.encode()));
         }
         for round in 0..CANCEL_ROUNDS_MAX {
             self.enter(u32::from(round > 0), Duration::ZERO, Some(CANCEL_ROUND));

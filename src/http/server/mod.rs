@@ -74,17 +74,15 @@ async fn connection(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = pin!(served);
     let mut age = pin!(tokio::time::sleep(CONNECTION_AGE_MAX));
-    loop {
-        tokio::select! {
-            ended = served.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "an HTTP connection ended early");
-                }
-                return;
+    tokio::select! {
+        ended = served.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "an HTTP connection ended early");
             }
-            _ = stopped.changed() => break,
-            () = age.as_mut() => break,
+            return;
         }
+        _ = stopped.changed() => {}
+        () = age.as_mut() => {}
     }
     // The answer under way is finished, the next request is not read.
     served.as_mut().graceful_shutdown();

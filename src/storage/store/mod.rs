@@ -218,7 +218,7 @@ impl Store {
 
     /// Follows the database: publishes a new snapshot when this or another process has changed
     /// settings, trunks or sources, and deletes links whose time of expiry has passed. Runs until
-    /// it is dropped; the node runs one.
+    /// the store is closed; the node runs one.
     ///
     /// # Errors
     /// The connection cannot be opened.
@@ -230,7 +230,7 @@ impl Store {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut until_names = NAMES_EVERY_POLLS;
         let mut until_expiry = EXPIRY_EVERY_POLLS;
-        loop {
+        while !self.inner.jobs.is_closed() {
             tick.tick().await;
             until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
             until_expiry = until_expiry.checked_sub(1).unwrap_or(EXPIRY_EVERY_POLLS);
@@ -246,6 +246,7 @@ impl Store {
                 tracing::warn!(%error, "expired links were not deleted");
             }
         }
+        Ok(())
     }
 
     async fn poll(

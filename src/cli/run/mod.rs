@@ -6,6 +6,7 @@ use std::path::Path;
 use super::arguments::{Arguments, Command};
 use super::output::Output;
 use super::{cdr, links, settings, trunks};
+use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::{StorageError, Store};
 
@@ -42,16 +43,21 @@ pub(super) enum CommandError {
     #[error("{0}")]
     Print(#[from] io::Error),
     #[error("{0}")]
+    Serve(#[from] ServeError),
+    #[error("{0}")]
     Refused(String),
 }
 
 /// Runs one command.
-pub fn run(arguments: Arguments, output: &mut Output<'_>) -> Outcome {
+pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
     let ended = match &arguments.command {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
-        _ => with_store(&arguments, output),
+        Command::Serve => serve(&arguments.config),
+        Command::Links(_) | Command::Settings(_) | Command::Trunks(_) | Command::Cdr(_) => {
+            with_store(arguments, output)
+        }
     };
     let Err(error) = ended else {
         return Outcome::Done;
@@ -62,9 +68,10 @@ pub fn run(arguments: Arguments, output: &mut Output<'_>) -> Outcome {
         CommandError::Print(ref error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Outcome::Done;
         }
-        CommandError::Storage(_) | CommandError::Print(_) | CommandError::Refused(_) => {
-            Outcome::Refused
-        }
+        CommandError::Storage(_)
+        | CommandError::Print(_)
+        | CommandError::Serve(_)
+        | CommandError::Refused(_) => Outcome::Refused,
     };
     output.say(&error.to_string()).ok();
     outcome
@@ -83,6 +90,16 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
 }
 
 /// Opens the database that the configuration names and runs the command on it.
+fn serve(file: &Path) -> Result<(), CommandError> {
+    if !file.exists() {
+        return Err(CommandError::Config(missing(file)));
+    }
+    let config = Config::load(file)?;
+    let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
+    crate::log::start(&config.node.log).map_err(unreadable)?;
+    Ok(crate::boot::serve::serve(&config)?)
+}
+
 fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
     if !arguments.config.exists() {
         return Err(CommandError::Config(missing(&arguments.config)));
@@ -113,7 +130,7 @@ async fn dispatch(
         Command::Settings(command) => settings::run(command, store, output).await,
         Command::Trunks(command) => trunks::run(command, store, output).await,
         Command::Cdr(command) => cdr::run(command, store, output).await,
-        Command::CheckConfig { .. } => Ok(()),
+        Command::Serve | Command::CheckConfig { .. } => Ok(()),
     }
 }
 

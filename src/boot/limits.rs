@@ -1,0 +1,137 @@
+//! How many calls this machine can carry: computed at start, with the name of what binds.
+
+use std::ops::RangeInclusive;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// Descriptors that are not media: listeners, the database, logs, event descriptors.
+pub const DESCRIPTORS_RESERVED: u64 = 1_000;
+/// Two legs of two sockets each.
+pub const SOCKETS_A_CALL: u64 = 4;
+
+/// The capacity of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at once.
+    pub calls_max: u32,
+    /// What binds: `limits.calls_max`, `descriptors` or `media.ports`.
+    pub binding: &'static str,
+    /// Media workers.
+    pub workers: u16,
+    /// Port pairs of each worker, stock included.
+    pub pairs_a_worker: u32,
+    /// Ports of each worker, none twice.
+    pub ports: Vec<RangeInclusive<u16>>,
+}
+
+/// Raises the soft limit of descriptors to the hard one; what it is then.
+#[must_use]
+pub fn raise_descriptors() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 1_024;
+    };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        return hard;
+    }
+    soft
+}
+
+/// Derives everything from the configuration, the descriptors and the cores.
+#[must_use]
+pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
+    let workers = match config.media.workers {
+        0 => cores.saturating_sub(1).max(1),
+        given => given,
+    };
+    let workers = u16::try_from(workers.min(crate::call::stock::WORKERS_MAX))
+        .unwrap_or(1)
+        .max(1);
+    let ports = split(&config.media.ports, workers);
+    let port_pairs: u64 = ports.iter().map(pairs_in).sum();
+    let addresses = u64::try_from(config.media.addresses.len().max(1)).unwrap_or(1);
+    let by_descriptors = descriptors.saturating_sub(DESCRIPTORS_RESERVED) / SOCKETS_A_CALL;
+    let by_ports = port_pairs * addresses / 2;
+    let (calls, binding) = [
+        (u64::from(config.limits.calls_max), "limits.calls_max"),
+        (by_descriptors, "descriptors"),
+        (by_ports, "media.ports"),
+    ]
+    .into_iter()
+    .min_by_key(|(calls, _)| *calls)
+    .unwrap_or((1, "descriptors"));
+    let calls_max = u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
+    // What calls hold, what waits in stock, and as much again for ports that rest after a call.
+    let wanted = u64::from(calls_max) * 4 / u64::from(workers) + 2 * u64::from(config.media.stock);
+    let allowed = descriptors.saturating_sub(DESCRIPTORS_RESERVED / 2) / 2 / u64::from(workers);
+    let smallest = ports.iter().map(pairs_in).min().unwrap_or(1) * addresses;
+    let pairs = wanted.min(allowed).min(smallest).max(2);
+    Limits {
+        calls_max,
+        binding,
+        workers,
+        pairs_a_worker: u32::try_from(pairs).unwrap_or(u32::MAX),
+        ports,
+    }
+}
+
+/// Equal parts that begin on an even port: RTP is even, RTCP the next (RFC 3550 §11).
+fn split(ports: &RangeInclusive<u16>, parts: u16) -> Vec<RangeInclusive<u16>> {
+    let first = u32::from(*ports.start()).next_multiple_of(2);
+    let pairs = (u32::from(*ports.end()) + 1).saturating_sub(first) / 2;
+    let each = (pairs / u32::from(parts)).max(1);
+    (0..u32::from(parts))
+        .filter_map(|part| {
+            let start = first + part * each * 2;
+            let end = start + each * 2 - 1;
+            Some(u16::try_from(start).ok()?..=u16::try_from(end).ok()?)
+        })
+        .collect()
+}
+
+fn pairs_in(ports: &RangeInclusive<u16>) -> u64 {
+    (u64::from(*ports.end()) + 1).saturating_sub(u64::from(*ports.start())) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(calls_max: u32) -> Config {
+        let text = format!("[limits]\ncalls_max = {calls_max}\n");
+        Config::parse(std::path::Path::new("test.toml"), &text).unwrap()
+    }
+
+    #[test]
+    fn parts_of_the_port_range_begin_even_and_do_not_overlap() {
+        let parts = split(&(10_001..=10_020), 3);
+        assert_eq!(parts, [10_002..=10_007, 10_008..=10_013, 10_014..=10_019]);
+        assert_eq!(split(&(10_000..=10_001), 1), [10_000..=10_001]);
+    }
+
+    #[test]
+    fn the_smallest_limit_binds_and_is_named() {
+        let by_setting = derive(&config(100), 20_000, 2);
+        assert_eq!(
+            (by_setting.calls_max, by_setting.binding),
+            (100, "limits.calls_max")
+        );
+        let by_descriptors = derive(&config(100_000), 5_000, 2);
+        assert_eq!(
+            (by_descriptors.calls_max, by_descriptors.binding),
+            (1_000, "descriptors")
+        );
+        let by_ports = derive(&config(100_000), 1_000_000, 2);
+        assert_eq!(
+            (by_ports.calls_max, by_ports.binding),
+            (5_692, "media.ports")
+        );
+    }
+
+    #[test]
+    fn one_core_still_gets_a_worker() {
+        assert_eq!(derive(&config(10), 20_000, 1).workers, 1);
+        assert_eq!(derive(&config(10), 20_000, 8).workers, 7);
+    }
+}

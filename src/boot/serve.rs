@@ -1,0 +1,386 @@
+//! `sluice serve`: sockets, storage, threads, ready; then a signal, drain, stop, done.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use media::engine::WorkerConfig;
+use packet_io::PacketIoConfig;
+use sip::event::EndpointConfig;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::limits::{self, Limits};
+use super::sockets::{bind_http, bind_sip, explain};
+use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
+use crate::call::control::{CallControl, Config as CallConfig};
+use crate::config::{Config, MediaIo};
+use crate::http::{HttpState, serve as serve_http};
+use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
+use crate::shell::panics::PanicWatch;
+use crate::shell::signalling::{self, Parts, SignallingLink, Word};
+use crate::shell::wake::Wake;
+use crate::storage::{StorageError, Store};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A socket could not be bound.
+    #[error("{key} {address}: {why}")]
+    Bind {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What was to be bound.
+        address: SocketAddr,
+        /// In words.
+        why: String,
+    },
+    /// The database.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// The ring was demanded and refused.
+    #[error("media.io = \"uring\", but this host refuses it: {0}")]
+    NoRing(String),
+    /// Threads, descriptors, randomness.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl ServeError {
+    pub(super) fn bind(key: &'static str, address: SocketAddr, error: io::Error) -> Self {
+        let why = explain(&error);
+        drop(error);
+        Self::Bind { key, address, why }
+    }
+
+    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+}
+
+/// Runs a node until a signal ends it.
+///
+/// # Errors
+/// Something was not there to start with; nothing is left running.
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    let descriptors = limits::raise_descriptors();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let limits = limits::derive(config, descriptors, cores);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(ServeError::system("the control runtime"))?;
+    let ended = runtime.block_on(run(config, &limits));
+    runtime.shutdown_timeout(RUNTIME_END_MAX);
+    ended
+}
+
+/// The parts that live as long as the node.
+struct Node {
+    store: Store,
+    link: SignallingLink,
+    signalling: std::thread::JoinHandle<()>,
+    media: Vec<MediaThread>,
+    http_stop: watch::Sender<bool>,
+}
+
+async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
+    // From here on a signal is not lost, whenever it comes.
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(ServeError::system("the signal handler"))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(ServeError::system("the signal handler"))?;
+    let node = start(config, limits).await?;
+    announce(config, limits, &node).map_err(ServeError::system("standard output"))?;
+    let mut signalled = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    signalled().await;
+    tracing::info!(drain_s = config.node.drain.as_secs(), "draining");
+    tokio::select! {
+        () = drain(&node.link, config.node.drain) => {
+            tokio::select! {
+                () = stop(&node.link) => {}
+                () = signalled() => tracing::warn!("second signal: ending at once"),
+            }
+        }
+        () = signalled() => tracing::warn!("second signal: ending at once"),
+    }
+    finish(node).await;
+    Ok(())
+}
+
+async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
+    let sockets = bind_sip(config)?;
+    let listeners = bind_http(config).await?;
+    let store = Store::open(&config.storage).await?;
+    let closed = store.start_node(Timestamp::now()).await?;
+    if closed > 0 {
+        tracing::warn!(
+            calls = closed,
+            "calls of the last run were closed with node_restart"
+        );
+    }
+    config.import_first(&store).await?;
+    let wake = Arc::new(Wake::new().map_err(ServeError::system("an event descriptor"))?);
+    let panics = Arc::new(PanicWatch::default());
+    let (links, media) = start_media(config, limits, &wake, &panics)?;
+    let control = CallControl::new(call_config(config, limits, &sockets)?);
+    let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let (link, signalling) = signalling::start(Parts {
+        control,
+        sockets,
+        media: links,
+        questions,
+        records: store.records(),
+        wake,
+        panics,
+    })
+    .map_err(ServeError::system("the signalling thread"))?;
+    tokio::spawn(answer_questions(store.clone(), link.clone(), asked));
+    let local = LocalSettings::new(config);
+    tokio::spawn(follow_snapshots(store.clone(), link.clone(), local));
+    tokio::spawn(follow_store(store.clone()));
+    let http_stop = start_http(config, &store, listeners);
+    wait_for_stock(&link).await;
+    Ok(Node {
+        store,
+        link,
+        signalling,
+        media,
+        http_stop,
+    })
+}
+
+fn start_media(
+    config: &Config,
+    limits: &Limits,
+    wake: &Arc<Wake>,
+    panics: &Arc<PanicWatch>,
+) -> Result<(Vec<MediaLink>, Vec<MediaThread>), ServeError> {
+    let (mut links, mut threads) = (Vec::new(), Vec::new());
+    for (worker, ports) in (0..limits.workers).zip(&limits.ports) {
+        let seed = seed()?;
+        let thread = MediaThreadConfig {
+            worker: WorkerConfig {
+                worker,
+                addresses: config.media.addresses.clone(),
+                ports: ports.clone(),
+                pairs_max: limits.pairs_a_worker,
+                stock: u32::from(config.media.stock),
+                dscp: config.media.dscp,
+                seed,
+                ..WorkerConfig::new(worker, LOOPBACK, ports.clone(), seed)
+            },
+            packet_io: PacketIoConfig {
+                sockets_max: limits.pairs_a_worker.saturating_mul(2),
+                ladder_limit: match config.media.io {
+                    MediaIo::Auto | MediaIo::Uring => packet_io::KernelStep::Full,
+                    MediaIo::Epoll => packet_io::KernelStep::Epoll,
+                },
+                ..PacketIoConfig::default()
+            },
+            realtime: config.media.realtime,
+        };
+        let (link, thread) = media_link::start(thread, Arc::clone(wake), Arc::clone(panics))
+            .map_err(ServeError::system("a media worker"))?;
+        match (&thread.ring_refused, config.media.io) {
+            (Some(why), MediaIo::Uring) => return Err(ServeError::NoRing(why.clone())),
+            (Some(why), MediaIo::Auto) if worker == 0 => {
+                tracing::warn!(%why, "io_uring refused: media runs on epoll");
+            }
+            (Some(_), MediaIo::Auto | MediaIo::Epoll) | (None, _) => {}
+        }
+        links.push(link);
+        threads.push(thread);
+    }
+    Ok((links, threads))
+}
+
+fn call_config(
+    config: &Config,
+    limits: &Limits,
+    sockets: &[(SocketAddr, std::net::UdpSocket)],
+) -> Result<CallConfig, ServeError> {
+    use sip::message::Method;
+    Ok(CallConfig {
+        endpoint: EndpointConfig {
+            number: 0,
+            seed: seed()?,
+            product: config.sip.product.as_str().into(),
+            calls_max: limits.calls_max,
+            draining: false,
+            timers: sip::event::Timers::default(),
+            allow: vec![
+                Method::Invite,
+                Method::Ack,
+                Method::Cancel,
+                Method::Bye,
+                Method::Options,
+            ],
+        },
+        seed: seed()?,
+        sockets: sockets.iter().map(|(named, _)| *named).collect(),
+        advertised_host: None,
+        own_hosts: config
+            .sip
+            .advertised
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        calls_per_second_max: config.limits.calls_per_second_max,
+    })
+}
+
+fn start_http(
+    config: &Config,
+    store: &Store,
+    listeners: Vec<tokio::net::TcpListener>,
+) -> watch::Sender<bool> {
+    let (stop, stopped) = watch::channel(false);
+    for listener in listeners {
+        let state = HttpState {
+            store: store.clone(),
+            resolve_open: config.http.resolve_open,
+        };
+        let mut stopped = stopped.clone();
+        tokio::spawn(serve_http(listener, state, async move {
+            // The sender going away ends it just as well.
+            let _ended = stopped.changed().await;
+        }));
+    }
+    stop
+}
+
+async fn follow_store(store: Store) {
+    if let Err(error) = store.follow().await {
+        tracing::error!(%error, "changes of the database are no longer followed");
+    }
+}
+
+/// A call that comes first must not meet an empty stock.
+async fn wait_for_stock(link: &SignallingLink) {
+    let give_up = Instant::now() + STOCK_WAIT_MAX;
+    while link.status.counters.load().stock_available < 2 {
+        if Instant::now() > give_up {
+            tracing::warn!("no media ports could be opened yet; calls are refused until then");
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Says what to try next.
+fn announce(config: &Config, limits: &Limits, node: &Node) -> io::Result<()> {
+    let step = node
+        .media
+        .first()
+        .map_or("none", |thread| thread.step.as_str());
+    tracing::info!(
+        media = step,
+        workers = limits.workers,
+        calls_max = limits.calls_max,
+        limited_by = limits.binding,
+        "ready"
+    );
+    let mut output = io::stdout().lock();
+    writeln!(
+        output,
+        "Sluice is ready ({step}, up to {} calls).",
+        limits.calls_max
+    )?;
+    if let (Some(http), true) = (config.http.listen.first(), config.http.resolve_open) {
+        writeln!(
+            output,
+            "  resolve a link:  curl -s {http}/api/v1/resolve/echo"
+        )?;
+    }
+    for sip in &config.sip.listen {
+        let host = match sip.port() {
+            5060 => sip.ip().to_string(),
+            _ => sip.to_string(),
+        };
+        writeln!(output, "  call a link:     sip:echo@{host}")?;
+    }
+    writeln!(output, "  stop:            Ctrl-C")?;
+    output.flush()
+}
+
+/// New calls are refused; until the last call is over or the time is up.
+async fn drain(link: &SignallingLink, time: Duration) {
+    tasks::say(link, Word::Drain).await;
+    let end = Instant::now() + time;
+    while Instant::now() < end && link.status.calls_active.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Every call is ended; peers that stay silent are not waited for.
+async fn stop(link: &SignallingLink) {
+    tasks::say(link, Word::Stop).await;
+    let end = Instant::now() + STOP_MAX;
+    while Instant::now() < end && !link.status.stopped.load(Ordering::Acquire) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn finish(node: Node) {
+    let Node {
+        store,
+        link,
+        signalling,
+        mut media,
+        http_stop,
+    } = node;
+    // Nobody listening is as good.
+    let _told = http_stop.send(true);
+    if link.status.stopped.load(Ordering::Acquire) {
+        let joined = tokio::task::spawn_blocking(move || signalling.join());
+        if tokio::time::timeout(JOIN_MAX, joined).await.is_err() {
+            tracing::warn!("signalling did not end in time");
+        }
+    }
+    for thread in &mut media {
+        thread.stop();
+    }
+    if tokio::time::timeout(STORE_CLOSE_MAX, store.close())
+        .await
+        .is_err()
+    {
+        tracing::error!("storage did not take the last records in time");
+    }
+    tracing::info!("stopped");
+}
+
+fn seed() -> Result<[u8; 32], ServeError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| ServeError::System {
+        what: "randomness",
+        source: io::Error::other(error.to_string()),
+    })?;
+    Ok(seed)
+}
+
+/// Replaced by the configured addresses; a worker's constructor wants one.
+const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const CONTROL_THREADS: usize = 2;
+const STOCK_WAIT_MAX: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(20);
+/// More than call control's own patience with silent peers; together with the rest under 4 s.
+const STOP_MAX: Duration = Duration::from_millis(3_200);
+const JOIN_MAX: Duration = Duration::from_millis(200);
+const STORE_CLOSE_MAX: Duration = Duration::from_millis(400);
+const RUNTIME_END_MAX: Duration = Duration::from_millis(100);

@@ -1,0 +1,114 @@
+//! What the control runtime does for signalling: resolve links, reserve alias numbers, follow the
+//! database.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::call::snapshot::{Settings, Snapshot};
+use crate::config::Config;
+use crate::shell::signalling::{Question, SignallingLink, Word};
+use crate::storage::{Snapshot as Stored, Store};
+
+/// Questions that wait for the database at once.
+pub(super) const QUESTIONS_MAX: usize = 4_096;
+/// Look-ups under way at once; more would only wait for a reader.
+const LOOKUPS_MAX: usize = 64;
+/// With a full queue to signalling, a word is said again after this long.
+const SAY_AGAIN: Duration = Duration::from_millis(2);
+
+/// Answers signalling's questions until it is gone.
+pub(super) async fn answer_questions(
+    store: Store,
+    link: SignallingLink,
+    mut questions: mpsc::Receiver<Question>,
+) {
+    let room = Arc::new(Semaphore::new(LOOKUPS_MAX));
+    while let Some(question) = questions.recv().await {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
+        let (store, link) = (store.clone(), link.clone());
+        tokio::spawn(async move {
+            let word = match question {
+                Question::Resolve { ticket, user, host } => {
+                    let outcome = store.resolve(&user, Some(&host), Timestamp::now()).await;
+                    Word::Resolved {
+                        ticket,
+                        outcome: Box::new(outcome),
+                    }
+                }
+                Question::ReserveAliases { count } => {
+                    match store.reserve_alias_block(count).await {
+                        Ok(first) => Word::AliasBlock { first, count },
+                        Err(error) => {
+                            tracing::error!(%error, "no alias numbers could be reserved");
+                            Word::AliasBlock { first: 0, count: 0 }
+                        }
+                    }
+                }
+            };
+            say(&link, word).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Hands every new snapshot of the database to signalling, the first one at once.
+pub(super) async fn follow_snapshots(store: Store, link: SignallingLink, local: LocalSettings) {
+    let mut watch = store.watch();
+    loop {
+        let stored = Arc::clone(&watch.borrow_and_update());
+        say(&link, Word::Snapshot(Arc::new(local.complete(&stored)))).await;
+        if watch.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+pub(super) async fn say(link: &SignallingLink, word: Word) {
+    let mut word = word;
+    while let Err(refused) = link.say(word) {
+        word = refused;
+        tokio::time::sleep(SAY_AGAIN).await;
+    }
+}
+
+/// What the file adds to a snapshot of the database.
+#[derive(Debug, Clone)]
+pub(super) struct LocalSettings {
+    domain: Option<String>,
+    media_timeout: Duration,
+    advertised_media: Option<IpAddr>,
+}
+
+impl LocalSettings {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            domain: config.sip.domain.clone(),
+            media_timeout: config.media.timeout,
+            advertised_media: config.media.advertised,
+        }
+    }
+
+    fn complete(&self, stored: &Stored) -> Snapshot {
+        let sip_domain = stored
+            .settings
+            .sip_domain
+            .clone()
+            .or_else(|| self.domain.clone());
+        Snapshot {
+            trunks: stored.trunks.clone(),
+            sources: stored.sources.clone(),
+            guard: stored.settings.guard.clone(),
+            settings: Settings {
+                sip_domain,
+                media_timeout: self.media_timeout,
+                advertised_media: self.advertised_media,
+            },
+        }
+    }
+}

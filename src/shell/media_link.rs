@@ -1,0 +1,292 @@
+//! The way to the media workers and back: bounded queues, a backlog for what did not fit, and the
+//! worker's thread.
+//!
+//! Only `Connect` may be refused when a queue is full. What follows it for a leg that exists waits
+//! in the backlog, which is bounded by what the worker's pairs can ask for.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::ArrayQueue;
+use media::command::{Command, PairKey, Report};
+use media::engine::{Worker, WorkerConfig};
+use packet_io::{AnyPacketIo, KernelStep, PacketIo, PacketIoConfig, Waker};
+
+use super::panics::PanicWatch;
+use super::wake::Wake;
+
+/// Words on their way in either direction.
+pub const QUEUE_MAX: usize = 4_096;
+/// With reports that the queue did not take, the worker looks again after this long.
+const REPORTS_RETRY: Duration = Duration::from_millis(1);
+/// Where the first worker stands; signalling and control keep the cores before it.
+const FIRST_CORE: usize = 1;
+
+/// What a worker's thread is started with.
+#[derive(Debug, Clone)]
+pub struct MediaThreadConfig {
+    /// The worker's own.
+    pub worker: WorkerConfig,
+    /// Its kernel boundary's.
+    pub packet_io: PacketIoConfig,
+    /// Pin it to a core and run it under `SCHED_FIFO` where the machine permits that.
+    pub realtime: bool,
+}
+
+/// Signalling's end of one worker.
+#[derive(Debug)]
+pub struct MediaLink {
+    number: u16,
+    commands: Arc<ArrayQueue<Command>>,
+    reports: Arc<ArrayQueue<Report>>,
+    backlog: VecDeque<Command>,
+    waker: Waker,
+    has_news: bool,
+}
+
+/// Boot's end: to stop it, and to know how it stands.
+#[derive(Debug)]
+pub struct MediaThread {
+    /// Which rung of the kernel ladder it stands on.
+    pub step: KernelStep,
+    /// Why it has no ring; `None`: it has one.
+    pub ring_refused: Option<String>,
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Started {
+    waker: Waker,
+    step: KernelStep,
+    ring_refused: Option<String>,
+}
+
+struct Ends {
+    commands: Arc<ArrayQueue<Command>>,
+    reports: Arc<ArrayQueue<Report>>,
+    wake: Arc<Wake>,
+    stop: Arc<AtomicBool>,
+    panics: Arc<PanicWatch>,
+}
+
+/// Starts a worker on its own thread; `wake` wakes signalling for its reports.
+///
+/// # Errors
+/// Not even epoll is there, or no thread.
+pub fn start(
+    config: MediaThreadConfig,
+    wake: Arc<Wake>,
+    panics: Arc<PanicWatch>,
+) -> io::Result<(MediaLink, MediaThread)> {
+    let commands = Arc::new(ArrayQueue::new(QUEUE_MAX));
+    let reports = Arc::new(ArrayQueue::new(QUEUE_MAX));
+    let stop = Arc::new(AtomicBool::new(false));
+    let number = config.worker.worker;
+    let ends = Ends {
+        commands: Arc::clone(&commands),
+        reports: Arc::clone(&reports),
+        wake,
+        stop: Arc::clone(&stop),
+        panics,
+    };
+    let (told, started) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name(format!("media-{number}"))
+        .spawn(move || run(config, &ends, &told))?;
+    let started: Started = started
+        .recv()
+        .map_err(|_gone| io::Error::other("the worker ended at its start"))??;
+    let link = MediaLink {
+        number,
+        commands,
+        reports,
+        backlog: VecDeque::new(),
+        waker: started.waker.clone(),
+        has_news: false,
+    };
+    let thread = MediaThread {
+        step: started.step,
+        ring_refused: started.ring_refused,
+        stop,
+        waker: started.waker,
+        thread: Some(thread),
+    };
+    Ok((link, thread))
+}
+
+impl MediaLink {
+    /// The worker's number.
+    #[must_use]
+    pub const fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Hands over a command.
+    ///
+    /// # Errors
+    /// The pair of a `Connect` that did not fit.
+    pub fn send(&mut self, command: Command) -> Result<(), PairKey> {
+        if self.backlog.is_empty() {
+            match self.commands.push(command) {
+                Ok(()) => {
+                    self.has_news = true;
+                    return Ok(());
+                }
+                Err(refused) => return self.keep(refused),
+            }
+        }
+        self.keep(command)
+    }
+
+    fn keep(&mut self, command: Command) -> Result<(), PairKey> {
+        if let Command::Connect { pair, .. } = command {
+            return Err(pair);
+        }
+        self.backlog.push_back(command);
+        Ok(())
+    }
+
+    /// Sends what waited, and wakes the worker for what is new. Once a turn. True: nothing waits.
+    pub fn flush(&mut self) -> bool {
+        while let Some(command) = self.backlog.pop_front() {
+            if let Err(refused) = self.commands.push(command) {
+                self.backlog.push_front(refused);
+                break;
+            }
+            self.has_news = true;
+        }
+        if self.has_news {
+            self.has_news = false;
+            self.waker.wake();
+        }
+        self.backlog.is_empty()
+    }
+
+    /// The oldest report.
+    #[must_use]
+    pub fn poll_report(&self) -> Option<Report> {
+        self.reports.pop()
+    }
+
+    /// Nothing to take.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.reports.is_empty()
+    }
+}
+
+impl MediaThread {
+    /// Ends the thread and waits for it.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a media thread had panicked");
+        }
+    }
+}
+
+impl Drop for MediaThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(config: MediaThreadConfig, ends: &Ends, told: &mpsc::Sender<io::Result<Started>>) {
+    let packet_io = match AnyPacketIo::choose(config.packet_io) {
+        Ok(packet_io) => packet_io,
+        Err(refused) => {
+            // Nobody listens: the node has given up already.
+            drop(told.send(Err(io::Error::other(format!("{refused:?}")))));
+            return;
+        }
+    };
+    if config.realtime {
+        make_realtime(config.worker.worker);
+    }
+    let started = Started {
+        waker: packet_io.waker(),
+        step: packet_io.step(),
+        ring_refused: packet_io
+            .ring_refused()
+            .map(|refused| format!("{refused:?}")),
+    };
+    let mut worker = Worker::new(packet_io, config.worker);
+    if told.send(Ok(started)).is_err() {
+        return;
+    }
+    while !ends.stop.load(Ordering::Acquire) {
+        let turned = catch_unwind(AssertUnwindSafe(|| turn(&mut worker, ends)));
+        if turned.is_err() {
+            ends.panics.count(Instant::now());
+            ends.wake.wake();
+        }
+    }
+}
+
+fn turn<Io: PacketIo>(worker: &mut Worker<Io>, ends: &Ends) {
+    let now = Instant::now();
+    while let Some(command) = ends.commands.pop() {
+        worker.handle_command(now, command);
+    }
+    let mut wait = worker.turn(now);
+    if !hand_over_reports(worker, ends) {
+        let soon = now + REPORTS_RETRY;
+        wait.until = Some(wait.until.map_or(soon, |until| until.min(soon)));
+        wait.min_wait = Duration::ZERO;
+    }
+    if !ends.commands.is_empty() {
+        wait.until = Some(now);
+        wait.min_wait = Duration::ZERO;
+    }
+    worker.wait(now, wait);
+}
+
+/// False: the queue is full and the worker keeps the rest.
+fn hand_over_reports<Io: PacketIo>(worker: &mut Worker<Io>, ends: &Ends) -> bool {
+    let mut handed = false;
+    let mut fits = true;
+    loop {
+        if ends.reports.is_full() {
+            fits = false;
+            break;
+        }
+        let Some(report) = worker.poll_report() else {
+            break;
+        };
+        handed = ends.reports.push(report).is_ok();
+    }
+    if handed {
+        ends.wake.wake();
+    }
+    fits
+}
+
+/// A worker has its core for itself, never one that signalling or control needs.
+fn make_realtime(worker: u16) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores <= FIRST_CORE {
+        tracing::warn!("one core only: media stays an ordinary thread");
+        return;
+    }
+    let core = FIRST_CORE + usize::from(worker) % (cores - FIRST_CORE);
+    let mut set = nix::sched::CpuSet::new();
+    let pinned = set
+        .set(core)
+        .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set));
+    if let Err(errno) = pinned {
+        tracing::warn!(core, %errno, "media thread not pinned");
+    }
+    if let Err(error) = packet_io::make_realtime() {
+        tracing::warn!(%error, "media thread not under SCHED_FIFO");
+    }
+}

@@ -1,0 +1,493 @@
+//! The signalling thread: UDP sockets, words of other threads, deadlines; call control in the middle.
+//!
+//! One turn: up to 32 datagrams a socket, then what others said, then what is due; after each input
+//! call control is drained. Nothing here waits but the poll at the end of a turn.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_queue::ArrayQueue;
+use jiff::Timestamp;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use sip::event::{Flow, Transport};
+use sip::message::SendBuffer;
+use tokio::sync::mpsc;
+
+use super::media_link::MediaLink;
+use super::panics::PanicWatch;
+use super::udp::UdpPort;
+use super::wake::Wake;
+use crate::call::control::CallControl;
+use crate::call::counters::Counters;
+use crate::call::event::{Input, Level, LogLine, Now, Output, Ticket};
+use crate::call::snapshot::Snapshot;
+use crate::cdr::record::Record;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+
+/// Words of control that signalling has not taken yet.
+pub const WORDS_MAX: usize = 16_384;
+/// Records that storage has not taken yet. Beyond this they are lost, counted and logged.
+pub const RECORDS_MAX: usize = 262_144;
+/// While storage or a worker takes nothing, they are tried again after this long.
+const RETRY: Duration = Duration::from_millis(2);
+/// How old published counters get.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+
+/// What control says to signalling.
+#[derive(Debug)]
+pub enum Word {
+    /// The answer to [`Question::Resolve`].
+    Resolved {
+        /// The question.
+        ticket: Ticket,
+        /// The link, or why there is none.
+        outcome: Box<Result<ResolvedLink, ResolveRefusal>>,
+    },
+    /// The answer to [`Question::ReserveAliases`].
+    AliasBlock {
+        /// The first number.
+        first: u64,
+        /// How many; 0: it failed.
+        count: u32,
+    },
+    /// Trunks, sources, settings.
+    Snapshot(Arc<Snapshot>),
+    /// Take no new calls.
+    Drain,
+    /// End all calls.
+    Stop,
+}
+
+/// What signalling asks control.
+#[derive(Debug)]
+pub enum Question {
+    /// What does this request path mean.
+    Resolve {
+        /// The question.
+        ticket: Ticket,
+        /// User part of the Request-URI.
+        user: String,
+        /// Its host.
+        host: String,
+    },
+    /// A block of alias numbers.
+    ReserveAliases {
+        /// How many.
+        count: u32,
+    },
+}
+
+/// Control's end.
+#[derive(Debug, Clone)]
+pub struct SignallingLink {
+    words: Arc<ArrayQueue<Word>>,
+    wake: Arc<Wake>,
+    /// What signalling publishes of itself.
+    pub status: Arc<Status>,
+}
+
+/// What signalling publishes of itself.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Calls up or being set up.
+    pub calls_active: AtomicU64,
+    /// After [`Word::Stop`]: nothing is left to do.
+    pub stopped: AtomicBool,
+    /// Totals, half a second old at most.
+    pub counters: ArcSwap<Counters>,
+    /// Records that were lost because storage stood still.
+    pub records_lost: AtomicU64,
+}
+
+impl SignallingLink {
+    /// Says something.
+    ///
+    /// # Errors
+    /// The word, when too many wait already.
+    pub fn say(&self, word: Word) -> Result<(), Word> {
+        let said = self.words.push(word);
+        self.wake.wake();
+        said
+    }
+}
+
+/// Everything the thread is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Call control.
+    pub control: CallControl,
+    /// Sockets with the address that messages name for each.
+    pub sockets: Vec<(SocketAddr, UdpSocket)>,
+    /// The workers, by number.
+    pub media: Vec<MediaLink>,
+    /// To control.
+    pub questions: mpsc::Sender<Question>,
+    /// To storage.
+    pub records: mpsc::Sender<Record>,
+    /// Ends this thread's sleep.
+    pub wake: Arc<Wake>,
+    /// Panics of all turns.
+    pub panics: Arc<PanicWatch>,
+}
+
+/// Everything but the receiving sockets: what an input meets.
+struct Core {
+    control: CallControl,
+    senders: Vec<(SocketAddr, UdpSocket)>,
+    media: Vec<MediaLink>,
+    questions: mpsc::Sender<Question>,
+    records: mpsc::Sender<Record>,
+    records_waiting: VecDeque<Record>,
+    /// Inputs that outputs gave rise to: refused connects, failed sends, unanswerable questions.
+    echoes: VecDeque<Echo>,
+    buffer: SendBuffer,
+    status: Arc<Status>,
+    panics: Arc<PanicWatch>,
+    drained: bool,
+    /// Something happened since the counters were published.
+    dirty: bool,
+}
+
+enum Echo {
+    ConnectRefused(media::command::PairKey),
+    TransportFailed(Flow),
+    Unresolved(Ticket),
+    NoAliases,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// A socket cannot be used, or there is no thread.
+pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandle<()>)> {
+    let words = Arc::new(ArrayQueue::new(WORDS_MAX));
+    let status = Arc::new(Status::default());
+    let link = SignallingLink {
+        words: Arc::clone(&words),
+        wake: Arc::clone(&parts.wake),
+        status: Arc::clone(&status),
+    };
+    let mut senders = Vec::new();
+    for (named, socket) in &parts.sockets {
+        senders.push((*named, socket.try_clone()?));
+    }
+    let Parts {
+        control,
+        sockets,
+        media,
+        questions,
+        records,
+        wake,
+        panics,
+    } = parts;
+    let core = move || Core {
+        control,
+        senders,
+        media,
+        questions,
+        records,
+        records_waiting: VecDeque::new(),
+        echoes: VecDeque::new(),
+        buffer: SendBuffer::new(),
+        status,
+        panics,
+        drained: false,
+        dirty: true,
+    };
+    let thread = std::thread::Builder::new()
+        .name("signalling".to_owned())
+        .spawn(move || {
+            let ports: io::Result<Vec<(SocketAddr, UdpPort)>> = sockets
+                .into_iter()
+                .map(|(named, socket)| UdpPort::new(socket).map(|port| (named, port)))
+                .collect();
+            match ports {
+                Ok(ports) => run(core(), ports, &words, &wake),
+                Err(error) => tracing::error!(%error, "signalling cannot use its sockets"),
+            }
+        })?;
+    Ok((link, thread))
+}
+
+fn run(
+    mut core: Core,
+    mut ports: Vec<(SocketAddr, UdpPort)>,
+    words: &ArrayQueue<Word>,
+    wake: &Wake,
+) {
+    let mut published = Instant::now();
+    core.feed(Input::Expired);
+    while !core.status.stopped.load(Ordering::Relaxed) {
+        let more = core.receive(&mut ports);
+        while let Some(word) = words.pop() {
+            core.hear(word);
+        }
+        core.take_reports();
+        core.expire();
+        core.settle();
+        let quiet = core.flush();
+        let now = Instant::now();
+        if core.dirty && now.saturating_duration_since(published) >= PUBLISH_EVERY {
+            published = now;
+            core.publish();
+        }
+        if !more && !core.status.stopped.load(Ordering::Relaxed) {
+            core.sleep(&ports, words, wake, quiet);
+        }
+    }
+    core.publish();
+    core.flush();
+    for record in core.records_waiting {
+        if core.records.blocking_send(record).is_err() {
+            core.status.records_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Core {
+    fn receive(&mut self, ports: &mut [(SocketAddr, UdpPort)]) -> bool {
+        let mut more = false;
+        for (named, port) in ports {
+            let local = *named;
+            let received = port.receive(|remote, bytes| {
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    local,
+                    remote,
+                };
+                self.feed(Input::Datagram { flow, bytes });
+            });
+            match received {
+                Ok(there_is_more) => more |= there_is_more,
+                Err(error) => tracing::warn!(%local, %error, "a SIP socket cannot be read"),
+            }
+        }
+        more
+    }
+
+    fn hear(&mut self, word: Word) {
+        match word {
+            Word::Resolved { ticket, outcome } => {
+                self.feed(Input::Resolved {
+                    ticket,
+                    outcome: *outcome,
+                });
+            }
+            Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
+            Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
+            Word::Drain => self.feed(Input::Drain),
+            Word::Stop => self.feed(Input::Stop),
+        }
+    }
+
+    fn take_reports(&mut self) {
+        for index in 0..self.media.len() {
+            while let Some(report) = self.media.get(index).and_then(MediaLink::poll_report) {
+                self.feed(Input::Report { report });
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        if self
+            .control
+            .poll_deadline()
+            .is_some_and(|at| at <= Instant::now())
+        {
+            self.feed(Input::Expired);
+        }
+        if self.panics.is_fatal() && !self.drained {
+            self.drained = true;
+            tracing::error!("a second panic within a minute: this node takes no new calls");
+            self.feed(Input::Drain);
+        }
+    }
+
+    /// What outputs gave rise to.
+    fn settle(&mut self) {
+        while let Some(echo) = self.echoes.pop_front() {
+            match echo {
+                Echo::ConnectRefused(pair) => self.feed(Input::ConnectRefused { pair }),
+                Echo::TransportFailed(flow) => self.feed(Input::TransportFailed { flow }),
+                Echo::Unresolved(ticket) => {
+                    let outcome = Err(ResolveRefusal::Unavailable);
+                    self.feed(Input::Resolved { ticket, outcome });
+                }
+                Echo::NoAliases => self.feed(Input::AliasBlock { first: 0, count: 0 }),
+            }
+        }
+    }
+
+    /// One input, and everything that follows from it. A panic ends here.
+    fn feed(&mut self, input: Input<'_>) {
+        self.dirty = true;
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            let now = Now {
+                instant: Instant::now(),
+                timestamp: Timestamp::now(),
+            };
+            self.control.handle_input(now, input);
+            while let Some(output) = self.control.poll_output(&mut self.buffer) {
+                self.act(output);
+            }
+        }));
+        if turned.is_err() {
+            self.panics.count(Instant::now());
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Send { flow } => self.send(flow),
+            Output::Media { worker, command } => {
+                let Some(link) = self.media.get_mut(usize::from(worker)) else {
+                    return;
+                };
+                if let Err(pair) = link.send(command) {
+                    self.echoes.push_back(Echo::ConnectRefused(pair));
+                }
+            }
+            Output::Resolve {
+                ticket,
+                user,
+                host,
+                source: _,
+            } => {
+                if self
+                    .questions
+                    .try_send(Question::Resolve { ticket, user, host })
+                    .is_err()
+                {
+                    self.echoes.push_back(Echo::Unresolved(ticket));
+                }
+            }
+            Output::ReserveAliases { count } => {
+                if self
+                    .questions
+                    .try_send(Question::ReserveAliases { count })
+                    .is_err()
+                {
+                    self.echoes.push_back(Echo::NoAliases);
+                }
+            }
+            Output::Record(record) => self.record(record),
+            Output::Log(line) => log(&line),
+            Output::Stopped => self.status.stopped.store(true, Ordering::Release),
+        }
+    }
+
+    fn send(&mut self, flow: Flow) {
+        let sender = self.senders.iter().find(|(named, _)| *named == flow.local);
+        let Some((_, socket)) = sender else {
+            tracing::warn!(local = %flow.local, "a message for a socket that we do not have");
+            return;
+        };
+        match socket.send_to(self.buffer.as_bytes(), flow.remote) {
+            // A full socket buffer is a loss, as the network's would be: timers repeat.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                tracing::debug!(remote = %flow.remote, %error, "a message could not be sent");
+                self.echoes.push_back(Echo::TransportFailed(flow));
+            }
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        if !self.records_waiting.is_empty() {
+            return self.keep_record(record);
+        }
+        if let Err(refused) = self.records.try_send(record) {
+            self.keep_record(refused.into_inner());
+        }
+    }
+
+    fn keep_record(&mut self, record: Record) {
+        if self.records_waiting.len() < RECORDS_MAX {
+            self.records_waiting.push_back(record);
+        } else if self.status.records_lost.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!("storage stands still: call records are lost");
+        }
+    }
+
+    /// Sends what waits. True: nothing waits any more.
+    fn flush(&mut self) -> bool {
+        let mut quiet = true;
+        for link in &mut self.media {
+            quiet &= link.flush();
+        }
+        while let Some(record) = self.records_waiting.pop_front() {
+            if let Err(refused) = self.records.try_send(record) {
+                self.records_waiting.push_front(refused.into_inner());
+                quiet = false;
+                break;
+            }
+        }
+        quiet && self.echoes.is_empty()
+    }
+
+    fn publish(&mut self) {
+        self.dirty = false;
+        let counters = self.control.counters();
+        self.status
+            .calls_active
+            .store(counters.calls_active, Ordering::Relaxed);
+        self.status.counters.store(Arc::new(counters));
+    }
+
+    fn sleep(
+        &self,
+        ports: &[(SocketAddr, UdpPort)],
+        words: &ArrayQueue<Word>,
+        wake: &Wake,
+        quiet: bool,
+    ) {
+        wake.prepare_to_sleep();
+        if !words.is_empty() || self.media.iter().any(|link| !link.is_quiet()) {
+            wake.awake();
+            return;
+        }
+        let now = Instant::now();
+        let due = self
+            .control
+            .poll_deadline()
+            .map(|at| at.saturating_duration_since(now));
+        let publish = self.dirty.then_some(PUBLISH_EVERY);
+        let retry = (!quiet).then_some(RETRY);
+        let wait = [due, publish, retry]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(TimeSpec::from_duration);
+        let mut descriptors: Vec<PollFd<'_>> = ports
+            .iter()
+            .map(|(_, port)| PollFd::new(port.descriptor(), PollFlags::POLLIN))
+            .chain([PollFd::new(wake.descriptor(), PollFlags::POLLIN)])
+            .collect();
+        // Interrupted or not: the next turn looks everywhere.
+        let _ready = ppoll(&mut descriptors, wait, None);
+        wake.awake();
+    }
+}
+
+fn log(line: &LogLine) {
+    let LogLine {
+        level,
+        event,
+        call,
+        detail,
+    } = line;
+    let call = call.as_deref().unwrap_or("-");
+    match level {
+        Level::Debug => tracing::debug!(call, event, "{detail}"),
+        Level::Note => tracing::info!(call, event, "{detail}"),
+        Level::Warning => tracing::warn!(call, event, "{detail}"),
+    }
+}
