@@ -242,7 +242,7 @@ mod tests {
         let key = table.insert(1).unwrap();
         assert_eq!(table.insert(2), Err(Full));
         assert_eq!(table.remove(key), Some(1));
-        assert!(table.insert(3).is_ok());
+        assert_eq!(table.insert(3).unwrap().index, key.index);
     }
 
     proptest! {

@@ -5,7 +5,6 @@
 //! policy.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
@@ -69,11 +68,7 @@ impl CallControl {
         self.counters.calls_offered += 1;
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(
-            &snapshot.trunks,
-            &snapshot.sources,
-            offered.flow.remote.ip(),
-        );
+        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.calls.insert(key, new_call(id, a_leg, offered));
@@ -223,17 +218,19 @@ impl CallControl {
     /// number: one per call, the same on every attempt.
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
-        let address: IpAddr = self
+        let remote = self
             .calls
             .get(&key)
-            .map(|call| call.offered.flow.remote.ip())
+            .map(|call| call.offered.flow.remote)
             .ok_or_else(gone)?;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, address)
+        let source = admit(&snapshot.trunks, &snapshot.sources, remote)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
-        source.may_reach(&link, address).map_err(|not_admitted| {
-            Denied::of_code(not_admitted.status(), not_admitted.as_str())
-        })?;
+        source
+            .may_reach(&link, remote.ip())
+            .map_err(|not_admitted| {
+                Denied::of_code(not_admitted.status(), not_admitted.as_str())
+            })?;
         let caller_alias =
             if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
                 let number = self.aliases.take().ok_or_else(|| {

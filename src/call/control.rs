@@ -119,11 +119,7 @@ impl CallControl {
         self.now = Some(now);
         match input {
             Input::Datagram { flow, bytes } => {
-                let known = admit(
-                    &self.snapshot.trunks,
-                    &self.snapshot.sources,
-                    flow.remote.ip(),
-                );
+                let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
                 if known.is_none() {
                     self.counters.unknown_source += 1;
                     return;

@@ -44,8 +44,8 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum LinksCommand {
     /// Make a link
-    #[command(after_help = "Example:\n  sluice links add support 610@example.com \
-                            --caller-name 'Web guest' --caller-alias web")]
+    #[command(after_help = "Example:\n  sluice links add support --destination \
+                            610@example.com --caller-name 'Web guest' --caller-alias web")]
     Add(Box<AddLink>),
     /// List links by id
     List {
@@ -88,17 +88,13 @@ pub(super) enum LinksCommand {
     reason = "each is a switch of the command line"
 )]
 pub(super) struct AddLink {
-    /// Request path; or one of the switches --random and --path-from-destination
-    #[arg(required_unless_present_any = ["random", "path_from_destination"])]
+    /// Request path [default: 128 random bits]
     pub(super) request_path: Option<String>,
     /// Whom it reaches: user, user@domain, local:echo or local:tone
-    #[arg(required_unless_present_any = ["random", "path_from_destination"])]
-    pub(super) destination: Option<String>,
-    /// Make a request path that nobody can guess; the one argument is the destination
-    #[arg(long, conflicts_with = "destination", requires = "request_path")]
-    pub(super) random: bool,
-    /// The destination is the request path too; the one argument is the destination
-    #[arg(long, conflicts_with_all = ["destination", "random"], requires = "request_path")]
+    #[arg(long, short)]
+    pub(super) destination: String,
+    /// The destination is the request path too
+    #[arg(long, conflicts_with = "request_path")]
     pub(super) path_from_destination: bool,
     /// What the guest sees
     #[arg(long)]
@@ -179,7 +175,7 @@ pub(super) enum CdrCommand {
 
 const EXAMPLES: &str = "Examples:
   sluice check-config conf/sluice.toml
-  sluice --config conf/demo.toml links add support 610@example.com
+  sluice --config conf/demo.toml links add support --destination 610@example.com
   sluice --config conf/demo.toml trunks apply trunks.toml
   sluice --config conf/demo.toml cdr list --json
 

@@ -45,18 +45,14 @@ pub(super) async fn run(
 }
 
 fn draft(add: &AddLink) -> LinkDraft {
-    let first = add.request_path.clone().unwrap_or_default();
-    let (request_path, destination) = match (add.random, add.path_from_destination) {
-        (true, _) => (RequestPath::Random, first),
-        (false, true) => (RequestPath::Destination, first),
-        (false, false) => (
-            RequestPath::Custom(first),
-            add.destination.clone().unwrap_or_default(),
-        ),
+    let request_path = match &add.request_path {
+        Some(path) => RequestPath::Custom(path.clone()),
+        None if add.path_from_destination => RequestPath::Destination,
+        None => RequestPath::Random,
     };
     LinkDraft {
         request_path,
-        destination,
+        destination: add.destination.clone(),
         display_name: add.display_name.clone(),
         caller_name: add.caller_name.clone(),
         caller_alias: add.caller_alias.clone(),
@@ -150,6 +146,7 @@ async fn import(store: &Store, file: &Path, output: &mut Output<'_>) -> Result<(
             .map_err(|error| CommandError::Refused(format!("{}: {error}", file.display())))?;
         Box::new(BufReader::with_capacity(1 << 20, opened))
     };
+    store.expect_many_rows().await?;
     let mut import = Import::default();
     let mut line = String::new();
     loop {

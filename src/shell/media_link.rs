@@ -227,6 +227,7 @@ fn run(config: MediaThreadConfig, ends: &Ends, told: &mpsc::Sender<io::Result<St
     while !ends.stop.load(Ordering::Acquire) {
         let turned = catch_unwind(AssertUnwindSafe(|| turn(&mut worker, ends)));
         if turned.is_err() {
+            worker.handle_panic();
             ends.panics.count(Instant::now());
             ends.wake.wake();
         }

@@ -3,7 +3,7 @@
 //! A packet of an unknown source gets silence. A trunk's addresses are a source with the links that
 //! the trunk lists.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::model::{LinkAccess, Source};
 use crate::links::resolve::ResolvedLink;
@@ -50,23 +50,23 @@ impl NotAdmitted {
     }
 }
 
-/// The policy for packets from `address`. A trunk's own addresses come before networks that may
+/// The policy for packets from `remote`. A trunk's own addresses come before networks that may
 /// contain them; an enabled trunk before one that is off.
 #[must_use]
 pub fn admit<'a>(
     trunks: &'a [Trunk],
     sources: &'a [Source],
-    address: IpAddr,
+    remote: SocketAddr,
 ) -> Option<Admitted<'a>> {
     let trunk = trunks
         .iter()
-        .find(|trunk| trunk.enabled && trunk.owns_address(address));
+        .find(|trunk| trunk.enabled && trunk.owns_source(remote));
     let source = || {
         sources.iter().find(|source| {
             source
                 .networks
                 .iter()
-                .any(|network| network.contains(address))
+                .any(|network| network.contains(remote.ip()))
         })
     };
     trunk
@@ -166,17 +166,29 @@ mod tests {
     fn unknown_address_is_nobody_and_a_trunk_comes_before_a_network_around_it() {
         let trunks = [trunk("tr_1", "10.0.0.1:5060")];
         let sources = [source("office", "10.0.0.0/8", LinkAccess::All, false)];
-        let admitted = |text| admit(&trunks, &sources, address(text)).map(Admitted::name);
+        let admitted = |text| {
+            admit(&trunks, &sources, SocketAddr::new(address(text), 5062)).map(Admitted::name)
+        };
         assert_eq!(admitted("10.0.0.1"), Some("tr_1"));
         assert_eq!(admitted("10.0.0.2"), Some("office"));
         assert_eq!(admitted("192.0.2.1"), None);
     }
 
     #[test]
+    fn on_this_machine_the_port_tells_a_trunk_from_a_phone() {
+        let trunks = [trunk("tr_1", "127.0.0.1:5070")];
+        let sources = [source("here", "127.0.0.0/8", LinkAccess::All, false)];
+        let admitted =
+            |text: &str| admit(&trunks, &sources, text.parse().unwrap()).map(Admitted::name);
+        assert_eq!(admitted("127.0.0.1:5070"), Some("tr_1"));
+        assert_eq!(admitted("127.0.0.1:5061"), Some("here"));
+    }
+
+    #[test]
     fn trunk_that_is_off_is_no_source() {
         let mut off = trunk("tr_1", "10.0.0.1:5060");
         off.enabled = false;
-        assert!(admit(&[off], &[], address("10.0.0.1")).is_none());
+        assert!(admit(&[off], &[], "10.0.0.1:5060".parse().unwrap()).is_none());
     }
 
     #[test]

@@ -204,12 +204,16 @@ impl Trunk {
                 .any(|codec| codec.eq_ignore_ascii_case(name))
     }
 
-    /// True when packets from `address` are this trunk's.
+    /// True when packets from `source` are this trunk's: the address of a target, or one of its
+    /// networks. On this machine itself the port tells who is who.
     #[must_use]
-    pub fn owns_address(&self, address: IpAddr) -> bool {
-        self.targets
-            .iter()
-            .any(|target| target.address.ip() == address)
+    pub fn owns_source(&self, source: SocketAddr) -> bool {
+        let address = source.ip().to_canonical();
+        let is_target = |target: &TrunkTarget| {
+            let same = target.address.ip().to_canonical() == address;
+            same && (!address.is_loopback() || target.address.port() == source.port())
+        };
+        self.targets.iter().any(is_target)
             || self
                 .networks
                 .iter()

@@ -33,6 +33,8 @@ pub struct WorkerCounters {
     pub opens_refused: u64,
     /// Commands for a pair that is not what they take it for.
     pub commands_stale: u64,
+    /// Panics that were caught around a turn.
+    pub panics: u64,
     /// Packets of ours that found no buffer.
     pub buffers_missing: u64,
 }

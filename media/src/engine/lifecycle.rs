@@ -158,6 +158,25 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
+    /// A leg that a fault of ours has struck: silent until control ends it.
+    pub(super) fn isolate(&mut self, slot: u32) {
+        if self
+            .ingress
+            .get(slot as usize)
+            .is_none_or(|line| line.state != State::Connected)
+        {
+            return;
+        }
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.target = Target::Nowhere;
+            leg.plan.sends = false;
+            leg.plan.receives = false;
+        }
+        self.apply(slot);
+        self.deadlines.set(slot, None);
+        self.reports.push(slot, Waiting::Silent);
+    }
+
     pub(super) fn disconnect(&mut self, now_us: u64, slot: u32) {
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             line.state = State::Ended;

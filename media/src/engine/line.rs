@@ -3,6 +3,7 @@
 
 use packet_io::SocketKey;
 
+use crate::drop_reason::DropReason;
 use crate::ingress::{PeerAddress, RateGuard};
 use crate::relay::Continuity;
 use crate::rtp::{ClockRate, Reception, RtpTimestamp, SequenceNumber, Ssrc};
@@ -71,6 +72,17 @@ impl IngressLine {
         is_event: false,
         receives: false,
     };
+
+    /// Whether an accepted packet goes on at all. A local party answers a proven source only.
+    #[inline]
+    pub(super) const fn may_pass(&self) -> Result<(), DropReason> {
+        match self.route {
+            _ if !self.receives => Err(DropReason::NotReceiving),
+            Route::Nowhere => Err(DropReason::NoTarget),
+            Route::Echo | Route::Tone if !self.is_locked => Err(DropReason::DestinationUnknown),
+            Route::Leg | Route::Echo | Route::Tone => Ok(()),
+        }
+    }
 }
 
 /// What was received, for loss and jitter.

@@ -8,7 +8,7 @@ use packet_io::{PacketBuf, PacketIo, Received};
 
 use crate::drop_reason::DropReason;
 use crate::engine::leg::Leg;
-use crate::engine::line::{Gate, Route, State};
+use crate::engine::line::{Gate, IngressLine, Route, State};
 use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
@@ -16,17 +16,6 @@ use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
 use crate::limits::{LEG_BURST_PACKETS_MAX, LEG_PACKETS_PER_SECOND_MAX};
 use crate::relay::{Arrived, rewrite};
 use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
-
-/// A packet on its way from one leg to another.
-#[derive(Debug, Clone, Copy)]
-struct Passage {
-    slot: u32,
-    route: Route,
-    target: u32,
-    target_generation: u32,
-    payload_type: PayloadType,
-    arrived: Arrived,
-}
 
 impl<Io: PacketIo> Worker<Io> {
     /// Takes one datagram wherever it belongs.
@@ -40,6 +29,7 @@ impl<Io: PacketIo> Worker<Io> {
             self.counters.drops.count(DropReason::SocketUnknown);
             return;
         };
+        self.in_hand = Some(slot);
         let is_rtcp = match kind {
             PortKind::Rtp => classify(packet.bytes()) == Protocol::Rtcp,
             PortKind::Rtcp => true,
@@ -110,44 +100,23 @@ impl<Io: PacketIo> Worker<Io> {
             return Err(DropReason::RateExceeded);
         }
         line.heard_us = now_us;
-        let (clock, is_event) = (line.clock, line.is_event);
-        let passage = Passage {
-            slot,
-            route: line.route,
-            target: line.opposite,
-            target_generation: line.opposite_generation,
-            payload_type: PayloadType::from_bits(line.payload_sent),
-            arrived: Arrived {
-                ssrc,
-                sequence: view.sequence(),
-                timestamp: view.timestamp(),
-                clock,
-                is_event,
-                is_restart: false,
-                at_ms: low_half(now_us / 1_000),
-            },
-        };
-        let (may_echo, receives, is_same_source) =
-            (line.is_locked, line.receives, line.ssrc == ssrc);
-        if !is_same_source {
-            self.change_source(slot, ssrc, clock);
+        let line = *line;
+        if line.ssrc != ssrc {
+            self.change_source(slot, ssrc, line.clock);
         }
-        let is_restart = self.account(now_us, slot, &view, clock, is_event, octets)?;
-        if !receives {
-            return Err(DropReason::NotReceiving);
-        }
+        let is_restart = self.account(now_us, slot, &view, &line, octets)?;
+        line.may_pass()?;
         let arrived = Arrived {
+            ssrc,
+            sequence: view.sequence(),
+            timestamp: view.timestamp(),
+            clock: line.clock,
+            is_event: line.is_event,
             is_restart,
-            ..passage.arrived
+            at_ms: low_half(now_us / 1_000),
         };
-        match passage.route {
-            Route::Nowhere => return Err(DropReason::NoTarget),
-            Route::Leg => {}
-            Route::Echo | Route::Tone if !may_echo => return Err(DropReason::DestinationUnknown),
-            Route::Echo | Route::Tone => {}
-        }
-        let to = self.place(Passage { arrived, ..passage }, &mut view)?;
-        self.send_rtp(packet, passage.target, to, octets);
+        let to = self.place(slot, &line, arrived, &mut view)?;
+        self.send_rtp(packet, line.opposite, to, octets);
         Ok(())
     }
 
@@ -157,8 +126,7 @@ impl<Io: PacketIo> Worker<Io> {
         now_us: u64,
         slot: u32,
         view: &RtpViewMut<'_>,
-        clock: ClockRate,
-        is_event: bool,
+        line: &IngressLine,
         octets: u64,
     ) -> Result<bool, DropReason> {
         let received = self
@@ -169,28 +137,31 @@ impl<Io: PacketIo> Worker<Io> {
         if arrival == Arrival::Jump {
             return Err(DropReason::SequenceJump);
         }
-        if !is_event {
+        if !line.is_event {
             received
                 .reception
-                .time(view.timestamp(), clock.ticks(now_us));
+                .time(view.timestamp(), line.clock.ticks(now_us));
         }
         received.packets += 1;
         received.octets += octets;
         Ok(arrival == Arrival::Restarted)
     }
 
-    /// Rewrites a packet into the sent stream of its target. Gives the address to send it to;
-    /// `None`: the socket is connected there.
+    /// Rewrites a packet that came by `from` into the sent stream of its target. Gives the address
+    /// to send it to; `None`: the socket is connected there.
     fn place(
         &mut self,
-        passage: Passage,
+        slot: u32,
+        from: &IngressLine,
+        arrived: Arrived,
         view: &mut RtpViewMut<'_>,
     ) -> Result<Option<PeerAddress>, DropReason> {
+        let payload_type = PayloadType::from_bits(from.payload_sent);
         let line = self
             .egress
-            .get_mut(passage.target as usize)
+            .get_mut(from.opposite as usize)
             .ok_or(DropReason::OppositeGone)?;
-        if line.generation != passage.target_generation {
+        if line.generation != from.opposite_generation {
             return Err(DropReason::OppositeGone);
         }
         let to = match line.gate {
@@ -200,17 +171,16 @@ impl<Io: PacketIo> Worker<Io> {
             Gate::Address => Some(line.destination),
             Gate::Connected => None,
         };
-        let placed = line.continuity.place(passage.arrived)?;
-        rewrite(view, placed, line.ssrc, passage.payload_type);
-        if passage.route == Route::Tone
-            && let Some(leg) = self.leg_mut(passage.slot)
+        let placed = line.continuity.place(arrived)?;
+        rewrite(view, placed, line.ssrc, payload_type);
+        if from.route == Route::Tone
+            && let Some(leg) = self
+                .pairs
+                .get_mut(slot as usize)
+                .and_then(|pair| pair.leg.as_mut())
         {
-            let mut phase = leg.tone;
             self.tone
-                .play(passage.payload_type, &mut phase, view.payload_mut());
-            if let Some(leg) = self.leg_mut(passage.slot) {
-                leg.tone = phase;
-            }
+                .play(payload_type, &mut leg.tone, view.payload_mut());
         }
         Ok(to)
     }
@@ -282,7 +252,13 @@ impl<Io: PacketIo> Worker<Io> {
             Route::Nowhere | Route::Leg => mapping.sent,
             Route::Echo | Route::Tone => mapping.received,
         };
-        line.clock = ClockRate::from_hz(mapping.clock_rate_hz);
+        let clock = ClockRate::from_hz(mapping.clock_rate_hz);
+        if clock != line.clock
+            && let Some(received) = self.reception.get_mut(slot as usize)
+        {
+            received.reception.change_clock();
+        }
+        line.clock = clock;
         line.is_event = mapping.is_telephone_event;
         if verdict == Verdict::Lock {
             leg.stable_since_us = now_us;

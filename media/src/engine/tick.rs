@@ -17,12 +17,14 @@ impl<Io: PacketIo> Worker<Io> {
         while let Some(slot) = self.deadlines.take_due(now_us) {
             self.tick_leg(now_us, slot);
         }
+        self.in_hand = None;
         if self.stock_at_us.is_some_and(|at_us| at_us <= now_us) {
             self.fill_stock(now_us);
         }
     }
 
     fn tick_leg(&mut self, now_us: u64, slot: u32) {
+        self.in_hand = Some(slot);
         if self.silent_at(slot).is_some_and(|at_us| at_us <= now_us) {
             if let Some(leg) = self.leg_mut(slot) {
                 leg.is_silent = true;

@@ -85,6 +85,8 @@ pub struct Worker<Io> {
     pub(super) counters: WorkerCounters,
     pub(super) tone: ToneTable,
     pub(super) random: ChaCha8Rng,
+    /// The slot that is being worked for, so that a fault is laid at the right door.
+    pub(super) in_hand: Option<u32>,
     batch: ReceivedBatch,
     meter: RateMeter,
     start: Option<Instant>,
@@ -119,6 +121,7 @@ impl<Io: PacketIo> Worker<Io> {
             counters: WorkerCounters::default(),
             tone: ToneTable::new(),
             random,
+            in_hand: None,
             batch: ReceivedBatch::new(),
             meter: RateMeter::new(config.batch_budget),
             start: None,
@@ -163,12 +166,24 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.batch.packets = packets;
         self.tick(now_us);
+        self.in_hand = None;
         self.wait_for(now, now_us)
     }
 
     /// Hands what was sent to the kernel and waits as told.
     pub fn wait(&mut self, now: Instant, wait: Wait) {
         self.io.submit_and_wait(now, wait);
+    }
+
+    /// After a panic that was caught around [`turn`](Self::turn): the packets in hand have returned
+    /// to the pool while it unwound; the leg that was worked for passes nothing any more and is
+    /// reported as silent, so that control ends its call. All others go on.
+    pub fn handle_panic(&mut self) {
+        self.batch = ReceivedBatch::new();
+        self.counters.panics += 1;
+        if let Some(slot) = self.in_hand.take() {
+            self.isolate(slot);
+        }
     }
 
     /// Takes the oldest report. What is not taken waits; a leg has at most one of each kind.

@@ -85,6 +85,11 @@ impl Reception {
         self.timed = true;
     }
 
+    /// The clock of the timestamps changes: the next transit is compared with none before.
+    pub const fn change_clock(&mut self) {
+        self.timed = false;
+    }
+
     /// Interarrival jitter in ticks of the stream's clock.
     #[must_use]
     pub const fn jitter_ticks(&self) -> u32 {

@@ -215,3 +215,45 @@ fn payload_bounds(bytes: &[u8]) -> Result<(usize, usize), DropReason> {
     }
     Ok((start, bytes.len() - padding))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: [u8; 20] = [
+        0x80, 0x80, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 10, 11, 12, 13, 14, 15, 16, 17,
+    ];
+
+    fn refused(change: impl FnOnce(&mut [u8; 20])) -> DropReason {
+        let mut octets = VALID;
+        change(&mut octets);
+        RtpView::parse(&octets).unwrap_err()
+    }
+
+    /// RFC 3550 A.1.
+    #[test]
+    fn a_header_that_does_not_fit_its_packet_is_refused() {
+        assert_eq!(
+            RtpView::parse(&VALID[..11]).unwrap_err(),
+            DropReason::RtpTruncated
+        );
+        assert_eq!(refused(|octets| octets[0] = 0x40), DropReason::RtpVersion);
+        assert_eq!(refused(|octets| octets[0] = 0x83), DropReason::RtpTruncated);
+        assert_eq!(refused(|octets| octets[0] = 0x90), DropReason::RtpTruncated);
+        let padding = |count| refused(|octets| (octets[0], octets[19]) = (0xa0, count));
+        assert_eq!([padding(0), padding(9)], [DropReason::RtpPadding; 2]);
+    }
+
+    #[test]
+    fn sources_extension_and_padding_are_no_payload() {
+        let mut octets = VALID.to_vec();
+        octets[0] = 0xb1;
+        octets.splice(12..12, [0, 0, 0, 9, 0xbe, 0xde, 0, 1, 1, 2, 3, 4]);
+        *octets.last_mut().unwrap() = 3;
+        let view = RtpView::parse(&octets).unwrap();
+        assert_eq!(view.csrcs().collect::<Vec<_>>(), [Ssrc(9)]);
+        assert_eq!(view.extension(), Some((0xbede, &[1, 2, 3, 4][..])));
+        assert_eq!(view.payload(), [10, 11, 12, 13, 14]);
+        assert!(view.marker());
+    }
+}

@@ -133,19 +133,20 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
 }
 
 /// Sends the ACK of a 2xx within `dialog` and keeps it for repetitions of the 2xx.
-pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32) {
+pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32, is_first: bool) {
     let branch = core.identifiers.branch();
     let parts = RequestParts::new(&Method::Ack, cseq, &branch);
     let (flow, packet) = compose::request_within(core, dialog, &parts);
     core.send(flow, Arc::clone(&packet));
     if let Some(leg) = core.legs.get_mut(key) {
-        // A later INVITE of the same dialog takes the place of the one before.
+        // A later re-INVITE takes the place of the one before.
         leg.acknowledgements
-            .retain(|kept| kept.remote_tag != dialog.remote_tag);
-        if leg.acknowledgements.len() < FORKED_ANSWERS_MAX {
+            .retain(|kept| is_first || kept.is_first);
+        if leg.acknowledgements.len() <= FORKED_ANSWERS_MAX {
             leg.acknowledgements.push(Acknowledgement {
                 remote_tag: dialog.remote_tag.clone(),
                 cseq,
+                is_first,
                 packet,
                 flow,
             });

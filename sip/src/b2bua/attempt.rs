@@ -16,7 +16,7 @@ use crate::limits::{ATTEMPTS_PER_CALL_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::{Full, Key};
-use crate::transaction::layer::ClientKind;
+use crate::transaction::layer::{ClientIdentity, ClientKind};
 
 /// The `dial` command.
 pub(crate) fn dial(
@@ -102,8 +102,9 @@ fn send_invite(
     let cseq = core.legs.get_mut(key)?.dialog.next_local_cseq();
     let invite = compose::first_invite(core, key, cseq, &branch, authorization)?;
     let user = User::Invite(key);
+    let identity = ClientIdentity { branch, cseq };
     let transaction = core
-        .start_client(now, ClientKind::Invite, branch, invite, user)
+        .start_client(now, ClientKind::Invite, identity, invite, user)
         .ok()?;
     core.change(key, |leg| {
         if let Some(attempt) = leg.attempt_mut() {
@@ -243,7 +244,7 @@ fn handle_success(
         leg.stage = Stage::Confirmed;
         leg.dialog = dialog.clone();
     });
-    acknowledge::send(core, key, &dialog, cseq);
+    acknowledge::send(core, key, &dialog, cseq, true);
     let winner = core
         .living_call(call)
         .is_ok_and(|entry| entry.answered.is_none());
@@ -301,21 +302,23 @@ fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u
     if known >= FORKED_ANSWERS_MAX {
         return;
     }
-    acknowledge::send(core, key, &dialog, cseq);
+    acknowledge::send(core, key, &dialog, cseq, true);
     dialog.local_cseq = dialog.local_cseq.max(cseq);
     let number = dialog.next_local_cseq();
     let branch = core.identifiers.branch();
     let parts = RequestParts::new(&Method::Bye, number, &branch);
-    let (flow, packet) = compose::request_within(core, &dialog, &parts);
-    let sent = (flow, std::sync::Arc::clone(&packet));
-    let user = User::Errand(key);
-    if core
-        .start_client(now, ClientKind::NonInvite, branch, sent, user)
-        .is_err()
-    {
-        core.counters.sent_without_transaction += 1;
-        core.send(flow, packet);
-    }
+    let sent = compose::request_within(core, &dialog, &parts);
+    let identity = ClientIdentity {
+        branch,
+        cseq: number,
+    };
+    core.send_anyway(
+        now,
+        ClientKind::NonInvite,
+        identity,
+        sent,
+        User::Errand(key),
+    );
 }
 
 /// The INVITE of this leg came to its end without an answer.

@@ -2,20 +2,19 @@
 //!
 //! Owns the end of a dialog. That the other side ends too is in `call`.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::call;
 use super::compose::{self, RequestParts};
 use super::core::{Core, User};
-use super::leg::{Leg, Side, Stage};
+use super::leg::{Leg, Reoffer, Side, Stage};
 use super::uas::{self, Request, Responder};
 use super::{challenge, offered, reoffer};
 use crate::error::ProtocolError;
 use crate::event::{EndCause, Refusal, ReleaseParty};
 use crate::message::{HeaderName, Message, Method, StatusCode};
 use crate::table::Key;
-use crate::transaction::layer::ClientKind;
+use crate::transaction::layer::{ClientIdentity, ClientKind};
 
 /// A BYE within the dialog of this leg: answered at once, whatever else is pending.
 pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
@@ -56,15 +55,20 @@ pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, k
 /// Ends a confirmed dialog from our side. As the callee's side of a 2xx that is not acknowledged,
 /// we wait for the ACK or 64·T1 (§15).
 pub(super) fn send(core: &mut Core, now: Instant, key: Key, refusal: &Refusal) {
-    let waits = core.change(key, |leg| match &mut leg.unacknowledged {
-        Some(wait) if wait.is_first => {
-            wait.bye_after.get_or_insert_with(|| refusal.clone());
-            true
+    let waits = core.change(key, |leg| {
+        if matches!(leg.reoffer, Reoffer::Retrying { .. }) {
+            leg.reoffer = Reoffer::Idle;
         }
-        Some(_) | None => {
-            leg.unacknowledged = None;
-            leg.stage = Stage::Leaving;
-            false
+        match &mut leg.unacknowledged {
+            Some(wait) if wait.is_first => {
+                wait.bye_after.get_or_insert_with(|| refusal.clone());
+                true
+            }
+            Some(_) | None => {
+                leg.unacknowledged = None;
+                leg.stage = Stage::Leaving;
+                false
+            }
         }
     });
     if waits == Some(false) {
@@ -94,17 +98,12 @@ fn send_now(
         headers: &headers,
         ..RequestParts::new(&Method::Bye, cseq, &branch)
     };
-    let Some((flow, packet)) = compose::request_of(core, key, &parts) else {
+    let Some(sent) = compose::request_of(core, key, &parts) else {
         return;
     };
-    let sent = (flow, Arc::clone(&packet));
+    let identity = ClientIdentity { branch, cseq };
     let user = User::Bye(key);
-    if core
-        .start_client(now, ClientKind::NonInvite, branch, sent, user)
-        .is_err()
-    {
-        core.counters.sent_without_transaction += 1;
-        core.send(flow, packet);
+    if !core.send_anyway(now, ClientKind::NonInvite, identity, sent, user) {
         finish(core, key);
         call::finish_leg(core, key);
     }

@@ -15,7 +15,7 @@ use crate::event::{EndCause, Refusal, ReleaseParty};
 use crate::identifier::Identifier;
 use crate::message::{self, Method, StatusCode};
 use crate::table::Key;
-use crate::transaction::layer::ClientKind;
+use crate::transaction::layer::{ClientIdentity, ClientKind};
 use crate::transaction::matching::RequestIdentity;
 
 /// A CANCEL of the peer's: 200 where an INVITE matches, and 487 to that INVITE where it has no
@@ -72,24 +72,26 @@ pub(super) fn send(
     let Some((flow, packet)) = core.transactions.request(invite) else {
         return;
     };
-    let Some(branch) = branch_of(&packet) else {
+    let Some(identity) = identity_of(&packet) else {
         return;
     };
     let cancel = compose::companion(core, &packet, &Method::Cancel, None, refusal);
     let Some(cancel) = cancel else { return };
-    let user = User::Errand(leg);
-    let sent = (flow, std::sync::Arc::clone(&cancel));
-    if core
-        .start_client(now, ClientKind::Cancel, branch, sent, user)
-        .is_err()
-    {
-        core.counters.sent_without_transaction += 1;
-        core.send(flow, cancel);
-    }
+    core.send_anyway(
+        now,
+        ClientKind::Cancel,
+        identity,
+        (flow, cancel),
+        User::Errand(leg),
+    );
 }
 
-fn branch_of(invite: &[u8]) -> Option<Identifier> {
+fn identity_of(invite: &[u8]) -> Option<ClientIdentity> {
     let message = message::parse(invite).ok()?;
     let branch = message.top_via()?.branch()?;
-    Identifier::from(std::str::from_utf8(branch).ok()?).ok()
+    let branch = Identifier::from(std::str::from_utf8(branch).ok()?).ok()?;
+    Some(ClientIdentity {
+        branch,
+        cseq: message.cseq()?.number,
+    })
 }

@@ -18,6 +18,9 @@ use crate::table::Key;
 use crate::transaction::layer::Packet;
 use crate::transport::via;
 
+/// CSeq number of a request outside a dialog.
+pub(super) const PING_CSEQ: u32 = 1;
+
 /// The media type of a session description.
 pub(super) const SDP_TYPE: &str = "application/sdp";
 
@@ -243,7 +246,7 @@ pub(super) fn outside_dialog(
     );
     writer.header_display(&HeaderName::To, &format_args!("<{uri}>"));
     writer.header_display(&HeaderName::CallId, &call_id);
-    writer.header_display(&HeaderName::CSeq, &format_args!("1 {method}"));
+    writer.header_display(&HeaderName::CSeq, &format_args!("{PING_CSEQ} {method}"));
     writer.header(
         &HeaderName::Contact,
         contact(None, ping.flow.local).as_bytes(),

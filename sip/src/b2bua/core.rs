@@ -21,7 +21,7 @@ use crate::identifier::{Identifier, Identifiers};
 use crate::limits;
 use crate::message::{self, SendBuffer, StartLine};
 use crate::table::{Full, Key, KeyedMap, Table};
-use crate::transaction::layer::{ClientKind, Packet, Transactions};
+use crate::transaction::layer::{ClientIdentity, ClientKind, Packet, Transactions};
 
 /// The state of an endpoint.
 #[derive(Debug)]
@@ -243,17 +243,36 @@ impl Core {
         &mut self,
         now: Instant,
         kind: ClientKind,
-        branch: Identifier,
+        identity: ClientIdentity,
         (flow, packet): (Flow, Packet),
         user: User,
     ) -> Result<Key, Full> {
         let copy = Arc::clone(&packet);
         let key = self
             .transactions
-            .start_client(now, kind, branch, flow, copy, user)?;
+            .start_client(now, kind, identity, flow, copy, user)?;
         self.hold(user);
         self.send(flow, packet);
         Ok(key)
+    }
+
+    /// The same for a request that must leave even where the table is full: then it is sent once.
+    /// `false`: nobody will hear of its end.
+    pub(super) fn send_anyway(
+        &mut self,
+        now: Instant,
+        kind: ClientKind,
+        identity: ClientIdentity,
+        (flow, packet): (Flow, Packet),
+        user: User,
+    ) -> bool {
+        let sent = (flow, Arc::clone(&packet));
+        let is_started = self.start_client(now, kind, identity, sent, user).is_ok();
+        if !is_started {
+            self.counters.sent_without_transaction += 1;
+            self.send(flow, packet);
+        }
+        is_started
     }
 
     /// The leg of this user lives as long as the transaction.

@@ -180,6 +180,8 @@ pub(crate) struct Acknowledgement {
     pub(crate) remote_tag: Box<[u8]>,
     /// CSeq number of the INVITE.
     pub(crate) cseq: u32,
+    /// True for the INVITE that made the dialog: kept as long as its transaction may repeat a 2xx.
+    pub(crate) is_first: bool,
     /// The ACK.
     pub(crate) packet: Packet,
     /// Where it goes.

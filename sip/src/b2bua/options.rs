@@ -13,7 +13,7 @@ use crate::error::{CommandError, ProtocolError};
 use crate::event::{Event, Ping, PingKey};
 use crate::message::{Method, StatusCode};
 use crate::table::{Full, Key};
-use crate::transaction::layer::ClientKind;
+use crate::transaction::layer::{ClientIdentity, ClientKind};
 
 /// An OPTIONS of ours without a final response.
 #[derive(Debug)]
@@ -46,7 +46,11 @@ pub(crate) fn ping(core: &mut Core, now: Instant, ping: &Ping) -> Result<Key, Co
     let branch = core.identifiers.branch();
     let packet = compose::outside_dialog(core, &Method::Options, ping, &branch);
     let sent = (ping.flow, packet);
-    let started = core.start_client(now, ClientKind::NonInvite, branch, sent, User::Ping(key));
+    let identity = ClientIdentity {
+        branch,
+        cseq: compose::PING_CSEQ,
+    };
+    let started = core.start_client(now, ClientKind::NonInvite, identity, sent, User::Ping(key));
     match (started, core.pings.get_mut(key)) {
         (Ok(transaction), Some(pending)) => {
             pending.transaction = Some(transaction);

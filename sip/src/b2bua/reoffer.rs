@@ -18,7 +18,7 @@ use crate::limits::GLARE_RETRIES_MAX;
 use crate::message::{HeaderName, Message, Method, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
-use crate::transaction::layer::ClientKind;
+use crate::transaction::layer::{ClientIdentity, ClientKind};
 
 /// An INVITE within the dialog of this leg (§14.2).
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
@@ -201,8 +201,9 @@ fn send(
     };
     let invite = compose::request_of(core, key, &parts)?;
     let user = User::Reinvite(key);
+    let identity = ClientIdentity { branch, cseq };
     let transaction = core
-        .start_client(now, ClientKind::Invite, branch, invite, user)
+        .start_client(now, ClientKind::Invite, identity, invite, user)
         .ok()?;
     let give_up_at = now + core.config.timers.transaction_timeout();
     core.change(key, |leg| {
@@ -314,7 +315,7 @@ fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Messag
         leg.dialog.clone()
     });
     let Some(dialog) = dialog else { return };
-    acknowledge::send(core, key, &dialog, cseq);
+    acknowledge::send(core, key, &dialog, cseq, false);
     let Some(call) = core
         .legs
         .get(key)
@@ -388,13 +389,16 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
                 sent.give_up_at = now + timeout;
                 return cancel::send(core, now, key, transaction, None);
             }
+            let is_confirmed = leg.is_confirmed();
             forget_sent(core, key);
-            let status = StatusCode::REQUEST_TIMEOUT;
-            core.emit(Event::ReofferRefused {
-                call,
-                leg: LegKey(key),
-                status,
-            });
+            if is_confirmed {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                core.emit(Event::ReofferRefused {
+                    call,
+                    leg: LegKey(key),
+                    status,
+                });
+            }
         }
         Reoffer::Idle | Reoffer::Received(_) | Reoffer::Sent(_) | Reoffer::Retrying { .. } => {}
     }

@@ -25,9 +25,10 @@ pub(super) fn handle_response(core: &mut Core, now: Instant, flow: Flow, message
         return;
     };
     let is_cancel = cseq.method == Method::Cancel;
-    let key = top_via
-        .branch()
-        .and_then(|branch| core.transactions.match_response(branch, is_cancel));
+    let key = top_via.branch().and_then(|branch| {
+        core.transactions
+            .match_response(branch, cseq.number, is_cancel)
+    });
     let local = key
         .and_then(|key| core.transactions.flow(key))
         .unwrap_or(flow)

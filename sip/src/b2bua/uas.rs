@@ -228,7 +228,7 @@ pub(super) fn find_leg(core: &Core, request: &Request<'_>) -> Option<Key> {
     .then_some(key)
 }
 
-/// One of the Vias below the top is ours and still open.
+/// One of the Vias below the top is ours and still open. A proxy that sends it back keeps CSeq.
 fn is_loop(core: &Core, request: &Request<'_>) -> bool {
     request
         .message
@@ -237,7 +237,11 @@ fn is_loop(core: &Core, request: &Request<'_>) -> bool {
         .any(|element| {
             Via::parse(element)
                 .and_then(|via| via.branch())
-                .is_some_and(|branch| core.transactions.is_our_branch(branch))
+                .and_then(|branch| {
+                    core.transactions
+                        .match_response(branch, request.identity.cseq, false)
+                })
+                .is_some()
         })
 }
 

@@ -32,8 +32,19 @@ pub struct Transactions<U> {
     scratch: Vec<u8>,
 }
 
-/// Our branch, and whether it is the CANCEL, which shares the branch of its INVITE (RFC 3261 §9.1).
-type ClientKey = (Identifier, bool);
+/// What a request of ours is found by (RFC 3261 §17.1.3): the number of CSeq too, so that a response
+/// which changed it is none of ours; and whether it is the CANCEL, which shares branch and number
+/// with its INVITE (§9.1).
+type ClientKey = (ClientIdentity, bool);
+
+/// Branch and CSeq number of a request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientIdentity {
+    /// The branch of its Via.
+    pub branch: Identifier,
+    /// The number of its CSeq.
+    pub cseq: u32,
+}
 
 #[derive(Debug)]
 struct Transaction<U> {
@@ -157,12 +168,12 @@ impl<U: Copy> Transactions<U> {
         &mut self,
         now: Instant,
         kind: ClientKind,
-        branch: Identifier,
+        identity: ClientIdentity,
         flow: Flow,
         packet: Packet,
         user: U,
     ) -> Result<Key, Full> {
-        let index = (branch, kind == ClientKind::Cancel);
+        let index = (identity, kind == ClientKind::Cancel);
         let machine = match kind {
             ClientKind::Invite => Machine::InviteClient(InviteClient::new(now, &self.timers)),
             ClientKind::Cancel | ClientKind::NonInvite => {
@@ -232,16 +243,10 @@ impl<U: Copy> Transactions<U> {
 
     /// The client transaction of a response (RFC 3261 §17.1.3).
     #[must_use]
-    pub fn match_response(&self, branch: &[u8], is_cancel: bool) -> Option<Key> {
+    pub fn match_response(&self, branch: &[u8], cseq: u32, is_cancel: bool) -> Option<Key> {
         let branch = Identifier::from(std::str::from_utf8(branch).ok()?).ok()?;
-        self.clients.get(&(branch, is_cancel)).copied()
-    }
-
-    /// True where this is the branch of a request of ours that still lives: a request that carries
-    /// it has come round in a loop.
-    #[must_use]
-    pub fn is_our_branch(&self, branch: &[u8]) -> bool {
-        self.match_response(branch, false).is_some()
+        let identity = ClientIdentity { branch, cseq };
+        self.clients.get(&(identity, is_cancel)).copied()
     }
 
     /// The server transaction of a request (RFC 3261 §17.2.3).

@@ -73,6 +73,7 @@ fn a_link_is_added_listed_shown_and_deleted() {
         "links",
         "add",
         "sales",
+        "-d",
         "610@pbx.example",
         "--caller-name",
         "Web guest",
@@ -100,10 +101,17 @@ fn a_link_is_added_listed_shown_and_deleted() {
 #[test]
 fn a_request_path_can_be_random_or_the_destination() {
     let world = World::new();
-    let random = world.done(&["links", "add", "--random", "610", "--json"]);
+    let random = world.done(&["links", "add", "-d", "610", "--json"]);
     let random: serde_json::Value = serde_json::from_str(&random).unwrap();
     assert_eq!(random["request_path"].as_str().unwrap().len(), 22);
-    let same = world.done(&["links", "add", "--path-from-destination", "611", "--json"]);
+    let same = world.done(&[
+        "links",
+        "add",
+        "--path-from-destination",
+        "-d",
+        "611",
+        "--json",
+    ]);
     let same: serde_json::Value = serde_json::from_str(&same).unwrap();
     assert_eq!(
         (&same["request_path"], &same["destination"]),
@@ -122,6 +130,7 @@ fn a_bad_link_is_refused_with_every_wrong_field() {
         "links",
         "add",
         "a/b",
+        "-d",
         "a b",
         "--trunk",
         "none",
@@ -132,8 +141,8 @@ fn a_bad_link_is_refused_with_every_wrong_field() {
     for field in ["request_path:", "destination:", "trunk:", "valid_after:"] {
         assert!(errors.contains(field), "{errors}");
     }
-    world.done(&["links", "add", "a", "610"]);
-    let (_, _, errors) = world.run(&["links", "add", "a", "610"]);
+    world.done(&["links", "add", "a", "-d", "610"]);
+    let (_, _, errors) = world.run(&["links", "add", "a", "-d", "610"]);
     assert_eq!(errors, "request_path `a` is there already\n");
 }
 
@@ -220,7 +229,7 @@ fn trunks_are_applied_and_listed_without_their_password() {
             "{list}"
         );
     }
-    world.done(&["links", "add", "a", "610", "--trunk", "carrier"]);
+    world.done(&["links", "add", "a", "-d", "610", "--trunk", "carrier"]);
     let bad = world.file(
         "bad.toml",
         "[[trunk]]\nlabel = \"x\"\ntargets = [\"nowhere\"]\n",
@@ -255,7 +264,7 @@ fn without_a_configuration_file_the_error_says_what_to_do() {
 fn the_first_command_brings_the_tables_of_the_file_along() {
     let world = World::new();
     world.configure("[[link]]\nrequest_path = \"echo\"\ndestination = \"local:echo\"\n");
-    world.done(&["links", "add", "a", "610"]);
+    world.done(&["links", "add", "a", "-d", "610"]);
     let list = world.done(&["links", "list"]);
     assert!(list.contains("local:echo"), "{list}");
 }

@@ -289,6 +289,23 @@ impl Store {
         });
     }
 
+    /// Lets the log grow while very many rows are written: each moving of the log into the file
+    /// waits for the disk. Ends with this store.
+    pub(crate) async fn expect_many_rows(&self) -> Result<(), StorageError> {
+        self.write(|connection| {
+            work(async move {
+                sqlx::query("PRAGMA wal_autocheckpoint = 65536")
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query("PRAGMA cache_size = -262144")
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Connections that read.
     pub(crate) fn readers(&self) -> &sqlx::Pool<Sqlite> {
         &self.inner.readers

@@ -1,6 +1,9 @@
 //! RTCP: sender reports passed on, receiver reports of our own, the rest taken in.
 
-use super::harness::{Harness, Sent, Stream, TestLeg};
+use packet_io::Faults;
+
+use super::harness::{Harness, Sent, Stream, TestLeg, plan};
+use crate::command::LegPlan;
 use crate::drop_reason::DropReason;
 use crate::rtcp::{
     Cname, Compound, Kind, ReportBlock, SenderInformation, write_receiver_report,
@@ -173,4 +176,54 @@ fn rtcp_of_a_stranger_is_neither_taken_in_nor_answered() {
     assert_eq!(harness.exchange(a.ours, stranger, &report), []);
     assert_eq!(harness.dropped(DropReason::SourceNotLatched), 2);
     assert_eq!(harness.disconnect(a).rtcp_received, 0);
+}
+
+/// RFC 5761: RTCP on the RTP port, where the peer asked for it.
+#[test]
+fn multiplexed_rtcp_is_taken_from_the_locked_source_and_answered_on_the_same_port() {
+    let mut harness = Harness::new();
+    let multiplexed = |remote: &str| {
+        let plan = plan(remote);
+        LegPlan {
+            remote_rtcp: plan.remote_rtp,
+            ..plan
+        }
+    };
+    let (a, b) = harness.call_with(
+        multiplexed("198.51.100.1:4000"),
+        multiplexed("203.0.113.2:6000"),
+    );
+    let report = sender_report(0xaaaa, 0);
+    assert_eq!(
+        harness.exchange(a.ours, a.peer, &report),
+        [],
+        "not locked yet"
+    );
+    harness.exchange(a.ours, a.peer, &Stream::new(0xaaaa).next());
+    let sent = harness.exchange(a.ours, a.peer, &report);
+    assert_eq!((sent[0].from, sent[0].to), (b.ours, b.peer));
+    harness.pass_ms(10_000);
+    assert!(
+        harness
+            .sent()
+            .iter()
+            .all(|sent| sent.from == a.ours && sent.to == a.peer
+                || sent.from == b.ours && sent.to == b.peer)
+    );
+}
+
+#[test]
+fn an_empty_pool_costs_a_report_and_nothing_else() {
+    struct Empty;
+    impl Faults for Empty {
+        fn refuse_allocation(&mut self) -> bool {
+            true
+        }
+    }
+    let mut harness = Harness::with(Empty, |_| {});
+    let (a, _) = harness.call();
+    harness.exchange(a.ours, a.peer, &Stream::new(1).next());
+    harness.pass_ms(20_000);
+    assert_eq!(harness.sent(), []);
+    assert!(harness.worker.counters().buffers_missing >= 3);
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod control;
+mod fault;
 mod harness;
 mod latching;
 mod relaying;

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::harness::{Harness, Stream};
-use crate::command::Command;
-use crate::drop_reason::DropReason;
+use packet_io::{PacketIo, Received, SocketKey};
 use proptest::prelude::*;
+
+use super::harness::{Harness, Stream, plan};
+use crate::command::{Command, LegPlan, Target};
+use crate::drop_reason::DropReason;
 
 #[test]
 fn each_unfit_datagram_dies_of_its_reason() {
@@ -46,6 +48,60 @@ fn each_unfit_datagram_dies_of_its_reason() {
     assert_eq!(harness.dropped(DropReason::NotConnected), 1);
     harness.command(Command::Disconnect { pair: a.pair });
     harness.exchange(a.ours, a.peer, &media);
+    assert!(harness.pool_is_whole());
+}
+
+/// Every leg state and every plan that keeps a packet from going on has its own reason.
+#[test]
+fn each_leg_that_cannot_pass_a_packet_on_says_why() {
+    let mut harness = Harness::new();
+    let lone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    harness.exchange(lone.ours, lone.peer, &Stream::new(1).next());
+    assert_eq!(harness.dropped(DropReason::NoTarget), 1);
+
+    let unknown = LegPlan {
+        remote_rtp: None,
+        remote_rtcp: None,
+        ..plan("203.0.113.2:6000")
+    };
+    harness.update(lone, plan("198.51.100.1:4000"), Target::Nowhere);
+    let (pair, ours) = harness.stock.remove(0);
+    let command = Command::Connect {
+        pair,
+        plan: unknown,
+        target: Target::Leg(lone.pair),
+    };
+    harness.command(command);
+    harness.exchange(ours, lone.peer, &Stream::new(2).next());
+    assert_eq!(harness.dropped(DropReason::RemoteUnknown), 1);
+    harness.update(lone, plan("198.51.100.1:4000"), Target::Leg(pair));
+    harness.exchange(lone.ours, lone.peer, &Stream::new(1).next());
+    assert_eq!(harness.dropped(DropReason::DestinationUnknown), 1);
+
+    let silent = harness.connect(plan("198.51.100.9:4000"), Target::Echo);
+    harness.command(Command::Disconnect { pair: silent.pair });
+    harness.exchange(silent.ours, silent.peer, &Stream::new(1).next());
+    assert_eq!(harness.dropped(DropReason::LegEnded), 1);
+}
+
+#[test]
+fn a_packet_of_a_socket_that_nobody_owns_is_dropped() {
+    let mut harness = Harness::new();
+    let mut packet = harness.worker.io_mut().allocate().unwrap();
+    packet.copy_from(&Stream::new(1).next()).unwrap();
+    let socket = SocketKey {
+        slot: 0,
+        generation: u32::MAX,
+    };
+    harness.worker.handle_received(
+        1,
+        Received {
+            socket,
+            source: None,
+            packet,
+        },
+    );
+    assert_eq!(harness.dropped(DropReason::SocketUnknown), 1);
     assert!(harness.pool_is_whole());
 }
 

@@ -40,6 +40,8 @@ pub struct Latch {
     has_moved: bool,
     candidate: Option<Candidate>,
     grace: Option<Grace>,
+    /// The source before the last offer/answer: what it sends after the lock is late, not a move.
+    former: Option<PeerAddress>,
 }
 
 /// A source that is being proven.
@@ -69,6 +71,7 @@ impl Latch {
             has_moved: false,
             candidate: None,
             grace: None,
+            former: None,
         }
     }
 
@@ -90,6 +93,7 @@ impl Latch {
             .or(self.grace);
         *self = Self::new(policy, expected);
         self.grace = old.filter(|grace| grace.until_us > now_us);
+        self.former = self.grace.map(|grace| grace.source);
         true
     }
 
@@ -177,7 +181,8 @@ impl Latch {
         if !expected.is_same_host(&source) {
             return Verdict::Refuse(DropReason::SourceNotAdmitted);
         }
-        if self.has_moved {
+        let is_late = self.locked.is_some() && self.former == Some(source);
+        if self.has_moved || is_late {
             return Verdict::Refuse(DropReason::SourceNotLatched);
         }
         if expected.is_same_place(&source) {

@@ -143,6 +143,20 @@ fn the_same_address_again_keeps_the_lock() {
     assert_eq!(latch.locked(), Some(peer));
 }
 
+#[test]
+fn a_late_stream_of_the_same_host_does_not_move_the_new_one_back() {
+    let mut latch = sdp("192.0.2.1:4000");
+    let (old, new) = (address("192.0.2.1:4000"), address("192.0.2.1:7000"));
+    latch.offer(0, old, Ssrc(1), None);
+    latch.renegotiate(1_000, LatchPolicy::Sdp, Some(new));
+    assert_eq!(latch.offer(2_000, new, Ssrc(2), Some(0)), Verdict::Lock);
+    for at in 3_000..3_010 {
+        let late = latch.offer(at, old, Ssrc(1), Some(2_000));
+        assert_eq!(late, Verdict::Refuse(DropReason::SourceNotLatched));
+    }
+    assert_eq!(latch.destination(), Some(new));
+}
+
 proptest! {
     /// Whatever is sprayed at a locked leg from other hosts, it stays where it is.
     #[test]

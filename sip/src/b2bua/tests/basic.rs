@@ -1,7 +1,7 @@
 //! The call as it should be, and the handshakes that lose a message.
 
 use super::world::*;
-use crate::event::Refusal;
+use crate::event::{Event, Refusal};
 use crate::message::{HeaderName, StatusCode};
 
 /// RFC 3261 §13, §15: INVITE to BYE through both legs.
@@ -130,7 +130,7 @@ fn a_silent_peer_does_not_keep_the_call() {
 #[test]
 fn a_lost_200_is_repeated_byte_by_byte() {
     let mut world = World::new();
-    let (call, _, invite) = world.offered("lost200");
+    let (call, a_leg, invite) = world.offered("lost200");
     world.endpoint.answer(world.now, call, &sdp()).unwrap();
     world.drain();
     let ok = world.last("200");
@@ -150,8 +150,8 @@ fn a_lost_200_is_repeated_byte_by_byte() {
     assert_eq!(world.log(), [""; 0]);
     let connected = Connected {
         call,
-        a_leg: LegKeyOf::a(),
-        b_leg: LegKeyOf::a(),
+        a_leg,
+        b_leg: a_leg,
         ok: ok.clone(),
         b_invite: ok,
     };
@@ -298,16 +298,14 @@ fn an_invite_without_an_offer_gets_ours_and_answers_in_the_ack() {
         "",
     );
     world.receive(CALLER, &invite);
-    let call = world
-        .take_events()
-        .into_iter()
-        .find_map(|event| match event {
-            crate::event::Event::CallOffered { call, offered, .. } => {
-                assert!(offered.offer.is_none());
-                Some(call)
-            }
-            _ => None,
-        });
+    let call = world.take_events().into_iter().find_map(|event| {
+        if let Event::CallOffered { call, offered, .. } = event {
+            assert!(offered.offer.is_none());
+            Some(call)
+        } else {
+            None
+        }
+    });
     let call = call.unwrap();
     world.endpoint.answer(world.now, call, &sdp()).unwrap();
     world.drain();
@@ -320,15 +318,4 @@ fn an_invite_without_an_offer_gets_ours_and_answers_in_the_ack() {
         .unwrap();
     world.drain();
     world.assert_quiescent();
-}
-
-struct LegKeyOf;
-
-impl LegKeyOf {
-    fn a() -> crate::event::LegKey {
-        crate::event::LegKey(crate::table::Key {
-            index: 0,
-            generation: 0,
-        })
-    }
 }

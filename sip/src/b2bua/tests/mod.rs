@@ -2,4 +2,9 @@
 
 mod world;
 
+mod attempts;
 mod basic;
+mod cancels;
+mod chaos;
+mod reoffers;
+mod requests;

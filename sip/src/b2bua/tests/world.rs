@@ -78,7 +78,6 @@ pub(super) fn sdp() -> SessionDescription {
 pub(super) struct World {
     pub(super) endpoint: Endpoint,
     pub(super) now: Instant,
-    pub(super) start: Instant,
     pub(super) sent: Vec<Sent>,
     pub(super) events: Vec<Event>,
     buffer: SendBuffer,
@@ -111,7 +110,6 @@ impl World {
         Self {
             endpoint,
             now: start,
-            start,
             sent,
             events,
             buffer,
@@ -136,6 +134,15 @@ impl World {
                     });
                 }
                 Output::Event(event) => self.events.push(event),
+            }
+        }
+    }
+
+    /// Drains without a look at the messages, which may repeat what the peer broke.
+    pub(super) fn drain_unread(&mut self) {
+        while let Some(output) = self.endpoint.poll_output(&mut self.buffer) {
+            if let Output::Event(event) = output {
+                self.events.push(event);
             }
         }
     }
@@ -206,13 +213,13 @@ impl World {
     pub(super) fn offered(&mut self, call_id: &str) -> (CallKey, LegKey, String) {
         let invite = invite(call_id);
         self.receive(CALLER, &invite);
-        let keys = self
-            .take_events()
-            .into_iter()
-            .find_map(|event| match event {
-                Event::CallOffered { call, a_leg, .. } => Some((call, a_leg)),
-                _ => None,
-            });
+        let keys = self.take_events().into_iter().find_map(|event| {
+            if let Event::CallOffered { call, a_leg, .. } = event {
+                Some((call, a_leg))
+            } else {
+                None
+            }
+        });
         let (call, a_leg) = keys.expect("the call is offered");
         (call, a_leg, invite)
     }

@@ -1,0 +1,424 @@
+//! Any order of anything: peers, commands and time at random, from a seed.
+//!
+//! Asserts what holds whatever happens: no panic and no broken table (the facade checks them after
+//! each step), deadlines that move forward, repetitions octet by octet, CSeq that grows, one
+//! `Ended` and one `CallGone` a call, and nothing left once everybody is silent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
+use super::world::*;
+use crate::event::{CallKey, Credentials, Dial, Event, Input, LegKey, Ping, PingKey, Refusal};
+use crate::message::{HeaderName, StatusCode};
+
+/// Longest time until everything is over: an unacknowledged 2xx (64·T1), then the BYE (64·T1),
+/// then what its transactions swallow (T4).
+const QUIET_S: u64 = 32 + 32 + 6;
+
+struct Chaos {
+    world: World,
+    random: ChaCha8Rng,
+    /// What the peers have said.
+    said: Vec<(&'static str, String)>,
+    /// What they have heard.
+    heard: Vec<Sent>,
+    calls: Vec<CallKey>,
+    legs: Vec<(CallKey, LegKey)>,
+    pings: Vec<PingKey>,
+    /// Call to: ended, gone.
+    fates: BTreeMap<CallKey, (bool, bool)>,
+    /// Branch and method of our requests to their text.
+    requests: BTreeMap<(String, String), String>,
+    /// Call-ID and tags to the last CSeq of ours.
+    sequences: BTreeMap<(String, String, String), u32>,
+    next: u32,
+}
+
+impl Chaos {
+    fn new(seed: u64) -> Self {
+        Self {
+            world: World::with_calls_max(40),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            said: Vec::new(),
+            heard: Vec::new(),
+            calls: Vec::new(),
+            legs: Vec::new(),
+            pings: Vec::new(),
+            fates: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.random.next_u32()).unwrap() % bound.max(1)
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        if from.is_empty() {
+            return None;
+        }
+        // The last few are where the races are.
+        let from = if self.below(3) == 0 {
+            from
+        } else {
+            &from[from.len().saturating_sub(6)..]
+        };
+        let index = self.below(from.len());
+        Some(from[index].clone())
+    }
+
+    fn say(&mut self, from: &'static str, text: String) {
+        self.world.receive(from, &text);
+        self.said.push((from, text));
+        self.look();
+    }
+
+    fn look(&mut self) {
+        for sent in self.world.take_sent() {
+            self.check_sent(&sent);
+            self.heard.push(sent);
+        }
+        for event in self.world.take_events() {
+            self.check_event(&event);
+        }
+    }
+
+    fn check_sent(&mut self, sent: &Sent) {
+        let message = sent.parsed();
+        let Some(method) = message.method() else {
+            return;
+        };
+        let key = (sent.branch(), method.to_string());
+        if let Some(before) = self.requests.insert(key, sent.text.clone()) {
+            assert_eq!(
+                before, sent.text,
+                "a repetition is the same, octet by octet"
+            );
+            return;
+        }
+        if matches!(method.as_str(), "ACK" | "CANCEL") {
+            return;
+        }
+        let tags = (sent.header(&HeaderName::From), sent.to_tag());
+        let key = (sent.header(&HeaderName::CallId), tags.0, tags.1);
+        if let Some(before) = self.sequences.insert(key, sent.cseq()) {
+            assert!(sent.cseq() > before, "CSeq grows: {}", sent.text);
+        }
+    }
+
+    fn check_event(&mut self, event: &Event) {
+        let call = match event {
+            Event::CallOffered { call, a_leg, .. } => {
+                assert!(
+                    self.fates.insert(*call, (false, false)).is_none(),
+                    "a fresh key"
+                );
+                self.calls.push(*call);
+                self.legs.push((*call, *a_leg));
+                *call
+            }
+            Event::Progress { call, .. }
+            | Event::Answered { call, .. }
+            | Event::AttemptFailed { call, .. }
+            | Event::LateAnswer { call, .. }
+            | Event::Confirmed { call }
+            | Event::Reoffered { call, .. }
+            | Event::ReofferCompleted { call, .. }
+            | Event::ReofferAnswered { call, .. }
+            | Event::ReofferRefused { call, .. }
+            | Event::Ended { call, .. }
+            | Event::CallGone { call } => *call,
+            Event::PingEnded { ping, .. } => {
+                let index = self.pings.iter().position(|known| known == ping);
+                self.pings.remove(index.expect("a ping ends once"));
+                return;
+            }
+            Event::Dropped { .. } => return,
+        };
+        let (ended, gone) = self.fates.get_mut(&call).expect("a call is offered first");
+        assert!(!*gone, "nothing after CallGone: {event:?}");
+        let only_when_alive = !matches!(event, Event::LateAnswer { .. } | Event::CallGone { .. });
+        assert!(
+            !*ended || !only_when_alive,
+            "nothing after Ended: {event:?}"
+        );
+        match event {
+            Event::Ended { .. } => *ended = true,
+            Event::CallGone { .. } => {
+                assert!(*ended, "Ended comes before CallGone");
+                *gone = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self) {
+        match self.below(100) {
+            0..6 => self.new_invite(),
+            6..30 => self.peer_answers(),
+            30..42 => self.peer_acknowledges(),
+            42..46 => self.peer_cancels(),
+            46..56 => self.peer_asks_within_a_dialog(),
+            56..62 => self.peer_repeats(),
+            62..64 => self.noise(),
+            64..65 => self.transport_fails(),
+            65..90 => self.command(),
+            _ => {
+                let milliseconds = [0, 10, 500, 2_000, 5_000][self.below(5)];
+                self.world.pass_ms(milliseconds);
+                self.look();
+            }
+        }
+    }
+
+    fn new_invite(&mut self) {
+        self.next += 1;
+        let body = if self.below(4) == 0 { "" } else { SDP };
+        let id = format!("chaos{}", self.next);
+        let to = format!("<sip:link@{OURS}>");
+        let from = "<sip:alice@10.0.0.1>;tag=alice";
+        self.say(
+            CALLER,
+            request("INVITE", CALLER, from, &to, &id, 1, &id, body),
+        );
+    }
+
+    fn peer_answers(&mut self) {
+        let requests: Vec<Sent> = self
+            .heard
+            .iter()
+            .filter(|sent| {
+                !matches!(sent.what().as_str(), "ACK") && sent.parsed().method().is_some()
+            })
+            .cloned()
+            .collect();
+        let Some(sent) = self.pick(&requests) else {
+            return;
+        };
+        let statuses = [
+            100, 100, 180, 183, 199, 200, 200, 200, 200, 200, 202, 302, 401, 407, 408, 481, 486,
+            487, 491, 491, 500, 503, 603,
+        ];
+        let status = statuses[self.below(statuses.len())];
+        let body = [None, Some(SDP), Some("v=0\r\nbad")][self.below(3)];
+        let tag = ["one", "two", "three"][self.below(3)];
+        let headers = match status {
+            401 => "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n",
+            407 => "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n",
+            _ => "",
+        };
+        let from = if sent.to == CALLER { CALLER } else { TRUNK };
+        self.say(from, response_with(&sent, status, tag, headers, body));
+    }
+
+    fn peer_acknowledges(&mut self) {
+        let finals: Vec<Sent> = self
+            .heard
+            .iter()
+            .filter(|sent| sent.parsed().status().is_some_and(StatusCode::is_final))
+            .filter(|sent| sent.header(&HeaderName::CSeq).ends_with("INVITE"))
+            .cloned()
+            .collect();
+        let Some(answer) = self.pick(&finals) else {
+            return;
+        };
+        let is_success = answer.parsed().status().unwrap().is_success();
+        let branch = answer.branch().replace("z9hG4bK", "");
+        let branch = if is_success {
+            format!("{branch}ack")
+        } else {
+            branch
+        };
+        let (from, to) = (
+            answer.header(&HeaderName::From),
+            answer.header(&HeaderName::To),
+        );
+        let call_id = answer.header(&HeaderName::CallId);
+        let body = if self.below(3) == 0 { SDP } else { "" };
+        let text = request(
+            "ACK",
+            CALLER,
+            &from,
+            &to,
+            &call_id,
+            answer.cseq(),
+            &branch,
+            body,
+        );
+        self.say(CALLER, text);
+    }
+
+    fn peer_cancels(&mut self) {
+        let invites: Vec<(&'static str, String)> = self
+            .said
+            .iter()
+            .filter(|(_, text)| text.starts_with("INVITE"))
+            .cloned()
+            .collect();
+        if let Some((from, text)) = self.pick(&invites) {
+            self.say(from, cancel(&text));
+        }
+    }
+
+    /// Within any dialog that the peers can know of: our tag stands in To of our responses, and in
+    /// From of our requests.
+    fn peer_asks_within_a_dialog(&mut self) {
+        let Some(sent) = self.pick(&self.heard.clone()) else {
+            return;
+        };
+        let (mut from, mut to) = (sent.header(&HeaderName::From), sent.header(&HeaderName::To));
+        let peer = if sent.parsed().status().is_some() {
+            CALLER
+        } else {
+            std::mem::swap(&mut from, &mut to);
+            if !from.contains(";tag=") {
+                from = format!("{from};tag={}", ["one", "two"][self.below(2)]);
+            }
+            if sent.to == CALLER { CALLER } else { TRUNK }
+        };
+        self.next += 1;
+        let method = ["BYE", "INVITE", "INVITE", "OPTIONS", "INFO", "REFER"][self.below(6)];
+        let body = if method == "INVITE" && self.below(3) > 0 {
+            SDP
+        } else {
+            ""
+        };
+        let cseq = [1, 2, self.next + 10][self.below(3)];
+        let branch = format!("in{}", self.next);
+        let call_id = sent.header(&HeaderName::CallId);
+        self.say(
+            peer,
+            request(method, peer, &from, &to, &call_id, cseq, &branch, body),
+        );
+    }
+
+    fn peer_repeats(&mut self) {
+        let said = std::mem::take(&mut self.said);
+        let again = self.pick(&said);
+        self.said = said;
+        if let Some((from, text)) = again {
+            self.world.receive(from, &text);
+            self.look();
+        }
+    }
+
+    fn noise(&mut self) {
+        let said = std::mem::take(&mut self.said);
+        let broken = self.pick(&said);
+        self.said = said;
+        let Some((from, text)) = broken else { return };
+        let mut bytes = text.into_bytes();
+        let index = self.below(bytes.len());
+        bytes[index] = [b' ', b';', b'0', b'\n', 0x7f][self.below(5)];
+        let input = Input::Datagram {
+            flow: flow(from),
+            bytes: &bytes,
+        };
+        self.world.endpoint.handle_input(self.world.now, input);
+        // A refusal repeats what is broken: the checks of our own text are not for it.
+        self.world.drain_unread();
+        self.look();
+    }
+
+    fn transport_fails(&mut self) {
+        let peer = [CALLER, TRUNK][self.below(2)];
+        let input = Input::TransportFailed { flow: flow(peer) };
+        self.world.endpoint.handle_input(self.world.now, input);
+        self.world.drain();
+        self.look();
+    }
+
+    fn command(&mut self) {
+        let Some((call, leg)) = self.pick(&self.legs.clone()) else {
+            return;
+        };
+        let now = self.world.now;
+        let refusal = Refusal {
+            q850_cause: Some(31),
+            ..Default::default()
+        };
+        let failure = StatusCode::new([302, 480, 486, 503, 603][self.below(5)]).unwrap();
+        let early = [None, Some(sdp())][self.below(2)].clone();
+        let endpoint = &mut self.world.endpoint;
+        // A command that does not fit the state is declined: that is no concern here.
+        let declined = match self.random.next_u32() % 14 {
+            0..3 => {
+                let credentials = Credentials {
+                    username: "u".into(),
+                    password: "p".into(),
+                    realm: None,
+                };
+                let dial = Dial {
+                    credentials: Some(credentials),
+                    ..dial()
+                };
+                let dialled = endpoint.dial(now, call, dial);
+                dialled.map(|leg| self.legs.push((call, leg))).err()
+            }
+            3 => endpoint
+                .ring(now, call, StatusCode::RINGING, early.as_ref())
+                .err(),
+            4 | 5 => endpoint.answer(now, call, &sdp()).err(),
+            6 => endpoint.refuse(now, call, failure, &refusal).err(),
+            7 => endpoint.abandon(now, call, leg).err(),
+            8 | 9 => endpoint.reoffer(now, call, leg, &sdp()).err(),
+            10 => endpoint.answer_reoffer(now, call, leg, &sdp()).err(),
+            11 => endpoint.refuse_reoffer(now, call, leg, failure).err(),
+            12 => endpoint.hang_up(now, call, &refusal).err(),
+            _ => {
+                let ping = Ping {
+                    flow: flow(TRUNK),
+                    request_uri: dial().request_uri,
+                    from: dial().request_uri,
+                    timeout: Duration::from_secs(4),
+                };
+                endpoint
+                    .ping(now, ping)
+                    .map(|key| self.pings.push(key))
+                    .err()
+            }
+        };
+        if declined.is_none() || self.below(2) == 0 {
+            self.world.drain();
+            self.look();
+        }
+    }
+
+    /// Call control hangs up, and the peers say nothing more.
+    fn fall_silent(&mut self) {
+        for call in self.calls.clone() {
+            if !self.fates[&call].0 {
+                let refusal = Refusal::default();
+                self.world
+                    .endpoint
+                    .hang_up(self.world.now, call, &refusal)
+                    .unwrap();
+                self.world.drain();
+            }
+        }
+        self.look();
+        assert_eq!(self.world.endpoint.active_calls(), 0);
+        self.world.pass(Duration::from_secs(QUIET_S));
+        self.look();
+        assert!(self.world.endpoint.is_idle(), "{:#?}", self.world.endpoint);
+        assert!(self.fates.values().all(|(ended, gone)| *ended && *gone));
+        assert!(self.pings.is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_breaks_and_nothing_is_left_whatever_happens(seed in any::<u64>(), steps in 1_usize..250) {
+        let mut chaos = Chaos::new(seed);
+        for _ in 0..steps {
+            chaos.step();
+        }
+        chaos.fall_silent();
+    }
+}
