@@ -2,6 +2,26 @@
 //!
 //! Contract: *after every `handle_command` or `turn`, drain [`engine::Worker::poll_report`] to
 //! `None` before the next.*
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use media::command::Report;
+//! use media::{Worker, WorkerConfig};
+//! use packet_io::{PacketIo, Simulated, SimulatedConfig};
+//!
+//! fn drive<Io: PacketIo>(worker: &mut Worker<Io>, now: Instant) -> Vec<Report> {
+//!     let wait = worker.turn(now);
+//!     let reports = std::iter::from_fn(|| worker.poll_report()).collect();
+//!     worker.wait(now, wait);
+//!     reports
+//! }
+//!
+//! let config = WorkerConfig::new(0, [192, 0, 2, 1].into(), 10_000..=10_999, [1; 32]);
+//! let mut worker = Worker::new(Simulated::new(SimulatedConfig::default()), config);
+//! let reports = drive(&mut worker, Instant::now());
+//! assert!(matches!(reports[0], Report::Stocked { .. }));
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -11,9 +11,6 @@ pub enum ParseError {
     /// Larger than a message may be.
     #[error("too large")]
     TooLarge,
-    /// No first line.
-    #[error("no start line")]
-    NoStartLine,
     /// The first line is neither a request line nor a status line.
     #[error("not SIP")]
     NotSip,
@@ -29,7 +26,6 @@ impl ParseError {
         match self {
             Self::KeepAlive => "keep_alive",
             Self::TooLarge => "too_large",
-            Self::NoStartLine => "no_start_line",
             Self::NotSip => "not_sip",
             Self::StatusCode => "status_code",
         }
@@ -42,6 +38,9 @@ pub enum SdpError {
     /// Larger than we read.
     #[error("too large")]
     TooLarge,
+    /// A NUL, which no line may hold (RFC 8866 §9).
+    #[error("NUL in the text")]
+    Nul,
     /// It does not begin with `v=0`.
     #[error("no version")]
     Version,
@@ -65,6 +64,7 @@ impl SdpError {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLarge => "sdp_too_large",
+            Self::Nul => "sdp_nul",
             Self::Version => "sdp_version",
             Self::Origin => "sdp_origin",
             Self::Connection => "sdp_connection",
@@ -218,6 +218,32 @@ impl CommandError {
             Self::NothingToAnswer => "nothing_to_answer",
             Self::StatusUnfit => "status_unfit",
             Self::LimitReached => "limit_reached",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counters and logs keep their series over versions: these words do not change.
+    #[test]
+    fn a_drop_reason_speaks_with_the_label_of_its_cause() {
+        for (reason, label) in [
+            (DropReason::Unreadable(ParseError::KeepAlive), "keep_alive"),
+            (DropReason::Unreadable(ParseError::TooLarge), "too_large"),
+            (DropReason::Unreadable(ParseError::NotSip), "not_sip"),
+            (
+                DropReason::Unreadable(ParseError::StatusCode),
+                "status_code",
+            ),
+            (DropReason::Malformed(Defect::CSeqMethod), "cseq_method"),
+            (
+                DropReason::Protocol(ProtocolError::ForeignVia),
+                "foreign_via",
+            ),
+        ] {
+            assert_eq!(reason.as_str(), label);
         }
     }
 }

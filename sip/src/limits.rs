@@ -62,9 +62,6 @@ pub const FORKED_ANSWERS_MAX: usize = 8;
 /// Entries of a route set. A dialog with more is refused: nothing real comes near.
 pub const ROUTES_MAX: usize = 16;
 
-/// Octets of one datagram that we send or take.
-pub const DATAGRAM_BYTES_MAX: usize = 65_507;
-
 /// How often a re-INVITE that met 491 is tried again before call control hears of it.
 pub const GLARE_RETRIES_MAX: u8 = 3;
 

@@ -23,3 +23,6 @@ mod route;
 pub mod snapshot;
 pub mod stock;
 pub mod trunk_load;
+
+#[cfg(test)]
+mod tests;

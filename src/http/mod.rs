@@ -1,8 +1,8 @@
 //! The HTTP surface: the link resolver, and the server that bounds what a peer may cost. `server`
-//! owns connections, `router` the paths, `resolve` the one answer, `problem` the refusals.
+//! owns connections, `router` the paths, `resolver` the one answer, `problem` the refusals.
 
 mod problem;
-mod resolve;
+mod resolver;
 mod router;
 mod server;
 

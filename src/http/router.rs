@@ -6,7 +6,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 
 use super::problem::Problem;
-use super::resolve::resolve;
+use super::resolver::resolve;
 use crate::storage::Store;
 
 /// What the answers need.

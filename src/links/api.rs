@@ -140,11 +140,17 @@ pub struct ResolvedShape<'a> {
 impl<'a> From<&'a ResolvedLink> for ResolvedShape<'a> {
     fn from(resolved: &'a ResolvedLink) -> Self {
         let destination = resolved.destination.to_string();
-        let remote = matches!(resolved.destination, Destination::Remote { .. });
+        let destination_uri = match &resolved.destination {
+            Destination::Remote { user, domain } => {
+                let domain = domain.as_deref().unwrap_or_default();
+                Some(format!("sip:{}@{domain}", escape_user(user)))
+            }
+            Destination::Echo | Destination::Tone => None,
+        };
         Self {
             request_path: &resolved.request_path,
             link: resolved.link,
-            destination_uri: remote.then(|| format!("sip:{destination}")),
+            destination_uri,
             destination,
             caller_name: &resolved.caller_name,
             caller_alias: &resolved.caller_alias,
@@ -154,5 +160,30 @@ impl<'a> From<&'a ResolvedLink> for ResolvedShape<'a> {
             valid_after: resolved.valid_after,
             valid_before: resolved.valid_before,
         }
+    }
+}
+
+/// The user part of a SIP URI: what RFC 3261 §25.1 lets stand, the rest as %-escapes.
+fn escape_user(user: &str) -> String {
+    let mut escaped = String::with_capacity(user.len());
+    for octet in user.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&octet) {
+            escaped.push(char::from(octet));
+        } else {
+            escaped.push_str(&format!("%{octet:02X}"));
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_of_a_uri_is_escaped() {
+        assert_eq!(escape_user("+49-30.1"), "+49-30.1");
+        assert_eq!(escape_user("*98#"), "*98%23");
+        assert_eq!(escape_user("j\u{f6}rg"), "j%C3%B6rg");
     }
 }

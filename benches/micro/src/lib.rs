@@ -1,1 +1,3 @@
 //! Shapes the benches share.
+
+pub mod invite;

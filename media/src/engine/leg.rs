@@ -42,10 +42,9 @@ pub(super) struct Leg {
     /// The media timeout counts from here, or from the last packet.
     pub(super) silence_from_us: u64,
     pub(super) is_silent: bool,
-    /// Neither source nor plan changed since.
-    pub(super) stable_since_us: u64,
     pub(super) is_socket_connected: bool,
-    /// When connecting or disconnecting the socket is looked at next.
+    /// When connecting or disconnecting the socket is looked at next; every change of source or
+    /// plan puts it off.
     pub(super) socket_check_us: Option<u64>,
 }
 

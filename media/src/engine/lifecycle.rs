@@ -75,7 +75,6 @@ impl<Io: PacketIo> Worker<Io> {
             jitter_us: 0,
             silence_from_us: now_us,
             is_silent: false,
-            stable_since_us: now_us,
             is_socket_connected: false,
             socket_check_us: None,
         });
@@ -87,7 +86,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     pub(super) fn update(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
-        self.open_socket(now_us, slot);
+        self.open_socket(slot);
         if let Some(leg) = self.leg_mut(slot) {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;

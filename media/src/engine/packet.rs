@@ -261,8 +261,6 @@ impl<Io: PacketIo> Worker<Io> {
         line.clock = clock;
         line.is_event = mapping.is_telephone_event;
         if verdict == Verdict::Lock {
-            leg.stable_since_us = now_us;
-            leg.control.source = None;
             self.counters.latches += 1;
             self.reports.push(slot, Waiting::Latched);
             self.refresh_lock(slot);

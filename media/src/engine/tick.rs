@@ -94,18 +94,14 @@ impl<Io: PacketIo> Worker<Io> {
             .map_or(0, |line| line.heard_us);
         let silent_at_us = heard_us.saturating_add(micros(CONNECT_SILENCE_MAX));
         let Some(leg) = self.leg(slot) else { return };
-        let stable_at_us = leg
-            .stable_since_us
-            .saturating_add(micros(CONNECT_STABLE_MIN));
         let is_heard = silent_at_us > now_us;
         let next_us = match leg.latch.locked() {
             None => None,
             Some(_) if leg.is_socket_connected && is_heard => Some(silent_at_us),
             Some(_) if leg.is_socket_connected => {
-                self.open_socket(now_us, slot);
+                self.open_socket(slot);
                 Some(now_us + micros(CONNECT_STABLE_MIN))
             }
-            Some(_) if stable_at_us > now_us => Some(stable_at_us),
             Some(_) if !is_heard => Some(now_us + micros(CONNECT_STABLE_MIN)),
             Some(_) => {
                 self.connect_socket(slot);
@@ -141,15 +137,14 @@ impl<Io: PacketIo> Worker<Io> {
         self.refresh_lock(slot);
     }
 
-    /// Lets the socket of a leg hear every source again; the leg has to be stable anew.
-    pub(super) fn open_socket(&mut self, now_us: u64, slot: u32) {
+    /// Lets the socket of a leg hear every source again.
+    pub(super) fn open_socket(&mut self, slot: u32) {
         let Some(open) = self.pairs.get(slot as usize).and_then(|pair| pair.open) else {
             return;
         };
         let Some(leg) = self.leg_mut(slot) else {
             return;
         };
-        leg.stable_since_us = now_us;
         if leg.is_socket_connected {
             leg.is_socket_connected = false;
             self.io.connect(open.rtp, None);

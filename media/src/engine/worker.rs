@@ -90,6 +90,7 @@ pub struct Worker<Io> {
     batch: ReceivedBatch,
     meter: RateMeter,
     start: Option<Instant>,
+    latest_us: u64,
 }
 
 impl<Io: PacketIo> Worker<Io> {
@@ -125,6 +126,7 @@ impl<Io: PacketIo> Worker<Io> {
             batch: ReceivedBatch::new(),
             meter: RateMeter::new(config.batch_budget),
             start: None,
+            latest_us: EPOCH_US,
             config,
         }
     }
@@ -244,10 +246,13 @@ impl<Io: PacketIo> Worker<Io> {
             .min()
     }
 
-    /// Microseconds since a second before the first call, so that no moment is zero.
+    /// Microseconds since a second before the first call, so that no moment is zero. Never goes
+    /// back, whatever the caller's clock does.
     fn clock_us(&mut self, now: Instant) -> u64 {
         let start = *self.start.get_or_insert(now);
-        micros(now.saturating_duration_since(start)).saturating_add(EPOCH_US)
+        let now_us = micros(now.saturating_duration_since(start)).saturating_add(EPOCH_US);
+        self.latest_us = self.latest_us.max(now_us);
+        self.latest_us
     }
 
     fn instant(&self, at_us: u64) -> Option<Instant> {

@@ -135,7 +135,17 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
 /// Sends the ACK of a 2xx within `dialog` and keeps it for repetitions of the 2xx.
 pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32, is_first: bool) {
     let branch = core.identifiers.branch();
-    let parts = RequestParts::new(&Method::Ack, cseq, &branch);
+    // The ACK carries the credentials of its INVITE.
+    let headers: Vec<_> = core
+        .legs
+        .get(key)
+        .and_then(|leg| leg.authorization.clone())
+        .into_iter()
+        .collect();
+    let parts = RequestParts {
+        headers: &headers,
+        ..RequestParts::new(&Method::Ack, cseq, &branch)
+    };
     let (flow, packet) = compose::request_within(core, dialog, &parts);
     core.send(flow, Arc::clone(&packet));
     if let Some(leg) = core.legs.get_mut(key) {

@@ -96,11 +96,13 @@ fn send_invite(
     core: &mut Core,
     now: Instant,
     key: Key,
-    authorization: Option<&(HeaderName, Box<[u8]>)>,
+    authorization: Option<(HeaderName, Box<[u8]>)>,
 ) -> Option<()> {
     let branch = core.identifiers.branch();
-    let cseq = core.legs.get_mut(key)?.dialog.next_local_cseq();
-    let invite = compose::first_invite(core, key, cseq, &branch, authorization)?;
+    let leg = core.legs.get_mut(key)?;
+    leg.authorization = authorization;
+    let cseq = leg.dialog.next_local_cseq();
+    let invite = compose::first_invite(core, key, cseq, &branch)?;
     let user = User::Invite(key);
     let identity = ClientIdentity { branch, cseq };
     let transaction = core
@@ -138,9 +140,7 @@ pub(super) fn handle_response(
         attempt.is_authorized = true;
         let method = Method::Invite;
         let header = challenge::authorization(core, key, &method, response, status);
-        if let Some(header) = header
-            && send_invite(core, now, key, Some(&header)).is_some()
-        {
+        if header.is_some() && send_invite(core, now, key, header).is_some() {
             return;
         }
     }

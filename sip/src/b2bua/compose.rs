@@ -202,7 +202,6 @@ pub(super) fn first_invite(
     leg: Key,
     cseq: u32,
     branch: &Identifier,
-    authorization: Option<&(HeaderName, Box<[u8]>)>,
 ) -> Option<(Flow, Packet)> {
     let leg = core.legs.get(leg)?;
     let super::leg::Stage::Attempting(attempt) = &leg.stage else {
@@ -219,7 +218,7 @@ pub(super) fn first_invite(
     writer.header_display(&HeaderName::CSeq, &format_args!("{cseq} INVITE"));
     writer.header(&HeaderName::Contact, leg.contact.as_bytes());
     writer.header(&HeaderName::Allow, core.allow.as_bytes());
-    for (name, value) in dial.headers.iter().chain(authorization) {
+    for (name, value) in dial.headers.iter().chain(&leg.authorization) {
         writer.header(name, value);
     }
     write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);

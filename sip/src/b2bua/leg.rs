@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::deadline::Token;
 use crate::dialog::Dialog;
 use crate::event::{Credentials, Dial, Flow, Refusal, Timers};
+use crate::message::HeaderName;
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 use crate::transaction::layer::Packet;
@@ -42,6 +43,8 @@ pub(crate) struct Leg {
     pub(crate) reoffer: Reoffer,
     /// The ACKs of 2xx responses, for their repetitions.
     pub(crate) acknowledgements: Vec<Acknowledgement>,
+    /// What our last INVITE answered a challenge with; the ACK of its 2xx repeats it (§13.2.2.4).
+    pub(crate) authorization: Option<(HeaderName, Box<[u8]>)>,
     /// For challenges of the peer.
     pub(crate) credentials: Option<Credentials>,
     /// Its deadline.
@@ -207,6 +210,7 @@ impl Leg {
             unacknowledged: None,
             reoffer: Reoffer::Idle,
             acknowledgements: Vec::new(),
+            authorization: None,
             credentials: None,
             token: None,
         }

@@ -192,7 +192,8 @@ fn send(
     let contact = leg.contact.clone();
     let branch = core.identifiers.branch();
     let is_authorized = authorization.is_some();
-    let headers: Vec<_> = authorization.into_iter().collect();
+    let headers: Vec<_> = authorization.clone().into_iter().collect();
+    leg.authorization = authorization;
     let parts = RequestParts {
         contact: Some(&contact),
         headers: &headers,

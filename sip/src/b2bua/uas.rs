@@ -184,7 +184,9 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
     let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
         Stage::Leaving | Stage::Over => None,
-        Stage::Offered(_) | Stage::Attempting(_) | Stage::Confirmed => {
+        // Each fork counts for itself, and none of them is the dialog yet.
+        Stage::Attempting(_) => Some(true),
+        Stage::Offered(_) | Stage::Confirmed => {
             Some(leg.dialog.take_remote_cseq(request.identity.cseq))
         }
     });

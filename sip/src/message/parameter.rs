@@ -73,7 +73,7 @@ impl<'a> Parameters<'a> {
 }
 
 /// Token bytes, what a host or an IPv6 reference needs, and what peers put there unquoted.
-const fn is_value_byte(byte: u8) -> bool {
+fn is_value_byte(byte: u8) -> bool {
     scan::is_token_byte(byte)
         || byte >= 0x80
         || matches!(

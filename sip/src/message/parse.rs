@@ -52,7 +52,7 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, ParseError> {
         position: 0,
         defect: None,
     };
-    let first = scanner.next_line().ok_or(ParseError::NoStartLine)?;
+    let first = scanner.next_line().ok_or(ParseError::NotSip)?;
     let start = read_start_line(first.of(bytes), &mut scanner.defect)?;
     let mut message = Message {
         bytes,
@@ -171,22 +171,17 @@ fn span(start: usize, end: usize) -> Option<Span> {
 
 fn read_header(bytes: &[u8], line: Span) -> Option<Entry> {
     let text = line.of(bytes);
-    let colon = text.iter().position(|&byte| byte == b':')?;
-    let (name, value) = text.split_at_checked(colon)?;
-    let name = scan::trim_end(name);
-    let value = value.get(1..)?;
-    if !scan::is_token(name) {
-        return None;
-    }
-    let leading = value.len() - scan::trim_start(value).len();
-    let value_start = usize::from(line.start) + colon + 1 + leading;
-    let value_end = value_start + scan::trim(value).len();
+    let end = text
+        .iter()
+        .position(|&byte| !scan::is_token_byte(byte))
+        .filter(|&end| end > 0)?;
+    let (name, rest) = text.split_at_checked(end)?;
+    let value = scan::trim_start(scan::trim_start(rest).strip_prefix(b":")?);
+    let value_start = usize::from(line.start) + text.len() - value.len();
+    let value_end = value_start + scan::trim_end(value).len();
     Some(Entry {
         number: HeaderNumber::of(name),
-        name: span(
-            usize::from(line.start),
-            usize::from(line.start) + name.len(),
-        )?,
+        name: span(usize::from(line.start), usize::from(line.start) + end)?,
         value: span(value_start, value_end)?,
     })
 }

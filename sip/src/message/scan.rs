@@ -3,7 +3,24 @@
 //! Owns no grammar of any one header. All functions are total over arbitrary bytes.
 
 /// RFC 3261 §25.1 `token`.
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
+#[inline]
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// [`is_token_byte`] of every byte; a look-up costs less than the comparisons.
+#[expect(clippy::indexing_slicing, reason = "at compile time")]
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 0x80 {
+        table[byte as usize] = allows_token(byte);
+        byte += 1;
+    }
+    table
+};
+
+const fn allows_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

@@ -672,6 +672,11 @@ fn token() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9][-a-zA-Z0-9.!%*_+`'~]{0,10}"
 }
 
+/// Never one letter, which could be a compact Content-Length.
+fn header_name() -> impl Strategy<Value = String> {
+    "[a-zA-Z][-a-zA-Z0-9.!%*_+`'~]{1,10}"
+}
+
 fn value() -> impl Strategy<Value = String> {
     "[!-~]([ -~é漢]{0,40}[!-~])?"
 }
@@ -682,13 +687,12 @@ proptest! {
     fn what_is_written_is_read_again(
         method in token(),
         user in "\\PC{0,12}",
-        headers in prop::collection::vec((token(), value()), 0..40),
+        headers in prop::collection::vec((header_name(), value()), 0..40),
         body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let uri = Uri::sip(Some(&user).filter(|user| !user.is_empty()).map(String::as_str), "h.example", None).expect("a host");
         let names: Vec<HeaderName> =
             headers.iter().map(|(name, _)| HeaderName::from_bytes(name.as_bytes()).expect("a token")).collect();
-        prop_assume!(!names.contains(&HeaderName::ContentLength));
         let mut buffer = SendBuffer::new();
         let wanted = Method::from_bytes(method.as_bytes()).expect("a token");
         prop_assume!(!method.to_ascii_uppercase().starts_with("SIP/"));

@@ -245,6 +245,7 @@ fn is_plain_rtp(protocol: &str) -> bool {
 
 /// RFC 3264 §6.2 allows multicast; we do not join groups.
 fn is_usable(address: IpAddr) -> bool {
+    let address = address.to_canonical();
     !address.is_multicast()
         && !address.is_unspecified()
         && address != IpAddr::V4(Ipv4Addr::BROADCAST)

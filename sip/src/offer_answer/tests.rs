@@ -191,6 +191,10 @@ fn each_unusable_offer_has_its_name() {
             OfferRefusal::UnusableAddress,
         ),
         (
+            "m=audio 4002 RTP/AVP 0\nc=IN IP6 ::ffff:224.0.0.1\n",
+            OfferRefusal::UnusableAddress,
+        ),
+        (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 255.255.255.255\n",
             OfferRefusal::UnusableAddress,
         ),

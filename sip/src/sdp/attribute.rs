@@ -141,7 +141,7 @@ impl Rtcp {
         let mut words = text.split_ascii_whitespace();
         let port = words.next()?.parse().ok()?;
         let host = match (words.next(), words.next(), words.next()) {
-            (Some(_), Some(_), Some(address)) => Some(super::parse::host(address)),
+            (Some(_), Some(_), Some(address)) => super::parse::host(address),
             _ => None,
         };
         Some(Self { port, host })

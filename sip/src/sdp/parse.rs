@@ -17,6 +17,9 @@ impl SessionDescription {
         if bytes.len() > SDP_SIZE_MAX {
             return Err(SdpError::TooLarge);
         }
+        if memchr::memchr(0, bytes).is_some() {
+            return Err(SdpError::Nul);
+        }
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.split(['\r', '\n']).filter(|line| !line.is_empty());
         if lines
@@ -69,7 +72,8 @@ impl SessionDescription {
             Some(media) => &mut media.connection,
             None => &mut self.connection,
         };
-        place.get_or_insert_with(|| host(address));
+        let host = host(address).ok_or(SdpError::Connection)?;
+        place.get_or_insert(host);
         Ok(())
     }
 
@@ -137,7 +141,7 @@ impl Origin {
             username,
             session_id,
             version,
-            address: host(words.next()?),
+            address: host(words.next()?)?,
         })
     }
 }
@@ -154,10 +158,10 @@ impl Default for Origin {
 }
 
 /// An address or a name; what follows `/` is the TTL or the count of multicast.
-pub(super) fn host(text: &str) -> Host {
+pub(super) fn host(text: &str) -> Option<Host> {
     let text = text.split_once('/').map_or(text, |(address, _)| address);
-    text.parse()
-        .map_or_else(|_| Host::Name(text.into()), Host::Address)
+    let name = || (!text.is_empty()).then(|| Host::Name(text.into()));
+    text.parse().map(Host::Address).ok().or_else(name)
 }
 
 fn push_bounded<T>(list: &mut Vec<T>, item: Option<T>, max: usize) {

@@ -1,8 +1,8 @@
 //! Where a request within a dialog goes.
 //!
 //! Owns the choice between the address in a URI and the path the dialog was made by. A URI with a
-//! name, with an address of the other family, or with an address that only means something behind
-//! the peer's own NAT, is answered by that path.
+//! name, with an address of the other family, with one that our socket cannot reach from loopback, or
+//! with one that only means something behind the peer's own NAT, is answered by that path.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +18,8 @@ pub fn next_hop(uri: UriRef<'_>, made_by: Flow) -> Flow {
         Some(address)
             if address.is_ipv4() == made_by.local.is_ipv4()
                 && can_be_sent_to(address)
-                && reach(address) >= reach(made_by.remote.ip()) =>
+                && reach(address) >= reach(made_by.remote.ip())
+                && (address.is_loopback() || !made_by.local.ip().is_loopback()) =>
         {
             let port = uri.port().filter(|port| *port != 0).unwrap_or(PORT_DEFAULT);
             Flow {
@@ -54,9 +55,13 @@ mod tests {
     use crate::event::Transport;
 
     fn hop(uri: &str, remote: &str) -> String {
+        hop_from("10.9.9.9:5060", uri, remote)
+    }
+
+    fn hop_from(local: &str, uri: &str, remote: &str) -> String {
         let made_by = Flow {
             transport: Transport::Udp,
-            local: "10.9.9.9:5060".parse().unwrap(),
+            local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
         };
         next_hop(UriRef::parse(uri.as_bytes()).unwrap(), made_by)
@@ -101,6 +106,20 @@ mod tests {
         assert_eq!(
             hop("sip:a@127.0.0.1:5062", "127.0.0.1:40000"),
             "127.0.0.1:5062"
+        );
+    }
+
+    /// A phone on this host that names the address of its network card.
+    #[test]
+    fn a_loopback_socket_sends_to_loopback_only() {
+        let loopback = "127.0.0.1:5060";
+        assert_eq!(
+            hop_from(loopback, "sip:a@10.1.2.3:5062", "127.0.0.1:5070"),
+            "127.0.0.1:5070"
+        );
+        assert_eq!(
+            hop_from(loopback, "sip:a@127.0.0.2:5062", "127.0.0.1:5070"),
+            "127.0.0.2:5062"
         );
     }
 }

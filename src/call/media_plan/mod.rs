@@ -7,3 +7,6 @@
 pub mod codec;
 pub mod leg;
 pub mod remote;
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,7 @@ impl LinkDraft {
     /// # Errors
     /// Every field that breaks a rule.
     pub fn judge(&self, world: &DraftWorld<'_>) -> Result<Link, FieldErrors> {
+        let now = to_millisecond(world.now);
         let mut errors = FieldErrors::new();
         let destination = self.judge_destination(&mut errors);
         let request_path = self.judge_request_path(world.random, &mut errors);
@@ -128,8 +129,8 @@ impl LinkDraft {
             valid_before,
             trunk,
             created_by,
-            created_at: world.now,
-            updated_at: world.now,
+            created_at: now,
+            updated_at: now,
         })
     }
 
@@ -251,7 +252,12 @@ fn time(field: &'static str, value: Option<&str>, errors: &mut FieldErrors) -> O
             "a time by RFC 3339, such as 2026-12-31T23:00:00Z",
         );
     }
-    time
+    time.map(to_millisecond)
+}
+
+/// The precision that is stored: a link reads back as it was made.
+fn to_millisecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
 /// The id of a link that no database has seen.

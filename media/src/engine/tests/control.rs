@@ -3,7 +3,7 @@
 use packet_io::Faults;
 
 use super::harness::{Harness, Sent, Stream, TestLeg, plan};
-use crate::command::LegPlan;
+use crate::command::{LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::rtcp::{
     Cname, Compound, Kind, ReportBlock, SenderInformation, write_receiver_report,
@@ -226,4 +226,91 @@ fn an_empty_pool_costs_a_report_and_nothing_else() {
     harness.pass_ms(20_000);
     assert_eq!(harness.sent(), []);
     assert!(harness.worker.counters().buffers_missing >= 3);
+}
+
+#[test]
+fn rtcp_goes_to_no_host_but_that_of_the_media() {
+    let mut harness = Harness::new();
+    let elsewhere = Some("192.0.2.66:4001".parse().unwrap());
+    let a = LegPlan {
+        remote_rtcp: elsewhere,
+        ..plan("198.51.100.1:4000")
+    };
+    let (a, b) = harness.call_with(a, plan("203.0.113.2:6000"));
+    harness.exchange(a.ours, a.peer, &Stream::new(0xaaaa).next());
+    harness.exchange(b.ours, b.peer, &Stream::new(0xbbbb).next());
+    send_rtcp(&mut harness, b, &sender_report(0xbbbb, 0));
+    harness.pass_ms(20_000);
+    let sent = harness.sent();
+    assert!(!sent.is_empty());
+    assert!(sent.iter().all(|sent| sent.to == rtcp_address(b.peer)));
+}
+
+#[test]
+fn the_first_rtcp_source_stays_unless_the_announced_one_speaks() {
+    let mut harness = Harness::new();
+    let (a, _) = harness.call();
+    harness.exchange(a.ours, a.peer, &Stream::new(0xaaaa).next());
+    let report = sender_report(0xaaaa, 0);
+    let port = |port| SocketAddr::new(a.peer.ip(), port);
+    for (source, received) in [(5_000, 1), (5_002, 1), (5_000, 2), (4_001, 3), (5_000, 3)] {
+        harness.exchange(rtcp_address(a.ours), port(source), &report);
+        let counters = harness.worker.counters().rtcp;
+        assert_eq!(counters.compounds_received, received, "{source}");
+    }
+}
+
+#[test]
+fn rtcp_follows_the_media_to_a_new_address() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    let mut stream = Stream::new(0xaaaa);
+    harness.exchange(a.ours, a.peer, &stream.next());
+    harness.exchange(b.ours, b.peer, &Stream::new(0xbbbb).next());
+    send_rtcp(&mut harness, b, &sender_report(0xbbbb, 0));
+    let moved = LegPlan {
+        version: 2,
+        ..plan("203.0.113.77:7000")
+    };
+    harness.update(b, moved, Target::Leg(a.pair));
+    let sent = send_rtcp(&mut harness, a, &sender_report(0xaaaa, 0));
+    assert_eq!(sent[0].to, "203.0.113.77:7001".parse().unwrap());
+}
+
+#[test]
+fn reports_about_other_streams_tell_nothing_of_ours() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    harness.exchange(a.ours, a.peer, &Stream::new(0xaaaa).next());
+    let sent = send_rtcp(&mut harness, a, &sender_report(0xaaaa, 0));
+    let (ssrc, ours) = information(&sent[0]);
+    let block = ReportBlock {
+        ssrc: Ssrc(ssrc.0 ^ 1),
+        fraction_lost: 0,
+        cumulative_lost: 0,
+        highest_sequence: 0,
+        jitter_ticks: 0,
+        last_sender_report: ours.ntp_middle(),
+        delay_since_last: 0,
+    };
+    let mut octets = [0; 64];
+    let size = write_receiver_report(&mut octets, Ssrc(2), Some(block), PEER_NAME).unwrap();
+    send_rtcp(&mut harness, b, &octets[..size]);
+    // A sender report of a source that sends no media here is not what our report answers.
+    send_rtcp(&mut harness, a, &sender_report(0xdddd, 0));
+    harness.sent();
+    harness.pass_ms(10_000);
+    let sent = harness.sent();
+    let report = sent
+        .iter()
+        .find(|sent| sent.to == rtcp_address(a.peer))
+        .unwrap();
+    let packet = Compound::parse(&report.bytes)
+        .unwrap()
+        .packets()
+        .next()
+        .unwrap();
+    let block = packet.report_blocks().next().unwrap();
+    assert_eq!((block.last_sender_report, block.delay_since_last), (0, 0));
+    assert_eq!(harness.disconnect(b).round_trip_us, None);
 }

@@ -1,11 +1,14 @@
 //! What a relayed packet becomes, and what it must never become.
 
+use std::time::Duration;
+
+use proptest::prelude::*;
+
 use super::harness::{Harness, Stream, plan};
-use crate::command::{LegPlan, Report, Target};
+use crate::command::{LegPlan, PayloadMapping, Report, Target};
 use crate::drop_reason::DropReason;
 use crate::limits::LEG_BURST_PACKETS_MAX;
-use crate::rtp::{PayloadType, Ssrc};
-use std::time::Duration;
+use crate::rtp::{PayloadType, RtpView, Ssrc};
 
 #[test]
 fn each_packet_comes_out_once_rewritten_and_otherwise_the_same() {
@@ -235,7 +238,7 @@ fn silence_is_reported_once_and_not_while_held() {
         LegPlan {
             receives: true,
             version: 2,
-            ..held
+            ..held.clone()
         },
         Target::Leg(b.pair),
     );
@@ -244,6 +247,18 @@ fn silence_is_reported_once_and_not_while_held() {
     assert_eq!(harness.reports.len(), 0);
     harness.pass_ms(1);
     assert_eq!(harness.reports.len(), 1);
+    // A new plan asks anew.
+    harness.update(
+        a,
+        LegPlan {
+            receives: true,
+            version: 3,
+            ..held
+        },
+        Target::Leg(b.pair),
+    );
+    harness.pass_ms(30_000);
+    assert_eq!(harness.reports.len(), 2);
 }
 
 #[test]
@@ -304,4 +319,80 @@ fn a_flood_of_one_leg_is_bounded() {
         harness.dropped(DropReason::RateExceeded),
         1_000 - passed as u64
     );
+}
+
+#[test]
+fn a_change_of_clock_is_no_jitter() {
+    let mut harness = Harness::new();
+    let mut both = plan("198.51.100.1:4000");
+    let opus = PayloadMapping {
+        received: 111,
+        sent: 111,
+        clock_rate_hz: 48_000,
+        is_telephone_event: false,
+    };
+    both.payloads.push(opus);
+    let (a, _) = harness.call_with(both, plan("203.0.113.2:6000"));
+    let mut stream = Stream::new(1);
+    for payload_type in [0, 111, 0, 111] {
+        stream.payload_type = payload_type;
+        harness.exchange(a.ours, a.peer, &stream.next());
+    }
+    assert_eq!(harness.disconnect(a).jitter_us, 0);
+}
+
+/// RFC 2543 hold, as Cisco still sends it: nothing goes to the unspecified address.
+#[test]
+fn the_unspecified_address_is_nowhere() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    let mut stream = Stream::new(1);
+    harness.exchange(a.ours, a.peer, &stream.next());
+    harness.update(
+        b,
+        LegPlan {
+            version: 2,
+            ..plan("0.0.0.0:6000")
+        },
+        Target::Leg(a.pair),
+    );
+    assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()), []);
+    assert_eq!(harness.dropped(DropReason::DestinationUnknown), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Loss, doubling and disorder within a stream: each packet that goes out is one that came in,
+    /// with the same payload, every number moved by the same amount, none made up.
+    #[test]
+    fn what_goes_out_is_what_came_in_moved_by_one_offset(
+        order in proptest::collection::vec(0_usize..60, 1..150),
+        first in 0_u16..=u16::MAX,
+    ) {
+        let mut harness = Harness::new();
+        let (a, b) = harness.call();
+        let mut stream = Stream { sequence: first, ..Stream::new(1) };
+        let packets: Vec<_> = (0..60).map(|_| stream.next()).collect();
+        let mut offsets = None;
+        for at in order {
+            let sent = harness.exchange(a.ours, a.peer, &packets[at]);
+            prop_assert!(sent.len() <= 1);
+            let came = RtpView::parse(&packets[at]).unwrap();
+            for sent in &sent {
+                let went = sent.rtp();
+                prop_assert_eq!((sent.from, sent.to), (b.ours, b.peer));
+                prop_assert_eq!(went.payload(), came.payload());
+                prop_assert_eq!(went.payload_type(), came.payload_type());
+                let moved = (
+                    came.sequence().offset_to(went.sequence()),
+                    came.timestamp().offset_to(went.timestamp()),
+                    went.ssrc(),
+                );
+                prop_assert_eq!(*offsets.get_or_insert(moved), moved);
+            }
+            let dropped = harness.worker.counters().drops;
+            prop_assert_eq!(dropped.total(), dropped.of(DropReason::BeforeSwitch));
+        }
+    }
 }

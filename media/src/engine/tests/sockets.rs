@@ -72,6 +72,17 @@ fn an_update_opens_the_socket_before_it_takes_effect() {
     );
 }
 
+/// The twin refuses to connect across families; a kernel may refuse for want of a route.
+#[test]
+fn a_refused_connect_leaves_the_leg_as_it_was() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call_with(plan("[2001:db8::1]:4000"), plan("203.0.113.2:6000"));
+    let mut stream = Stream::new(1);
+    speak(&mut harness, a, &mut stream, 2_500);
+    let sent = harness.exchange(b.ours, b.peer, &Stream::new(2).next());
+    assert_eq!((sent[0].from, sent[0].to), (a.ours, a.peer));
+}
+
 #[test]
 fn a_lone_call_is_not_delayed_and_a_thousand_share_a_turn() {
     let mut harness = Harness::with(NoFaults, |config| {

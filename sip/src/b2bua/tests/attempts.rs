@@ -224,6 +224,18 @@ fn a_challenge_is_answered_once() {
             value.starts_with("Digest username=\"sluice\", realm=\"trunk\""),
             "{value}"
         );
+        if status == 407 {
+            // RFC 3261 §13.2.2.4: the ACK of the 2xx has the credentials of its INVITE.
+            world.receive(TRUNK, &response(&second, 200, "y", Some(SDP)));
+            assert_eq!(world.last("ACK").header(&answer), value);
+            world
+                .endpoint
+                .hang_up(world.now, call, &Refusal::default())
+                .unwrap();
+            world.drain();
+            world.assert_quiescent();
+            continue;
+        }
         // Challenged again: the password is wrong.
         world.receive(
             TRUNK,

@@ -148,13 +148,11 @@ impl Chaos {
             !*ended || !only_when_alive,
             "nothing after Ended: {event:?}"
         );
-        match event {
-            Event::Ended { .. } => *ended = true,
-            Event::CallGone { .. } => {
-                assert!(*ended, "Ended comes before CallGone");
-                *gone = true;
-            }
-            _ => {}
+        if matches!(event, Event::Ended { .. }) {
+            *ended = true;
+        } else if matches!(event, Event::CallGone { .. }) {
+            assert!(*ended, "Ended comes before CallGone");
+            *gone = true;
         }
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::world::*;
-use crate::event::{Ping, Refusal};
-use crate::message::HeaderName;
+use crate::error::{DropReason, ParseError, ProtocolError};
+use crate::event::{Event, Ping, Refusal};
+use crate::message::{Defect, HeaderName};
 
 fn outside(method: &str, extra: &str) -> String {
     let text = request(
@@ -163,6 +164,35 @@ fn an_invite_that_cannot_be_served_is_refused_without_state() {
     }
 }
 
+/// Who is to blame, and for what, in the reason.
+#[test]
+fn a_refusal_is_reported_with_its_kind() {
+    let routes = "Record-Route: <sip:10.0.0.5;lr>\r\n".repeat(crate::limits::ROUTES_MAX + 1);
+    for (text, reason) in [
+        (
+            invite("long").replace("Max-Forwards", &format!("{routes}Max-Forwards")),
+            DropReason::Protocol(ProtocolError::RouteSetTooLong),
+        ),
+        (
+            invite("bad").replace("Max-Forwards: 70", "Max-Forwards: many"),
+            DropReason::Malformed(Defect::MaxForwards),
+        ),
+    ] {
+        let mut world = World::new();
+        world.receive(CALLER, &text);
+        assert_eq!(world.log(), ["400>caller"]);
+        let found = world.take_events().into_iter().find_map(|event| {
+            if let Event::Dropped { reason, .. } = event {
+                Some(reason)
+            } else {
+                None
+            }
+        });
+        assert_eq!(found, Some(reason));
+        assert!(world.endpoint.is_idle());
+    }
+}
+
 /// RFC 3261 §8.2.2.2: the same INVITE by two paths.
 #[test]
 fn a_merged_request_gets_482() {
@@ -249,6 +279,12 @@ fn noise_is_dropped_and_counted() {
     ] {
         world.receive(CALLER, noise);
     }
+    let flow = flow(CALLER);
+    let unreadable = DropReason::Unreadable(ParseError::NotSip);
+    assert!(world.events.iter().any(|event| {
+        matches!(event, Event::Dropped { flow: from, reason }
+            if *from == flow && *reason == unreadable)
+    }));
     world.receive(CALLER, &outside("ACK", ""));
     assert_eq!(world.log(), [""; 0]);
     let counters = world.endpoint.counters();
@@ -309,7 +345,7 @@ fn a_flood_meets_the_bound_of_each_table() {
     for number in 0..3_000 {
         world.receive(CALLER, &invite(&format!("f{number}")));
         for event in world.take_events() {
-            if let crate::event::Event::CallOffered { call, .. } = event {
+            if let Event::CallOffered { call, .. } = event {
                 world
                     .endpoint
                     .hang_up(world.now, call, &Refusal::default())
@@ -364,4 +400,108 @@ fn rport_and_received_lead_the_answer_back() {
         via.contains(";rport=40123") && via.contains(";received=192.0.2.77"),
         "{via}"
     );
+}
+
+/// BYE is never refused for want of room: it frees some.
+#[test]
+fn a_call_can_end_while_the_transaction_table_is_full() {
+    let mut world = World::with_calls_max(2);
+    let c = world.connected();
+    let fill = |world: &mut World, number: u32| {
+        let invite = invite(&format!("fill{number}"));
+        world.receive(CALLER, &invite);
+        world.receive(CALLER, &cancel(&invite));
+        world.sent.clear();
+    };
+    let mut number = 0;
+    while world.endpoint.counters().dropped("transactions_full") == 0 {
+        fill(&mut world, number);
+        number += 1;
+        assert!(number < 10_000, "the table has a bound");
+    }
+    world.events.clear();
+    world.receive(CALLER, &c.caller_says("BYE", 2, "bye", ""));
+    assert_eq!(world.log(), ["200>caller", "BYE>trunk"]);
+    assert_eq!(world.event_names(), ["Ended Originating Bye"]);
+    assert_eq!(world.endpoint.counters().sent_without_transaction, 1);
+    world.assert_quiescent();
+}
+
+/// RFC 3261 §12.1.1: the route set of a dialog that the peer made, in the order of Record-Route.
+#[test]
+fn requests_to_the_caller_follow_its_record_route() {
+    let mut world = World::new();
+    let routes = "Record-Route: <sip:10.0.0.5;lr>\r\nRecord-Route: <sip:10.0.0.6;lr>\r\nContact";
+    let invite = invite("routed").replace("Contact", routes);
+    world.receive("10.0.0.5:5060", &invite);
+    let call = world.take_events().into_iter().find_map(|event| {
+        if let Event::CallOffered { call, .. } = event {
+            Some(call)
+        } else {
+            None
+        }
+    });
+    let call = call.unwrap();
+    world.endpoint.answer(world.now, call, &sdp()).unwrap();
+    world.drain();
+    let ok = world.last("200");
+    assert_eq!(ok.parsed().elements(&HeaderName::RecordRoute).count(), 2);
+    world.receive("10.0.0.5:5060", &ack(&invite, &ok));
+    world
+        .endpoint
+        .hang_up(world.now, call, &Refusal::default())
+        .unwrap();
+    world.drain();
+    let bye = world.last("BYE");
+    assert_eq!(bye.to, "10.0.0.5:5060");
+    assert!(
+        bye.text
+            .starts_with("BYE sip:peer@10.0.0.1:5060 SIP/2.0\r\n")
+    );
+    assert!(
+        bye.text
+            .contains("Route: <sip:10.0.0.5;lr>\r\nRoute: <sip:10.0.0.6;lr>\r\n")
+    );
+    world.assert_quiescent();
+}
+
+#[test]
+fn an_endpoint_moves_between_threads() {
+    const fn is_send<T: Send>() {}
+    is_send::<crate::endpoint::Endpoint>();
+}
+
+/// Addresses of IPv6 stand in brackets, ours too, and are recognised in the answer.
+#[test]
+fn a_ping_over_ipv6_is_answered() {
+    let mut world = World::new();
+    let flow = crate::event::Flow {
+        transport: crate::event::Transport::Udp,
+        local: "[2001:db8::9]:5060".parse().unwrap(),
+        remote: "[2001:db8::2]:5060".parse().unwrap(),
+    };
+    let uri = crate::message::Uri::parse(b"sip:[2001:db8::2]").unwrap();
+    let timeout = Duration::from_secs(4);
+    let ping = Ping {
+        flow,
+        request_uri: uri.clone(),
+        from: uri,
+        timeout,
+    };
+    world.endpoint.ping(world.now, ping).unwrap();
+    let mut buffer = crate::message::SendBuffer::new();
+    assert!(world.endpoint.poll_output(&mut buffer).is_some());
+    let text = String::from_utf8(buffer.as_bytes().to_vec()).unwrap();
+    let sent = Sent {
+        to: flow.remote.to_string(),
+        text,
+    };
+    let answer = response(&sent, 200, "x", None);
+    let bytes = answer.as_bytes();
+    world
+        .endpoint
+        .handle_input(world.now, crate::event::Input::Datagram { flow, bytes });
+    world.drain();
+    assert_eq!(world.event_names(), ["PingEnded Some(200)"]);
+    world.assert_quiescent();
 }

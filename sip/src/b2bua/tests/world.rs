@@ -53,9 +53,14 @@ impl Sent {
         String::from_utf8(tag).unwrap()
     }
 
+    /// Empty where a peer of RFC 2543 has none.
     pub(super) fn branch(&self) -> String {
         let message = self.parsed();
-        String::from_utf8(message.top_via().unwrap().branch().unwrap().to_vec()).unwrap()
+        let branch = message
+            .top_via()
+            .and_then(|via| via.branch())
+            .unwrap_or_default();
+        String::from_utf8(branch.to_vec()).unwrap()
     }
 
     pub(super) fn cseq(&self) -> u32 {

@@ -132,11 +132,11 @@ fn a_file_that_no_mod_line_reaches_is_refused() {
 fn a_drop_reason_is_given_and_met_by_a_test() {
     let reasons = File::new(
         "sip/src/error.rs",
-        "pub enum DropReason {\n    Known,\n    Lost,\n}\n",
+        "pub enum ProtocolError {\n    Known,\n    Lost,\n}\n",
     );
     let used = File::new(
         "sip/src/a.rs",
-        "fn a() { DropReason::Known }\n#[cfg(test)]\nmod tests {\n    fn b() { DropReason::Known }\n}\n",
+        "fn a() { ProtocolError::Known }\n#[cfg(test)]\nmod tests {\n    fn b() { Error::Known }\n}\n",
     );
     let findings = rules::drop_reasons(&Tree::new(vec![reasons, used]));
     assert_eq!(

@@ -80,6 +80,16 @@ impl File {
             .skip(start)
     }
 
+    /// The test code as written, strings included.
+    pub(crate) fn test_text(&self) -> String {
+        let start = if self.is_test_file() {
+            0
+        } else {
+            self.tests_from.unwrap_or(usize::MAX)
+        };
+        self.text.lines().skip(start).collect::<Vec<_>>().join("\n")
+    }
+
     /// Line number (from 1) and text of each line of code, tests included.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.code

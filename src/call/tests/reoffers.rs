@@ -1,0 +1,109 @@
+//! Offers within a call.
+
+use media::command::{PairKey, Target};
+
+use super::world::{PHONE, World, link, sdp, target, trunk};
+use crate::links::model::Destination;
+
+#[test]
+fn hold_is_passed_to_the_other_side_and_its_answer_comes_back() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.phone(
+        "INVITE",
+        "c1",
+        2,
+        &sdp("10.0.0.5", 4000, 2, "a=sendonly\r\n"),
+    );
+    let reinvite = world.last(target(1), "INVITE");
+    assert!(
+        reinvite.body().contains("a=sendonly"),
+        "{}",
+        reinvite.body()
+    );
+    assert!(
+        reinvite.header("To").contains("tag=callee"),
+        "within the dialog"
+    );
+    world.respond(
+        &reinvite,
+        "200 OK",
+        &sdp("192.0.2.1", 6000, 2, "a=recvonly\r\n"),
+    );
+    let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    assert_eq!(answer.header("CSeq"), "2 INVITE");
+    assert!(answer.body().contains("a=recvonly"), "{}", answer.body());
+    world.phone("ACK", "c1", 2, "");
+    world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn refusal_of_the_other_side_keeps_the_session() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    let before = world.legs.clone();
+    world.phone("INVITE", "c1", 2, &sdp("10.0.0.5", 4100, 2, ""));
+    let reinvite = world.last(target(1), "INVITE");
+    world.respond(&reinvite, "488 Not Acceptable Here", "");
+    assert_eq!(world.heard(), 488);
+    world.phone("ACK", "c1", 2, "");
+    assert_eq!(world.legs, before);
+    assert_eq!(world.control.counters().calls_active, 1);
+    world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn refresh_with_the_same_description_is_answered_here() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    let first = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    let asked = world.count(target(1), "INVITE");
+    world.phone("INVITE", "c1", 2, &sdp("10.0.0.5", 4000, 1, ""));
+    assert_eq!(
+        world.count(target(1), "INVITE"),
+        asked,
+        "the other side is left alone"
+    );
+    let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    assert_eq!(answer.header("CSeq"), "2 INVITE");
+    assert_eq!(answer.body(), first.body());
+    world.phone("ACK", "c1", 2, "");
+    world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn echo_answers_a_new_offer_by_itself() {
+    let mut world = World::new(Vec::new());
+    world.call_link("c1", Ok(link(Destination::Echo)));
+    world.phone("ACK", "c1", 1, "");
+    world.phone(
+        "INVITE",
+        "c1",
+        2,
+        &sdp("10.0.0.5", 4100, 2, "a=sendonly\r\n"),
+    );
+    let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    assert!(answer.body().contains("a=recvonly"), "{}", answer.body());
+    let pair = PairKey {
+        worker: 0,
+        slot: 0,
+        generation: 0,
+    };
+    assert_eq!(world.legs[&pair], Target::Echo);
+    world.phone("ACK", "c1", 2, "");
+    world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn offer_with_a_forbidden_address_is_refused_and_the_call_goes_on() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.phone("INVITE", "c1", 2, &sdp("239.0.0.1", 4000, 2, ""));
+    assert_eq!(world.heard(), 488);
+    world.phone("ACK", "c1", 2, "");
+    assert_eq!(world.control.counters().calls_active, 1);
+}

@@ -1,0 +1,326 @@
+//! From an INVITE to a call, or to the refusal that fits.
+
+use std::time::Duration;
+
+use media::command::{PairKey, Report, Target};
+
+use super::world::{PAIRS, PHONE, World, link, remote, sdp, target, trunk};
+use crate::call::event::Input;
+use crate::cdr::record::Record;
+use crate::fraud_guard::Rules;
+use crate::links::model::Destination;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::sources::model::LinkAccess;
+
+#[test]
+fn link_becomes_a_call_with_its_name_alias_and_media_both_ways() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.call("610", "c1");
+    let invite = world.last(target(1), "INVITE");
+    assert_eq!(invite.start(), "INVITE sip:610@example.com SIP/2.0");
+    assert!(
+        invite
+            .header("From")
+            .starts_with("\"Guest\" <sip:guest@198.51.100.1>;tag=")
+    );
+    assert!(invite.header("Remote-Party-ID").contains("party=calling"));
+    assert_eq!(invite.header("Max-Forwards"), "69");
+    assert!(
+        invite.body().contains("m=audio 10002 RTP/AVP 0 8"),
+        "{}",
+        invite.body()
+    );
+    world.respond(&invite, "180 Ringing", "");
+    assert_eq!(world.heard(), 180);
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    assert_eq!(world.heard(), 200);
+    let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    assert!(
+        answer.body().contains("m=audio 10000 RTP/AVP 0 8"),
+        "{}",
+        answer.body()
+    );
+    world.phone("ACK", "c1", 1, "");
+    let pair = |slot| PairKey {
+        worker: 0,
+        slot,
+        generation: 0,
+    };
+    assert_eq!(world.legs[&pair(0)], Target::Leg(pair(1)));
+    assert_eq!(world.legs[&pair(1)], Target::Leg(pair(0)));
+    world.phone("BYE", "c1", 2, "");
+    let bye = world.last(target(1), "BYE");
+    world.respond(&bye, "200 OK", "");
+    let closed = world.closed();
+    assert_eq!(closed[0].released_by, "originating");
+    assert_eq!(
+        (closed[0].cause.as_str(), closed[0].status, closed[0].link),
+        ("normal", 200, Some(7))
+    );
+    assert_eq!(closed[0].media.packets_received, 50);
+    assert_eq!(world.attempts()[0].outcome, "answered");
+    world.expect_quiet();
+}
+
+#[test]
+fn unknown_source_gets_silence_and_is_counted() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.datagram(
+        "203.0.113.9:5060".parse().unwrap(),
+        "OPTIONS sip:a@198.51.100.1 SIP/2.0\r\n\r\n",
+    );
+    world.datagram("203.0.113.9:5060".parse().unwrap(), "not SIP at all");
+    assert!(world.sent.is_empty());
+    assert_eq!(world.control.counters().unknown_source, 2);
+}
+
+#[test]
+fn each_refusal_of_the_link_store_has_its_status() {
+    let later = jiff::Timestamp::from_second(90).unwrap();
+    for (refusal, status) in [
+        (ResolveRefusal::Unknown, 404),
+        (ResolveRefusal::Dead, 410),
+        (ResolveRefusal::NotYetValid(later), 480),
+        (ResolveRefusal::Unavailable, 503),
+    ] {
+        let mut world = World::new(vec![trunk(1)]);
+        world.call_link("c1", Err(refusal));
+        assert_eq!(world.heard(), status, "{refusal:?}");
+        if status == 480 {
+            let response = world.last(PHONE.parse().unwrap(), "SIP/2.0 480");
+            assert_eq!(response.header("Retry-After"), "90");
+        }
+        world.expect_quiet();
+    }
+}
+
+#[test]
+fn foreign_host_is_a_relay_attempt_and_refused() {
+    let mut world = World::new(vec![trunk(1)]);
+    let phone = PHONE.parse().unwrap();
+    let body = sdp("10.0.0.5", 4000, 1, "");
+    let text = format!(
+        "INVITE sip:x@other.example SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};branch=z9hG4bK1\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:x@other.example>\r\nCall-ID: r\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:a@{PHONE}>\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    world.datagram(phone, &text);
+    assert_eq!(world.heard(), 403);
+    assert_eq!(world.control.counters().refused["relay_denied"], 1);
+    world.expect_quiet();
+}
+
+#[test]
+fn source_reaches_only_the_links_of_its_policy() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.change(|snapshot| snapshot.sources[0].links = LinkAccess::Listed(vec!["other".into()]));
+    world.call("610", "c1");
+    assert_eq!(world.heard(), 404);
+    let ad_hoc = ResolvedLink {
+        link: None,
+        named_by_link: false,
+        ..remote("610")
+    };
+    world.change(|snapshot| snapshot.sources[0].links = LinkAccess::All);
+    world.call_link("c2", Ok(ad_hoc));
+    assert_eq!(world.heard(), 404);
+    world.expect_quiet();
+}
+
+#[test]
+fn guard_refuses_before_anything_leaves() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.change(|snapshot| {
+        snapshot.guard = Rules {
+            block_prefixes: vec!["+1900".into()],
+            ..Rules::default()
+        };
+    });
+    world.call("%2B1-900-555", "c1");
+    assert_eq!(world.heard(), 403);
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    assert_eq!(world.attempts()[0].outcome, "guard_prefix_blocked");
+    let dialed = |record: &Record| {
+        if let Record::AttemptOpened(opened) = record {
+            Some(opened.dialed)
+        } else {
+            None
+        }
+    };
+    assert_eq!(world.records.iter().find_map(dialed), Some(false));
+    world.expect_quiet();
+}
+
+#[test]
+fn canonical_number_is_what_is_dialled() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.call("+44 (20) 7123-4567", "c1");
+    assert_eq!(
+        world.last(target(1), "INVITE").start(),
+        "INVITE sip:+442071234567@example.com SIP/2.0"
+    );
+    world.phone("CANCEL", "c1", 1, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn unique_alias_takes_one_number_for_all_attempts_and_none_left_is_refused() {
+    let mut world = World::new(vec![trunk(1), trunk(2)]);
+    world.feed(Input::AliasBlock {
+        first: 41,
+        count: 1,
+    });
+    let unique = || ResolvedLink {
+        unique_alias: true,
+        ..remote("610")
+    };
+    world.call_link("c1", Ok(unique()));
+    let first = world.last(target(1), "INVITE");
+    world.respond(&first, "503 Service Unavailable", "");
+    let second = world.last(target(2), "INVITE");
+    for invite in [&first, &second] {
+        assert!(
+            invite.header("From").contains("<sip:guest.41@"),
+            "{}",
+            invite.header("From")
+        );
+    }
+    world.respond(&second, "486 Busy Here", "");
+    world.call_link("c2", Ok(unique()));
+    assert_eq!(world.heard(), 503);
+    assert_eq!(world.control.counters().refused["alias_numbers_empty"], 1);
+    world.expect_quiet();
+}
+
+#[test]
+fn echo_is_answered_at_once_and_ends_after_five_minutes() {
+    let mut world = World::new(Vec::new());
+    world.call_link("c1", Ok(link(Destination::Echo)));
+    assert_eq!(world.heard(), 200);
+    world.phone("ACK", "c1", 1, "");
+    assert_eq!(world.legs.values().collect::<Vec<_>>(), [&Target::Echo]);
+    world.pass(Duration::from_secs(299));
+    assert_eq!(world.count(PHONE.parse().unwrap(), "BYE"), 0);
+    world.pass(Duration::from_secs(2));
+    let bye = world.last(PHONE.parse().unwrap(), "BYE");
+    world.respond(&bye, "200 OK", "");
+    assert_eq!(world.closed()[0].cause, "local_party_over");
+    world.expect_quiet();
+}
+
+#[test]
+fn full_stock_is_a_counted_refusal_and_nothing_leaks() {
+    let mut world = World::new(vec![trunk(1)]);
+    for number in 0..PAIRS / 2 {
+        world.answered(&format!("c{number}"));
+    }
+    world.call("610", "over");
+    assert_eq!(world.heard(), 503);
+    assert_eq!(world.control.counters().refused["media_stock_empty"], 1);
+    world.feed(Input::Stop);
+    world.pass(Duration::from_secs(4));
+    assert!(world.stopped);
+    world.expect_quiet();
+}
+
+#[test]
+fn refused_connect_refuses_the_call_and_keeps_the_pair_in_stock() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.call("610", "c1");
+    let pair = PairKey {
+        worker: 0,
+        slot: 1,
+        generation: 0,
+    };
+    world.legs.remove(&pair);
+    world.feed(Input::ConnectRefused { pair });
+    assert_eq!(world.heard(), 503);
+    assert_eq!(world.control.counters().refused["media_queue_full"], 1);
+    world.expect_quiet();
+}
+
+#[test]
+fn silent_media_ends_the_call() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    let pair = PairKey {
+        worker: 0,
+        slot: 1,
+        generation: 0,
+    };
+    world.feed(Input::Report {
+        report: Report::Silent { pair },
+    });
+    assert_eq!(world.closed()[0].cause, "media_timeout");
+    assert_eq!(world.closed()[0].released_by, "gateway");
+    assert_eq!(world.count(target(1), "BYE"), 1);
+    assert_eq!(world.count(PHONE.parse().unwrap(), "BYE"), 1);
+    world.expect_quiet();
+}
+
+#[test]
+fn guard_ends_a_call_at_its_maximum_duration() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.change(|snapshot| {
+        snapshot.guard = Rules {
+            duration_max: Duration::from_secs(60),
+            ..Rules::default()
+        };
+    });
+    world.answered("c1");
+    world.pass(Duration::from_secs(61));
+    assert_eq!(world.closed()[0].cause, "guard_duration_max");
+    world.expect_quiet();
+}
+
+#[test]
+fn record_does_not_wait_for_ever_for_a_stalled_worker() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.worker_answers = false;
+    world.answered("c1");
+    world.phone("BYE", "c1", 2, "");
+    assert!(world.closed().is_empty());
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.closed().len(), 1);
+    assert_eq!(
+        world.control.counters().stock_taken,
+        2,
+        "the worker still has them"
+    );
+}
+
+#[test]
+fn drain_refuses_new_calls_and_leaves_old_ones_alone() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.feed(Input::Drain);
+    world.invite("sales", "c2", &sdp("10.0.0.5", 4000, 1, ""));
+    assert_eq!(world.heard(), 503);
+    assert_eq!(world.control.counters().calls_active, 1);
+}
+
+#[test]
+fn stop_ends_everything_within_four_seconds_although_peers_are_silent() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.call("610", "c2");
+    world.feed(Input::Stop);
+    assert_eq!(world.count(PHONE.parse().unwrap(), "BYE"), 1);
+    assert_eq!(world.count(PHONE.parse().unwrap(), "SIP/2.0 503"), 1);
+    assert!(!world.stopped);
+    world.pass(Duration::from_secs(4));
+    assert!(world.stopped);
+    assert_eq!(world.closed().len(), 2);
+}
+
+#[test]
+fn invite_without_an_offer_is_told_why() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.invite("sales", "c1", "");
+    assert_eq!(world.heard(), 488);
+    let response = world.last(PHONE.parse().unwrap(), "SIP/2.0 488");
+    assert!(response.header("Warning").contains("offer"));
+    world.expect_quiet();
+}

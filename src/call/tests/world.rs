@@ -1,0 +1,457 @@
+//! A world around call control: one phone, some trunks, a media worker that does as it is told.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use media::command::{Command, LegCounters, PairKey, Report, Target};
+use sip::event::{EndpointConfig, Flow, Timers, Transport};
+use sip::message::{Method, SendBuffer};
+
+use crate::call::control::{CallControl, Config};
+use crate::call::event::{Input, Now, Output, Ticket};
+use crate::call::snapshot::Snapshot;
+use crate::cdr::record::{AttemptClosed, CallClosed, Record};
+use crate::links::model::Destination;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::sources::model::{LinkAccess, Source};
+use crate::trunks::model::{Network, Trunk, tests::trunk as plain_trunk};
+
+pub(super) const US: &str = "198.51.100.1:5060";
+pub(super) const PHONE: &str = "10.0.0.5:5060";
+pub(super) const PAIRS: u32 = 8;
+
+/// A message that left.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) to: SocketAddr,
+    pub(super) text: String,
+}
+
+impl Sent {
+    pub(super) fn header(&self, name: &str) -> &str {
+        let found = self.text.lines().find_map(|line| {
+            let (head, value) = line.split_once(':')?;
+            head.eq_ignore_ascii_case(name).then(|| value.trim())
+        });
+        found.unwrap_or_else(|| panic!("no {name} in\n{}", self.text))
+    }
+
+    pub(super) fn body(&self) -> &str {
+        self.text
+            .split_once("\r\n\r\n")
+            .map_or("", |(_, body)| body)
+    }
+
+    pub(super) fn start(&self) -> &str {
+        self.text.lines().next().unwrap_or_default()
+    }
+}
+
+pub(super) struct World {
+    pub(super) control: CallControl,
+    pub(super) now: Now,
+    pub(super) sent: Vec<Sent>,
+    pub(super) records: Vec<Record>,
+    pub(super) tickets: Vec<(Ticket, String)>,
+    /// Legs that are connected, with where their packets go.
+    pub(super) legs: BTreeMap<PairKey, Target>,
+    pub(super) stopped: bool,
+    /// The worker answers `Disconnect` at once.
+    pub(super) worker_answers: bool,
+    snapshot: Snapshot,
+}
+
+pub(super) fn trunk(last: u8) -> Trunk {
+    let mut trunk = plain_trunk(&format!("tr_{last}"), &format!("192.0.2.{last}:5060"));
+    trunk.priority = u16::from(last);
+    trunk
+}
+
+pub(super) fn target(last: u8) -> SocketAddr {
+    format!("192.0.2.{last}:5060").parse().unwrap()
+}
+
+pub(super) fn link(destination: Destination) -> ResolvedLink {
+    ResolvedLink {
+        link: Some(7),
+        request_path: "sales".into(),
+        destination,
+        caller_name: "Guest".into(),
+        caller_alias: "guest".into(),
+        unique_alias: false,
+        unique_alias_separator: '.',
+        trunk: None,
+        named_by_link: true,
+        valid_after: None,
+        valid_before: None,
+    }
+}
+
+pub(super) fn remote(user: &str) -> ResolvedLink {
+    link(Destination::Remote {
+        user: user.into(),
+        domain: Some("example.com".into()),
+    })
+}
+
+pub(super) fn sdp(address: &str, port: u16, version: u32, more: &str) -> String {
+    format!(
+        "v=0\r\no=- 9 {version} IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 0 8\r\n{more}"
+    )
+}
+
+impl World {
+    pub(super) fn new(trunks: Vec<Trunk>) -> Self {
+        let office = Source {
+            name: "office".into(),
+            networks: vec![Network {
+                address: "10.0.0.0".parse().unwrap(),
+                prefix_length: 8,
+            }],
+            links: LinkAccess::All,
+            ad_hoc: false,
+        };
+        let config = Config {
+            endpoint: EndpointConfig {
+                number: 0,
+                seed: [1; 32],
+                product: "Sluice".into(),
+                calls_max: 100,
+                draining: false,
+                timers: Timers::default(),
+                allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
+            },
+            seed: [2; 32],
+            sockets: vec![US.parse().unwrap()],
+            advertised_host: None,
+            own_hosts: Vec::new(),
+            calls_per_second_max: 0,
+        };
+        let now = Now {
+            instant: Instant::now(),
+            timestamp: Timestamp::UNIX_EPOCH,
+        };
+        let snapshot = Snapshot {
+            trunks,
+            sources: vec![office],
+            ..Snapshot::default()
+        };
+        let mut world = Self {
+            control: CallControl::new(config),
+            now,
+            sent: Vec::new(),
+            records: Vec::new(),
+            tickets: Vec::new(),
+            legs: BTreeMap::new(),
+            stopped: false,
+            worker_answers: true,
+            snapshot,
+        };
+        world.change(|_| {});
+        for slot in 0..PAIRS {
+            world.stock(slot);
+        }
+        world
+    }
+
+    pub(super) fn stock(&mut self, slot: u32) {
+        let pair = PairKey {
+            worker: 0,
+            slot,
+            generation: 0,
+        };
+        let rtp = format!("198.51.100.1:{}", 10_000 + 2 * slot)
+            .parse()
+            .unwrap();
+        self.feed(Input::Report {
+            report: Report::Stocked { pair, rtp },
+        });
+    }
+
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.snapshot);
+        let snapshot = Arc::new(self.snapshot.clone());
+        self.feed(Input::Snapshot(snapshot));
+    }
+
+    pub(super) fn feed(&mut self, input: Input<'_>) {
+        self.control.handle_input(self.now, input);
+        let mut reports = self.drain();
+        while let Some(report) = reports.pop() {
+            self.control
+                .handle_input(self.now, Input::Report { report });
+            reports.extend(self.drain());
+        }
+        self.control.check_invariants();
+    }
+
+    fn drain(&mut self) -> Vec<Report> {
+        let mut buffer = SendBuffer::new();
+        let mut reports = Vec::new();
+        while let Some(output) = self.control.poll_output(&mut buffer) {
+            match output {
+                Output::Send { flow } => {
+                    let text = String::from_utf8_lossy(buffer.as_bytes()).into_owned();
+                    self.sent.push(Sent {
+                        to: flow.remote,
+                        text,
+                    });
+                }
+                Output::Media { worker: 0, command } => reports.extend(self.obey(&command)),
+                Output::Media { worker, .. } => panic!("no worker {worker}"),
+                Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
+                Output::Record(record) => self.records.push(record),
+                Output::ReserveAliases { .. } | Output::Log(_) => {}
+                Output::Stopped => {
+                    assert!(!self.stopped, "said once");
+                    self.stopped = true;
+                }
+            }
+        }
+        reports
+    }
+
+    fn obey(&mut self, command: &Command) -> Option<Report> {
+        match *command {
+            Command::Connect { pair, target, .. } => {
+                assert_eq!(self.legs.insert(pair, target), None, "connected twice");
+                None
+            }
+            Command::Update { pair, target, .. } => {
+                *self
+                    .legs
+                    .get_mut(&pair)
+                    .expect("a leg is connected before it is updated") = target;
+                None
+            }
+            Command::Disconnect { pair } => {
+                self.legs.remove(&pair).expect("a leg is disconnected once");
+                let counters = LegCounters {
+                    packets_received: 50,
+                    ..LegCounters::default()
+                };
+                self.worker_answers
+                    .then_some(Report::Disconnected { pair, counters })
+            }
+            Command::Acknowledge { .. } => None,
+        }
+    }
+
+    pub(super) fn datagram(&mut self, from: SocketAddr, text: &str) {
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: US.parse().unwrap(),
+            remote: from,
+        };
+        self.feed(Input::Datagram {
+            flow,
+            bytes: text.as_bytes(),
+        });
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now.instant + time;
+        let began = self.now;
+        let mut steps = 0;
+        while let Some(at) = self.control.poll_deadline().filter(|at| *at <= end) {
+            steps += 1;
+            assert!(steps < 1_000, "a busy loop");
+            self.now.instant = at.max(self.now.instant);
+            self.feed(Input::Expired);
+        }
+        self.now.instant = end;
+        self.now.timestamp = began.timestamp + jiff::SignedDuration::try_from(time).unwrap();
+        self.feed(Input::Expired);
+    }
+
+    /// The phone calls `user`.
+    pub(super) fn invite(&mut self, user: &str, call_id: &str, body: &str) {
+        let phone = PHONE.parse().unwrap();
+        let length = body.len();
+        let kind = if length == 0 {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        self.datagram(
+            phone,
+            &format!(
+                "INVITE sip:{user}@198.51.100.1 SIP/2.0\r\n\
+                 Via: SIP/2.0/UDP {PHONE};branch=z9hG4bK{call_id}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:phone@10.0.0.5>;tag=f{call_id}\r\nTo: <sip:{user}@198.51.100.1>\r\n\
+                 Call-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContact: <sip:phone@{PHONE}>\r\n{kind}\
+                 Content-Length: {length}\r\n\r\n{body}"
+            ),
+        );
+    }
+
+    /// The phone calls a link that leads to `user`.
+    pub(super) fn call(&mut self, user: &str, call_id: &str) {
+        self.call_link(call_id, Ok(remote(user)));
+    }
+
+    pub(super) fn call_link(
+        &mut self,
+        call_id: &str,
+        outcome: Result<ResolvedLink, ResolveRefusal>,
+    ) {
+        self.invite("sales", call_id, &sdp("10.0.0.5", 4000, 1, ""));
+        let (ticket, user) = self.tickets.pop().expect("the link store is asked");
+        assert_eq!(user, "sales");
+        self.feed(Input::Resolved { ticket, outcome });
+    }
+
+    /// The last message that left towards `to` and begins so.
+    pub(super) fn last(&self, to: SocketAddr, start: &str) -> Sent {
+        let found = self
+            .sent
+            .iter()
+            .rev()
+            .find(|sent| sent.to == to && sent.text.starts_with(start));
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("no {start} to {to} in {:#?}", self.starts()))
+    }
+
+    pub(super) fn count(&self, to: SocketAddr, start: &str) -> usize {
+        self.sent
+            .iter()
+            .filter(|sent| sent.to == to && sent.text.starts_with(start))
+            .count()
+    }
+
+    pub(super) fn starts(&self) -> Vec<String> {
+        self.sent
+            .iter()
+            .map(|sent| format!("{} {}", sent.to, sent.start()))
+            .collect()
+    }
+
+    /// What the phone heard last for its INVITE.
+    pub(super) fn heard(&self) -> u16 {
+        let status = self.last(PHONE.parse().unwrap(), "SIP/2.0 ");
+        status.start().split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// A trunk or the phone answers a request of ours.
+    pub(super) fn respond(&mut self, request: &Sent, status: &str, body: &str) {
+        let via: Vec<&str> = request
+            .text
+            .lines()
+            .filter(|line| line.starts_with("Via:"))
+            .collect();
+        let to = request.header("To");
+        let to = if to.contains("tag=") {
+            to.to_owned()
+        } else {
+            format!("{to};tag=callee")
+        };
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        let text = format!(
+            "SIP/2.0 {status}\r\n{}\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+             Contact: <sip:callee@{}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            via.join("\r\n"),
+            request.header("From"),
+            request.header("Call-ID"),
+            request.header("CSeq"),
+            request.to,
+            body.len(),
+        );
+        self.datagram(request.to, &text);
+    }
+
+    /// The phone acknowledges or ends the call it placed.
+    pub(super) fn phone(&mut self, method: &str, call_id: &str, cseq: u32, body: &str) {
+        let response = self.last(PHONE.parse().unwrap(), "SIP/2.0 ");
+        let to = if method == "CANCEL" {
+            "<sip:sales@198.51.100.1>".to_owned()
+        } else {
+            response.header("To").to_owned()
+        };
+        let branch = if method == "CANCEL" {
+            call_id.to_owned()
+        } else {
+            format!("{call_id}{cseq}{method}")
+        };
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        let text = format!(
+            "{method} sip:sales@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {PHONE};branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n\
+             From: <sip:phone@10.0.0.5>;tag=f{call_id}\r\nTo: {to}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:phone@{PHONE}>\r\n{kind}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len(),
+        );
+        self.datagram(PHONE.parse().unwrap(), &text);
+    }
+
+    /// A whole call over trunk 1, up.
+    pub(super) fn answered(&mut self, call_id: &str) -> Sent {
+        self.call("610", call_id);
+        let invite = self.last(target(1), "INVITE");
+        self.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+        assert_eq!(self.heard(), 200, "{:#?}", self.starts());
+        self.phone("ACK", call_id, 1, "");
+        invite
+    }
+
+    pub(super) fn attempts(&self) -> Vec<&AttemptClosed> {
+        let mut found = Vec::new();
+        for record in &self.records {
+            if let Record::AttemptClosed(closed) = record {
+                found.push(closed);
+            }
+        }
+        found
+    }
+
+    pub(super) fn closed(&self) -> Vec<&CallClosed> {
+        let mut found = Vec::new();
+        for record in &self.records {
+            if let Record::CallClosed(closed) = record {
+                found.push(closed);
+            }
+        }
+        found
+    }
+
+    /// Nothing is held any more, a while after the last call.
+    pub(super) fn expect_quiet(&mut self) {
+        self.pass(Duration::from_secs(40));
+        assert!(self.legs.is_empty(), "media legs: {:?}", self.legs);
+        let counters = self.control.counters();
+        assert_eq!((counters.calls_active, counters.stock_taken), (0, 0));
+        assert_eq!(self.control.guard().active(), 0);
+        let opened = self
+            .records
+            .iter()
+            .filter(|record| matches!(record, Record::CallOpened(_)))
+            .count();
+        assert_eq!(
+            opened,
+            self.closed().len(),
+            "one row closed for each opened"
+        );
+    }
+}
+
+impl World {
+    /// Of the calls, `live` go on; the rest has left nothing.
+    pub(super) fn expect_quiet_but(&self, live: u64) {
+        let counters = self.control.counters();
+        assert_eq!(counters.calls_active, live);
+        assert_eq!(counters.stock_taken, 2 * live);
+    }
+}

@@ -1,0 +1,184 @@
+//! Links on a real file.
+
+use super::*;
+use crate::links::store::{self as links_store, LinkQuery};
+
+#[tokio::test]
+async fn a_request_path_is_looked_up_before_the_whole_address_and_both_before_ad_hoc() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let resolve = async |user: &str, host: Option<&str>| {
+        store
+            .resolve(user, host, at(0))
+            .await
+            .map(|resolved| resolved.destination.to_string())
+    };
+    assert_eq!(
+        resolve("610", Some("a.example")).await,
+        Err(ResolveRefusal::Unknown)
+    );
+    settings_set(&store, "ad_hoc.enabled", "true").await;
+    assert_eq!(
+        resolve("610", Some("a.example")).await.unwrap(),
+        "610@gw.example"
+    );
+    links_store::create(&store, &custom("610@a.example", "second"))
+        .await
+        .unwrap();
+    assert_eq!(
+        resolve("610", Some("a.example")).await.unwrap(),
+        "second@gw.example"
+    );
+    assert_eq!(
+        resolve("610", Some("b.example")).await.unwrap(),
+        "610@gw.example"
+    );
+    links_store::create(&store, &custom("610", "first"))
+        .await
+        .unwrap();
+    assert_eq!(
+        resolve("610", Some("a.example")).await.unwrap(),
+        "first@gw.example"
+    );
+    assert_eq!(resolve("", None).await, Err(ResolveRefusal::Unknown));
+    assert_eq!(
+        resolve(&"a".repeat(256), None).await,
+        Err(ResolveRefusal::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn a_taken_request_path_is_refused_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    links_store::create(&store, &custom("a", "610"))
+        .await
+        .unwrap();
+    let error = links_store::create(&store, &custom("a", "611"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StorageError::Duplicate {
+                what: "request_path",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        links_store::create(&store, &custom("A", "611"))
+            .await
+            .is_ok(),
+        "case counts"
+    );
+}
+
+#[tokio::test]
+async fn lists_page_by_id_and_search_without_wildcards() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for path in ["a_b", "axb", "c%d", "ccd"] {
+        links_store::create(&store, &custom(path, "610"))
+            .await
+            .unwrap();
+    }
+    let list = async |search: Option<&str>, after, rows| {
+        let query = LinkQuery {
+            search: search.map(str::to_owned),
+            after,
+            rows,
+        };
+        let (links, total) = links_store::list(&store, &query).await.unwrap();
+        let paths: Vec<String> = links.into_iter().map(|link| link.request_path).collect();
+        (paths.join(" "), total)
+    };
+    assert_eq!(list(None, 0, 3).await, ("a_b axb c%d".to_owned(), 4));
+    assert_eq!(list(None, 3, 3).await, ("ccd".to_owned(), 4));
+    assert_eq!(list(Some("a_"), 0, 9).await, ("a_b".to_owned(), 1));
+    assert_eq!(list(Some("C%"), 0, 9).await, ("c%d".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn deleting_takes_a_path_or_an_id_and_says_when_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let one = links_store::create(&store, &custom("one", "610"))
+        .await
+        .unwrap();
+    links_store::create(&store, &custom("two", "610"))
+        .await
+        .unwrap();
+    links_store::delete(&store, &one.id.to_string())
+        .await
+        .unwrap();
+    links_store::delete(&store, "two").await.unwrap();
+    let error = links_store::delete(&store, "two").await.unwrap_err();
+    assert_eq!(error.to_string(), "no link `two`");
+}
+
+#[tokio::test]
+async fn an_import_stores_the_good_and_names_the_bad_and_the_double() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let drafts = vec![
+        custom("a", "610"),
+        custom("a/b", "610"),
+        custom("a", "611"),
+        custom("c", ""),
+        custom("d", "612"),
+    ];
+    let imported = links_store::import(&store, drafts).await.unwrap();
+    assert_eq!(imported.stored, 2);
+    let refused: Vec<(usize, &str)> = imported
+        .refused
+        .iter()
+        .map(|(position, errors)| (*position, errors.fields()[0]))
+        .collect();
+    assert_eq!(
+        refused,
+        [(1, "request_path"), (2, "request_path"), (3, "destination")]
+    );
+    assert_eq!(
+        links_store::get(&store, "a")
+            .await
+            .unwrap()
+            .destination
+            .to_string(),
+        "610"
+    );
+}
+
+#[tokio::test]
+async fn expired_links_go_after_their_days_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let mut draft = custom("old", "610");
+    draft.valid_before = Some("2026-01-01T00:00:00Z".to_owned());
+    links_store::create(&store, &draft).await.unwrap();
+    links_store::create(&store, &custom("kept", "610"))
+        .await
+        .unwrap();
+    let after = |days: i64| {
+        let end: Timestamp = "2026-01-01T00:00:01Z".parse().unwrap();
+        at(end.as_second() + days * 86_400)
+    };
+    assert_eq!(
+        links_store::delete_expired(&store, after(100))
+            .await
+            .unwrap(),
+        0,
+        "0: for ever"
+    );
+    settings_set(&store, "links.expiry_days", "7").await;
+    assert_eq!(
+        links_store::delete_expired(&store, after(6)).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        links_store::delete_expired(&store, after(7)).await.unwrap(),
+        1
+    );
+    links_store::get(&store, "kept").await.unwrap();
+}

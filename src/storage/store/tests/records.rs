@@ -1,0 +1,155 @@
+//! CDR rows on a real file.
+
+use super::*;
+use crate::cdr::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, MediaFigures};
+
+pub(super) fn opened(call: &str) -> Record {
+    Record::CallOpened(CallOpened {
+        call: call.to_owned(),
+        at: at(100),
+        source: "phones".to_owned(),
+        source_address: "192.0.2.1:5060".to_owned(),
+        call_id: "abc@192.0.2.1".to_owned(),
+        request_path: "sales".to_owned(),
+        caller: "alice".to_owned(),
+    })
+}
+
+fn attempt(call: &str, number: u32) -> Record {
+    Record::AttemptOpened(AttemptOpened {
+        call: call.to_owned(),
+        number,
+        at: at(101),
+        trunk: "tr_0123456789ab".to_owned(),
+        destination: "610@pbx.example".to_owned(),
+        caller_name: "Guest".to_owned(),
+        caller_alias: "guest.7".to_owned(),
+        dialed: true,
+    })
+}
+
+fn attempt_closed(call: &str, number: u32) -> Record {
+    Record::AttemptClosed(AttemptClosed {
+        call: call.to_owned(),
+        number,
+        at: at(110),
+        ringing_at: Some(at(102)),
+        answered_at: None,
+        status: 486,
+        outcome: "busy".to_owned(),
+        media: MediaFigures::default(),
+    })
+}
+
+fn closed(call: &str) -> Record {
+    Record::CallClosed(CallClosed {
+        call: call.to_owned(),
+        at: at(120),
+        answered_at: Some(at(105)),
+        status: 200,
+        released_by: "originating".to_owned(),
+        cause: "normal".to_owned(),
+        link: Some(7),
+        media: MediaFigures {
+            packets_received: 500,
+            packets_sent: 499,
+            packets_lost: 1,
+            jitter_ms: 2.5,
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_call_is_one_row_with_one_more_for_each_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let records = store.records();
+    for record in [
+        opened("c1"),
+        attempt("c1", 1),
+        attempt_closed("c1", 1),
+        attempt("c1", 2),
+    ] {
+        records.send(record).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let open_calls = cdr::store::list(&store, 10).await.unwrap();
+    assert_eq!(open_calls[0].closed_at, None);
+    assert_eq!(open_calls[0].attempts[0].outcome.as_deref(), Some("busy"));
+    assert_eq!(open_calls[0].attempts[0].ringing_at, Some(at(102)));
+    assert_eq!(open_calls[0].attempts[1].closed_at, None);
+    records.send(closed("c1")).await.unwrap();
+    store.flush().await.unwrap();
+    let calls = cdr::store::list(&store, 10).await.unwrap();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        (calls[0].closed_at, calls[0].answered_at),
+        (Some(at(120)), Some(at(105)))
+    );
+    assert_eq!(calls[0].media.packets_received, Some(500));
+    assert_eq!(calls[0].link, Some(7));
+}
+
+#[tokio::test]
+async fn a_batch_with_one_row_the_database_refuses_loses_only_that_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let records = store.records();
+    for record in [opened("c1"), opened("c1"), opened("c2"), closed("c2")] {
+        records.send(record).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let calls = cdr::store::list(&store, 10).await.unwrap();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].cause.as_deref(), Some("normal"));
+}
+
+#[tokio::test]
+async fn more_records_than_one_batch_holds_are_all_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let records = store.records();
+    for index in 0..1_234 {
+        records.send(opened(&format!("c{index}"))).await.unwrap();
+        records.send(closed(&format!("c{index}"))).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let calls = cdr::store::list(&store, 5_000).await.unwrap();
+    assert_eq!(calls.len(), 1_234);
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.cause.as_deref() == Some("normal"))
+    );
+}
+
+#[tokio::test]
+async fn rows_open_at_a_crash_are_closed_with_node_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.start_node(at(0)).await.unwrap(), 0);
+    for record in [
+        opened("done"),
+        closed("done"),
+        opened("open"),
+        attempt("open", 1),
+    ] {
+        store.records().send(record).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let copy = crash_copy(folder.path());
+    let store = open(copy.path()).await;
+    assert_eq!(store.start_node(at(500)).await.unwrap(), 1);
+    let calls = cdr::store::list(&store, 10).await.unwrap();
+    assert_eq!(calls[0].cause.as_deref(), Some("node_restart"));
+    assert_eq!(calls[0].closed_at, Some(at(500)));
+    assert_eq!(
+        calls[0].attempts[0].outcome.as_deref(),
+        Some("node_restart")
+    );
+    assert_eq!(
+        calls[1].cause.as_deref(),
+        Some("normal"),
+        "a closed row stays as it was"
+    );
+}
