@@ -53,6 +53,9 @@ impl Denied {
     }
 }
 
+/// A link store that has not answered by then does not: the caller gets 503.
+pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
+
 impl CallControl {
     pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: &Denied) {
         self.refuse(now, key, denied.status, denied.cause, &denied.refusal);
@@ -74,7 +77,7 @@ impl CallControl {
         self.calls.insert(key, new_call(id, a_leg, offered));
         match self.examine(now, key, source) {
             Ok((user, host)) => {
-                let ticket = self.next_ticket(key);
+                let ticket = self.next_ticket(now, key);
                 let source = name.to_owned();
                 self.put(Output::Resolve {
                     ticket,
@@ -172,12 +175,16 @@ impl CallControl {
             .any(|own| own.eq_ignore_ascii_case(host))
     }
 
-    fn next_ticket(&mut self, key: CallKey) -> Ticket {
+    /// A question that the store may leave open for [`RESOLVE_WITHIN`].
+    fn next_ticket(&mut self, now: Now, key: CallKey) -> Ticket {
         self.ticket_last += 1;
         let ticket = Ticket(self.ticket_last);
         self.tickets.insert(ticket, key);
         if let Some(call) = self.calls.get_mut(&key) {
+            let at = now.instant + RESOLVE_WITHIN;
             call.ticket = Some(ticket);
+            call.ends_at = Some(at);
+            self.deadlines.insert((at, key));
         }
         ticket
     }
@@ -196,6 +203,9 @@ impl CallControl {
             return;
         };
         call.ticket = None;
+        if let Some(at) = call.ends_at.take() {
+            self.deadlines.remove(&(at, key));
+        }
         if call.over || call.ending.is_some() {
             return;
         }

@@ -31,7 +31,7 @@ use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
-pub const STOP_WITHIN: Duration = Duration::from_secs(3);
+pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What call control is, set once.
 #[derive(Debug, Clone)]
@@ -75,6 +75,8 @@ pub struct CallControl {
     outputs: VecDeque<Output>,
     now: Option<Now>,
     stop: Stopping,
+    /// The calls that [`Input::Stop`] ended.
+    stopping: Vec<CallKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl CallControl {
             outputs: VecDeque::new(),
             now: None,
             stop: Stopping::No,
+            stopping: Vec::new(),
         }
     }
 
@@ -321,6 +324,15 @@ impl CallControl {
             && at <= now.instant
         {
             self.deadlines.remove(&(at, key));
+            if self
+                .calls
+                .get(&key)
+                .is_some_and(|call| call.ticket.is_some())
+            {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                self.refuse(now, key, status, "store_silent", &Refusal::default());
+                continue;
+            }
             let local = self
                 .calls
                 .get(&key)
@@ -357,8 +369,13 @@ impl CallControl {
         }
         self.endpoint.set_draining(true);
         self.stop = Stopping::Until(now.instant + STOP_WITHIN);
-        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
-        for key in keys {
+        let live = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !call.over)
+            .map(|(key, _)| *key);
+        self.stopping = live.collect();
+        for key in self.stopping.clone() {
             self.hang_up(now, key, "node_stopped");
         }
     }
@@ -373,7 +390,9 @@ impl CallControl {
             return None;
         };
         let late = self.now.is_some_and(|now| now.instant >= at);
-        let quiet = self.calls.is_empty() && self.draining.is_silent();
+        // Calls that had ended before only wait for retransmissions.
+        let gone = !self.stopping.iter().any(|key| self.calls.contains_key(key));
+        let quiet = gone && self.draining.is_silent();
         if !late && !quiet {
             return None;
         }
