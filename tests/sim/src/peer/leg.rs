@@ -325,13 +325,15 @@ impl Leg {
         }
     }
 
-    /// True where nothing of this leg is under way any more.
+    /// True where nothing of this leg is under way any more. A re-INVITE that was proceeding when
+    /// the dialog ended has no timer, and need not be answered.
     pub(crate) fn is_quiet(&self) -> bool {
-        matches!(self.state, State::Idle | State::Ended)
-            && self
-                .clients
-                .iter()
-                .all(|client| client.final_status.is_some())
+        let is_open = |client: &Client| {
+            let left =
+                self.state == State::Ended && client.provisional && client.method == "INVITE";
+            client.final_status.is_none() && !left
+        };
+        matches!(self.state, State::Idle | State::Ended) && !self.clients.iter().any(is_open)
     }
 
     pub(super) fn arm(&mut self, at: SimTime, timer: Timer, out: &mut Outbox) {
