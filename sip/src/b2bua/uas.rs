@@ -390,6 +390,18 @@ impl Responder {
             to_tag,
             ..Default::default()
         };
+        self.respond_with(core, now, request, status, parts);
+    }
+
+    /// The same with headers that belong to the status.
+    pub(super) fn respond_with(
+        self,
+        core: &mut Core,
+        now: Instant,
+        request: &Request<'_>,
+        status: StatusCode,
+        parts: compose::ResponseParts<'_>,
+    ) {
         match self.0 {
             Some(key) => {
                 let packet = compose::response(core, request.message, request.flow, status, &parts);
