@@ -277,6 +277,7 @@ impl CallControl {
             Event::Reoffered { call, leg, offer } => {
                 self.handle_reoffered(now, call, leg, offer.as_deref());
             }
+            Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
                 self.handle_reoffer_completed(now, call, leg, answer.as_deref());
             }

@@ -94,6 +94,9 @@ pub(super) struct Reoffer {
     pub(super) from: Option<Side>,
     /// What each side's peer had said before: a refusal brings it back.
     pub(super) before: Box<Before>,
+    /// This side offered and took it back: when the other side has answered, it is offered what this
+    /// side still has.
+    pub(super) withdrawn: Option<Side>,
 }
 
 /// Both legs as they were.
