@@ -109,6 +109,7 @@ impl CallControl {
             self.finish(now, key, lost);
         }
         self.calls.remove(&key);
+        self.former_peers.forget(key);
     }
 
     /// Gives everything back and closes the rows. The key lives on until `CallGone`.
