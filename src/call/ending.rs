@@ -8,7 +8,7 @@ use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
 use super::failover::{self, Next};
 use super::one_call::{Attempt, Call, Ending, Ports};
-use crate::cdr::record::{AttemptClosed, CallClosed, MediaFigures, Record};
+use crate::cdr::record::{AttemptClosed, CallClosed, LATE_ANSWER, MediaFigures, Record};
 
 impl CallControl {
     pub(super) fn handle_attempt_failed(
@@ -71,7 +71,7 @@ impl CallControl {
         closed.at = now.timestamp;
         closed.answered_at = Some(now.timestamp);
         closed.status = 200;
-        closed.outcome = "late_answer".to_owned();
+        closed.outcome = LATE_ANSWER.to_owned();
         let record = Record::AttemptClosed(closed.clone());
         self.put_record(record);
     }
