@@ -32,7 +32,7 @@ impl CallControl {
             return;
         };
         let status = failover::status(failure);
-        call.failures.push(status);
+        call.failures.push(failure);
         let trunk = attempt.trunk.clone();
         if matches!(
             failure,

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use media::command::Target;
-use sip::event::{CallOffered, LegKey};
-use sip::message::StatusCode;
+use sip::event::{AttemptFailure, CallOffered, LegKey};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
@@ -32,7 +31,7 @@ pub(super) struct Call {
     pub(super) wanted: Option<WantedParty>,
     pub(super) routes: VecDeque<Route>,
     pub(super) attempts: u32,
-    pub(super) failures: Vec<StatusCode>,
+    pub(super) failures: Vec<AttemptFailure>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<Remote>,
     pub(super) a_media: Option<Ports>,
