@@ -380,7 +380,7 @@ const CONTROL_THREADS: usize = 2;
 const STOCK_WAIT_MAX: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
 /// More than call control's own patience with silent peers; together with the rest under 4 s.
-const STOP_MAX: Duration = Duration::from_millis(3_200);
+const STOP_MAX: Duration = Duration::from_millis(2_300);
 const JOIN_MAX: Duration = Duration::from_millis(200);
 const STORE_CLOSE_MAX: Duration = Duration::from_millis(400);
 const RUNTIME_END_MAX: Duration = Duration::from_millis(100);

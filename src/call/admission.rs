@@ -53,6 +53,9 @@ impl Denied {
     }
 }
 
+/// A link store that has not answered by then does not: the caller gets 503.
+pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
+
 impl CallControl {
     pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: &Denied) {
         self.refuse(now, key, denied.status, denied.cause, &denied.refusal);
@@ -71,10 +74,11 @@ impl CallControl {
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
+        self.live += 1;
         self.calls.insert(key, new_call(id, a_leg, offered));
         match self.examine(now, key, source) {
             Ok((user, host)) => {
-                let ticket = self.next_ticket(key);
+                let ticket = self.next_ticket(now, key);
                 let source = name.to_owned();
                 self.put(Output::Resolve {
                     ticket,
@@ -99,7 +103,7 @@ impl CallControl {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "node_stopped"));
         }
         let limit = usize::try_from(self.config.endpoint.calls_max).unwrap_or(usize::MAX);
-        if self.calls.values().filter(|call| !call.over).count() > limit {
+        if self.live > limit {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_max"));
         }
         let rate = self.config.calls_per_second_max;
@@ -172,12 +176,16 @@ impl CallControl {
             .any(|own| own.eq_ignore_ascii_case(host))
     }
 
-    fn next_ticket(&mut self, key: CallKey) -> Ticket {
+    /// A question that the store may leave open for [`RESOLVE_WITHIN`].
+    fn next_ticket(&mut self, now: Now, key: CallKey) -> Ticket {
         self.ticket_last += 1;
         let ticket = Ticket(self.ticket_last);
         self.tickets.insert(ticket, key);
         if let Some(call) = self.calls.get_mut(&key) {
+            let at = now.instant + RESOLVE_WITHIN;
             call.ticket = Some(ticket);
+            call.ends_at = Some(at);
+            self.deadlines.insert((at, key));
         }
         ticket
     }
@@ -196,6 +204,9 @@ impl CallControl {
             return;
         };
         call.ticket = None;
+        if let Some(at) = call.ends_at.take() {
+            self.deadlines.remove(&(at, key));
+        }
         if call.over || call.ending.is_some() {
             return;
         }

@@ -32,7 +32,7 @@ use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
-pub const STOP_WITHIN: Duration = Duration::from_secs(3);
+pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What call control is, set once.
 #[derive(Debug, Clone)]
@@ -65,6 +65,8 @@ pub struct CallControl {
     pub(super) offered_lately: Window,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
+    /// Calls that are not over.
+    pub(super) live: usize,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
     pub(super) ticket_last: u64,
     pub(super) pairs: BTreeMap<PairKey, CallKey>,
@@ -77,6 +79,8 @@ pub struct CallControl {
     outputs: VecDeque<Output>,
     now: Option<Now>,
     stop: Stopping,
+    /// The calls that [`Input::Stop`] ended.
+    stopping: Vec<CallKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +106,7 @@ impl CallControl {
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
+            live: 0,
             tickets: BTreeMap::new(),
             ticket_last: 0,
             pairs: BTreeMap::new(),
@@ -114,6 +119,7 @@ impl CallControl {
             outputs: VecDeque::new(),
             now: None,
             stop: Stopping::No,
+            stopping: Vec::new(),
         }
     }
 
@@ -190,7 +196,7 @@ impl CallControl {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters.clone();
-        counters.calls_active = count(self.calls.values().filter(|call| !call.over).count());
+        counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
         counters
@@ -331,6 +337,15 @@ impl CallControl {
             && at <= now.instant
         {
             self.deadlines.remove(&(at, key));
+            if self
+                .calls
+                .get(&key)
+                .is_some_and(|call| call.ticket.is_some())
+            {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                self.refuse(now, key, status, "store_silent", &Refusal::default());
+                continue;
+            }
             let local = self
                 .calls
                 .get(&key)
@@ -384,8 +399,13 @@ impl CallControl {
         }
         self.endpoint.set_draining(true);
         self.stop = Stopping::Until(now.instant + STOP_WITHIN);
-        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
-        for key in keys {
+        let live = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !call.over)
+            .map(|(key, _)| *key);
+        self.stopping = live.collect();
+        for key in self.stopping.clone() {
             self.hang_up(now, key, "node_stopped");
         }
     }
@@ -400,7 +420,9 @@ impl CallControl {
             return None;
         };
         let late = self.now.is_some_and(|now| now.instant >= at);
-        let quiet = self.calls.is_empty() && self.draining.is_silent();
+        // Calls that had ended before only wait for retransmissions.
+        let gone = !self.stopping.iter().any(|key| self.calls.contains_key(key));
+        let quiet = gone && self.draining.is_silent();
         if !late && !quiet {
             return None;
         }

@@ -56,6 +56,14 @@ impl Draining {
         Some((bound, record))
     }
 
+    /// The pair was never connected, so no counters will come: where it was bound, and the record
+    /// that waited.
+    pub(super) fn unused(&mut self, pair: PairKey) -> Option<(SocketAddr, Option<Record>)> {
+        self.pairs
+            .remove(&pair)
+            .map(|Pair { record, bound }| (bound, record))
+    }
+
     /// A record that has waited long enough. Its pair stays until the worker lets go of it.
     pub(super) fn poll_overdue(&mut self, now: Instant) -> Option<Record> {
         while let Some((at, pair)) = self.due.front().copied() {

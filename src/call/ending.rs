@@ -1,8 +1,7 @@
 //! Ends: of an attempt, of a call. Everything taken is given back here, and every row is closed.
 
 use media::command::Command;
-use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Refusal, ReleaseParty};
-use sip::message::StatusCode;
+use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, ReleaseParty};
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
@@ -118,6 +117,7 @@ impl CallControl {
             return;
         };
         call.over = true;
+        self.live = self.live.saturating_sub(1);
         call.routes.clear();
         call.reoffer = None;
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());
@@ -206,6 +206,14 @@ impl CallControl {
     /// The worker's queue took no `Connect`: the pair was never used, the call cannot go on.
     pub(super) fn handle_connect_refused(&mut self, now: Now, pair: media::command::PairKey) {
         let Some(key) = self.pairs.remove(&pair) else {
+            // The call ended meanwhile, and the pair waits for counters that will never come.
+            if let Some((rtp, record)) = self.draining.unused(pair) {
+                self.stock.forget(pair, rtp);
+                self.stock.add(StockedPair { pair, rtp });
+                record
+                    .into_iter()
+                    .for_each(|record| self.put_record(record));
+            }
             return;
         };
         let Some(call) = self.calls.get_mut(&key) else {
@@ -227,8 +235,7 @@ impl CallControl {
         if !is_a {
             self.drop_attempt_without_media(now, key);
         }
-        let (status, refusal) = (StatusCode::SERVICE_UNAVAILABLE, Refusal::default());
-        self.refuse(now, key, status, "media_queue_full", &refusal);
+        self.hang_up(now, key, "media_queue_full");
     }
 
     fn drop_attempt_without_media(&mut self, now: Now, key: CallKey) {
@@ -259,7 +266,12 @@ fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
         call: call.id.clone(),
         at: now.timestamp,
         answered_at: call.answered_at,
-        status: ending.status,
+        // An answered call was a 200 to its caller, whatever ended it.
+        status: if call.answered_at.is_some() {
+            200
+        } else {
+            ending.status
+        },
         released_by: ending.released_by.to_owned(),
         cause: ending.cause.to_owned(),
         link: call.link,

@@ -36,6 +36,9 @@ pub(super) enum Command {
     /// Where calls go
     #[command(subcommand)]
     Trunks(TrunksCommand),
+    /// Who may call
+    #[command(subcommand)]
+    Sources(SourcesCommand),
     /// What calls were
     #[command(subcommand)]
     Cdr(CdrCommand),
@@ -71,8 +74,8 @@ pub(super) enum LinksCommand {
     },
     /// Make many links, from a file with one JSON object a line
     #[command(
-        after_help = "Each line is an object with the names of `links show --json`; only \
-        \"destination\" is required.\n\nExample line:\n  \
+        after_help = "Each line is an object with the keys of a [[link]] table in \
+        conf/sluice.toml; only \"destination\" is required.\n\nExample line:\n  \
         {\"request_path\": \"support\", \"destination\": \"610@example.com\"}\n\n\
         Lines that break a rule are named with their number and skipped; exit code 1 if any was."
     )]
@@ -161,6 +164,22 @@ pub(super) enum TrunksCommand {
         /// Label or id
         trunk: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SourcesCommand {
+    /// Replace all sources by those of a file
+    #[command(
+        after_help = "The file holds [[source]] tables as in conf/sluice.toml; the first \
+        that matches a packet counts:\n  \
+        [[source]]\n  name = \"office\"\n  networks = [\"192.0.2.0/24\"]\n  links = \"all\""
+    )]
+    Apply {
+        /// The file
+        file: PathBuf,
+    },
+    /// List sources in the order in which they are asked
+    List,
 }
 
 #[derive(Debug, Subcommand)]

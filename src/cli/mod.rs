@@ -7,6 +7,7 @@ mod links;
 mod output;
 mod run;
 mod settings;
+mod sources;
 mod trunks;
 
 pub use arguments::Arguments;

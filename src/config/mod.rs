@@ -12,6 +12,6 @@ mod schema;
 mod tables;
 
 pub use import::FirstImport;
-pub use load::load_trunks;
+pub use load::{load_sources, load_trunks};
 pub use problem::{ConfigErrors, Problem};
 pub use schema::{Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig};

@@ -26,7 +26,7 @@ impl Default for Rules {
         Self {
             allow_prefixes: Vec::new(),
             block_prefixes: Vec::new(),
-            calls_per_second: 50,
+            calls_per_second: 100,
             concurrent_calls: 0,
             duration_max: Duration::from_secs(4 * 3600),
             unnamed_allowed: false,

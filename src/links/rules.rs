@@ -200,6 +200,30 @@ mod tests {
         }
     }
 
+    /// The definition, by trying every length for each `*`.
+    fn matches_by_definition(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => {
+                (0..=text.len()).any(|taken| matches_by_definition(rest, &text[taken..]))
+            }
+            Some((wanted, rest)) => text
+                .split_first()
+                .is_some_and(|(found, text)| found == wanted && matches_by_definition(rest, text)),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn patterns_match_what_their_definition_says(pattern in "[ab*]{0,6}", text in "[ab]{0,8}") {
+            let characters = |text: &str| text.chars().collect::<Vec<_>>();
+            proptest::prop_assert_eq!(
+                matches_pattern(&pattern, &text),
+                matches_by_definition(&characters(&pattern), &characters(&text))
+            );
+        }
+    }
+
     #[test]
     fn patterns_match_from_end_to_end() {
         for (pattern, text, fits) in [

@@ -50,6 +50,49 @@ pub async fn import_first(store: &Store, sources: Vec<Source>) -> Result<usize, 
     Ok(imported)
 }
 
+/// All stored policies, in their order.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn list(store: &Store) -> Result<Vec<Source>, StorageError> {
+    let mut reader = store.readers().acquire().await?;
+    load(&mut reader).await
+}
+
+/// Puts these policies in the place of all stored ones: their order counts, so that they are
+/// changed as a whole.
+///
+/// # Errors
+/// Two have the same name, or the database did not take them.
+pub async fn replace(store: &Store, sources: Vec<Source>) -> Result<(), StorageError> {
+    for (index, source) in sources.iter().enumerate() {
+        if sources
+            .iter()
+            .take(index)
+            .any(|earlier| earlier.name == source.name)
+        {
+            return Err(StorageError::Duplicate {
+                what: "source",
+                value: source.name.clone(),
+            });
+        }
+    }
+    store
+        .write(move |connection| {
+            work(async move {
+                sqlx::query("DELETE FROM sources")
+                    .execute(&mut *connection)
+                    .await?;
+                for (position, source) in sources.iter().enumerate() {
+                    insert(connection, position, source).await?;
+                }
+                bump_revision(connection).await
+            })
+        })
+        .await?;
+    store.refresh().await
+}
+
 async fn insert(
     connection: &mut Connection,
     position: usize,

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 
 use super::apply::TrunkTable;
+use super::model::Secret;
 use super::shape::{StoredTrunk, TrunkShape};
 use crate::storage::{
     Connection, NodeKey, Snapshot, StorageError, Store, bump_revision, randomness, work,
@@ -55,7 +56,7 @@ pub(crate) async fn load(
             let id: String = row.try_get("id")?;
             let shape = parse_body(row.try_get("body")?)?;
             let sealed: Option<Vec<u8>> = row.try_get("password")?;
-            let password = sealed.map(|sealed| key.unseal(&id, &sealed)).transpose()?;
+            let password = sealed.and_then(|sealed| unseal(key, &id, &sealed));
             Ok(StoredTrunk {
                 id,
                 shape,
@@ -203,6 +204,18 @@ async fn write(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// A password that does not open must not keep the node from starting: the trunk goes without, and
+/// applying it again stores it anew.
+fn unseal(key: &NodeKey, id: &str, sealed: &[u8]) -> Option<Secret> {
+    match key.unseal(id, sealed) {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            tracing::error!(%error, "a trunk goes without its password");
+            None
+        }
+    }
 }
 
 fn parse_body(body: &str) -> Result<TrunkShape, StorageError> {

@@ -27,7 +27,7 @@ const CALLER: Phone = Phone {
 };
 const CALLEE: Phone = Phone {
     name: "callee",
-    address: "127.0.0.31",
+    address: "127.0.0.1",
     port: 5540,
     user: "desk",
     tone_hz: 1100.0,

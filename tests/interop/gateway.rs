@@ -1,6 +1,5 @@
 //! The gateway under test: configuration, start, CLI, CDRs.
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -57,16 +56,20 @@ impl Gateway {
     /// Starts a gateway with this configuration and waits until it serves.
     pub(crate) fn start_with(world: &World, config: PathBuf) -> Self {
         let mut process = spawn(world, &config);
-        until("the gateway's HTTP port", Duration::from_secs(20), || {
-            assert!(process.runs(), "the gateway ended:\n{}", process.said());
-            TcpStream::connect(HTTP).is_ok()
-        });
+        until(
+            "the gateway's word that it is ready",
+            Duration::from_secs(20),
+            || {
+                assert!(process.runs(), "the gateway ended:\n{}", process.said());
+                process.said().contains("Sluice is ready")
+            },
+        );
         Self { process, config }
     }
 
     /// The latest calls with their attempts, latest first.
     pub(crate) fn calls(&self) -> Vec<Value> {
-        let text = self.run(&["cdr", "list", "--json"]);
+        let text = self.run(&["cdr", "list", "--json", "--calls", "1000"]);
         let value: Value = serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("cdr list --json: {error}: {text}"));
         value

@@ -188,6 +188,19 @@ fn a_trunk_that_is_not_there_is_left_for_the_next() {
     );
 }
 
+#[test]
+fn a_cancel_at_once_ends_the_call_whether_or_not_anybody_was_called() {
+    let Some(world) = World::open(&["ip", "sipp"]) else {
+        return;
+    };
+    let gateway = Gateway::start(&world, &one_trunk());
+    let _silent = UdpSocket::bind(FIRST).expect("free in a new namespace");
+    caller(&world, "caller_cancels_at_once", &[]);
+    let calls = gateway.closed_calls(1);
+    assert_eq!(calls[0]["status"], 487, "{calls:?}");
+    assert_eq!(calls[0]["cause"], "cancelled", "{calls:?}");
+}
+
 /// RFC 3261 §9.1: no CANCEL before a provisional response, and one as soon as it comes.
 #[test]
 fn a_cancel_waits_for_the_first_sign_of_the_callee() {

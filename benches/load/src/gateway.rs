@@ -1,7 +1,7 @@
 //! The gateway as a process: its configuration for a bench, its start, its commands, its end.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Starts it and waits until it takes connections.
+    /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(&self) -> Result<Gateway> {
         let log = self.folder.join("serve.log");
         let output = File::create(&log)?;
@@ -86,12 +86,12 @@ impl Plan {
             .with_context(|| format!("start {}", self.binary.display()))?;
         let mut gateway = Gateway { child, log };
         let deadline = Instant::now() + START_PATIENCE;
-        while TcpStream::connect(self.http).is_err() {
+        while !fs::read_to_string(&gateway.log)?.contains(READY) {
             if let Some(status) = gateway.child.try_wait()? {
                 bail!("sluice serve: {status}: {}", tail(&gateway.log));
             }
             if Instant::now() > deadline {
-                bail!("sluice serve opened no port: {}", tail(&gateway.log));
+                bail!("sluice serve did not get ready: {}", tail(&gateway.log));
             }
             std::thread::sleep(LOOK);
         }
@@ -180,6 +180,7 @@ request_path = "bench"
 destination = "1000"
 "#;
 
+const READY: &str = "Sluice is ready";
 const START_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::arguments::{Arguments, Command};
 use super::output::Output;
-use super::{cdr, links, settings, trunks};
+use super::{cdr, links, settings, sources, trunks};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::{StorageError, Store};
@@ -55,9 +55,11 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
         Command::Serve => serve(&arguments.config),
-        Command::Links(_) | Command::Settings(_) | Command::Trunks(_) | Command::Cdr(_) => {
-            with_store(arguments, output)
-        }
+        Command::Links(_)
+        | Command::Settings(_)
+        | Command::Trunks(_)
+        | Command::Sources(_)
+        | Command::Cdr(_) => with_store(arguments, output),
     };
     let Err(error) = ended else {
         return Outcome::Done;
@@ -129,6 +131,7 @@ async fn dispatch(
         Command::Links(command) => links::run(command, store, output).await,
         Command::Settings(command) => settings::run(command, store, output).await,
         Command::Trunks(command) => trunks::run(command, store, output).await,
+        Command::Sources(command) => sources::run(command, store, output).await,
         Command::Cdr(command) => cdr::run(command, store, output).await,
         Command::Serve | Command::CheckConfig { .. } => Ok(()),
     }

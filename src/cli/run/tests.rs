@@ -240,6 +240,32 @@ fn trunks_are_applied_and_listed_without_their_password() {
 }
 
 #[test]
+fn sources_are_replaced_as_a_whole_and_listed_in_order() {
+    let world = World::new();
+    world.configure("[[source]]\nname = \"old\"\nnetworks = [\"10.0.0.0/8\"]\n");
+    assert!(world.done(&["sources", "list"]).contains("10.0.0.0/8"));
+    let file = world.file(
+        "sources.toml",
+        "[[source]]\nname = \"b\"\nnetworks = [\"192.0.2.1\"]\nlinks = \"all\"\n\
+         [[source]]\nname = \"a\"\nnetworks = [\"192.0.2.0/24\"]\nlinks = [\"x\"]\n",
+    );
+    let list = world.done(&["sources", "apply", &file]);
+    let names: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(names, ["NAME", "b", "a"]);
+    assert_eq!(world.done(&["sources", "list"]), list);
+    let twice = "[[source]]\nname = \"a\"\nnetworks = [\"192.0.2.1\"]\n".repeat(2);
+    let (outcome, _, errors) = world.run(&["sources", "apply", &world.file("twice.toml", &twice)]);
+    assert_eq!(
+        (outcome, errors.as_str()),
+        (Outcome::Refused, "source `a` is there already\n")
+    );
+    assert_eq!(world.done(&["sources", "list"]), list);
+}
+
+#[test]
 fn check_config_says_good_or_every_problem() {
     let world = World::new();
     assert!(world.done(&["check-config"]).contains(": good ("));

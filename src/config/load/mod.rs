@@ -12,6 +12,7 @@ use super::schema::{
 };
 use super::tables;
 use crate::links::rules;
+use crate::sources::model::Source;
 use crate::storage::{StorageOptions, Sync};
 use crate::trunks::apply::TrunkTable;
 
@@ -77,6 +78,24 @@ pub fn load_trunks(file: &Path) -> Result<Vec<TrunkTable>, ConfigErrors> {
     let trunks = trunks(&root, file);
     root.finish();
     finish(file, document, trunks)
+}
+
+/// Reads a file that holds `[[source]]` tables only, as `sources apply` takes it.
+///
+/// # Errors
+/// Every problem of the file at once.
+pub fn load_sources(file: &Path) -> Result<Vec<Source>, ConfigErrors> {
+    let text = read(file)?;
+    let document = Document::new(&text);
+    let table = document.parse();
+    let root = Reader::root(&document, &table);
+    let sources = root
+        .tables("source")
+        .into_iter()
+        .filter_map(tables::source)
+        .collect();
+    root.finish();
+    finish(file, document, sources)
 }
 
 fn read(file: &Path) -> Result<String, ConfigErrors> {

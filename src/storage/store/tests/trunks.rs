@@ -89,6 +89,36 @@ async fn a_password_is_sealed_in_the_file_and_comes_back_after_a_reopening() {
 }
 
 #[tokio::test]
+async fn a_lost_node_key_costs_the_passwords_until_they_are_applied_again_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    fs::write(folder.path().join("secret"), "hush").unwrap();
+    let file = folder.path().join("trunks.toml");
+    let text = "[[trunk]]\nlabel = \"a\"\ntargets = [\"192.0.2.1:5060\"]\nusername = \"u\"\n\
+                password_file = \"secret\"\n";
+    fs::write(&file, text).unwrap();
+    let apply = async |store| {
+        crate::trunks::store::apply(store, load_trunks(&file).unwrap())
+            .await
+            .unwrap()
+    };
+    apply(&store).await;
+    store.close().await;
+    fs::remove_file(folder.path().join("data/node.key")).unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.snapshot().trunks[0].password, None);
+    assert_eq!(apply(&store).await[0].applied, Applied::Changed);
+    assert_eq!(
+        store.snapshot().trunks[0]
+            .password
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "hush"
+    );
+}
+
+#[tokio::test]
 async fn tables_of_the_file_are_imported_at_the_first_start_only() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;

@@ -1,0 +1,228 @@
+//! The media of a model leg: its side of the session, and the RTP it sends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::leg::{Leg, Outbox, Timer};
+use super::plan::Plan;
+use super::session::{Direction, Session, TELEPHONE_EVENT};
+use super::voice::{Stamp, Voice};
+use crate::network::{Kind, Packet};
+use crate::random::Generator;
+use crate::time::SimTime;
+
+/// Numbers of legs from here on belong to intruders.
+pub(crate) const INTRUDER: u32 = 1 << 31;
+
+/// What an intruder's packets come from.
+pub(crate) const INTRUDER_ADDRESS: ([u8; 4], u16) = ([10, 9, 9, 9], 9000);
+
+/// One side of a session.
+#[derive(Debug)]
+pub(crate) struct Media {
+    /// Where this leg wants RTP.
+    pub(crate) local: SocketAddr,
+    /// Where it sends it: the gateway's port.
+    pub(crate) remote: Option<SocketAddr>,
+    /// Our direction as offered or answered last.
+    pub(crate) direction: Direction,
+    /// Theirs, as written by them.
+    pub(crate) remote_direction: Direction,
+    /// Packets sent so far.
+    pub(crate) sent: u32,
+    /// Packets of model peers that arrived here.
+    pub(crate) heard: u32,
+    payloads: Vec<u8>,
+    payload_type: u8,
+    version: u64,
+    left: u32,
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+    marker: bool,
+    number: u32,
+    stopped: bool,
+}
+
+impl Media {
+    pub(super) fn new(number: u32, ip: IpAddr, plan: &Plan, random: &mut Generator) -> Self {
+        let port = u16::try_from(20_000 + 2 * u64::from(number)).unwrap_or(20_000);
+        Self {
+            local: SocketAddr::new(ip, port),
+            remote: None,
+            direction: Direction::SendReceive,
+            remote_direction: Direction::SendReceive,
+            sent: 0,
+            heard: 0,
+            payload_type: plan.payloads.first().copied().unwrap_or(0),
+            payloads: plan.payloads.clone(),
+            version: 1,
+            left: plan.voice_packets,
+            sequence: u16::try_from(random.below(65_536)).unwrap_or(0),
+            timestamp: random.word(),
+            ssrc: random.word(),
+            marker: true,
+            number,
+            stopped: false,
+        }
+    }
+
+    /// The body of an offer in this direction.
+    pub(super) fn offer(&mut self, direction: Direction) -> String {
+        self.direction = direction;
+        self.body(self.payloads.clone())
+    }
+
+    /// The body of an answer to what the other side wrote last.
+    pub(super) fn answer(&mut self) -> String {
+        self.direction = self.remote_direction.answered();
+        let mut payloads = vec![self.payload_type];
+        if self.payloads.contains(&TELEPHONE_EVENT) {
+            payloads.push(TELEPHONE_EVENT);
+        }
+        self.body(payloads)
+    }
+
+    fn body(&mut self, payloads: Vec<u8>) -> String {
+        let text = Session {
+            version: self.version,
+            rtp: self.local,
+            payloads,
+            direction: self.direction,
+        }
+        .write();
+        self.version += 1;
+        text
+    }
+
+    pub(super) const fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    pub(super) fn change_ssrc(&mut self, random: &mut Generator) {
+        self.ssrc = random.word();
+        self.sequence = u16::try_from(random.below(65_536)).unwrap_or(0);
+        self.timestamp = random.word();
+        self.marker = true;
+    }
+
+    pub(super) const fn jump(&mut self, gap: u16) {
+        self.sequence = self.sequence.wrapping_add(gap);
+        self.timestamp = self.timestamp.wrapping_add(160 * gap as u32);
+    }
+
+    fn take(&mut self, session: &Session) {
+        self.remote = Some(session.rtp);
+        self.remote_direction = session.direction;
+        let common = self
+            .payloads
+            .iter()
+            .find(|ours| **ours != TELEPHONE_EVENT && session.payloads.contains(ours));
+        if let Some(payload_type) = common {
+            self.payload_type = *payload_type;
+        }
+    }
+
+    const fn may_send(&self) -> bool {
+        self.direction.sends() && self.remote_direction.receives()
+    }
+
+    fn next(&mut self) -> Voice {
+        let voice = Voice {
+            payload_type: self.payload_type,
+            marker: self.marker,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+            stamp: Stamp {
+                leg: self.number,
+                counter: self.sent,
+            },
+        };
+        self.marker = false;
+        self.sent += 1;
+        self.left = self.left.saturating_sub(1);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(160);
+        voice
+    }
+}
+
+impl Leg {
+    /// The other side's session, offer or answer.
+    pub(super) fn connect(&mut self, now: SimTime, session: &Session, out: &mut Outbox) {
+        self.media.take(session);
+        if self.role == super::leg::Role::Caller {
+            self.start_voice(now, out);
+        }
+    }
+
+    pub(super) fn start_voice(&mut self, now: SimTime, out: &mut Outbox) {
+        if self.media.left > 0 && !self.is_armed(&Timer::Voice) {
+            self.arm(now + Duration::from_millis(5), Timer::Voice, out);
+        }
+    }
+
+    /// One packet, whatever the session says: a flow wants to see where it goes.
+    pub(crate) fn speak_now(&mut self, out: &mut Outbox) {
+        if let Some(remote) = self.media.remote {
+            let bytes = self.media.next().write();
+            out.packets.push(Packet {
+                kind: Kind::Media,
+                source: self.media.local,
+                target: remote,
+                bytes,
+                damaged: false,
+            });
+        }
+    }
+
+    /// One packet, and the next in 20 ms.
+    pub(super) fn speak(&mut self, now: SimTime, out: &mut Outbox) {
+        if self.media.stopped || self.media.left == 0 {
+            return;
+        }
+        if let Some(remote) = self.media.remote
+            && self.media.may_send()
+        {
+            let bytes = self.media.next().write();
+            out.packets.push(Packet {
+                kind: Kind::Media,
+                source: self.media.local,
+                target: remote,
+                bytes,
+                damaged: false,
+            });
+        } else {
+            self.media.left -= 1;
+        }
+        self.arm(now + Duration::from_millis(20), Timer::Voice, out);
+    }
+
+    /// RTP that looks like this leg's, from an address that is not its own.
+    pub(super) fn intrude(&self, out: &mut Outbox) {
+        let Some(remote) = self.media.remote else {
+            return;
+        };
+        for counter in 0..6_u16 {
+            let voice = Voice {
+                payload_type: self.media.payload_type,
+                marker: counter == 0,
+                sequence: self.media.sequence.wrapping_add(counter),
+                timestamp: self.media.timestamp,
+                ssrc: self.media.ssrc,
+                stamp: Stamp {
+                    leg: INTRUDER | self.number,
+                    counter: u32::from(counter),
+                },
+            };
+            out.packets.push(Packet {
+                kind: Kind::Media,
+                source: SocketAddr::from(INTRUDER_ADDRESS),
+                target: remote,
+                bytes: voice.write(),
+                damaged: false,
+            });
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Model peers: phones that call and trunks that are called, on SIP code of their own.
+//!
+//! Nothing here uses the product: a misreading of an RFC must not be shared by both sides.
+
+pub(crate) mod leg;
+pub(crate) mod media;
+pub(crate) mod plan;
+mod request;
+pub(crate) mod response;
+pub(crate) mod session;
+pub(crate) mod text;
+pub(crate) mod voice;
+
+#[cfg(test)]
+mod tests;

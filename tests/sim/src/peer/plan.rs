@@ -1,0 +1,143 @@
+//! What a model peer will do: rules "when this happens, then after that long, do this".
+
+use std::time::Duration;
+
+use super::session::Direction;
+
+/// Something that happens to a leg once; its rules start to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// The world starts.
+    Start,
+    /// An INVITE arrived.
+    InviteArrived,
+    /// The first response above 100 arrived.
+    Provisional,
+    /// A 2xx arrived (caller), or was acknowledged (callee).
+    Confirmed,
+    /// A CANCEL arrived.
+    CancelArrived,
+}
+
+/// What a leg can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Send the INVITE.
+    Invite,
+    /// Send CANCEL, once a provisional response allows it (RFC 3261 §9.1).
+    Cancel,
+    /// Send CANCEL at once, even before a provisional response: a peer that breaks the rule.
+    CancelEarly,
+    /// Send BYE.
+    HangUp,
+    /// Send a re-INVITE that offers this direction.
+    Reoffer(Direction),
+    /// Answer the INVITE.
+    Respond(Reply),
+    /// Send the last request again, this often, at once.
+    Flood(u32),
+    /// Go on with another SSRC, sequence number and time stamp.
+    ChangeSsrc,
+    /// Leave a gap in the sequence numbers.
+    JumpSequence(u16),
+    /// Somebody else sends RTP to where this leg sends it.
+    Intrude,
+}
+
+/// A response to the INVITE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// 100 to 699.
+    pub(crate) status: u16,
+    /// It carries the answer.
+    pub(crate) session: bool,
+    /// Which branch of a fork sends it: another To tag each.
+    pub(crate) fork: usize,
+}
+
+impl Reply {
+    /// Without a body, from the only branch.
+    pub(crate) const fn plain(status: u16) -> Self {
+        Self {
+            status,
+            session: false,
+            fork: 0,
+        }
+    }
+
+    /// With an answer, from the only branch.
+    pub(crate) const fn with_session(status: u16) -> Self {
+        Self {
+            status,
+            session: true,
+            fork: 0,
+        }
+    }
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// Starts to run with this.
+    pub(crate) on: Trigger,
+    /// After this long.
+    pub(crate) after: Duration,
+    /// What happens.
+    pub(crate) action: Action,
+}
+
+/// What a callee does with a CANCEL for an INVITE it has not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnCancel {
+    /// 200 to CANCEL, 487 to INVITE (RFC 3261 §9.2).
+    Refuse,
+    /// 200 to CANCEL, and 200 to INVITE: somebody lifted the receiver just then.
+    Answer,
+}
+
+/// All that a leg will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The rules.
+    pub(crate) rules: Vec<Rule>,
+    /// Sends an ACK for a 2xx.
+    pub(crate) acknowledges: bool,
+    /// See `OnCancel`.
+    pub(crate) on_cancel: OnCancel,
+    /// A callee that never says anything, not even to CANCEL.
+    pub(crate) silent: bool,
+    /// Nothing is sent but what a flow says.
+    pub(crate) manual: bool,
+    /// RTP packets it sends at most; 0: none.
+    pub(crate) voice_packets: u32,
+    /// Audio payload types it can do, in order.
+    pub(crate) payloads: Vec<u8>,
+}
+
+impl Plan {
+    /// A peer that reacts as RFC 3261 says and starts nothing.
+    pub(crate) const fn idle(payloads: Vec<u8>) -> Self {
+        Self {
+            rules: Vec::new(),
+            acknowledges: true,
+            on_cancel: OnCancel::Refuse,
+            silent: false,
+            manual: false,
+            voice_packets: 0,
+            payloads,
+        }
+    }
+
+    /// A peer that a flow drives.
+    pub(crate) const fn manual(payloads: Vec<u8>) -> Self {
+        let mut plan = Self::idle(payloads);
+        plan.manual = true;
+        plan
+    }
+
+    /// Adds a rule.
+    pub(crate) fn then(mut self, on: Trigger, after: Duration, action: Action) -> Self {
+        self.rules.push(Rule { on, after, action });
+        self
+    }
+}

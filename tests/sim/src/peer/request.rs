@@ -1,0 +1,368 @@
+//! Requests of a model peer: sending them, repeating them, and what their responses mean.
+
+use super::leg::{Client, Ender, Leg, Outbox, Role, State, T1, T2, TRANSACTION, Timer};
+use super::plan::Trigger;
+use super::session::{Direction, Session};
+use super::text::Text;
+use crate::time::SimTime;
+
+impl Leg {
+    /// The INVITE that begins the dialog.
+    pub(super) fn invite(&mut self, now: SimTime, out: &mut Outbox) {
+        self.state = State::Inviting;
+        self.history.invited_at = Some(now);
+        let body = self.media.offer(Direction::SendReceive);
+        self.request(now, "INVITE", body, out);
+    }
+
+    /// CANCEL for the INVITE that begins the dialog (RFC 3261 §9.1).
+    pub(super) fn cancel(&mut self, now: SimTime, early: bool, out: &mut Outbox) {
+        if self.state != State::Inviting || self.role != Role::Caller {
+            return;
+        }
+        let Some(invite) = self.clients.iter().find(|client| client.method == "INVITE") else {
+            return;
+        };
+        if self.clients.iter().any(|client| client.method == "CANCEL") {
+            return;
+        }
+        if !invite.provisional && !early {
+            self.cancel_wanted = true;
+            return;
+        }
+        let mut cancel = invite.request.clone();
+        cancel.start = cancel.start.replacen("INVITE", "CANCEL", 1);
+        cancel.body.clear();
+        cancel
+            .headers
+            .retain(|(name, _)| name != "Contact" && name != "Allow");
+        for (name, value) in &mut cancel.headers {
+            if name == "CSeq" {
+                *value = value.replace("INVITE", "CANCEL");
+            }
+        }
+        self.history.cancelled_at = Some(now);
+        let (branch, number) = (invite.branch.clone(), invite.number);
+        self.start_client(now, branch, "CANCEL", number, cancel, out);
+    }
+
+    /// BYE, once there is a dialog.
+    pub(super) fn hang_up(&mut self, now: SimTime, out: &mut Outbox) {
+        if self.state == State::Answered {
+            self.end(now, Ender::Local);
+            self.request(now, "BYE", String::new(), out);
+        }
+    }
+
+    /// A re-INVITE, unless another exchange is open (RFC 3261 §14.1).
+    pub(super) fn reoffer(&mut self, now: SimTime, direction: Direction, out: &mut Outbox) {
+        let ours = self
+            .clients
+            .iter()
+            .any(|c| c.method == "INVITE" && c.final_status.is_none());
+        let theirs = self
+            .servers
+            .iter()
+            .any(|s| s.method == "INVITE" && !s.acknowledged);
+        if self.state == State::Answered && !ours && (!theirs || self.plan.manual) {
+            let body = self.media.offer(direction);
+            self.request(now, "INVITE", body, out);
+        }
+    }
+
+    /// The last request again and again.
+    pub(super) fn flood(&self, count: u32, out: &mut Outbox) {
+        if let Some(client) = self.clients.last() {
+            for _ in 0..count {
+                self.send(client.bytes.clone(), out);
+            }
+        }
+    }
+
+    /// Sends the ACK of the newest 2xx (manual legs; the others do it when the 2xx comes).
+    pub(crate) fn acknowledge(&mut self, now: SimTime, out: &mut Outbox) -> bool {
+        let ack = self
+            .clients
+            .iter()
+            .rev()
+            .find_map(|client| client.ack.clone());
+        let found = ack.is_some();
+        if let Some(ack) = ack {
+            self.history.confirmed_at.get_or_insert(now);
+            self.send(ack, out);
+        }
+        found
+    }
+
+    /// A request of our own within, or for, the dialog.
+    pub(super) fn request(&mut self, now: SimTime, method: &str, body: String, out: &mut Outbox) {
+        self.number_local += 1;
+        let branch = format!("z9hG4bK{}", self.random.token());
+        let request = self.build(method, &branch, self.number_local, body);
+        self.start_client(now, branch, method, self.number_local, request, out);
+    }
+
+    fn start_client(
+        &mut self,
+        now: SimTime,
+        branch: String,
+        method: &str,
+        number: u32,
+        request: Text,
+        out: &mut Outbox,
+    ) {
+        let bytes = request.encode();
+        self.send(bytes.clone(), out);
+        self.arm(
+            now + T1,
+            Timer::Request(branch.clone(), method.to_owned()),
+            out,
+        );
+        self.clients.push(Client {
+            branch,
+            method: method.to_owned(),
+            number,
+            bytes,
+            request,
+            started: now,
+            interval: T1,
+            provisional: false,
+            final_status: None,
+            ack: None,
+        });
+    }
+
+    fn build(&self, method: &str, branch: &str, number: u32, body: String) -> Text {
+        let to = self.remote_tag.as_ref().map_or_else(
+            || self.remote_party.clone(),
+            |tag| format!("{};tag={tag}", self.remote_party),
+        );
+        let text = Text {
+            start: format!("{method} {} SIP/2.0", self.target),
+            headers: Vec::new(),
+            body,
+        };
+        let text = text
+            .with(
+                "Via",
+                format!("SIP/2.0/UDP {};branch={branch};rport", self.local),
+            )
+            .with("Max-Forwards", "70")
+            .with(
+                "From",
+                format!("{};tag={}", self.local_party, self.local_tag),
+            )
+            .with("To", to)
+            .with("Call-ID", self.call_id.clone())
+            .with("CSeq", format!("{number} {method}"));
+        if method == "INVITE" {
+            text.with("Contact", self.contact())
+        } else {
+            text
+        }
+    }
+
+    pub(super) fn contact(&self) -> String {
+        format!("<sip:{}@{}>", self.node, self.local)
+    }
+
+    /// Timers A, B, E and F.
+    pub(super) fn repeat_request(
+        &mut self,
+        now: SimTime,
+        branch: &str,
+        method: &str,
+        out: &mut Outbox,
+    ) {
+        let manual = self.plan.manual;
+        let Some(client) = self
+            .clients
+            .iter_mut()
+            .find(|client| client.branch == branch && client.method == method)
+        else {
+            return;
+        };
+        if client.final_status.is_some() || manual {
+            return;
+        }
+        let is_invite = client.method == "INVITE";
+        if now.since(client.started) >= TRANSACTION && !(is_invite && client.provisional) {
+            client.final_status = Some(408);
+            self.give_up(now, method, out);
+            return;
+        }
+        if is_invite && client.provisional {
+            return;
+        }
+        client.interval = if is_invite {
+            client.interval * 2
+        } else {
+            (client.interval * 2).min(T2)
+        };
+        if client.provisional {
+            client.interval = T2;
+        }
+        let end = client.started + TRANSACTION;
+        let next = (now + client.interval).min(end);
+        let bytes = client.bytes.clone();
+        self.send(bytes, out);
+        self.arm(
+            next,
+            Timer::Request(branch.to_owned(), method.to_owned()),
+            out,
+        );
+    }
+
+    fn give_up(&mut self, now: SimTime, method: &str, out: &mut Outbox) {
+        match (method, self.state) {
+            ("INVITE", State::Inviting) => {
+                self.history.final_status = Some(408);
+                self.end(now, Ender::Timeout);
+            }
+            // RFC 3261 §14.1: no answer at all to a re-INVITE ends the dialog.
+            ("INVITE", State::Answered) => self.hang_up(now, out),
+            // RFC 3261 §9.1: without a 487 within 64·T1 the INVITE counts as cancelled.
+            ("CANCEL", State::Inviting) => self.end(now, Ender::Timeout),
+            _ => {}
+        }
+    }
+
+    pub(super) fn handle_response(&mut self, now: SimTime, response: &Text, out: &mut Outbox) {
+        let (Some(status), Some((_, method))) = (response.status(), response.cseq()) else {
+            return;
+        };
+        let branch = response.branch();
+        let Some(place) = self
+            .clients
+            .iter()
+            .position(|client| client.branch == branch && client.method == method)
+        else {
+            return;
+        };
+        if status < 200 {
+            self.handle_provisional(now, place, status, response, out);
+        } else if method == "INVITE" && status < 300 {
+            self.handle_answer(now, place, status, response, out);
+        } else if method == "INVITE" {
+            self.handle_refusal(now, place, status, response, out);
+        } else if self.clients[place].final_status.is_none() {
+            self.clients[place].final_status = Some(status);
+        }
+    }
+
+    fn handle_provisional(
+        &mut self,
+        now: SimTime,
+        place: usize,
+        status: u16,
+        response: &Text,
+        out: &mut Outbox,
+    ) {
+        let client = &mut self.clients[place];
+        if client.final_status.is_some() {
+            return;
+        }
+        client.provisional = true;
+        if client.method != "INVITE" || self.state != State::Inviting {
+            return;
+        }
+        if status > 100 {
+            if let Some(session) = Session::read(&response.body) {
+                self.connect(now, &session, out);
+            }
+            self.trigger(now, Trigger::Provisional, out);
+        }
+        if self.cancel_wanted {
+            self.cancel_wanted = false;
+            self.cancel(now, true, out);
+        }
+    }
+
+    fn handle_answer(
+        &mut self,
+        now: SimTime,
+        place: usize,
+        status: u16,
+        response: &Text,
+        out: &mut Outbox,
+    ) {
+        if let Some(ack) = self.clients[place].ack.clone() {
+            // A 2xx that came again: so does its ACK (RFC 3261 §13.2.2.4).
+            if self.plan.acknowledges && !self.plan.manual {
+                self.send(ack, out);
+            }
+            return;
+        }
+        let first = self.state == State::Inviting;
+        // Answered after we had given up: end what the other side thinks is a call.
+        let late = self.state == State::Ended && self.remote_tag.is_none();
+        if first || late {
+            self.remote_tag = response.tag("To").map(str::to_owned);
+        }
+        if first {
+            self.state = State::Answered;
+            self.history.answered_at = Some(now);
+            self.history.final_status = Some(status);
+        }
+        if let Some(target) = response.contact_uri() {
+            target.clone_into(&mut self.target);
+        }
+        let number = self.clients[place].number;
+        let branch = format!("z9hG4bK{}", self.random.token());
+        let ack = self.build("ACK", &branch, number, String::new()).encode();
+        self.clients[place].final_status = Some(status);
+        self.clients[place].ack = Some(ack.clone());
+        if let Some(session) = Session::read(&response.body) {
+            self.connect(now, &session, out);
+        }
+        if self.plan.manual {
+            return;
+        }
+        if self.plan.acknowledges {
+            self.history.confirmed_at.get_or_insert(now);
+            self.send(ack, out);
+        }
+        if late {
+            self.request(now, "BYE", String::new(), out);
+        } else if first && self.history.cancelled_at.is_some() {
+            self.hang_up(now, out);
+        } else if first {
+            self.trigger(now, Trigger::Confirmed, out);
+        }
+    }
+
+    fn handle_refusal(
+        &mut self,
+        now: SimTime,
+        place: usize,
+        status: u16,
+        response: &Text,
+        out: &mut Outbox,
+    ) {
+        let client = &self.clients[place];
+        let mut ack = client.request.clone();
+        ack.start = ack.start.replacen("INVITE", "ACK", 1);
+        ack.body.clear();
+        ack.headers.retain(|(name, _)| name != "Contact");
+        for (name, value) in &mut ack.headers {
+            match name.as_str() {
+                "CSeq" => *value = value.replace("INVITE", "ACK"),
+                "To" => response.header("To").unwrap_or("").clone_into(value),
+                _ => {}
+            }
+        }
+        let bytes = ack.encode();
+        let first = client.final_status.is_none();
+        self.clients[place].final_status.get_or_insert(status);
+        self.clients[place].ack = Some(bytes.clone());
+        if !self.plan.manual {
+            self.send(bytes, out);
+        }
+        if first && self.state == State::Inviting {
+            self.history.final_status = Some(status);
+            self.end(now, Ender::Remote);
+        } else if first && matches!(status, 408 | 481) && !self.plan.manual {
+            self.hang_up(now, out);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Requests that reach a model peer, and what it says to them.
+
+use std::time::Duration;
+
+use super::leg::{Ender, Leg, Outbox, Server, State, T1, T2, TRANSACTION, Timer};
+use super::plan::{OnCancel, Reply, Trigger};
+use super::session::Session;
+use super::text::Text;
+use crate::time::SimTime;
+
+impl Leg {
+    pub(super) fn handle_request(&mut self, now: SimTime, request: Text, out: &mut Outbox) {
+        let method = request.request_method().unwrap_or("").to_owned();
+        let branch = request.branch().to_owned();
+        let Some((number, _)) = request.cseq() else {
+            return;
+        };
+        if method == "ACK" {
+            self.handle_ack(now, number, &request, out);
+            return;
+        }
+        if let Some(server) = self.server(&branch, &method) {
+            // A request that came again: so does the response.
+            if let Some(bytes) = server.response.clone()
+                && !self.plan.manual
+            {
+                self.send(bytes, out);
+            }
+            return;
+        }
+        self.servers.push(Server {
+            branch: branch.clone(),
+            method: method.clone(),
+            number,
+            request,
+            response: None,
+            final_status: None,
+            acknowledged: false,
+            answered: now,
+            interval: T1,
+        });
+        match method.as_str() {
+            "INVITE" => self.handle_invite(now, &branch, out),
+            "CANCEL" => self.handle_cancel(now, &branch, out),
+            "BYE" => {
+                self.end(now, Ender::Remote);
+                self.respond_unless_manual(now, &branch, "BYE", 200, out);
+                self.refuse_open_invite(now, out);
+            }
+            _ => self.respond_unless_manual(now, &branch, &method, 200, out),
+        }
+    }
+
+    fn handle_invite(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
+        if self.state == State::Idle {
+            self.state = State::Inviting;
+            self.history.invited_at = Some(now);
+            if let Some(contact) = self
+                .server(branch, "INVITE")
+                .and_then(|s| s.request.contact_uri())
+            {
+                self.target = contact.to_owned();
+            }
+            self.take_offer(now, branch, out);
+            self.trigger(now, Trigger::InviteArrived, out);
+            return;
+        }
+        if self.plan.manual {
+            self.take_offer(now, branch, out);
+            return;
+        }
+        let glare = self
+            .clients
+            .iter()
+            .any(|c| c.method == "INVITE" && c.final_status.is_none());
+        let busy = self
+            .servers
+            .iter()
+            .any(|s| s.method == "INVITE" && s.branch != branch && s.final_status.is_none());
+        if self.state == State::Ended {
+            self.respond(now, branch, "INVITE", 481, None, out);
+        } else if glare {
+            self.respond(now, branch, "INVITE", 491, None, out);
+        } else if busy {
+            self.respond(now, branch, "INVITE", 500, None, out);
+        } else {
+            let after = self.random.millis(0, 300);
+            self.arm(now + after, Timer::AnswerReoffer(branch.to_owned()), out);
+        }
+    }
+
+    /// The answer to a re-INVITE, a little later than it came.
+    pub(super) fn answer_reoffer(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
+        let open = self
+            .server(branch, "INVITE")
+            .is_some_and(|s| s.final_status.is_none());
+        if open && self.state == State::Answered {
+            self.take_offer(now, branch, out);
+            let body = self.media.answer();
+            self.respond(now, branch, "INVITE", 200, Some(body), out);
+        }
+    }
+
+    fn take_offer(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
+        let body = self
+            .server(branch, "INVITE")
+            .map(|server| server.request.body.clone());
+        if let Some(session) = body.and_then(|body| Session::read(&body)) {
+            self.connect(now, &session, out);
+        }
+    }
+
+    fn handle_cancel(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
+        self.history.cancelled_at.get_or_insert(now);
+        let open = self
+            .server(branch, "INVITE")
+            .is_some_and(|s| s.final_status.is_none());
+        self.respond_unless_manual(now, branch, "CANCEL", 200, out);
+        self.trigger(now, Trigger::CancelArrived, out);
+        if !open || self.plan.manual || self.state != State::Inviting {
+            return;
+        }
+        match self.plan.on_cancel {
+            OnCancel::Refuse => self.reply(now, &Reply::plain(487), out),
+            OnCancel::Answer => self.reply(now, &Reply::with_session(200), out),
+        }
+    }
+
+    fn handle_ack(&mut self, now: SimTime, number: u32, ack: &Text, out: &mut Outbox) {
+        let Some(server) = self
+            .servers
+            .iter_mut()
+            .find(|s| s.method == "INVITE" && s.number == number)
+        else {
+            return;
+        };
+        server.acknowledged = true;
+        let succeeded = server.final_status.is_some_and(|status| status < 300);
+        if succeeded && self.state == State::Answered {
+            self.history.confirmed_at.get_or_insert(now);
+            if let Some(session) = Session::read(&ack.body) {
+                self.connect(now, &session, out);
+            }
+            self.trigger(now, Trigger::Confirmed, out);
+        }
+    }
+
+    fn refuse_open_invite(&mut self, now: SimTime, out: &mut Outbox) {
+        let open: Vec<String> = self
+            .servers
+            .iter()
+            .filter(|server| server.method == "INVITE" && server.final_status.is_none())
+            .map(|server| server.branch.clone())
+            .collect();
+        for branch in open {
+            self.respond_unless_manual(now, &branch, "INVITE", 487, out);
+        }
+    }
+
+    /// A response to the INVITE that began the dialog, or to the newest one (manual legs).
+    pub(crate) fn reply(&mut self, now: SimTime, reply: &Reply, out: &mut Outbox) {
+        let newest = self
+            .servers
+            .iter()
+            .rev()
+            .find(|s| s.method == "INVITE" && s.final_status.is_none());
+        let Some(branch) = newest.map(|server| server.branch.clone()) else {
+            return;
+        };
+        if self.state == State::Inviting {
+            if reply.fork > 0 {
+                let tag = self.local_tag.split('-').next().unwrap_or("").to_owned();
+                self.local_tag = format!("{tag}-{}", reply.fork);
+            }
+            match reply.status {
+                ..=199 => {}
+                200..=299 => {
+                    self.state = State::Answered;
+                    self.history.answered_at = Some(now);
+                    self.history.final_status = Some(reply.status);
+                }
+                _ => {
+                    self.history.final_status = Some(reply.status);
+                    self.end(now, Ender::Local);
+                }
+            }
+        }
+        let body = reply.session.then(|| self.media.answer());
+        if body.is_some() {
+            self.start_voice(now, out);
+        }
+        self.respond(now, &branch, "INVITE", reply.status, body, out);
+    }
+
+    /// A response to the newest request of this method that has none (manual legs).
+    pub(crate) fn reply_to(
+        &mut self,
+        now: SimTime,
+        method: &str,
+        status: u16,
+        out: &mut Outbox,
+    ) -> bool {
+        let newest = self
+            .servers
+            .iter()
+            .rev()
+            .find(|s| s.method == method && s.final_status.is_none());
+        let Some(branch) = newest.map(|server| server.branch.clone()) else {
+            return false;
+        };
+        self.respond(now, &branch, method, status, None, out);
+        true
+    }
+
+    fn respond_unless_manual(
+        &mut self,
+        now: SimTime,
+        branch: &str,
+        method: &str,
+        status: u16,
+        out: &mut Outbox,
+    ) {
+        if !self.plan.manual {
+            self.respond(now, branch, method, status, None, out);
+        }
+    }
+
+    fn respond(
+        &mut self,
+        now: SimTime,
+        branch: &str,
+        method: &str,
+        status: u16,
+        body: Option<String>,
+        out: &mut Outbox,
+    ) {
+        let (tag, contact) = (self.local_tag.clone(), self.contact());
+        let manual = self.plan.manual;
+        let Some(server) = self
+            .servers
+            .iter_mut()
+            .find(|s| s.branch == branch && s.method == method)
+        else {
+            return;
+        };
+        let text = build(
+            &server.request,
+            status,
+            &tag,
+            &contact,
+            body.unwrap_or_default(),
+        );
+        let bytes = text.encode();
+        server.response = Some(bytes.clone());
+        if status >= 200 {
+            server.final_status = Some(status);
+            server.answered = now;
+        }
+        self.send(bytes, out);
+        if status >= 200 && method == "INVITE" && !manual {
+            self.arm(now + T1, Timer::Response(branch.to_owned()), out);
+        }
+    }
+
+    /// Timers G and H, and the same for a 2xx (RFC 3261 §13.3.1.4).
+    pub(super) fn repeat_response(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
+        let Some(server) = self
+            .servers
+            .iter_mut()
+            .find(|s| s.branch == branch && s.method == "INVITE")
+        else {
+            return;
+        };
+        if server.acknowledged {
+            return;
+        }
+        let succeeded = server.final_status.is_some_and(|status| status < 300);
+        if now.since(server.answered) >= TRANSACTION {
+            if succeeded {
+                self.hang_up(now, out);
+            }
+            return;
+        }
+        server.interval = (server.interval * 2).min(T2);
+        let after: Duration = server.interval;
+        if let Some(bytes) = server.response.clone() {
+            self.send(bytes, out);
+        }
+        self.arm(now + after, Timer::Response(branch.to_owned()), out);
+    }
+
+    fn server(&self, branch: &str, method: &str) -> Option<&Server> {
+        self.servers
+            .iter()
+            .find(|server| server.branch == branch && server.method == method)
+    }
+}
+
+/// A response, without a dialog where need be.
+pub(crate) fn build(request: &Text, status: u16, tag: &str, contact: &str, body: String) -> Text {
+    let mut text = Text {
+        start: format!("SIP/2.0 {status} {}", reason(status)),
+        headers: Vec::new(),
+        body,
+    };
+    for (name, value) in &request.headers {
+        match name.as_str() {
+            "Via" | "From" | "Call-ID" | "CSeq" | "Record-Route" => {
+                text.headers.push((name.clone(), value.clone()));
+            }
+            "To" if status == 100 || request.tag("To").is_some() => {
+                text.headers.push((name.clone(), value.clone()));
+            }
+            "To" => text
+                .headers
+                .push((name.clone(), format!("{value};tag={tag}"))),
+            _ => {}
+        }
+    }
+    if request.request_method() == Some("INVITE") && status < 300 {
+        text = text.with("Contact", contact);
+    }
+    text
+}
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        183 => "Session Progress",
+        200 => "OK",
+        404 => "Not Found",
+        481 => "Call/Transaction Does Not Exist",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        491 => "Request Pending",
+        500 => "Server Internal Error",
+        503 => "Service Unavailable",
+        603 => "Decline",
+        _ => "Whatever",
+    }
+}

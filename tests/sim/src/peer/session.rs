@@ -1,0 +1,148 @@
+//! SDP of the model peers: one audio line, and what of the other side's a peer needs.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// What an audio line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Number of the version in `o=`.
+    pub(crate) version: u64,
+    /// Where RTP is wanted.
+    pub(crate) rtp: SocketAddr,
+    /// Payload types in order.
+    pub(crate) payloads: Vec<u8>,
+    /// `sendrecv`, `sendonly`, `recvonly`, `inactive`.
+    pub(crate) direction: Direction,
+}
+
+/// The direction of a media line, seen by who wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Both ways.
+    SendReceive,
+    /// I only send.
+    SendOnly,
+    /// I only receive.
+    ReceiveOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Direction {
+    /// True where the writer wants to hear something.
+    pub(crate) const fn receives(self) -> bool {
+        matches!(self, Self::SendReceive | Self::ReceiveOnly)
+    }
+
+    /// True where the writer sends.
+    pub(crate) const fn sends(self) -> bool {
+        matches!(self, Self::SendReceive | Self::SendOnly)
+    }
+
+    /// The answer of a peer that is ready for everything (RFC 3264 §6.1).
+    pub(crate) const fn answered(self) -> Self {
+        match self {
+            Self::SendReceive => Self::SendReceive,
+            Self::SendOnly => Self::ReceiveOnly,
+            Self::ReceiveOnly => Self::SendOnly,
+            Self::Inactive => Self::Inactive,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::SendReceive => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::ReceiveOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+/// PCMA (RFC 3551).
+pub(crate) const PCMA: u8 = 8;
+/// PCMU (RFC 3551).
+pub(crate) const PCMU: u8 = 0;
+/// What our peers call telephone-event.
+pub(crate) const TELEPHONE_EVENT: u8 = 101;
+
+impl Session {
+    /// As text.
+    pub(crate) fn write(&self) -> String {
+        let ip = self.rtp.ip();
+        let mut text = format!(
+            "v=0\r\no=- 4711 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP",
+            self.version,
+            self.rtp.port()
+        );
+        for payload in &self.payloads {
+            let _ = write!(text, " {payload}");
+        }
+        text.push_str("\r\n");
+        for payload in &self.payloads {
+            let name = match *payload {
+                PCMA => "PCMA/8000",
+                PCMU => "PCMU/8000",
+                9 => "G722/8000",
+                _ => "telephone-event/8000",
+            };
+            let _ = write!(text, "a=rtpmap:{payload} {name}\r\n");
+        }
+        let _ = write!(text, "a={}\r\n", self.direction.word());
+        text
+    }
+
+    /// Reads the audio line; `None` where there is none with an address.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut version = 0;
+        let mut address = None;
+        let mut media = None;
+        let mut direction = Direction::SendReceive;
+        for line in text.lines() {
+            let line = line.trim_end();
+            if let Some(origin) = line.strip_prefix("o=") {
+                version = origin.split(' ').nth(2)?.parse().ok()?;
+            } else if let Some(connection) = line.strip_prefix("c=IN IP4 ") {
+                address = connection.parse().ok();
+            } else if let Some(audio) = line.strip_prefix("m=audio ") {
+                let mut words = audio.split(' ');
+                let port: u16 = words.next()?.parse().ok()?;
+                let payloads: Vec<u8> =
+                    words.skip(1).filter_map(|word| word.parse().ok()).collect();
+                media = Some((port, payloads));
+            } else {
+                direction = match line {
+                    "a=sendrecv" => Direction::SendReceive,
+                    "a=sendonly" => Direction::SendOnly,
+                    "a=recvonly" => Direction::ReceiveOnly,
+                    "a=inactive" => Direction::Inactive,
+                    _ => direction,
+                };
+            }
+        }
+        let (port, payloads) = media?;
+        Some(Self {
+            version,
+            rtp: SocketAddr::new(address?, port),
+            payloads,
+            direction,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_survives_writing_and_reading() {
+        let session = Session {
+            version: 3,
+            rtp: "10.1.0.1:20000".parse().unwrap(),
+            payloads: vec![PCMA, TELEPHONE_EVENT],
+            direction: Direction::SendOnly,
+        };
+        assert_eq!(Session::read(&session.write()), Some(session));
+    }
+}

@@ -1,0 +1,454 @@
+//! What a seed means: the trunks, the links, the calls, what each peer does, and which faults exist
+//! at all. Each seed draws its own mixture; a fault that is always there hides the others.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use sluice::call::snapshot::Snapshot;
+use sluice::links::model::Destination;
+use sluice::sources::model::{LinkAccess, Source};
+use sluice::trunks::model::{
+    IdentityProfile, MediaLatch, Network as IpNetwork, Trunk, TrunkTarget,
+};
+
+use crate::gateway::HostFaults;
+use crate::network::Faults;
+use crate::peer::plan::{Action, OnCancel, Plan, Reply, Trigger};
+use crate::peer::session::{Direction, PCMA, PCMU, TELEPHONE_EVENT};
+use crate::random::Generator;
+use crate::store::{Store, link};
+use crate::world::Ping;
+
+/// One call of a world.
+#[derive(Debug)]
+pub(crate) struct PlannedCall {
+    /// Its number; its link is `c` and its destination `d` with that number.
+    pub(crate) number: u32,
+    /// The phone that calls.
+    pub(crate) phone: String,
+    /// Whom it asks for.
+    pub(crate) target: String,
+    /// When.
+    pub(crate) at: Duration,
+    /// What the caller does.
+    pub(crate) caller: Plan,
+    /// What each trunk does with it.
+    pub(crate) callees: Vec<(String, Plan)>,
+    /// Its media must pass without loss once both ends are up.
+    pub(crate) steady: bool,
+    /// The link is `local:echo`.
+    pub(crate) echo: bool,
+}
+
+/// How a gateway closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// It takes no new calls.
+    Drain,
+    /// It ends those that it has.
+    Stop,
+}
+
+/// A world before it begins.
+#[derive(Debug)]
+pub(crate) struct Drawing {
+    /// Of the network.
+    pub(crate) faults: Faults,
+    /// Of the gateway's own host.
+    pub(crate) host: HostFaults,
+    /// Trunks, sources, rules.
+    pub(crate) snapshot: Snapshot,
+    /// The links.
+    pub(crate) store: Store,
+    /// Names and addresses of the phones.
+    pub(crate) phones: Vec<(String, SocketAddr)>,
+    /// Names and addresses of the trunks, and how they answer OPTIONS.
+    pub(crate) trunks: Vec<(String, SocketAddr, Ping)>,
+    /// The calls.
+    pub(crate) calls: Vec<PlannedCall>,
+    /// The gateway is told to close, and how.
+    pub(crate) closing: Option<(Duration, Closing)>,
+}
+
+/// Which kinds of misbehaviour a world has.
+#[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each mood is there or not, by itself"
+)]
+struct Moods {
+    cancels: bool,
+    failures: bool,
+    silences: bool,
+    reoffers: bool,
+    bad_media: bool,
+    bad_peers: bool,
+    forks: bool,
+}
+
+/// Draws the world of a seed.
+pub(crate) fn draw(random: &Generator) -> Drawing {
+    let mut dice = random.split("swarm");
+    let faults = if dice.chance(250) {
+        Faults::none(dice.micros(100, 30_000))
+    } else {
+        Faults::draw(&mut dice)
+    };
+    let moods = Moods {
+        cancels: dice.chance(500),
+        failures: dice.chance(600),
+        silences: dice.chance(250),
+        reoffers: dice.chance(400),
+        bad_media: dice.chance(350),
+        bad_peers: dice.chance(350),
+        forks: dice.chance(250),
+    };
+    let phones: Vec<_> = (1..=1 + dice.index(4))
+        .map(|n| (format!("phone{n}"), address(1, n)))
+        .collect();
+    let trunks: Vec<_> = (1..=1 + dice.index(3))
+        .map(|n| (format!("trunk{n}"), address(2, n), draw_ping(&mut dice)))
+        .collect();
+    let mut store = Store::new(dice.millis(0, 40), random.split("store"));
+    if dice.chance(120) {
+        store = store.with_faults(80, 80);
+    }
+    let pings = dice.chance(400);
+    let snapshot = snapshot(&trunks, pings, &mut dice);
+    let most = if dice.chance(400) { 20 } else { 8 };
+    let count = 1 + dice.below(most);
+    let mut calls = Vec::new();
+    for number in 1..=u32::try_from(count).unwrap_or(1) {
+        let mut dice = random.split(&format!("call{number}"));
+        let phone = dice.pick(&phones).0;
+        let call = draw_call(number, phone, &trunks, moods, &mut dice);
+        let destination = if call.echo {
+            Destination::Echo
+        } else {
+            Destination::Remote {
+                user: format!("d{number}"),
+                domain: Some("example.net".to_owned()),
+            }
+        };
+        let mut resolved = link(&format!("c{number}"), destination);
+        resolved.unique_alias = dice.chance(300);
+        store.add(&format!("c{number}"), Ok(resolved));
+        calls.push(call);
+    }
+    let closing = dice.chance(150).then(|| {
+        (
+            dice.millis(500, 6_000),
+            dice.pick(&[Closing::Drain, Closing::Stop]),
+        )
+    });
+    let host = draw_host(&mut dice);
+    if host.loses() {
+        calls.iter_mut().for_each(|call| call.steady = false);
+    }
+    Drawing {
+        faults,
+        host,
+        snapshot,
+        store,
+        phones,
+        trunks,
+        calls,
+        closing,
+    }
+}
+
+fn draw_ping(dice: &mut Generator) -> Ping {
+    match dice.below(1000) {
+        0..60 => Ping::Silent,
+        60..120 => Ping::Absent,
+        120..160 => Ping::Status(dice.pick(&[404, 405, 503])),
+        _ => Ping::Status(200),
+    }
+}
+
+fn draw_host(dice: &mut Generator) -> HostFaults {
+    let mut some = |per_mille: u32, most: u32| if dice.chance(per_mille) { most } else { 0 };
+    HostFaults {
+        open: some(100, 50),
+        allocate: some(100, 100),
+        starve: some(100, 100),
+        send: some(100, 20),
+        connect: some(100, 100),
+    }
+}
+
+fn address(third: u8, number: usize) -> SocketAddr {
+    let last = u8::try_from(number).unwrap_or(u8::MAX);
+    SocketAddr::from(([10, third, 0, last], 5060))
+}
+
+/// Trunks that carry everything, and a source for the phones.
+pub(crate) fn snapshot(
+    trunks: &[(String, SocketAddr, Ping)],
+    pings: bool,
+    dice: &mut Generator,
+) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for (place, (name, address, _)) in trunks.iter().enumerate() {
+        let priority = u16::try_from(place).unwrap_or(0);
+        let mut trunk = trunk(
+            name,
+            *address,
+            if dice.chance(300) { 1 } else { priority + 1 },
+        );
+        if pings {
+            trunk.options_interval_up = dice.millis(2_000, 20_000);
+            trunk.options_interval_down = dice.millis(2_000, 20_000);
+        }
+        snapshot.trunks.push(trunk);
+    }
+    snapshot.sources.push(Source {
+        name: "phones".to_owned(),
+        networks: vec![IpNetwork {
+            address: IpAddr::from([10, 1, 0, 0]),
+            prefix_length: 16,
+        }],
+        links: LinkAccess::All,
+        ad_hoc: false,
+    });
+    snapshot.guard.calls_per_second = 0;
+    snapshot
+}
+
+/// A trunk at this address.
+pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
+    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+    Trunk {
+        id: format!("tr_{digits:0>12}"),
+        label: name.to_owned(),
+        enabled: true,
+        targets: vec![TrunkTarget {
+            address,
+            priority: 1,
+            weight: 1,
+        }],
+        priority,
+        weight: 1,
+        carries_terminating: true,
+        carries_originating: false,
+        max_calls: -1,
+        max_inbound: -1,
+        max_outbound: -1,
+        max_cps: 0,
+        patterns: Vec::new(),
+        strip: 0,
+        prefix: String::new(),
+        codecs: Vec::new(),
+        identity: IdentityProfile::Pai,
+        ascii_names: false,
+        trusted: false,
+        from_host: None,
+        request_host: None,
+        username: None,
+        password: None,
+        realm: None,
+        response_timeout: Duration::from_secs(4),
+        progress_timeout: Duration::from_secs(10),
+        ring_timeout: Duration::from_secs(30),
+        failover_codes: vec![408, 500, 502, 503, 504],
+        options_interval_up: Duration::ZERO,
+        options_interval_down: Duration::ZERO,
+        down_codes: vec![503],
+        networks: Vec::new(),
+        media_latch: MediaLatch::Sdp,
+        advertised_media_address: None,
+        dscp: 46,
+        transit: false,
+        links: Vec::new(),
+    }
+}
+
+fn payloads(dice: &mut Generator) -> Vec<u8> {
+    dice.pick(&[
+        vec![PCMA],
+        vec![PCMA, TELEPHONE_EVENT],
+        vec![PCMU, PCMA],
+        vec![PCMA, PCMU, TELEPHONE_EVENT],
+    ])
+}
+
+fn draw_call(
+    number: u32,
+    phone: String,
+    trunks: &[(String, SocketAddr, Ping)],
+    moods: Moods,
+    dice: &mut Generator,
+) -> PlannedCall {
+    let echo = dice.chance(60);
+    let talk = dice.millis(100, 4_000);
+    let mut steady = true;
+    let mut caller =
+        Plan::idle(payloads(dice)).then(Trigger::Start, Duration::ZERO, Action::Invite);
+    caller.voice_packets = voice_packets(dice);
+    let callee_ends = !echo && dice.chance(400);
+    if !callee_ends {
+        caller = caller.then(Trigger::Confirmed, talk, Action::HangUp);
+    }
+    if moods.cancels && dice.chance(400) {
+        caller = draw_cancel(caller, dice);
+    }
+    if moods.reoffers && !echo && dice.chance(400) {
+        steady = false;
+        caller = draw_hold(caller, dice);
+    }
+    if moods.bad_media && dice.chance(500) {
+        steady = false;
+        caller = draw_bad_media(caller, dice);
+    }
+    if moods.bad_peers && dice.chance(200) {
+        steady = false;
+        caller.acknowledges = false;
+    }
+    if moods.bad_peers && dice.chance(300) {
+        let count = u32::try_from(dice.below(20)).unwrap_or(1);
+        caller = caller.then(Trigger::Start, dice.millis(0, 200), Action::Flood(count));
+    }
+    let callees = trunks
+        .iter()
+        .map(|(name, ..)| {
+            let mut callee = draw_callee(moods, dice);
+            if callee_ends {
+                callee = callee.then(Trigger::Confirmed, talk, Action::HangUp);
+            }
+            if moods.reoffers && dice.chance(200) {
+                steady = false;
+                callee = draw_hold(callee, dice);
+            }
+            (name.clone(), callee)
+        })
+        .collect();
+    PlannedCall {
+        number,
+        phone,
+        target: format!("sip:c{number}@10.0.0.1"),
+        at: dice.millis(0, 3_000),
+        caller,
+        callees,
+        steady,
+        echo,
+    }
+}
+
+fn voice_packets(dice: &mut Generator) -> u32 {
+    if dice.chance(700) {
+        u32::try_from(dice.below(150)).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+fn draw_cancel(plan: Plan, dice: &mut Generator) -> Plan {
+    match dice.below(4) {
+        0 => plan.then(Trigger::Start, dice.millis(0, 20), Action::Cancel),
+        1 => plan.then(Trigger::Provisional, dice.millis(0, 100), Action::Cancel),
+        2 => plan.then(Trigger::Start, dice.millis(0, 4_000), Action::Cancel),
+        // About when the callee answers.
+        _ => plan.then(Trigger::Provisional, dice.millis(400, 700), Action::Cancel),
+    }
+}
+
+fn draw_hold(plan: Plan, dice: &mut Generator) -> Plan {
+    let held = dice.pick(&[
+        Direction::SendOnly,
+        Direction::Inactive,
+        Direction::ReceiveOnly,
+    ]);
+    let at = dice.millis(50, 1_500);
+    let plan = plan.then(Trigger::Confirmed, at, Action::Reoffer(held));
+    let back = at + dice.millis(100, 1_500);
+    plan.then(
+        Trigger::Confirmed,
+        back,
+        Action::Reoffer(Direction::SendReceive),
+    )
+}
+
+fn draw_bad_media(plan: Plan, dice: &mut Generator) -> Plan {
+    let at = dice.millis(0, 1_000);
+    match dice.below(3) {
+        0 => plan.then(Trigger::Confirmed, at, Action::ChangeSsrc),
+        1 => {
+            let gap = u16::try_from(dice.below(5_000)).unwrap_or(1);
+            plan.then(Trigger::Confirmed, at, Action::JumpSequence(gap))
+        }
+        _ => plan.then(Trigger::Confirmed, at, Action::Intrude),
+    }
+}
+
+fn draw_callee(moods: Moods, dice: &mut Generator) -> Plan {
+    let mut plan = Plan::idle(payloads(dice));
+    plan.voice_packets = voice_packets(dice);
+    let now = Duration::ZERO;
+    if moods.silences && dice.chance(200) {
+        plan.silent = dice.chance(600);
+        return if plan.silent {
+            plan
+        } else {
+            // A 100 and nothing behind it.
+            plan.then(
+                Trigger::InviteArrived,
+                now,
+                Action::Respond(Reply::plain(100)),
+            )
+        };
+    }
+    if moods.bad_peers && dice.chance(300) {
+        plan.on_cancel = OnCancel::Answer;
+    }
+    let decides = dice.millis(20, 3_000);
+    plan = plan.then(
+        Trigger::InviteArrived,
+        now,
+        Action::Respond(Reply::plain(100)),
+    );
+    if dice.chance(800) {
+        let session = dice.chance(300);
+        let status = if session { 183 } else { 180 };
+        let reply = Reply {
+            status,
+            session,
+            fork: 0,
+        };
+        plan = plan.then(
+            Trigger::InviteArrived,
+            dice.millis(5, 300),
+            Action::Respond(reply),
+        );
+    }
+    if moods.forks && dice.chance(500) {
+        for fork in 1..=1 + dice.index(3) {
+            let reply = Reply {
+                status: 180,
+                session: false,
+                fork,
+            };
+            plan = plan.then(
+                Trigger::InviteArrived,
+                dice.millis(5, 1_000),
+                Action::Respond(reply),
+            );
+        }
+    }
+    let status = if moods.failures && dice.chance(400) {
+        dice.pick(&[486, 480, 404, 403, 500, 503, 408, 600, 603, 302, 488])
+    } else {
+        200
+    };
+    let reply = Reply {
+        status,
+        session: status == 200,
+        fork: 0,
+    };
+    plan.then(Trigger::InviteArrived, decides, Action::Respond(reply))
+}
+
+/// The plans of a trunk's attempts at a call: the same each time.
+pub(crate) fn takes(plan: &Plan) -> VecDeque<Plan> {
+    std::iter::repeat_n(plan.clone(), 4).collect()
+}
