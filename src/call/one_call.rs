@@ -9,7 +9,7 @@ use sip::event::{AttemptFailure, CallOffered, LegKey};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
-use super::media_plan::leg::LegMedia;
+use super::media_plan::leg::{Agreed, LegMedia};
 use super::media_plan::remote::Remote;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::Cleared;
@@ -91,7 +91,7 @@ pub(super) struct Ports {
 pub(super) struct Reoffer {
     /// The side that offered and waits; `None`: we tell the other side on our own.
     pub(super) from: Option<Side>,
-    /// What each side's peer had said before: a refusal brings it back.
+    /// What each side had agreed on before: a refusal brings it back.
     pub(super) before: Box<Before>,
     /// This side offered and took it back: when the other side has answered, it is offered what this
     /// side still has.
@@ -101,8 +101,8 @@ pub(super) struct Reoffer {
 /// Both legs as they were.
 #[derive(Debug)]
 pub(super) struct Before {
-    pub(super) a: Option<Remote>,
-    pub(super) b: Option<Remote>,
+    pub(super) a: Option<Agreed>,
+    pub(super) b: Option<Agreed>,
 }
 
 /// The two sides of a call.

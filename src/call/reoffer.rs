@@ -81,7 +81,7 @@ impl CallControl {
         if let Some(party) = call.local_party {
             let ports = call.ports_mut(side).ok_or(gone)?;
             let chosen = playable(&remote.codecs, party);
-            let before = ports.leg.remote().cloned();
+            let before = ports.leg.agreed();
             ports.leg.accept(remote);
             let Some(answer) = ports.leg.answer(&chosen, Direction::SendRecv, None) else {
                 ports.leg.restore(before);
@@ -118,16 +118,13 @@ impl CallControl {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }
         let before = Before {
-            a: call
-                .ports(Side::A)
-                .and_then(|ports| ports.leg.remote().cloned()),
-            b: call
-                .ports(Side::B)
-                .and_then(|ports| ports.leg.remote().cloned()),
+            a: call.ports(Side::A).map(|ports| ports.leg.agreed()),
+            b: call.ports(Side::B).map(|ports| ports.leg.agreed()),
         };
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let other = call.leg_key(side.other()).ok_or(gone)?;
         let ports = call.ports_mut(side.other()).ok_or(gone)?;
+        let agreed = ports.leg.agreed();
         let offer = ports.leg.offer(&codecs, direction, ptime_ms);
         let told = self.endpoint.reoffer(now.instant, key, other, &offer);
         let told = told.map_err(|_declined| StatusCode::REQUEST_PENDING);
@@ -141,6 +138,8 @@ impl CallControl {
                 before: Box::new(before),
                 withdrawn: None,
             });
+        } else if let Some(ports) = call.ports_mut(side.other()) {
+            ports.leg.restore(agreed);
         }
         told
     }
@@ -207,7 +206,7 @@ impl CallControl {
             Side::A => reoffer.before.a.clone(),
             Side::B => reoffer.before.b.clone(),
         };
-        if let Some(ports) = call.ports_mut(side) {
+        if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
             ports.leg.restore(before);
         }
         self.counters.refuse("reoffer_withdrawn");
@@ -330,9 +329,9 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        for (side, remote) in [(Side::A, before.a), (Side::B, before.b)] {
-            if let Some(ports) = call.ports_mut(side) {
-                ports.leg.restore(remote);
+        for (side, agreed) in [(Side::A, before.a), (Side::B, before.b)] {
+            if let (Some(ports), Some(agreed)) = (call.ports_mut(side), agreed) {
+                ports.leg.restore(agreed);
             }
         }
         self.update_media(key);

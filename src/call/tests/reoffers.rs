@@ -89,6 +89,36 @@ fn refusal_of_the_other_side_keeps_the_session() {
 }
 
 #[test]
+fn refused_hold_leaves_both_directions_open() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.phone(
+        "INVITE",
+        "c1",
+        2,
+        &sdp("10.0.0.5", 4000, 2, "a=sendonly\r\n"),
+    );
+    let reinvite = world.last(target(1), "INVITE");
+    world.respond(&reinvite, "488 Not Acceptable Here", "");
+    assert_eq!(world.heard(), 488);
+    world.phone("ACK", "c1", 2, "");
+    assert!(world.plans.values().all(|plan| plan.sends && plan.receives));
+    assert!(
+        world
+            .plans
+            .values()
+            .all(|plan| plan.media_timeout.is_some()),
+        "nobody is held"
+    );
+    // What we say next is a new version of what stood before the refusal.
+    world.phone("INVITE", "c1", 3, &sdp("10.0.0.5", 4200, 3, ""));
+    let next = world.last(target(1), "INVITE");
+    assert_ne!(next.body().lines().nth(1), reinvite.body().lines().nth(1));
+    world.phone("BYE", "c1", 4, "");
+    world.expect_quiet();
+}
+
+#[test]
 fn refresh_with_the_same_description_is_answered_here() {
     let mut world = World::new(vec![trunk(1)]);
     world.answered("c1");
