@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use media::command::Target;
-use sip::event::{CallOffered, LegKey};
-use sip::message::StatusCode;
+use sip::event::{AttemptFailure, CallOffered, LegKey};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
-use super::media_plan::leg::LegMedia;
+use super::media_plan::leg::{Agreed, LegMedia};
 use super::media_plan::remote::Remote;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::Cleared;
@@ -32,7 +31,7 @@ pub(super) struct Call {
     pub(super) wanted: Option<WantedParty>,
     pub(super) routes: VecDeque<Route>,
     pub(super) attempts: u32,
-    pub(super) failures: Vec<StatusCode>,
+    pub(super) failures: Vec<AttemptFailure>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<Remote>,
     pub(super) a_media: Option<Ports>,
@@ -92,15 +91,18 @@ pub(super) struct Ports {
 pub(super) struct Reoffer {
     /// The side that offered and waits; `None`: we tell the other side on our own.
     pub(super) from: Option<Side>,
-    /// What each side's peer had said before: a refusal brings it back.
+    /// What each side had agreed on before: a refusal brings it back.
     pub(super) before: Box<Before>,
+    /// This side offered and took it back: when the other side has answered, it is offered what this
+    /// side still has.
+    pub(super) withdrawn: Option<Side>,
 }
 
 /// Both legs as they were.
 #[derive(Debug)]
 pub(super) struct Before {
-    pub(super) a: Option<Remote>,
-    pub(super) b: Option<Remote>,
+    pub(super) a: Option<Agreed>,
+    pub(super) b: Option<Agreed>,
 }
 
 /// The two sides of a call.

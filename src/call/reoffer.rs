@@ -81,7 +81,7 @@ impl CallControl {
         if let Some(party) = call.local_party {
             let ports = call.ports_mut(side).ok_or(gone)?;
             let chosen = playable(&remote.codecs, party);
-            let before = ports.leg.remote().cloned();
+            let before = ports.leg.agreed();
             ports.leg.accept(remote);
             let Some(answer) = ports.leg.answer(&chosen, Direction::SendRecv, None) else {
                 ports.leg.restore(before);
@@ -118,16 +118,13 @@ impl CallControl {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }
         let before = Before {
-            a: call
-                .ports(Side::A)
-                .and_then(|ports| ports.leg.remote().cloned()),
-            b: call
-                .ports(Side::B)
-                .and_then(|ports| ports.leg.remote().cloned()),
+            a: call.ports(Side::A).map(|ports| ports.leg.agreed()),
+            b: call.ports(Side::B).map(|ports| ports.leg.agreed()),
         };
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let other = call.leg_key(side.other()).ok_or(gone)?;
         let ports = call.ports_mut(side.other()).ok_or(gone)?;
+        let agreed = ports.leg.agreed();
         let offer = ports.leg.offer(&codecs, direction, ptime_ms);
         let told = self.endpoint.reoffer(now.instant, key, other, &offer);
         let told = told.map_err(|_declined| StatusCode::REQUEST_PENDING);
@@ -139,7 +136,10 @@ impl CallControl {
             call.reoffer = Some(Reoffer {
                 from: Some(side),
                 before: Box::new(before),
+                withdrawn: None,
             });
+        } else if let Some(ports) = call.ports_mut(side.other()) {
+            ports.leg.restore(agreed);
         }
         told
     }
@@ -171,7 +171,10 @@ impl CallControl {
                     .answer_reoffer(now.instant, key, asking, &description);
                 self.check(told);
             }
-            (Some(_), None) => self.update_media(key),
+            (Some(_), None) => {
+                self.update_media(key);
+                self.offer_what_stands(now, key, &reoffer);
+            }
             (None, Some(asking)) => {
                 // The side that was asked believes in a session that the asking side cannot have.
                 self.put_back(key, *reoffer.before);
@@ -182,6 +185,59 @@ impl CallControl {
                 self.check(told);
             }
             (None, None) => self.put_back(key, *reoffer.before),
+        }
+    }
+
+    /// The side that offered has taken it back (RFC 3261 §9.2): its session is what it was. The other
+    /// side's answer is waited for and then put right, because an offer is not taken back there.
+    pub(super) fn handle_reoffer_cancelled(&mut self, key: CallKey, leg: LegKey) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let side = call.side(leg);
+        let Some(reoffer) = call.reoffer.as_mut().filter(|open| open.from == side) else {
+            return;
+        };
+        let Some(side) = side else { return };
+        debug_assert!(reoffer.withdrawn.is_none(), "an offer is taken back once");
+        reoffer.from = None;
+        reoffer.withdrawn = Some(side);
+        let before = match side {
+            Side::A => reoffer.before.a.clone(),
+            Side::B => reoffer.before.b.clone(),
+        };
+        if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
+            ports.leg.restore(before);
+        }
+        self.counters.refuse("reoffer_withdrawn");
+    }
+
+    /// After an offer that was taken back: the other side has agreed to what nobody wants any more.
+    fn offer_what_stands(&mut self, now: Now, key: CallKey, reoffer: &Reoffer) {
+        let Some(side) = reoffer.withdrawn else {
+            return;
+        };
+        let remote = self
+            .calls
+            .get(&key)
+            .and_then(|call| call.ports(side))
+            .and_then(|ports| ports.leg.remote().cloned());
+        if let Some(remote) = remote {
+            self.tell_other_side(now, key, side, remote);
+        }
+    }
+
+    /// Offers to the other side what this one has; nobody waits for the answer, and what the other
+    /// side refuses stays as it is there.
+    fn tell_other_side(&mut self, now: Now, key: CallKey, side: Side, remote: Remote) {
+        let passed = self.pass_on(now, key, side, remote);
+        if passed.is_ok()
+            && let Some(reoffer) = self
+                .calls
+                .get_mut(&key)
+                .and_then(|call| call.reoffer.as_mut())
+        {
+            reoffer.from = None;
         }
     }
 
@@ -257,16 +313,7 @@ impl CallControl {
             .map(|old| old.direction);
         let changed = before.is_some_and(|before| before != remote.direction);
         if changed && call.local_party.is_none() && call.reoffer.is_none() {
-            // Nobody waits for an answer: what the other side refuses stays as it is there.
-            let passed = self.pass_on(now, key, side, remote.clone());
-            if passed.is_ok()
-                && let Some(reoffer) = self
-                    .calls
-                    .get_mut(&key)
-                    .and_then(|call| call.reoffer.as_mut())
-            {
-                reoffer.from = None;
-            }
+            self.tell_other_side(now, key, side, remote.clone());
         }
         if let Some(ports) = self
             .calls
@@ -282,9 +329,9 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        for (side, remote) in [(Side::A, before.a), (Side::B, before.b)] {
-            if let Some(ports) = call.ports_mut(side) {
-                ports.leg.restore(remote);
+        for (side, agreed) in [(Side::A, before.a), (Side::B, before.b)] {
+            if let (Some(ports), Some(agreed)) = (call.ports_mut(side), agreed) {
+                ports.leg.restore(agreed);
             }
         }
         self.update_media(key);

@@ -192,6 +192,12 @@ fn send(
     authorization: Option<(HeaderName, Box<[u8]>)>,
 ) -> Option<()> {
     let leg = core.legs.get_mut(key)?;
+    debug_assert!(leg.is_confirmed(), "an offer within a dialog needs one");
+    debug_assert!(
+        matches!(leg.reoffer, Reoffer::Idle),
+        "one offer at a time (§14.1)"
+    );
+    debug_assert!((1..=GLARE_RETRIES_MAX).contains(&tries), "the bound holds");
     let cseq = leg.dialog.next_local_cseq();
     let contact = leg.contact.clone();
     let branch = core.identifiers.branch();
@@ -254,6 +260,7 @@ pub(super) fn handle_response(
     if status.is_success() {
         return handle_success(core, key, transaction, response);
     }
+    debug_assert!(status.is_failure(), "what remains is a refusal");
     let Some(sent) = take_sent(core, key, transaction) else {
         return;
     };
@@ -416,8 +423,10 @@ fn retry(core: &mut Core, now: Instant, key: Key) {
     let call = CallKey(leg.call);
     let may_send = leg.is_confirmed() && leg.unacknowledged.is_none();
     let Reoffer::Retrying { offer, tries, .. } = std::mem::take(&mut leg.reoffer) else {
+        debug_assert!(false, "only what waits is tried again");
         return;
     };
+    debug_assert!(tries < GLARE_RETRIES_MAX, "the last try is not repeated");
     if may_send && send(core, now, key, offer, tries + 1, None).is_some() {
         return;
     }

@@ -58,6 +58,11 @@ pub fn build_answer(
         .cloned()
         .collect();
     let direction = answer_direction(negotiated.audio.direction, wanted);
+    debug_assert!(
+        negotiated.audio.index < offer.media.len(),
+        "what was negotiated was offered"
+    );
+    debug_assert!(!taken.is_empty(), "an answer takes a codec");
     let media = offer
         .media
         .iter()

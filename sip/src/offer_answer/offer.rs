@@ -72,6 +72,10 @@ pub fn build_reoffer(
             None => offer.media.push(audio),
         }
     }
+    debug_assert!(
+        offer.media.len() >= last.media.len(),
+        "no line ever goes away (RFC 3264 §8)"
+    );
     offer
 }
 
@@ -82,6 +86,8 @@ pub(super) fn audio_line(
     codecs: &[Codec],
     direction: Direction,
 ) -> MediaDescription {
+    debug_assert!(local.rtp_port != 0, "port 0 would be a refusal");
+    debug_assert!(local.rtp_port != local.rtcp_port, "two sockets");
     let mut media = MediaDescription::new(MediaKind::Audio, local.rtp_port, protocol.into());
     for codec in codecs {
         let payload_type = codec.payload_type;

@@ -15,6 +15,15 @@ use sip::sdp::{
 use super::codec::{CODECS_MAX, Codec};
 use super::remote::{Line, Remote};
 
+/// A state of a leg that both sides have agreed on.
+#[derive(Debug, Clone)]
+pub struct Agreed {
+    remote: Option<Remote>,
+    last: Option<SessionDescription>,
+    local_codecs: Vec<Codec>,
+    local_direction: Direction,
+}
+
 /// One leg's media.
 #[derive(Debug)]
 pub struct LegMedia {
@@ -98,10 +107,33 @@ impl LegMedia {
         self.remote = Some(remote);
     }
 
-    /// Takes back what a refused or torn-down exchange changed.
-    pub fn restore(&mut self, remote: Option<Remote>) {
+    /// What both sides of this leg have said, to be taken back to.
+    #[must_use]
+    pub fn agreed(&self) -> Agreed {
+        Agreed {
+            remote: self.remote.clone(),
+            last: self.last.clone(),
+            local_codecs: self.local_codecs.clone(),
+            local_direction: self.local_direction,
+        }
+    }
+
+    /// Takes back what a refused or withdrawn exchange changed: what the peer said, and what we said
+    /// (RFC 3261 §14.1: the session stays as it was). The version of `o=` never falls.
+    pub fn restore(&mut self, agreed: Agreed) {
         self.plan_version += 1;
-        self.remote = remote;
+        self.remote = agreed.remote;
+        if self.last != agreed.last {
+            // The peer has seen the version of what is taken back.
+            self.version += 1;
+            self.last = agreed.last;
+        }
+        if let Some(last) = &mut self.last {
+            debug_assert!(last.origin.version <= self.version, "versions only rise");
+            last.origin.version = self.version;
+        }
+        self.local_codecs = agreed.local_codecs;
+        self.local_direction = agreed.local_direction;
     }
 
     /// An offer to this peer: `wanted` codecs under the numbers they have here.
