@@ -242,6 +242,12 @@ impl Endpoint {
         self.core.active_calls
     }
 
+    /// The call that the last input was about, as far as it came: whoever catches a panic ends it.
+    #[must_use]
+    pub fn touched(&self) -> Option<CallKey> {
+        self.core.touched_call()
+    }
+
     /// True when no call, transaction, ping or output is left: what a restart would lose is nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {

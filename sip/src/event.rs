@@ -203,6 +203,29 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The call it is about.
+    #[must_use]
+    pub const fn call(&self) -> Option<CallKey> {
+        match self {
+            Self::CallOffered { call, .. }
+            | Self::Progress { call, .. }
+            | Self::Answered { call, .. }
+            | Self::AttemptFailed { call, .. }
+            | Self::LateAnswer { call, .. }
+            | Self::Confirmed { call }
+            | Self::Reoffered { call, .. }
+            | Self::ReofferCancelled { call, .. }
+            | Self::ReofferCompleted { call, .. }
+            | Self::ReofferAnswered { call, .. }
+            | Self::ReofferRefused { call, .. }
+            | Self::Ended { call, .. }
+            | Self::CallGone { call } => Some(*call),
+            Self::PingEnded { .. } | Self::Dropped { .. } => None,
+        }
+    }
+}
+
 /// An INVITE as call control sees it.
 #[derive(Debug, Clone)]
 pub struct CallOffered {

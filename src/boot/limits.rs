@@ -3,8 +3,9 @@
 use std::ops::RangeInclusive;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use packet_io::PacketIoConfig;
 
-use crate::config::Config;
+use crate::config::{Config, MediaIo};
 
 /// Descriptors that are not media: listeners, the database, logs, event descriptors.
 pub const DESCRIPTORS_RESERVED: u64 = 1_000;
@@ -73,6 +74,19 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
         workers,
         pairs_a_worker: u32::try_from(pairs).unwrap_or(u32::MAX),
         ports,
+    }
+}
+
+/// The kernel boundary of each worker.
+#[must_use]
+pub fn packet_io(config: &Config, limits: &Limits) -> PacketIoConfig {
+    PacketIoConfig {
+        sockets_max: limits.pairs_a_worker.saturating_mul(2),
+        ladder_limit: match config.media.io {
+            MediaIo::Auto | MediaIo::Uring => packet_io::KernelStep::Full,
+            MediaIo::Epoll => packet_io::KernelStep::Epoll,
+        },
+        ..PacketIoConfig::default()
     }
 }
 

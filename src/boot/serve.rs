@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use media::engine::WorkerConfig;
-use packet_io::PacketIoConfig;
 use sip::event::EndpointConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -185,14 +184,7 @@ fn start_media(
                 seed,
                 ..WorkerConfig::new(worker, LOOPBACK, ports.clone(), seed)
             },
-            packet_io: PacketIoConfig {
-                sockets_max: limits.pairs_a_worker.saturating_mul(2),
-                ladder_limit: match config.media.io {
-                    MediaIo::Auto | MediaIo::Uring => packet_io::KernelStep::Full,
-                    MediaIo::Epoll => packet_io::KernelStep::Epoll,
-                },
-                ..PacketIoConfig::default()
-            },
+            packet_io: limits::packet_io(config, limits),
             realtime: config.media.realtime,
         };
         let (link, thread) = media_link::start(thread, Arc::clone(wake), Arc::clone(panics))

@@ -75,6 +75,11 @@ pub struct CallControl {
     pub(super) pings: BTreeMap<PingKey, TargetKey>,
     pub(super) former_peers: FormerPeers,
     pub(super) counters: Counters,
+    /// The call that the last input is about, as soon as that is known.
+    pub(super) touched: Option<CallKey>,
+    /// A step of a call to come that panics, counted from the next one.
+    #[cfg(test)]
+    pub(crate) fault: Option<u32>,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
     now: Option<Now>,
@@ -115,6 +120,9 @@ impl CallControl {
             pings: BTreeMap::new(),
             former_peers: FormerPeers::default(),
             counters: Counters::default(),
+            touched: None,
+            #[cfg(test)]
+            fault: None,
             events: VecDeque::new(),
             outputs: VecDeque::new(),
             now: None,
@@ -126,6 +134,7 @@ impl CallControl {
     /// The world speaks.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.now = Some(now);
+        self.touched = None;
         match input {
             Input::Datagram { flow, bytes } => {
                 let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
@@ -141,8 +150,14 @@ impl CallControl {
                 self.endpoint.handle_input(now.instant, failed);
             }
             Input::Report { report } => self.handle_report(now, &report),
-            Input::ConnectRefused { pair } => self.handle_connect_refused(now, pair),
-            Input::Resolved { ticket, outcome } => self.handle_resolved(now, ticket, outcome),
+            Input::ConnectRefused { pair } => {
+                self.touch(self.pairs.get(&pair).copied());
+                self.handle_connect_refused(now, pair);
+            }
+            Input::Resolved { ticket, outcome } => {
+                self.touch(self.tickets.get(&ticket).copied());
+                self.handle_resolved(now, ticket, outcome);
+            }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Drain => self.endpoint.set_draining(true),
@@ -261,6 +276,7 @@ impl CallControl {
     }
 
     fn handle_event(&mut self, now: Now, event: Event) {
+        self.touch(event.call());
         match event {
             Event::CallOffered {
                 call,
@@ -315,6 +331,7 @@ impl CallControl {
             Report::Latched { pair: _, source: _ } => {}
             Report::Silent { pair } => {
                 if let Some(key) = self.pairs.get(&pair).copied() {
+                    self.touch(Some(key));
                     self.hang_up(now, key, "media_timeout");
                 }
             }
@@ -337,6 +354,7 @@ impl CallControl {
             && at <= now.instant
         {
             self.deadlines.remove(&(at, key));
+            self.touch(Some(key));
             if self
                 .calls
                 .get(&key)

@@ -1,13 +1,18 @@
 //! Ends: of an attempt, of a call. Everything taken is given back here, and every row is closed.
 
 use media::command::Command;
-use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, ReleaseParty};
+use sip::b2bua::fork;
+use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Refusal, ReleaseParty};
+use sip::message::StatusCode;
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
 use super::failover::{self, Next};
 use super::one_call::{Attempt, Call, Ending, Ports};
 use crate::cdr::record::{AttemptClosed, CallClosed, LATE_ANSWER, MediaFigures, Record};
+
+/// Cause of a call that a panic of ours ended.
+const INTERNAL_ERROR: &str = "internal_error";
 
 impl CallControl {
     pub(super) fn handle_attempt_failed(
@@ -30,7 +35,7 @@ impl CallControl {
         let Some(attempt) = call.attempt.take() else {
             return;
         };
-        let status = failover::status(failure);
+        let status = fork::status_of(failure);
         call.failures.push(failure);
         let trunk = attempt.trunk.clone();
         if matches!(
@@ -109,6 +114,59 @@ impl CallControl {
         }
         self.calls.remove(&key);
         self.former_peers.forget(key);
+    }
+
+    /// The steps from here on are about this call.
+    pub(super) fn touch(&mut self, key: Option<CallKey>) {
+        self.touched = key;
+        #[cfg(test)]
+        if key.is_some()
+            && let Some(steps) = self.fault.take()
+        {
+            assert!(steps > 0, "injected");
+            self.fault = Some(steps - 1);
+        }
+    }
+
+    /// A panic cut the last input short (DECISIONS, Shape 6). The call that it was about ends here
+    /// and now, both sides are told, and its ports go back; all others go on. An input that was
+    /// about no call is lost.
+    pub fn handle_panic(&mut self, now: Now) {
+        let touched = self.touched.take().or_else(|| self.endpoint.touched());
+        let Some(key) = touched else {
+            return;
+        };
+        let ending = Ending {
+            released_by: "gateway",
+            cause: INTERNAL_ERROR,
+            status: StatusCode::SERVER_INTERNAL_ERROR.code(),
+        };
+        self.counters.refuse(ending.cause);
+        if self.calls.get(&key).is_some_and(|call| !call.over) {
+            self.finish(now, key, ending);
+        }
+        self.tickets.retain(|_, waits| *waits != key);
+        self.release_stray_pairs(now, key);
+        let (status, refusal) = (StatusCode::SERVER_INTERNAL_ERROR, Refusal::default());
+        let refused = self.endpoint.refuse(now.instant, key, status, &refusal);
+        let told = refused.or_else(|_answered| self.endpoint.hang_up(now.instant, key, &refusal));
+        if told.is_err() {
+            // It had ended already; what was cut short may have been its very last event.
+            self.calls.remove(&key);
+            self.former_peers.forget(key);
+        }
+    }
+
+    /// Pairs that the interrupted step had taken from the call's entry.
+    fn release_stray_pairs(&mut self, now: Now, key: CallKey) {
+        let strays = self.pairs.iter().filter(|(_, owner)| **owner == key);
+        for pair in strays.map(|(pair, _)| *pair).collect::<Vec<_>>() {
+            self.pairs.remove(&pair);
+            if let Some(bound) = self.stock.bound(pair) {
+                self.draining.begin(pair, bound, None, now.instant);
+            }
+            self.send_media(Command::Disconnect { pair });
+        }
     }
 
     /// Gives everything back and closes the rows. The key lives on until `CallGone`.

@@ -1,5 +1,6 @@
 //! What follows a failed attempt: the next trunk, or the end (PRODUCT §6). Pure.
 
+use sip::b2bua::fork::towards_caller;
 use sip::event::AttemptFailure;
 use sip::message::StatusCode;
 
@@ -34,18 +35,6 @@ pub fn next(trunk: &Trunk, failure: AttemptFailure) -> Next {
     }
 }
 
-/// The status an attempt's failure counts as.
-#[must_use]
-pub const fn status(failure: AttemptFailure) -> StatusCode {
-    match failure {
-        AttemptFailure::Refused(status) => status,
-        AttemptFailure::NoResponse | AttemptFailure::NoProgress => StatusCode::REQUEST_TIMEOUT,
-        AttemptFailure::NoAnswer => StatusCode::TEMPORARILY_UNAVAILABLE,
-        AttemptFailure::TransportFailed => StatusCode::SERVICE_UNAVAILABLE,
-        AttemptFailure::Abandoned => StatusCode::REQUEST_TERMINATED,
-    }
-}
-
 /// Stable word for the CDR.
 #[must_use]
 pub const fn outcome(failure: AttemptFailure) -> &'static str {
@@ -56,19 +45,6 @@ pub const fn outcome(failure: AttemptFailure) -> &'static str {
         AttemptFailure::NoAnswer => "no_answer",
         AttemptFailure::TransportFailed => "transport_failed",
         AttemptFailure::Abandoned => "abandoned",
-    }
-}
-
-/// What the caller hears of the best failure: what concerns only us and the trunk is kept here (401,
-/// 407, 3xx; a lone 503 becomes 500).
-#[must_use]
-pub fn towards_caller(best: AttemptFailure) -> StatusCode {
-    match status(best) {
-        StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::UNAUTHORIZED
-        | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::SERVER_INTERNAL_ERROR,
-        redirected if redirected.class() == 3 => StatusCode::TEMPORARILY_UNAVAILABLE,
-        other => other,
     }
 }
 
@@ -99,27 +75,10 @@ const fn cause_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// The best failure of a call (RFC 3261 §16.7 step 6): 6xx first, else the lowest class; within 4xx
-/// those that tell the caller something.
-#[must_use]
-pub fn best(failures: &[AttemptFailure]) -> Option<AttemptFailure> {
-    let rank = |failure: &AttemptFailure| {
-        let status = status(*failure);
-        match (status.class(), status.code()) {
-            (6, _) => 0,
-            (4, 401 | 407 | 415 | 420 | 484) => 2,
-            (4, 408) => 4,
-            (4, _) => 1,
-            (3, _) => 3,
-            (_, 503) => 6,
-            (_, _) => 5,
-        }
-    };
-    failures.iter().min_by_key(|failure| rank(failure)).copied()
-}
-
 #[cfg(test)]
 mod tests {
+    use sip::b2bua::fork::best_failure;
+
     use super::*;
     use crate::trunks::model::tests::trunk;
 
@@ -165,30 +124,6 @@ mod tests {
     }
 
     #[test]
-    fn caller_hears_the_best_failure() {
-        let heard = |codes: &[u16]| {
-            let failures: Vec<_> = codes
-                .iter()
-                .map(|number| AttemptFailure::Refused(code(*number)))
-                .collect();
-            best(&failures).map(|best| towards_caller(best).code())
-        };
-        assert_eq!(heard(&[503]), Some(500), "a lone 503 becomes 500");
-        assert_eq!(heard(&[503, 486]), Some(486));
-        assert_eq!(heard(&[486, 603]), Some(603));
-        assert_eq!(heard(&[500, 404]), Some(404));
-        assert_eq!(heard(&[408, 486]), Some(486));
-        assert_eq!(heard(&[503, 408]), Some(408));
-        assert_eq!(
-            heard(&[407]),
-            Some(500),
-            "a trunk's challenge never reaches the caller"
-        );
-        assert_eq!(heard(&[302]), Some(480), "nor its redirection");
-        assert_eq!(heard(&[]), None);
-    }
-
-    #[test]
     fn cause_tells_a_phone_that_rang_from_a_trunk_that_was_silent() {
         let refused = |number| AttemptFailure::Refused(code(number));
         for (failures, word) in [
@@ -204,7 +139,11 @@ mod tests {
             (vec![refused(302)], "unavailable"),
             (vec![refused(503)], "trunk_failure"),
         ] {
-            assert_eq!(best(&failures).map(cause), Some(word), "{failures:?}");
+            assert_eq!(
+                best_failure(&failures).map(cause),
+                Some(word),
+                "{failures:?}"
+            );
         }
     }
 }

@@ -26,4 +26,4 @@ pub mod stock;
 pub mod trunk_load;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

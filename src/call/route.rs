@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
+use sip::b2bua::fork;
 use sip::event::{
     AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport,
 };
@@ -380,11 +381,11 @@ impl CallControl {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        let Some(best) = failover::best(&call.failures) else {
+        let Some(best) = fork::best_failure(&call.failures) else {
             let unavailable = Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunks_unavailable");
             return self.deny(now, key, &unavailable);
         };
-        let status = failover::towards_caller(best);
+        let status = fork::towards_caller(best);
         let refused = matches!(best, AttemptFailure::Refused(_));
         let ending = Ending {
             released_by: if refused { "terminating" } else { "gateway" },

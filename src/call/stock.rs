@@ -96,6 +96,13 @@ impl Stock {
         }
     }
 
+    /// Where an open pair is bound.
+    #[must_use]
+    pub fn bound(&self, pair: PairKey) -> Option<SocketAddr> {
+        let mut open = self.open.iter();
+        open.find(|(_, open)| **open == pair).map(|(rtp, _)| *rtp)
+    }
+
     /// Pairs in stock, all workers.
     #[must_use]
     pub fn available(&self) -> usize {

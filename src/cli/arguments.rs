@@ -27,6 +27,13 @@ pub(super) enum Command {
         /// The file [default: the one of --config]
         file: Option<PathBuf>,
     },
+    /// How many calls this machine carries, and what binds: settings, descriptors, ports, the kernel
+    #[command(
+        after_help = "media_io is how media workers meet the kernel, best first: uring (Linux \
+        6.12), uring_no_min_wait (6.1), epoll; with epoll the reason is named.\n\nDescriptors \
+        are those of this shell; a service manager may give the node others."
+    )]
+    Limits,
     /// What request paths reach
     #[command(subcommand)]
     Links(LinksCommand),

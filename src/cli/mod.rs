@@ -3,6 +3,7 @@
 
 mod arguments;
 mod cdr;
+mod limits;
 mod links;
 mod output;
 mod run;

@@ -89,6 +89,7 @@ pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
     let Some(key) = uas::find_leg(core, request) else {
         return core.discard_for(request.flow, ProtocolError::StrayAck);
     };
+    core.touched = Some(key);
     let cseq = request.identity.cseq;
     let acknowledged = core.change(key, |leg| {
         leg.unacknowledged

@@ -31,6 +31,7 @@ pub(super) fn handle_cancel(core: &mut Core, now: Instant, request: &Request<'_>
         return uas::refuse(core, request, status, ProtocolError::StrayCancel);
     };
     let leg = core.transactions.user(transaction).and_then(User::leg);
+    core.touched = leg;
     let tag = leg
         .and_then(|key| core.legs.get(key))
         .map(|leg| leg.dialog.local_tag);

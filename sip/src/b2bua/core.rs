@@ -16,7 +16,7 @@ use super::{acknowledge, attempt, options, reoffer, uac, uas};
 use crate::counters::Counters;
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
-use crate::event::{EndpointConfig, Event, Flow, Input, Output};
+use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Output};
 use crate::identifier::{Identifier, Identifiers};
 use crate::limits;
 use crate::message::{self, SendBuffer, StartLine};
@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(super) scratch: SendBuffer,
     /// Value of Allow.
     pub(super) allow: Box<str>,
+    /// The leg that the last input is about, as soon as that is known.
+    pub(super) touched: Option<Key>,
     outputs: VecDeque<Queued>,
     /// Makes the tags of refusals that keep no state.
     stateless_tags: FixedState,
@@ -115,6 +117,7 @@ impl Core {
             pings: Table::new(limits::PINGS_MAX),
             deadlines: DeadlineQueue::default(),
             scratch: SendBuffer::new(),
+            touched: None,
             outputs: VecDeque::new(),
             stateless_tags: FixedState::with_seed(identifiers.map_seed()),
             identifiers,
@@ -129,6 +132,7 @@ impl Core {
             self.outputs.is_empty(),
             "the outputs of the last input were drained"
         );
+        self.touched = None;
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
             Input::TransportFailed { flow } => self.handle_transport_failed(flow),
@@ -155,6 +159,7 @@ impl Core {
     fn handle_transport_failed(&mut self, flow: Flow) {
         for key in self.transactions.unheard_on(flow) {
             if let Some(user) = self.transactions.remove(key) {
+                self.touched = user.leg();
                 uac::handle_transport_failed(self, user, key);
                 self.release_transaction(user);
             }
@@ -166,6 +171,7 @@ impl Core {
         loop {
             if let Some(key) = self.transactions.pop_due(now) {
                 let user = self.transactions.user(key);
+                self.touched = user.and_then(User::leg);
                 let expiry = self.transactions.handle_deadline(now, key);
                 if let Some((flow, packet)) = expiry.send {
                     self.repeat(flow, packet);
@@ -180,6 +186,7 @@ impl Core {
             }
             match self.deadlines.pop_due(now) {
                 Some(Owner::Leg(key)) => {
+                    self.touched = Some(key);
                     if let Some(leg) = self.legs.get_mut(key) {
                         leg.token = None;
                     }
@@ -315,6 +322,12 @@ impl Core {
         let result = self.legs.get_mut(key).map(change);
         self.arm(key);
         result
+    }
+
+    /// The call of the last input, if it was about one.
+    pub(crate) fn touched_call(&self) -> Option<CallKey> {
+        let leg = self.legs.get(self.touched?)?;
+        Some(CallKey(leg.call))
     }
 
     /// A call that has not ended.

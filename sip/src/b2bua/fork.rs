@@ -1,39 +1,26 @@
 //! Which failure goes back to the caller when every attempt has failed (RFC 3261 §16.7 step 6).
 //!
 //! Owns the choice only. A code that only means something between us and the trunk never reaches
-//! the caller: 401 and 407 (our credentials) and 3xx (an address of the trunk's) become 500, and a
-//! lone 503 does too, because it would say that we are overloaded.
+//! the caller: 401 and 407 (our credentials) become 500, a 3xx (an address of the trunk's) 480, and
+//! a lone 503 becomes 500, because it would say that we are overloaded.
 
 use crate::event::AttemptFailure;
 use crate::message::StatusCode;
 
 /// The best of the failures: 6xx, else the lowest class; within 4xx those by which the caller can
-/// help itself come first, within a class the last one. No failure at all is 500.
+/// help itself come first, silence last, and among equals the attempt that was made first.
 #[must_use]
-pub fn best_failure(failures: &[AttemptFailure]) -> StatusCode {
-    let best = failures
+pub fn best_failure(failures: &[AttemptFailure]) -> Option<AttemptFailure> {
+    failures
         .iter()
-        .map(|failure| status_of(*failure))
-        .min_by_key(|status| rank(*status))
-        .unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
-    if best == StatusCode::SERVICE_UNAVAILABLE {
-        StatusCode::SERVER_INTERNAL_ERROR
-    } else {
-        best
-    }
+        .copied()
+        .min_by_key(|failure| rank(*failure))
 }
 
-/// What an attempt that had no final response counts as (RFC 3261 §16.7, §16.9).
+/// What an attempt counts as: its final response, or what stands for none (RFC 3261 §16.7, §16.9).
 #[must_use]
-pub fn status_of(failure: AttemptFailure) -> StatusCode {
+pub const fn status_of(failure: AttemptFailure) -> StatusCode {
     match failure {
-        AttemptFailure::Refused(status)
-            if status.class() == 3
-                || status == StatusCode::UNAUTHORIZED
-                || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
-        {
-            StatusCode::SERVER_INTERNAL_ERROR
-        }
         AttemptFailure::Refused(status) => status,
         AttemptFailure::NoResponse | AttemptFailure::NoProgress => StatusCode::REQUEST_TIMEOUT,
         // It rang, and nobody came: 480 tells the caller more than 408.
@@ -43,18 +30,29 @@ pub fn status_of(failure: AttemptFailure) -> StatusCode {
     }
 }
 
-/// The smaller, the better.
-fn rank(status: StatusCode) -> (u16, u16) {
-    let class = if status.class() == 6 {
-        0
-    } else {
-        status.class()
+/// What the caller hears where this failure is the best.
+#[must_use]
+pub fn towards_caller(best: AttemptFailure) -> StatusCode {
+    match status_of(best) {
+        StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::UNAUTHORIZED
+        | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::SERVER_INTERNAL_ERROR,
+        redirected if redirected.class() == 3 => StatusCode::TEMPORARILY_UNAVAILABLE,
+        other => other,
+    }
+}
+
+/// The smaller, the better. What is kept from the caller ranks as what it hears instead.
+fn rank(failure: AttemptFailure) -> (u16, u16) {
+    let class = match towards_caller(failure).class() {
+        6 => 0,
+        class => class,
     };
-    let within = match status.code() {
+    let within = match status_of(failure).code() {
         415 | 420 | 484 => 0,
+        300..400 | 503 => 2,
         // An attempt of our own ending says least of the callee.
         408 | 487 => 3,
-        503 => 2,
         _ => 1,
     };
     (class, within)
@@ -67,7 +65,7 @@ mod tests {
     use super::*;
 
     fn best(failures: &[AttemptFailure]) -> u16 {
-        best_failure(failures).code()
+        best_failure(failures).map_or(0, |best| towards_caller(best).code())
     }
 
     fn refused(code: u16) -> AttemptFailure {
@@ -94,13 +92,13 @@ mod tests {
         assert_eq!(best(&[refused(503)]), 500);
         assert_eq!(best(&[TransportFailed]), 500);
         assert_eq!(best(&[TransportFailed, refused(502)]), 502);
-        assert_eq!(best(&[]), 500);
+        assert_eq!(best_failure(&[]), None);
     }
 
     #[test]
     fn what_is_between_us_and_the_trunk_stays_there() {
-        for code in [300, 302, 401, 407] {
-            assert_eq!(best(&[refused(code)]), 500);
+        for (code, heard) in [(300, 480), (302, 480), (401, 500), (407, 500)] {
+            assert_eq!(best(&[refused(code)]), heard);
             assert_eq!(best(&[refused(code), refused(486)]), 486);
         }
     }

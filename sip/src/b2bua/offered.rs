@@ -60,6 +60,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         }
     };
     if let Some((call, a_leg)) = insert(core, request, dialog, offer.is_some()) {
+        core.touched = Some(a_leg);
         core.counters.calls_offered += 1;
         respond(
             core,

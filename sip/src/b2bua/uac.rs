@@ -41,6 +41,7 @@ pub(super) fn handle_response(core: &mut Core, now: Instant, flow: Flow, message
     let Some(key) = key else {
         return core.discard_for(flow, ProtocolError::StrayResponse);
     };
+    core.touched = core.transactions.user(key).and_then(User::leg);
     match core.transactions.handle_response(now, key, status.code()) {
         ResponseStep::Absorb => {}
         ResponseStep::Send(flow, packet) => core.repeat(flow, packet),

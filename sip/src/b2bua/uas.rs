@@ -97,6 +97,7 @@ pub(super) fn handle_request(core: &mut Core, now: Instant, flow: Flow, message:
     };
     let is_ack = request.method == Method::Ack;
     if let Some(key) = core.transactions.match_request(&request.identity) {
+        core.touched = core.transactions.user(key).and_then(User::leg);
         match core.transactions.handle_request(now, key, is_ack) {
             RequestStep::Absorb => {}
             RequestStep::Send(flow, packet) => core.repeat(flow, packet),
@@ -182,6 +183,7 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     let Some(key) = find_leg(core, request) else {
         return refuse_unknown_dialog(core, request);
     };
+    core.touched = Some(key);
     if request.method == Method::Bye && requires_nothing(request) {
         return bye::handle_bye(core, now, request, key);
     }

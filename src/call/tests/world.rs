@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ pub(super) const PAIRS: u32 = 8;
 
 /// A message that left.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     pub(super) to: SocketAddr,
     pub(super) text: String,
 }
@@ -50,14 +51,14 @@ impl Sent {
     }
 }
 
-pub(super) struct World {
-    pub(super) control: CallControl,
-    pub(super) now: Now,
+pub(crate) struct World {
+    pub(crate) control: CallControl,
+    pub(crate) now: Now,
     pub(super) sent: Vec<Sent>,
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     pub(super) tickets: Vec<(Ticket, String)>,
     /// Legs that are connected, with where their packets go.
-    pub(super) legs: BTreeMap<PairKey, Target>,
+    pub(crate) legs: BTreeMap<PairKey, Target>,
     /// What each connected leg was told last.
     pub(super) plans: BTreeMap<PairKey, LegPlan>,
     pub(super) stopped: bool,
@@ -66,7 +67,7 @@ pub(super) struct World {
     snapshot: Snapshot,
 }
 
-pub(super) fn trunk(last: u8) -> Trunk {
+pub(crate) fn trunk(last: u8) -> Trunk {
     let mut trunk = plain_trunk(&format!("tr_{last}"), &format!("192.0.2.{last}:5060"));
     trunk.priority = u16::from(last);
     trunk
@@ -107,7 +108,7 @@ pub(super) fn sdp(address: &str, port: u16, version: u32, more: &str) -> String 
 }
 
 impl World {
-    pub(super) fn new(trunks: Vec<Trunk>) -> Self {
+    pub(crate) fn new(trunks: Vec<Trunk>) -> Self {
         let office = Source {
             name: "office".into(),
             networks: vec![Network {
@@ -181,15 +182,30 @@ impl World {
         self.feed(Input::Snapshot(snapshot));
     }
 
-    pub(super) fn feed(&mut self, input: Input<'_>) {
-        self.control.handle_input(self.now, input);
-        let mut reports = self.drain();
+    pub(crate) fn feed(&mut self, input: Input<'_>) {
+        let mut reports = self.step(|control, now| control.handle_input(now, input));
         while let Some(report) = reports.pop() {
-            self.control
-                .handle_input(self.now, Input::Report { report });
-            reports.extend(self.drain());
+            let input = Input::Report { report };
+            reports.extend(self.step(|control, now| control.handle_input(now, input)));
         }
         self.control.check_invariants();
+    }
+
+    /// An injected panic is caught as the shell does it.
+    fn step(&mut self, step: impl FnOnce(&mut CallControl, Now)) -> Vec<Report> {
+        let armed = self.control.fault.is_some();
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            step(&mut self.control, self.now);
+            self.drain()
+        }));
+        match stepped {
+            Ok(reports) => reports,
+            Err(_) if armed && self.control.fault.is_none() => {
+                self.control.handle_panic(self.now);
+                self.drain()
+            }
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     fn drain(&mut self) -> Vec<Report> {
@@ -383,7 +399,7 @@ impl World {
     }
 
     /// The phone acknowledges or ends the call it placed.
-    pub(super) fn phone(&mut self, method: &str, call_id: &str, cseq: u32, body: &str) {
+    pub(crate) fn phone(&mut self, method: &str, call_id: &str, cseq: u32, body: &str) {
         let response = self.last(PHONE.parse().unwrap(), "SIP/2.0 ");
         let to = if method == "CANCEL" {
             "<sip:sales@198.51.100.1>".to_owned()
@@ -425,7 +441,7 @@ impl World {
     }
 
     /// A whole call over trunk 1, up.
-    pub(super) fn answered(&mut self, call_id: &str) -> Sent {
+    pub(crate) fn answered(&mut self, call_id: &str) -> Sent {
         self.call("610", call_id);
         let invite = self.last(target(1), "INVITE");
         self.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
@@ -444,7 +460,7 @@ impl World {
         found
     }
 
-    pub(super) fn closed(&self) -> Vec<&CallClosed> {
+    pub(crate) fn closed(&self) -> Vec<&CallClosed> {
         let mut found = Vec::new();
         for record in &self.records {
             if let Record::CallClosed(closed) = record {

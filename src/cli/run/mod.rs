@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::arguments::{Arguments, Command};
 use super::output::Output;
-use super::{cdr, links, settings, sources, trunks};
+use super::{cdr, limits, links, settings, sources, trunks};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::{StorageError, Store};
@@ -55,6 +55,9 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
         Command::Serve => serve(&arguments.config),
+        Command::Limits => {
+            existing(&arguments.config).and_then(|config| limits::run(&config, output))
+        }
         Command::Links(_)
         | Command::Settings(_)
         | Command::Trunks(_)
@@ -93,20 +96,14 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
 
 /// Opens the database that the configuration names and runs the command on it.
 fn serve(file: &Path) -> Result<(), CommandError> {
-    if !file.exists() {
-        return Err(CommandError::Config(missing(file)));
-    }
-    let config = Config::load(file)?;
+    let config = existing(file)?;
     let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
     crate::log::start(&config.node.log).map_err(unreadable)?;
     Ok(crate::boot::serve::serve(&config)?)
 }
 
 fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
-    if !arguments.config.exists() {
-        return Err(CommandError::Config(missing(&arguments.config)));
-    }
-    let config = Config::load(&arguments.config)?;
+    let config = existing(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -133,8 +130,15 @@ async fn dispatch(
         Command::Trunks(command) => trunks::run(command, store, output).await,
         Command::Sources(command) => sources::run(command, store, output).await,
         Command::Cdr(command) => cdr::run(command, store, output).await,
-        Command::Serve | Command::CheckConfig { .. } => Ok(()),
+        Command::Serve | Command::Limits | Command::CheckConfig { .. } => Ok(()),
     }
+}
+
+fn existing(file: &Path) -> Result<Config, CommandError> {
+    if !file.exists() {
+        return Err(CommandError::Config(missing(file)));
+    }
+    Ok(Config::load(file)?)
 }
 
 fn missing(file: &Path) -> ConfigErrors {

@@ -67,6 +67,27 @@ fn the_arguments_hold_together() {
 }
 
 #[test]
+fn limits_name_what_binds_and_how_media_meets_the_kernel() {
+    let world = World::new();
+    world.configure("[limits]\ncalls_max = 7\n[media]\nio = \"epoll\"\n");
+    let table = world.done(&["limits"]);
+    for words in [
+        "calls at once, bound by limits.calls_max",
+        "no io_uring: switched off by configuration",
+    ] {
+        assert!(table.contains(words), "{words} in\n{table}");
+    }
+    let sheet: serde_json::Value =
+        serde_json::from_str(&world.done(&["limits", "--json"])).unwrap();
+    assert_eq!(sheet["calls_max"], 7);
+    assert_eq!(sheet["media_io"], "epoll");
+    assert_eq!(sheet["bounds"][0]["name"], "sip.calls_max");
+    let (outcome, _, errors) = run_line(&["sluice", "--config", "/none", "limits"]);
+    assert_eq!(outcome, Outcome::Misconfigured);
+    assert!(errors.contains("no such file"), "{errors}");
+}
+
+#[test]
 fn a_link_is_added_listed_shown_and_deleted() {
     let world = World::new();
     world.done(&[

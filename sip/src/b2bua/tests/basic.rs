@@ -319,3 +319,28 @@ fn an_invite_without_an_offer_gets_ours_and_answers_in_the_ack() {
     world.drain();
     world.assert_quiescent();
 }
+
+/// Whoever catches a panic asks which call it was about.
+#[test]
+fn the_call_of_an_input_is_known_until_the_next() {
+    let mut world = World::new();
+    let c = world.connected();
+    assert_eq!(world.endpoint.touched(), Some(c.call), "by its ACK");
+    world.receive(CALLER, &c.caller_says("OPTIONS", 2, "within", ""));
+    assert_eq!(world.endpoint.touched(), Some(c.call));
+    let stray = c
+        .caller_says("INFO", 3, "stray", "")
+        .replace(";tag=", ";tag=x");
+    world.receive(CALLER, &stray);
+    assert_eq!(world.endpoint.touched(), None);
+    world.receive(TRUNK, &response(&c.b_invite, 200, "callee", Some(SDP)));
+    assert_eq!(world.endpoint.touched(), Some(c.call), "by a response");
+    world.receive(CALLER, &c.caller_says("BYE", 4, "bye", ""));
+    world.pass_ms(500);
+    assert_eq!(
+        world.endpoint.touched(),
+        Some(c.call),
+        "by a timer of our BYE"
+    );
+    world.assert_quiescent();
+}

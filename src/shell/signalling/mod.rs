@@ -325,15 +325,23 @@ impl Core {
         }
     }
 
-    /// One input, and everything that follows from it. A panic ends here.
+    /// One input, and everything that follows from it. A panic ends here, and ends its call.
     fn feed(&mut self, input: Input<'_>) {
         self.dirty = true;
+        let now = Now {
+            instant: Instant::now(),
+            timestamp: Timestamp::now(),
+        };
+        let survived = self.survives(|core| core.control.handle_input(now, input));
+        if !survived && !self.survives(|core| core.control.handle_panic(now)) {
+            tracing::error!("the call of a turn that panicked could not be ended");
+        }
+    }
+
+    /// One step of call control and what it wants done; `false`: it panicked, which is counted.
+    fn survives(&mut self, step: impl FnOnce(&mut Self)) -> bool {
         let turned = catch_unwind(AssertUnwindSafe(|| {
-            let now = Now {
-                instant: Instant::now(),
-                timestamp: Timestamp::now(),
-            };
-            self.control.handle_input(now, input);
+            step(self);
             while let Some(output) = self.control.poll_output(&mut self.buffer) {
                 self.act(output);
             }
@@ -341,6 +349,7 @@ impl Core {
         if turned.is_err() {
             self.panics.count(Instant::now());
         }
+        turned.is_ok()
     }
 
     fn act(&mut self, output: Output) {
@@ -491,3 +500,6 @@ fn log(line: &LogLine) {
         Level::Warning => tracing::warn!(call, event, "{detail}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
