@@ -293,8 +293,6 @@ impl Wire {
         if status >= 200 {
             let first = server.answered.filter(|(before, _)| *before == status);
             server.answered = Some(first.unwrap_or((status, now)));
-        } else if server.answered.is_some() {
-            server.answered = None;
         }
         if again || status == 100 {
             return Ok(());
