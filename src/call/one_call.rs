@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use media::command::Target;
 use sip::event::{CallOffered, LegKey};
 use sip::message::StatusCode;
+use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
 use super::media_plan::leg::LegMedia;
-use super::media_plan::remote::Remote;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::Cleared;
 use crate::links::model::LinkId;
@@ -34,7 +34,7 @@ pub(super) struct Call {
     pub(super) attempts: u32,
     pub(super) failures: Vec<StatusCode>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
-    pub(super) offer: Option<Remote>,
+    pub(super) offer: Option<RemoteAudio>,
     pub(super) a_media: Option<Ports>,
     pub(super) attempt: Option<Attempt>,
     /// Attempts that are over: a late answer changes their row.
@@ -92,15 +92,15 @@ pub(super) struct Ports {
 pub(super) struct Reoffer {
     /// The side that offered and waits; `None`: we tell the other side on our own.
     pub(super) from: Option<Side>,
-    /// What each side's peer had said before: a refusal brings it back.
+    /// What was said on each side before: a refusal brings it back.
     pub(super) before: Box<Before>,
 }
 
 /// Both legs as they were.
 #[derive(Debug)]
 pub(super) struct Before {
-    pub(super) a: Option<Remote>,
-    pub(super) b: Option<Remote>,
+    pub(super) a: Option<Descriptions>,
+    pub(super) b: Option<Descriptions>,
 }
 
 /// The two sides of a call.
