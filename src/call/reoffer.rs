@@ -118,12 +118,8 @@ impl CallControl {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }
         let before = Before {
-            a: call
-                .ports(Side::A)
-                .map(|ports| ports.leg.current().clone()),
-            b: call
-                .ports(Side::B)
-                .map(|ports| ports.leg.current().clone()),
+            a: call.ports(Side::A).map(|ports| ports.leg.current().clone()),
+            b: call.ports(Side::B).map(|ports| ports.leg.current().clone()),
         };
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let other = call.leg_key(side.other()).ok_or(gone)?;

@@ -195,7 +195,7 @@ impl Session {
 /// One codec for speech and the events that go with it: those of its clock (RFC 4733 §2.1), else
 /// any, because many peers pair opus with `telephone-event/8000`.
 fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
-    let mut common = chosen.iter().filter_map(|codec| {
+    let common = chosen.iter().filter_map(|codec| {
         let found = offered.iter().find(|offered| offered.is_same(codec))?;
         // What the other side says about its decoder is what this side must hear.
         Some(Codec {
@@ -204,7 +204,7 @@ fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
         })
     });
     let (mut events, mut speech) = (Vec::new(), None);
-    for codec in common.by_ref() {
+    for codec in common {
         if codec.is_telephone_event() {
             events.push(codec);
         } else if codec.is_speech() && speech.is_none() {
@@ -213,7 +213,11 @@ fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
     }
     let speech = speech?;
     let of_its_clock = |event: &&Codec| event.clock_rate_hz == speech.rtp_clock_hz();
-    let event = events.iter().find(of_its_clock).or(events.first()).cloned();
+    let event = events
+        .iter()
+        .find(of_its_clock)
+        .or_else(|| events.first())
+        .cloned();
     Some([speech].into_iter().chain(event).collect())
 }
 
