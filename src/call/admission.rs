@@ -74,6 +74,7 @@ impl CallControl {
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
+        self.live += 1;
         self.calls.insert(key, new_call(id, a_leg, offered));
         match self.examine(now, key, source) {
             Ok((user, host)) => {
@@ -102,7 +103,7 @@ impl CallControl {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "node_stopped"));
         }
         let limit = usize::try_from(self.config.endpoint.calls_max).unwrap_or(usize::MAX);
-        if self.calls.values().filter(|call| !call.over).count() > limit {
+        if self.live > limit {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_max"));
         }
         let rate = self.config.calls_per_second_max;

@@ -64,6 +64,8 @@ pub struct CallControl {
     pub(super) offered_lately: Window,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
+    /// Calls that are not over.
+    pub(super) live: usize,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
     pub(super) ticket_last: u64,
     pub(super) pairs: BTreeMap<PairKey, CallKey>,
@@ -102,6 +104,7 @@ impl CallControl {
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
+            live: 0,
             tickets: BTreeMap::new(),
             ticket_last: 0,
             pairs: BTreeMap::new(),
@@ -190,7 +193,7 @@ impl CallControl {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters.clone();
-        counters.calls_active = count(self.calls.values().filter(|call| !call.over).count());
+        counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
         counters

@@ -116,6 +116,7 @@ impl CallControl {
             return;
         };
         call.over = true;
+        self.live = self.live.saturating_sub(1);
         call.routes.clear();
         call.reoffer = None;
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());

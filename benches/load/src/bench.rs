@@ -142,7 +142,7 @@ fn fresh_plan(places: &Places, name: &str) -> Result<Plan> {
     }
     let plan = places.plan(name, 0)?;
     plan.command(
-        &["links", "add", "bench", "--destination", "1000"],
+        &["settings", "set", "guard.calls_per_second", "0"],
         COMMAND_PATIENCE,
     )?;
     Ok(plan)

@@ -13,6 +13,7 @@
     reason = "a world for tests: its own mistakes shall stop it at once"
 )]
 
+mod agenda;
 mod checker;
 mod flow;
 mod gateway;

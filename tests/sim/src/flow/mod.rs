@@ -5,6 +5,7 @@
 
 mod script;
 mod stage;
+mod words;
 
 use std::path::Path;
 

@@ -3,63 +3,30 @@
 //! One step is one event: a datagram arrives, a deadline is due, the link store answers. After it
 //! the checkers look. Nothing runs beside it, and nothing else moves time.
 
+mod shipping;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::agenda::{Due, Entry};
 use crate::checker::Violation;
 use crate::checker::calls::{self, Tolerance};
 use crate::checker::records::Records;
 use crate::checker::relay::{Party, Relay};
 use crate::checker::wire::Wire;
 use crate::gateway::{Effect, GATEWAY, Gateway};
-use crate::network::{Fate, Faults, Kind, Network, Packet};
+use crate::network::{Faults, Kind, Network, Packet};
 use crate::peer::leg::{Leg, Outbox, Place, State};
 use crate::peer::plan::{Plan, Trigger};
 use crate::peer::response;
 use crate::peer::text::{Text, user_of};
 use crate::peer::voice::Voice;
 use crate::random::Generator;
-use crate::store::{Reply, Store};
+use crate::store::Store;
 use crate::time::SimTime;
-use crate::trace::{Rung, Trace};
-
-/// What is due at a time.
-#[derive(Debug)]
-enum Due {
-    Packet(Packet),
-    Leg(usize),
-    Reply(Reply),
-    Unreachable(SocketAddr),
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: SimTime,
-    order: u64,
-    due: Due,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
+use crate::trace::Trace;
 
 /// How a trunk answers OPTIONS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -575,72 +542,6 @@ impl World {
             .attempts
             .insert(message.call_id().to_owned(), (call, attempt));
         self.relay.attempt(call, attempt);
-    }
-
-    fn ship(&mut self, packet: Packet) {
-        let rung = (packet.kind == Kind::Signalling).then(|| self.rung(&packet));
-        self.trace
-            .datagram(self.now, packet.source, packet.target, &packet.bytes);
-        let (fate, arrivals) = match self.next_delay.take() {
-            Some(delay) => (Fate::Carried, vec![(self.now + delay, packet)]),
-            None => self.network.carry(self.now, packet),
-        };
-        if let Some(rung) = rung {
-            let note = match fate {
-                Fate::Carried => "",
-                Fate::Lost => "lost",
-                Fate::Doubled => "doubled",
-            };
-            self.trace.rung(Rung { note, ..rung });
-        }
-        for (at, packet) in arrivals {
-            self.schedule(at, Due::Packet(packet));
-        }
-    }
-
-    fn rung(&self, packet: &Packet) -> Rung {
-        let message = Text::parse(&packet.bytes);
-        let summary = message
-            .as_ref()
-            .map_or_else(|| "?".to_owned(), Text::summary);
-        let call = message.and_then(|message| self.call_of(message.call_id()));
-        Rung {
-            at: self.now,
-            source: self.name(packet.source),
-            target: self.name(packet.target),
-            summary,
-            call,
-            note: "",
-        }
-    }
-
-    /// The call of a violation.
-    pub(crate) fn blamed(&self, violation: &Violation) -> Option<u32> {
-        violation
-            .call
-            .or_else(|| self.call_of(violation.call_id.as_deref()?))
-    }
-
-    fn call_of(&self, call_id: &str) -> Option<u32> {
-        let attempt = self.attempts.get(call_id).map(|(call, _)| *call);
-        attempt.or_else(|| {
-            self.legs
-                .iter()
-                .find(|leg| leg.call_id == call_id)
-                .map(|leg| leg.call)
-        })
-    }
-
-    fn node(&self, address: SocketAddr) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.address == address)
-    }
-
-    fn name(&self, address: SocketAddr) -> String {
-        if address.ip() == GATEWAY.ip() {
-            return "gw".to_owned();
-        }
-        self.node(address)
-            .map_or_else(|| address.to_string(), |node| node.name.clone())
     }
 
     fn schedule(&mut self, at: SimTime, due: Due) {

@@ -1,0 +1,44 @@
+//! What will happen: entries in the order of their time, and of their making where that is equal.
+
+use std::net::SocketAddr;
+
+use crate::network::Packet;
+use crate::store::Reply;
+use crate::time::SimTime;
+
+/// What is due at a time.
+#[derive(Debug)]
+pub(crate) enum Due {
+    Packet(Packet),
+    Leg(usize),
+    Reply(Reply),
+    Unreachable(SocketAddr),
+}
+
+/// What is due, when, and before what else at that time.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: SimTime,
+    pub(crate) order: u64,
+    pub(crate) due: Due,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
