@@ -178,7 +178,7 @@ fn carried(codecs: &[Codec]) -> Vec<Codec> {
     if kept.len() > CODECS_MAX {
         let cut = kept.split_off(CODECS_MAX - 1);
         let event = cut.iter().find(|codec| codec.is_telephone_event());
-        kept.extend(event.or(cut.first()).cloned());
+        kept.extend(event.or_else(|| cut.first()).cloned());
     }
     kept
 }
