@@ -294,7 +294,7 @@ impl CallControl {
 /// The peer says what it said before.
 fn is_refresh(call: &Call, side: Side, remote: &RemoteAudio) -> bool {
     let known = call.ports(side).and_then(|ports| ports.leg.remote());
-    known.is_some_and(|known| known.origin == remote.origin && known == remote)
+    known.is_some_and(|known| known == remote)
 }
 
 fn trunk_of<'a>(call: &Call, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {

@@ -53,8 +53,7 @@ impl Codec {
 }
 
 /// The codecs of a line in its order. A dynamic payload type without `rtpmap` is left out.
-#[must_use]
-pub fn codecs_of(media: &MediaDescription) -> Vec<Codec> {
+pub(super) fn codecs_of(media: &MediaDescription) -> Vec<Codec> {
     media
         .payload_types()
         .filter_map(|payload_type| {

@@ -12,7 +12,7 @@ mod direction;
 mod remote;
 mod session;
 
-pub use self::codec_match::{Codec, codecs_of};
+pub use self::codec_match::Codec;
 pub use self::remote::{RemoteAudio, Unusable, read_answer, read_offer};
 pub use self::session::{Descriptions, Session};
 

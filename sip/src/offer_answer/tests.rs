@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
+use super::codec_match::codecs_of;
 use super::direction::reversed;
 use super::*;
 use crate::message::SendBuffer;
