@@ -68,6 +68,7 @@ impl<O: Copy> DeadlineQueue<O> {
             self.cancel(current);
         }
         *token = at.and_then(|at| self.schedule(at, owner));
+        debug_assert_eq!(token.is_some(), at.is_some(), "armed exactly where asked");
     }
 
     /// The earliest deadline.
@@ -82,8 +83,13 @@ impl<O: Copy> DeadlineQueue<O> {
         if first.at > now {
             return None;
         }
-        let owner = first.owner;
+        let (owner, at) = (first.owner, first.at);
         self.remove_at(0);
+        debug_assert!(at <= now, "nothing fires early");
+        debug_assert!(
+            self.next().is_none_or(|next| next >= at),
+            "the earliest came first"
+        );
         Some(owner)
     }
 
@@ -120,12 +126,14 @@ impl<O: Copy> DeadlineQueue<O> {
             owner,
         });
         let state = self.slots.get_mut(usize_of(slot))?;
+        debug_assert!(state.position.is_none(), "a free slot has no place");
         state.position = Some(position);
         let token = Token {
             slot,
             generation: state.generation,
         };
         self.settle(position);
+        debug_assert!(self.position(token).is_some(), "a new token lives");
         Some(token)
     }
 
@@ -150,6 +158,7 @@ impl<O: Copy> DeadlineQueue<O> {
         };
         self.swap(position, last);
         let Some(entry) = self.heap.pop() else { return };
+        debug_assert!(position <= last, "what is taken out was in");
         if let Some(slot) = self.slots.get_mut(usize_of(entry.slot)) {
             slot.position = None;
             slot.generation = slot.generation.wrapping_add(1);

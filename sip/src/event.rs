@@ -136,6 +136,14 @@ pub enum Event {
         /// The offer; `None`: the request had no body and wants our offer in the 2xx.
         offer: Option<Box<SessionDescription>>,
     },
+    /// The peer cancelled its re-INVITE before it was answered: its session stays as it was (RFC
+    /// 3261 §9.2), and 487 has been sent.
+    ReofferCancelled {
+        /// The call.
+        call: CallKey,
+        /// The leg that had offered.
+        leg: LegKey,
+    },
     /// The answer in the ACK of an offerless re-INVITE that we answered with an offer.
     ReofferCompleted {
         /// The call.

@@ -79,12 +79,15 @@ impl Identifiers {
 
     /// The first CSeq of a dialog: below 2^31 with room to count (RFC 3261 §8.1.1.5).
     pub fn first_cseq(&mut self) -> u32 {
-        1 + (self.generator.next_u32() >> 16)
+        let first = 1 + (self.generator.next_u32() >> 16);
+        debug_assert!((1..1 << 31).contains(&first), "RFC 3261 §8.1.1.5");
+        first
     }
 
     /// A whole number of steps of 10 ms between both ends, both included (RFC 3261 §14.1).
     pub fn back_off(&mut self, least: Duration, most: Duration) -> Duration {
         const STEP: Duration = Duration::from_millis(10);
+        debug_assert!(least <= most, "a span has its ends in order");
         let steps = most.saturating_sub(least).as_millis() / STEP.as_millis() + 1;
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         // The bias of the remainder is below one in ten million at these sizes.

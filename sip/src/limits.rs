@@ -86,4 +86,44 @@ const _: () = {
         "the smallest endpoint can end a call and take the next"
     );
     assert!(EARLY_DIALOGS_MAX >= 2, "a fork has two branches");
+    assert!(
+        FORKED_ANSWERS_MAX >= EARLY_DIALOGS_MAX,
+        "each fork that rang may answer"
+    );
+    assert!(
+        transactions_max(1) >= 2 * LEGS_PER_CALL_MAX,
+        "the smallest endpoint has a request of each side and its CANCEL"
+    );
+    assert!(
+        transactions_max(CALLS_MAX) > call_entries_max(CALLS_MAX),
+        "no call is without a transaction for its end"
+    );
+    assert!(
+        set_ups_per_second(CALLS_MAX) == CALLS_PER_SECOND_MAX,
+        "the largest endpoint takes the full rate"
+    );
+    assert!(
+        set_ups_per_second(1) >= 10 && set_ups_per_second(1) <= CALLS_PER_SECOND_MAX,
+        "the smallest one takes ten"
+    );
+    assert!(ATTEMPTS_PER_CALL_MAX >= 2, "there is a next trunk");
+    assert!(
+        ROUTES_MAX < crate::message::HEADERS_MAX
+            && OFFERED_HEADERS_MAX < crate::message::HEADERS_MAX,
+        "what is kept of a message fits into one"
+    );
+    assert!(
+        OFFERED_HEADERS_MAX * OFFERED_HEADER_BYTES_MAX <= crate::message::MESSAGE_SIZE_MAX,
+        "what call control sees is no more than what came"
+    );
+    assert!(MAX_FORWARDS_DEFAULT == 70, "RFC 3261 §8.1.1.6");
+    assert!(LINGER_S == 32, "64·T1 of 500 ms");
+    assert!(
+        GLARE_RETRIES_MAX >= 1,
+        "RFC 3261 §14.1 asks for another try"
+    );
+    assert!(
+        PINGS_MAX < transactions_max(CALLS_MAX),
+        "pings leave room for calls"
+    );
 };

@@ -39,6 +39,8 @@ impl<T> Table<T> {
     /// An empty table that refuses the entry after `capacity`.
     #[must_use]
     pub const fn new(capacity: u32) -> Self {
+        debug_assert!(capacity > 0, "a table that holds nothing is none");
+        debug_assert!(capacity < u32::MAX, "every index has a successor");
         Self {
             slots: Vec::new(),
             free: Vec::new(),
@@ -89,11 +91,18 @@ impl<T> Table<T> {
         };
         debug_assert!(slot.entry.is_none(), "a free slot is empty");
         slot.entry = Some(entry);
-        self.count += 1;
-        Ok(Key {
+        let key = Key {
             index,
             generation: slot.generation,
-        })
+        };
+        self.count += 1;
+        debug_assert!(self.count <= self.capacity, "the bound holds");
+        debug_assert_eq!(
+            self.slots.len() - self.free.len(),
+            usize_of(self.count),
+            "every slot is free or counted"
+        );
+        Ok(key)
     }
 
     /// The entry of a key, while it lives.
@@ -126,7 +135,12 @@ impl<T> Table<T> {
         let entry = slot.entry.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
+        debug_assert!(self.count > 0, "what is taken out was counted");
         self.count -= 1;
+        debug_assert!(
+            self.free.len() <= self.slots.len(),
+            "no slot is freed twice"
+        );
         Some(entry)
     }
 
@@ -153,6 +167,21 @@ impl<T> Table<T> {
             usize_of(self.count),
             "every slot is free or counted"
         );
+        if cfg!(debug_assertions) {
+            let taken = self.slots.iter().filter(|slot| slot.entry.is_some());
+            debug_assert_eq!(
+                taken.count(),
+                usize_of(self.count),
+                "what is counted is there"
+            );
+            for index in &self.free {
+                let slot = self.slots.get(usize_of(*index));
+                debug_assert!(
+                    slot.is_some_and(|slot| slot.entry.is_none()),
+                    "a free slot exists and is empty"
+                );
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use super::alias::{AliasNumbers, BLOCK_COUNT};
 use super::counters::Counters;
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
+use super::former_peers::FormerPeers;
 use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
@@ -72,6 +73,7 @@ pub struct CallControl {
     pub(super) draining: Draining,
     pub(super) deadlines: BTreeSet<(Instant, CallKey)>,
     pub(super) pings: BTreeMap<PingKey, TargetKey>,
+    pub(super) former_peers: FormerPeers,
     pub(super) counters: Counters,
     events: VecDeque<Event>,
     outputs: VecDeque<Output>,
@@ -111,6 +113,7 @@ impl CallControl {
             draining: Draining::default(),
             deadlines: BTreeSet::new(),
             pings: BTreeMap::new(),
+            former_peers: FormerPeers::default(),
             counters: Counters::default(),
             events: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -126,7 +129,7 @@ impl CallControl {
         match input {
             Input::Datagram { flow, bytes } => {
                 let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
-                if known.is_none() {
+                if known.is_none() && !self.former_peers.knows(flow.remote) {
                     self.counters.unknown_source += 1;
                     return;
                 }
@@ -243,6 +246,12 @@ impl CallControl {
                 "over: {key:?}"
             );
         }
+        for key in self.former_peers.calls() {
+            assert!(
+                self.calls.contains_key(key),
+                "a peer of a call that is gone"
+            );
+        }
         for key in self.pairs.values().chain(self.tickets.values()) {
             assert!(
                 self.calls.contains_key(key),
@@ -283,6 +292,7 @@ impl CallControl {
             Event::Reoffered { call, leg, offer } => {
                 self.handle_reoffered(now, call, leg, offer.as_deref());
             }
+            Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
                 self.handle_reoffer_completed(now, call, leg, answer.as_deref());
             }
@@ -357,6 +367,23 @@ impl CallControl {
         self.health.replace_trunks(&snapshot.trunks, now.instant);
         self.loads.retain(&snapshot.trunks);
         self.snapshot = snapshot;
+        self.keep_former_peers();
+    }
+
+    /// Calls that are up keep what they were given, and that is first of all to be heard.
+    fn keep_former_peers(&mut self) {
+        self.former_peers.clear();
+        for (key, call) in &self.calls {
+            let target = call.attempt.as_ref().map(|attempt| attempt.target);
+            for remote in [Some(call.offered.flow.remote), target]
+                .into_iter()
+                .flatten()
+            {
+                if admit(&self.snapshot.trunks, &self.snapshot.sources, remote).is_none() {
+                    self.former_peers.keep(*key, remote);
+                }
+            }
+        }
     }
 
     fn ask_for_aliases(&mut self, now: Now) {

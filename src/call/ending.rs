@@ -7,7 +7,7 @@ use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
 use super::failover::{self, Next};
 use super::one_call::{Attempt, Call, Ending, Ports};
-use crate::cdr::record::{AttemptClosed, CallClosed, MediaFigures, Record};
+use crate::cdr::record::{AttemptClosed, CallClosed, LATE_ANSWER, MediaFigures, Record};
 
 impl CallControl {
     pub(super) fn handle_attempt_failed(
@@ -31,7 +31,7 @@ impl CallControl {
             return;
         };
         let status = failover::status(failure);
-        call.failures.push(status);
+        call.failures.push(failure);
         let trunk = attempt.trunk.clone();
         if matches!(
             failure,
@@ -70,7 +70,7 @@ impl CallControl {
         closed.at = now.timestamp;
         closed.answered_at = Some(now.timestamp);
         closed.status = 200;
-        closed.outcome = "late_answer".to_owned();
+        closed.outcome = LATE_ANSWER.to_owned();
         let record = Record::AttemptClosed(closed.clone());
         self.put_record(record);
     }
@@ -108,6 +108,7 @@ impl CallControl {
             self.finish(now, key, lost);
         }
         self.calls.remove(&key);
+        self.former_peers.forget(key);
     }
 
     /// Gives everything back and closes the rows. The key lives on until `CallGone`.

@@ -59,12 +59,11 @@ pub const fn outcome(failure: AttemptFailure) -> &'static str {
     }
 }
 
-/// What the caller hears of all attempts: the best failure (RFC 3261 §16.7), with what concerns
-/// only us and the trunk kept here (401, 407, 3xx; a lone 503 becomes 500).
+/// What the caller hears of the best failure: what concerns only us and the trunk is kept here (401,
+/// 407, 3xx; a lone 503 becomes 500).
 #[must_use]
-pub fn towards_caller(failures: &[StatusCode]) -> StatusCode {
-    let best = best(failures);
-    match best {
+pub fn towards_caller(best: AttemptFailure) -> StatusCode {
+    match status(best) {
         StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::UNAUTHORIZED
         | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::SERVER_INTERNAL_ERROR,
@@ -73,22 +72,50 @@ pub fn towards_caller(failures: &[StatusCode]) -> StatusCode {
     }
 }
 
-/// 6xx first, else the lowest class; within 4xx those that tell the caller something.
-fn best(failures: &[StatusCode]) -> StatusCode {
-    let rank = |status: &StatusCode| match (status.class(), status.code()) {
-        (6, _) => 0,
-        (4, 401 | 407 | 415 | 420 | 484) => 2,
-        (4, 408) => 4,
-        (4, _) => 1,
-        (3, _) => 3,
-        (_, 503) => 6,
-        (_, _) => 5,
+/// The call's cause where it ends with this failure: what the trunk said, or how it kept silent.
+#[must_use]
+pub fn cause(best: AttemptFailure) -> &'static str {
+    match best {
+        AttemptFailure::Refused(_) => cause_of(towards_caller(best)),
+        AttemptFailure::NoResponse
+        | AttemptFailure::NoProgress
+        | AttemptFailure::NoAnswer
+        | AttemptFailure::TransportFailed
+        | AttemptFailure::Abandoned => outcome(best),
+    }
+}
+
+/// The record's word for what the caller heard.
+const fn cause_of(status: StatusCode) -> &'static str {
+    match status.code() {
+        404 | 410 | 484 | 604 => "no_such_destination",
+        408 => "no_answer",
+        480 => "unavailable",
+        486 | 600 => "busy",
+        487 => "cancelled",
+        488 | 606 => "not_acceptable",
+        603 => "declined",
+        _ => "trunk_failure",
+    }
+}
+
+/// The best failure of a call (RFC 3261 §16.7 step 6): 6xx first, else the lowest class; within 4xx
+/// those that tell the caller something.
+#[must_use]
+pub fn best(failures: &[AttemptFailure]) -> Option<AttemptFailure> {
+    let rank = |failure: &AttemptFailure| {
+        let status = status(*failure);
+        match (status.class(), status.code()) {
+            (6, _) => 0,
+            (4, 401 | 407 | 415 | 420 | 484) => 2,
+            (4, 408) => 4,
+            (4, _) => 1,
+            (3, _) => 3,
+            (_, 503) => 6,
+            (_, _) => 5,
+        }
     };
-    failures
-        .iter()
-        .min_by_key(|status| rank(status))
-        .copied()
-        .unwrap_or(StatusCode::REQUEST_TIMEOUT)
+    failures.iter().min_by_key(|failure| rank(failure)).copied()
 }
 
 #[cfg(test)]
@@ -140,21 +167,44 @@ mod tests {
     #[test]
     fn caller_hears_the_best_failure() {
         let heard = |codes: &[u16]| {
-            let codes: Vec<_> = codes.iter().map(|number| code(*number)).collect();
-            towards_caller(&codes).code()
+            let failures: Vec<_> = codes
+                .iter()
+                .map(|number| AttemptFailure::Refused(code(*number)))
+                .collect();
+            best(&failures).map(|best| towards_caller(best).code())
         };
-        assert_eq!(heard(&[503]), 500, "a lone 503 becomes 500");
-        assert_eq!(heard(&[503, 486]), 486);
-        assert_eq!(heard(&[486, 603]), 603);
-        assert_eq!(heard(&[500, 404]), 404);
-        assert_eq!(heard(&[408, 486]), 486);
-        assert_eq!(heard(&[503, 408]), 408);
+        assert_eq!(heard(&[503]), Some(500), "a lone 503 becomes 500");
+        assert_eq!(heard(&[503, 486]), Some(486));
+        assert_eq!(heard(&[486, 603]), Some(603));
+        assert_eq!(heard(&[500, 404]), Some(404));
+        assert_eq!(heard(&[408, 486]), Some(486));
+        assert_eq!(heard(&[503, 408]), Some(408));
         assert_eq!(
             heard(&[407]),
-            500,
+            Some(500),
             "a trunk's challenge never reaches the caller"
         );
-        assert_eq!(heard(&[302]), 480, "nor its redirection");
-        assert_eq!(heard(&[]), 408);
+        assert_eq!(heard(&[302]), Some(480), "nor its redirection");
+        assert_eq!(heard(&[]), None);
+    }
+
+    #[test]
+    fn cause_tells_a_phone_that_rang_from_a_trunk_that_was_silent() {
+        let refused = |number| AttemptFailure::Refused(code(number));
+        for (failures, word) in [
+            (vec![AttemptFailure::NoAnswer], "no_answer"),
+            (vec![AttemptFailure::NoResponse], "no_response"),
+            (
+                vec![AttemptFailure::NoProgress, refused(503)],
+                "no_progress",
+            ),
+            (vec![AttemptFailure::TransportFailed], "transport_failed"),
+            (vec![AttemptFailure::NoResponse, refused(486)], "busy"),
+            (vec![refused(503), refused(404)], "no_such_destination"),
+            (vec![refused(302)], "unavailable"),
+            (vec![refused(503)], "trunk_failure"),
+        ] {
+            assert_eq!(best(&failures).map(cause), Some(word), "{failures:?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod draining;
 mod ending;
 pub mod event;
 pub mod failover;
+mod former_peers;
 pub mod local_party;
 pub mod media_plan;
 mod one_call;

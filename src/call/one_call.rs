@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use media::command::Target;
-use sip::event::{CallOffered, LegKey};
-use sip::message::StatusCode;
+use sip::event::{AttemptFailure, CallOffered, LegKey};
 use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
@@ -32,7 +31,7 @@ pub(super) struct Call {
     pub(super) wanted: Option<WantedParty>,
     pub(super) routes: VecDeque<Route>,
     pub(super) attempts: u32,
-    pub(super) failures: Vec<StatusCode>,
+    pub(super) failures: Vec<AttemptFailure>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<RemoteAudio>,
     pub(super) a_media: Option<Ports>,
@@ -94,6 +93,9 @@ pub(super) struct Reoffer {
     pub(super) from: Option<Side>,
     /// What was said on each side before: a refusal brings it back.
     pub(super) before: Box<Before>,
+    /// This side offered and took it back: when the other side has answered, it is offered what this
+    /// side still has.
+    pub(super) withdrawn: Option<Side>,
 }
 
 /// Both legs as they were.

@@ -139,6 +139,7 @@ impl CallControl {
         call.reoffer = Some(Reoffer {
             from: Some(side),
             before: Box::new(before),
+            withdrawn: None,
         });
         told
     }
@@ -170,7 +171,10 @@ impl CallControl {
                     .answer_reoffer(now.instant, key, asking, &description);
                 self.check(told);
             }
-            (Some(_), None) => self.update_media(key),
+            (Some(_), None) => {
+                self.update_media(key);
+                self.offer_what_stands(now, key, &reoffer);
+            }
             (None, Some(asking)) => {
                 // The side that was asked believes in a session that the asking side cannot have.
                 self.put_back(key, *reoffer.before);
@@ -181,6 +185,59 @@ impl CallControl {
                 self.check(told);
             }
             (None, None) => self.put_back(key, *reoffer.before),
+        }
+    }
+
+    /// The side that offered has taken it back (RFC 3261 §9.2): its session is what it was. The other
+    /// side's answer is waited for and then put right, because an offer is not taken back there.
+    pub(super) fn handle_reoffer_cancelled(&mut self, key: CallKey, leg: LegKey) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let side = call.side(leg);
+        let Some(reoffer) = call.reoffer.as_mut().filter(|open| open.from == side) else {
+            return;
+        };
+        let Some(side) = side else { return };
+        debug_assert!(reoffer.withdrawn.is_none(), "an offer is taken back once");
+        reoffer.from = None;
+        reoffer.withdrawn = Some(side);
+        let before = match side {
+            Side::A => reoffer.before.a.clone(),
+            Side::B => reoffer.before.b.clone(),
+        };
+        if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
+            ports.leg.restore(before);
+        }
+        self.counters.refuse("reoffer_withdrawn");
+    }
+
+    /// After an offer that was taken back: the other side has agreed to what nobody wants any more.
+    fn offer_what_stands(&mut self, now: Now, key: CallKey, reoffer: &Reoffer) {
+        let Some(side) = reoffer.withdrawn else {
+            return;
+        };
+        let remote = self
+            .calls
+            .get(&key)
+            .and_then(|call| call.ports(side))
+            .and_then(|ports| ports.leg.remote().cloned());
+        if let Some(remote) = remote {
+            self.tell_other_side(now, key, side, remote);
+        }
+    }
+
+    /// Offers to the other side what this one has; nobody waits for the answer, and what the other
+    /// side refuses stays as it is there.
+    fn tell_other_side(&mut self, now: Now, key: CallKey, side: Side, remote: RemoteAudio) {
+        let passed = self.pass_on(now, key, side, remote);
+        if passed.is_ok()
+            && let Some(reoffer) = self
+                .calls
+                .get_mut(&key)
+                .and_then(|call| call.reoffer.as_mut())
+        {
+            reoffer.from = None;
         }
     }
 
@@ -257,16 +314,7 @@ impl CallControl {
             .map(|old| old.direction);
         let changed = before.is_some_and(|before| before != remote.direction);
         if changed && call.local_party.is_none() && call.reoffer.is_none() {
-            // Nobody waits for an answer: what the other side refuses stays as it is there.
-            let passed = self.pass_on(now, key, side, remote.clone());
-            if passed.is_ok()
-                && let Some(reoffer) = self
-                    .calls
-                    .get_mut(&key)
-                    .and_then(|call| call.reoffer.as_mut())
-            {
-                reoffer.from = None;
-            }
+            self.tell_other_side(now, key, side, remote.clone());
         }
         if let Some(ports) = self
             .calls

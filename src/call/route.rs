@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
-use sip::event::{AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport};
+use sip::event::{
+    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport,
+};
 use sip::message::{NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
 use sip::sdp::Direction;
@@ -378,14 +380,15 @@ impl CallControl {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        if call.failures.is_empty() {
+        let Some(best) = failover::best(&call.failures) else {
             let unavailable = Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunks_unavailable");
             return self.deny(now, key, &unavailable);
-        }
-        let status = failover::towards_caller(&call.failures);
+        };
+        let status = failover::towards_caller(best);
+        let refused = matches!(best, AttemptFailure::Refused(_));
         let ending = Ending {
-            released_by: "terminating",
-            cause: cause_of(status),
+            released_by: if refused { "terminating" } else { "gateway" },
+            cause: failover::cause(best),
             status: status.code(),
         };
         self.refuse_as(now, key, status, ending, &Refusal::default());
@@ -468,18 +471,4 @@ fn credentials(trunk: &Trunk) -> Option<Credentials> {
         password: trunk.password.as_ref()?.expose().into(),
         realm: trunk.realm.as_deref().map(Into::into),
     })
-}
-
-/// The record's word for what the caller heard.
-fn cause_of(status: StatusCode) -> &'static str {
-    match status.code() {
-        404 | 410 | 484 | 604 => "no_such_destination",
-        408 => "no_answer",
-        480 => "unavailable",
-        486 | 600 => "busy",
-        487 => "cancelled",
-        488 | 606 => "not_acceptable",
-        603 => "declined",
-        _ => "trunk_failure",
-    }
 }

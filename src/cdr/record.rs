@@ -3,6 +3,10 @@
 
 use jiff::Timestamp;
 
+/// Outcome of an attempt that was left and answered after all. Its record is the second one of its
+/// row.
+pub const LATE_ANSWER: &str = "late_answer";
+
 /// One fact for the CDR store, in the order call control made it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {

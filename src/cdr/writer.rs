@@ -4,11 +4,13 @@
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, Record};
+use super::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, LATE_ANSWER, Record};
 use crate::storage::{Connection, StorageError};
 
 /// Writes a batch inside the transaction it is given. Within one call, rows open before they close
-/// and close once, so that the four kinds may be written one after the other.
+/// and close once, so that the kinds may be written one after the other. The one exception is an
+/// attempt that was left and answered after all: its row is changed by a second record, which may
+/// come before or after the first.
 pub(crate) async fn write_records(
     connection: &mut Connection,
     records: &[Record],
@@ -16,11 +18,15 @@ pub(crate) async fn write_records(
     let mut calls_opened = Vec::new();
     let mut attempts_opened = Vec::new();
     let mut attempts_closed = Vec::new();
+    let mut late_answers = Vec::new();
     let mut calls_closed = Vec::new();
     for record in records {
         match record {
             Record::CallOpened(opened) => calls_opened.push(opened),
             Record::AttemptOpened(opened) => attempts_opened.push(opened),
+            Record::AttemptClosed(closed) if closed.outcome == LATE_ANSWER => {
+                late_answers.push(closed);
+            }
             Record::AttemptClosed(closed) => attempts_closed.push(closed),
             Record::CallClosed(closed) => calls_closed.push(closed),
         }
@@ -28,6 +34,7 @@ pub(crate) async fn write_records(
     open_calls(connection, &calls_opened).await?;
     open_attempts(connection, &attempts_opened).await?;
     close_attempts(connection, &attempts_closed).await?;
+    answer_late(connection, &late_answers).await?;
     close_calls(connection, &calls_closed).await
 }
 
@@ -93,13 +100,41 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
             .push_bind(count(closed.media.packets_lost))
             .push_bind(closed.media.jitter_ms);
     });
+    // The media figures may come after a late answer: they fill its row, and leave its words alone.
     query.push(
-        ") UPDATE attempts SET closed_at_ms = closed.at, ringing_at_ms = closed.ringing_at, \
-         answered_at_ms = closed.answered_at, status = closed.status, outcome = closed.outcome, \
+        ") UPDATE attempts SET closed_at_ms = coalesce(attempts.closed_at_ms, closed.at), \
+         ringing_at_ms = closed.ringing_at, \
+         answered_at_ms = coalesce(attempts.answered_at_ms, closed.answered_at), \
+         status = coalesce(attempts.status, closed.status), \
+         outcome = coalesce(attempts.outcome, closed.outcome), \
          packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
          WHERE attempts.call = closed.call AND attempts.number = closed.number \
-         AND attempts.closed_at_ms IS NULL",
+         AND attempts.packets_received IS NULL \
+         AND (attempts.closed_at_ms IS NULL OR attempts.outcome = 'late_answer')",
+    );
+    query.build().execute(connection).await.map(drop)
+}
+
+/// An attempt that was left has answered, and was ended at once (RFC 3261 §13.2.2.4): the row says
+/// so, whatever it said before.
+async fn answer_late(connection: &mut Connection, rows: &[&AttemptClosed]) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut query =
+        QueryBuilder::<Sqlite>::new("WITH closed (call, number, at, answered_at, status) AS (");
+    query.push_values(rows, |mut row, closed| {
+        row.push_bind(&closed.call)
+            .push_bind(i64::from(closed.number))
+            .push_bind(closed.at.as_millisecond())
+            .push_bind(closed.answered_at.map(Timestamp::as_millisecond))
+            .push_bind(i64::from(closed.status));
+    });
+    query.push(
+        ") UPDATE attempts SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
+         status = closed.status, outcome = 'late_answer' FROM closed \
+         WHERE attempts.call = closed.call AND attempts.number = closed.number",
     );
     query.build().execute(connection).await.map(drop)
 }

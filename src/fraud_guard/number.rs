@@ -4,6 +4,8 @@
 //! judges is the canonical form, and the canonical form is what is dialled. What has no safe
 //! canonical form is refused, never guessed.
 
+use std::borrow::Cow;
+
 /// Octets of the longest user part that is looked at.
 pub const NUMBER_OCTETS_MAX: usize = 255;
 
@@ -138,6 +140,16 @@ fn split_context(user: &str) -> Result<(&str, Option<&str>), Malformed> {
         return Err(Malformed::Parameter);
     }
     Ok((subscriber, Some(value)))
+}
+
+/// The beginning of a number as [`canonical`] writes numbers: without separators. What is no number
+/// stays as it is.
+pub(super) fn canonical_prefix(prefix: &str) -> Cow<'_, str> {
+    if looks_like_number(prefix) && prefix.bytes().any(is_separator) {
+        Cow::Owned(digits(prefix))
+    } else {
+        Cow::Borrowed(prefix)
+    }
 }
 
 fn digits(number: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::number::international;
+use super::number::{canonical_prefix, international};
 
 /// What is allowed, how much, how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +67,12 @@ fn longest(prefixes: &[String], number: &str) -> Option<usize> {
         .max()
 }
 
-/// `+44` and `0044` are one prefix: both are compared by what follows.
+/// `+44` and `0044` are one prefix: both are compared by what follows. `+1-900` is `+1900`, as the
+/// number it is held against is: a rule does not miss by the way it is spelled.
 fn matched(prefix: &str, number: &str) -> Option<usize> {
-    let as_written = number.starts_with(prefix).then_some(prefix.len());
-    let international = match (international(prefix), international(number)) {
+    let prefix = canonical_prefix(prefix);
+    let as_written = number.starts_with(&*prefix).then_some(prefix.len());
+    let international = match (international(&prefix), international(number)) {
         (Some(prefix), Some(number)) => number.starts_with(prefix).then_some(prefix.len() + 1),
         _ => None,
     };
@@ -103,6 +105,17 @@ mod tests {
         assert_eq!(rules.prefix_verdict("+44161"), PrefixVerdict::Blocked);
         assert_eq!(rules.prefix_verdict("19001"), PrefixVerdict::Blocked);
         assert_eq!(rules.prefix_verdict("+33"), PrefixVerdict::Unlisted);
+    }
+
+    #[test]
+    fn prefix_with_separators_is_the_number_without_them() {
+        let rules = rules(&["+1-900-555"], &["+1-900", "00 882", "room-"]);
+        assert_eq!(rules.prefix_verdict("+19001234"), PrefixVerdict::Blocked);
+        assert_eq!(rules.prefix_verdict("001900123"), PrefixVerdict::Blocked);
+        assert_eq!(rules.prefix_verdict("+882123"), PrefixVerdict::Blocked);
+        assert_eq!(rules.prefix_verdict("+190055512"), PrefixVerdict::Allowed);
+        assert_eq!(rules.prefix_verdict("room-1"), PrefixVerdict::Blocked);
+        assert_eq!(rules.prefix_verdict("room"), PrefixVerdict::Unlisted);
     }
 
     #[test]

@@ -39,7 +39,13 @@ pub fn write_authorization(
     answering: &Answering<'_>,
     buffer: &mut SendBuffer,
 ) {
+    debug_assert!(answering.nonce_count > 0, "the first use is 1");
+    debug_assert!(!answering.cnonce.is_empty(), "a client nonce was made");
     let response = response(challenge, answering);
+    debug_assert!(
+        matches!(response.len(), 32 | 64),
+        "MD5 or SHA-256 in hexadecimal"
+    );
     buffer.push(b"Digest username=");
     buffer.push_quoted(answering.username, usize::MAX);
     push_verbatim(b", realm=\"", &challenge.realm, buffer);

@@ -35,6 +35,19 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
     let leg = core.legs.get(key)?;
     let (tag, contact) = (leg.dialog.local_tag, leg.contact.clone());
     let pending = &answer.pending;
+    debug_assert!(
+        leg.unacknowledged.is_none(),
+        "one 2xx at a time waits for its ACK"
+    );
+    debug_assert_eq!(
+        answer.is_first,
+        matches!(leg.stage, Stage::Offered(_)),
+        "the first INVITE makes the dialog, the others are within it"
+    );
+    debug_assert!(
+        answer.is_first || matches!(leg.reoffer, Reoffer::Received(_)),
+        "an offer of the peer's is answered"
+    );
     let request = message::parse(&pending.request).ok()?;
     let parts = ResponseParts {
         to_tag: answer.is_first.then_some(tag.as_str()),
@@ -125,6 +138,7 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
         // §13.3.1.4: the dialog is confirmed, the session should be ended by BYE.
         return call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::NoAck);
     }
+    debug_assert!(now < wait.give_up_at, "64·T1 ends the repetitions");
     if wait.retransmit_at <= now {
         wait.repeat(now, &timers);
         let (flow, packet) = (wait.flow, Arc::clone(&wait.packet));
@@ -161,6 +175,10 @@ pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32, is_fir
                 flow,
             });
         }
+        debug_assert!(
+            leg.acknowledgements.len() <= FORKED_ANSWERS_MAX + 1,
+            "the bound holds"
+        );
     }
 }
 

@@ -33,6 +33,11 @@ pub(crate) fn dial(
     if entry.attempts >= ATTEMPTS_PER_CALL_MAX || is_full {
         return Err(CommandError::LimitReached);
     }
+    debug_assert!(!dial.timers.ring.is_zero(), "a phone may ring");
+    debug_assert!(
+        dial.flow.local.is_ipv4() == dial.flow.remote.is_ipv4(),
+        "a socket reaches its own family"
+    );
     let dialog = dialog_of(core, &dial);
     let tag = dialog.local_tag;
     let contact = compose::contact(Some(&dial.contact_user), dial.flow.local);
@@ -56,10 +61,16 @@ pub(crate) fn dial(
         .legs
         .insert(leg)
         .map_err(|Full| CommandError::LimitReached)?;
-    core.tags.insert(tag, key);
+    let previous = core.tags.insert(tag, key);
+    debug_assert!(previous.is_none(), "a tag is used once");
     if let Some(entry) = core.calls.get_mut(call) {
         entry.legs.push(key);
         entry.attempts += 1;
+        debug_assert!(entry.attempts <= ATTEMPTS_PER_CALL_MAX, "the bound holds");
+        debug_assert!(
+            entry.legs.first() == Some(&entry.a_leg),
+            "the a-leg came first"
+        );
     }
     core.counters.attempts += 1;
     if send_invite(core, now, key, None).is_none() {
@@ -100,6 +111,7 @@ fn send_invite(
 ) -> Option<()> {
     let branch = core.identifiers.branch();
     let leg = core.legs.get_mut(key)?;
+    debug_assert!(leg.side == Side::B, "we call out on the b-side only");
     leg.authorization = authorization;
     let cseq = leg.dialog.next_local_cseq();
     let invite = compose::first_invite(core, key, cseq, &branch)?;
@@ -161,6 +173,7 @@ fn handle_provisional(
     let Some(attempt) = leg.attempt_mut() else {
         return;
     };
+    debug_assert!(status.is_provisional(), "finals go elsewhere");
     attempt.is_heard = true;
     attempt.response_at = None;
     if attempt.left.is_some() {
@@ -201,6 +214,7 @@ fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&SessionDescript
             answer: answer.cloned().map(Box::new),
         });
     }
+    debug_assert!(attempt.early.len() <= EARLY_DIALOGS_MAX, "the bound holds");
 }
 
 pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
@@ -244,6 +258,7 @@ fn handle_success(
         leg.stage = Stage::Confirmed;
         leg.dialog = dialog.clone();
     });
+    debug_assert!(dialog.local_cseq >= cseq, "the peer answers what we sent");
     acknowledge::send(core, key, &dialog, cseq, true);
     let winner = core
         .living_call(call)
@@ -256,6 +271,7 @@ fn handle_success(
         return bye::send(core, now, key, &is_left.unwrap_or_default());
     }
     if let Some(entry) = core.calls.get_mut(call) {
+        debug_assert!(entry.answered.is_none(), "one callee a call");
         entry.answered = Some(key);
     }
     let answer = sdp_of(response).or(early_answer).map(|answer| *answer);
@@ -302,6 +318,12 @@ fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u
     if known >= FORKED_ANSWERS_MAX {
         return;
     }
+    debug_assert!(
+        core.legs
+            .get(key)
+            .is_none_or(|leg| !matches!(leg.stage, Stage::Offered(_) | Stage::Attempting(_))),
+        "another fork has answered before"
+    );
     acknowledge::send(core, key, &dialog, cseq, true);
     dialog.local_cseq = dialog.local_cseq.max(cseq);
     let number = dialog.next_local_cseq();
@@ -370,6 +392,7 @@ pub(super) fn leave(
     if attempt.left.is_some() {
         return;
     }
+    debug_assert!(attempt.give_up_at.is_none(), "CANCEL follows the leaving");
     attempt.left = Some(refusal.clone());
     attempt.stop_timers();
     if attempt.is_heard {
@@ -387,6 +410,8 @@ fn send_cancel(core: &mut Core, now: Instant, key: Key) {
     let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
         return;
     };
+    debug_assert!(attempt.left.is_some(), "only what is left is cancelled");
+    debug_assert!(attempt.is_heard, "RFC 3261 §9.1: not before a response");
     if attempt.give_up_at.is_none() {
         attempt.give_up_at = Some(give_up_at);
         let (transaction, refusal) = (attempt.transaction, attempt.left.clone());

@@ -55,6 +55,10 @@ pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, k
 /// Ends a confirmed dialog from our side. As the callee's side of a 2xx that is not acknowledged,
 /// we wait for the ACK or 64·T1 (§15).
 pub(super) fn send(core: &mut Core, now: Instant, key: Key, refusal: &Refusal) {
+    debug_assert!(
+        core.legs.get(key).is_none_or(Leg::is_confirmed),
+        "only a dialog is ended by BYE (§15)"
+    );
     let waits = core.change(key, |leg| {
         if matches!(leg.reoffer, Reoffer::Retrying { .. }) {
             leg.reoffer = Reoffer::Idle;
@@ -132,4 +136,8 @@ pub(super) fn handle_response(
 pub(super) fn finish(core: &mut Core, key: Key) {
     reoffer::forget_sent(core, key);
     core.change(key, Leg::set_over);
+    debug_assert!(
+        core.legs.get(key).is_none_or(|leg| leg.token.is_none()),
+        "nothing of a dialog outlives it"
+    );
 }

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::core::{Core, Owner};
-use super::leg::{Side, Stage};
+use super::leg::{Leg, Side, Stage};
 use super::{attempt, bye, offered, reoffer};
 use crate::error::CommandError;
 use crate::event::{AttemptFailure, CallKey, EndCause, Event, Refusal, ReleaseParty};
@@ -84,11 +84,18 @@ pub(crate) fn end(
     if call.ended {
         return;
     }
+    debug_assert!(status.is_failure(), "an end is no answer");
+    debug_assert!(!call.legs.is_empty(), "a call that lives has legs");
     call.ended = true;
+    debug_assert!(core.active_calls > 0, "what ends was counted");
     core.active_calls -= 1;
     let legs = call.legs.clone();
     for leg in &legs {
         release(core, now, *leg, status, refusal);
+        debug_assert!(
+            core.legs.get(*leg).is_none_or(is_ending),
+            "no side goes on by itself"
+        );
     }
     core.emit(Event::Ended {
         call: CallKey(key),
@@ -97,6 +104,20 @@ pub(crate) fn end(
     });
     for leg in legs {
         finish_leg(core, leg);
+    }
+}
+
+/// True where a leg only waits for its last messages.
+fn is_ending(leg: &Leg) -> bool {
+    match &leg.stage {
+        Stage::Attempting(attempt) => attempt.left.is_some(),
+        // BYE follows the ACK of our 2xx.
+        Stage::Confirmed => leg
+            .unacknowledged
+            .as_ref()
+            .is_some_and(|wait| wait.bye_after.is_some()),
+        Stage::Offered(_) => false,
+        Stage::Leaving | Stage::Over => true,
     }
 }
 
@@ -132,15 +153,22 @@ pub(crate) fn finish_leg(core: &mut Core, key: Key) {
     );
     if let Some(mut leg) = core.legs.remove(key) {
         core.deadlines.set(&mut leg.token, Owner::Leg(key), None);
-        core.tags.remove(&leg.dialog.local_tag);
+        debug_assert!(leg.token.is_none(), "no deadline outlives its leg");
+        let found = core.tags.remove(&leg.dialog.local_tag);
+        debug_assert_eq!(found, Some(key), "its tag led to it");
     }
     let Some(call) = core.calls.get_mut(call_key) else {
         return;
     };
+    debug_assert!(call.legs.contains(&key), "a call knows its legs");
     call.legs.retain(|leg| *leg != key);
     if call.answered == Some(key) {
         call.answered = None;
     }
+    debug_assert!(
+        call.ended || !call.legs.is_empty(),
+        "a call that lives keeps its a-leg"
+    );
     if call.ended && call.legs.is_empty() {
         core.calls.remove(call_key);
         core.emit(Event::CallGone {

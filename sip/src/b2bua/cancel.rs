@@ -11,7 +11,7 @@ use super::leg::{Reoffer, Stage};
 use super::uas::{self, Request, Responder};
 use super::{offered, reoffer};
 use crate::error::ProtocolError;
-use crate::event::{EndCause, Refusal, ReleaseParty};
+use crate::event::{CallKey, EndCause, Event, LegKey, Refusal, ReleaseParty};
 use crate::identifier::Identifier;
 use crate::message::{self, Method, StatusCode};
 use crate::table::Key;
@@ -55,6 +55,10 @@ pub(super) fn handle_cancel(core: &mut Core, now: Instant, request: &Request<'_>
         }
         (_, Reoffer::Received(pending)) if pending.transaction == transaction => {
             reoffer::terminate_received(core, now, key);
+            core.emit(Event::ReofferCancelled {
+                call: CallKey(call),
+                leg: LegKey(key),
+            });
         }
         // It was answered before the CANCEL came: no effect.
         _ => {}

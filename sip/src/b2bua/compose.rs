@@ -88,6 +88,18 @@ pub(super) fn response(
     status: StatusCode,
     parts: &ResponseParts<'_>,
 ) -> Packet {
+    debug_assert!(
+        parts.body.is_none() || !status.is_failure(),
+        "a refusal describes no session"
+    );
+    debug_assert!(
+        parts.refusal.is_none() || status.is_failure(),
+        "only a failure says why"
+    );
+    debug_assert!(
+        status != StatusCode::TRYING || parts.to_tag.is_none(),
+        "100 makes no dialog (RFC 3261 §8.2.6.2)"
+    );
     let reason = parts.reason.unwrap_or_else(|| status.reason());
     let mut writer = MessageWriter::response_with_reason(&mut core.scratch, status, reason);
     via::copy(&mut writer, request, flow);
@@ -164,6 +176,14 @@ fn write_request(
     dialog: &Dialog,
     parts: &RequestParts<'_>,
 ) {
+    debug_assert!(
+        *parts.method != Method::Invite || parts.body.is_some() && parts.contact.is_some(),
+        "our INVITE offers, and says where we are"
+    );
+    debug_assert!(
+        *parts.method == Method::Ack || parts.cseq == dialog.local_cseq,
+        "each request has the next number (RFC 3261 §12.2.1.1)"
+    );
     let mut writer = MessageWriter::request(scratch, parts.method, dialog.request_uri());
     write_via(&mut writer, dialog.next_hop().local, parts.branch);
     writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
@@ -265,6 +285,10 @@ pub(super) fn companion(
     to: Option<&[u8]>,
     refusal: Option<&Refusal>,
 ) -> Option<Packet> {
+    debug_assert!(
+        matches!(method, Method::Ack | Method::Cancel),
+        "two requests share the branch of an INVITE"
+    );
     let invite = Arc::clone(invite);
     let invite = message::parse(&invite).ok()?;
     let uri = invite.request_uri()?;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use foldhash::quality::FixedState;
 
 use super::call::{Call, finish_leg};
-use super::leg::Leg;
+use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
 use super::{acknowledge, attempt, options, reoffer, uac, uas};
 use crate::counters::Counters;
@@ -125,6 +125,10 @@ impl Core {
     }
 
     pub(crate) fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        debug_assert!(
+            self.outputs.is_empty(),
+            "the outputs of the last input were drained"
+        );
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
             Input::TransportFailed { flow } => self.handle_transport_failed(flow),
@@ -209,6 +213,11 @@ impl Core {
     }
 
     pub(super) fn send(&mut self, flow: Flow, packet: Packet) {
+        debug_assert!(
+            packet.ends_with(b"\n"),
+            "a message ends with a line or a body of lines"
+        );
+        debug_assert!(flow.remote.port() != 0, "port 0 is nowhere");
         self.counters.messages_sent += 1;
         self.outputs.push_back(Queued::Send { flow, packet });
     }
@@ -278,6 +287,7 @@ impl Core {
     /// The leg of this user lives as long as the transaction.
     pub(super) fn hold(&mut self, user: User) {
         if let Some(leg) = user.leg().and_then(|key| self.legs.get_mut(key)) {
+            debug_assert!(!leg.is_finished(), "what is finished begins nothing");
             leg.transactions += 1;
         }
     }
@@ -381,8 +391,29 @@ impl Core {
                 );
                 debug_assert!(!leg.is_finished(), "what is finished is freed");
             }
+            for (key, leg) in self.legs.iter() {
+                let found = self.tags.get(&leg.dialog.local_tag);
+                debug_assert_eq!(found, Some(&key), "a tag names its own leg");
+                debug_assert!(
+                    leg.unacknowledged.is_none() || leg.is_confirmed(),
+                    "only a 2xx waits for an ACK"
+                );
+                debug_assert!(
+                    matches!(leg.reoffer, Reoffer::Idle)
+                        || matches!(leg.stage, Stage::Confirmed | Stage::Leaving),
+                    "an offer within a dialog needs one"
+                );
+            }
             for (_, call) in self.calls.iter() {
                 debug_assert!(!call.legs.is_empty(), "a call has legs until it is gone");
+                debug_assert!(
+                    call.answered.is_none_or(|leg| call.legs.contains(&leg)),
+                    "the callee is one of the legs"
+                );
+                debug_assert!(
+                    call.attempts <= limits::ATTEMPTS_PER_CALL_MAX,
+                    "attempts are bounded"
+                );
             }
             if self.calls.is_empty() && self.pings.is_empty() {
                 debug_assert!(self.deadlines.is_empty(), "no deadline without an owner");

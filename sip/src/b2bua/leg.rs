@@ -272,6 +272,7 @@ impl Leg {
         self.stage = Stage::Over;
         self.unacknowledged = None;
         self.reoffer = Reoffer::Idle;
+        debug_assert!(self.deadline().is_none(), "nothing is due any more");
     }
 }
 
@@ -299,5 +300,7 @@ impl Unacknowledged {
     pub(crate) fn repeat(&mut self, now: Instant, timers: &Timers) {
         self.interval = timers.next_capped(self.interval);
         self.retransmit_at = now + self.interval;
+        debug_assert!(self.interval <= timers.t2, "repetitions stay regular");
+        debug_assert!(self.retransmit_at > now, "no busy loop");
     }
 }

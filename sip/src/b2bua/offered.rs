@@ -161,7 +161,12 @@ fn insert(
         entry.legs.push(a_leg);
     }
     core.active_calls += 1;
-    core.tags.insert(tag, a_leg);
+    debug_assert!(
+        core.active_calls <= core.config.calls_max,
+        "the bound holds"
+    );
+    let previous = core.tags.insert(tag, a_leg);
+    debug_assert!(previous.is_none(), "a tag is used once");
     core.transactions.set_user(transaction, User::Leg(a_leg));
     core.hold(User::Leg(a_leg));
     Some((call, a_leg))
@@ -215,6 +220,8 @@ fn respond(
     let tag = leg.dialog.local_tag;
     let contact = leg.contact.clone();
     let is_trying = status == StatusCode::TRYING;
+    debug_assert!(!status.is_success(), "a 2xx is repeated by `acknowledge`");
+    debug_assert!(leg.side == Side::A, "the caller is answered");
     let parts = ResponseParts {
         to_tag: (!is_trying).then_some(tag.as_str()),
         contact: (!is_trying && !status.is_failure()).then_some(&*contact),
@@ -233,6 +240,12 @@ pub(super) fn send_response(
     parts: &ResponseParts<'_>,
 ) -> Option<()> {
     let request = message::parse(&pending.request).ok()?;
+    debug_assert!(
+        request
+            .cseq()
+            .is_some_and(|cseq| cseq.number == pending.cseq),
+        "what was kept is what came"
+    );
     let packet = compose::response(core, &request, pending.flow, status, parts);
     let transaction = pending.transaction;
     let flow = core
@@ -339,6 +352,7 @@ pub(super) fn send_refusal(
         refusal: Some(refusal),
         ..Default::default()
     };
+    debug_assert!(status.is_failure(), "a refusal is no answer");
     respond(core, now, key, status, &parts);
     core.change(key, Leg::set_over);
 }

@@ -10,7 +10,7 @@ use super::attempt::sdp_of;
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::{Core, User};
 use super::leg::{PendingInvite, Reoffer, SentReoffer, Side};
-use super::uas::{self, Request};
+use super::uas::{self, Request, Responder};
 use super::{call, cancel, challenge, offered};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{CallKey, EndCause, Event, LegKey, ReleaseParty};
@@ -23,7 +23,7 @@ use crate::transaction::layer::{ClientIdentity, ClientKind};
 /// An INVITE within the dialog of this leg (§14.2).
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
     if let Some(status) = objection(core, key) {
-        return refuse_pending(core, request, status);
+        return refuse_pending(core, now, request, status);
     }
     let Some(offer) = offered::take_offer(core, request) else {
         return;
@@ -89,17 +89,27 @@ fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     is_busy.then_some(StatusCode::REQUEST_PENDING)
 }
 
-fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
-    let error = ProtocolError::ExchangePending;
-    if status == StatusCode::REQUEST_PENDING {
-        return uas::refuse(core, request, status, error);
-    }
+/// By a transaction: the same INVITE again gets the same refusal, although it might be taken by then
+/// (§17.2.1). Where the table is full it is refused without state.
+fn refuse_pending(core: &mut Core, now: Instant, request: &Request<'_>, status: StatusCode) {
+    debug_assert!(
+        status == StatusCode::REQUEST_PENDING || status == StatusCode::SERVER_INTERNAL_ERROR,
+        "§14.2 names two"
+    );
     let wait = core
         .identifiers
         .back_off(Duration::ZERO, Duration::from_secs(10))
-        .as_secs();
-    let headers = [(HeaderName::RetryAfter, &*wait.to_string().into_bytes())];
-    uas::refuse_with(core, request, status, &headers, error);
+        .as_secs()
+        .to_string();
+    let retry_after = [(HeaderName::RetryAfter, wait.as_bytes())];
+    let is_impatient = status == StatusCode::SERVER_INTERNAL_ERROR;
+    let parts = ResponseParts {
+        headers: if is_impatient { &retry_after } else { &[] },
+        ..Default::default()
+    };
+    let responder = Responder::start(core, request);
+    responder.respond_with(core, now, request, status, parts);
+    core.discard_for(request.flow, ProtocolError::ExchangePending);
 }
 
 fn received(core: &Core, call: Key, key: Key) -> Result<PendingInvite, CommandError> {
@@ -188,6 +198,12 @@ fn send(
     authorization: Option<(HeaderName, Box<[u8]>)>,
 ) -> Option<()> {
     let leg = core.legs.get_mut(key)?;
+    debug_assert!(leg.is_confirmed(), "an offer within a dialog needs one");
+    debug_assert!(
+        matches!(leg.reoffer, Reoffer::Idle),
+        "one offer at a time (§14.1)"
+    );
+    debug_assert!((1..=GLARE_RETRIES_MAX).contains(&tries), "the bound holds");
     let cseq = leg.dialog.next_local_cseq();
     let contact = leg.contact.clone();
     let branch = core.identifiers.branch();
@@ -250,6 +266,7 @@ pub(super) fn handle_response(
     if status.is_success() {
         return handle_success(core, key, transaction, response);
     }
+    debug_assert!(status.is_failure(), "what remains is a refusal");
     let Some(sent) = take_sent(core, key, transaction) else {
         return;
     };
@@ -412,8 +429,10 @@ fn retry(core: &mut Core, now: Instant, key: Key) {
     let call = CallKey(leg.call);
     let may_send = leg.is_confirmed() && leg.unacknowledged.is_none();
     let Reoffer::Retrying { offer, tries, .. } = std::mem::take(&mut leg.reoffer) else {
+        debug_assert!(false, "only what waits is tried again");
         return;
     };
+    debug_assert!(tries < GLARE_RETRIES_MAX, "the last try is not repeated");
     if may_send && send(core, now, key, offer, tries + 1, None).is_some() {
         return;
     }

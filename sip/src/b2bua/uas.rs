@@ -321,6 +321,7 @@ pub(super) fn refuse_with(
     headers: &[(HeaderName, &[u8])],
     error: ProtocolError,
 ) {
+    debug_assert!(status.is_failure(), "a refusal is no answer");
     let parts = compose::ResponseParts {
         headers,
         ..Default::default()
@@ -336,6 +337,10 @@ pub(super) fn respond_stateless(
     status: StatusCode,
     parts: compose::ResponseParts<'_>,
 ) {
+    debug_assert!(
+        !status.is_provisional(),
+        "without state there is one answer"
+    );
     let identity = &request.identity;
     let tag = core.stateless_tag(identity.call_id, identity.from_tag, identity.branch);
     let to_tag = identity.to_tag.is_empty().then_some(tag.as_str());
@@ -352,6 +357,8 @@ fn refuse_malformed(
     status: StatusCode,
     reason: &str,
 ) {
+    debug_assert!(status.is_failure(), "what is malformed is refused");
+    debug_assert!(!reason.is_empty(), "and told why");
     let has_tag = message.to().is_some_and(|to| to.tag().is_some());
     let call_id = message.value(&HeaderName::CallId).unwrap_or_default();
     let tag = core.stateless_tag(call_id, b"", top_via.branch().unwrap_or_default());
@@ -390,6 +397,18 @@ impl Responder {
             to_tag,
             ..Default::default()
         };
+        self.respond_with(core, now, request, status, parts);
+    }
+
+    /// The same with headers that belong to the status.
+    pub(super) fn respond_with(
+        self,
+        core: &mut Core,
+        now: Instant,
+        request: &Request<'_>,
+        status: StatusCode,
+        parts: compose::ResponseParts<'_>,
+    ) {
         match self.0 {
             Some(key) => {
                 let packet = compose::response(core, request.message, request.flow, status, &parts);

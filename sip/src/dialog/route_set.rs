@@ -34,6 +34,7 @@ impl RouteSet {
         if we_are_uac {
             entries.reverse();
         }
+        debug_assert!(entries.len() <= ROUTES_MAX, "the bound holds");
         Ok(Self { entries })
     }
 

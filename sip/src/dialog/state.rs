@@ -116,6 +116,10 @@ impl Dialog {
 
     /// The number of our next request.
     pub const fn next_local_cseq(&mut self) -> u32 {
+        debug_assert!(
+            self.local_cseq < 1 << 31,
+            "RFC 3261 §8.1.1.5: we began low enough"
+        );
         self.local_cseq = self.local_cseq.saturating_add(1);
         self.local_cseq
     }

@@ -84,7 +84,15 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, ParseError> {
         scanner.note(Defect::NoEmptyLine);
     }
     let rest = bytes.get(scanner.position..).unwrap_or_default();
+    debug_assert!(
+        scanner.position <= bytes.len(),
+        "the scanner stays within the datagram"
+    );
     message.body = content_length.cut(rest, &mut scanner);
+    debug_assert!(
+        message.body.len() <= rest.len(),
+        "a body is part of what came"
+    );
     message.defect = scanner.defect;
     Ok(message)
 }
@@ -179,6 +187,10 @@ fn read_header(bytes: &[u8], line: Span) -> Option<Entry> {
     let value = scan::trim_start(scan::trim_start(rest).strip_prefix(b":")?);
     let value_start = usize::from(line.start) + text.len() - value.len();
     let value_end = value_start + scan::trim_end(value).len();
+    debug_assert!(
+        value_start > usize::from(line.start) && value_end <= usize::from(line.end),
+        "a value lies within its line, behind a name"
+    );
     Some(Entry {
         number: HeaderNumber::of(name),
         name: span(usize::from(line.start), usize::from(line.start) + end)?,

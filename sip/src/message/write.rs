@@ -110,6 +110,7 @@ impl SendBuffer {
     /// Puts `bytes` in before `position`.
     fn insert(&mut self, position: usize, bytes: &[u8]) {
         let end = self.bytes.len();
+        debug_assert!(position <= end, "a place within the text");
         let position = position.min(end);
         self.bytes.extend_from_slice(bytes);
         self.bytes
@@ -219,6 +220,10 @@ impl<'a> MessageWriter<'a> {
 
     /// Ends a message without a body.
     pub fn finish(self) {
+        debug_assert!(
+            self.buffer.as_bytes().ends_with(b"\r\n"),
+            "the last header is whole"
+        );
         self.buffer.push(b"Content-Length: 0\r\n\r\n");
     }
 
@@ -238,10 +243,18 @@ impl<'a> MessageWriter<'a> {
             left /= 10;
         }
         reversed.reverse();
+        debug_assert!(
+            (1..=20).contains(&reversed.len()),
+            "a length has digits, and no more than 64 bits do"
+        );
         self.buffer.insert(place, &reversed);
     }
 
     fn begin(&mut self, name: &HeaderName) {
+        debug_assert!(
+            self.buffer.as_bytes().ends_with(b"\r\n"),
+            "a header begins a line"
+        );
         self.buffer.push_line_text(name.as_str().as_bytes());
         self.buffer.push(b": ");
     }

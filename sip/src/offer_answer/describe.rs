@@ -23,6 +23,7 @@ pub(super) struct AudioLine<'a> {
 impl AudioLine<'_> {
     /// As an `m=` line with this transport.
     pub(super) fn describe(&self, protocol: &str) -> MediaDescription {
+        debug_assert!(self.local.port() != 0, "port 0 would be a refusal");
         let mut media = MediaDescription::new(MediaKind::Audio, self.local.port(), protocol.into());
         for codec in self.codecs {
             let payload_type = codec.payload_type;

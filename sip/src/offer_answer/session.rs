@@ -69,10 +69,18 @@ impl Session {
         self.current.theirs = Some(theirs);
     }
 
-    /// Takes back a refused exchange: the session is as it was (RFC 3261 §14.1). Versions and
-    /// numbers that were used stay used.
+    /// Takes back a refused or withdrawn exchange: the session is as it was (RFC 3261 §14.1).
+    /// Versions and numbers that were used stay used.
     pub fn restore(&mut self, before: Descriptions) {
+        if self.current.ours != before.ours {
+            // The peer has seen the version of what is taken back.
+            self.version += 1;
+        }
         self.current = before;
+        if let Some(ours) = &mut self.current.ours {
+            debug_assert!(ours.origin.version <= self.version, "versions only rise");
+            ours.origin.version = self.version;
+        }
     }
 
     /// An offer: the `wanted` codecs under the numbers they have here, one of each. Within a dialog
@@ -99,6 +107,10 @@ impl Session {
             lines.push(&first);
         }
         let lines: Vec<_> = lines.into_iter().map(refused_line).collect();
+        debug_assert!(
+            last.is_none_or(|last| lines.len() >= last.media.len()),
+            "no line ever goes away (RFC 3264 §8)"
+        );
         self.describe(lines, audio, codecs, direction, ptime_ms)
     }
 
@@ -158,6 +170,7 @@ impl Session {
         direction: Direction,
         ptime_ms: Option<u32>,
     ) -> SessionDescription {
+        debug_assert!(audio < lines.len(), "the audio line is one of the lines");
         let theirs = self.current.theirs.as_ref();
         let ours = AudioLine {
             local: self.local,

@@ -363,8 +363,11 @@ fn a_refused_offer_leaves_the_session_as_it_was() {
     let first = session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
     let before = session.current().clone();
     let refused = session.offer(&codecs(&["PCMU"]), Direction::Inactive, None);
-    session.restore(before.clone());
-    assert_eq!(session.current(), &before);
+    session.restore(before);
+    let ours = session.current().ours.clone().expect("said before");
+    assert_eq!(ours.media, first.media);
+    assert!(ours.origin.version > refused.origin.version);
+    assert_eq!(session.current().direction, Direction::SendRecv);
     let next = session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
     assert_eq!(next.media, first.media);
     assert!(next.origin.version > refused.origin.version);

@@ -63,6 +63,7 @@ impl InviteClient {
     /// The INVITE leaves now.
     #[must_use]
     pub fn new(now: Instant, timers: &Timers) -> Self {
+        debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
         Self::Calling {
             retransmit_at: now + timers.t1,
             interval: timers.t1,
@@ -79,6 +80,7 @@ impl InviteClient {
         timers: &Timers,
     ) -> (Self, InviteClientAction) {
         use InviteClientAction as Action;
+        debug_assert!((100..700).contains(&status), "a status that was read");
         match (self, status) {
             (Self::Calling { .. } | Self::Proceeding, ..200) => (Self::Proceeding, Action::Deliver),
             (Self::Calling { .. } | Self::Proceeding, 200..300) => (
@@ -113,6 +115,7 @@ impl InviteClient {
                 interval,
                 give_up_at,
             } if retransmit_at <= now => {
+                debug_assert!(retransmit_at < give_up_at, "timer A runs within timer B");
                 let interval = interval * 2;
                 (
                     Self::Calling {

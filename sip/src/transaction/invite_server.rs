@@ -96,6 +96,8 @@ impl InviteServer {
     #[must_use]
     pub fn respond(self, now: Instant, status: u16, timers: &Timers) -> (Self, InviteServerAction) {
         use InviteServerAction as Action;
+        debug_assert!((100..700).contains(&status), "a status that can be sent");
+        debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
         match (self, status) {
             (Self::Proceeding, ..200) => (self, Action::Send),
             (Self::Proceeding, 200..300) => (
@@ -136,6 +138,7 @@ impl InviteServer {
                 give_up_at,
             } if retransmit_at <= now => {
                 let interval = timers.next_capped(interval);
+                debug_assert!(interval <= timers.t2, "timer G stops growing at T2");
                 (
                     Self::Completed {
                         retransmit_at: now + interval,

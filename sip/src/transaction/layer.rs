@@ -173,6 +173,7 @@ impl<U: Copy> Transactions<U> {
         packet: Packet,
         user: U,
     ) -> Result<Key, Full> {
+        debug_assert!(!packet.is_empty(), "a request has octets");
         let index = (identity, kind == ClientKind::Cancel);
         let machine = match kind {
             ClientKind::Invite => Machine::InviteClient(InviteClient::new(now, &self.timers)),
@@ -192,6 +193,12 @@ impl<U: Copy> Transactions<U> {
         let previous = self.clients.insert(index, key);
         debug_assert!(previous.is_none(), "a branch is used once");
         self.arm(key);
+        debug_assert!(
+            self.table
+                .get(key)
+                .is_some_and(|entry| entry.token.is_some()),
+            "a request of ours does not wait for ever"
+        );
         Ok(key)
     }
 
@@ -213,6 +220,7 @@ impl<U: Copy> Transactions<U> {
             identity.write_merged_key(&mut self.scratch);
             Box::<[u8]>::from(self.scratch.as_slice())
         });
+        debug_assert!(!server.is_empty(), "a request can be found again");
         let machine = if identity.method == b"INVITE" {
             Machine::InviteServer(InviteServer::new())
         } else {
@@ -319,7 +327,10 @@ impl<U: Copy> Transactions<U> {
                     | NonInviteClientAction::TimedOut => ResponseStep::Absorb,
                 }
             }
-            Machine::InviteServer(_) | Machine::NonInviteServer(_) => ResponseStep::Absorb,
+            Machine::InviteServer(_) | Machine::NonInviteServer(_) => {
+                debug_assert!(false, "a response finds a client");
+                ResponseStep::Absorb
+            }
         };
         self.arm(key);
         step
@@ -327,7 +338,15 @@ impl<U: Copy> Transactions<U> {
 
     /// Keeps the ACK of a failure, to be sent again for each repetition of it.
     pub fn set_acknowledgement(&mut self, key: Key, packet: Packet) {
+        debug_assert!(!packet.is_empty(), "an ACK has octets");
         if let Some(transaction) = self.table.get_mut(key) {
+            debug_assert!(
+                matches!(
+                    transaction.machine,
+                    Machine::InviteClient(InviteClient::Completed { .. })
+                ),
+                "only a failure is acknowledged here"
+            );
             transaction.acknowledgement = Some(packet);
             transaction.packet = None;
         }
@@ -369,11 +388,15 @@ impl<U: Copy> Transactions<U> {
                 }
             }
             Machine::NonInviteServer(machine) => {
+                debug_assert!(!is_ack, "an ACK finds an INVITE");
                 let (next, action) = machine.handle_retransmission();
                 transaction.machine = Machine::NonInviteServer(next);
                 action == NonInviteServerAction::Repeat
             }
-            Machine::InviteClient(_) | Machine::NonInviteClient(_) => false,
+            Machine::InviteClient(_) | Machine::NonInviteClient(_) => {
+                debug_assert!(false, "a request finds a server");
+                false
+            }
         };
         let step = match &transaction.packet {
             Some(packet) if repeated => RequestStep::Send(transaction.flow, Arc::clone(packet)),
@@ -403,8 +426,12 @@ impl<U: Copy> Transactions<U> {
                 transaction.machine = Machine::NonInviteServer(next);
                 action == NonInviteServerAction::Send
             }
-            Machine::InviteClient(_) | Machine::NonInviteClient(_) => false,
+            Machine::InviteClient(_) | Machine::NonInviteClient(_) => {
+                debug_assert!(false, "what we answer is a request of the peer's");
+                false
+            }
         };
+        debug_assert!(!packet.is_empty(), "a response has octets");
         let flow = transaction.flow;
         if sends {
             transaction.packet = Some(Arc::clone(packet));
@@ -489,15 +516,18 @@ impl<U: Copy> Transactions<U> {
     pub fn remove(&mut self, key: Key) -> Option<U> {
         let mut transaction = self.table.remove(key)?;
         self.deadlines.set(&mut transaction.token, key, None);
+        debug_assert!(transaction.token.is_none(), "no timer outlives it");
         match transaction.index {
             Index::Client(index) => {
-                self.clients.remove(&index);
+                let found = self.clients.remove(&index);
+                debug_assert_eq!(found, Some(key), "its key led to it");
             }
             Index::Server {
                 key: server,
                 merged,
             } => {
-                self.servers.remove(&server);
+                let found = self.servers.remove(&server);
+                debug_assert_eq!(found, Some(key), "its key led to it");
                 // A later request may have taken the place of this one.
                 if let Some(merged) = merged
                     && self.merged.get(&merged) == Some(&key)
@@ -523,6 +553,22 @@ impl<U: Copy> Transactions<U> {
             "only servers are merged"
         );
         debug_assert!(self.deadlines.len() <= count, "at most one deadline each");
+        if cfg!(debug_assertions) {
+            for (key, transaction) in self.table.iter() {
+                let found = match &transaction.index {
+                    Index::Client(index) => self.clients.get(index),
+                    Index::Server { key, .. } => self.servers.get(key),
+                };
+                debug_assert_eq!(found, Some(&key), "each is found by its own key");
+                let is_over = match transaction.machine {
+                    Machine::InviteClient(machine) => machine == InviteClient::Terminated,
+                    Machine::InviteServer(machine) => machine == InviteServer::Terminated,
+                    Machine::NonInviteClient(machine) => machine == NonInviteClient::Terminated,
+                    Machine::NonInviteServer(machine) => machine == NonInviteServer::Terminated,
+                };
+                debug_assert!(!is_over, "what is over is gone");
+            }
+        }
     }
 
     fn arm(&mut self, key: Key) {
@@ -536,5 +582,10 @@ impl<U: Copy> Transactions<U> {
             Machine::NonInviteServer(machine) => machine.deadline(),
         };
         self.deadlines.set(&mut transaction.token, key, at);
+        debug_assert_eq!(
+            transaction.token.is_some(),
+            at.is_some(),
+            "armed as it says"
+        );
     }
 }

@@ -58,6 +58,7 @@ impl NonInviteClient {
     /// The request leaves now.
     #[must_use]
     pub fn new(now: Instant, timers: &Timers) -> Self {
+        debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
         Self::Trying {
             retransmit_at: now + timers.t1,
             interval: timers.t1,
@@ -74,6 +75,7 @@ impl NonInviteClient {
         timers: &Timers,
     ) -> (Self, NonInviteClientAction) {
         use NonInviteClientAction as Action;
+        debug_assert!((100..700).contains(&status), "a status that was read");
         match (self, status) {
             // Timer E keeps its running interval and changes to T2 when it next fires.
             (

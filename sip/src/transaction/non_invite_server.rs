@@ -65,6 +65,8 @@ impl NonInviteServer {
         timers: &Timers,
     ) -> (Self, NonInviteServerAction) {
         use NonInviteServerAction as Action;
+        debug_assert!((100..700).contains(&status), "a status that can be sent");
+        debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
         match (self, status) {
             (Self::Trying | Self::Proceeding, ..200) => (Self::Proceeding, Action::Send),
             (Self::Trying | Self::Proceeding, 200..) => (

@@ -8,6 +8,12 @@ use std::time::Duration;
 use crate::event::Timers;
 
 impl Timers {
+    /// No timer is zero, which would be a busy loop, and repetition slows down.
+    #[must_use]
+    pub fn are_sound(&self) -> bool {
+        !self.t1.is_zero() && !self.t4.is_zero() && self.t1 <= self.t2
+    }
+
     /// Timers B, F, H, J, L and M: 64·T1.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
@@ -24,6 +30,7 @@ impl Timers {
     /// The interval after this one of timers E and G: doubled up to T2.
     #[must_use]
     pub fn next_capped(&self, interval: Duration) -> Duration {
+        debug_assert!(!interval.is_zero(), "twice nothing is nothing");
         (interval * 2).min(self.t2)
     }
 }

@@ -39,6 +39,40 @@ fn hold_is_passed_to_the_other_side_and_its_answer_comes_back() {
 }
 
 #[test]
+fn hold_that_is_taken_back_leaves_both_sides_talking() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    let hold = sdp("10.0.0.5", 4000, 2, "a=sendonly\r\n");
+    world.phone("INVITE", "c1", 2, &hold);
+    let asked = world.last(target(1), "INVITE");
+    world.cancel_reinvite("c1", 2);
+    assert_eq!(world.heard(), 487, "{:#?}", world.starts());
+    let told = world.count(target(1), "INVITE");
+    world.respond(
+        &asked,
+        "200 OK",
+        &sdp("192.0.2.1", 6000, 2, "a=recvonly\r\n"),
+    );
+    // The callee took the hold: it is offered what the caller still has.
+    assert_eq!(world.count(target(1), "INVITE"), told + 1);
+    let again = world.last(target(1), "INVITE");
+    assert!(
+        !again.body().contains("a=sendonly") && !again.body().contains("a=inactive"),
+        "{}",
+        again.body()
+    );
+    world.respond(&again, "200 OK", &sdp("192.0.2.1", 6000, 3, ""));
+    assert_eq!(world.count(target(1), "INVITE"), told + 1, "and no more");
+    assert!(world.plans.values().all(|plan| plan.sends && plan.receives));
+    // The next offer of the caller is taken like any other.
+    let moved = sdp("10.0.0.5", 4100, 3, "");
+    world.phone("INVITE", "c1", 3, &moved);
+    assert_eq!(world.count(target(1), "INVITE"), told + 2);
+    world.phone("BYE", "c1", 4, "");
+    world.expect_quiet();
+}
+
+#[test]
 fn refusal_of_the_other_side_keeps_the_session() {
     let mut world = World::new(vec![trunk(1)]);
     world.answered("c1");
@@ -51,6 +85,36 @@ fn refusal_of_the_other_side_keeps_the_session() {
     assert_eq!(world.legs, before);
     assert_eq!(world.control.counters().calls_active, 1);
     world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn refused_hold_leaves_both_directions_open() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.phone(
+        "INVITE",
+        "c1",
+        2,
+        &sdp("10.0.0.5", 4000, 2, "a=sendonly\r\n"),
+    );
+    let reinvite = world.last(target(1), "INVITE");
+    world.respond(&reinvite, "488 Not Acceptable Here", "");
+    assert_eq!(world.heard(), 488);
+    world.phone("ACK", "c1", 2, "");
+    assert!(world.plans.values().all(|plan| plan.sends && plan.receives));
+    assert!(
+        world
+            .plans
+            .values()
+            .all(|plan| plan.media_timeout.is_some()),
+        "nobody is held"
+    );
+    // What we say next is a new version of what stood before the refusal.
+    world.phone("INVITE", "c1", 3, &sdp("10.0.0.5", 4200, 3, ""));
+    let next = world.last(target(1), "INVITE");
+    assert_ne!(next.body().lines().nth(1), reinvite.body().lines().nth(1));
+    world.phone("BYE", "c1", 4, "");
     world.expect_quiet();
 }
 

@@ -75,6 +75,33 @@ fn unknown_source_gets_silence_and_is_counted() {
 }
 
 #[test]
+fn trunk_that_is_switched_off_is_heard_until_its_calls_are_over() {
+    let mut world = World::new(vec![trunk(1)]);
+    let invite = world.answered("c1");
+    world.change(|snapshot| snapshot.trunks[0].enabled = false);
+    let callee_says = |method: &str, rest: &str| {
+        format!(
+            "{method} sip:guest@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{method}\r\nMax-Forwards: 70\r\n\
+             From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 {method}\r\n{rest}\r\n",
+            invite.header("To"),
+            invite.header("From"),
+            invite.header("Call-ID"),
+        )
+    };
+    world.datagram(target(1), &callee_says("BYE", ""));
+    assert_eq!(world.count(target(1), "SIP/2.0 200"), 1);
+    assert_eq!(world.closed()[0].released_by, "terminating");
+    let bye = world.last(PHONE.parse().unwrap(), "BYE");
+    world.respond(&bye, "200 OK", "");
+    world.expect_quiet();
+    let before = world.sent.len();
+    world.datagram(target(1), &callee_says("OPTIONS", ""));
+    assert_eq!(world.sent.len(), before, "silence again");
+    assert_eq!(world.control.counters().unknown_source, 1);
+}
+
+#[test]
 fn each_refusal_of_the_link_store_has_its_status() {
     let later = jiff::Timestamp::from_second(90).unwrap();
     for (refusal, status) in [

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use media::command::{Command, LegCounters, PairKey, Report, Target};
+use media::command::{Command, LegCounters, LegPlan, PairKey, Report, Target};
 use sip::event::{EndpointConfig, Flow, Timers, Transport};
 use sip::message::{Method, SendBuffer};
 
@@ -58,6 +58,8 @@ pub(super) struct World {
     pub(super) tickets: Vec<(Ticket, String)>,
     /// Legs that are connected, with where their packets go.
     pub(super) legs: BTreeMap<PairKey, Target>,
+    /// What each connected leg was told last.
+    pub(super) plans: BTreeMap<PairKey, LegPlan>,
     pub(super) stopped: bool,
     /// The worker answers `Disconnect` at once.
     pub(super) worker_answers: bool,
@@ -147,6 +149,7 @@ impl World {
             records: Vec::new(),
             tickets: Vec::new(),
             legs: BTreeMap::new(),
+            plans: BTreeMap::new(),
             stopped: false,
             worker_answers: true,
             snapshot,
@@ -217,11 +220,21 @@ impl World {
 
     fn obey(&mut self, command: &Command) -> Option<Report> {
         match *command {
-            Command::Connect { pair, target, .. } => {
+            Command::Connect {
+                pair,
+                target,
+                ref plan,
+            } => {
+                self.plans.insert(pair, plan.clone());
                 assert_eq!(self.legs.insert(pair, target), None, "connected twice");
                 None
             }
-            Command::Update { pair, target, .. } => {
+            Command::Update {
+                pair,
+                target,
+                ref plan,
+            } => {
+                self.plans.insert(pair, plan.clone());
                 *self
                     .legs
                     .get_mut(&pair)
@@ -229,6 +242,7 @@ impl World {
                 None
             }
             Command::Disconnect { pair } => {
+                self.plans.remove(&pair);
                 self.legs.remove(&pair).expect("a leg is disconnected once");
                 let counters = LegCounters {
                     packets_received: 50,
@@ -393,6 +407,19 @@ impl World {
              Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:phone@{PHONE}>\r\n{kind}\
              Content-Length: {}\r\n\r\n{body}",
             body.len(),
+        );
+        self.datagram(PHONE.parse().unwrap(), &text);
+    }
+
+    /// The phone takes back a re-INVITE of `phone`.
+    pub(super) fn cancel_reinvite(&mut self, call_id: &str, cseq: u32) {
+        let ok = self.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+        let text = format!(
+            "CANCEL sip:sales@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {PHONE};branch=z9hG4bK{call_id}{cseq}INVITE\r\nMax-Forwards: 70\r\n\
+             From: <sip:phone@10.0.0.5>;tag=f{call_id}\r\nTo: {}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} CANCEL\r\nContent-Length: 0\r\n\r\n",
+            ok.header("To"),
         );
         self.datagram(PHONE.parse().unwrap(), &text);
     }

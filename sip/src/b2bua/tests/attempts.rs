@@ -289,6 +289,7 @@ fn a_transport_failure_fails_the_attempt_and_the_ping_on_that_flow() {
         timeout: Duration::from_secs(4),
     };
     let key = world.endpoint.ping(world.now, ping).unwrap();
+    world.drain();
     world
         .endpoint
         .handle_input(world.now, Input::TransportFailed { flow: flow(CALLER) });

@@ -1,7 +1,7 @@
 //! re-INVITE both ways, glare, and dialogs that are lost.
 
 use super::world::*;
-use crate::message::StatusCode;
+use crate::message::{HeaderName, StatusCode};
 
 /// RFC 3261 §14: an offer of the caller's goes to the callee, and its answer back.
 #[test]
@@ -113,6 +113,50 @@ fn a_second_offer_is_refused_while_one_is_pending() {
     refused.unwrap();
     world.drain();
     assert_eq!(world.log(), ["488>caller"]);
+    world.receive(CALLER, &c.caller_says("BYE", 4, "bye", ""));
+    world.assert_quiescent();
+}
+
+/// RFC 3261 §17.2.1: a repetition is no new offer, whatever has become possible meanwhile.
+#[test]
+fn a_refused_reinvite_that_comes_again_gets_the_same_refusal() {
+    let mut world = World::new();
+    let c = world.connected();
+    let first = c.caller_says("INVITE", 2, "one", SDP);
+    world.receive(CALLER, &first);
+    let (early, late) = (
+        c.caller_says("INVITE", 3, "two", SDP),
+        c.callee_says("INVITE", 2, "three", SDP),
+    );
+    world.receive(CALLER, &early);
+    world.receive(TRUNK, &late);
+    let (impatient, glare) = (world.last("500"), world.last("491"));
+    assert!(!impatient.header(&HeaderName::RetryAfter).is_empty());
+    assert_eq!(
+        world.event_names(),
+        [
+            "Reoffered sdp",
+            "Dropped exchange_pending",
+            "Dropped exchange_pending"
+        ]
+    );
+    // The first offer is answered and acknowledged: both could be taken now.
+    world
+        .endpoint
+        .answer_reoffer(world.now, c.call, c.a_leg, &sdp())
+        .unwrap();
+    world.drain();
+    world.receive(CALLER, &c.caller_says("ACK", 2, "oneack", ""));
+    world.sent.clear();
+    world.receive(CALLER, &early);
+    world.receive(TRUNK, &late);
+    assert_eq!(world.take_sent(), [impatient, glare]);
+    assert_eq!(world.event_names(), [""; 0]);
+    // Its ACK ends the repetitions.
+    world.receive(CALLER, &c.caller_says("ACK", 3, "two", ""));
+    world.receive(TRUNK, &c.callee_says("ACK", 2, "three", ""));
+    world.pass_ms(10_000);
+    assert_eq!(world.log(), [""; 0]);
     world.receive(CALLER, &c.caller_says("BYE", 4, "bye", ""));
     world.assert_quiescent();
 }
@@ -257,7 +301,7 @@ fn a_cancelled_reinvite_gets_487_and_cannot_be_answered() {
         .answer_reoffer(world.now, c.call, c.a_leg, &sdp())
         .unwrap_err();
     assert_eq!(late, crate::error::CommandError::NothingToAnswer);
-    assert_eq!(world.event_names(), ["Reoffered sdp"]);
+    assert_eq!(world.event_names(), ["Reoffered sdp", "ReofferCancelled"]);
     world.receive(CALLER, &c.caller_says("BYE", 3, "bye", ""));
     world.assert_quiescent();
 }

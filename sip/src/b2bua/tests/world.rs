@@ -333,6 +333,7 @@ pub(super) fn name(event: &Event) -> String {
         Event::Reoffered { offer, .. } => {
             format!("Reoffered{}", if offer.is_some() { " sdp" } else { "" })
         }
+        Event::ReofferCancelled { .. } => "ReofferCancelled".into(),
         Event::ReofferCompleted { answer, .. } => {
             format!(
                 "ReofferCompleted{}",

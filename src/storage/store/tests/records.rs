@@ -91,6 +91,60 @@ async fn a_call_is_one_row_with_one_more_for_each_attempt() {
 }
 
 #[tokio::test]
+async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let records = store.records();
+    let left = |number| {
+        let Record::AttemptClosed(closed) = attempt_closed("c1", number) else {
+            panic!("another kind");
+        };
+        let media = MediaFigures {
+            packets_received: 9,
+            ..MediaFigures::default()
+        };
+        Record::AttemptClosed(AttemptClosed { media, ..closed })
+    };
+    let late = |number| {
+        let Record::AttemptClosed(closed) = attempt_closed("c1", number) else {
+            panic!("another kind");
+        };
+        Record::AttemptClosed(AttemptClosed {
+            at: at(130),
+            answered_at: Some(at(130)),
+            status: 200,
+            outcome: cdr::record::LATE_ANSWER.to_owned(),
+            ..closed
+        })
+    };
+    records.send(opened("c1")).await.unwrap();
+    for number in 1..=4 {
+        records.send(attempt("c1", number)).await.unwrap();
+    }
+    // In one batch, in either order; then in two, in either order, after the call is closed.
+    for record in [left(1), late(1), late(2), left(2), left(3), late(4)] {
+        records.send(record).await.unwrap();
+    }
+    records.send(closed("c1")).await.unwrap();
+    store.flush().await.unwrap();
+    for record in [late(3), left(4)] {
+        records.send(record).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let calls = cdr::store::list(&store, 10).await.unwrap();
+    assert_eq!(calls[0].attempts.len(), 4);
+    for attempt in &calls[0].attempts {
+        let number = attempt.number;
+        assert_eq!(attempt.outcome.as_deref(), Some("late_answer"), "{number}");
+        assert_eq!(attempt.status, Some(200), "{number}");
+        assert_eq!(attempt.answered_at, Some(at(130)), "{number}");
+        assert_eq!(attempt.closed_at, Some(at(130)), "{number}");
+        assert_eq!(attempt.ringing_at, Some(at(102)), "{number}");
+        assert_eq!(attempt.media.packets_received, Some(9), "{number}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_with_one_row_the_database_refuses_loses_only_that_row() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
