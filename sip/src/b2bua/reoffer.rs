@@ -10,7 +10,7 @@ use super::attempt::sdp_of;
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::{Core, User};
 use super::leg::{PendingInvite, Reoffer, SentReoffer, Side};
-use super::uas::{self, Request, Responder};
+use super::uas::{self, Request};
 use super::{call, cancel, challenge, offered};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{CallKey, EndCause, Event, LegKey, ReleaseParty};
@@ -23,7 +23,7 @@ use crate::transaction::layer::{ClientIdentity, ClientKind};
 /// An INVITE within the dialog of this leg (§14.2).
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
     if let Some(status) = objection(core, key) {
-        return refuse_pending(core, now, request, status);
+        return refuse_pending(core, request, status);
     }
     let Some(offer) = offered::take_offer(core, request) else {
         return;
@@ -89,27 +89,21 @@ fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     is_busy.then_some(StatusCode::REQUEST_PENDING)
 }
 
-/// By a transaction: the same INVITE again gets the same refusal, although it might be taken by then
-/// (§17.2.1). Where the table is full it is refused without state.
-fn refuse_pending(core: &mut Core, now: Instant, request: &Request<'_>, status: StatusCode) {
+fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
     debug_assert!(
         status == StatusCode::REQUEST_PENDING || status == StatusCode::SERVER_INTERNAL_ERROR,
         "§14.2 names two"
     );
+    let error = ProtocolError::ExchangePending;
+    if status == StatusCode::REQUEST_PENDING {
+        return uas::refuse(core, request, status, error);
+    }
     let wait = core
         .identifiers
         .back_off(Duration::ZERO, Duration::from_secs(10))
-        .as_secs()
-        .to_string();
-    let retry_after = [(HeaderName::RetryAfter, wait.as_bytes())];
-    let is_impatient = status == StatusCode::SERVER_INTERNAL_ERROR;
-    let parts = ResponseParts {
-        headers: if is_impatient { &retry_after } else { &[] },
-        ..Default::default()
-    };
-    let responder = Responder::start(core, request);
-    responder.respond_with(core, now, request, status, parts);
-    core.discard_for(request.flow, ProtocolError::ExchangePending);
+        .as_secs();
+    let headers = [(HeaderName::RetryAfter, &*wait.to_string().into_bytes())];
+    uas::refuse_with(core, request, status, &headers, error);
 }
 
 fn received(core: &Core, call: Key, key: Key) -> Result<PendingInvite, CommandError> {

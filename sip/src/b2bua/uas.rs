@@ -20,6 +20,8 @@ use crate::transport::via;
 /// A validated request.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
+    /// When it came.
+    pub(super) at: Instant,
     /// The path it came by.
     pub(super) flow: Flow,
     /// The message.
@@ -36,7 +38,7 @@ pub(super) struct Request<'a> {
 pub(super) struct Responder(Option<Key>);
 
 impl<'a> Request<'a> {
-    fn new(flow: Flow, message: &'a Message<'a>) -> Option<Self> {
+    fn new(at: Instant, flow: Flow, message: &'a Message<'a>) -> Option<Self> {
         let top_via = message.top_via()?;
         let method = message.method()?;
         let crate::message::StartLine::Request {
@@ -61,6 +63,7 @@ impl<'a> Request<'a> {
             request_uri: uri,
         };
         Some(Self {
+            at,
             flow,
             message,
             method,
@@ -89,7 +92,7 @@ pub(super) fn handle_request(core: &mut Core, now: Instant, flow: Flow, message:
         core.discard(flow, DropReason::Malformed(invalid.defect));
         return;
     }
-    let Some(request) = Request::new(flow, message) else {
+    let Some(request) = Request::new(now, flow, message) else {
         return;
     };
     let is_ack = request.method == Method::Ack;
@@ -303,7 +306,9 @@ pub(super) fn refuse_unknown_dialog(core: &mut Core, request: &Request<'_>) {
     refuse(core, request, status, ProtocolError::NoDialog);
 }
 
-/// Refuses without state: one datagram (RFC 3261 §8.2.7).
+/// Refuses. Without state, one datagram (RFC 3261 §8.2.7); but an INVITE within a dialog by a
+/// transaction: its repetition gets the same refusal, although it might be taken by then, and a
+/// refusal that is lost is sent again until its ACK (§17.2.1).
 pub(super) fn refuse(
     core: &mut Core,
     request: &Request<'_>,
@@ -326,7 +331,13 @@ pub(super) fn refuse_with(
         headers,
         ..Default::default()
     };
-    respond_stateless(core, request, status, parts);
+    let is_reinvite = request.method == Method::Invite && find_leg(core, request).is_some();
+    let responder = if is_reinvite {
+        Responder::start(core, request)
+    } else {
+        Responder::STATELESS
+    };
+    responder.respond_with(core, request.at, request, status, parts);
     core.discard_for(request.flow, error);
 }
 
@@ -373,6 +384,9 @@ fn refuse_malformed(
 }
 
 impl Responder {
+    /// Answers once and keeps nothing.
+    const STATELESS: Self = Self(None);
+
     /// A transaction that repeats the answer, where the table has room.
     pub(super) fn start(core: &mut Core, request: &Request<'_>) -> Self {
         let flow = request.response_flow();

@@ -327,3 +327,57 @@ fn a_reinvite_moves_the_remote_target() {
     assert!(bye.text.starts_with("BYE sip:new@10.0.0.7 SIP/2.0\r\n"));
     world.assert_quiescent();
 }
+
+/// RFC 3261 §17.2.1: whatever a re-INVITE is refused for, the refusal comes until it is acknowledged.
+#[test]
+fn any_refusal_of_a_reinvite_is_repeated_until_its_ack() {
+    let mut world = World::new();
+    let c = world.connected();
+    let good = c.caller_says("INVITE", 5, "good", SDP);
+    for (text, status) in [
+        (good.replace("application/sdp", "text/plain"), "415"),
+        (c.caller_says("INVITE", 2, "low", SDP), "500"),
+        (
+            c.caller_says("INVITE", 6, "extension", SDP)
+                .replace("Contact:", "Require: precondition\r\nContact:"),
+            "420",
+        ),
+    ] {
+        world.receive(CALLER, &text);
+        world.events.clear();
+        let refusal = world.last(status);
+        world.sent.clear();
+        world.pass_ms(500);
+        world.receive(CALLER, &text);
+        assert_eq!(world.take_sent(), [refusal.clone(), refusal], "{status}");
+        let ack = text.replace("INVITE", "ACK");
+        world.receive(CALLER, &ack);
+        world.pass_ms(10_000);
+        assert_eq!(world.log(), [""; 0], "{status}");
+        assert_eq!(world.event_names(), [""; 0], "no new judgement");
+    }
+    world.receive(CALLER, &c.caller_says("BYE", 7, "bye", ""));
+    world.assert_quiescent();
+}
+
+/// RFC 3261 §8.2.7: without room for a transaction the refusal is one datagram, and comes nevertheless.
+#[test]
+fn a_reinvite_is_refused_without_state_where_the_table_is_full() {
+    let mut world = World::with_calls_max(1);
+    let c = world.connected();
+    let refusals = crate::limits::transactions_max(1) + 1;
+    for number in 0..refusals {
+        let text = c.caller_says("INVITE", 2 + number, &format!("re{number}"), SDP);
+        world.receive(CALLER, &text.replace("application/sdp", "text/plain"));
+        assert_eq!(world.log(), ["415>caller"], "{number}");
+    }
+    world.pass_ms(500);
+    let repeated = world.take_sent().len();
+    let refusals = crate::table::usize_of(refusals);
+    assert!(
+        repeated > 0 && repeated < refusals,
+        "{repeated} of {refusals}"
+    );
+    world.receive(CALLER, &c.caller_says("BYE", 9_999, "bye", ""));
+    world.assert_quiescent();
+}

@@ -275,7 +275,7 @@ impl Wire {
             if about == "INVITE" && server.acknowledged && !server.asked_again {
                 return Err("a response after its ACK had come".to_owned());
             }
-            if status != answered && !server.may_change(answered) {
+            if status != answered {
                 return Err(format!("a response after the final {answered}"));
             }
             if about == "INVITE" && now.since(first) > TRANSACTION + Duration::from_millis(1) {
@@ -293,8 +293,6 @@ impl Wire {
         if status >= 200 {
             let first = server.answered.filter(|(before, _)| *before == status);
             server.answered = Some(first.unwrap_or((status, now)));
-        } else if server.answered.is_some() {
-            server.answered = None;
         }
         if again || status == 100 {
             return Ok(());
@@ -341,14 +339,6 @@ impl Wire {
             return Err(Violation::of_dialog(call_id, complaint));
         }
         Ok(())
-    }
-}
-
-impl Server {
-    /// Deviation: a re-INVITE is refused without a transaction, so that the same request, sent
-    /// again because the refusal was lost, is looked at again (RFC 3261 §17.2.1 would repeat it).
-    const fn may_change(&self, answered: u16) -> bool {
-        self.to_tag.is_some() && self.asked_again && matches!(answered, 491 | 500)
     }
 }
 
