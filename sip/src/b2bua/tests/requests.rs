@@ -86,8 +86,10 @@ fn requests_within_a_dialog_get_their_answer() {
         assert_eq!(world.log(), [format!("{status}>caller")], "{method}");
     }
     // RFC 3261 §12.2.2: what is older than the last one is out of order.
+    world.event_names();
     world.receive(CALLER, &c.caller_says("OPTIONS", 2, "old", ""));
     assert_eq!(world.log(), ["500>caller"]);
+    assert_eq!(world.event_names(), ["Dropped low_cseq"]);
     // Another tag is another dialog.
     let foreign = c
         .caller_says("BYE", 20, "foreign", "")
