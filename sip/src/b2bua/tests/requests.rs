@@ -322,6 +322,7 @@ fn a_full_endpoint_refuses_without_state() {
     world.sent.clear();
     let deadline = world.endpoint.poll_deadline();
     world.receive(CALLER, &invite("three"));
+    assert_eq!(world.last("503").header(&HeaderName::RetryAfter), "2");
     assert_eq!(world.log(), ["503>caller"]);
     assert_eq!(world.event_names(), ["Dropped calls_full"]);
     assert_eq!(world.endpoint.poll_deadline(), deadline, "no timer");
