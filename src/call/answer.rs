@@ -93,7 +93,7 @@ impl CallControl {
         let at = now.instant + duration_max;
         call.ends_at = Some(at);
         let line = LogLine {
-            level: Level::Note,
+            level: Level::Debug,
             event: "call_answered",
             call: Some(call.id.clone()),
             detail: String::new(),

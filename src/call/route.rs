@@ -337,7 +337,7 @@ impl CallControl {
 
     fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
         self.put(Output::Log(LogLine {
-            level: Level::Note,
+            level: Level::Debug,
             event: "attempt",
             call: Some(opened.call.clone()),
             detail: format!("{} trunk {} target {target}", opened.number, opened.trunk),
