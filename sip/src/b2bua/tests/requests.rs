@@ -88,6 +88,7 @@ fn requests_within_a_dialog_get_their_answer() {
     // RFC 3261 §12.2.2: what is older than the last one is out of order.
     world.receive(CALLER, &c.caller_says("OPTIONS", 2, "old", ""));
     assert_eq!(world.log(), ["500>caller"]);
+    assert_eq!(world.endpoint.counters().dropped("low_cseq"), 1);
     // Another tag is another dialog.
     let foreign = c
         .caller_says("BYE", 20, "foreign", "")
