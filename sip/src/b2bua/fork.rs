@@ -16,6 +16,11 @@ pub fn best_failure(failures: &[AttemptFailure]) -> StatusCode {
         .map(|failure| status_of(*failure))
         .min_by_key(|status| rank(*status))
         .unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
+    debug_assert!(best.is_failure(), "a failure is no answer");
+    debug_assert!(
+        best.class() != 3,
+        "a redirection stays between us and the trunk"
+    );
     if best == StatusCode::SERVICE_UNAVAILABLE {
         StatusCode::SERVER_INTERNAL_ERROR
     } else {
