@@ -3,11 +3,14 @@
 //! Plain functions, so that every build of the tests compiles them and runs them on small corpora,
 //! and a fuzzer needs five lines around each. Nothing of the product calls them.
 
+use std::net::SocketAddr;
+
 use crate::message::{
     self, Elements, HeaderLine, HeaderName, Message, MessageWriter, NameAddrRef, SendBuffer,
     StartLine, Via,
 };
-use crate::sdp::SessionDescription;
+use crate::offer_answer::{Session, read_answer, read_offer};
+use crate::sdp::{Direction, MediaKind, SessionDescription};
 
 /// Any bytes: parse, judge, read every typed value, write again, and read the same.
 ///
@@ -51,6 +54,7 @@ pub fn sdp_bytes(bytes: &[u8]) {
     let Ok(description) = SessionDescription::parse(bytes) else {
         return;
     };
+    answer_again(&description);
     let mut buffer = SendBuffer::new();
     description.write(&mut buffer);
     let again = SessionDescription::parse(buffer.as_bytes());
@@ -58,6 +62,31 @@ pub fn sdp_bytes(bytes: &[u8]) {
         again.as_ref() == Ok(&description),
         "what is written is read again"
     );
+}
+
+/// What can be taken of an offer is answered line by line, and our answer can be taken.
+fn answer_again(offer: &SessionDescription) {
+    let Ok(audio) = read_offer(offer, |_| false) else {
+        return;
+    };
+    let codecs = audio.codecs.clone();
+    let mut session = Session::new(SocketAddr::from(([192, 0, 2, 1], 4000)), 1);
+    session.accept(audio);
+    let Ok(answer) = session.answer(&codecs, Direction::SendRecv, None) else {
+        panic!("what was offered is common ground");
+    };
+    assert!(answer.media.len() == offer.media.len(), "a line for a line");
+    let taken = read_answer(offer, &answer, |_| false);
+    let speech = taken.map(|taken| {
+        let speech = taken.codecs.iter().filter(|codec| codec.is_speech());
+        speech.count()
+    });
+    let used = answer.media.iter().position(|line| line.port != 0);
+    let first = offer
+        .media
+        .iter()
+        .position(|line| line.kind == MediaKind::Audio && line.port != 0);
+    assert!(used != first || speech == Ok(1), "one voice is answered");
 }
 
 /// Any bytes as the value of each header that has a grammar.

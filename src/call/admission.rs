@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
 use sip::message::{HeaderName, StatusCode};
+use sip::offer_answer::read_offer;
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
-use super::media_plan::remote;
 use super::one_call::{Call, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
 use crate::links::model::Destination;
@@ -138,9 +138,8 @@ impl CallControl {
             Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, "no_offer")
                 .with_warning("an INVITE without an offer is not accepted")
         })?;
-        let read = remote::read(offer, offered.flow.remote.ip(), |address| {
-            self.stock.owns(address)
-        });
+        let signalling = offered.flow.remote.ip();
+        let read = read_offer(offer, |address| self.is_forbidden(address, signalling));
         let read = read.map_err(|unusable| {
             Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
                 .with_warning("no plain RTP audio at a usable address is offered")

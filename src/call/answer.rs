@@ -1,13 +1,16 @@
 //! Ringing, early media and the answer: what a trunk says is planned for both legs and passed on.
 
+use std::net::{IpAddr, SocketAddr};
+
 use media::command::Command;
 use sip::event::{CallKey, LegKey};
 use sip::message::StatusCode;
+use sip::offer_answer::{self, RemoteAudio, Unusable};
 use sip::sdp::SessionDescription;
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
-use super::media_plan::remote::{self, Remote};
+use super::media_plan::address;
 use super::one_call::{Ending, Side};
 
 impl CallControl {
@@ -90,7 +93,7 @@ impl CallControl {
         let at = now.instant + duration_max;
         call.ends_at = Some(at);
         let line = LogLine {
-            level: Level::Note,
+            level: Level::Debug,
             event: "call_answered",
             call: Some(call.id.clone()),
             detail: String::new(),
@@ -106,8 +109,8 @@ impl CallControl {
         answer: &SessionDescription,
     ) -> Result<SessionDescription, &'static str> {
         let remote = self
-            .read_remote(key, Side::B, answer)
-            .map_err(remote::Unusable::as_str)?;
+            .read_answer(key, Side::B, answer)
+            .map_err(Unusable::as_str)?;
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let chosen = remote.codecs.clone();
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
@@ -116,7 +119,7 @@ impl CallControl {
         let description = a_media
             .leg
             .answer(&chosen, direction, ptime_ms)
-            .ok_or("answer_no_codec")?;
+            .map_err(Unusable::as_str)?;
         attempt.media.leg.accept(remote);
         self.update_media(key);
         Ok(description)
@@ -129,15 +132,37 @@ impl CallControl {
         call.last_description(Side::A)
     }
 
-    pub(super) fn read_remote(
+    /// What the peer of this side offers.
+    pub(super) fn read_offer(
         &self,
         key: CallKey,
         side: Side,
-        description: &SessionDescription,
-    ) -> Result<Remote, remote::Unusable> {
+        offer: &SessionDescription,
+    ) -> Result<RemoteAudio, Unusable> {
         let ports = self.calls.get(&key).and_then(|call| call.ports(side));
-        let signalling = ports.ok_or(remote::Unusable::NoAddress)?.signalling;
-        remote::read(description, signalling, |address| self.stock.owns(address))
+        let signalling = ports.ok_or(Unusable::NoAddress)?.signalling;
+        offer_answer::read_offer(offer, |address| self.is_forbidden(address, signalling))
+    }
+
+    /// What the peer of this side answers to what we said last.
+    pub(super) fn read_answer(
+        &self,
+        key: CallKey,
+        side: Side,
+        answer: &SessionDescription,
+    ) -> Result<RemoteAudio, Unusable> {
+        let ports = self.calls.get(&key).and_then(|call| call.ports(side));
+        let ports = ports.ok_or(Unusable::NoAddress)?;
+        let offer = ports.leg.last().ok_or(Unusable::NoAudio)?;
+        let signalling = ports.signalling;
+        offer_answer::read_answer(offer, answer, |address| {
+            self.is_forbidden(address, signalling)
+        })
+    }
+
+    /// No peer that signals from there can have its media here.
+    pub(super) fn is_forbidden(&self, address: SocketAddr, signalling: IpAddr) -> bool {
+        address::is_forbidden(address, signalling, |address| self.stock.owns(address))
     }
 
     /// Both legs as they are now go to the worker.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use media::command::Target;
 use sip::event::CallKey;
+use sip::offer_answer::Codec;
 use sip::sdp::Direction;
 
 use super::admission::Denied;
 use super::control::CallControl;
 use super::event::Now;
-use super::media_plan::codec::Codec;
 use super::one_call::Side;
 
 /// The longest call to a local party.
@@ -52,7 +52,7 @@ impl CallControl {
             .leg
             .answer(&chosen, Direction::SendRecv, None)
             .map(|_description| ())
-            .ok_or_else(unusable)
+            .map_err(|_no_codec| unusable())
     }
 }
 

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use media::command::Target;
 use sip::event::{AttemptFailure, CallOffered, LegKey};
+use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
-use super::media_plan::leg::{Agreed, LegMedia};
-use super::media_plan::remote::Remote;
+use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::Cleared;
 use crate::links::model::LinkId;
@@ -33,7 +33,7 @@ pub(super) struct Call {
     pub(super) attempts: u32,
     pub(super) failures: Vec<AttemptFailure>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
-    pub(super) offer: Option<Remote>,
+    pub(super) offer: Option<RemoteAudio>,
     pub(super) a_media: Option<Ports>,
     pub(super) attempt: Option<Attempt>,
     /// Attempts that are over: a late answer changes their row.
@@ -91,7 +91,7 @@ pub(super) struct Ports {
 pub(super) struct Reoffer {
     /// The side that offered and waits; `None`: we tell the other side on our own.
     pub(super) from: Option<Side>,
-    /// What each side had agreed on before: a refusal brings it back.
+    /// What was said on each side before: a refusal brings it back.
     pub(super) before: Box<Before>,
     /// This side offered and took it back: when the other side has answered, it is offered what this
     /// side still has.
@@ -101,8 +101,8 @@ pub(super) struct Reoffer {
 /// Both legs as they were.
 #[derive(Debug)]
 pub(super) struct Before {
-    pub(super) a: Option<Agreed>,
-    pub(super) b: Option<Agreed>,
+    pub(super) a: Option<Descriptions>,
+    pub(super) b: Option<Descriptions>,
 }
 
 /// The two sides of a call.

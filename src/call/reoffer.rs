@@ -6,12 +6,12 @@
 
 use sip::event::{CallKey, LegKey};
 use sip::message::StatusCode;
+use sip::offer_answer::{Codec, RemoteAudio};
 use sip::sdp::{Direction, SessionDescription};
 
 use super::control::CallControl;
 use super::event::Now;
 use super::local_party::playable;
-use super::media_plan::remote::Remote;
 use super::one_call::{Before, Call, Reoffer, Side};
 use crate::trunks::model::Trunk;
 
@@ -72,7 +72,7 @@ impl CallControl {
             return Err(StatusCode::REQUEST_PENDING);
         }
         let remote = self
-            .read_remote(key, side, offer)
+            .read_offer(key, side, offer)
             .map_err(|_unusable| StatusCode::NOT_ACCEPTABLE_HERE)?;
         let call = self.calls.get_mut(&key).ok_or(gone)?;
         if is_refresh(call, side, &remote) {
@@ -81,9 +81,9 @@ impl CallControl {
         if let Some(party) = call.local_party {
             let ports = call.ports_mut(side).ok_or(gone)?;
             let chosen = playable(&remote.codecs, party);
-            let before = ports.leg.agreed();
+            let before = ports.leg.current().clone();
             ports.leg.accept(remote);
-            let Some(answer) = ports.leg.answer(&chosen, Direction::SendRecv, None) else {
+            let Ok(answer) = ports.leg.answer(&chosen, Direction::SendRecv, None) else {
                 ports.leg.restore(before);
                 return Err(StatusCode::NOT_ACCEPTABLE_HERE);
             };
@@ -100,7 +100,7 @@ impl CallControl {
         now: Now,
         key: CallKey,
         side: Side,
-        remote: Remote,
+        remote: RemoteAudio,
     ) -> Result<(), StatusCode> {
         let gone = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
@@ -110,37 +110,37 @@ impl CallControl {
             .codecs
             .iter()
             .filter(|codec| {
-                !codec.is_voice() || trunk.is_none_or(|trunk| trunk.takes_codec(&codec.name))
+                !codec.is_speech() || trunk.is_none_or(|trunk| trunk.takes_codec(&codec.name))
             })
             .cloned()
             .collect();
-        if !codecs.iter().any(super::media_plan::codec::Codec::is_voice) {
+        if !codecs.iter().any(Codec::is_speech) {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }
         let before = Before {
-            a: call.ports(Side::A).map(|ports| ports.leg.agreed()),
-            b: call.ports(Side::B).map(|ports| ports.leg.agreed()),
+            a: call.ports(Side::A).map(|ports| ports.leg.current().clone()),
+            b: call.ports(Side::B).map(|ports| ports.leg.current().clone()),
         };
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let other = call.leg_key(side.other()).ok_or(gone)?;
         let ports = call.ports_mut(side.other()).ok_or(gone)?;
-        let agreed = ports.leg.agreed();
         let offer = ports.leg.offer(&codecs, direction, ptime_ms);
         let told = self.endpoint.reoffer(now.instant, key, other, &offer);
         let told = told.map_err(|_declined| StatusCode::REQUEST_PENDING);
-        let call = self.calls.get_mut(&key).ok_or(gone)?;
-        if told.is_ok() {
-            if let Some(ports) = call.ports_mut(side) {
-                ports.leg.accept(remote);
-            }
-            call.reoffer = Some(Reoffer {
-                from: Some(side),
-                before: Box::new(before),
-                withdrawn: None,
-            });
-        } else if let Some(ports) = call.ports_mut(side.other()) {
-            ports.leg.restore(agreed);
+        if told.is_err() {
+            // The offer has not left.
+            self.put_back(key, before);
+            return told;
         }
+        let call = self.calls.get_mut(&key).ok_or(gone)?;
+        if let Some(ports) = call.ports_mut(side) {
+            ports.leg.accept(remote);
+        }
+        call.reoffer = Some(Reoffer {
+            from: Some(side),
+            before: Box::new(before),
+            withdrawn: None,
+        });
         told
     }
 
@@ -157,7 +157,7 @@ impl CallControl {
         let (Some(side), Some(reoffer)) = (call.side(leg), call.reoffer.take()) else {
             return;
         };
-        let remote = answer.and_then(|answer| self.read_remote(key, side, answer).ok());
+        let remote = answer.and_then(|answer| self.read_answer(key, side, answer).ok());
         let description = remote.and_then(|remote| self.complete(key, side, &reoffer, remote));
         let Some(call) = self.calls.get(&key) else {
             return;
@@ -229,7 +229,7 @@ impl CallControl {
 
     /// Offers to the other side what this one has; nobody waits for the answer, and what the other
     /// side refuses stays as it is there.
-    fn tell_other_side(&mut self, now: Now, key: CallKey, side: Side, remote: Remote) {
+    fn tell_other_side(&mut self, now: Now, key: CallKey, side: Side, remote: RemoteAudio) {
         let passed = self.pass_on(now, key, side, remote);
         if passed.is_ok()
             && let Some(reoffer) = self
@@ -246,7 +246,7 @@ impl CallControl {
         key: CallKey,
         side: Side,
         reoffer: &Reoffer,
-        remote: Remote,
+        remote: RemoteAudio,
     ) -> Option<SessionDescription> {
         let call = self.calls.get_mut(&key)?;
         let (chosen, direction, ptime_ms) =
@@ -256,7 +256,8 @@ impl CallControl {
             Some(from) => call
                 .ports_mut(from)?
                 .leg
-                .answer(&chosen, direction, ptime_ms),
+                .answer(&chosen, direction, ptime_ms)
+                .ok(),
             None => call.last_description(side.other()),
         }
     }
@@ -301,7 +302,7 @@ impl CallControl {
             return;
         };
         let Some(answer) = answer else { return };
-        let Ok(remote) = self.read_remote(key, side, answer) else {
+        let Ok(remote) = self.read_answer(key, side, answer) else {
             return;
         };
         let Some(call) = self.calls.get_mut(&key) else {
@@ -329,9 +330,9 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        for (side, agreed) in [(Side::A, before.a), (Side::B, before.b)] {
-            if let (Some(ports), Some(agreed)) = (call.ports_mut(side), agreed) {
-                ports.leg.restore(agreed);
+        for (side, before) in [(Side::A, before.a), (Side::B, before.b)] {
+            if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
+                ports.leg.restore(before);
             }
         }
         self.update_media(key);
@@ -339,9 +340,9 @@ impl CallControl {
 }
 
 /// The peer says what it said before.
-fn is_refresh(call: &Call, side: Side, remote: &Remote) -> bool {
+fn is_refresh(call: &Call, side: Side, remote: &RemoteAudio) -> bool {
     let known = call.ports(side).and_then(|ports| ports.leg.remote());
-    known.is_some_and(|known| known.origin == remote.origin && known == remote)
+    known.is_some_and(|known| known == remote)
 }
 
 fn trunk_of<'a>(call: &Call, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {

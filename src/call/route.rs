@@ -13,13 +13,13 @@ use sip::event::{
     AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport,
 };
 use sip::message::{NameAddr, StatusCode, Uri};
+use sip::offer_answer::Codec;
 use sip::sdp::Direction;
 
 use super::admission::Denied;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::failover;
-use super::media_plan::codec::Codec;
 use super::media_plan::leg::LegMedia;
 use super::one_call::{Attempt, Ending, Ports, WantedParty};
 use super::trunk_load::Present;
@@ -57,7 +57,7 @@ impl CallControl {
             .offer
             .iter()
             .flat_map(|offer| &offer.codecs)
-            .filter(|codec| codec.is_voice())
+            .filter(|codec| codec.is_speech())
             .map(|codec| codec.name.to_string())
             .collect();
         let came_from = call.from_trunk.as_ref();
@@ -338,7 +338,7 @@ impl CallControl {
 
     fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
         self.put(Output::Log(LogLine {
-            level: Level::Note,
+            level: Level::Debug,
             event: "attempt",
             call: Some(opened.call.clone()),
             detail: format!("{} trunk {} target {target}", opened.number, opened.trunk),
@@ -356,8 +356,8 @@ impl CallControl {
         )
     }
 
-    /// What the trunk is offered: the caller's codecs that it takes. Events and comfort noise go
-    /// along with any.
+    /// What the trunk is offered: the caller's codecs that it takes. Events go along with
+    /// any.
     fn offered_codecs(&self, key: CallKey, trunk: &Trunk) -> (Vec<Codec>, Direction, Option<u32>) {
         let remote = self
             .calls
@@ -370,7 +370,7 @@ impl CallControl {
         let codecs = remote
             .codecs
             .iter()
-            .filter(|codec| !codec.is_voice() || trunk.takes_codec(&codec.name))
+            .filter(|codec| !codec.is_speech() || trunk.takes_codec(&codec.name))
             .cloned()
             .collect();
         (codecs, remote.direction, remote.ptime_ms)

@@ -50,6 +50,7 @@ pub struct CdrAttempt {
     pub dialed: bool,
     pub status: Option<i64>,
     pub outcome: Option<String>,
+    pub released_by: Option<String>,
     pub media: CdrMedia,
 }
 
@@ -82,6 +83,12 @@ pub async fn list(store: &Store, calls: u32) -> Result<Vec<CdrCall>, StorageErro
             .bind(&call)
             .fetch_all(store.readers())
             .await?;
+        let released_by: Option<String> = row.try_get("released_by")?;
+        let cause: Option<String> = row.try_get("cause")?;
+        let attempts = attempts
+            .iter()
+            .map(|row| attempt(row, released_by.as_deref(), cause.as_deref()))
+            .collect::<Result<_, _>>()?;
         calls.push(CdrCall {
             call,
             opened_at: time(row.try_get("opened_at_ms")?)?,
@@ -94,16 +101,24 @@ pub async fn list(store: &Store, calls: u32) -> Result<Vec<CdrCall>, StorageErro
             caller: row.try_get("caller")?,
             link: row.try_get("link")?,
             status: row.try_get("status")?,
-            released_by: row.try_get("released_by")?,
-            cause: row.try_get("cause")?,
+            released_by,
+            cause,
             media: media(row)?,
-            attempts: attempts.iter().map(attempt).collect::<Result<_, _>>()?,
+            attempts,
         });
     }
     Ok(calls)
 }
 
-fn attempt(row: &SqliteRow) -> Result<CdrAttempt, StorageError> {
+fn attempt(
+    row: &SqliteRow,
+    call_released_by: Option<&str>,
+    call_cause: Option<&str>,
+) -> Result<CdrAttempt, StorageError> {
+    let outcome: Option<String> = row.try_get("outcome")?;
+    let released_by = outcome
+        .as_deref()
+        .and_then(|outcome| released_by(outcome, call_released_by, call_cause));
     Ok(CdrAttempt {
         number: row.try_get("number")?,
         opened_at: time(row.try_get("opened_at_ms")?)?,
@@ -116,9 +131,25 @@ fn attempt(row: &SqliteRow) -> Result<CdrAttempt, StorageError> {
         caller_alias: row.try_get("caller_alias")?,
         dialed: row.try_get("dialed")?,
         status: row.try_get("status")?,
-        outcome: row.try_get("outcome")?,
+        outcome,
+        released_by: released_by.map(str::to_owned),
         media: media(row)?,
     })
+}
+
+/// Who ended an attempt, which follows from how it ended: its peer by a refusal; with the call, who
+/// ended the call; else we, who gave it up.
+fn released_by<'a>(
+    outcome: &str,
+    call_released_by: Option<&'a str>,
+    call_cause: Option<&str>,
+) -> Option<&'a str> {
+    match outcome {
+        "refused" => Some("terminating"),
+        "answered" => call_released_by,
+        outcome if Some(outcome) == call_cause => call_released_by,
+        _ => Some("gateway"),
+    }
 }
 
 fn media(row: &SqliteRow) -> Result<CdrMedia, StorageError> {

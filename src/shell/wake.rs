@@ -42,11 +42,13 @@ impl Wake {
         fence(Ordering::SeqCst);
     }
 
-    /// The sleeper is awake again.
-    pub fn awake(&self) {
+    /// The sleeper is awake again; `signalled`: `poll` said that the descriptor can be read. A write
+    /// that comes after `poll` stays for the next one.
+    pub fn awake(&self, signalled: bool) {
         self.asleep.store(false, Ordering::Relaxed);
-        // Nothing to read is the common case.
-        let _count = self.event.read();
+        if signalled {
+            let _count = self.event.read();
+        }
     }
 
     /// For `poll`.
@@ -76,7 +78,18 @@ mod tests {
         wake.wake();
         wake.wake();
         assert!(is_readable(&wake));
-        wake.awake();
+        wake.awake(true);
+        assert!(!is_readable(&wake));
+    }
+
+    #[test]
+    fn a_write_after_the_poll_stays_for_the_next_one() {
+        let wake = Wake::new().unwrap();
+        wake.prepare_to_sleep();
+        wake.wake();
+        wake.awake(false);
+        assert!(is_readable(&wake));
+        wake.awake(true);
         assert!(!is_readable(&wake));
     }
 }

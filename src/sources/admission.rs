@@ -51,16 +51,18 @@ impl NotAdmitted {
 }
 
 /// The policy for packets from `remote`. A trunk's own addresses come before networks that may
-/// contain them; an enabled trunk before one that is off.
+/// contain them. Of two trunks at one address the one at this very port: what one peer may reach is
+/// not what its neighbour may.
 #[must_use]
 pub fn admit<'a>(
     trunks: &'a [Trunk],
     sources: &'a [Source],
     remote: SocketAddr,
 ) -> Option<Admitted<'a>> {
-    let trunk = trunks
-        .iter()
-        .find(|trunk| trunk.enabled && trunk.owns_source(remote));
+    let enabled = || trunks.iter().filter(|trunk| trunk.enabled);
+    let trunk = enabled()
+        .find(|trunk| trunk.has_target(remote))
+        .or_else(|| enabled().find(|trunk| trunk.owns_source(remote)));
     let source = || {
         sources.iter().find(|source| {
             source
@@ -182,6 +184,22 @@ mod tests {
             |text: &str| admit(&trunks, &sources, text.parse().unwrap()).map(Admitted::name);
         assert_eq!(admitted("127.0.0.1:5070"), Some("tr_1"));
         assert_eq!(admitted("127.0.0.1:5061"), Some("here"));
+    }
+
+    #[test]
+    fn of_two_trunks_at_one_address_the_port_tells_which() {
+        let trunks = [
+            trunk("tr_1", "192.0.2.1:5060"),
+            trunk("tr_2", "192.0.2.1:5070"),
+        ];
+        let admitted = |text: &str| admit(&trunks, &[], text.parse().unwrap()).map(Admitted::name);
+        assert_eq!(admitted("192.0.2.1:5060"), Some("tr_1"));
+        assert_eq!(admitted("192.0.2.1:5070"), Some("tr_2"));
+        assert_eq!(
+            admitted("192.0.2.1:9999"),
+            Some("tr_1"),
+            "the address counts"
+        );
     }
 
     #[test]

@@ -204,6 +204,16 @@ impl Trunk {
                 .any(|codec| codec.eq_ignore_ascii_case(name))
     }
 
+    /// True when `source` is the address and port of a target.
+    #[must_use]
+    pub fn has_target(&self, source: SocketAddr) -> bool {
+        let same = |target: &TrunkTarget| {
+            target.address.ip().to_canonical() == source.ip().to_canonical()
+                && target.address.port() == source.port()
+        };
+        self.targets.iter().any(same)
+    }
+
     /// True when packets from `source` are this trunk's: the address of a target, or one of its
     /// networks. On this machine itself the port tells who is who.
     #[must_use]

@@ -174,7 +174,7 @@ fn run_sip(places: &Places) -> Result<()> {
     let plan = fresh_plan(places, "sip")?;
     let gateway = plan.start()?;
     let options = calls::Options {
-        rate: 200,
+        rate: 500,
         rounds: 9,
         round_ms: 2500,
         hold_ms: 100,

@@ -18,7 +18,7 @@ use crate::verdict::{lowest_third, per};
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// Calls a second.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 500)]
     pub(crate) rate: u32,
     /// Rounds; the lowest third counts.
     #[arg(long, default_value_t = 9)]

@@ -77,6 +77,10 @@ pub(super) fn send(
     let Some((flow, packet)) = core.transactions.request(invite) else {
         return;
     };
+    debug_assert!(
+        packet.starts_with(b"INVITE "),
+        "nothing else is cancelled (RFC 3261 §9.1)"
+    );
     let Some(identity) = identity_of(&packet) else {
         return;
     };

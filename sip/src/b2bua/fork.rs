@@ -33,13 +33,19 @@ pub const fn status_of(failure: AttemptFailure) -> StatusCode {
 /// What the caller hears where this failure is the best.
 #[must_use]
 pub fn towards_caller(best: AttemptFailure) -> StatusCode {
-    match status_of(best) {
+    let heard = match status_of(best) {
         StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::UNAUTHORIZED
         | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::SERVER_INTERNAL_ERROR,
         redirected if redirected.class() == 3 => StatusCode::TEMPORARILY_UNAVAILABLE,
         other => other,
-    }
+    };
+    debug_assert!(heard.is_failure(), "a failure is no answer");
+    debug_assert!(
+        heard.class() != 3,
+        "a redirection stays between us and the trunk"
+    );
+    heard
 }
 
 /// The smaller, the better. What is kept from the caller ranks as what it hears instead.

@@ -21,6 +21,9 @@ use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 
+/// Calls end all the time: a moment later there may be room (RFC 3261 §21.5.4).
+const OVERLOADED: [(HeaderName, &[u8]); 1] = [(HeaderName::RetryAfter, b"2")];
+
 /// An INVITE outside a dialog that nothing speaks against so far.
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>) {
     use ProtocolError as Error;
@@ -46,7 +49,8 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         } else {
             Error::TransactionsFull
         };
-        return uas::refuse(core, request, StatusCode::SERVICE_UNAVAILABLE, error);
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return uas::refuse_with(core, request, status, &OVERLOADED, error);
     }
     let (tag, cseq) = (core.identifiers.tag(), core.identifiers.first_cseq());
     let dialog = match Dialog::from_request(request.message, request.flow, tag, cseq) {

@@ -37,6 +37,11 @@ pub(super) fn answer(core: &mut Core, request: &Request<'_>, is_outside: bool) {
 
 /// The `ping` command.
 pub(crate) fn ping(core: &mut Core, now: Instant, ping: &Ping) -> Result<Key, CommandError> {
+    debug_assert!(!ping.timeout.is_zero(), "a ping waits for its answer");
+    debug_assert!(
+        ping.flow.local.is_ipv4() == ping.flow.remote.is_ipv4(),
+        "a socket reaches its own family"
+    );
     let full = |Full| CommandError::LimitReached;
     let pending = PendingPing {
         transaction: None,

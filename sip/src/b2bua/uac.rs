@@ -58,6 +58,10 @@ fn acknowledge_failure(core: &mut Core, key: Key, response: &Message<'_>) {
     let Some((flow, invite)) = core.transactions.request(key) else {
         return;
     };
+    debug_assert!(
+        invite.starts_with(b"INVITE "),
+        "only an INVITE is acknowledged"
+    );
     let to = response.value(&HeaderName::To);
     if let Some(ack) = compose::companion(core, &invite, &Method::Ack, to, None) {
         core.transactions.set_acknowledgement(key, Arc::clone(&ack));

@@ -171,6 +171,8 @@ impl Scanner<'_> {
 }
 
 fn span(start: usize, end: usize) -> Option<Span> {
+    debug_assert!(start <= end, "a span has its ends in order");
+    debug_assert!(end <= MESSAGE_SIZE_MAX, "no larger message is read");
     Some(Span {
         start: u16::try_from(start).ok()?,
         end: u16::try_from(end).ok()?,

@@ -150,6 +150,15 @@ impl<'a> UriRef<'a> {
     }
 
     fn part(self, (start, end): (u16, u16)) -> &'a str {
+        debug_assert!(
+            start <= end && usize::from(end) <= self.text.len(),
+            "parts lie within the text, in order"
+        );
+        debug_assert!(
+            self.text.is_char_boundary(usize::from(start))
+                && self.text.is_char_boundary(usize::from(end)),
+            "a part has whole characters"
+        );
         self.text
             .get(usize::from(start)..usize::from(end))
             .unwrap_or_default()
@@ -207,6 +216,7 @@ impl Uri {
             text.push_str(&port.to_string());
         }
         let uri = Self::parse(text.as_bytes())?;
+        debug_assert_eq!(uri.scheme(), Scheme::Sip, "as it was written");
         let plain = uri.parameters().as_bytes().is_empty() && uri.headers().is_empty();
         (plain && uri.port() == port).then_some(uri)
     }

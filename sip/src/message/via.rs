@@ -41,6 +41,7 @@ impl<'a> Via<'a> {
             None => (rest, &[][..]),
         };
         let (host, port) = read_sent_by(scan::trim(sent_by))?;
+        debug_assert!(!host.is_empty(), "sent-by names somebody");
         let parameters = Parameters::new(scan::trim_end(parameters));
         scan::is_token(transport).then_some(Self {
             version,

@@ -4,14 +4,14 @@ use crate::sdp::Direction;
 
 /// The direction as the other side sees it.
 #[must_use]
-pub const fn reversed(direction: Direction) -> Direction {
+pub(super) const fn reversed(direction: Direction) -> Direction {
     Direction::new(direction.receives(), direction.sends())
 }
 
 /// What we answer to `offered`, where `wanted` is what we would like, from our side. An answer
 /// never sends what the offerer will not receive, and never receives what it will not send.
 #[must_use]
-pub const fn answer_direction(offered: Direction, wanted: Direction) -> Direction {
+pub(super) const fn answer_direction(offered: Direction, wanted: Direction) -> Direction {
     let allowed = reversed(offered);
     Direction::new(
         allowed.sends() && wanted.sends(),

@@ -1,22 +1,20 @@
 //! Offer and answer (RFC 3264) as data in, data out.
 //!
-//! Owns who may offer now ([`Exchange`]), which codecs two sides share, and what our descriptions
-//! say. Knows no dialog, no transaction and no socket. One audio line is taken; every other line is
-//! answered with port 0, because each line of an offer must have its answer (RFC 3264 §6).
+//! Owns what a peer's description means ([`read_offer`], [`read_answer`]), when two codecs are the
+//! same, and what our descriptions in one dialog say ([`Session`]). Who may offer now is known by
+//! the legs of `b2bua`, because a pending offer is a pending INVITE there. Knows no dialog, no
+//! transaction and no socket. One audio line is taken; every other line is answered with port 0,
+//! because each line of an offer must have its answer (RFC 3264 §6).
 
-mod answer;
 mod codec_match;
+mod describe;
 mod direction;
-mod exchange;
-mod negotiate;
-mod offer;
+mod remote;
+mod session;
 
-pub use self::answer::{AgreedCodec, AnswerTaken, build_answer, read_answer};
-pub use self::codec_match::{CODECS_MAX, Codec, codecs_of};
-pub use self::direction::{answer_direction, reversed};
-pub use self::exchange::{Exchange, OutOfOrder};
-pub use self::negotiate::{Negotiated, OfferRefusal, RemoteAudio, negotiate, read_offer};
-pub use self::offer::{LocalMedia, build_offer, build_reoffer, local_origin};
+pub use self::codec_match::Codec;
+pub use self::remote::{RemoteAudio, Unusable, read_answer, read_offer};
+pub use self::session::{Descriptions, Session};
 
 #[cfg(test)]
 mod tests;

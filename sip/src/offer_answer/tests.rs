@@ -1,18 +1,25 @@
 //! Offers and answers of real peers, and pairs that must agree.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
+use super::codec_match::codecs_of;
+use super::direction::reversed;
 use super::*;
 use crate::message::SendBuffer;
 use crate::sdp::{Direction, MediaKind, SessionDescription};
 
-const OURS: LocalMedia = LocalMedia {
-    address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)),
-    rtp_port: 10_000,
-    rtcp_port: 10_001,
-};
+const KNOWN: &str = "m=audio 4000 RTP/AVP 0 8 9 18 3 13 114 101\n\
+     a=rtpmap:114 opus/48000/2\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n";
+
+fn session() -> Session {
+    Session::new("192.0.2.10:10000".parse().expect("an address"), 7)
+}
+
+fn anywhere(_address: SocketAddr) -> bool {
+    false
+}
 
 fn sdp(lines: &str) -> SessionDescription {
     let text =
@@ -21,9 +28,11 @@ fn sdp(lines: &str) -> SessionDescription {
 }
 
 fn codecs(names: &[&str]) -> Vec<Codec> {
+    let known = codecs_of(&sdp(KNOWN).media[0]);
+    let named = |name: &&str| known.iter().find(|codec| *codec.name == **name);
     names
         .iter()
-        .map(|name| Codec::known(name).expect("known"))
+        .map(|name| named(name).cloned().expect("known"))
         .collect()
 }
 
@@ -33,15 +42,27 @@ fn text(description: &SessionDescription) -> String {
     String::from_utf8(buffer.as_bytes().to_vec()).expect("text")
 }
 
+/// What we answer to an offer where the other side took `names`.
+fn try_answer(
+    offer: &SessionDescription,
+    names: &[&str],
+    wanted: Direction,
+) -> Result<SessionDescription, Unusable> {
+    let mut session = session();
+    session.accept(read_offer(offer, anywhere)?);
+    session.answer(&codecs(names), wanted, None)
+}
+
 fn answer(offer: &SessionDescription, names: &[&str], wanted: Direction) -> SessionDescription {
-    let negotiated = negotiate(offer, &codecs(names), &[]).expect("common ground");
-    build_answer(
-        offer,
-        local_origin(7, 1, OURS.address),
-        OURS,
-        &negotiated,
-        wanted,
-    )
+    try_answer(offer, names, wanted).expect("common ground")
+}
+
+fn formats(description: &SessionDescription, line: usize) -> Vec<&str> {
+    description.media[line]
+        .formats
+        .iter()
+        .map(|text| &**text)
+        .collect()
 }
 
 /// RFC 3551 §6.
@@ -59,65 +80,84 @@ fn static_payload_types_need_no_rtpmap() {
     );
 }
 
+/// What is in use on the other side must be in use here.
 #[test]
-fn the_order_of_the_offer_decides_and_names_ignore_case() {
+fn the_order_of_the_other_side_decides_and_names_ignore_case() {
     let offer = sdp("m=audio 4000 RTP/AVP 96 8 0\na=rtpmap:96 OPUS/48000/2\n");
-    let negotiated = negotiate(&offer, &codecs(&["PCMU", "opus"]), &[]).expect("both");
-    assert_eq!(negotiated.codec().map(|codec| codec.payload_type), Some(96));
-    assert_eq!(negotiated.codecs.len(), 2);
+    let reply = answer(&offer, &["PCMU", "opus"], Direction::SendRecv);
+    assert_eq!(formats(&reply, 0), ["0"]);
+    let reply = answer(&offer, &["opus", "PCMU"], Direction::SendRecv);
+    assert_eq!(formats(&reply, 0), ["96"]);
 }
 
 #[test]
 fn g722_with_its_sampling_rate_as_clock_is_g722() {
     let offer = sdp("m=audio 4000 RTP/AVP 107\na=rtpmap:107 G722/16000\n");
-    assert!(negotiate(&offer, &codecs(&["G722"]), &[]).is_ok_and(|found| found.codecs.len() == 1));
+    let reply = answer(&offer, &["G722"], Direction::SendRecv);
+    assert_eq!(formats(&reply, 0), ["107"]);
+    let asked = read_offer(&offer, anywhere).expect("audio");
+    let passed_on = session().offer(&asked.codecs, Direction::SendRecv, None);
+    assert_eq!(passed_on.media[0].rtpmaps[0].clock_rate_hz, 8_000);
 }
 
 #[test]
 fn opus_in_mono_is_another_codec() {
     let offer = sdp("m=audio 4000 RTP/AVP 107\na=rtpmap:107 opus/48000\n");
     assert_eq!(
-        negotiate(&offer, &codecs(&["opus"]), &[]),
-        Err(OfferRefusal::NoCommonCodec)
+        try_answer(&offer, &["opus"], Direction::SendRecv),
+        Err(Unusable::NoCommonCodec)
     );
 }
 
-/// A line without a codec for speech is refused, never answered with events only.
+/// A line without a codec for speech is refused, never answered with what cannot carry a voice.
 #[test]
-fn events_or_noise_alone_are_no_common_codec() {
-    let offer = sdp(
-        "m=audio 4000 RTP/AVP 101 13 123\na=rtpmap:101 telephone-event/8000\n\
-         a=rtpmap:123 X-ULPFECUC/8000\n",
-    );
-    let all = codecs(&["PCMA", "telephone-event", "CN"]);
-    assert_eq!(
-        negotiate(&offer, &all, &[]),
-        Err(OfferRefusal::NoCommonCodec)
-    );
-    assert_eq!(OfferRefusal::NoCommonCodec.status().code(), 488);
+fn events_noise_redundancy_or_fec_alone_are_no_common_codec() {
+    for format in [
+        "telephone-event/8000",
+        "CN/8000",
+        "red/8000",
+        "RED/8000",
+        "ulpfec/8000",
+        "X-ULPFECUC/8000",
+        "flexfec-03/8000",
+    ] {
+        let line = format!("m=audio 4000 RTP/AVP 123 13\na=rtpmap:123 {format}\n");
+        let offer = sdp(&line);
+        assert_eq!(
+            read_offer(&offer, anywhere),
+            Err(Unusable::NoCommonCodec),
+            "{format}"
+        );
+        let ours = session().offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
+        assert_eq!(
+            read_answer(&ours, &offer, anywhere),
+            Err(Unusable::NoCommonCodec),
+            "{format}"
+        );
+        let beside = sdp(&line.replace("123 13", "123 8 13"));
+        let reply = answer(&beside, &["CN", "PCMA"], Direction::SendRecv);
+        assert_eq!(formats(&reply, 0), ["8"], "{format}");
+    }
 }
 
 #[test]
 fn an_answer_has_one_codec_and_the_events_of_its_clock_with_the_numbers_of_the_offer() {
     let offer = sdp(
-        "m=audio 4000 RTP/AVP 8 0 97 98\na=rtpmap:97 telephone-event/48000\n\
+        "m=audio 4000 RTP/AVP 0 8 97 98\na=rtpmap:97 telephone-event/48000\n\
          a=rtpmap:98 telephone-event/8000\na=fmtp:98 0-16\n",
     );
     let answer = answer(
         &offer,
-        &["PCMU", "PCMA", "telephone-event"],
+        &["PCMA", "PCMU", "telephone-event"],
         Direction::SendRecv,
     );
     let audio = &answer.media[0];
-    assert_eq!(
-        audio.formats.iter().map(|text| &**text).collect::<Vec<_>>(),
-        ["8", "98"]
-    );
-    assert_eq!(audio.fmtp(98), Some("0-16"));
+    assert_eq!(formats(&answer, 0), ["8", "98"]);
+    assert_eq!(audio.fmtp(98), Some("0-15"), "as the other side said");
 }
 
 #[test]
-fn events_are_not_answered_where_we_do_not_have_them() {
+fn events_are_not_answered_where_the_other_side_does_not_have_them() {
     let offer = sdp("m=audio 4000 RTP/AVP 8 101\na=rtpmap:101 telephone-event/8000\n");
     assert_eq!(
         answer(&offer, &["PCMA"], Direction::SendRecv).media[0]
@@ -152,7 +192,7 @@ fn every_line_is_answered_in_order_and_what_is_not_taken_gets_port_zero() {
 #[test]
 fn an_unspecified_address_is_hold_and_is_answered_without_sending() {
     let offer = sdp("m=audio 4000 RTP/AVP 0\nc=IN IP4 0.0.0.0\n");
-    let audio = read_offer(&offer, &[]).expect("hold is fine");
+    let audio = read_offer(&offer, anywhere).expect("hold is fine");
     assert_eq!((audio.rtp, audio.direction), (None, Direction::SendOnly));
     let reply = answer(&offer, &["PCMU"], Direction::SendRecv);
     assert_eq!(reply.media[0].direction, Some(Direction::RecvOnly));
@@ -172,59 +212,82 @@ fn a_direction_of_the_session_holds_for_its_lines() {
 fn each_unusable_offer_has_its_name() {
     let own: SocketAddr = "198.51.100.1:4000".parse().expect("an address");
     let cases = [
-        ("", OfferRefusal::NoAudio),
-        ("m=audio 0 RTP/AVP 0\n", OfferRefusal::NoAudio),
-        ("m=video 4000 RTP/AVP 97\n", OfferRefusal::NoAudio),
-        ("m=audio 4000 udptl t38\n", OfferRefusal::NoAudio),
-        ("m=audio 4000 RTP/SAVP 0\n", OfferRefusal::SecureOnly),
-        (
-            "m=audio 4000 UDP/TLS/RTP/SAVPF 0\n",
-            OfferRefusal::SecureOnly,
-        ),
-        ("m=audio 4002 RTP/AVP 3\n", OfferRefusal::NoCommonCodec),
+        ("", Unusable::NoAudio),
+        ("m=audio 0 RTP/AVP 0\n", Unusable::NoAudio),
+        ("m=video 4000 RTP/AVP 97\n", Unusable::NoAudio),
+        ("m=audio 4000 udptl t38\n", Unusable::NoAudio),
+        ("m=audio 4000 RTP/SAVP 0\n", Unusable::SecureOnly),
+        ("m=audio 4000 UDP/TLS/RTP/SAVPF 0\n", Unusable::SecureOnly),
+        ("m=audio 4002 RTP/AVP 3\n", Unusable::NoCommonCodec),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 239.1.2.3/127\n",
-            OfferRefusal::UnusableAddress,
+            Unusable::ForbiddenAddress,
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP6 ff02::1\n",
-            OfferRefusal::UnusableAddress,
+            Unusable::ForbiddenAddress,
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP6 ::ffff:224.0.0.1\n",
-            OfferRefusal::UnusableAddress,
+            Unusable::ForbiddenAddress,
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 255.255.255.255\n",
-            OfferRefusal::UnusableAddress,
+            Unusable::ForbiddenAddress,
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 host.example\n",
-            OfferRefusal::UnusableAddress,
+            Unusable::NoAddress,
         ),
-        ("m=audio 4000 RTP/AVP 0\n", OfferRefusal::UnusableAddress),
+        ("m=audio 4000 RTP/AVP 0\n", Unusable::ForbiddenAddress),
+        (
+            "m=audio 4000 RTP/AVP 0\nc=IN IP6 ::ffff:198.51.100.1\n",
+            Unusable::ForbiddenAddress,
+        ),
+        (
+            "m=audio 4002 RTP/AVP 0\na=rtcp:4000\n",
+            Unusable::ForbiddenAddress,
+        ),
+        (
+            "m=audio 4002 RTP/AVP 0\na=rtcp:53 IN IP4 224.0.0.251\n",
+            Unusable::ForbiddenAddress,
+        ),
     ];
     for (lines, refusal) in cases {
-        assert_eq!(
-            negotiate(&sdp(lines), &codecs(&["PCMU"]), &[own]),
-            Err(refusal),
-            "{lines}"
-        );
+        let mut session = session();
+        let read = read_offer(&sdp(lines), |address| address == own);
+        let answered = read.and_then(|audio| {
+            session.accept(audio);
+            session.answer(&codecs(&["PCMU"]), Direction::SendRecv, None)
+        });
+        assert_eq!(answered, Err(refusal), "{lines}");
     }
 }
 
-/// Peers offer SAVP and AVP with one port; the first line must not decide for both.
+/// Peers offer SAVP and AVP with one port; the first line must not decide for all.
 #[test]
-fn a_plain_line_after_a_secure_one_is_taken() {
-    let offer = sdp("m=audio 4000 RTP/SAVP 0\nm=audio 4000 RTP/AVP 0\n");
-    let negotiated = negotiate(&offer, &codecs(&["PCMU"]), &[]).expect("the second line");
-    assert_eq!(negotiated.audio.index, 1);
+fn the_first_line_that_can_be_used_is_taken() {
+    for unusable in [
+        "m=audio 4000 RTP/SAVP 0\n",
+        "m=audio 4000 RTP/AVP 101\na=rtpmap:101 telephone-event/8000\n",
+        "m=audio 4000 RTP/AVP 123\na=rtpmap:123 X-ULPFECUC/8000\n",
+        "m=audio 4000 RTP/AVP 0\nc=IN IP4 239.0.0.1\n",
+        "m=audio 4000 RTP/AVP 0\nc=IN IP4 host.example\n",
+        "m=audio 0 RTP/AVP 0\n",
+    ] {
+        let offer = sdp(&format!("{unusable}m=audio 4002 RTP/AVP 0\n"));
+        let audio = read_offer(&offer, anywhere).expect("the second line");
+        assert_eq!(audio.index, 1, "{unusable}");
+        let reply = answer(&offer, &["PCMU"], Direction::SendRecv);
+        let ports: Vec<u16> = reply.media.iter().map(|media| media.port).collect();
+        assert_eq!(ports, [0, 10_000], "{unusable}");
+    }
 }
 
 /// RFC 3605, RFC 5761.
 #[test]
 fn rtcp_goes_where_the_peer_says() {
-    let rtcp = |lines: &str| read_offer(&sdp(lines), &[]).expect("audio").rtcp;
+    let rtcp = |lines: &str| read_offer(&sdp(lines), anywhere).expect("audio").rtcp;
     let at = |text: &str| Some(text.parse::<SocketAddr>().expect("an address"));
     assert_eq!(rtcp("m=audio 4000 RTP/AVP 0\n"), at("198.51.100.1:4001"));
     assert_eq!(
@@ -237,43 +300,47 @@ fn rtcp_goes_where_the_peer_says() {
         rtcp("m=audio 4000 RTP/AVP 0\na=rtcp-mux\n"),
         at("198.51.100.1:4000")
     );
+    let both = "m=audio 4000 RTP/AVP 0\na=rtcp:5\na=rtcp-mux\n";
+    assert_eq!(rtcp(both), at("198.51.100.1:4000"));
     assert_eq!(rtcp("m=audio 65535 RTP/AVP 0\n"), None);
+    assert_eq!(rtcp("m=audio 4000 RTP/AVP 0\na=rtcp:0\n"), None);
+    let name = "m=audio 4000 RTP/AVP 0\na=rtcp:5 IN IP4 host.example\n";
+    assert_eq!(rtcp(name), None);
+}
+
+/// RFC 5761 §5.1.1: without it in the answer the peer may not send RTCP to the port of RTP.
+#[test]
+fn rtcp_mux_is_answered_where_it_was_offered_and_only_there() {
+    let offer = sdp("m=audio 4000 RTP/AVP 0\na=rtcp-mux\n");
+    assert!(answer(&offer, &["PCMU"], Direction::SendRecv).media[0].rtcp_mux);
+    let offer = sdp("m=audio 4000 RTP/AVP 0\n");
+    assert!(!answer(&offer, &["PCMU"], Direction::SendRecv).media[0].rtcp_mux);
+    let ours = session().offer(&codecs(&["PCMU"]), Direction::SendRecv, None);
+    assert!(!ours.media[0].rtcp_mux);
 }
 
 #[test]
 fn an_offer_says_what_we_have_in_our_order() {
     let list = codecs(&["G722", "PCMA", "telephone-event"]);
-    let local = LocalMedia {
-        rtcp_port: 10_005,
-        ..OURS
-    };
-    let offer = build_offer(
-        local_origin(7, 3, OURS.address),
-        local,
-        &list,
-        Direction::SendRecv,
-    );
+    let offer = session().offer(&list, Direction::SendRecv, Some(20));
     assert_eq!(
         text(&offer),
-        "v=0\r\no=- 7 3 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
+        "v=0\r\no=- 7 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n\
          m=audio 10000 RTP/AVP 9 8 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:8 PCMA/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=rtcp:10005\r\na=sendrecv\r\n"
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
     );
 }
 
-/// RFC 3264 §8: lines never disappear.
+/// RFC 3264 §8: lines never disappear, and the version rises with a change only.
 #[test]
 fn a_new_offer_keeps_every_line_in_its_place() {
     let offer = sdp("m=video 5000 RTP/AVP 97\nm=audio 4000 RTP/AVP 0\n");
-    let last = answer(&offer, &["PCMU"], Direction::SendRecv);
-    let origin = local_origin(7, 2, OURS.address);
-    let next = build_reoffer(
-        &last,
-        origin.clone(),
-        OURS,
-        &codecs(&["PCMA"]),
-        Direction::SendOnly,
-    );
+    let mut session = session();
+    session.accept(read_offer(&offer, anywhere).expect("audio"));
+    let first = session
+        .answer(&codecs(&["PCMU"]), Direction::SendRecv, None)
+        .expect("common ground");
+    let next = session.offer(&codecs(&["PCMA"]), Direction::SendOnly, None);
     assert_eq!(
         next.media
             .iter()
@@ -282,78 +349,102 @@ fn a_new_offer_keeps_every_line_in_its_place() {
         [0, 10_000]
     );
     assert_eq!(next.media[1].direction, Some(Direction::SendOnly));
-    assert_eq!(&*next.media[1].formats[0], "8");
-    let none = sdp("m=video 0 RTP/AVP 97\n");
-    let next = build_reoffer(&none, origin, OURS, &codecs(&["PCMA"]), Direction::SendRecv);
-    assert_eq!(next.media[1].kind, MediaKind::Audio);
+    assert_eq!(formats(&next, 1), ["8"]);
+    assert_eq!(next.origin.version, first.origin.version + 1);
+    let again = session.offer(&codecs(&["PCMA"]), Direction::SendOnly, None);
+    assert_eq!(again, next);
+    assert_eq!(next.media[0].kind, MediaKind::Video);
+}
+
+/// RFC 3261 §14.1; RFC 3264 §8 for the version, which no other description may have.
+#[test]
+fn a_refused_offer_leaves_the_session_as_it_was() {
+    let mut session = session();
+    let first = session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
+    let before = session.current().clone();
+    let refused = session.offer(&codecs(&["PCMU"]), Direction::Inactive, None);
+    session.restore(before);
+    let ours = session.current().ours.clone().expect("said before");
+    assert_eq!(ours.media, first.media);
+    assert!(ours.origin.version > refused.origin.version);
+    assert_eq!(session.current().direction, Direction::SendRecv);
+    let next = session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
+    assert_eq!(next.media, first.media);
+    assert!(next.origin.version > refused.origin.version);
+}
+
+/// AMR is offered in both its framings: one number cannot mean both.
+#[test]
+fn two_forms_of_one_codec_are_offered_once() {
+    let asked = sdp("m=audio 4000 RTP/AVP 97 98\na=rtpmap:97 AMR/8000\n\
+         a=fmtp:97 octet-align=1\na=rtpmap:98 AMR/8000\n");
+    let asked = read_offer(&asked, anywhere).expect("audio");
+    let offer = session().offer(&asked.codecs, Direction::SendRecv, None);
+    assert_eq!(formats(&offer, 0), ["97"]);
+    assert_eq!(offer.media[0].fmtp(97), Some("octet-align=1"));
 }
 
 #[test]
-fn an_answer_gives_a_number_for_each_direction() {
-    let ours = build_offer(
-        local_origin(7, 1, OURS.address),
-        OURS,
+fn an_answer_keeps_the_numbers_of_the_peer() {
+    let ours = session().offer(
         &codecs(&["PCMA", "opus", "telephone-event"]),
         Direction::SendRecv,
+        None,
     );
-    let theirs = sdp(
-        "m=audio 4000 RTP/AVP 97 8 96\na=rtpmap:97 opus/48000/2\na=rtpmap:96 telephone-event/8000\n",
-    );
-    let taken = read_answer(&ours, &theirs, &[]).expect("agreed");
-    let codec = taken.codec().expect("one");
-    assert_eq!(
-        (codec.send_payload_type, codec.receive_payload_type),
-        (97, 114)
-    );
-    assert_eq!(taken.codecs.len(), 2);
-    assert_eq!(taken.telephone_event, None, "opus has another clock");
-    let theirs = sdp("m=audio 4000 RTP/AVP 8 96\na=rtpmap:96 telephone-event/8000\n");
-    let taken = read_answer(&ours, &theirs, &[]).expect("agreed");
-    let event = taken.telephone_event.expect("taken");
-    assert_eq!(
-        (event.send_payload_type, event.receive_payload_type),
-        (96, 101)
-    );
+    assert_eq!(formats(&ours, 0), ["8", "114", "101"]);
+    let theirs = sdp("m=audio 4000 RTP/AVP 97 8 96\na=rtpmap:97 opus/48000/2\n\
+         a=fmtp:97 useinbandfec=1\na=rtpmap:96 telephone-event/8000\n");
+    let taken = read_answer(&ours, &theirs, anywhere).expect("agreed");
+    let numbers: Vec<u8> = taken
+        .codecs
+        .iter()
+        .map(|codec| codec.payload_type)
+        .collect();
+    assert_eq!(numbers, [97, 8, 96]);
+    assert_eq!(taken.codecs[0].fmtp.as_deref(), Some("useinbandfec=1"));
+}
+
+/// Many peers know events of 8000 Hz only, and send them beside opus.
+#[test]
+fn events_of_another_clock_go_with_a_codec_that_has_none_of_its_own() {
+    let offer = sdp("m=audio 4000 RTP/AVP 96 101\na=rtpmap:96 opus/48000/2\n\
+         a=rtpmap:101 telephone-event/8000\n");
+    let reply = answer(&offer, &["opus", "telephone-event"], Direction::SendRecv);
+    assert_eq!(formats(&reply, 0), ["96", "101"]);
 }
 
 #[test]
 fn an_answer_without_rtpmap_means_what_was_offered_under_the_number() {
-    let list = codecs(&["opus"]);
-    let ours = build_offer(
-        local_origin(7, 1, OURS.address),
-        OURS,
-        &list,
-        Direction::SendRecv,
-    );
-    let taken = read_answer(&ours, &sdp("m=audio 4000 RTP/AVP 114\n"), &[]).expect("agreed");
-    assert_eq!(
-        taken.codec().map(|agreed| &*agreed.codec.name),
-        Some("opus")
-    );
+    let ours = session().offer(&codecs(&["opus"]), Direction::SendRecv, None);
+    let taken = read_answer(&ours, &sdp("m=audio 4000 RTP/AVP 114\n"), anywhere);
+    assert_eq!(&*taken.expect("agreed").codecs[0].name, "opus");
+}
+
+#[test]
+fn what_was_not_offered_is_not_taken_from_an_answer() {
+    let ours = session().offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
+    let taken = read_answer(&ours, &sdp("m=audio 4000 RTP/AVP 0 8\n"), anywhere);
+    let codecs = taken.expect("agreed").codecs;
+    assert_eq!((codecs.len(), &*codecs[0].name), (1, "PCMA"));
 }
 
 #[test]
 fn answers_that_refuse_have_their_names() {
     let list = codecs(&["PCMA", "telephone-event"]);
-    let ours = build_offer(
-        local_origin(7, 1, OURS.address),
-        OURS,
-        &list,
-        Direction::SendRecv,
-    );
+    let ours = session().offer(&list, Direction::SendRecv, None);
     for (lines, refusal) in [
-        ("m=audio 0 RTP/AVP 8\n", OfferRefusal::NoAudio),
-        ("", OfferRefusal::NoAudio),
-        ("m=video 4000 RTP/AVP 8\n", OfferRefusal::NoAudio),
-        ("m=audio 4002 RTP/AVP 3\n", OfferRefusal::NoCommonCodec),
-        ("m=audio 4000 RTP/AVP 101\n", OfferRefusal::NoCommonCodec),
+        ("m=audio 0 RTP/AVP 8\n", Unusable::NoAudio),
+        ("", Unusable::NoAudio),
+        ("m=video 4000 RTP/AVP 8\n", Unusable::NoAudio),
+        ("m=audio 4002 RTP/AVP 3\n", Unusable::NoCommonCodec),
+        ("m=audio 4000 RTP/AVP 101\n", Unusable::NoCommonCodec),
         (
             "m=audio 4000 RTP/AVP 8\nc=IN IP4 224.0.0.1\n",
-            OfferRefusal::UnusableAddress,
+            Unusable::ForbiddenAddress,
         ),
     ] {
         assert_eq!(
-            read_answer(&ours, &sdp(lines), &[]),
+            read_answer(&ours, &sdp(lines), anywhere),
             Err(refusal),
             "{lines}"
         );
@@ -386,25 +477,29 @@ proptest! {
         offer_direction in direction(),
         wanted in direction(),
     ) {
-        let origin = local_origin(1, 1, OURS.address);
-        let offer = build_offer(origin.clone(), OURS, &offered, offer_direction);
+        let (mut caller, mut callee) = (session(), session());
+        let offer = caller.offer(&offered, offer_direction, None);
         let read = SessionDescription::parse(text(&offer).as_bytes()).expect("our own");
         prop_assert_eq!(&read, &offer);
-        let speech = |list: &[Codec]| list.iter().any(Codec::is_speech);
-        let common = offered.iter().any(|one| one.is_speech() && capable.iter().any(|other| one.is_same(other)));
-        let Ok(negotiated) = negotiate(&read, &capable, &[]) else {
-            prop_assert!(!common, "refused in spite of a common codec");
+        let common = capable
+            .iter()
+            .find(|one| one.is_speech() && offered.iter().any(|other| one.is_same(other)));
+        let answer = read_offer(&read, anywhere).and_then(|audio| {
+            callee.accept(audio);
+            callee.answer(&capable, wanted, None)
+        });
+        let Ok(answer) = answer else {
+            prop_assert!(common.is_none(), "refused in spite of a common codec");
             return Ok(());
         };
-        prop_assert!(common && speech(&offered));
-        let answer = build_answer(&read, origin, OURS, &negotiated, wanted);
         let answer = SessionDescription::parse(text(&answer).as_bytes()).expect("our own");
         prop_assert_eq!(answer.media.len(), offer.media.len());
-        let taken = read_answer(&offer, &answer, &[]).expect("an answer of ours");
-        let codec = taken.codec().expect("one");
-        prop_assert_eq!(codec.send_payload_type, codec.receive_payload_type);
-        prop_assert_eq!(Some(&*codec.codec.name), negotiated.codec().map(|codec| &*codec.name));
-        let mirrored = reversed(taken.audio.direction);
+        let taken = read_answer(&offer, &answer, anywhere).expect("an answer of ours");
+        let codec = &taken.codecs[0];
+        prop_assert_eq!(Some(&*codec.name), common.map(|codec| &*codec.name));
+        prop_assert!(offered.iter().any(|ours| ours.payload_type == codec.payload_type && ours.is_same(codec)));
+        prop_assert_eq!(taken.codecs.iter().filter(|codec| codec.is_speech()).count(), 1);
+        let mirrored = reversed(taken.direction);
         prop_assert!(!mirrored.sends() || offer_direction.sends());
         prop_assert!(!mirrored.receives() || offer_direction.receives());
     }

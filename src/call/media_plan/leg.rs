@@ -1,48 +1,24 @@
-//! The media of one leg: our port, what we said, what the peer said, and the plan that follows.
-//!
-//! A description that leaves raises the version of `o=` exactly when it changed (RFC 3264 §8). A
-//! payload type number, once it names a codec in a dialog, names it for good (RFC 3264 §8.3.2).
+//! The media of one leg: our port, what was said in its dialog, and the plan that follows.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use media::command::{LatchPolicy, LegPlan, PairKey, PayloadMapping};
-use sip::sdp::{
-    Direction, Fmtp, Host, MediaDescription, MediaKind, Origin, RtpMap, SessionDescription,
-};
+use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
+use sip::sdp::{Direction, SessionDescription};
 
-use super::codec::{CODECS_MAX, Codec};
-use super::remote::{Line, Remote};
-
-/// A state of a leg that both sides have agreed on.
-#[derive(Debug, Clone)]
-pub struct Agreed {
-    remote: Option<Remote>,
-    last: Option<SessionDescription>,
-    local_codecs: Vec<Codec>,
-    local_direction: Direction,
-}
+/// Most codecs that are carried from one side to the other, telephone-event included.
+pub const CODECS_MAX: usize = media::command::PAYLOAD_MAPPINGS_MAX;
 
 /// One leg's media.
 #[derive(Debug)]
 pub struct LegMedia {
     /// Its ports.
     pub pair: PairKey,
-    /// The address our descriptions name.
-    named: SocketAddr,
     /// How its source is learnt.
     pub latch: LatchPolicy,
-    session_id: u64,
-    version: u64,
-    last: Option<SessionDescription>,
-    /// What the peer said last and we accepted.
-    remote: Option<Remote>,
-    /// What we named last, which is what arrives.
-    local_codecs: Vec<Codec>,
-    local_direction: Direction,
-    /// Every number this dialog has given a meaning.
-    numbered: Vec<Codec>,
+    session: Session,
     plan_version: u32,
 }
 
@@ -57,134 +33,109 @@ impl LegMedia {
     ) -> Self {
         Self {
             pair,
-            named,
             latch,
-            session_id,
-            version: 0,
-            last: None,
-            remote: None,
-            local_codecs: Vec::new(),
-            local_direction: Direction::SendRecv,
-            numbered: Vec::new(),
+            session: Session::new(named, session_id),
             plan_version: 0,
         }
     }
 
+    /// What both sides said last.
+    #[must_use]
+    pub const fn current(&self) -> &Descriptions {
+        self.session.current()
+    }
+
     /// What the peer said last and we accepted.
     #[must_use]
-    pub const fn remote(&self) -> Option<&Remote> {
-        self.remote.as_ref()
+    pub const fn remote(&self) -> Option<&RemoteAudio> {
+        self.current().theirs.as_ref()
     }
 
     /// What we said last.
     #[must_use]
     pub const fn last(&self) -> Option<&SessionDescription> {
-        self.last.as_ref()
+        self.current().ours.as_ref()
     }
 
     /// The peer is held, or holds: no timeout then.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let remote = self
-            .remote
-            .as_ref()
+            .remote()
             .map_or(Direction::SendRecv, |remote| remote.direction);
-        remote != Direction::SendRecv || self.local_direction != Direction::SendRecv
+        remote != Direction::SendRecv || self.current().direction != Direction::SendRecv
     }
 
     /// The peer's description takes effect.
-    pub fn accept(&mut self, remote: Remote) {
-        if self
-            .remote
-            .as_ref()
-            .is_none_or(|old| old.moves_media(&remote))
-        {
+    pub fn accept(&mut self, remote: RemoteAudio) {
+        if self.remote().is_none_or(|old| moves_media(old, &remote)) {
             self.plan_version += 1;
         }
-        for codec in &remote.codecs {
-            self.number(codec);
-        }
-        self.remote = Some(remote);
+        self.session.accept(remote);
     }
 
-    /// What both sides of this leg have said, to be taken back to.
-    #[must_use]
-    pub fn agreed(&self) -> Agreed {
-        Agreed {
-            remote: self.remote.clone(),
-            last: self.last.clone(),
-            local_codecs: self.local_codecs.clone(),
-            local_direction: self.local_direction,
+    /// Takes back what a refused or torn-down exchange changed.
+    pub fn restore(&mut self, before: Descriptions) {
+        let moves = match (self.remote(), &before.theirs) {
+            (Some(new), Some(old)) => moves_media(new, old),
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => true,
+        };
+        if moves || self.current().codecs != before.codecs {
+            self.plan_version += 1;
         }
+        self.session.restore(before);
     }
 
-    /// Takes back what a refused or withdrawn exchange changed: what the peer said, and what we said
-    /// (RFC 3261 §14.1: the session stays as it was). The version of `o=` never falls.
-    pub fn restore(&mut self, agreed: Agreed) {
-        self.plan_version += 1;
-        self.remote = agreed.remote;
-        if self.last != agreed.last {
-            // The peer has seen the version of what is taken back.
-            self.version += 1;
-            self.last = agreed.last;
-        }
-        if let Some(last) = &mut self.last {
-            debug_assert!(last.origin.version <= self.version, "versions only rise");
-            last.origin.version = self.version;
-        }
-        self.local_codecs = agreed.local_codecs;
-        self.local_direction = agreed.local_direction;
-    }
-
-    /// An offer to this peer: `wanted` codecs under the numbers they have here.
+    /// An offer to this peer: those of `wanted` that can be carried, under the numbers they have
+    /// here.
     pub fn offer(
         &mut self,
         wanted: &[Codec],
         direction: Direction,
         ptime_ms: Option<u32>,
     ) -> SessionDescription {
-        let codecs: Vec<Codec> = wanted
-            .iter()
-            .take(CODECS_MAX)
-            .filter_map(|codec| self.number(codec))
-            .collect();
-        let (lines, audio) = match &self.remote {
-            Some(remote) => (remote.lines.clone(), remote.audio),
-            None => (vec![audio_line()], 0),
-        };
-        self.describe(lines, audio, codecs, direction, ptime_ms)
+        let wanted = carried(wanted);
+        self.say(|session| session.offer(&wanted, direction, ptime_ms))
     }
 
-    /// An answer to this peer's last offer: those of its codecs that `chosen` has, in that order,
-    /// under the peer's numbers. `None` where they have no voice codec in common.
+    /// An answer to this peer's last offer: the first voice codec of `chosen` that it has, and
+    /// telephone-event.
+    ///
+    /// # Errors
+    ///
+    /// Where they have no voice codec in common.
     pub fn answer(
         &mut self,
         chosen: &[Codec],
         direction: Direction,
         ptime_ms: Option<u32>,
-    ) -> Option<SessionDescription> {
-        let remote = self.remote.as_ref()?;
-        let codecs = common(chosen, &remote.codecs);
-        if !codecs.iter().any(Codec::is_voice) {
-            return None;
+    ) -> Result<SessionDescription, Unusable> {
+        self.say(|session| session.answer(chosen, direction, ptime_ms))
+    }
+
+    fn say<T>(&mut self, words: impl FnOnce(&mut Session) -> T) -> T {
+        let before = self.current().codecs.clone();
+        let said = words(&mut self.session);
+        if self.current().codecs != before {
+            self.plan_version += 1;
         }
-        let (lines, audio) = (remote.lines.clone(), remote.audio);
-        let direction = answered(remote.direction, direction);
-        Some(self.describe(lines, audio, codecs, direction, ptime_ms))
+        said
     }
 
     /// What the worker shall do with this leg while its peer leg is `other`.
     #[must_use]
     pub fn plan(&self, other: Option<&Self>, media_timeout: Duration) -> LegPlan {
-        let remote = self.remote.as_ref();
+        let remote = self.remote();
+        let local = self.current().direction;
         let sends = remote.is_none_or(|remote| remote.direction.receives());
         let receives = remote.is_none_or(|remote| remote.direction.sends());
         let held = self.is_held() || remote.is_none() || media_timeout.is_zero();
         LegPlan {
             remote_rtp: remote.and_then(|remote| remote.rtp),
             remote_rtcp: remote.and_then(|remote| remote.rtcp),
-            sends: sends && self.local_direction.sends(),
-            receives: receives && self.local_direction.receives(),
+            sends: sends && local.sends(),
+            receives: receives && local.receives(),
             payloads: self.payloads(other),
             latch: self.latch,
             media_timeout: (!held).then_some(media_timeout),
@@ -194,189 +145,40 @@ impl LegMedia {
 
     /// What arrives here, by the numbers we named, and what each is where it goes: on the other
     /// leg the number its peer named, without another leg (echo, tone) the one this peer named.
-    fn payloads(&self, other: Option<&Self>) -> ArrayVec<PayloadMapping, { CODECS_MAX }> {
-        let target = other.unwrap_or(self).remote.as_ref();
+    fn payloads(&self, other: Option<&Self>) -> ArrayVec<PayloadMapping, CODECS_MAX> {
+        let target = other.unwrap_or(self).remote();
         let wanted = target.map_or(&[][..], |remote| remote.codecs.as_slice());
-        self.local_codecs
+        self.current()
+            .codecs
             .iter()
             .filter_map(|codec| {
                 let sent = wanted.iter().find(|wanted| wanted.is_same(codec))?;
                 Some(PayloadMapping {
                     received: codec.payload_type,
                     sent: sent.payload_type,
-                    clock_rate_hz: codec.clock_rate_hz,
+                    clock_rate_hz: codec.rtp_clock_hz(),
                     is_telephone_event: codec.is_telephone_event(),
                 })
             })
             .take(CODECS_MAX)
             .collect()
     }
+}
 
-    /// The codec under the number it has in this dialog; a new one gets its own number where that
-    /// is free, else a free dynamic one. `None` where no number is left.
-    fn number(&mut self, codec: &Codec) -> Option<Codec> {
-        if let Some(known) = self.numbered.iter().find(|known| known.is_same(codec)) {
-            let payload_type = known.payload_type;
-            return Some(Codec {
-                payload_type,
-                ..codec.clone()
-            });
-        }
-        let taken = |number: u8| {
-            self.numbered
-                .iter()
-                .any(|known| known.payload_type == number)
-        };
-        let payload_type = if taken(codec.payload_type) {
-            DYNAMIC.into_iter().find(|number| !taken(*number))?
-        } else {
-            codec.payload_type
-        };
-        let numbered = Codec {
-            payload_type,
-            ..codec.clone()
-        };
-        self.numbered.push(numbered.clone());
-        Some(numbered)
+/// The new description changes what the worker must do.
+fn moves_media(old: &RemoteAudio, new: &RemoteAudio) -> bool {
+    old.rtp != new.rtp || old.rtcp != new.rtcp || old.codecs != new.codecs
+}
+
+/// Voice and events, at most [`CODECS_MAX`]; the events are kept when the list is cut. Redundancy
+/// and FEC cannot cross: they name the payload types and sequence numbers of one side.
+fn carried(codecs: &[Codec]) -> Vec<Codec> {
+    let can_cross = |codec: &&Codec| codec.is_speech() || codec.is_telephone_event();
+    let mut kept: Vec<Codec> = codecs.iter().filter(can_cross).cloned().collect();
+    if kept.len() > CODECS_MAX {
+        let cut = kept.split_off(CODECS_MAX - 1);
+        let event = cut.iter().find(|codec| codec.is_telephone_event());
+        kept.extend(event.or_else(|| cut.first()).cloned());
     }
-
-    fn describe(
-        &mut self,
-        lines: Vec<Line>,
-        audio: usize,
-        codecs: Vec<Codec>,
-        direction: Direction,
-        ptime_ms: Option<u32>,
-    ) -> SessionDescription {
-        let media = lines
-            .into_iter()
-            .enumerate()
-            .map(|(index, line)| {
-                if index == audio {
-                    audio_media(line, self.named, &codecs, direction, ptime_ms)
-                } else {
-                    refused_media(line)
-                }
-            })
-            .collect();
-        let mut description = SessionDescription {
-            origin: Origin {
-                username: "-".into(),
-                session_id: self.session_id.to_string().into(),
-                version: self.version,
-                address: Host::Address(self.named.ip()),
-            },
-            connection: Some(Host::Address(self.named.ip())),
-            direction: None,
-            media,
-        };
-        if self.last.as_ref() != Some(&description) {
-            self.version += 1;
-            description.origin.version = self.version;
-        }
-        if self.local_codecs != codecs {
-            self.plan_version += 1;
-        }
-        self.local_codecs = codecs;
-        self.local_direction = direction;
-        self.last = Some(description.clone());
-        description
-    }
+    kept
 }
-
-/// Those of `offered` that `chosen` has, in the order of `chosen`.
-#[must_use]
-pub fn common(chosen: &[Codec], offered: &[Codec]) -> Vec<Codec> {
-    chosen
-        .iter()
-        .filter_map(|codec| {
-            let found = offered.iter().find(|offered| offered.is_same(codec))?;
-            // What the other side says about its decoder is what this side must hear.
-            Some(Codec {
-                parameters: codec.parameters.clone(),
-                ..found.clone()
-            })
-        })
-        .collect()
-}
-
-/// RFC 3264 §6.1: an answer may not send where the offer does not receive, nor the reverse.
-#[must_use]
-pub const fn answered(offered: Direction, wanted: Direction) -> Direction {
-    Direction::new(
-        wanted.sends() && offered.receives(),
-        wanted.receives() && offered.sends(),
-    )
-}
-
-fn audio_line() -> Line {
-    Line {
-        kind: MediaKind::Audio,
-        protocol: "RTP/AVP".into(),
-        formats: Vec::new(),
-    }
-}
-
-fn audio_media(
-    line: Line,
-    named: SocketAddr,
-    codecs: &[Codec],
-    direction: Direction,
-    ptime_ms: Option<u32>,
-) -> MediaDescription {
-    MediaDescription {
-        kind: MediaKind::Audio,
-        port: named.port(),
-        protocol: line.protocol,
-        formats: codecs
-            .iter()
-            .map(|codec| codec.payload_type.to_string().into())
-            .collect(),
-        connection: None,
-        direction: Some(direction),
-        rtpmaps: codecs
-            .iter()
-            .map(|codec| RtpMap {
-                payload_type: codec.payload_type,
-                name: codec.name.clone(),
-                clock_rate_hz: codec.clock_rate_hz,
-                channels: codec.channels,
-            })
-            .collect(),
-        fmtps: codecs
-            .iter()
-            .filter_map(|codec| {
-                let parameters = codec.parameters.clone()?;
-                Some(Fmtp {
-                    payload_type: codec.payload_type,
-                    parameters,
-                })
-            })
-            .collect(),
-        ptime_ms,
-        rtcp: None,
-        rtcp_mux: false,
-        crypto: Vec::new(),
-    }
-}
-
-/// A line we do not take: port zero, the formats kept (RFC 3264 §6).
-fn refused_media(line: Line) -> MediaDescription {
-    MediaDescription {
-        kind: line.kind,
-        port: 0,
-        protocol: line.protocol,
-        formats: line.formats,
-        connection: None,
-        direction: None,
-        rtpmaps: Vec::new(),
-        fmtps: Vec::new(),
-        ptime_ms: None,
-        rtcp: None,
-        rtcp_mux: false,
-        crypto: Vec::new(),
-    }
-}
-
-/// RFC 3551 §3.
-const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;

@@ -1,12 +1,12 @@
-//! From session descriptions to `media::LegPlan` and back. Pure.
+//! From what a leg's peers agreed on to `media::LegPlan`. Pure.
 //!
 //! The two dialogs of a call negotiate with their peers through us: what one side offers is offered
-//! to the other, what that one answers is answered here. Owns codecs, numbers, addresses and
-//! directions; who may offer when is the business of `sip`.
+//! to the other, what that one answers is answered here. What descriptions mean and say is the
+//! business of `sip::offer_answer`; owned here is what the worker is told, how a source is learnt,
+//! which codecs are carried across, and addresses where no peer of ours can be.
 
-pub mod codec;
+pub mod address;
 pub mod leg;
-pub mod remote;
 
 #[cfg(test)]
 mod tests;

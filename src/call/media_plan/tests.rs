@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use media::command::{LatchPolicy, PairKey};
+use sip::offer_answer::{Codec, RemoteAudio, Unusable, read_offer};
 use sip::sdp::{Direction, SessionDescription};
 
-use super::codec::Codec;
-use super::leg::LegMedia;
-use super::remote::{Remote, Unusable, read};
+use super::address::is_forbidden;
+use super::leg::{CODECS_MAX, LegMedia};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -22,7 +22,17 @@ fn description(version: u32, body: &str) -> SessionDescription {
     SessionDescription::parse(format!("{head}{body}\r\n").as_bytes()).unwrap()
 }
 
-fn remote(body: &str) -> Remote {
+fn read(
+    description: &SessionDescription,
+    signalling: IpAddr,
+    own: impl Fn(SocketAddr) -> bool,
+) -> Result<RemoteAudio, Unusable> {
+    read_offer(description, |address| {
+        is_forbidden(address, signalling, &own)
+    })
+}
+
+fn remote(body: &str) -> RemoteAudio {
     read(&description(1, body), peer(), |_| false).unwrap()
 }
 
@@ -31,6 +41,14 @@ fn refused(body: &str) -> Unusable {
         address.port() == 10_000
     })
     .unwrap_err()
+}
+
+fn formats(description: &SessionDescription) -> Vec<&str> {
+    description.media[0]
+        .formats
+        .iter()
+        .map(|format| &**format)
+        .collect()
 }
 
 fn leg(slot: u32) -> LegMedia {
@@ -73,18 +91,13 @@ a=rtpmap:111 opus/48000/2\na=rtpmap:100 telephone-event/8000",
     ));
     let chosen = b.remote().unwrap().codecs.clone();
     let answer = a.answer(&chosen, Direction::SendRecv, None).unwrap();
-    let formats: Vec<&str> = answer.media[0]
-        .formats
-        .iter()
-        .map(|format| &**format)
-        .collect();
     assert_eq!(
-        formats,
-        ["96", "8", "101"],
-        "the caller's numbers in the callee's order"
+        formats(&answer),
+        ["96", "101"],
+        "the caller's numbers, and what the callee has in use"
     );
     let (a_plan, b_plan) = (a.plan(Some(&b), TIMEOUT), b.plan(Some(&a), TIMEOUT));
-    assert_eq!(numbers(&a_plan), [(96, 111), (8, 8), (101, 100)]);
+    assert_eq!(numbers(&a_plan), [(96, 111), (101, 100)]);
     assert_eq!(numbers(&b_plan), [(8, 8), (0, 0), (96, 96), (101, 101)]);
     assert_eq!(a_plan.remote_rtp, Some("192.0.2.7:4000".parse().unwrap()));
     assert_eq!(b_plan.remote_rtcp, Some("192.0.2.7:5001".parse().unwrap()));
@@ -118,7 +131,7 @@ fn number_once_given_to_a_codec_stays_its_number() {
         name: "opus".into(),
         clock_rate_hz: 48_000,
         channels: 2,
-        parameters: None,
+        fmtp: None,
     };
     let g722 = Codec {
         name: "G722".into(),
@@ -129,13 +142,8 @@ fn number_once_given_to_a_codec_stays_its_number() {
     let first = b.offer(&[opus(96)], Direction::SendRecv, None);
     assert_eq!(&*first.media[0].formats[0], "96");
     let second = b.offer(&[g722, opus(120)], Direction::SendRecv, None);
-    let formats: Vec<&str> = second.media[0]
-        .formats
-        .iter()
-        .map(|format| &**format)
-        .collect();
     assert_eq!(
-        formats,
+        formats(&second),
         ["97", "96"],
         "96 is opus for good; the new codec gets a free number"
     );
@@ -190,13 +198,20 @@ a=rtcp:53 IN IP4 224.0.0.251";
 
 #[test]
 fn offers_without_plain_audio_are_refused() {
-    for body in [
-        "c=IN IP4 192.0.2.7\nt=0 0\nm=video 4000 RTP/AVP 96\na=rtpmap:96 H264/90000",
-        "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 0 RTP/AVP 0",
-        "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/SAVP 0",
-        "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/AVP 101\na=rtpmap:101 telephone-event/8000",
+    for (body, reason) in [
+        (
+            "m=video 4000 RTP/AVP 96\na=rtpmap:96 H264/90000",
+            Unusable::NoAudio,
+        ),
+        ("m=audio 0 RTP/AVP 0", Unusable::NoAudio),
+        ("m=audio 4000 RTP/SAVP 0", Unusable::SecureOnly),
+        (
+            "m=audio 4000 RTP/AVP 101\na=rtpmap:101 telephone-event/8000",
+            Unusable::NoCommonCodec,
+        ),
     ] {
-        assert_eq!(refused(body), Unusable::NoAudio, "{body}");
+        let body = format!("c=IN IP4 192.0.2.7\nt=0 0\n{body}");
+        assert_eq!(refused(&body), reason, "{body}");
     }
     assert_eq!(
         refused("t=0 0\nm=audio 4000 RTP/AVP 0"),
@@ -226,16 +241,65 @@ fn no_voice_codec_in_common_is_no_answer() {
         "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/AVP 18 101
 a=rtpmap:101 telephone-event/8000",
     );
-    assert_eq!(a.answer(&g729.codecs, Direction::SendRecv, None), None);
+    assert_eq!(
+        a.answer(&g729.codecs, Direction::SendRecv, None),
+        Err(Unusable::NoCommonCodec)
+    );
 }
 
 #[test]
 fn long_lists_are_cut_and_keep_the_events() {
     let list = "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/AVP 0 3 4 5 6 7 8 9 18 101
 a=rtpmap:101 telephone-event/8000";
-    let codecs = remote(list).codecs;
-    assert_eq!(codecs.len(), super::codec::CODECS_MAX);
-    assert!(codecs.last().unwrap().is_telephone_event());
+    let offer = leg(1).offer(&remote(list).codecs, Direction::SendRecv, None);
+    assert_eq!(offer.media[0].formats.len(), CODECS_MAX);
+    assert_eq!(formats(&offer).last(), Some(&"101"));
+}
+
+/// RED and FEC speak of one side's payload types and sequence numbers.
+#[test]
+fn redundancy_and_fec_are_not_carried_across() {
+    let asked = remote(
+        "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/AVP 121 123 18 13 101
+a=rtpmap:121 red/8000\na=fmtp:121 18/18\na=rtpmap:123 X-ULPFECUC/8000
+a=fmtp:18 annexb=no\na=rtpmap:101 telephone-event/8000",
+    );
+    let offer = leg(1).offer(&asked.codecs, Direction::SendRecv, None);
+    assert_eq!(formats(&offer), ["18", "101"]);
+    assert_eq!(offer.media[0].fmtp(18), Some("annexb=no"));
+}
+
+/// RFC 3261 §14.1.
+#[test]
+fn refused_hold_changes_nothing_of_the_plan() {
+    let (mut a, mut b) = (leg(0), leg(1));
+    a.accept(remote(OFFER));
+    let codecs = a.remote().unwrap().codecs.clone();
+    b.offer(&codecs, Direction::SendRecv, None);
+    b.accept(remote(OFFER));
+    let (plan, before) = (b.plan(Some(&a), TIMEOUT), b.current().clone());
+    b.offer(&codecs, Direction::Inactive, None);
+    assert!(!b.plan(Some(&a), TIMEOUT).sends);
+    b.restore(before);
+    let after = b.plan(Some(&a), TIMEOUT);
+    assert_eq!(
+        (after.sends, after.receives, after.media_timeout),
+        (plan.sends, plan.receives, plan.media_timeout)
+    );
+    assert_eq!(after.version, plan.version, "the latch stays");
+}
+
+/// RFC 5761, RFC 3605.
+#[test]
+fn rtcp_goes_where_the_description_says() {
+    let rtcp = |line: &str| {
+        let mut a = leg(0);
+        a.accept(remote(&format!("{OFFER}\n{line}")));
+        a.plan(None, TIMEOUT).remote_rtcp.unwrap().to_string()
+    };
+    assert_eq!(rtcp("a=rtcp-mux"), "192.0.2.7:4000");
+    assert_eq!(rtcp("a=rtcp:4321"), "192.0.2.7:4321");
+    assert_eq!(rtcp("a=ptime:20"), "192.0.2.7:4001");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn link_becomes_a_call_with_its_name_alias_and_media_both_ways() {
     assert_eq!(world.heard(), 200);
     let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
     assert!(
-        answer.body().contains("m=audio 10000 RTP/AVP 0 8"),
+        answer.body().contains("m=audio 10000 RTP/AVP 0\r\n"),
         "{}",
         answer.body()
     );
@@ -350,4 +350,66 @@ fn invite_without_an_offer_is_told_why() {
     let response = world.last(PHONE.parse().unwrap(), "SIP/2.0 488");
     assert!(response.header("Warning").contains("offer"));
     world.expect_quiet();
+}
+
+/// An answer to such an offer could name events or FEC only, and some trunks end a call for it.
+#[test]
+fn offer_without_a_voice_is_refused_before_anything_is_dialled() {
+    let mut world = World::new(vec![trunk(1)]);
+    let body = "v=0\r\no=- 9 1 IN IP4 10.0.0.5\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\n\
+                m=audio 4000 RTP/AVP 121 123 101\r\na=rtpmap:121 red/8000\r\n\
+                a=rtpmap:123 X-ULPFECUC/8000\r\na=rtpmap:101 telephone-event/8000\r\n";
+    world.invite("sales", "c1", body);
+    assert_eq!(world.heard(), 488);
+    assert_eq!(world.closed()[0].cause, "sdp_no_common_codec");
+    assert!(world.tickets.is_empty(), "the link store is not asked");
+}
+
+#[test]
+fn second_line_is_used_where_the_first_cannot_be_and_each_line_is_answered() {
+    let mut world = World::new(vec![trunk(1)]);
+    let body = "v=0\r\no=- 9 1 IN IP4 10.0.0.5\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\n\
+                m=audio 4000 RTP/SAVP 0\r\nm=video 4002 RTP/AVP 97\r\n\
+                m=audio 4004 RTP/AVP 96 8 98\r\na=rtpmap:96 opus/48000/2\r\n\
+                a=fmtp:96 maxaveragebitrate=20000\r\na=rtpmap:98 telephone-event/8000\r\n\
+                a=rtcp-mux\r\nm=application 4006 UDP/BFCP *\r\n";
+    world.invite("sales", "c1", body);
+    let (ticket, _user) = world.tickets.pop().unwrap();
+    let outcome = Ok(remote("610"));
+    world.feed(Input::Resolved { ticket, outcome });
+    let invite = world.last(target(1), "INVITE");
+    let offer = invite.body();
+    assert!(
+        offer.contains("m=audio 10002 RTP/AVP 96 8 98\r\n"),
+        "{offer}"
+    );
+    assert!(
+        offer.contains("a=fmtp:96 maxaveragebitrate=20000"),
+        "{offer}"
+    );
+    let callee = "v=0\r\no=- 3 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+                  m=audio 6000 RTP/AVP 111 8 110\r\na=rtpmap:111 opus/48000/2\r\n\
+                  a=fmtp:111 useinbandfec=1\r\na=rtpmap:110 telephone-event/8000\r\n";
+    world.respond(&invite, "200 OK", callee);
+    let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    let lines: Vec<&str> = answer
+        .body()
+        .lines()
+        .filter(|line| line.starts_with("m="))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "m=audio 0 RTP/SAVP 0",
+            "m=video 0 RTP/AVP 97",
+            "m=audio 10000 RTP/AVP 96 98",
+            "m=application 0 UDP/BFCP *"
+        ]
+    );
+    assert!(
+        answer.body().contains("a=fmtp:96 useinbandfec=1"),
+        "{}",
+        answer.body()
+    );
+    assert!(answer.body().contains("a=rtcp-mux"), "{}", answer.body());
 }

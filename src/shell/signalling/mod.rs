@@ -460,7 +460,7 @@ impl Core {
     ) {
         wake.prepare_to_sleep();
         if !words.is_empty() || self.media.iter().any(|link| !link.is_quiet()) {
-            wake.awake();
+            wake.awake(false);
             return;
         }
         let now = Instant::now();
@@ -482,7 +482,8 @@ impl Core {
             .collect();
         // Interrupted or not: the next turn looks everywhere.
         let _ready = ppoll(&mut descriptors, wait, None);
-        wake.awake();
+        let signalled = descriptors.last().and_then(PollFd::any);
+        wake.awake(signalled == Some(true));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The door to the database for everybody else: asynchronous, cheap to clone, blocking nobody.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{ConnectOptions as _, Sqlite, SqlitePool};
 use tokio::sync::{mpsc, oneshot, watch};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::database::{self, StorageOptions};
 use super::error::StorageError;
@@ -110,6 +112,8 @@ impl Store {
         let snapshot = self.snapshot();
         let settings = &snapshot.settings;
         let domain = self.inner.sip_domain.as_str();
+        // Request paths are stored in NFC; a phone may write its letters in pieces.
+        let user = &*nfc(user);
         if let Some(link) = self.link_for_call(user).await? {
             return resolve_link(&link, settings, domain, user, now);
         }
@@ -343,6 +347,14 @@ impl Store {
             .await
             .map_err(|_closed| StorageError::Closed)?;
         outcome.await.map_err(|_closed| StorageError::Closed)?
+    }
+}
+
+fn nfc(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
     }
 }
 

@@ -88,6 +88,7 @@ fn requests_within_a_dialog_get_their_answer() {
     // RFC 3261 §12.2.2: what is older than the last one is out of order.
     world.receive(CALLER, &c.caller_says("OPTIONS", 2, "old", ""));
     assert_eq!(world.log(), ["500>caller"]);
+    assert_eq!(world.endpoint.counters().dropped("low_cseq"), 1);
     // Another tag is another dialog.
     let foreign = c
         .caller_says("BYE", 20, "foreign", "")
@@ -322,6 +323,7 @@ fn a_full_endpoint_refuses_without_state() {
     world.sent.clear();
     let deadline = world.endpoint.poll_deadline();
     world.receive(CALLER, &invite("three"));
+    assert_eq!(world.last("503").header(&HeaderName::RetryAfter), "2");
     assert_eq!(world.log(), ["503>caller"]);
     assert_eq!(world.event_names(), ["Dropped calls_full"]);
     assert_eq!(world.endpoint.poll_deadline(), deadline, "no timer");

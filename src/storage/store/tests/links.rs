@@ -40,6 +40,14 @@ async fn a_request_path_is_looked_up_before_the_whole_address_and_both_before_ad
         resolve("610", Some("a.example")).await.unwrap(),
         "first@gw.example"
     );
+    // U+00F6, and the same letter in two pieces.
+    links_store::create(&store, &custom("J\u{f6}rg", "third"))
+        .await
+        .unwrap();
+    for spelling in ["J\u{f6}rg", "Jo\u{308}rg"] {
+        let found = resolve(spelling, Some("a.example")).await;
+        assert_eq!(found.as_deref(), Ok("third@gw.example"), "{spelling}");
+    }
     assert_eq!(resolve("", None).await, Err(ResolveRefusal::Unknown));
     assert_eq!(
         resolve(&"a".repeat(256), None).await,

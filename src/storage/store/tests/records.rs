@@ -91,6 +91,45 @@ async fn a_call_is_one_row_with_one_more_for_each_attempt() {
 }
 
 #[tokio::test]
+async fn each_attempt_says_who_released_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let ended = |number, word: &str| {
+        let Record::AttemptClosed(closed) = attempt_closed("c1", number) else {
+            panic!("another kind");
+        };
+        Record::AttemptClosed(AttemptClosed {
+            outcome: word.to_owned(),
+            ..closed
+        })
+    };
+    let words = ["no_response", "refused", "trunk_at_cap", "answered"];
+    store.records().send(opened("c1")).await.unwrap();
+    for (number, word) in (1..).zip(words) {
+        store.records().send(attempt("c1", number)).await.unwrap();
+        store.records().send(ended(number, word)).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let released = |calls: &[cdr::store::CdrCall]| -> Vec<Option<String>> {
+        let attempts = calls[0].attempts.iter();
+        attempts
+            .map(|attempt| attempt.released_by.clone())
+            .collect()
+    };
+    let some = |word: &str| Some(word.to_owned());
+    let calls = cdr::store::list(&store, 1).await.unwrap();
+    assert_eq!(
+        released(&calls),
+        [some("gateway"), some("terminating"), some("gateway"), None],
+        "the call goes on"
+    );
+    store.records().send(closed("c1")).await.unwrap();
+    store.flush().await.unwrap();
+    let calls = cdr::store::list(&store, 1).await.unwrap();
+    assert_eq!(released(&calls)[3], some("originating"));
+}
+
+#[tokio::test]
 async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;

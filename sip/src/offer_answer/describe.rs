@@ -1,0 +1,59 @@
+//! The pieces of our descriptions.
+
+use std::net::SocketAddr;
+
+use super::codec_match::Codec;
+use crate::sdp::{Direction, Fmtp, MediaDescription, MediaKind, RtpMap};
+
+/// What an audio line of ours says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AudioLine<'a> {
+    /// Where we receive RTP; RTCP is received on the next port.
+    pub(super) local: SocketAddr,
+    /// With their numbers in this dialog.
+    pub(super) codecs: &'a [Codec],
+    /// From our side.
+    pub(super) direction: Direction,
+    /// `a=ptime`.
+    pub(super) ptime_ms: Option<u32>,
+    /// The peer wants RTCP on the port of RTP (RFC 5761 §5.1.1), and we take it there.
+    pub(super) rtcp_mux: bool,
+}
+
+impl AudioLine<'_> {
+    /// As an `m=` line with this transport.
+    pub(super) fn describe(&self, protocol: &str) -> MediaDescription {
+        debug_assert!(self.local.port() != 0, "port 0 would be a refusal");
+        let mut media = MediaDescription::new(MediaKind::Audio, self.local.port(), protocol.into());
+        for codec in self.codecs {
+            let payload_type = codec.payload_type;
+            media.formats.push(payload_type.to_string().into());
+            media.rtpmaps.push(RtpMap {
+                payload_type,
+                name: codec.name.clone(),
+                clock_rate_hz: codec.clock_rate_hz,
+                channels: codec.channels,
+            });
+            if let Some(parameters) = &codec.fmtp {
+                media.fmtps.push(Fmtp {
+                    payload_type,
+                    parameters: parameters.clone(),
+                });
+            }
+        }
+        media.direction = Some(self.direction);
+        media.ptime_ms = self.ptime_ms;
+        media.rtcp_mux = self.rtcp_mux;
+        media
+    }
+}
+
+/// The same line with port 0. At least one format must stand (RFC 8866 §9).
+pub(super) fn refused_line(line: &MediaDescription) -> MediaDescription {
+    let mut refused = MediaDescription::new(line.kind.clone(), 0, line.protocol.clone());
+    refused.formats.clone_from(&line.formats);
+    if refused.formats.is_empty() {
+        refused.formats.push("0".into());
+    }
+    refused
+}

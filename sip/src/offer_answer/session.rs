@@ -1,0 +1,238 @@
+//! What is said in one dialog, from our side: our last description, the peer's, and the numbers
+//! that codecs have.
+//!
+//! A description that leaves raises the version of `o=` exactly when it changed (RFC 3264 §8). A
+//! payload type number, once it names a codec in a dialog, names it for good (RFC 3264 §8.3.2).
+
+use std::net::SocketAddr;
+
+use super::codec_match::Codec;
+use super::describe::{AudioLine, refused_line};
+use super::direction::answer_direction;
+use super::remote::{RemoteAudio, Unusable};
+use crate::sdp::{Direction, Host, MediaDescription, MediaKind, Origin, SessionDescription};
+
+/// The descriptions of one dialog.
+#[derive(Debug)]
+pub struct Session {
+    /// Where we receive.
+    local: SocketAddr,
+    session_id: u64,
+    version: u64,
+    current: Descriptions,
+    /// Every number this dialog has given a meaning; numbers end at 127.
+    numbered: Vec<Codec>,
+}
+
+/// What both sides said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptions {
+    /// Our description, as it left.
+    pub ours: Option<SessionDescription>,
+    /// The codecs it named, with the numbers that arrive.
+    pub codecs: Vec<Codec>,
+    /// Its direction, from our side.
+    pub direction: Direction,
+    /// What the peer said, and we accepted.
+    pub theirs: Option<RemoteAudio>,
+}
+
+impl Session {
+    /// Nothing is said yet; `local` is what our descriptions will name, `session_id` their `o=`.
+    #[must_use]
+    pub const fn new(local: SocketAddr, session_id: u64) -> Self {
+        Self {
+            local,
+            session_id,
+            version: 0,
+            current: Descriptions {
+                ours: None,
+                codecs: Vec::new(),
+                direction: Direction::SendRecv,
+                theirs: None,
+            },
+            numbered: Vec::new(),
+        }
+    }
+
+    /// What both sides said last.
+    #[must_use]
+    pub const fn current(&self) -> &Descriptions {
+        &self.current
+    }
+
+    /// The peer's description takes effect.
+    pub fn accept(&mut self, theirs: RemoteAudio) {
+        for codec in &theirs.codecs {
+            self.number(codec);
+        }
+        self.current.theirs = Some(theirs);
+    }
+
+    /// Takes back a refused or withdrawn exchange: the session is as it was (RFC 3261 §14.1).
+    /// Versions and numbers that were used stay used.
+    pub fn restore(&mut self, before: Descriptions) {
+        if self.current.ours != before.ours {
+            // The peer has seen the version of what is taken back.
+            self.version += 1;
+        }
+        self.current = before;
+        if let Some(ours) = &mut self.current.ours {
+            debug_assert!(ours.origin.version <= self.version, "versions only rise");
+            ours.origin.version = self.version;
+        }
+    }
+
+    /// An offer: the `wanted` codecs under the numbers they have here, one of each. Within a dialog
+    /// every line of our last description stands again in its place (RFC 3264 §8).
+    pub fn offer(
+        &mut self,
+        wanted: &[Codec],
+        direction: Direction,
+        ptime_ms: Option<u32>,
+    ) -> SessionDescription {
+        let mut codecs: Vec<Codec> = Vec::with_capacity(wanted.len());
+        for codec in wanted {
+            // Two forms of one codec differ in what its parameters say only; the first is taken.
+            if !codecs.iter().any(|taken| taken.is_same(codec)) {
+                codecs.extend(self.number(codec));
+            }
+        }
+        let last = self.current.ours.as_ref();
+        let mut lines: Vec<_> = last.iter().flat_map(|last| &last.media).collect();
+        let in_use = |line: &&MediaDescription| line.kind == MediaKind::Audio && line.port != 0;
+        let audio = lines.iter().position(in_use).unwrap_or(lines.len());
+        let first = MediaDescription::new(MediaKind::Audio, 0, "RTP/AVP".into());
+        if audio == lines.len() {
+            lines.push(&first);
+        }
+        let lines: Vec<_> = lines.into_iter().map(refused_line).collect();
+        debug_assert!(
+            last.is_none_or(|last| lines.len() >= last.media.len()),
+            "no line ever goes away (RFC 3264 §8)"
+        );
+        self.describe(lines, audio, codecs, direction, ptime_ms)
+    }
+
+    /// Answers the peer's last offer: of what it has in common with `chosen`, in the order of
+    /// `chosen`, the first codec for speech and `telephone-event`, under the peer's numbers.
+    /// `wanted` is the direction we would like, from our side.
+    ///
+    /// # Errors
+    ///
+    /// Where they have no codec for speech in common, or nothing was offered.
+    pub fn answer(
+        &mut self,
+        chosen: &[Codec],
+        wanted: Direction,
+        ptime_ms: Option<u32>,
+    ) -> Result<SessionDescription, Unusable> {
+        let theirs = self.current.theirs.as_ref().ok_or(Unusable::NoAudio)?;
+        let codecs = answered(chosen, &theirs.codecs).ok_or(Unusable::NoCommonCodec)?;
+        let direction = answer_direction(theirs.direction, wanted);
+        let (lines, audio) = (theirs.lines.clone(), theirs.index);
+        Ok(self.describe(lines, audio, codecs, direction, ptime_ms))
+    }
+
+    /// The codec under the number it has in this dialog; a new one gets its own number where that
+    /// is free, else a free dynamic one. `None` where no number is left.
+    fn number(&mut self, codec: &Codec) -> Option<Codec> {
+        let known = self.numbered.iter().find(|known| known.is_same(codec));
+        let payload_type = match known {
+            Some(known) => known.payload_type,
+            None if self.is_free(codec.payload_type) => codec.payload_type,
+            None => DYNAMIC.into_iter().find(|&number| self.is_free(number))?,
+        };
+        let is_new = known.is_none();
+        let numbered = Codec {
+            payload_type,
+            clock_rate_hz: codec.rtp_clock_hz(),
+            ..codec.clone()
+        };
+        if is_new {
+            self.numbered.push(numbered.clone());
+        }
+        Some(numbered)
+    }
+
+    fn is_free(&self, number: u8) -> bool {
+        !self
+            .numbered
+            .iter()
+            .any(|known| known.payload_type == number)
+    }
+
+    fn describe(
+        &mut self,
+        mut lines: Vec<MediaDescription>,
+        audio: usize,
+        codecs: Vec<Codec>,
+        direction: Direction,
+        ptime_ms: Option<u32>,
+    ) -> SessionDescription {
+        debug_assert!(audio < lines.len(), "the audio line is one of the lines");
+        let theirs = self.current.theirs.as_ref();
+        let ours = AudioLine {
+            local: self.local,
+            codecs: &codecs,
+            direction,
+            ptime_ms,
+            rtcp_mux: theirs.is_some_and(|theirs| theirs.rtcp_mux),
+        };
+        if let Some(line) = lines.get_mut(audio) {
+            *line = ours.describe(&line.protocol);
+        }
+        let address = Host::Address(self.local.ip());
+        let mut description = SessionDescription {
+            origin: Origin {
+                username: "-".into(),
+                session_id: self.session_id.to_string().into(),
+                version: self.version,
+                address: address.clone(),
+            },
+            connection: Some(address),
+            direction: None,
+            media: lines,
+        };
+        if self.current.ours.as_ref() != Some(&description) {
+            self.version += 1;
+            description.origin.version = self.version;
+        }
+        self.current.codecs = codecs;
+        self.current.direction = direction;
+        self.current.ours = Some(description.clone());
+        description
+    }
+}
+
+/// One codec for speech and the events that go with it: those of its clock (RFC 4733 §2.1), else
+/// any, because many peers pair opus with `telephone-event/8000`.
+fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
+    let common = chosen.iter().filter_map(|codec| {
+        let found = offered.iter().find(|offered| offered.is_same(codec))?;
+        // What the other side says about its decoder is what this side must hear.
+        Some(Codec {
+            fmtp: codec.fmtp.clone(),
+            ..found.clone()
+        })
+    });
+    let (mut events, mut speech) = (Vec::new(), None);
+    for codec in common {
+        if codec.is_telephone_event() {
+            events.push(codec);
+        } else if codec.is_speech() && speech.is_none() {
+            speech = Some(codec);
+        }
+    }
+    let speech = speech?;
+    let of_its_clock = |event: &&Codec| event.clock_rate_hz == speech.rtp_clock_hz();
+    let event = events
+        .iter()
+        .find(of_its_clock)
+        .or_else(|| events.first())
+        .cloned();
+    Some([speech].into_iter().chain(event).collect())
+}
+
+/// RFC 3551 §3.
+const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
