@@ -7,7 +7,10 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage, recvmmsg};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage, recvmmsg, recvmsg,
+    setsockopt, sockopt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Datagrams taken from one socket in one turn (DECISIONS, Shape 2).
@@ -18,6 +21,15 @@ pub const DATAGRAM_OCTETS_MAX: usize = 65_535;
 const RECEIVE_BUFFER_OCTETS: usize = 4 << 20;
 /// CS3, what signalling is marked with (RFC 4594 §3.2), in the upper six bits of the octet.
 const TRAFFIC_CLASS: u32 = 24 << 2;
+
+/// `SO_EE_ORIGIN_ICMP` and `SO_EE_ORIGIN_ICMP6`: a router or the peer's host said so, not we.
+const ORIGIN_ICMP: u8 = 2;
+const ORIGIN_ICMP6: u8 = 3;
+/// "Destination unreachable" (RFC 792, RFC 4443 §3.1), and the code of it that only asks for
+/// smaller packets.
+const UNREACHABLE_V4: u8 = 3;
+const UNREACHABLE_V6: u8 = 1;
+const FRAGMENTATION_NEEDED: u8 = 4;
 
 /// One of our SIP sockets, and room for what one turn receives.
 pub struct UdpPort {
@@ -50,8 +62,10 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
         // A mark that the host does not allow is no reason not to serve.
         drop(socket.set_tclass_v6(TRAFFIC_CLASS));
+        setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
     } else {
         drop(socket.set_tos_v4(TRAFFIC_CLASS));
+        setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
     }
     drop(socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS));
     socket.set_nonblocking(true)?;
@@ -120,6 +134,40 @@ impl UdpPort {
         Ok(count == DATAGRAMS_A_TURN)
     }
 
+    /// Names each peer that ICMP says cannot be reached, at most [`DATAGRAMS_A_TURN`]. True where
+    /// the kernel had any error for us. To be asked after a failed receive or send: such an error
+    /// fails the next call on the socket, whatever peer that is about.
+    ///
+    /// # Errors
+    /// What the kernel says, but not "nothing there".
+    pub fn unreachable(&self, mut each: impl FnMut(SocketAddr)) -> io::Result<bool> {
+        let mut any = false;
+        let mut control = nix::cmsg_space!([u8; 64]);
+        for _ in 0..DATAGRAMS_A_TURN {
+            let mut octet = [0_u8];
+            let mut slices = [IoSliceMut::new(&mut octet)];
+            let received = recvmsg::<SockaddrStorage>(
+                self.socket.as_raw_fd(),
+                &mut slices,
+                Some(&mut control),
+                MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
+            );
+            let message = match received {
+                Ok(message) => message,
+                Err(Errno::EAGAIN | Errno::EINTR) => break,
+                Err(errno) => return Err(errno.into()),
+            };
+            any = true;
+            let remote = message.address.and_then(|address| standard(&address));
+            if let Some(remote) = remote
+                && message.cmsgs()?.any(|control| is_unreachable(&control))
+            {
+                each(remote);
+            }
+        }
+        Ok(any)
+    }
+
     /// Sends one datagram. A full socket buffer is a loss, as the network's would be.
     ///
     /// # Errors
@@ -130,6 +178,24 @@ impl UdpPort {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "two of many control messages"
+)]
+fn is_unreachable(control: &ControlMessageOwned) -> bool {
+    match control {
+        ControlMessageOwned::Ipv4RecvErr(error, _) => {
+            error.ee_origin == ORIGIN_ICMP
+                && error.ee_type == UNREACHABLE_V4
+                && error.ee_code != FRAGMENTATION_NEEDED
+        }
+        ControlMessageOwned::Ipv6RecvErr(error, _) => {
+            error.ee_origin == ORIGIN_ICMP6 && error.ee_type == UNREACHABLE_V6
+        }
+        _ => false,
     }
 }
 

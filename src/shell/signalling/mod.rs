@@ -148,6 +148,8 @@ struct Core {
     /// Inputs that outputs gave rise to: refused connects, failed sends, unanswerable questions.
     echoes: VecDeque<Echo>,
     buffer: SendBuffer,
+    /// A send failed: perhaps by an ICMP error that the kernel keeps for us.
+    send_failed: bool,
     status: Arc<Status>,
     panics: Arc<PanicWatch>,
     drained: bool,
@@ -196,6 +198,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
+        send_failed: false,
         status,
         panics,
         drained: false,
@@ -254,8 +257,12 @@ fn run(
 impl Core {
     fn receive(&mut self, ports: &mut [(SocketAddr, UdpPort)]) -> bool {
         let mut more = false;
+        let send_failed = std::mem::take(&mut self.send_failed);
         for (named, port) in ports {
             let local = *named;
+            if send_failed {
+                self.take_unreachable(local, port);
+            }
             let received = port.receive(|remote, bytes| {
                 let flow = Flow {
                     transport: Transport::Udp,
@@ -266,10 +273,26 @@ impl Core {
             });
             match received {
                 Ok(there_is_more) => more |= there_is_more,
+                // Datagrams wait behind an ICMP error.
+                Err(_) if self.take_unreachable(local, port) => more = true,
                 Err(error) => tracing::warn!(%local, %error, "a SIP socket cannot be read"),
             }
         }
         more
+    }
+
+    /// What ICMP says of our peers (RFC 3261 §18.4): requests that one has not heard need not wait
+    /// for their timers. True where there was any error.
+    fn take_unreachable(&mut self, local: SocketAddr, port: &UdpPort) -> bool {
+        let taken = port.unreachable(|remote| {
+            let flow = Flow {
+                transport: Transport::Udp,
+                local,
+                remote,
+            };
+            self.echoes.push_back(Echo::TransportFailed(flow));
+        });
+        taken.unwrap_or(false)
     }
 
     fn hear(&mut self, word: Word) {
@@ -398,7 +421,13 @@ impl Core {
             tracing::warn!(local = %flow.local, "a message for a socket that we do not have");
             return;
         };
-        match socket.send_to(self.buffer.as_bytes(), flow.remote) {
+        let mut sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
+        if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
+            // Perhaps an ICMP error about another peer, which fails one call.
+            self.send_failed = true;
+            sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
+        }
+        match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

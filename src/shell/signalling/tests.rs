@@ -1,4 +1,4 @@
-//! A turn that panics, in the thread's own loop.
+//! A turn that panics and a peer that is not there, in the thread's own loop.
 
 use super::*;
 use crate::call::tests::world::{World, trunk};
@@ -15,6 +15,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
+        send_failed: false,
         status: Arc::default(),
         panics: Arc::default(),
         drained: false,
@@ -41,4 +42,48 @@ fn panic_ends_one_call_and_a_second_one_within_a_minute_drains_the_node() {
         ended.push((live, core.panics.total(), core.drained));
     }
     assert_eq!(ended, [(2, 1, false), (1, 2, true)]);
+}
+
+#[test]
+fn port_that_icmp_calls_closed_fails_its_flow_and_no_other() {
+    let socket = super::super::udp::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let local = socket.local_addr().unwrap();
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let remote = closed.local_addr().unwrap();
+    drop(closed);
+    let alive = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let flow = |remote| Flow {
+        transport: Transport::Udp,
+        local,
+        remote,
+    };
+    let (mut core, _recorded) = core(World::new(Vec::new()).control);
+    core.senders.push((local, socket.try_clone().unwrap()));
+    let mut ports = [(local, UdpPort::new(socket).unwrap())];
+    core.buffer.push(b"x");
+    core.send(flow(remote));
+    core.send(flow(alive.local_addr().unwrap()));
+    assert_eq!(alive.recv_from(&mut [0; 8]).unwrap(), (1, local));
+    let wait = Some(TimeSpec::from_duration(Duration::from_secs(5)));
+    if !core.send_failed {
+        let polled = PollFd::new(ports[0].1.descriptor(), PollFlags::POLLIN);
+        ppoll(&mut [polled], wait, None).unwrap();
+    }
+    alive.send_to(b"behind", local).unwrap();
+    core.receive(&mut ports);
+    let failed: Vec<_> = core
+        .echoes
+        .iter()
+        .map(|echo| match echo {
+            Echo::TransportFailed(flow) => flow.remote,
+            Echo::ConnectRefused(_) | Echo::Unresolved(_) | Echo::NoAliases => local,
+        })
+        .collect();
+    assert_eq!(failed, [remote]);
+    core.receive(&mut ports);
+    assert_eq!(
+        core.control.counters().unknown_source,
+        1,
+        "read nevertheless"
+    );
 }
