@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::router::{HttpState, router};
 
-/// Serves until `shutdown` is done, then lets answers under way end, at most [`DRAIN_TIME_MAX`].
+/// Serves until `shutdown` is done, then lets answers under way end, at most two seconds.
 pub async fn serve(
     listener: TcpListener,
     state: HttpState,
