@@ -71,6 +71,8 @@ fn change_policy(arguments: &[&str]) -> bool {
 #[derive(Debug)]
 pub(crate) struct Pinned {
     thread: Pid,
+    /// Where the thread might run before: what it starts later must not inherit one core.
+    before: Option<CpuSet>,
     /// False: latencies are those of the scheduler.
     pub(crate) realtime: bool,
 }
@@ -78,11 +80,13 @@ pub(crate) struct Pinned {
 impl Pinned {
     pub(crate) fn here(core: usize) -> Result<Self> {
         let thread = gettid();
+        let before = sched_getaffinity(thread).ok();
         pin(thread, core)?;
         // Sleeps end on time rather than up to 50 µs late.
         nix::sys::prctl::set_timerslack(1).ok();
         Ok(Self {
             thread,
+            before,
             realtime: make_realtime(thread),
         })
     }
@@ -91,6 +95,9 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         make_ordinary(self.thread);
+        if let Some(before) = &self.before {
+            sched_setaffinity(self.thread, before).ok();
+        }
     }
 }
 

@@ -8,15 +8,8 @@ use anyhow::{Context as _, Result};
 /// Runs the interop target. True when it passed.
 pub(crate) fn run(root: &Path, filter: Option<&str>, require: bool) -> Result<bool> {
     let mut cargo = Command::new("cargo");
-    cargo.args([
-        "test",
-        "--locked",
-        "--package",
-        "sluice",
-        "--test",
-        "interop",
-        "--",
-    ]);
+    // The whole workspace, as `cargo ci` builds it: one set of features, nothing built twice.
+    cargo.args(["test", "--locked", "--workspace", "--test", "interop", "--"]);
     cargo.args(["--test-threads", "1", "--nocapture"]);
     cargo.args(filter);
     if require {
