@@ -126,7 +126,6 @@ fn signalling(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
             "an IP address",
             |text| text.parse().ok(),
         ),
-        dscp: table.whole("dscp", base.dscp, 0..=63),
         ..base
     }
 }

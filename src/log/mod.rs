@@ -1,7 +1,5 @@
-//! Log lines: one fact a line, to standard error. Call ids come first; secrets never reach a line,
-//! and what could hold digits of a number goes through [`redact`].
-
-pub mod redact;
+//! Log lines: one fact a line, to standard error. Call ids come first; secrets and
+//! numbers that were dialled never reach a line.
 
 use std::io::IsTerminal as _;
 

@@ -79,8 +79,6 @@ pub struct Trunk {
     pub media_latch: MediaLatch,
     /// The address we name in SDP towards it; `None`: the media address itself.
     pub advertised_media_address: Option<IpAddr>,
-    /// DSCP of media and signalling.
-    pub dscp: u8,
     /// Trunk-to-trunk calls are allowed (needed on both).
     pub transit: bool,
     /// Request paths that this trunk's own calls may reach: its addresses are a source with these
@@ -333,7 +331,6 @@ pub(crate) mod tests {
             networks: Vec::new(),
             media_latch: MediaLatch::Sdp,
             advertised_media_address: None,
-            dscp: 0,
             transit: false,
             links: Vec::new(),
         }

@@ -48,7 +48,6 @@ impl Default for TrunkShape {
             networks: Vec::new(),
             media_latch: MediaLatch::Sdp,
             advertised_media_address: None,
-            dscp: 46,
             transit: false,
             links: Vec::new(),
         }

@@ -64,7 +64,6 @@ pub struct TrunkShape {
     #[serde(with = "text")]
     pub media_latch: MediaLatch,
     pub advertised_media_address: Option<IpAddr>,
-    pub dscp: u8,
     pub transit: bool,
     pub links: Vec<String>,
 }
@@ -131,7 +130,6 @@ impl StoredTrunk {
             networks: shape.networks,
             media_latch: shape.media_latch,
             advertised_media_address: shape.advertised_media_address,
-            dscp: shape.dscp,
             transit: shape.transit,
             links: shape.links,
         }

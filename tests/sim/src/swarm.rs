@@ -258,7 +258,6 @@ pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
         networks: Vec::new(),
         media_latch: MediaLatch::Sdp,
         advertised_media_address: None,
-        dscp: 46,
         transit: false,
         links: Vec::new(),
     }
