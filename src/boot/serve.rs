@@ -1,6 +1,6 @@
 //! `sluice serve`: sockets, storage, threads, ready; then a signal, drain, stop, done.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +18,7 @@ use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_
 use crate::call::control::{CallControl, Config as CallConfig};
 use crate::config::{Config, MediaIo};
 use crate::http::{HttpState, serve as serve_http};
+use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
 use crate::shell::signalling::{self, Parts, SignallingLink, Word};
@@ -294,10 +295,27 @@ fn announce(config: &Config, limits: &Limits, node: &Node) -> io::Result<()> {
         "Sluice is ready ({step}, up to {} calls).",
         limits.calls_max
     )?;
+    let example = config
+        .links
+        .iter()
+        .find_map(|link| match &link.request_path {
+            RequestPath::Custom(path) => Some(path),
+            RequestPath::Destination | RequestPath::Random => None,
+        });
+    match example {
+        Some(path) => try_next(&mut output, config, path)?,
+        None => writeln!(output, "  make a link:     sluice links add --help")?,
+    }
+    writeln!(output, "  stop:            Ctrl-C")?;
+    output.flush()
+}
+
+/// The lines to copy for a link of the configuration file.
+fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<()> {
     if let (Some(http), true) = (config.http.listen.first(), config.http.resolve_open) {
         writeln!(
             output,
-            "  resolve a link:  curl -s {http}/api/v1/resolve/echo"
+            "  resolve a link:  curl -s {http}/api/v1/resolve/{path}"
         )?;
     }
     for sip in &config.sip.listen {
@@ -305,10 +323,9 @@ fn announce(config: &Config, limits: &Limits, node: &Node) -> io::Result<()> {
             5060 => sip.ip().to_string(),
             _ => sip.to_string(),
         };
-        writeln!(output, "  call a link:     sip:echo@{host}")?;
+        writeln!(output, "  call a link:     sip:{path}@{host}")?;
     }
-    writeln!(output, "  stop:            Ctrl-C")?;
-    output.flush()
+    Ok(())
 }
 
 /// New calls are refused; until the last call is over or the time is up.
