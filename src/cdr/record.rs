@@ -73,7 +73,8 @@ pub struct AttemptClosed {
     pub ringing_at: Option<Timestamp>,
     /// The 2xx.
     pub answered_at: Option<Timestamp>,
-    /// Final SIP status; 0: none.
+    /// Final SIP status; where none came, what the caller is told for it: 408 for silence, 480 for
+    /// ringing to the end (RFC 3261 §8.1.3.1).
     pub status: u16,
     /// Stable word: `answered`, `no_response`, `guard_denied`, …
     pub outcome: String,
