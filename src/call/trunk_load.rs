@@ -68,6 +68,14 @@ impl TrunkLoads {
         load.received = load.received.saturating_sub(1);
     }
 
+    /// Calls of one trunk in both directions.
+    #[must_use]
+    pub fn of(&self, trunk: &str) -> u32 {
+        self.loads
+            .get(trunk)
+            .map_or(0, |load| load.sent + load.received)
+    }
+
     /// Calls in both directions, all trunks.
     #[must_use]
     pub fn total(&self) -> u32 {

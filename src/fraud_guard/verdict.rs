@@ -114,6 +114,21 @@ pub struct Counters {
     pub calls_per_second: u64,
 }
 
+impl Counters {
+    /// Each count under the word of its metric.
+    #[must_use]
+    pub fn by_reason(self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("allowed", self.allowed),
+            (Reason::NumberMalformed.as_str(), self.number_malformed),
+            (Reason::PrefixBlocked.as_str(), self.prefix_blocked),
+            (Reason::NotNamed.as_str(), self.not_named),
+            (Reason::ConcurrentCalls.as_str(), self.concurrent_calls),
+            (Reason::CallsPerSecond.as_str(), self.calls_per_second),
+        ]
+    }
+}
+
 /// The guard's state: its rules, what is up, what began lately.
 #[derive(Debug, Default)]
 pub struct Guard {
