@@ -71,6 +71,9 @@ pub const OFFERED_HEADERS_MAX: usize = 16;
 /// Octets of one such header.
 pub const OFFERED_HEADER_BYTES_MAX: usize = 1_024;
 
+/// Headers of one message that name a connected party.
+pub const CONNECTED_HEADERS_MAX: usize = 6;
+
 /// Max-Forwards of a request that names none (RFC 3261 §16.6 step 3).
 pub const MAX_FORWARDS_DEFAULT: u8 = 70;
 
@@ -116,6 +119,7 @@ const _: () = {
         OFFERED_HEADERS_MAX * OFFERED_HEADER_BYTES_MAX <= crate::message::MESSAGE_SIZE_MAX,
         "what call control sees is no more than what came"
     );
+    assert!(CONNECTED_HEADERS_MAX <= OFFERED_HEADERS_MAX);
     assert!(MAX_FORWARDS_DEFAULT == 70, "RFC 3261 §8.1.1.6");
     assert!(LINGER_S == 32, "64·T1 of 500 ms");
     assert!(
