@@ -10,19 +10,43 @@ use crate::message::{HeaderName, Method, NameAddr, StatusCode, Uri};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 
-/// The transport a message came by or leaves by. UDP only, until TCP and TLS are here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The transport a message came by or leaves by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
     /// RFC 3261 §18, one message a datagram.
     Udp,
+    /// RFC 3261 §18, a stream of messages.
+    Tcp,
 }
 
-/// The path a message came by, or leaves by (RFC 5626's word).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+impl Transport {
+    /// The word in a Via (RFC 3261 §20.42).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// True where the transport itself repeats what is lost (RFC 3261 §17: no timers A, E and G).
+    #[must_use]
+    pub const fn is_reliable(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp => true,
+        }
+    }
+}
+
+/// The path a message came by, or leaves by (RFC 5626's word). Of a connection, the shell knows which
+/// one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Flow {
-    /// UDP, TCP, TLS, WebSocket.
+    /// UDP or TCP.
     pub transport: Transport,
-    /// Our address: which of our sockets.
+    /// Our address as messages name it: which of our sockets, or which of our listeners, also where
+    /// the connection leaves from another port.
     pub local: SocketAddr,
     /// The peer's address.
     pub remote: SocketAddr,
@@ -43,14 +67,16 @@ pub struct PingKey(pub Key);
 /// What the world says.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// A datagram from a source that the shell has let in (an unknown source is never fed here).
+    /// A datagram, or one whole message of a stream, from a source that the shell has let in (an
+    /// unknown source is never fed here).
     Datagram {
         /// The path it came by.
         flow: Flow,
         /// All of it.
         bytes: &'a [u8],
     },
-    /// A send on this flow failed, or the kernel reported an ICMP error for it.
+    /// A send on this flow failed, or the kernel reported an ICMP error for it; or a connection could
+    /// not be made, or is closed.
     TransportFailed {
         /// The path that does not work.
         flow: Flow,

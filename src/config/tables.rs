@@ -16,7 +16,9 @@ use crate::trunks::apply::TrunkTable;
 use crate::trunks::model::Secret;
 use crate::trunks::preset::{PRESETS, preset};
 use crate::trunks::shape::{TargetShape, TrunkShape};
-use crate::trunks::text::{IDENTITY, MEDIA_LATCH, NETWORK, PATTERN};
+use crate::trunks::text::{
+    IDENTITY, MEDIA_LATCH, NETWORK, OFFER, PATTERN, REFRESH_BY, RELIABLE_PROVISIONAL, TRANSPORT,
+};
 
 /// Reads one `[[trunk]]`. `folder` is where a relative `password_file` starts.
 pub(super) fn trunk(table: Reader<'_>, folder: &Path) -> Option<TrunkTable> {
@@ -39,7 +41,7 @@ pub(super) fn trunk(table: Reader<'_>, folder: &Path) -> Option<TrunkTable> {
         );
     }
     let password = password(&table, folder);
-    let shape = signalling(&table, routing(&table, base));
+    let shape = negotiation(&table, signalling(&table, routing(&table, base)));
     if password.is_some() && shape.username.is_none() {
         table.conflict(
             "password_file",
@@ -126,6 +128,33 @@ fn signalling(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
             "an IP address",
             |text| text.parse().ok(),
         ),
+        ..base
+    }
+}
+
+/// What is negotiated with it, and whether we register there.
+fn negotiation(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
+    let interval = |key, default: Duration| table.seconds(key, default, 0..=86_400);
+    let local_port = table.whole("local_port", base.local_port.unwrap_or(0), 0..=65_535);
+    TrunkShape {
+        transport: table.text("transport", base.transport, TRANSPORT, |text| {
+            text.parse().ok()
+        }),
+        local_port: (local_port > 0).then_some(local_port),
+        offer: table.text("offer", base.offer, OFFER, |text| text.parse().ok()),
+        reliable_provisional: table.text(
+            "reliable_provisional",
+            base.reliable_provisional,
+            RELIABLE_PROVISIONAL,
+            |text| text.parse().ok(),
+        ),
+        session_expires_s: interval("session_expires_s", base.session_expires_s),
+        session_min_s: interval("session_min_s", base.session_min_s),
+        refresh_by: table.text("refresh_by", base.refresh_by, REFRESH_BY, |text| {
+            text.parse().ok()
+        }),
+        register: table.boolean("register", base.register),
+        register_expires_s: interval("register_expires_s", base.register_expires_s),
         ..base
     }
 }

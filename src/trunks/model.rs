@@ -79,6 +79,24 @@ pub struct Trunk {
     pub media_latch: MediaLatch,
     /// The address we name in SDP towards it; `None`: the media address itself.
     pub advertised_media_address: Option<IpAddr>,
+    /// How requests reach it, unless one is too long for UDP.
+    pub transport: Transport,
+    /// Port of ours that it knows us by; `None`: that of the first socket.
+    pub local_port: Option<u16>,
+    /// Whether our INVITE carries an offer.
+    pub offer: OfferMode,
+    /// RFC 3262 towards it.
+    pub reliable_provisional: ReliableProvisional,
+    /// Session-Expires that we ask for (RFC 4028); zero: no session timer.
+    pub session_expires: Duration,
+    /// The shortest session interval that we take from it.
+    pub session_min: Duration,
+    /// The request that refreshes a session.
+    pub refresh_by: RefreshBy,
+    /// It wants our REGISTER.
+    pub register: bool,
+    /// The binding's life that we ask for.
+    pub register_expires: Duration,
     /// Trunk-to-trunk calls are allowed (needed on both).
     pub transit: bool,
     /// Request paths that this trunk's own calls may reach: its addresses are a source with these
@@ -143,6 +161,44 @@ pub enum IdentityProfile {
     RpidAndPai,
     /// From only.
     None,
+}
+
+/// How requests reach a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// RFC 3261 §18, one message a datagram.
+    Udp,
+    /// One connection, used both ways.
+    Tcp,
+}
+
+/// Whether our INVITE carries an offer (RFC 3264, RFC 6337 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferMode {
+    /// In the INVITE.
+    Early,
+    /// The callee offers in its 2xx, we answer in the ACK.
+    Delayed,
+}
+
+/// Reliable provisional responses (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReliableProvisional {
+    /// Not spoken of.
+    Off,
+    /// `Supported: 100rel`.
+    Supported,
+    /// `Require: 100rel`.
+    Required,
+}
+
+/// The request that refreshes a session (RFC 4028 §7.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshBy {
+    /// re-INVITE.
+    Invite,
+    /// UPDATE, where the peer allows it.
+    Update,
 }
 
 /// `media_latch` of PRODUCT §9.
@@ -331,6 +387,15 @@ pub(crate) mod tests {
             networks: Vec::new(),
             media_latch: MediaLatch::Sdp,
             advertised_media_address: None,
+            transport: Transport::Udp,
+            local_port: None,
+            offer: OfferMode::Early,
+            reliable_provisional: ReliableProvisional::Supported,
+            session_expires: Duration::from_secs(1_800),
+            session_min: Duration::from_secs(90),
+            refresh_by: RefreshBy::Invite,
+            register: false,
+            register_expires: Duration::from_secs(3_600),
             transit: false,
             links: Vec::new(),
         }

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use super::model::{IdentityProfile, MediaLatch};
+use super::model::{
+    IdentityProfile, MediaLatch, OfferMode, RefreshBy, ReliableProvisional, Transport,
+};
 use super::shape::TrunkShape;
 
 /// The names of all presets.
@@ -48,6 +50,15 @@ impl Default for TrunkShape {
             networks: Vec::new(),
             media_latch: MediaLatch::Sdp,
             advertised_media_address: None,
+            transport: Transport::Udp,
+            local_port: None,
+            offer: OfferMode::Early,
+            reliable_provisional: ReliableProvisional::Supported,
+            session_expires_s: Duration::from_secs(1_800),
+            session_min_s: Duration::from_secs(90),
+            refresh_by: RefreshBy::Invite,
+            register: false,
+            register_expires_s: Duration::from_secs(3_600),
             transit: false,
             links: Vec::new(),
         }
@@ -82,6 +93,7 @@ pub fn preset(name: &str) -> Option<TrunkShape> {
         // Its address in SDP is a private one; its signalling source is where its media comes from.
         "registering-pbx" => Some(TrunkShape {
             media_latch: MediaLatch::Signalling,
+            register: true,
             options_interval_up_s: Duration::from_secs(30),
             options_interval_down_s: Duration::from_secs(30),
             ..common

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    IdentityProfile, MediaLatch, Network, NumberPattern, Secret, Trunk, TrunkTarget,
+    IdentityProfile, MediaLatch, Network, NumberPattern, OfferMode, RefreshBy, ReliableProvisional,
+    Secret, Transport, Trunk, TrunkTarget,
 };
 
 /// A trunk without id and password.
@@ -64,6 +65,22 @@ pub struct TrunkShape {
     #[serde(with = "text")]
     pub media_latch: MediaLatch,
     pub advertised_media_address: Option<IpAddr>,
+    #[serde(with = "text")]
+    pub transport: Transport,
+    pub local_port: Option<u16>,
+    #[serde(with = "text")]
+    pub offer: OfferMode,
+    #[serde(with = "text")]
+    pub reliable_provisional: ReliableProvisional,
+    #[serde(with = "seconds")]
+    pub session_expires_s: Duration,
+    #[serde(with = "seconds")]
+    pub session_min_s: Duration,
+    #[serde(with = "text")]
+    pub refresh_by: RefreshBy,
+    pub register: bool,
+    #[serde(with = "seconds")]
+    pub register_expires_s: Duration,
     pub transit: bool,
     pub links: Vec<String>,
 }
@@ -130,6 +147,15 @@ impl StoredTrunk {
             networks: shape.networks,
             media_latch: shape.media_latch,
             advertised_media_address: shape.advertised_media_address,
+            transport: shape.transport,
+            local_port: shape.local_port,
+            offer: shape.offer,
+            reliable_provisional: shape.reliable_provisional,
+            session_expires: shape.session_expires_s,
+            session_min: shape.session_min_s,
+            refresh_by: shape.refresh_by,
+            register: shape.register,
+            register_expires: shape.register_expires_s,
             transit: shape.transit,
             links: shape.links,
         }

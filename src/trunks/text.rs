@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::model::{IdentityProfile, MediaLatch, Network, NumberPattern};
+use super::model::{
+    IdentityProfile, MediaLatch, Network, NumberPattern, OfferMode, RefreshBy, ReliableProvisional,
+    Transport,
+};
 use crate::links::rules;
 
 /// The text is not one of the accepted ones; the sentence says which are.
@@ -20,6 +23,14 @@ pub const PATTERN: &str = "a number (610), a prefix (+49*) or a domain (@example
 pub const IDENTITY: &str = "rpid, pai, both or none";
 /// The sentence of [`MediaLatch::from_str`].
 pub const MEDIA_LATCH: &str = "sdp, signalling or any";
+/// The sentence of [`Transport::from_str`].
+pub const TRANSPORT: &str = "udp or tcp";
+/// The sentence of [`OfferMode::from_str`].
+pub const OFFER: &str = "early or delayed";
+/// The sentence of [`ReliableProvisional::from_str`].
+pub const RELIABLE_PROVISIONAL: &str = "off, supported or required";
+/// The sentence of [`RefreshBy::from_str`].
+pub const REFRESH_BY: &str = "invite or update";
 
 impl FromStr for Network {
     type Err = NotAccepted;
@@ -100,6 +111,92 @@ impl fmt::Display for IdentityProfile {
             Self::Pai => "pai",
             Self::RpidAndPai => "both",
             Self::None => "none",
+        })
+    }
+}
+
+impl FromStr for Transport {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text {
+            "udp" => Ok(Self::Udp),
+            "tcp" => Ok(Self::Tcp),
+            _ => Err(NotAccepted(TRANSPORT)),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+impl FromStr for OfferMode {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text {
+            "early" => Ok(Self::Early),
+            "delayed" => Ok(Self::Delayed),
+            _ => Err(NotAccepted(OFFER)),
+        }
+    }
+}
+
+impl fmt::Display for OfferMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Early => "early",
+            Self::Delayed => "delayed",
+        })
+    }
+}
+
+impl FromStr for ReliableProvisional {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text {
+            "off" => Ok(Self::Off),
+            "supported" => Ok(Self::Supported),
+            "required" => Ok(Self::Required),
+            _ => Err(NotAccepted(RELIABLE_PROVISIONAL)),
+        }
+    }
+}
+
+impl fmt::Display for ReliableProvisional {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Off => "off",
+            Self::Supported => "supported",
+            Self::Required => "required",
+        })
+    }
+}
+
+impl FromStr for RefreshBy {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text {
+            "invite" => Ok(Self::Invite),
+            "update" => Ok(Self::Update),
+            _ => Err(NotAccepted(REFRESH_BY)),
+        }
+    }
+}
+
+impl fmt::Display for RefreshBy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Invite => "invite",
+            Self::Update => "update",
         })
     }
 }

@@ -9,7 +9,8 @@ use sluice::call::snapshot::Snapshot;
 use sluice::links::model::Destination;
 use sluice::sources::model::{LinkAccess, Source};
 use sluice::trunks::model::{
-    IdentityProfile, MediaLatch, Network as IpNetwork, Trunk, TrunkTarget,
+    IdentityProfile, MediaLatch, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional,
+    Transport, Trunk, TrunkTarget,
 };
 
 use crate::gateway::HostFaults;
@@ -258,6 +259,15 @@ pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
         networks: Vec::new(),
         media_latch: MediaLatch::Sdp,
         advertised_media_address: None,
+        transport: Transport::Udp,
+        local_port: None,
+        offer: OfferMode::Early,
+        reliable_provisional: ReliableProvisional::Supported,
+        session_expires: Duration::from_secs(1_800),
+        session_min: Duration::from_secs(90),
+        refresh_by: RefreshBy::Invite,
+        register: false,
+        register_expires: Duration::from_secs(3_600),
         transit: false,
         links: Vec::new(),
     }
