@@ -277,7 +277,7 @@ impl CallControl {
                 self.counters.attempts += 1;
                 opened.dialed = true;
                 self.note_attempt(&opened, target);
-                let number = opened.number;
+                let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
@@ -287,6 +287,7 @@ impl CallControl {
                         leg,
                         trunk,
                         target,
+                        destination,
                         cleared,
                         media,
                         ringing_at,
