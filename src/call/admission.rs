@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
 use sip::message::{HeaderName, StatusCode};
 use sip::offer_answer::read_offer;
@@ -76,7 +77,11 @@ impl CallControl {
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.live += 1;
-        self.calls.insert(key, new_call(id, a_leg, offered));
+        let age = self.live_calls.begin(&id, key);
+        let mut call = new_call(id, a_leg, offered);
+        (call.age, call.started_at) = (age, now.timestamp);
+        name.clone_into(&mut call.source);
+        self.calls.insert(key, call);
         match self.examine(now, key, source) {
             Ok((user, host)) => {
                 let ticket = self.next_ticket(now, key);
@@ -298,6 +303,9 @@ impl CallControl {
 fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
     Call {
         id,
+        age: 0,
+        source: String::new(),
+        started_at: Timestamp::UNIX_EPOCH,
         a_leg,
         offered,
         from_trunk: None,

@@ -21,6 +21,11 @@ use crate::trunks::select::Route;
 pub(super) struct Call {
     /// 128 bits in hexadecimal.
     pub(super) id: String,
+    /// Its place among all calls since start, for lists.
+    pub(super) age: u64,
+    /// Name of the source it came from.
+    pub(super) source: String,
+    pub(super) started_at: Timestamp,
     pub(super) a_leg: LegKey,
     pub(super) offered: Box<CallOffered>,
     /// The trunk it came from, by id; counted there until the call is over.
@@ -71,6 +76,8 @@ pub(super) struct Attempt {
     pub(super) leg: LegKey,
     pub(super) trunk: String,
     pub(super) target: SocketAddr,
+    /// Request-URI user and host as dialled.
+    pub(super) destination: String,
     /// The guard's proof; goes back to it when the attempt is over.
     pub(super) cleared: Cleared,
     pub(super) media: Ports,
