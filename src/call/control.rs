@@ -21,6 +21,7 @@ use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
+use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
@@ -67,6 +68,7 @@ pub struct CallControl {
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     /// Calls that are not over.
+    pub(super) live_calls: LiveCalls,
     pub(super) live: usize,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
     pub(super) ticket_last: u64,
@@ -112,6 +114,7 @@ impl CallControl {
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
+            live_calls: LiveCalls::default(),
             live: 0,
             tickets: BTreeMap::new(),
             ticket_last: 0,
@@ -161,6 +164,7 @@ impl CallControl {
             }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
+            Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => self.endpoint.set_draining(true),
             Input::Stop => self.stop(now),
             Input::Expired => self.handle_expired(now),
@@ -228,10 +232,11 @@ impl CallControl {
             .targets
             .iter()
             .filter(|target| self.health.is_up(&trunk.id, target.address));
+        let (sent, received) = self.loads.of(&trunk.id);
         TrunkFigures {
             id: trunk.id.clone(),
             label: trunk.label.clone(),
-            calls: self.loads.of(&trunk.id),
+            calls: sent + received,
             calls_max: trunk.total_cap(),
             targets: u32::try_from(trunk.targets.len()).unwrap_or(u32::MAX),
             targets_up: u32::try_from(up.count()).unwrap_or(u32::MAX),
@@ -264,6 +269,7 @@ impl CallControl {
             u64::from(self.guard.active()),
             "cleared attempts"
         );
+        assert_eq!(self.live_calls.len(), self.live, "calls that can be found");
         assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
         assert_eq!(
             self.stock.taken(),
@@ -311,6 +317,7 @@ impl CallControl {
                 leg,
                 status,
                 answer,
+                ..
             } => {
                 self.handle_progress(now, call, leg, status, answer.as_deref());
             }
@@ -326,13 +333,16 @@ impl CallControl {
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
             Event::Confirmed { call: _ } => {}
-            Event::Reoffered { call, leg, offer } => {
+            Event::Reoffered {
+                call, leg, offer, ..
+            } => {
                 self.handle_reoffered(now, call, leg, offer.as_deref());
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
-                self.handle_reoffer_completed(now, call, leg, answer.as_deref());
+                self.handle_reoffer_completed(now, call, leg, answer.as_deref().ok());
             }
+            Event::ConnectedChanged { .. } => {}
             Event::ReofferAnswered { call, leg, answer } => {
                 self.handle_reoffer_answered(now, call, leg, answer.as_deref());
             }

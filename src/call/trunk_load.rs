@@ -68,12 +68,11 @@ impl TrunkLoads {
         load.received = load.received.saturating_sub(1);
     }
 
-    /// Calls of one trunk in both directions.
+    /// Calls and attempts that we send to this trunk, and calls that it sends us.
     #[must_use]
-    pub fn of(&self, trunk: &str) -> u32 {
-        self.loads
-            .get(trunk)
-            .map_or(0, |load| load.sent + load.received)
+    pub fn of(&self, trunk: &str) -> (u32, u32) {
+        let load = self.loads.get(trunk);
+        load.map_or((0, 0), |load| (load.sent, load.received))
     }
 
     /// Calls in both directions, all trunks.

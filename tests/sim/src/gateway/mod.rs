@@ -101,6 +101,7 @@ impl Gateway {
                     Method::Cancel,
                     Method::Options,
                 ],
+                reliable_early_media: false,
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
@@ -317,6 +318,8 @@ impl Gateway {
                 }
                 effects.push(Effect::Record(record));
             }
+            // Nobody asks yet.
+            Output::CommandDone { .. } => {}
             Output::Log(line) => {
                 effects.push(Effect::Note(format!("log {} {}", line.event, line.detail)));
             }
