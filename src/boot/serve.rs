@@ -17,7 +17,7 @@ use super::sockets::{bind_http, bind_sip, explain};
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
 use crate::config::{Config, MediaIo};
-use crate::http::{HttpState, serve as serve_http};
+use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -239,19 +239,12 @@ fn call_config(
     })
 }
 
-fn start_http(
-    config: &Config,
-    store: &Store,
-    listeners: Vec<tokio::net::TcpListener>,
-) -> watch::Sender<bool> {
+fn start_http(config: &Config, store: &Store, listeners: Vec<Listener>) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
+    let state = HttpState::new(store.clone()).with_resolve_open(config.http.resolve_open);
     for listener in listeners {
-        let state = HttpState {
-            store: store.clone(),
-            resolve_open: config.http.resolve_open,
-        };
         let mut stopped = stopped.clone();
-        tokio::spawn(serve_http(listener, state, async move {
+        tokio::spawn(serve_http(listener, state.clone(), async move {
             // The sender going away ends it just as well.
             let _ended = stopped.changed().await;
         }));

@@ -1,12 +1,17 @@
 //! Which path is answered by what.
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
-use axum::routing::get;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+
+use super::access::{Watch, authenticate};
 use super::problem::Problem;
-use super::resolver::resolve;
+use super::routes::Content;
+use super::routes::{Needs, Operation, Routes, Verb};
+use super::{openapi, resolver, tokens};
 use crate::storage::Store;
 
 /// What the answers need.
@@ -16,27 +21,76 @@ pub struct HttpState {
     pub store: Store,
     /// `resolve` answers without a token.
     pub resolve_open: bool,
+    /// Failed tries and uses of tokens.
+    pub(super) watch: Arc<Watch>,
 }
 
+impl HttpState {
+    /// The state of a node that has this database.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            resolve_open: false,
+            watch: Arc::default(),
+        }
+    }
+
+    /// With a resolver that needs no token.
+    #[must_use]
+    pub fn with_resolve_open(self, resolve_open: bool) -> Self {
+        Self {
+            resolve_open,
+            ..self
+        }
+    }
+}
+
+/// Every route. A resource is one file with a function `routes`; its line here mounts it.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(HEALTHZ, async || "ok\n")
+        .and(resolver::routes())
+        .and(tokens::routes())
+        .and(openapi::routes())
+}
+
+/// The router of a node.
 pub(super) fn router(state: HttpState) -> Router {
-    Router::new()
-        .route("/api/v1/resolve/{*path}", get(resolve))
-        .route("/healthz", get(async || "ok\n"))
+    let (router, _operations) = routes().into_parts();
+    router
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
                 "no_such_page",
                 "There is nothing here",
             )
+            .with_detail("GET /api/v1/openapi.json lists what there is.")
             .into_response()
         })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method",
-                "Only GET and HEAD work here",
-            )
-            .into_response()
-        })
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(state.clone(), authenticate))
         .with_state(state)
 }
+
+/// axum puts the header Allow into this answer.
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        "This method does not work here",
+    )
+    .with_detail("The header Allow names those that do.")
+    .into_response()
+}
+
+const HEALTHZ: Operation = Operation::new(
+    Verb::Get,
+    "/healthz",
+    Needs::Nothing,
+    "Whether the process answers at all",
+)
+.answering(Content::Text("text/plain"));

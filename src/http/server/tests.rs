@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -31,11 +32,8 @@ async fn world(resolve_open: bool) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let state = HttpState {
-        store: store.clone(),
-        resolve_open,
-    };
-    let served = tokio::spawn(serve(listener, state, async {
+    let state = HttpState::new(store.clone()).with_resolve_open(resolve_open);
+    let served = tokio::spawn(serve(Listener::Tcp(listener), state, async {
         stopped.await.ok();
     }));
     World {
