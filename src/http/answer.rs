@@ -1,4 +1,4 @@
-//! Answers that are no refusal: JSON, 201 with its Location, and the ETag of what several people may
+//! Answers that are no refusal: JSON, 201 with its Location, and the tag of what several people may
 //! change.
 
 #![expect(dead_code, reason = "the resources that use all of it come one by one")]

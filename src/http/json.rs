@@ -188,12 +188,12 @@ struct Strict<'r> {
 }
 
 impl<'r> Strict<'r> {
-    fn inside<E: serde::de::Error>(&self) -> Result<Strict<'r>, E> {
+    fn inside<E: serde::de::Error>(&self) -> Result<Self, E> {
         let Some(depth) = self.depth.checked_sub(1) else {
             self.refused.set(Some(Refused::Deep));
             return Err(E::custom("too deep"));
         };
-        Ok(Strict {
+        Ok(Self {
             depth,
             refused: self.refused,
         })

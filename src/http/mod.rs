@@ -8,6 +8,7 @@ mod body;
 mod fields;
 mod json;
 mod openapi;
+mod operation;
 mod problem;
 mod resolver;
 mod router;
@@ -19,4 +20,4 @@ mod tries;
 
 pub use access::Origin;
 pub use router::HttpState;
-pub use server::{Listener, serve, serve_within};
+pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};

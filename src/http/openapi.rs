@@ -126,7 +126,7 @@ fn describe(operation: &Operation) -> Value {
         "security": security(operation.needs),
     });
     if let Some(object) = described.as_object_mut() {
-        if let Needs::Scope(scope) = operation.needs {
+        if let Needs::Scope(scope) | Needs::MachineOr(scope) = operation.needs {
             object.insert("x-scope".to_owned(), scope.as_str().into());
         }
         if !matches!(operation.body, Content::Empty) {
@@ -164,6 +164,7 @@ fn security(needs: Needs) -> Value {
         Needs::Nothing => json!([]),
         Needs::Token => json!([{"token": []}]),
         Needs::Scope(scope) => json!([{"token": [scope.as_str()]}]),
+        Needs::MachineOr(scope) => json!([{"token": [scope.as_str()]}, {}]),
         Needs::Resolve => json!([{"token": ["resolve"]}, {}]),
     }
 }

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
-use super::routes::Content;
-use super::routes::{Needs, Operation, Routes, Verb};
-use super::{openapi, resolver, tokens};
+use super::routes::Routes;
+use super::{openapi, operation, resolver, tokens};
+use crate::health::Node;
 use crate::storage::Store;
 
 /// What the answers need.
@@ -21,8 +21,10 @@ pub struct HttpState {
     pub store: Store,
     /// `resolve` answers without a token.
     pub resolve_open: bool,
+    /// The node behind this surface; `None`: there is only a database.
+    pub node: Option<Arc<Node>>,
     /// Failed tries and uses of tokens.
-    pub(super) watch: Arc<Watch>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl HttpState {
@@ -32,16 +34,8 @@ impl HttpState {
         Self {
             store,
             resolve_open: false,
+            node: None,
             watch: Arc::default(),
-        }
-    }
-
-    /// With a resolver that needs no token.
-    #[must_use]
-    pub fn with_resolve_open(self, resolve_open: bool) -> Self {
-        Self {
-            resolve_open,
-            ..self
         }
     }
 }
@@ -49,7 +43,7 @@ impl HttpState {
 /// Every route. A resource is one file with a function `routes`; its line here mounts it.
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .with(HEALTHZ, async || "ok\n")
+        .and(operation::routes())
         .and(resolver::routes())
         .and(tokens::routes())
         .and(openapi::routes())
@@ -70,6 +64,7 @@ pub(super) fn router(state: HttpState) -> Router {
         })
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(state.clone(), authenticate))
+        .layer(from_fn_with_state(state.clone(), operation::count))
         .with_state(state)
 }
 
@@ -86,11 +81,3 @@ async fn other_method(method: Method) -> Response {
     .with_detail("The header Allow names those that do.")
     .into_response()
 }
-
-const HEALTHZ: Operation = Operation::new(
-    Verb::Get,
-    "/healthz",
-    Needs::Nothing,
-    "Whether the process answers at all",
-)
-.answering(Content::Text("text/plain"));

@@ -1,12 +1,14 @@
 //! One route: its method, path, scope and what the document says of it, together. A route cannot be
 //! added without them, and its handler is not reached without its scope.
 
+#![expect(dead_code, reason = "the resources that use all of it come one by one")]
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, on};
 
-use super::access::{require, require_any};
+use super::access::{require, require_any, require_machine_or};
 use super::router::HttpState;
 use super::schema::Schema;
 use crate::tokens::scope::Scope;
@@ -60,6 +62,8 @@ pub(super) enum Needs {
     Token,
     /// A token with this scope.
     Scope(Scope),
+    /// To ask from this machine, or a token with this scope.
+    MachineOr(Scope),
     /// The scope `resolve`, unless `http.resolve_open` opens the resolver to anybody.
     Resolve,
 }
@@ -186,6 +190,9 @@ impl Routes {
             Needs::Scope(scope) => {
                 method.layer(from_fn(move |request, next| require(scope, request, next)))
             }
+            Needs::MachineOr(scope) => method.layer(from_fn(move |request, next| {
+                require_machine_or(scope, request, next)
+            })),
             Needs::Token => method.layer(from_fn(require_any)),
             // The resolver asks by itself, knowing its setting.
             Needs::Nothing | Needs::Resolve => method,

@@ -164,11 +164,13 @@ impl Field {
     }
 
     fn example(&self) -> Value {
-        match self.kind {
-            Kind::Object(schema) if self.example.is_empty() => schema.example(),
-            Kind::Objects(schema) if self.example.is_empty() => json!([schema.example()]),
-            _ => serde_json::from_str(self.example).unwrap_or(Value::Null),
+        if let (Kind::Object(schema), "") = (self.kind, self.example) {
+            return schema.example();
         }
+        if let (Kind::Objects(schema), "") = (self.kind, self.example) {
+            return json!([schema.example()]);
+        }
+        serde_json::from_str(self.example).unwrap_or(Value::Null)
     }
 }
 

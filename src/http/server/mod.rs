@@ -166,7 +166,7 @@ async fn connection(
 }
 
 /// Connections at once.
-const CONNECTIONS_MAX: usize = 1_024;
+pub const CONNECTIONS_MAX: usize = 1_024;
 /// From the end of one request to the end of the next one's header: also how long an idle
 /// connection is kept.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);

@@ -32,7 +32,10 @@ async fn world(resolve_open: bool) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let state = HttpState::new(store.clone()).with_resolve_open(resolve_open);
+    let state = HttpState {
+        resolve_open,
+        ..HttpState::new(store.clone())
+    };
     let served = tokio::spawn(serve(Listener::Tcp(listener), state, async {
         stopped.await.ok();
     }));
