@@ -16,6 +16,8 @@ pub mod fraud_guard;
 pub mod http;
 pub mod links;
 pub mod log;
+pub mod registrar;
+pub mod registration;
 pub mod settings;
 pub mod shell;
 pub mod sources;
