@@ -16,6 +16,7 @@
 mod baresip;
 mod gateway;
 mod node;
+mod operation;
 mod phone;
 mod sipp;
 mod tone;

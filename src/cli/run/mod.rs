@@ -98,15 +98,17 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
     Ok(())
 }
 
-/// Opens the database that the configuration names and runs the command on it.
 fn serve(file: &Path, realtime: bool) -> Result<(), CommandError> {
     let mut config = existing(file)?;
     config.media.realtime |= realtime;
     let unreadable = |error| CommandError::Refused(format!("log.level: {error}"));
     crate::log::start(&config.log.level, config.log.format).map_err(unreadable)?;
-    Ok(crate::boot::serve::serve(&config)?)
+    let served = crate::boot::serve::serve(&config);
+    crate::log::flush();
+    Ok(served?)
 }
 
+/// Opens the database that the configuration names and runs the command on it.
 fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
     let config = existing(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
