@@ -225,6 +225,7 @@ fn call_config(
                 Method::Options,
             ],
             reliable_early_media: false,
+            ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),

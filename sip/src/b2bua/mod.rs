@@ -14,7 +14,8 @@
 //! | REFER | 403 | 603 |
 //! | SUBSCRIBE | 489 | 489 |
 //! | NOTIFY | 481 | 481 |
-//! | INFO, UPDATE, PRACK, MESSAGE, REGISTER, PUBLISH | 405 | 405 |
+//! | REGISTER | `RegisterOffered` where Allow names it, else 405 | 405 |
+//! | INFO, UPDATE, PRACK, MESSAGE, PUBLISH | 405 | 405 |
 //! | any other | 501 | 501 |
 //!
 //! Refusals outside a call keep no state (RFC 3261 §8.2.7): one datagram, no timer, and a tag that
@@ -32,6 +33,10 @@ pub mod fork;
 mod leg;
 pub(crate) mod offered;
 pub(crate) mod options;
+pub(crate) mod place;
+mod reason;
+pub(crate) mod register;
+pub(crate) mod registrar;
 pub(crate) mod reoffer;
 mod uac;
 mod uas;

@@ -9,7 +9,7 @@ use super::acknowledge::{self, Answer};
 use super::attempt::{connected_of, sdp_of};
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::{Core, User};
-use super::leg::{PendingInvite, Reoffer, SentReoffer, Side};
+use super::leg::{PendingInvite, Reoffer, SentReoffer};
 use super::uas::{self, Request};
 use super::{call, cancel, challenge, offered};
 use crate::error::{CommandError, ProtocolError};
@@ -276,7 +276,7 @@ pub(super) fn handle_response(
     let Some(leg) = core.legs.get(key).filter(|leg| leg.is_confirmed()) else {
         return;
     };
-    let (call, side) = (leg.call, leg.side);
+    let (call, owns_call_id) = (leg.call, leg.we_invited);
     if !sent.is_authorized && !sent.is_cancelled {
         let header = challenge::authorization(core, key, &Method::Invite, response, status);
         if header.is_some()
@@ -287,7 +287,7 @@ pub(super) fn handle_response(
     }
     if status == StatusCode::REQUEST_PENDING && sent.tries < GLARE_RETRIES_MAX && !sent.is_cancelled
     {
-        let retry_at = now + glare_wait(core, side);
+        let retry_at = now + glare_wait(core, owns_call_id);
         let (offer, tries) = (sent.offer, sent.tries);
         core.change(key, |leg| {
             leg.reoffer = Reoffer::Retrying {
@@ -311,15 +311,13 @@ pub(super) fn handle_response(
 }
 
 /// The owner of the Call-ID waits longer, so that both do not meet again (§14.1).
-fn glare_wait(core: &mut Core, side: Side) -> Duration {
-    match side {
-        Side::A => core
-            .identifiers
-            .back_off(Duration::ZERO, Duration::from_secs(2)),
-        Side::B => core
-            .identifiers
-            .back_off(Duration::from_millis(2_100), Duration::from_secs(4)),
-    }
+fn glare_wait(core: &mut Core, owns_call_id: bool) -> Duration {
+    let (least, most) = if owns_call_id {
+        (Duration::from_millis(2_100), Duration::from_secs(4))
+    } else {
+        (Duration::ZERO, Duration::from_secs(2))
+    };
+    core.identifiers.back_off(least, most)
 }
 
 fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Message<'_>) {

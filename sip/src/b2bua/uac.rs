@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Core, User};
-use super::{attempt, bye, compose, options, reoffer};
+use super::{attempt, bye, compose, options, register, reoffer};
 use crate::error::{DropReason, ProtocolError};
-use crate::event::{AttemptFailure, Flow};
+use crate::event::{AttemptFailure, Flow, RegisterOutcome};
 use crate::message::{HeaderName, Message, Method, StatusCode};
 use crate::table::Key;
 use crate::transaction::layer::ResponseStep;
@@ -86,6 +86,7 @@ fn deliver(
         }
         User::Bye(leg) => bye::handle_response(core, now, leg, response, status),
         User::Ping(ping) => options::handle_response(core, ping, status),
+        User::Register(key) => register::handle_response(core, now, key, response, status),
         User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }
@@ -94,20 +95,23 @@ fn deliver(
 pub(super) fn handle_timeout(core: &mut Core, now: Instant, user: User, transaction: Key) {
     match user {
         User::Invite(leg) => {
-            attempt::fail(core, leg, transaction, AttemptFailure::NoResponse);
+            let failure = AttemptFailure::NoResponse;
+            attempt::fail(core, now, leg, transaction, failure, None);
         }
         User::Reinvite(leg) => reoffer::handle_lost(core, now, leg, transaction),
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
+        User::Register(key) => register::fail(core, key, RegisterOutcome::NoResponse),
         User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }
 
 /// A request could not be sent, which is as a 503 (RFC 3261 §8.1.3.1).
-pub(super) fn handle_transport_failed(core: &mut Core, user: User, transaction: Key) {
+pub(super) fn handle_transport_failed(core: &mut Core, now: Instant, user: User, transaction: Key) {
     match user {
         User::Invite(leg) => {
-            attempt::fail(core, leg, transaction, AttemptFailure::TransportFailed);
+            let failure = AttemptFailure::TransportFailed;
+            attempt::fail(core, now, leg, transaction, failure, None);
         }
         User::Reinvite(leg) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -115,6 +119,7 @@ pub(super) fn handle_transport_failed(core: &mut Core, user: User, transaction: 
         }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
+        User::Register(key) => register::fail(core, key, RegisterOutcome::TransportFailed),
         User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }

@@ -6,5 +6,7 @@ mod attempts;
 mod basic;
 mod cancels;
 mod chaos;
+mod places;
+mod registers;
 mod reoffers;
 mod requests;

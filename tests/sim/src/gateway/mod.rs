@@ -102,6 +102,7 @@ impl Gateway {
                     Method::Options,
                 ],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
