@@ -8,9 +8,10 @@ use std::time::Instant;
 use super::compose::{self, RequestParts};
 use super::core::{Core, User};
 use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage, Unanswered};
-use super::{acknowledge, bye, call, cancel, challenge, offered};
+use super::prack::{self, Order};
+use super::{acknowledge, bye, call, cancel, challenge, offered, reoffer, update};
 use crate::dialog::{Dialog, RouteSet};
-use crate::error::CommandError;
+use crate::error::{CommandError, ProtocolError};
 use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
 use crate::limits::{
     ATTEMPTS_PER_CALL_MAX, CONNECTED_HEADERS_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX,
@@ -124,6 +125,8 @@ fn send_invite(
     let transaction = core
         .start_client(now, ClientKind::Invite, identity, invite, user)
         .ok()?;
+    // What the last INVITE made rings no more.
+    reoffer::close(core, now, key);
     core.change(key, |leg| {
         if let Some(attempt) = leg.attempt_mut() {
             attempt.transaction = transaction;
@@ -160,6 +163,7 @@ pub(super) fn handle_response(
             return;
         }
     }
+    reoffer::close(core, now, key);
     fail(core, key, transaction, AttemptFailure::Refused(status));
 }
 
@@ -187,40 +191,91 @@ fn handle_provisional(
         return core.arm(key);
     }
     attempt.progress_at = None;
-    let answer = sdp_of(response);
-    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    keep_early(attempt, tag, answer.as_deref());
+    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
+    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     core.arm(key);
+    let Some(answered_reliably) = take_early(core, now, key, response, answer.as_deref()) else {
+        return;
+    };
     core.emit(Event::Progress {
         call: CallKey(call),
         leg: LegKey(key),
         status,
         answer,
-        answered_reliably: false,
+        answered_reliably,
         connected: connected_of(response),
     });
 }
 
-/// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2).
-fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&SessionDescription>) {
-    if tag.is_empty() {
-        return;
+/// Keeps what this response says of its early dialog, and acknowledges it where it is reliable
+/// (RFC 3262 §4). `None`: it is no news; else whether it answers our offer reliably.
+fn take_early(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    response: &Message<'_>,
+    answer: Option<&SessionDescription>,
+) -> Option<bool> {
+    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
+    let rseq = prack::rseq_of(response);
+    let leg = core.legs.get_mut(key)?;
+    let flow = leg.dialog.flow;
+    let is_fresh = !leg.has_remote_tag(tag);
+    let fresh = is_fresh.then(|| leg.dialog.with_response(response));
+    let has_offered = leg.has_offered;
+    let Some(early) = keep_early(leg.attempt_mut()?, tag, fresh) else {
+        // Without an early dialog there is no PRACK either.
+        return Some(false);
+    };
+    if let Some(allows) = update::allowed(response) {
+        early.allows_update = allows;
     }
+    let order = rseq.map(|rseq| prack::order(early.rseq, rseq));
+    match order {
+        Some(Order::Again) => return None,
+        Some(Order::Gap) => {
+            core.discard_for(flow, ProtocolError::RseqGap);
+            return None;
+        }
+        Some(Order::Next) | None => {}
+    }
+    if let Some(answer) = answer
+        && !early.is_answered
+    {
+        early.answer = Some(Box::new(answer.clone()));
+    }
+    // The PRACK of an offer would be its answer, and nobody asked for an offer here.
+    let is_owed_an_answer = !has_offered && sdp_of(response).is_some();
+    if rseq.is_none() || is_owed_an_answer {
+        return Some(false);
+    }
+    early.rseq = rseq;
+    early.is_answered |= answer.is_some();
+    prack::send(core, now, key, tag, None);
+    Some(answer.is_some())
+}
+
+/// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2). `None`: it has no tag, or
+/// there are too many.
+fn keep_early<'a>(
+    attempt: &'a mut Attempt,
+    tag: &[u8],
+    fresh: Option<Dialog>,
+) -> Option<&'a mut EarlyDialog> {
     let known = attempt
         .early
-        .iter_mut()
-        .find(|early| *early.remote_tag == *tag);
-    if let Some(early) = known {
-        if let Some(answer) = answer {
-            early.answer = Some(Box::new(answer.clone()));
+        .iter()
+        .position(|early| early.dialog.is_remote_tag(tag));
+    let index = match known {
+        Some(index) => index,
+        None if tag.is_empty() || attempt.early.len() >= EARLY_DIALOGS_MAX => return None,
+        None => {
+            attempt.early.push(EarlyDialog::new(fresh?));
+            attempt.early.len() - 1
         }
-    } else if attempt.early.len() < EARLY_DIALOGS_MAX {
-        attempt.early.push(EarlyDialog {
-            remote_tag: tag.into(),
-            answer: answer.cloned().map(Box::new),
-        });
-    }
+    };
     debug_assert!(attempt.early.len() <= EARLY_DIALOGS_MAX, "the bound holds");
+    attempt.early.get_mut(index)
 }
 
 pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
@@ -260,33 +315,22 @@ fn handle_success(
         return;
     };
     let call = leg.call;
-    let dialog = leg.dialog.with_response(response);
     if leg.unanswered.is_some() && leg.dialog.is_remote_tag(tag) {
         // The same 2xx again; its ACK waits for our answer.
         return;
     }
-    let Some(attempt) = leg.attempt_mut() else {
-        return end_fork(core, now, key, dialog, response);
+    if leg.attempt_mut().is_none() {
+        return end_fork(core, now, key, response, cseq);
+    }
+    let Some(chosen) = choose(core, now, key, response, cseq) else {
+        return;
     };
-    let early = attempt
-        .early
-        .iter_mut()
-        .find(|early| *early.remote_tag == *tag);
-    let early_answer = early.and_then(|early| early.answer.take());
-    let is_left = attempt.left.take();
-    let had_offer = attempt.dial.offer.is_some();
-    let body = sdp_of(response);
-    let give_up_at = now + core.config.timers.transaction_timeout();
-    let offer = if had_offer { None } else { body.clone() };
-    core.change(key, |leg| {
-        leg.stage = Stage::Confirmed;
-        leg.dialog = dialog.clone();
-        leg.unanswered = offer.clone().map(|offer| Unanswered {
-            cseq,
-            offer,
-            give_up_at,
-        });
-    });
+    let Chosen {
+        dialog,
+        is_left,
+        answer,
+        offer,
+    } = chosen;
     debug_assert!(dialog.local_cseq >= cseq, "the peer answers what we sent");
     if offer.is_none() {
         acknowledge::send(core, key, &dialog, cseq, true, None);
@@ -305,7 +349,6 @@ fn handle_success(
         debug_assert!(entry.answered.is_none(), "one callee a call");
         entry.answered = Some(key);
     }
-    let answer = body.or(early_answer).filter(|_| had_offer);
     core.emit(Event::Answered {
         call: CallKey(call),
         leg: LegKey(key),
@@ -317,6 +360,78 @@ fn handle_success(
         }),
     });
     leave_others(core, now, call, key);
+}
+
+/// What a 2xx makes of an attempt.
+struct Chosen {
+    dialog: Dialog,
+    /// Nobody waits for it any more; what the BYE says.
+    is_left: Option<Refusal>,
+    /// The answer to our offer: of the 2xx, or of the early dialog that it confirms. A reliable
+    /// answer is the only one (RFC 6337 §2.1).
+    answer: Option<Box<SessionDescription>>,
+    /// The offer, where we made none.
+    offer: Option<Box<SessionDescription>>,
+}
+
+/// One fork is the dialog from now on.
+fn choose(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    response: &Message<'_>,
+    cseq: u32,
+) -> Option<Chosen> {
+    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
+    reoffer::close_other_forks(core, now, key, tag);
+    let give_up_at = now + core.config.timers.transaction_timeout();
+    let leg = core.legs.get_mut(key)?;
+    let before = leg.dialog.clone();
+    let has_offered = leg.has_offered;
+    let attempt = leg.attempt_mut()?;
+    let is_left = attempt.left.take();
+    let (mut early, others): (Vec<_>, Vec<_>) = std::mem::take(&mut attempt.early)
+        .into_iter()
+        .partition(|early| early.dialog.is_remote_tag(tag));
+    let early = early.pop();
+    let (is_answered, early_answer, allowed, before) = match early {
+        Some(early) => (
+            early.is_answered,
+            early.answer,
+            early.allows_update,
+            early.dialog,
+        ),
+        None => (false, None, false, before),
+    };
+    let body = sdp_of(response);
+    let (answer, offer) = match (has_offered, is_answered) {
+        (true, true) => (early_answer.or(body), None),
+        (true, false) => (body.or(early_answer), None),
+        (false, _) => (None, body),
+    };
+    let dialog = before.with_response(response);
+    let unanswered = offer.clone().map(|offer| Unanswered {
+        cseq,
+        offer,
+        give_up_at,
+    });
+    core.change(key, |leg| {
+        leg.stage = Stage::Confirmed;
+        leg.dialog = dialog.clone();
+        leg.allows_update = update::allowed(response).unwrap_or(allowed);
+        leg.unanswered = unanswered;
+        leg.other_forks = others
+            .into_iter()
+            .filter(|other| other.dialog.local_cseq > cseq)
+            .map(|other| (other.dialog.remote_tag, other.dialog.local_cseq))
+            .collect();
+    })?;
+    Some(Chosen {
+        dialog,
+        is_left,
+        answer,
+        offer,
+    })
 }
 
 /// The call has its callee: every other attempt is left.
@@ -346,10 +461,7 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
 
 /// A further fork answered: it is acknowledged and ended. More than we remember are left to their
 /// own timers.
-fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, response: &Message<'_>) {
-    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
-        return;
-    };
+fn end_fork(core: &mut Core, now: Instant, key: Key, response: &Message<'_>, cseq: u32) {
     let known = core
         .legs
         .get(key)
@@ -363,12 +475,20 @@ fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, respons
             .is_none_or(|leg| !matches!(leg.stage, Stage::Offered(_) | Stage::Attempting(_))),
         "another fork has answered before"
     );
-    let offered = core.legs.get(key).is_some_and(|leg| leg.has_offered);
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
+    let mut dialog = leg.dialog.with_response(response);
+    dialog.local_cseq = leg
+        .other_forks
+        .iter()
+        .find(|(tag, _)| dialog.is_remote_tag(tag))
+        .map_or(cseq, |(_, last)| *last);
+    let offered = leg.has_offered;
     let refused = sdp_of(response)
         .filter(|_| !offered)
         .map(|offer| refusal_of(&offer, dialog.flow.local.ip()));
     acknowledge::send(core, key, &dialog, cseq, true, refused.as_ref());
-    dialog.local_cseq = dialog.local_cseq.max(cseq);
     let number = dialog.next_local_cseq();
     let branch = core.identifiers.branch();
     let parts = RequestParts::new(&Method::Bye, number, &branch);
@@ -438,7 +558,9 @@ pub(super) fn leave(
     debug_assert!(attempt.give_up_at.is_none(), "CANCEL follows the leaving");
     attempt.left = Some(refusal.clone());
     attempt.stop_timers();
-    if attempt.is_heard {
+    let is_heard = attempt.is_heard;
+    reoffer::close(core, now, key);
+    if is_heard {
         send_cancel(core, now, key);
     }
     core.arm(key);
@@ -482,7 +604,7 @@ pub(crate) fn abandon(
             if let Some(entry) = core.calls.get_mut(call) {
                 entry.answered = None;
             }
-            super::reoffer::terminate_received(core, now, key);
+            reoffer::terminate_received(core, now, key);
             bye::send(core, now, key, &refusal);
             report_failure(core, call, key, failure);
             Ok(())

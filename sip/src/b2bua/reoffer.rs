@@ -1,6 +1,6 @@
-//! re-INVITE, both directions, and glare (RFC 3261 §14).
+//! Offers within a dialog, both directions, and glare: re-INVITE (RFC 3261 §14) and UPDATE (RFC 3311).
 //!
-//! Owns who may offer now. What an offer means is call control's affair: an offer of one leg is
+//! Owns who may offer now; what an UPDATE may is decided in `update`. What an offer means is call control's affair: an offer of one leg is
 //! given to it, and it offers to the other.
 
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use super::acknowledge::{self, Answer};
 use super::attempt::{connected_of, sdp_of};
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::{Core, User};
-use super::leg::{PendingInvite, Reoffer, SentReoffer, Side};
+use super::leg::{EarlyDialog, Leg, OfferedBy, PendingInvite, Reoffer, SentReoffer, Stage};
 use super::uas::{self, Request};
-use super::{call, cancel, challenge, offered};
+use super::{call, cancel, challenge, offered, prack, update};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{CallKey, EndCause, Event, LegKey, RefreshBy, ReleaseParty};
-use crate::limits::GLARE_RETRIES_MAX;
-use crate::message::{HeaderName, Message, Method, StatusCode};
+use crate::limits::{GLARE_RETRIES_MAX, RETRY_AFTER_S_MAX};
+use crate::message::{self, HeaderName, Message, Method, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 use crate::transaction::layer::{ClientIdentity, ClientKind};
@@ -28,6 +28,40 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     let Some(offer) = offered::take_offer(core, request) else {
         return;
     };
+    let Some(pending) = keep(core, request, key, (offer.is_some(), OfferedBy::Invite)) else {
+        return;
+    };
+    let parts = ResponseParts::default();
+    offered::send_response(core, now, &pending, StatusCode::TRYING, &parts);
+    hand_up(core, request, key, pending, offer);
+}
+
+/// An offer by UPDATE or PRACK, which nothing speaks against. It cannot wait as long as a re-INVITE:
+/// after timer F the peer believes that the dialog is lost (RFC 3311 §5.2).
+pub(super) fn receive(
+    core: &mut Core,
+    now: Instant,
+    request: &Request<'_>,
+    key: Key,
+    (offer, by): (Box<SessionDescription>, OfferedBy),
+) {
+    debug_assert!(by != OfferedBy::Invite, "an INVITE is told 100");
+    let Some(mut pending) = keep(core, request, key, (true, by)) else {
+        return;
+    };
+    let timers = core.config.timers;
+    let wait = timers.transaction_timeout().saturating_sub(timers.t2 * 2);
+    pending.answer_until = Some(now + wait);
+    hand_up(core, request, key, pending, Some(offer));
+}
+
+/// Makes the server transaction of an offer within a dialog.
+fn keep(
+    core: &mut Core,
+    request: &Request<'_>,
+    key: Key,
+    (has_offer, by): (bool, OfferedBy),
+) -> Option<PendingInvite> {
     let flow = request.response_flow();
     let user = User::Leg(key);
     let started = core
@@ -35,20 +69,33 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         .start_server(&request.identity, flow, false, user);
     let Ok(transaction) = started else {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        return uas::refuse(core, request, status, ProtocolError::TransactionsFull);
+        uas::refuse(core, request, status, ProtocolError::TransactionsFull);
+        return None;
     };
     core.hold(user);
-    let pending = PendingInvite {
+    Some(PendingInvite {
         transaction,
         request: request.to_packet(),
         flow: request.flow,
         cseq: request.identity.cseq,
-        has_offer: offer.is_some(),
-    };
-    let parts = ResponseParts::default();
-    offered::send_response(core, now, &pending, StatusCode::TRYING, &parts);
+        has_offer,
+        by,
+        answer_until: None,
+        remote_tag: request.identity.from_tag.into(),
+    })
+}
+
+fn hand_up(
+    core: &mut Core,
+    request: &Request<'_>,
+    key: Key,
+    pending: PendingInvite,
+    offer: Option<Box<SessionDescription>>,
+) {
+    if pending.by != OfferedBy::Prack {
+        note_target(core, request.message, key, request.identity.from_tag);
+    }
     let changed = core.change(key, |leg| {
-        leg.dialog.refresh_target(request.message);
         let before = std::mem::replace(&mut leg.reoffer, Reoffer::Received(pending));
         (leg.call, matches!(before, Reoffer::Retrying { .. }))
     });
@@ -72,10 +119,30 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     });
 }
 
+/// A target refresh request, or its 2xx: the peer's new Contact (§12.2), and what it allows now.
+pub(super) fn note_target(core: &mut Core, message: &Message<'_>, key: Key, remote_tag: &[u8]) {
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    if let Some(dialog) = leg.dialog_mut(remote_tag) {
+        dialog.refresh_target(message);
+    }
+    if let Some(allows) = update::allowed(message) {
+        match leg.attempt_mut() {
+            Some(attempt) => {
+                if let Some(early) = attempt.early_mut(remote_tag) {
+                    early.allows_update = allows;
+                }
+            }
+            None => leg.allows_update = allows,
+        }
+    }
+}
+
 /// Why the peer may not offer now: 491 where one of us has offered already, 500 where its own
 /// INVITE is not answered yet (§14.2). What waits on the other leg counts too, because the answer
 /// would need it.
-fn objection(core: &Core, key: Key) -> Option<StatusCode> {
+pub(super) fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     let leg = core.legs.get(key)?;
     if !leg.is_confirmed() {
         return Some(StatusCode::SERVER_INTERNAL_ERROR);
@@ -96,7 +163,7 @@ fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     is_busy.then_some(StatusCode::REQUEST_PENDING)
 }
 
-fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
+pub(super) fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
     debug_assert!(
         status == StatusCode::REQUEST_PENDING || status == StatusCode::SERVER_INTERNAL_ERROR,
         "§14.2 names two"
@@ -131,12 +198,52 @@ pub(crate) fn answer(
     body: &SessionDescription,
 ) -> Result<(), CommandError> {
     let pending = received(core, call, key)?;
-    let answer = Answer {
-        pending,
-        body,
-        is_first: false,
+    if pending.by == OfferedBy::Invite {
+        let answer = Answer {
+            pending,
+            body: Some(body),
+            is_first: false,
+        };
+        return acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState);
+    }
+    let leg = core.legs.get(key).ok_or(CommandError::NoSuchLeg)?;
+    let contact = leg.contact.clone();
+    let parts = ResponseParts {
+        contact: Some(&contact)
+            .filter(|_| pending.by == OfferedBy::Update)
+            .map(|it| &**it),
+        capabilities: true,
+        body: Some(body),
+        ..Default::default()
     };
-    acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState)
+    offered::send_response(core, now, &pending, StatusCode::OK, &parts);
+    core.change(key, |leg| {
+        leg.reoffer = Reoffer::Idle;
+        let theirs = message::parse(&pending.request)
+            .ok()
+            .and_then(|request| sdp_of(&request));
+        note_exchange(leg, &pending.remote_tag, body, theirs);
+    });
+    prack::proceed(core, now, key);
+    Ok(())
+}
+
+/// Both descriptions of an early dialog are new: what was said in provisional responses is past.
+fn note_exchange(
+    leg: &mut Leg,
+    remote_tag: &[u8],
+    ours: &SessionDescription,
+    theirs: Option<Box<SessionDescription>>,
+) {
+    if let Some(said) = &mut leg.provisional {
+        said.said = Some(Box::new(ours.clone()));
+    }
+    let early = leg
+        .attempt_mut()
+        .and_then(|attempt| attempt.early_mut(remote_tag));
+    if let (Some(early), Some(theirs)) = (early, theirs) {
+        early.answer = Some(theirs);
+    }
 }
 
 /// The `refuse_reoffer` command.
@@ -153,11 +260,16 @@ pub(crate) fn refuse(
     }
     offered::send_response(core, now, &pending, status, &ResponseParts::default());
     core.change(key, |leg| leg.reoffer = Reoffer::Idle);
+    prack::proceed(core, now, key);
     Ok(())
 }
 
-/// The peer's re-INVITE was cancelled, or its dialog ends: 487 (§9.2, §15.1.2).
+/// The peer's offer was cancelled, or its dialog ends: 487 (§9.2, §15.1.2).
 pub(super) fn terminate_received(core: &mut Core, now: Instant, key: Key) {
+    refuse_received(core, now, key, StatusCode::REQUEST_TERMINATED);
+}
+
+fn refuse_received(core: &mut Core, now: Instant, key: Key, status: StatusCode) {
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
@@ -165,75 +277,158 @@ pub(super) fn terminate_received(core: &mut Core, now: Instant, key: Key) {
         return;
     }
     if let Reoffer::Received(pending) = std::mem::take(&mut leg.reoffer) {
-        let status = StatusCode::REQUEST_TERMINATED;
         offered::send_response(core, now, &pending, status, &ResponseParts::default());
     }
     core.arm(key);
 }
 
-/// The `reoffer` command.
+/// What is pending within a dialog ends with it, without a word to call control.
+pub(super) fn close(core: &mut Core, now: Instant, key: Key) {
+    terminate_received(core, now, key);
+    forget_sent(core, key);
+    core.change(key, |leg| leg.reoffer = Reoffer::Idle);
+}
+
+/// A 2xx has chosen one of the forks: what is pending within another one is over.
+pub(super) fn close_other_forks(core: &mut Core, now: Instant, key: Key, chosen: &[u8]) {
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
+    let (call, leg_key) = (CallKey(leg.call), LegKey(key));
+    let (tag, is_theirs) = match &leg.reoffer {
+        Reoffer::Idle => return,
+        Reoffer::Received(pending) => (&pending.remote_tag, true),
+        Reoffer::Sent(sent) => (&sent.remote_tag, false),
+        Reoffer::Retrying { remote_tag, .. } => (remote_tag, false),
+    };
+    if **tag == *chosen {
+        return;
+    }
+    close(core, now, key);
+    core.emit(if is_theirs {
+        Event::ReofferCancelled { call, leg: leg_key }
+    } else {
+        Event::ReofferRefused {
+            call,
+            leg: leg_key,
+            status: StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST,
+        }
+    });
+}
+
+/// The `reoffer` and `reoffer_by` commands.
 pub(crate) fn offer(
     core: &mut Core,
     now: Instant,
     call: Key,
     key: Key,
     offer: &SessionDescription,
-    _by: RefreshBy,
+    by: RefreshBy,
 ) -> Result<(), CommandError> {
     let leg = core.living_leg(call, key)?;
-    if !leg.is_confirmed() {
-        return Err(CommandError::WrongState);
-    }
+    let (remote_tag, by) = match &leg.stage {
+        Stage::Confirmed if by == RefreshBy::Update && leg.allows_update => {
+            (leg.dialog.remote_tag.clone(), RefreshBy::Update)
+        }
+        Stage::Confirmed => (leg.dialog.remote_tag.clone(), RefreshBy::Invite),
+        Stage::Offered(_) if leg.allows_update && is_early_answered(leg) => {
+            (leg.dialog.remote_tag.clone(), RefreshBy::Update)
+        }
+        Stage::Attempting(attempt) if attempt.left.is_none() => {
+            let can_update = |early: &&EarlyDialog| early.is_answered && early.allows_update;
+            let early = attempt.early.iter().rev().find(can_update);
+            let early = early.ok_or(CommandError::WrongState)?;
+            (early.dialog.remote_tag.clone(), RefreshBy::Update)
+        }
+        Stage::Offered(_) | Stage::Attempting(_) | Stage::Leaving | Stage::Over => {
+            return Err(CommandError::WrongState);
+        }
+    };
     let is_waiting = leg.unacknowledged.is_some() || leg.unanswered.is_some();
     if is_waiting || !matches!(leg.reoffer, Reoffer::Idle) {
         return Err(CommandError::ExchangePending);
     }
-    let offer = Box::new(offer.clone());
-    send(core, now, key, offer, 1, None).ok_or(CommandError::LimitReached)
+    let asked = Asked {
+        offer: Box::new(offer.clone()),
+        by,
+        remote_tag,
+        tries: 1,
+    };
+    send(core, now, key, asked, None).ok_or(CommandError::LimitReached)
+}
+
+/// The caller's early dialog has its answer, and no 2xx is on its way.
+fn is_early_answered(leg: &Leg) -> bool {
+    leg.provisional
+        .as_ref()
+        .is_some_and(|said| said.is_answered && said.held_answer.is_none())
+}
+
+/// An offer of ours within a dialog, and how it goes.
+#[derive(Debug, Clone)]
+struct Asked {
+    offer: Box<SessionDescription>,
+    by: RefreshBy,
+    remote_tag: Box<[u8]>,
+    tries: u8,
 }
 
 fn send(
     core: &mut Core,
     now: Instant,
     key: Key,
-    offer: Box<SessionDescription>,
-    tries: u8,
+    asked: Asked,
     authorization: Option<(HeaderName, Box<[u8]>)>,
 ) -> Option<()> {
     let leg = core.legs.get_mut(key)?;
-    debug_assert!(leg.is_confirmed(), "an offer within a dialog needs one");
     debug_assert!(
         matches!(leg.reoffer, Reoffer::Idle),
         "one offer at a time (§14.1)"
     );
-    debug_assert!((1..=GLARE_RETRIES_MAX).contains(&tries), "the bound holds");
-    let cseq = leg.dialog.next_local_cseq();
-    let contact = leg.contact.clone();
-    let branch = core.identifiers.branch();
+    debug_assert!(
+        (1..=GLARE_RETRIES_MAX).contains(&asked.tries),
+        "the bound holds"
+    );
+    debug_assert!(
+        leg.is_confirmed() || asked.by == RefreshBy::Update,
+        "an early dialog is changed by UPDATE only (RFC 3311 §1)"
+    );
     let is_authorized = authorization.is_some();
     let headers: Vec<_> = authorization.clone().into_iter().collect();
-    leg.authorization = authorization;
+    let contact = leg.contact.clone();
+    let dialog = leg.dialog_mut(&asked.remote_tag)?;
+    let cseq = dialog.next_local_cseq();
+    let dialog = dialog.clone();
+    let (method, kind, user) = match asked.by {
+        RefreshBy::Invite => {
+            leg.authorization = authorization;
+            (Method::Invite, ClientKind::Invite, User::Reinvite(key))
+        }
+        RefreshBy::Update => (Method::Update, ClientKind::NonInvite, User::Update(key)),
+    };
+    let branch = core.identifiers.branch();
     let parts = RequestParts {
         contact: Some(&contact),
         headers: &headers,
-        body: Some(&offer),
-        ..RequestParts::new(&Method::Invite, cseq, &branch)
+        body: Some(&asked.offer),
+        ..RequestParts::new(&method, cseq, &branch)
     };
-    let invite = compose::request_of(core, key, &parts)?;
-    let user = User::Reinvite(key);
+    let sent = compose::request_within(core, &dialog, &parts);
     let identity = ClientIdentity { branch, cseq };
-    let transaction = core
-        .start_client(now, ClientKind::Invite, identity, invite, user)
-        .ok()?;
-    let give_up_at = now + core.config.timers.transaction_timeout();
+    let transaction = core.start_client(now, kind, identity, sent, user).ok()?;
+    // An UPDATE has timer F; an INVITE that is heard of has none (RFC 3261 §17.1.1.2).
+    let give_up_at =
+        (asked.by == RefreshBy::Invite).then(|| now + core.config.timers.transaction_timeout());
     core.change(key, |leg| {
         leg.reoffer = Reoffer::Sent(SentReoffer {
             transaction,
-            offer,
-            tries,
+            offer: asked.offer,
+            tries: asked.tries,
             is_authorized,
             give_up_at,
             is_cancelled: false,
+            by: asked.by,
+            remote_tag: asked.remote_tag,
         });
     })
 }
@@ -254,7 +449,7 @@ fn take_sent(core: &mut Core, key: Key, transaction: Key) -> Option<SentReoffer>
     }
 }
 
-/// A response to our re-INVITE (§14.1).
+/// A response to our re-INVITE or UPDATE (§14.1, RFC 3311 §5.3).
 pub(super) fn handle_response(
     core: &mut Core,
     now: Instant,
@@ -266,41 +461,134 @@ pub(super) fn handle_response(
     if status.is_provisional() {
         return;
     }
-    if status.is_success() {
+    let is_invite = response
+        .cseq()
+        .is_some_and(|cseq| cseq.method == Method::Invite);
+    if status.is_success() && is_invite {
         return handle_success(core, key, transaction, response);
     }
-    debug_assert!(status.is_failure(), "what remains is a refusal");
     let Some(sent) = take_sent(core, key, transaction) else {
         return;
     };
-    let Some(leg) = core.legs.get(key).filter(|leg| leg.is_confirmed()) else {
-        return;
-    };
-    let (call, side) = (leg.call, leg.side);
-    if !sent.is_authorized && !sent.is_cancelled {
-        let header = challenge::authorization(core, key, &Method::Invite, response, status);
-        if header.is_some()
-            && send(core, now, key, sent.offer.clone(), sent.tries, header).is_some()
-        {
-            return;
-        }
+    if status.is_success() {
+        return handle_updated(core, now, key, &sent, response);
     }
-    if status == StatusCode::REQUEST_PENDING && sent.tries < GLARE_RETRIES_MAX && !sent.is_cancelled
-    {
-        let retry_at = now + glare_wait(core, side);
-        let (offer, tries) = (sent.offer, sent.tries);
-        core.change(key, |leg| {
-            leg.reoffer = Reoffer::Retrying {
-                retry_at,
-                offer,
-                tries,
-            }
-        });
+    debug_assert!(status.is_failure(), "what remains is a refusal");
+    if !is_alive(core, key) || send_again(core, now, key, &sent, response, status) {
         return;
     }
     let is_lost = status == StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST
         || (status == StatusCode::REQUEST_TIMEOUT && !sent.is_cancelled);
-    if is_lost {
+    end_refused(core, now, key, status, is_lost);
+}
+
+/// What is pending on this leg has a dialog, and call control waits for it.
+fn is_alive(core: &Core, key: Key) -> bool {
+    match core.legs.get(key).map(|leg| &leg.stage) {
+        Some(Stage::Confirmed | Stage::Offered(_)) => true,
+        Some(Stage::Attempting(attempt)) => attempt.left.is_none(),
+        Some(Stage::Leaving | Stage::Over) | None => false,
+    }
+}
+
+/// Another try: with credentials, by the other method, or after a while.
+fn send_again(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    sent: &SentReoffer,
+    response: &Message<'_>,
+    status: StatusCode,
+) -> bool {
+    if sent.is_cancelled {
+        return false;
+    }
+    let asked = Asked {
+        offer: sent.offer.clone(),
+        by: sent.by,
+        remote_tag: sent.remote_tag.clone(),
+        tries: sent.tries,
+    };
+    let method = match sent.by {
+        RefreshBy::Invite => Method::Invite,
+        RefreshBy::Update => Method::Update,
+    };
+    if !sent.is_authorized {
+        let uri = core
+            .legs
+            .get_mut(key)
+            .and_then(|leg| leg.dialog_mut(&sent.remote_tag))
+            .map(|dialog| dialog.request_uri().to_owned());
+        let uri = uri.unwrap_or_default();
+        let header = challenge::authorization_for(core, key, &method, &uri, response, status);
+        if header.is_some() && send(core, now, key, asked.clone(), header).is_some() {
+            return true;
+        }
+    }
+    let is_unknown =
+        status == StatusCode::METHOD_NOT_ALLOWED || status == StatusCode::NOT_IMPLEMENTED;
+    if is_unknown && sent.by == RefreshBy::Update {
+        let is_confirmed = core.legs.get_mut(key).is_some_and(|leg| {
+            leg.allows_update = false;
+            leg.is_confirmed()
+        });
+        let by = RefreshBy::Invite;
+        return is_confirmed && send(core, now, key, Asked { by, ..asked }, None).is_some();
+    }
+    let Some(wait) = wait_before_retry(core, key, response, status) else {
+        return false;
+    };
+    if sent.tries >= GLARE_RETRIES_MAX {
+        return false;
+    }
+    core.change(key, |leg| {
+        leg.reoffer = Reoffer::Retrying {
+            retry_at: now + wait,
+            offer: asked.offer,
+            tries: asked.tries,
+            by: asked.by,
+            remote_tag: asked.remote_tag,
+        }
+    });
+    true
+}
+
+/// 491: the owner of the Call-ID waits longer, so that both do not meet again (§14.1). 500: the
+/// peer's own offer came first, and it says how long to wait (§14.2, RFC 3311 §5.2).
+fn wait_before_retry(
+    core: &mut Core,
+    key: Key,
+    response: &Message<'_>,
+    status: StatusCode,
+) -> Option<Duration> {
+    if status == StatusCode::SERVER_INTERNAL_ERROR {
+        let seconds = response
+            .retry_after_s()
+            .filter(|&seconds| seconds <= RETRY_AFTER_S_MAX)?;
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    if status != StatusCode::REQUEST_PENDING {
+        return None;
+    }
+    let (least, most) = if core.legs.get(key)?.owns_call_id() {
+        (2_100, 4_000)
+    } else {
+        (0, 2_000)
+    };
+    let milliseconds = Duration::from_millis;
+    Some(
+        core.identifiers
+            .back_off(milliseconds(least), milliseconds(most)),
+    )
+}
+
+/// A confirmed dialog that is lost ends its call; an early one ends with its INVITE.
+fn end_refused(core: &mut Core, now: Instant, key: Key, status: StatusCode, is_lost: bool) {
+    let Some(leg) = core.legs.get(key) else {
+        return;
+    };
+    let call = leg.call;
+    if is_lost && leg.is_confirmed() {
         return call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::DialogLost);
     }
     core.emit(Event::ReofferRefused {
@@ -308,18 +596,7 @@ pub(super) fn handle_response(
         leg: LegKey(key),
         status,
     });
-}
-
-/// The owner of the Call-ID waits longer, so that both do not meet again (§14.1).
-fn glare_wait(core: &mut Core, side: Side) -> Duration {
-    match side {
-        Side::A => core
-            .identifiers
-            .back_off(Duration::ZERO, Duration::from_secs(2)),
-        Side::B => core
-            .identifiers
-            .back_off(Duration::from_millis(2_100), Duration::from_secs(4)),
-    }
+    prack::proceed(core, now, key);
 }
 
 fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Message<'_>) {
@@ -331,11 +608,11 @@ fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Messag
         return;
     }
     let sent = take_sent(core, key, transaction);
-    let dialog = core.change(key, |leg| {
-        leg.dialog.refresh_target(response);
-        leg.dialog.clone()
-    });
-    let Some(dialog) = dialog else { return };
+    let remote_tag = core.legs.get(key).map(|leg| leg.dialog.remote_tag.clone());
+    note_target(core, response, key, &remote_tag.unwrap_or_default());
+    let Some(dialog) = core.legs.get(key).map(|leg| leg.dialog.clone()) else {
+        return;
+    };
     acknowledge::send(core, key, &dialog, cseq, false, None);
     let Some(call) = core
         .legs
@@ -355,27 +632,51 @@ fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Messag
     }
 }
 
-/// No response at all within timer B: the dialog is lost (RFC 5057 §5.1).
+/// Our UPDATE was taken.
+fn handle_updated(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    sent: &SentReoffer,
+    response: &Message<'_>,
+) {
+    note_target(core, response, key, &sent.remote_tag);
+    if !is_alive(core, key) {
+        return;
+    }
+    let answer = sdp_of(response);
+    let call = core.change(key, |leg| {
+        note_exchange(leg, &sent.remote_tag, &sent.offer, answer.clone());
+        leg.call
+    });
+    let Some(call) = call else { return };
+    core.emit(Event::ReofferAnswered {
+        call: CallKey(call),
+        leg: LegKey(key),
+        answer,
+    });
+    prack::proceed(core, now, key);
+}
+
+/// No response at all within timer B or F: the dialog is lost (RFC 5057 §5.1).
 pub(super) fn handle_lost(core: &mut Core, now: Instant, key: Key, transaction: Key) {
     let sent = take_sent(core, key, transaction);
-    let leg = core.legs.get(key).filter(|leg| leg.is_confirmed());
-    if let (Some(_), Some(leg)) = (sent, leg) {
-        let call = leg.call;
-        call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::DialogLost);
+    if sent.is_some() && is_alive(core, key) {
+        end_refused(core, now, key, StatusCode::REQUEST_TIMEOUT, true);
     }
 }
 
-/// Our re-INVITE came to nothing; the session stays as it was.
-pub(super) fn refused(core: &mut Core, key: Key, transaction: Key, status: StatusCode) {
+/// Our re-INVITE or UPDATE came to nothing; the session stays as it was.
+pub(super) fn refused(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    transaction: Key,
+    status: StatusCode,
+) {
     let sent = take_sent(core, key, transaction);
-    let leg = core.legs.get(key).filter(|leg| leg.is_confirmed());
-    if let (Some(_), Some(leg)) = (sent, leg) {
-        let call = CallKey(leg.call);
-        core.emit(Event::ReofferRefused {
-            call,
-            leg: LegKey(key),
-            status,
-        });
+    if sent.is_some() && is_alive(core, key) {
+        end_refused(core, now, key, status, false);
     }
 }
 
@@ -394,20 +695,26 @@ pub(super) fn forget_sent(core: &mut Core, key: Key) {
     }
 }
 
-/// The wait after 491 is over, or the peer has not answered for too long.
+/// The wait after 491 is over, or somebody has not answered for too long.
 pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
     let timeout = core.config.timers.transaction_timeout();
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
-    let call = CallKey(leg.call);
+    let (call, leg_key) = (CallKey(leg.call), LegKey(key));
+    let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
     match &mut leg.reoffer {
         Reoffer::Retrying { retry_at, .. } if *retry_at <= now => retry(core, now, key),
-        Reoffer::Sent(sent) if sent.give_up_at <= now => {
+        Reoffer::Received(pending) if is_due(pending.answer_until) => {
+            refuse_received(core, now, key, StatusCode::SERVER_TIME_OUT);
+            core.emit(Event::ReofferCancelled { call, leg: leg_key });
+            prack::proceed(core, now, key);
+        }
+        Reoffer::Sent(sent) if is_due(sent.give_up_at) => {
             let transaction = sent.transaction;
             if !sent.is_cancelled {
                 sent.is_cancelled = true;
-                sent.give_up_at = now + timeout;
+                sent.give_up_at = Some(now + timeout);
                 return cancel::send(core, now, key, transaction, None);
             }
             let is_confirmed = leg.is_confirmed();
@@ -416,7 +723,7 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
                 let status = StatusCode::REQUEST_TIMEOUT;
                 core.emit(Event::ReofferRefused {
                     call,
-                    leg: LegKey(key),
+                    leg: leg_key,
                     status,
                 });
             }
@@ -426,17 +733,31 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
 }
 
 fn retry(core: &mut Core, now: Instant, key: Key) {
+    let is_alive = is_alive(core, key);
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
     let call = CallKey(leg.call);
-    let may_send = leg.is_confirmed() && leg.unacknowledged.is_none();
-    let Reoffer::Retrying { offer, tries, .. } = std::mem::take(&mut leg.reoffer) else {
+    let may_send = is_alive && leg.unacknowledged.is_none() && leg.unanswered.is_none();
+    let Reoffer::Retrying {
+        offer,
+        tries,
+        by,
+        remote_tag,
+        ..
+    } = std::mem::take(&mut leg.reoffer)
+    else {
         debug_assert!(false, "only what waits is tried again");
         return;
     };
     debug_assert!(tries < GLARE_RETRIES_MAX, "the last try is not repeated");
-    if may_send && send(core, now, key, offer, tries + 1, None).is_some() {
+    let asked = Asked {
+        offer,
+        by,
+        remote_tag,
+        tries: tries + 1,
+    };
+    if may_send && send(core, now, key, asked, None).is_some() {
         return;
     }
     let status = StatusCode::REQUEST_PENDING;
@@ -445,4 +766,5 @@ fn retry(core: &mut Core, now: Instant, key: Key) {
         leg: LegKey(key),
         status,
     });
+    prack::proceed(core, now, key);
 }
