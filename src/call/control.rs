@@ -21,6 +21,7 @@ use super::counters::Counters;
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
+use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
@@ -66,6 +67,7 @@ pub struct CallControl {
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     /// Calls that are not over.
+    pub(super) live_calls: LiveCalls,
     pub(super) live: usize,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
     pub(super) ticket_last: u64,
@@ -111,6 +113,7 @@ impl CallControl {
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
+            live_calls: LiveCalls::default(),
             live: 0,
             tickets: BTreeMap::new(),
             ticket_last: 0,
@@ -160,6 +163,7 @@ impl CallControl {
             }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
+            Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => self.endpoint.set_draining(true),
             Input::Stop => self.stop(now),
             Input::Expired => self.handle_expired(now),
@@ -243,6 +247,7 @@ impl CallControl {
             u64::from(self.guard.active()),
             "cleared attempts"
         );
+        assert_eq!(self.live_calls.len(), self.live, "calls that can be found");
         assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
         assert_eq!(
             self.stock.taken(),

@@ -176,6 +176,7 @@ impl CallControl {
         };
         call.over = true;
         self.live = self.live.saturating_sub(1);
+        self.live_calls.end(&call.id, call.age);
         call.routes.clear();
         call.reoffer = None;
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());
