@@ -1,24 +1,20 @@
 //! An attempt towards a trunk: our INVITE from `dial` to its final response.
 //!
-//! Owns early dialogs, the three timers of call control, and the attempt that nobody waits for any
-//! more (RFC 3261 §9.1, §13.2.2).
+//! Owns the three timers of call control, and the attempt that nobody waits for any
+//! more (RFC 3261 §9.1, §13.2.2). Its early dialogs are in `early`.
 
 use std::time::Instant;
 
-use super::compose::{self, RequestParts};
+use super::compose;
 use super::core::{Core, User};
-use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage, Unanswered};
-use super::prack::{self, Order};
-use super::{acknowledge, bye, call, cancel, challenge, offered, reoffer, update};
+use super::early::{self, connected_of, sdp_of};
+use super::leg::{Attempt, Leg, Side, Stage};
+use super::{acknowledge, bye, call, cancel, challenge, reoffer};
 use crate::dialog::{Dialog, RouteSet};
-use crate::error::{CommandError, ProtocolError};
+use crate::error::CommandError;
 use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
-use crate::limits::{
-    ATTEMPTS_PER_CALL_MAX, CONNECTED_HEADERS_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX,
-};
+use crate::limits::ATTEMPTS_PER_CALL_MAX;
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
-use crate::offer_answer::refusal_of;
-use crate::sdp::SessionDescription;
 use crate::table::{Full, Key};
 use crate::transaction::layer::{ClientIdentity, ClientKind};
 
@@ -194,7 +190,8 @@ fn handle_provisional(
     // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
     let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     core.arm(key);
-    let Some(answered_reliably) = take_early(core, now, key, response, answer.as_deref()) else {
+    let Some(answered_reliably) = early::take_early(core, now, key, response, answer.as_deref())
+    else {
         return;
     };
     core.emit(Event::Progress {
@@ -205,94 +202,6 @@ fn handle_provisional(
         answered_reliably,
         connected: connected_of(response),
     });
-}
-
-/// Keeps what this response says of its early dialog, and acknowledges it where it is reliable
-/// (RFC 3262 §4). `None`: it is no news; else whether it answers our offer reliably.
-fn take_early(
-    core: &mut Core,
-    now: Instant,
-    key: Key,
-    response: &Message<'_>,
-    answer: Option<&SessionDescription>,
-) -> Option<bool> {
-    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    let rseq = prack::rseq_of(response);
-    let leg = core.legs.get_mut(key)?;
-    let flow = leg.dialog.flow;
-    let is_fresh = !leg.has_remote_tag(tag);
-    let fresh = is_fresh.then(|| leg.dialog.with_response(response));
-    let has_offered = leg.has_offered;
-    let Some(early) = keep_early(leg.attempt_mut()?, tag, fresh) else {
-        // Without an early dialog there is no PRACK either.
-        return Some(false);
-    };
-    if let Some(allows) = update::allowed(response) {
-        early.allows_update = allows;
-    }
-    let order = rseq.map(|rseq| prack::order(early.rseq, rseq));
-    match order {
-        Some(Order::Again) => return None,
-        Some(Order::Gap) => {
-            core.discard_for(flow, ProtocolError::RseqGap);
-            return None;
-        }
-        Some(Order::Next) | None => {}
-    }
-    if let Some(answer) = answer
-        && !early.is_answered
-    {
-        early.answer = Some(Box::new(answer.clone()));
-    }
-    // The PRACK of an offer would be its answer, and nobody asked for an offer here.
-    let is_owed_an_answer = !has_offered && sdp_of(response).is_some();
-    if rseq.is_none() || is_owed_an_answer {
-        return Some(false);
-    }
-    early.rseq = rseq;
-    early.is_answered |= answer.is_some();
-    prack::send(core, now, key, tag, None);
-    Some(answer.is_some())
-}
-
-/// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2). `None`: it has no tag, or
-/// there are too many.
-fn keep_early<'a>(
-    attempt: &'a mut Attempt,
-    tag: &[u8],
-    fresh: Option<Dialog>,
-) -> Option<&'a mut EarlyDialog> {
-    let known = attempt
-        .early
-        .iter()
-        .position(|early| early.dialog.is_remote_tag(tag));
-    let index = match known {
-        Some(index) => index,
-        None if tag.is_empty() || attempt.early.len() >= EARLY_DIALOGS_MAX => return None,
-        None => {
-            attempt.early.push(EarlyDialog::new(fresh?));
-            attempt.early.len() - 1
-        }
-    };
-    debug_assert!(attempt.early.len() <= EARLY_DIALOGS_MAX, "the bound holds");
-    attempt.early.get_mut(index)
-}
-
-pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
-    message
-        .sdp()
-        .and_then(|text| SessionDescription::parse(text).ok())
-        .map(Box::new)
-}
-
-/// Who the peer says it is (RFC 3325; Remote-Party-ID was never more than a draft).
-pub(super) fn connected_of(message: &Message<'_>) -> Vec<(HeaderName, Box<[u8]>)> {
-    const SHOWN: [HeaderName; 3] = [
-        HeaderName::RemotePartyId,
-        HeaderName::PAssertedIdentity,
-        HeaderName::Privacy,
-    ];
-    offered::shown_headers(message, &SHOWN, CONNECTED_HEADERS_MAX)
 }
 
 /// The first 2xx wins, the same one again gets the same ACK, another fork's is ended
@@ -320,12 +229,12 @@ fn handle_success(
         return;
     }
     if leg.attempt_mut().is_none() {
-        return end_fork(core, now, key, response, cseq);
+        return early::end_fork(core, now, key, response, cseq);
     }
-    let Some(chosen) = choose(core, now, key, response, cseq) else {
+    let Some(chosen) = early::choose(core, now, key, response, cseq) else {
         return;
     };
-    let Chosen {
+    let early::Chosen {
         dialog,
         is_left,
         answer,
@@ -362,78 +271,6 @@ fn handle_success(
     leave_others(core, now, call, key);
 }
 
-/// What a 2xx makes of an attempt.
-struct Chosen {
-    dialog: Dialog,
-    /// Nobody waits for it any more; what the BYE says.
-    is_left: Option<Refusal>,
-    /// The answer to our offer: of the 2xx, or of the early dialog that it confirms. A reliable
-    /// answer is the only one (RFC 6337 §2.1).
-    answer: Option<Box<SessionDescription>>,
-    /// The offer, where we made none.
-    offer: Option<Box<SessionDescription>>,
-}
-
-/// One fork is the dialog from now on.
-fn choose(
-    core: &mut Core,
-    now: Instant,
-    key: Key,
-    response: &Message<'_>,
-    cseq: u32,
-) -> Option<Chosen> {
-    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    reoffer::close_other_forks(core, now, key, tag);
-    let give_up_at = now + core.config.timers.transaction_timeout();
-    let leg = core.legs.get_mut(key)?;
-    let before = leg.dialog.clone();
-    let has_offered = leg.has_offered;
-    let attempt = leg.attempt_mut()?;
-    let is_left = attempt.left.take();
-    let (mut early, others): (Vec<_>, Vec<_>) = std::mem::take(&mut attempt.early)
-        .into_iter()
-        .partition(|early| early.dialog.is_remote_tag(tag));
-    let early = early.pop();
-    let (is_answered, early_answer, allowed, before) = match early {
-        Some(early) => (
-            early.is_answered,
-            early.answer,
-            early.allows_update,
-            early.dialog,
-        ),
-        None => (false, None, false, before),
-    };
-    let body = sdp_of(response);
-    let (answer, offer) = match (has_offered, is_answered) {
-        (true, true) => (early_answer.or(body), None),
-        (true, false) => (body.or(early_answer), None),
-        (false, _) => (None, body),
-    };
-    let dialog = before.with_response(response);
-    let unanswered = offer.clone().map(|offer| Unanswered {
-        cseq,
-        offer,
-        give_up_at,
-    });
-    core.change(key, |leg| {
-        leg.stage = Stage::Confirmed;
-        leg.dialog = dialog.clone();
-        leg.allows_update = update::allowed(response).unwrap_or(allowed);
-        leg.unanswered = unanswered;
-        leg.other_forks = others
-            .into_iter()
-            .filter(|other| other.dialog.local_cseq > cseq)
-            .map(|other| (other.dialog.remote_tag, other.dialog.local_cseq))
-            .collect();
-    })?;
-    Some(Chosen {
-        dialog,
-        is_left,
-        answer,
-        offer,
-    })
-}
-
 /// The call has its callee: every other attempt is left.
 fn leave_others(core: &mut Core, now: Instant, call: Key, winner: Key) {
     let Some(entry) = core.calls.get(call) else {
@@ -457,53 +294,6 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
         Some(Stage::Attempting(attempt)) => attempt.left.is_none(),
         Some(Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over) | None => false,
     }
-}
-
-/// A further fork answered: it is acknowledged and ended. More than we remember are left to their
-/// own timers.
-fn end_fork(core: &mut Core, now: Instant, key: Key, response: &Message<'_>, cseq: u32) {
-    let known = core
-        .legs
-        .get(key)
-        .map_or(FORKED_ANSWERS_MAX, |leg| leg.acknowledgements.len());
-    if known >= FORKED_ANSWERS_MAX {
-        return;
-    }
-    debug_assert!(
-        core.legs
-            .get(key)
-            .is_none_or(|leg| !matches!(leg.stage, Stage::Offered(_) | Stage::Attempting(_))),
-        "another fork has answered before"
-    );
-    let Some(leg) = core.legs.get(key) else {
-        return;
-    };
-    let mut dialog = leg.dialog.with_response(response);
-    dialog.local_cseq = leg
-        .other_forks
-        .iter()
-        .find(|(tag, _)| dialog.is_remote_tag(tag))
-        .map_or(cseq, |(_, last)| *last);
-    let offered = leg.has_offered;
-    let refused = sdp_of(response)
-        .filter(|_| !offered)
-        .map(|offer| refusal_of(&offer, dialog.flow.local.ip()));
-    acknowledge::send(core, key, &dialog, cseq, true, refused.as_ref());
-    let number = dialog.next_local_cseq();
-    let branch = core.identifiers.branch();
-    let parts = RequestParts::new(&Method::Bye, number, &branch);
-    let sent = compose::request_within(core, &dialog, &parts);
-    let identity = ClientIdentity {
-        branch,
-        cseq: number,
-    };
-    core.send_anyway(
-        now,
-        ClientKind::NonInvite,
-        identity,
-        sent,
-        User::Errand(key),
-    );
 }
 
 /// The INVITE of this leg came to its end without an answer.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Core, User};
-use super::{attempt, bye, compose, options, prack, reoffer};
+use super::{attempt, bye, compose, modify, options, prack};
 use crate::error::{DropReason, ProtocolError};
 use crate::event::{AttemptFailure, Flow};
 use crate::message::{HeaderName, Message, Method, StatusCode};
@@ -82,10 +82,10 @@ fn deliver(
             attempt::handle_response(core, now, leg, transaction, response, status)
         }
         User::Reinvite(leg) => {
-            reoffer::handle_response(core, now, leg, transaction, response, status);
+            modify::handle_response(core, now, leg, transaction, response, status);
         }
         User::Update(leg) => {
-            reoffer::handle_response(core, now, leg, transaction, response, status);
+            modify::handle_response(core, now, leg, transaction, response, status);
         }
         User::Prack(leg) => prack::handle_response(core, now, leg, response, status),
         User::Bye(leg) => bye::handle_response(core, now, leg, response, status),
@@ -101,7 +101,7 @@ pub(super) fn handle_timeout(core: &mut Core, now: Instant, user: User, transact
             attempt::fail(core, leg, transaction, AttemptFailure::NoResponse);
         }
         User::Reinvite(leg) | User::Update(leg) => {
-            reoffer::handle_lost(core, now, leg, transaction);
+            modify::handle_lost(core, now, leg, transaction);
         }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
@@ -117,7 +117,7 @@ pub(super) fn handle_transport_failed(core: &mut Core, now: Instant, user: User,
         }
         User::Reinvite(leg) | User::Update(leg) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            reoffer::refused(core, now, leg, transaction, status);
+            modify::refused(core, now, leg, transaction, status);
         }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),

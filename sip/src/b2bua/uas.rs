@@ -256,7 +256,7 @@ const UNDERSTOOD: [&str; 1] = [prack::OPTION_TAG];
 
 fn is_understood(tag: &[u8]) -> bool {
     let is_it = |known: &&str| known.as_bytes().eq_ignore_ascii_case(tag);
-    tag.is_empty() || UNDERSTOOD.iter().any(|known| is_it(&known))
+    tag.is_empty() || UNDERSTOOD.iter().any(is_it)
 }
 
 fn requires_nothing(request: &Request<'_>) -> bool {

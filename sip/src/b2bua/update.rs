@@ -20,7 +20,7 @@ use super::compose::ResponseParts;
 use super::core::Core;
 use super::leg::{OfferedBy, Reoffer, Stage};
 use super::uas::{self, Request, Responder};
-use super::{attempt, offered, reoffer};
+use super::{early, offered, reoffer};
 use crate::event::{CallKey, Event, LegKey};
 use crate::message::{HeaderName, Message, StatusCode};
 use crate::table::Key;
@@ -99,7 +99,7 @@ fn refresh(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
     };
     let responder = Responder::start(core, request);
     responder.respond_with(core, now, request, StatusCode::OK, parts);
-    let connected = attempt::connected_of(request.message);
+    let connected = early::connected_of(request.message);
     if core.living_call(call).is_err() {
         return;
     }

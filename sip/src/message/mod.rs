@@ -368,7 +368,7 @@ impl<'a> Message<'a> {
         self.only_value(&HeaderName::RSeq).and_then(scan::decimal)
     }
 
-    /// RAck (RFC 3262 §7.2).
+    /// `RAck` (RFC 3262 §7.2).
     #[must_use]
     pub fn rack(&self) -> Option<RAck> {
         self.only_value(&HeaderName::RAck).and_then(RAck::parse)

@@ -36,10 +36,14 @@ fn the_connected_party_is_handed_up_from_every_message_that_names_it() {
     world.receive(TRUNK, &reinvite);
     let mut seen = 0;
     for event in world.take_events() {
-        let connected = match &event {
-            Event::Progress { connected, .. } | Event::Reoffered { connected, .. } => connected,
-            Event::Answered { answered, .. } => &answered.connected,
-            _ => continue,
+        let connected = if let Event::Progress { connected, .. }
+        | Event::Reoffered { connected, .. } = &event
+        {
+            connected
+        } else if let Event::Answered { answered, .. } = &event {
+            &answered.connected
+        } else {
+            continue;
         };
         assert_eq!(names(connected), shown, "{event:?}");
         seen += 1;

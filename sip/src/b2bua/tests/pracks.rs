@@ -69,7 +69,7 @@ fn reliable_responses_are_taken_in_order_only() {
     world.assert_quiescent();
 }
 
-/// RFC 3262 §4: the numbers are those of one early dialog, and so are CSeqs.
+/// RFC 3262 §4: the numbers are those of one early dialog, and so are those of CSeq.
 #[test]
 fn each_fork_counts_its_own_reliable_responses() {
     let mut world = World::new();
