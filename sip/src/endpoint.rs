@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{
-    acknowledge, attempt, call, offered, options, place, register, registrar, reoffer,
+    acknowledge, attempt, call, modify, offered, options, place, register, registrar, reoffer,
 };
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
@@ -219,7 +219,7 @@ impl Endpoint {
         offer: &SessionDescription,
         by: RefreshBy,
     ) -> Result<(), CommandError> {
-        let result = reoffer::offer(&mut self.core, now, call.0, leg.0, offer, by);
+        let result = modify::offer(&mut self.core, now, call.0, leg.0, offer, by);
         self.checked(result)
     }
 

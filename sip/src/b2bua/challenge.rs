@@ -7,6 +7,7 @@
 use super::core::Core;
 use super::leg::Stage;
 use crate::auth::Challenge;
+use crate::dialog::Dialog;
 use crate::event::Credentials;
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
 use crate::table::Key;
@@ -92,19 +93,46 @@ pub(super) fn authorization(
     response: &Message<'_>,
     status: StatusCode,
 ) -> Option<(HeaderName, Box<[u8]>)> {
+    let leg = core.legs.get(key)?;
+    let dialog = leg.dialog.clone();
+    // The first INVITE goes to the trunk, wherever its Request-URI points.
+    let is_to_trunk = matches!(leg.stage, Stage::Attempting(_)) || is_to_trunk(&dialog);
+    let uri = dialog.request_uri();
+    is_to_trunk.then_some(())?;
+    answer_of(core, key, method, uri, (response, status))
+}
+
+/// The same for a request within this dialog, confirmed or early.
+pub(super) fn authorization_for(
+    core: &mut Core,
+    key: Key,
+    method: &Method,
+    dialog: &Dialog,
+    (response, status): (&Message<'_>, StatusCode),
+) -> Option<(HeaderName, Box<[u8]>)> {
+    is_to_trunk(dialog).then_some(())?;
+    answer_of(core, key, method, dialog.request_uri(), (response, status))
+}
+
+/// Within a dialog the peer's Contact may be anywhere.
+fn is_to_trunk(dialog: &Dialog) -> bool {
+    dialog.next_hop().remote.ip() == dialog.flow.remote.ip()
+}
+
+fn answer_of(
+    core: &mut Core,
+    key: Key,
+    method: &Method,
+    uri: &str,
+    (response, status): (&Message<'_>, StatusCode),
+) -> Option<(HeaderName, Box<[u8]>)> {
     let client_nonce = core.identifiers.nonce();
     let leg = core.legs.get_mut(key)?;
-    let trunk = leg.dialog.flow.remote.ip();
-    // Within the dialog the peer's Contact may be anywhere.
-    let is_within = !matches!(leg.stage, Stage::Attempting(_));
-    if is_within && leg.dialog.next_hop().remote.ip() != trunk {
-        return None;
-    }
     let challenged = Challenged {
         credentials: leg.credentials.as_ref()?,
         realm: leg.realm.as_deref(),
         method,
-        uri: leg.dialog.request_uri(),
+        uri,
     };
     let answer = answer(&challenged, &client_nonce, response, status)?;
     leg.realm.get_or_insert(answer.realm);

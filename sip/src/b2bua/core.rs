@@ -14,7 +14,7 @@ use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
 use super::register::Registration;
 use super::registrar::RegisterRequest;
-use super::{acknowledge, attempt, options, register, registrar, reoffer, uac, uas};
+use super::{acknowledge, attempt, options, prack, register, registrar, reoffer, uac, uas};
 use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
@@ -68,6 +68,10 @@ pub(crate) enum User {
     Invite(Key),
     /// Client: our re-INVITE.
     Reinvite(Key),
+    /// Client: our UPDATE.
+    Update(Key),
+    /// Client: our PRACK.
+    Prack(Key),
     /// Client: the BYE that ends this leg.
     Bye(Key),
     /// Client: a CANCEL, or the BYE of a fork that answered too late. Nobody waits for the answer,
@@ -88,6 +92,8 @@ impl User {
         match self {
             Self::Invite(leg)
             | Self::Reinvite(leg)
+            | Self::Update(leg)
+            | Self::Prack(leg)
             | Self::Bye(leg)
             | Self::Errand(leg)
             | Self::Leg(leg) => Some(leg),
@@ -201,6 +207,7 @@ impl Core {
                         leg.token = None;
                     }
                     attempt::handle_deadline(self, now, key);
+                    prack::handle_deadline(self, now, key);
                     acknowledge::handle_deadline(self, now, key);
                     reoffer::handle_deadline(self, now, key);
                     self.arm(key);
@@ -457,9 +464,13 @@ impl Core {
                     "only a 2xx waits for an ACK"
                 );
                 debug_assert!(
-                    matches!(leg.reoffer, Reoffer::Idle)
-                        || matches!(leg.stage, Stage::Confirmed | Stage::Leaving),
+                    matches!(leg.reoffer, Reoffer::Idle) || !matches!(leg.stage, Stage::Over),
                     "an offer within a dialog needs one"
+                );
+                debug_assert_eq!(
+                    leg.provisional.is_some(),
+                    matches!(leg.stage, Stage::Offered(_)),
+                    "what is said before the answer ends with it"
                 );
             }
             for (_, call) in self.calls.iter() {
