@@ -134,22 +134,23 @@ impl CallControl {
         if user.is_empty() {
             return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
         }
-        let offer = offered.offer.as_deref().ok_or_else(|| {
-            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, "no_offer")
-                .with_warning("an INVITE without an offer is not accepted")
-        })?;
         let signalling = offered.flow.remote.ip();
-        let read = read_offer(offer, |address| self.is_forbidden(address, signalling));
-        let read = read.map_err(|unusable| {
-            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
-                .with_warning("no plain RTP audio at a usable address is offered")
-        })?;
+        let read = offered
+            .offer
+            .as_deref()
+            .map(|offer| read_offer(offer, |address| self.is_forbidden(address, signalling)))
+            .transpose()
+            .map_err(|unusable| {
+                Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
+                    .with_warning("no plain RTP audio at a usable address is offered")
+            })?;
         let from_trunk = source.trunk().map(|trunk| trunk.id.clone());
         if let Some(trunk) = &from_trunk {
             self.loads.begin_received(trunk);
         }
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
-        call.offer = Some(read);
+        call.wants_offer = read.is_none();
+        call.offer = read;
         call.from_trunk = from_trunk;
         Ok((user, host))
     }
@@ -306,12 +307,16 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         attempts: 0,
         failures: Vec::new(),
         offer: None,
+        wants_offer: false,
         a_media: None,
         attempt: None,
         left: Vec::new(),
         local_party: None,
         answered_at: None,
         reoffer: None,
+        asked: None,
+        waiting: None,
+        untold: None,
         ends_at: None,
         ending: None,
         over: false,

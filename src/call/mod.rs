@@ -10,6 +10,7 @@ pub mod alias;
 mod answer;
 pub mod control;
 pub mod counters;
+mod delayed;
 mod draining;
 mod ending;
 pub mod event;
@@ -17,12 +18,15 @@ pub mod failover;
 mod former_peers;
 pub mod local_party;
 pub mod media_plan;
+mod offerless;
 mod one_call;
 mod pings;
 mod reoffer;
+mod reoffer_answer;
 mod route;
 pub mod snapshot;
 pub mod stock;
+mod telling;
 pub mod trunk_load;
 
 #[cfg(test)]

@@ -20,8 +20,9 @@ use super::admission::Denied;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::failover;
+use super::media_plan::abilities;
 use super::media_plan::leg::LegMedia;
-use super::one_call::{Attempt, Ending, Ports, WantedParty};
+use super::one_call::{Attempt, Ending, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Verdict};
@@ -53,16 +54,18 @@ impl CallControl {
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let wanted = call.wanted.as_ref().ok_or_else(gone)?;
-        let codecs: Vec<String> = call
-            .offer
-            .iter()
-            .flat_map(|offer| &offer.codecs)
-            .filter(|codec| codec.is_speech())
-            .map(|codec| codec.name.to_string())
-            .collect();
         let came_from = call.from_trunk.as_ref();
         let came_from =
             came_from.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
+        let named = match &call.offer {
+            Some(offer) => offer.codecs.clone(),
+            None => abilities::ours(came_from.map_or(&[], |trunk| &trunk.codecs), &[]),
+        };
+        let codecs: Vec<String> = named
+            .iter()
+            .filter(|codec| codec.is_speech())
+            .map(|codec| codec.name.to_string())
+            .collect();
         let wanted = Wanted {
             user: &wanted.user,
             domain: &wanted.domain,
@@ -99,7 +102,7 @@ impl CallControl {
             .ok_or_else(empty)?;
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
-            ports.leg.accept(offer);
+            ports.leg.accept_offer(offer);
         }
         let pair = ports.leg.pair;
         let plan = ports.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -281,7 +284,7 @@ impl CallControl {
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at) = (None, None);
+                    let (ringing_at, answered_at, owes_answer) = (None, None, false);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
@@ -291,6 +294,7 @@ impl CallControl {
                         media,
                         ringing_at,
                         answered_at,
+                        owes_answer,
                     });
                 }
                 Tried::Dialled
@@ -365,7 +369,9 @@ impl CallControl {
             .and_then(|call| call.a_media.as_ref())
             .and_then(|ports| ports.leg.remote());
         let Some(remote) = remote else {
-            return (Vec::new(), Direction::SendRecv, None);
+            // The caller wants our offer: the callee is offered what both may speak.
+            let codecs = abilities::ours(&trunk.codecs, self.policy(key, Side::A));
+            return (codecs, Direction::SendRecv, None);
         };
         let codecs = remote
             .codecs
