@@ -32,6 +32,41 @@ impl ParseError {
     }
 }
 
+/// Why a stream cannot be cut into messages. The connection is closed: nothing after the fault can be
+/// told from what came before (RFC 3261 §18.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum FrameError {
+    /// What begins here is no request line and no status line.
+    #[error("not SIP")]
+    NotSip,
+    /// A header without an end.
+    #[error("header too long")]
+    HeaderTooLong,
+    /// No Content-Length (RFC 3261 §20.14).
+    #[error("no Content-Length")]
+    NoContentLength,
+    /// Content-Length is no number, or two that differ.
+    #[error("bad Content-Length")]
+    ContentLength,
+    /// Larger than a message may be.
+    #[error("body too long")]
+    BodyTooLong,
+}
+
+impl FrameError {
+    /// A stable label for counters and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSip => "stream_not_sip",
+            Self::HeaderTooLong => "stream_header_too_long",
+            Self::NoContentLength => "stream_no_content_length",
+            Self::ContentLength => "stream_content_length",
+            Self::BodyTooLong => "stream_body_too_long",
+        }
+    }
+}
+
 /// Why a session description cannot be used (488 to an offer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SdpError {

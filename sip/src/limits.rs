@@ -71,6 +71,16 @@ pub const OFFERED_HEADERS_MAX: usize = 16;
 /// Octets of one such header.
 pub const OFFERED_HEADER_BYTES_MAX: usize = 1_024;
 
+/// Headers of one message that name a connected party.
+pub const CONNECTED_HEADERS_MAX: usize = 6;
+
+/// Octets of a start line and headers on a stream: half of the largest message, so that one without
+/// an end is known as such before it costs as much as a whole one.
+pub const STREAM_HEADER_SIZE_MAX: usize = 32_768;
+
+/// A request larger than this goes by TCP where it can (RFC 3261 §18.1.1).
+pub const DATAGRAM_REQUEST_SIZE_MAX: usize = 1_300;
+
 /// Max-Forwards of a request that names none (RFC 3261 §16.6 step 3).
 pub const MAX_FORWARDS_DEFAULT: u8 = 70;
 
@@ -115,6 +125,15 @@ const _: () = {
     assert!(
         OFFERED_HEADERS_MAX * OFFERED_HEADER_BYTES_MAX <= crate::message::MESSAGE_SIZE_MAX,
         "what call control sees is no more than what came"
+    );
+    assert!(CONNECTED_HEADERS_MAX <= OFFERED_HEADERS_MAX);
+    assert!(
+        STREAM_HEADER_SIZE_MAX < crate::message::MESSAGE_SIZE_MAX,
+        "a header leaves room for a body"
+    );
+    assert!(
+        DATAGRAM_REQUEST_SIZE_MAX == 1_300,
+        "RFC 3261 §18.1.1: 200 octets below the MTU of an Ethernet"
     );
     assert!(MAX_FORWARDS_DEFAULT == 70, "RFC 3261 §8.1.1.6");
     assert!(LINGER_S == 32, "64·T1 of 500 ms");

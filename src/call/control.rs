@@ -290,6 +290,7 @@ impl CallControl {
                 leg,
                 status,
                 answer,
+                ..
             } => {
                 self.handle_progress(now, call, leg, status, answer.as_deref());
             }
@@ -305,13 +306,16 @@ impl CallControl {
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
             Event::Confirmed { call: _ } => {}
-            Event::Reoffered { call, leg, offer } => {
+            Event::Reoffered {
+                call, leg, offer, ..
+            } => {
                 self.handle_reoffered(now, call, leg, offer.as_deref());
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
-                self.handle_reoffer_completed(now, call, leg, answer.as_deref());
+                self.handle_reoffer_completed(now, call, leg, answer.as_deref().ok());
             }
+            Event::ConnectedChanged { .. } => {}
             Event::ReofferAnswered { call, leg, answer } => {
                 self.handle_reoffer_answered(now, call, leg, answer.as_deref());
             }

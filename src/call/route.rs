@@ -10,7 +10,7 @@ use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
 use sip::event::{
-    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport,
+    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
 };
 use sip::message::{NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
@@ -330,7 +330,8 @@ impl CallControl {
             contact_user: written.contact_user,
             headers: written.headers,
             max_forwards: max_forwards.saturating_sub(1),
-            offer: media.leg.offer(&codecs, direction, ptime_ms),
+            offer: Some(media.leg.offer(&codecs, direction, ptime_ms)),
+            reliable: Reliable::Off,
             credentials: credentials(trunk),
             timers: AttemptTimers {
                 response: trunk.response_timeout,

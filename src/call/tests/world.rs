@@ -127,6 +127,7 @@ impl World {
                 draining: false,
                 timers: Timers::default(),
                 allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
+                reliable_early_media: false,
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],

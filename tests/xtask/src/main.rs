@@ -1,4 +1,5 @@
-//! The commands of CONTRIBUTING: `cargo ci`, `cargo tidy`, `cargo interop`.
+//! The commands of CONTRIBUTING: `cargo ci`, `cargo tidy`, `cargo interop`,
+//! `cargo xtask requirements`.
 //!
 //! Owns the order of the checks and their wording. What a check needs of a tool, the tool does.
 
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod ci;
 mod interop;
+mod requirements;
 mod say;
 mod tidy;
 
@@ -30,6 +32,11 @@ enum Command {
     },
     /// The rules of the house that the compiler does not know.
     Tidy,
+    /// Each requirement of a Cisco trunk: pass, fail, waived or open, and the tests that show it.
+    Requirements {
+        /// Only rows whose id begins with this, such as C or C-02.
+        id: Option<String>,
+    },
     /// Tests against real peers (sipp, baresip).
     Interop {
         /// Only tests whose name contains this.
@@ -44,6 +51,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Ci { fail_fast } => ci::run(&root(), fail_fast),
         Command::Tidy => tidy::run(&root()),
+        Command::Requirements { id } => requirements::run(&root(), id.as_deref()),
         Command::Interop { filter, require } => interop::run(&root(), filter.as_deref(), require),
     };
     match outcome {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::Endpoint;
 use crate::event::{
     AttemptTimers, CallKey, Credentials, Dial, EndpointConfig, Event, Flow, Input, LegKey, Output,
-    Timers, Transport,
+    Reliable, Timers, Transport,
 };
 use crate::message::{self, HeaderName, Message, Method, NameAddr, SendBuffer, StatusCode, Uri};
 use crate::sdp::SessionDescription;
@@ -110,6 +110,7 @@ impl World {
                 Method::Bye,
                 Method::Options,
             ],
+            reliable_early_media: false,
         });
         let (sent, events, buffer) = (Vec::new(), Vec::new(), SendBuffer::new());
         Self {
@@ -318,14 +319,13 @@ pub(super) fn name(event: &Event) -> String {
             )
         }
         Event::Answered { answered, .. } => {
-            format!(
-                "Answered{}",
-                if answered.answer.is_some() {
-                    " sdp"
-                } else {
-                    ""
-                }
-            )
+            let body = match (&answered.answer, &answered.offer) {
+                (Some(_), None) => " sdp",
+                (None, Some(_)) => " offer",
+                (None, None) => "",
+                (Some(_), Some(_)) => " both",
+            };
+            format!("Answered{body}")
         }
         Event::AttemptFailed { failure, .. } => format!("AttemptFailed {failure:?}"),
         Event::LateAnswer { .. } => "LateAnswer".into(),
@@ -335,10 +335,13 @@ pub(super) fn name(event: &Event) -> String {
         }
         Event::ReofferCancelled { .. } => "ReofferCancelled".into(),
         Event::ReofferCompleted { answer, .. } => {
-            format!(
-                "ReofferCompleted{}",
-                if answer.is_some() { " sdp" } else { "" }
-            )
+            let brought = answer
+                .as_ref()
+                .map_or_else(|fault| fault.as_str(), |_| "sdp");
+            format!("ReofferCompleted {brought}")
+        }
+        Event::ConnectedChanged { connected, .. } => {
+            format!("ConnectedChanged {}", connected.len())
         }
         Event::ReofferAnswered { answer, .. } => {
             format!(
@@ -363,7 +366,8 @@ pub(super) fn dial() -> Dial {
         contact_user: "guest".into(),
         headers: vec![(HeaderName::Privacy, b"none".as_slice().into())],
         max_forwards: 69,
-        offer: sdp(),
+        offer: Some(sdp()),
+        reliable: Reliable::Off,
         credentials: None,
         timers: AttemptTimers {
             response: Duration::from_secs(4),

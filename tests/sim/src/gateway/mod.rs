@@ -101,6 +101,7 @@ impl Gateway {
                     Method::Cancel,
                     Method::Options,
                 ],
+                reliable_early_media: false,
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],

@@ -50,7 +50,8 @@ fn is_path(text: &str) -> bool {
     plain && !text.starts_with('/') && (text.contains('/') || root_file)
 }
 
-fn functions(tree: &Tree) -> BTreeSet<&str> {
+/// The name of every function of the tree.
+pub(super) fn functions(tree: &Tree) -> BTreeSet<&str> {
     tree.rust()
         .flat_map(super::tree::File::lines)
         .filter_map(|(_, line)| line.split("fn ").nth(1))

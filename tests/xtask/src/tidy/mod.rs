@@ -12,6 +12,7 @@ use crate::say;
 mod architecture;
 mod manifest;
 mod report;
+mod requirements;
 mod rules;
 mod tree;
 
@@ -76,5 +77,6 @@ fn check(tree: &Tree) -> Vec<Finding> {
     findings.extend(rules::drop_reasons(tree));
     findings.extend(manifest::reasons(tree));
     findings.extend(architecture::names(tree));
+    findings.extend(requirements::names(tree));
     findings
 }

@@ -191,3 +191,42 @@ fn the_report_names_the_largest_file() {
             .is_some_and(|line| line.contains("sip/src/b.rs"))
     );
 }
+
+#[test]
+fn the_table_of_requirements_names_only_what_exists() {
+    let mut table = String::new();
+    for (chapter, count) in [
+        ("A", 12),
+        ("B", 8),
+        ("C", 14),
+        ("D", 10),
+        ("E", 11),
+        ("F", 13),
+        ("G", 8),
+        ("H", 7),
+        ("I", 4),
+        ("J", 7),
+    ] {
+        for number in 1..=count {
+            table.push_str(&format!(
+                "{chapter}-{number:02}\tt\ttested\tit_holds flow:hold\n"
+            ));
+        }
+    }
+    let good = || {
+        vec![
+            File::new("sip/src/lib.rs", "fn it_holds() {}\n"),
+            File::new("tests/flows/hold.flow", "a -> b\n"),
+        ]
+    };
+    let with = |mut files: Vec<File>, table: &str| {
+        files.push(File::new("tests/requirements.tsv", table));
+        super::requirements::names(&Tree::new(files))
+    };
+    assert!(with(good(), &table).is_empty());
+    let gone = table.replacen("it_holds", "it_held", 1);
+    assert!(refused(&with(good(), &gone), "it_held"));
+    let no_flow = table.replacen("flow:hold", "flow:held", 1);
+    assert!(refused(&with(good(), &no_flow), "held"));
+    assert!(refused(&with(good(), "A-01\tt\n"), "four columns"));
+}
