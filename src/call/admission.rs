@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
-use sip::message::{HeaderName, StatusCode};
+use sip::message::StatusCode;
 use sip::offer_answer::read_offer;
 
 use super::control::CallControl;
@@ -18,6 +18,7 @@ use crate::cdr::record::{CallOpened, Record};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit};
+use crate::trunks::identity;
 
 /// A refusal on its way: status, stable word, and what the response carries.
 pub(super) struct Denied {
@@ -73,7 +74,7 @@ impl CallControl {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         let name = source.map_or("unknown", Admitted::name);
-        self.open_record(now, &id, name, &offered);
+        self.open_record(now, &id, source, &offered);
         self.live += 1;
         self.calls.insert(key, new_call(id, a_leg, offered));
         match self.examine(now, key, source) {
@@ -264,13 +265,25 @@ impl CallControl {
                 caller_alias,
                 pinned: link.trunk,
                 named_by_link: link.named_by_link,
-                private: asks_for_privacy(&call.offered),
+                privacy: identity::asked_privacy(&call.offered.headers),
+                screened: true,
             });
         }
         Ok(link.destination)
     }
 
-    fn open_record(&mut self, now: Now, id: &str, source: &str, offered: &CallOffered) {
+    fn open_record(
+        &mut self,
+        now: Now,
+        id: &str,
+        source: Option<Admitted<'_>>,
+        offered: &CallOffered,
+    ) {
+        // A trunk may have the switchboard in From and the real caller elsewhere (F-12).
+        let trunk = source.and_then(|source| source.trunk());
+        let caller = identity::read(trunk, &offered.headers, Some(&offered.from));
+        let caller = caller.map_or_else(String::new, |caller| caller.uri.as_str().to_owned());
+        let source = source.map_or("unknown", Admitted::name);
         let request_path = offered
             .request_uri
             .user()
@@ -283,7 +296,7 @@ impl CallControl {
             source_address: offered.flow.remote.to_string(),
             call_id: offered.call_id.to_string(),
             request_path,
-            caller: offered.from.uri().as_str().to_owned(),
+            caller,
         }));
         self.put(Output::Log(LogLine {
             level: Level::Note,
@@ -341,22 +354,4 @@ fn unresolved(refusal: ResolveRefusal, now: Now) -> Denied {
             Denied::new(StatusCode::SERVICE_UNAVAILABLE, "links_unavailable")
         }
     }
-}
-
-/// RFC 3323 §4.2: anything but `none` asks for privacy.
-fn asks_for_privacy(offered: &CallOffered) -> bool {
-    let privacy = HeaderName::from_bytes(b"Privacy");
-    offered
-        .headers
-        .iter()
-        .filter(|(name, _)| Some(name) == privacy.as_ref())
-        .any(|(_, value)| {
-            let text = String::from_utf8_lossy(value);
-            let words = text
-                .split([';', ','])
-                .map(str::trim)
-                .filter(|word| !word.is_empty());
-            words.clone().count() > 0
-                && !words.clone().any(|word| word.eq_ignore_ascii_case("none"))
-        })
 }

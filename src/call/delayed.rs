@@ -125,12 +125,7 @@ impl CallControl {
 
     /// Both sides are known: media flows. A caller that chose another codec than the callee is
     /// right, because it had the list.
-    fn bridge(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        remote: RemoteAudio,
-    ) -> Result<(), &'static str> {
+    fn bridge(&mut self, now: Now, key: CallKey, remote: RemoteAudio) -> Result<(), &'static str> {
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let ports = call.ports_mut(Side::A).ok_or("call_gone")?;
         ports.leg.accept(remote.clone());

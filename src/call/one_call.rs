@@ -14,6 +14,7 @@ use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::Cleared;
 use crate::links::model::LinkId;
+use crate::trunks::identity::{Party, Privacy};
 use crate::trunks::select::Route;
 
 /// One call: an a-leg, and the attempts for its b-leg.
@@ -67,7 +68,9 @@ pub(super) struct WantedParty {
     pub(super) caller_alias: String,
     pub(super) pinned: Option<String>,
     pub(super) named_by_link: bool,
-    pub(super) private: bool,
+    pub(super) privacy: Privacy,
+    /// A stored link names the caller, not a guest.
+    pub(super) screened: bool,
 }
 
 /// An attempt that was dialled and is not over.
@@ -90,6 +93,8 @@ pub(super) struct Attempt {
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) leg: LegMedia,
+    /// Who its peer says it is, since it said so.
+    pub(super) connected: Option<Party>,
     /// Where the pair is bound.
     pub(super) bound: SocketAddr,
     /// Where the leg's signalling comes from.
@@ -202,10 +207,13 @@ impl Call {
             .map(|_| Side::B)
     }
 
-    /// The other side hears of something, and nobody waits for what it says.
-    pub(super) fn is_telling(&self) -> bool {
-        let told = self.reoffer.as_ref().map(|reoffer| reoffer.from.is_none());
-        told.unwrap_or_else(|| self.untold.is_some())
+    /// The other side hears, or shall hear, of something that this one has, and nobody waits for
+    /// what it says.
+    pub(super) fn is_telling(&self, side: Side) -> bool {
+        match &self.reoffer {
+            Some(reoffer) => reoffer.from.is_none(),
+            None => self.untold.is_some_and(|untold| untold.side == side),
+        }
     }
 
     pub(super) fn last_description(&self, side: Side) -> Option<SessionDescription> {
@@ -214,7 +222,9 @@ impl Call {
 
     /// Where the packets of this side go.
     pub(super) fn media_target(&self, side: Side) -> Target {
-        if self.asked.as_ref().is_some_and(|asked| asked.is_first) {
+        // Nothing is bridged before the answer of a caller that wanted our offer.
+        let caller = self.ports(Side::A).and_then(|ports| ports.leg.remote());
+        if self.wants_offer && caller.is_none() {
             return Target::Nowhere;
         }
         match (side, self.local_party, self.ports(side.other())) {

@@ -35,7 +35,7 @@ impl CallControl {
         let Some(side) = call.side(leg) else {
             return self.refuse_offer(now, key, leg, GONE);
         };
-        if call.is_telling() && call.waiting.is_none() {
+        if call.is_telling(side) && call.waiting.is_none() {
             call.waiting = Some(Waiting { side, offer });
             return;
         }
@@ -45,9 +45,17 @@ impl CallControl {
     /// The offer that waited has its turn.
     pub(super) fn serve_waiting(&mut self, now: Now, key: CallKey) {
         let call = self.calls.get_mut(&key);
-        let Some(call) = call.filter(|call| !call.over && !call.is_telling()) else {
+        let Some(call) = call.filter(|call| !call.over) else {
             return;
         };
+        let has_turn = |waiting: &Waiting| !call.is_telling(waiting.side);
+        if call
+            .waiting
+            .as_ref()
+            .is_none_or(|waiting| !has_turn(waiting))
+        {
+            return;
+        }
         if let Some(waiting) = call.waiting.take() {
             self.take_offer(now, key, waiting.side, waiting.offer.as_deref());
         }
@@ -79,13 +87,7 @@ impl CallControl {
         }
     }
 
-    pub(super) fn refuse_offer(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        leg: LegKey,
-        status: StatusCode,
-    ) {
+    pub(super) fn refuse_offer(&mut self, now: Now, key: CallKey, leg: LegKey, status: StatusCode) {
         self.counters.refuse("reoffer_refused");
         let told = self.endpoint.refuse_reoffer(now.instant, key, leg, status);
         self.check(told);

@@ -12,7 +12,7 @@ use sip::b2bua::fork;
 use sip::event::{
     AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
 };
-use sip::message::{NameAddr, StatusCode, Uri};
+use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
 use sip::sdp::Direction;
 
@@ -26,8 +26,8 @@ use super::one_call::{Attempt, Ending, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Verdict};
-use crate::trunks::identity::{self, Caller, Written};
-use crate::trunks::model::{MediaLatch, Trunk};
+use crate::trunks::identity::{self, Caller, Privacy, Written};
+use crate::trunks::model::{MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
 /// What became of one entry of the route list.
@@ -141,6 +141,7 @@ impl CallControl {
         let leg = LegMedia::new(stocked.pair, named, latch, session_id);
         Some(Ports {
             leg,
+            connected: None,
             bound: stocked.rtp,
             signalling,
         })
@@ -244,9 +245,15 @@ impl CallControl {
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
-            private: wanted.private,
+            privacy: wanted.privacy,
+            screened: wanted.screened,
         };
-        let written = identity::write(trunk, &caller, &self.own_host(local));
+        let own_host = self.own_host(local);
+        let written = identity::write(trunk, &caller, &own_host).map(|mut written| {
+            let diverted = self.diversions(key, trunk, wanted, &own_host);
+            written.headers.extend(diverted);
+            written
+        });
         let uri = Uri::sip(Some(cleared.user()), host, None);
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared);
@@ -317,7 +324,10 @@ impl CallControl {
         written: Written,
         media: &mut Ports,
     ) -> Dial {
-        let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+        let offer = (trunk.offer == OfferMode::Early).then(|| {
+            let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+            media.leg.offer(&codecs, direction, ptime_ms)
+        });
         let max_forwards = self
             .calls
             .get(&key)
@@ -330,8 +340,8 @@ impl CallControl {
             contact_user: written.contact_user,
             headers: written.headers,
             max_forwards: max_forwards.saturating_sub(1),
-            offer: Some(media.leg.offer(&codecs, direction, ptime_ms)),
-            reliable: Reliable::Off,
+            offer,
+            reliable: reliable(trunk),
             credentials: credentials(trunk),
             timers: AttemptTimers {
                 response: trunk.response_timeout,
@@ -339,6 +349,22 @@ impl CallControl {
                 ring: trunk.ring_timeout,
             },
         }
+    }
+
+    /// Who was called before: a trunk says it, and a trunk hears it (F-10).
+    fn diversions(
+        &self,
+        key: CallKey,
+        trunk: &Trunk,
+        wanted: &WantedParty,
+        own_host: &str,
+    ) -> Vec<(HeaderName, Box<[u8]>)> {
+        let call = self.calls.get(&key);
+        let Some(call) = call.filter(|call| call.from_trunk.is_some()) else {
+            return Vec::new();
+        };
+        let private = wanted.privacy != Privacy::OPEN;
+        identity::diversions(&call.offered.headers, trunk, private, own_host)
     }
 
     fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
@@ -470,6 +496,14 @@ const fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(ipv4) => ipv4.is_private() || ipv4.is_link_local(),
         IpAddr::V6(ipv6) => ipv6.is_unique_local() || ipv6.is_unicast_link_local(),
+    }
+}
+
+const fn reliable(trunk: &Trunk) -> Reliable {
+    match trunk.reliable_provisional {
+        ReliableProvisional::Off => Reliable::Off,
+        ReliableProvisional::Supported => Reliable::Supported,
+        ReliableProvisional::Required => Reliable::Required,
     }
 }
 

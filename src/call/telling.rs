@@ -40,7 +40,11 @@ impl CallControl {
         if call.reoffer.is_some() {
             return self.tell_later(now, key, side, decides);
         }
-        let Some(remote) = call.ports(side).and_then(|ports| ports.leg.remote()).cloned() else {
+        let Some(remote) = call
+            .ports(side)
+            .and_then(|ports| ports.leg.remote())
+            .cloned()
+        else {
             return;
         };
         match self.offer_other_side(now, key, side, &remote) {
@@ -86,11 +90,9 @@ impl CallControl {
     }
 
     pub(super) fn forget_untold(&mut self, key: CallKey) {
-        let untold = self
-            .calls
-            .get_mut(&key)
-            .and_then(|call| call.untold.take());
-        if let Some(untold) = untold {
+        let untold = self.calls.get_mut(&key).and_then(|call| call.untold.take());
+        let ends_at = self.calls.get(&key).and_then(|call| call.ends_at);
+        if let Some(untold) = untold.filter(|untold| ends_at != Some(untold.at)) {
             self.deadlines.remove(&(untold.at, key));
         }
     }

@@ -15,7 +15,13 @@ pub type Policy<'a> = &'a [String];
 pub fn ours(towards: Policy<'_>, other: Policy<'_>) -> Vec<Codec> {
     let mut all: Vec<Codec> = TABLE.iter().map(Row::codec).collect();
     // A stable sort: what no policy orders keeps its place.
-    all.sort_by_key(|codec| (!codec.is_speech(), place(towards, codec), place(other, codec)));
+    all.sort_by_key(|codec| {
+        (
+            !codec.is_speech(),
+            place(towards, codec),
+            place(other, codec),
+        )
+    });
     permitted(&all, towards, other)
 }
 
@@ -23,8 +29,7 @@ pub fn ours(towards: Policy<'_>, other: Policy<'_>) -> Vec<Codec> {
 /// clock that no voice has are left out where others are there.
 #[must_use]
 pub fn permitted(codecs: &[Codec], towards: Policy<'_>, other: Policy<'_>) -> Vec<Codec> {
-    let takes =
-        |codec: &&Codec| place(towards, codec).is_some() && place(other, codec).is_some();
+    let takes = |codec: &&Codec| place(towards, codec).is_some() && place(other, codec).is_some();
     let mut kept: Vec<Codec> = codecs.iter().filter(takes).cloned().collect();
     let clocks: Vec<u32> = kept
         .iter()
@@ -120,7 +125,10 @@ const TABLE: [Row; 7] = [
     row(102, "telephone-event", WIDE_HZ, 1, Some("0-15")),
 ];
 
-const _: () = assert!(TABLE.len() <= super::leg::CODECS_MAX, "an offer holds them all");
+const _: () = assert!(
+    TABLE.len() <= super::leg::CODECS_MAX,
+    "an offer holds them all"
+);
 
 #[cfg(test)]
 mod tests {

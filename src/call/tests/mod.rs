@@ -1,6 +1,8 @@
 //! Call control as a whole: scripted datagrams in, messages, media commands and records out.
 
 mod attempts;
+mod delayed;
+mod offerless;
 mod panics;
 mod reoffers;
 mod setup;
