@@ -17,10 +17,11 @@ use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal};
 use sip::message::{SendBuffer, StatusCode};
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
-use super::counters::Counters;
+use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
+use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
@@ -30,6 +31,7 @@ use crate::fraud_guard::Guard;
 use crate::fraud_guard::window::Window;
 use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
+use crate::trunks::model::Trunk;
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -66,6 +68,7 @@ pub struct CallControl {
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     /// Calls that are not over.
+    pub(super) live_calls: LiveCalls,
     pub(super) live: usize,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
     pub(super) ticket_last: u64,
@@ -111,6 +114,7 @@ impl CallControl {
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
+            live_calls: LiveCalls::default(),
             live: 0,
             tickets: BTreeMap::new(),
             ticket_last: 0,
@@ -160,6 +164,7 @@ impl CallControl {
             }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
+            Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => self.endpoint.set_draining(true),
             Input::Stop => self.stop(now),
             Input::Expired => self.handle_expired(now),
@@ -214,7 +219,28 @@ impl CallControl {
         counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
+        counters.endpoint = self.endpoint.counters().clone();
+        counters.tables = self.endpoint.tables();
+        counters.guard = self.guard.counters().by_reason();
+        let enabled = self.snapshot.trunks.iter().filter(|trunk| trunk.enabled);
+        counters.trunks = enabled.map(|trunk| self.trunk_figures(trunk)).collect();
         counters
+    }
+
+    fn trunk_figures(&self, trunk: &Trunk) -> TrunkFigures {
+        let up = trunk
+            .targets
+            .iter()
+            .filter(|target| self.health.is_up(&trunk.id, target.address));
+        let (sent, received) = self.loads.of(&trunk.id);
+        TrunkFigures {
+            id: trunk.id.clone(),
+            label: trunk.label.clone(),
+            calls: sent + received,
+            calls_max: trunk.total_cap(),
+            targets: u32::try_from(trunk.targets.len()).unwrap_or(u32::MAX),
+            targets_up: u32::try_from(up.count()).unwrap_or(u32::MAX),
+        }
     }
 
     /// The SIP core's own totals.
@@ -243,6 +269,7 @@ impl CallControl {
             u64::from(self.guard.active()),
             "cleared attempts"
         );
+        assert_eq!(self.live_calls.len(), self.live, "calls that can be found");
         assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
         assert_eq!(
             self.stock.taken(),

@@ -17,6 +17,8 @@ pub struct Counters {
     pub commands_declined: u64,
     /// Calls refused or ended by us, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Commands refused, by reason.
+    pub commands_refused: BTreeMap<&'static str, u64>,
     /// Messages that `sip` dropped before any call saw them, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Calls up or being set up.
@@ -25,11 +27,40 @@ pub struct Counters {
     pub stock_available: u64,
     /// Media pairs that calls hold.
     pub stock_taken: u64,
+    /// The SIP core's own.
+    pub endpoint: sip::counters::Counters,
+    /// How full its tables are.
+    pub tables: Vec<sip::counters::TableUse>,
+    /// The guard's verdicts, by reason.
+    pub guard: Vec<(&'static str, u64)>,
+    /// What each trunk carries.
+    pub trunks: Vec<TrunkFigures>,
+}
+
+/// A trunk of the snapshot that may be dialled or dials us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrunkFigures {
+    /// Its id.
+    pub id: String,
+    /// Its label.
+    pub label: String,
+    /// Calls in both directions.
+    pub calls: u32,
+    /// The cap on them.
+    pub calls_max: Option<u32>,
+    /// Its addresses.
+    pub targets: u32,
+    /// Those that are not known to be down.
+    pub targets_up: u32,
 }
 
 impl Counters {
     pub(super) fn refuse(&mut self, reason: &'static str) {
         *self.refused.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn refuse_command(&mut self, reason: &'static str) {
+        *self.commands_refused.entry(reason).or_default() += 1;
     }
 
     pub(super) fn drop_message(&mut self, reason: &'static str) {

@@ -176,6 +176,7 @@ impl CallControl {
         };
         call.over = true;
         self.live = self.live.saturating_sub(1);
+        self.live_calls.end(&call.id, call.age);
         call.routes.clear();
         (call.reoffer, call.asked, call.waiting) = (None, None, None);
         let untold = call.untold.take();

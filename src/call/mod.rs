@@ -8,6 +8,7 @@
 mod admission;
 pub mod alias;
 mod answer;
+pub mod command;
 pub mod control;
 pub mod counters;
 mod delayed;
@@ -16,6 +17,7 @@ mod ending;
 pub mod event;
 pub mod failover;
 mod former_peers;
+mod live;
 pub mod local_party;
 pub mod media_plan;
 mod offerless;
@@ -28,6 +30,7 @@ pub mod snapshot;
 pub mod stock;
 mod telling;
 pub mod trunk_load;
+pub mod view;
 
 #[cfg(test)]
 pub(crate) mod tests;

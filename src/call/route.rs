@@ -180,6 +180,7 @@ impl CallControl {
             return Tried::Skipped;
         };
         call.attempts += 1;
+        let call_remote = call.offered.flow.remote.ip();
         let user = trunk.rewrite(&wanted.user);
         let host = trunk.request_host.as_deref().unwrap_or(&wanted.domain);
         let opened = AttemptOpened {
@@ -200,6 +201,11 @@ impl CallControl {
         }
         let attempt = fraud_guard::Attempt {
             user: &user,
+            way: wanted.way,
+            trunk: &trunk.id,
+            dial_plan: &trunk.dial_plan,
+            client: Some(call_remote),
+            at: now.timestamp,
             named_by_link: wanted.named_by_link,
             first_of_call: opened.number == 1,
         };
@@ -287,7 +293,7 @@ impl CallControl {
                 self.counters.attempts += 1;
                 opened.dialed = true;
                 self.note_attempt(&opened, target);
-                let number = opened.number;
+                let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
@@ -297,6 +303,7 @@ impl CallControl {
                         leg,
                         trunk,
                         target,
+                        destination,
                         cleared,
                         media,
                         ringing_at,

@@ -11,6 +11,7 @@ use media::command::{Command, LegCounters, LegPlan, PairKey, Report, Target};
 use sip::event::{EndpointConfig, Flow, Timers, Transport};
 use sip::message::{Method, SendBuffer};
 
+use crate::call::command::{Command as Order, CommandOutcome, CommandRefusal};
 use crate::call::control::{CallControl, Config};
 use crate::call::event::{Input, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
@@ -62,6 +63,8 @@ pub(crate) struct World {
     /// What each connected leg was told last.
     pub(super) plans: BTreeMap<PairKey, LegPlan>,
     pub(super) stopped: bool,
+    /// What came of commands.
+    pub(super) outcomes: Vec<Result<CommandOutcome, CommandRefusal>>,
     /// The worker answers `Disconnect` at once.
     pub(super) worker_answers: bool,
     snapshot: Snapshot,
@@ -153,6 +156,7 @@ impl World {
             legs: BTreeMap::new(),
             plans: BTreeMap::new(),
             stopped: false,
+            outcomes: Vec::new(),
             worker_answers: true,
             snapshot,
         };
@@ -225,6 +229,7 @@ impl World {
                 Output::Media { worker, .. } => panic!("no worker {worker}"),
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
                 Output::Record(record) => self.records.push(record),
+                Output::CommandDone { outcome, .. } => self.outcomes.push(outcome),
                 Output::ReserveAliases { .. } | Output::Log(_) => {}
                 Output::Stopped => {
                     assert!(!self.stopped, "said once");
@@ -270,6 +275,13 @@ impl World {
             }
             Command::Acknowledge { .. } => None,
         }
+    }
+
+    /// Somebody asks or orders.
+    pub(super) fn order(&mut self, command: Order) -> Result<CommandOutcome, CommandRefusal> {
+        let ticket = Ticket(u64::MAX);
+        self.feed(Input::Command { ticket, command });
+        self.outcomes.pop().expect("a command is answered at once")
     }
 
     pub(super) fn datagram(&mut self, from: SocketAddr, text: &str) {

@@ -3,6 +3,10 @@
 //! One turn: up to 32 datagrams a socket, then what others said, then what is due; after each input
 //! call control is drained. Nothing here waits but the poll at the end of a turn.
 
+mod figures;
+
+pub use figures::{Figures, Messages};
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,6 +24,7 @@ use sip::event::{Flow, Transport};
 use sip::message::SendBuffer;
 use tokio::sync::mpsc;
 
+use super::asker::{self, Asker, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
 use super::udp::UdpPort;
@@ -29,6 +34,7 @@ use crate::call::counters::Counters;
 use crate::call::event::{Input, Level, LogLine, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
 use crate::cdr::record::Record;
+use crate::health::{BEAT_EVERY, Heart};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 
 /// Words of control that signalling has not taken yet.
@@ -89,6 +95,7 @@ pub enum Question {
 pub struct SignallingLink {
     words: Arc<ArrayQueue<Word>>,
     wake: Arc<Wake>,
+    asker: Asker,
     /// What signalling publishes of itself.
     pub status: Arc<Status>,
 }
@@ -104,6 +111,10 @@ pub struct Status {
     pub counters: ArcSwap<Counters>,
     /// Records that were lost because storage stood still.
     pub records_lost: AtomicU64,
+    /// What the thread itself counts, as old as `counters`.
+    pub figures: ArcSwap<Figures>,
+    /// Beaten once a turn.
+    pub heart: Heart,
 }
 
 impl SignallingLink {
@@ -115,6 +126,12 @@ impl SignallingLink {
         let said = self.words.push(word);
         self.wake.wake();
         said
+    }
+
+    /// For whoever asks or orders.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
     }
 }
 
@@ -148,6 +165,8 @@ struct Core {
     /// Inputs that outputs gave rise to: refused connects, failed sends, unanswerable questions.
     echoes: VecDeque<Echo>,
     buffer: SendBuffer,
+    /// Askers who wait for the outcome of their command.
+    waiting: Waiting,
     /// A send failed: perhaps by an ICMP error that the kernel keeps for us.
     send_failed: bool,
     status: Arc<Status>,
@@ -155,6 +174,7 @@ struct Core {
     drained: bool,
     /// Something happened since the counters were published.
     dirty: bool,
+    figures: Figures,
 }
 
 enum Echo {
@@ -171,9 +191,11 @@ enum Echo {
 pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandle<()>)> {
     let words = Arc::new(ArrayQueue::new(WORDS_MAX));
     let status = Arc::new(Status::default());
+    let (asker, commands) = asker::pair(Arc::clone(&parts.wake));
     let link = SignallingLink {
         words: Arc::clone(&words),
         wake: Arc::clone(&parts.wake),
+        asker,
         status: Arc::clone(&status),
     };
     let mut senders = Vec::new();
@@ -198,11 +220,13 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
+        waiting: Waiting::default(),
         send_failed: false,
         status,
         panics,
         drained: false,
         dirty: true,
+        figures: Figures::default(),
     };
     let thread = std::thread::Builder::new()
         .name("signalling".to_owned())
@@ -212,7 +236,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
                 .map(|(named, socket)| UdpPort::new(socket).map(|port| (named, port)))
                 .collect();
             match ports {
-                Ok(ports) => run(core(), ports, &words, &wake),
+                Ok(ports) => run(core(), ports, &words, &commands, &wake),
                 Err(error) => tracing::error!(%error, "signalling cannot use its sockets"),
             }
         })?;
@@ -223,6 +247,7 @@ fn run(
     mut core: Core,
     mut ports: Vec<(SocketAddr, UdpPort)>,
     words: &ArrayQueue<Word>,
+    commands: &Commands,
     wake: &Wake,
 ) {
     let mut published = Instant::now();
@@ -232,17 +257,20 @@ fn run(
         while let Some(word) = words.pop() {
             core.hear(word);
         }
+        core.obey(commands);
         core.take_reports();
         core.expire();
         core.settle();
         let quiet = core.flush();
         let now = Instant::now();
+        core.status.heart.beat(now);
+        core.figures.words_waiting = u64::try_from(words.len()).unwrap_or(0);
         if core.dirty && now.saturating_duration_since(published) >= PUBLISH_EVERY {
             published = now;
             core.publish();
         }
         if !more && !core.status.stopped.load(Ordering::Relaxed) {
-            core.sleep(&ports, words, wake, quiet);
+            core.sleep(&ports, words, commands, wake, quiet);
         }
     }
     core.publish();
@@ -269,6 +297,7 @@ impl Core {
                     local,
                     remote,
                 };
+                self.figures.received.count(bytes);
                 self.feed(Input::Datagram { flow, bytes });
             });
             match received {
@@ -307,6 +336,17 @@ impl Core {
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
             Word::Drain => self.feed(Input::Drain),
             Word::Stop => self.feed(Input::Stop),
+        }
+    }
+
+    /// Commands of this turn. More wait for the next: calls come first.
+    fn obey(&mut self, commands: &Commands) {
+        for _ in 0..COMMANDS_A_TURN_MAX {
+            let Some(asked) = commands.poll() else { return };
+            let (ticket, command) = self.waiting.begin(asked);
+            self.feed(Input::Command { ticket, command });
+            // An outcome that a panic swallowed never comes.
+            self.waiting.forget(ticket);
         }
     }
 
@@ -410,6 +450,7 @@ impl Core {
                 }
             }
             Output::Record(record) => self.record(record),
+            Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
             Output::Log(line) => log(&line),
             Output::Stopped => self.status.stopped.store(true, Ordering::Release),
         }
@@ -427,18 +468,21 @@ impl Core {
             self.send_failed = true;
             sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         }
+        self.figures.sent.count(self.buffer.as_bytes());
         match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 tracing::debug!(remote = %flow.remote, %error, "a message could not be sent");
+                self.figures.sends_failed += 1;
                 self.echoes.push_back(Echo::TransportFailed(flow));
             }
         }
     }
 
     fn record(&mut self, record: Record) {
+        self.figures.record(&record);
         if !self.records_waiting.is_empty() {
             return self.keep_record(record);
         }
@@ -478,17 +522,23 @@ impl Core {
             .calls_active
             .store(counters.calls_active, Ordering::Relaxed);
         self.status.counters.store(Arc::new(counters));
+        self.figures.records_waiting = u64::try_from(self.records_waiting.len()).unwrap_or(0);
+        self.status.figures.store(Arc::new(self.figures.clone()));
     }
 
     fn sleep(
         &self,
         ports: &[(SocketAddr, UdpPort)],
         words: &ArrayQueue<Word>,
+        commands: &Commands,
         wake: &Wake,
         quiet: bool,
     ) {
         wake.prepare_to_sleep();
-        if !words.is_empty() || self.media.iter().any(|link| !link.is_quiet()) {
+        if !words.is_empty()
+            || !commands.is_empty()
+            || self.media.iter().any(|link| !link.is_quiet())
+        {
             wake.awake(false);
             return;
         }
@@ -499,7 +549,7 @@ impl Core {
             .map(|at| at.saturating_duration_since(now));
         let publish = self.dirty.then_some(PUBLISH_EVERY);
         let retry = (!quiet).then_some(RETRY);
-        let wait = [due, publish, retry]
+        let wait = [due, publish, retry, Some(BEAT_EVERY)]
             .into_iter()
             .flatten()
             .min()

@@ -318,6 +318,8 @@ impl Gateway {
                 }
                 effects.push(Effect::Record(record));
             }
+            // Nobody asks yet.
+            Output::CommandDone { .. } => {}
             Output::Log(line) => {
                 effects.push(Effect::Note(format!("log {} {}", line.event, line.detail)));
             }
