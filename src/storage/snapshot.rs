@@ -8,11 +8,12 @@ use sqlx::SqliteConnection;
 
 use super::error::StorageError;
 use super::node_key::NodeKey;
+use crate::registrar::model::Extension;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
 use crate::trunks::shape::StoredTrunk;
-use crate::{settings, sources, trunks};
+use crate::{registrar, settings, sources, trunks};
 
 /// Settings, trunks and sources as of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Snapshot {
     /// Source policies; the first that matches counts. The stored ones in their order, then one for
     /// each trunk with its addresses and its listed links.
     pub sources: Vec<Source>,
+    /// The registrar's accounts, their passwords in clear.
+    pub extensions: Vec<Extension>,
     /// A target is a name: what it means may change without a change here.
     pub(super) names_resolved: bool,
 }
@@ -54,6 +57,7 @@ pub(super) async fn load(
     let settings = settings::store::load(connection).await?;
     let stored = trunks::store::load(connection, key).await?;
     let mut sources = sources::store::load(connection).await?;
+    let extensions = registrar::store::load(connection, key).await?;
     let mut names_resolved = false;
     let mut trunks = Vec::with_capacity(stored.len());
     for stored in &stored {
@@ -72,6 +76,7 @@ pub(super) async fn load(
         settings,
         trunks,
         sources,
+        extensions,
         names_resolved,
     })
 }
