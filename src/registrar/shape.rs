@@ -166,24 +166,34 @@ fn judge(extension: &Extension, known: &[(String, String)]) -> Result<(), FieldE
         && password != extension.name;
     if !good {
         // What was found is a secret, even where it is a bad one.
-        let accepted = format!(
-            "{PASSWORD_OCTETS_MIN} to {PASSWORD_OCTETS_MAX} octets that are not the name"
-        );
+        let accepted =
+            format!("{PASSWORD_OCTETS_MIN} to {PASSWORD_OCTETS_MAX} octets that are not the name");
         errors.add("password", "(not shown)", accepted);
     }
     if !extension.display_name.is_empty() && !rules::is_display_text(&extension.display_name) {
         errors.add("display_name", &extension.display_name, rules::DISPLAY_TEXT);
     }
     for named in &extension.trunks {
-        if !known.iter().any(|(id, label)| id == named || label == named) {
+        if !known
+            .iter()
+            .any(|(id, label)| id == named || label == named)
+        {
             errors.add("trunks", named, "ids or labels of trunks");
         }
     }
     if !(1..=CONTACTS_MAX).contains(&extension.contacts_max) {
         let accepted = format!("1 to {CONTACTS_MAX}");
-        errors.add("contacts_max", &extension.contacts_max.to_string(), accepted);
+        errors.add(
+            "contacts_max",
+            &extension.contacts_max.to_string(),
+            accepted,
+        );
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
 }
 
 #[cfg(test)]

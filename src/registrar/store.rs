@@ -5,9 +5,7 @@ use sqlx::Row as _;
 use super::model::{EXTENSIONS_MAX, Extension};
 use super::shape::{ExtensionChange, ExtensionDraft, ExtensionShape};
 use crate::field_errors::FieldErrors;
-use crate::storage::{
-    Connection, NodeKey, StorageError, Store, bump_revision, randomness, work,
-};
+use crate::storage::{Connection, NodeKey, StorageError, Store, bump_revision, randomness, work};
 use crate::trunks;
 
 /// All extensions with their passwords, by name. One whose password does not open is left out: it
@@ -27,7 +25,9 @@ pub(crate) async fn load(
         let shape: ExtensionShape = serde_json::from_str(&body).map_err(|error| corrupt(&error))?;
         match key.unseal(&id, &sealed) {
             Ok(password) => extensions.push(shape.extension(password)),
-            Err(error) => tracing::error!(%error, "an extension is left out; set its password anew"),
+            Err(error) => {
+                tracing::error!(%error, "an extension is left out; set its password anew")
+            }
         }
     }
     Ok(extensions)
@@ -143,8 +143,8 @@ async fn write(
     key: &NodeKey,
     extension: &Extension,
 ) -> Result<(), StorageError> {
-    let body = serde_json::to_string(&ExtensionShape::from(extension))
-        .map_err(|error| corrupt(&error))?;
+    let body =
+        serde_json::to_string(&ExtensionShape::from(extension)).map_err(|error| corrupt(&error))?;
     let text = "INSERT INTO extensions (id, name, body, password) VALUES ($1, $2, $3, $4) \
                 ON CONFLICT (id) DO UPDATE SET body = excluded.body, password = excluded.password";
     sqlx::query(text)

@@ -11,11 +11,12 @@ use super::node_key::NodeKey;
 use crate::registrar::model::Extension;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
+use crate::tokens::model::TokenTable;
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
 use crate::trunks::shape::StoredTrunk;
-use crate::{registrar, settings, sources, trunks};
+use crate::{registrar, settings, sources, tokens, trunks};
 
-/// Settings, trunks and sources as of one moment.
+/// Settings, trunks, sources and tokens as of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Grows with each change.
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub sources: Vec<Source>,
     /// The registrar's accounts, their passwords in clear.
     pub extensions: Vec<Extension>,
+    /// Bearer tokens in force.
+    pub tokens: TokenTable,
     /// A target is a name: what it means may change without a change here.
     pub(super) names_resolved: bool,
 }
@@ -58,6 +61,7 @@ pub(super) async fn load(
     let stored = trunks::store::load(connection, key).await?;
     let mut sources = sources::store::load(connection).await?;
     let extensions = registrar::store::load(connection, key).await?;
+    let tokens = tokens::store::load(connection).await?;
     let mut names_resolved = false;
     let mut trunks = Vec::with_capacity(stored.len());
     for stored in &stored {
@@ -77,6 +81,7 @@ pub(super) async fn load(
         trunks,
         sources,
         extensions,
+        tokens,
         names_resolved,
     })
 }
@@ -97,6 +102,7 @@ fn implicit_source(trunk: &Trunk) -> Source {
         networks: addresses.chain(trunk.networks.iter().copied()).collect(),
         links,
         ad_hoc: false,
+        registers: false,
     }
 }
 
