@@ -281,8 +281,11 @@ fn call_config(
                 Method::Cancel,
                 Method::Bye,
                 Method::Options,
+                Method::Prack,
+                Method::Update,
             ],
             reliable_early_media: false,
+            ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),

@@ -5,6 +5,7 @@
 mod access;
 mod answer;
 mod body;
+mod extensions;
 mod fields;
 mod json;
 mod openapi;

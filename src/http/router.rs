@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{openapi, operation, resolver, tokens};
+use super::{extensions, openapi, operation, resolver, tokens};
 use crate::health::Node;
 use crate::storage::Store;
 
@@ -46,6 +46,7 @@ pub(super) fn routes() -> Routes {
         .and(operation::routes())
         .and(resolver::routes())
         .and(tokens::routes())
+        .and(extensions::routes())
         .and(openapi::routes())
 }
 

@@ -3,6 +3,8 @@
 mod attempts;
 mod clock;
 mod commands;
+mod delayed;
+mod offerless;
 mod panics;
 mod reoffers;
 mod setup;
