@@ -396,7 +396,11 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
 async fn drain(link: &SignallingLink, time: Duration) {
     tasks::say(link, Word::Drain).await;
     let end = Instant::now() + time;
-    while Instant::now() < end && link.status.calls_active.load(Ordering::Relaxed) > 0 {
+    let calls_go_on = || {
+        !link.status.draining.load(Ordering::Acquire)
+            || link.status.calls_active.load(Ordering::Relaxed) > 0
+    };
+    while Instant::now() < end && calls_go_on() {
         tokio::time::sleep(LOOK).await;
     }
 }

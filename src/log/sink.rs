@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use tracing::Level;
 
@@ -22,6 +22,8 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 const LINES_MAX: usize = 8_192;
 /// How long the end of the program waits for its last lines.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+/// With a full queue, the end is announced again after this long.
+const FLUSH_AGAIN: Duration = Duration::from_millis(5);
 
 /// Takes lines and waits for nobody: a terminal that is stopped or a pipe that nobody reads must
 /// not stand in the way of a call. A thread of its own writes them.
@@ -118,10 +120,17 @@ impl Sink {
     /// Waits until what was written before has left, at most a second.
     pub(super) fn flush(&self) {
         let (done, written) = sync_channel(1);
-        if self.queue.try_send(Job::Flush(done)).is_ok() {
-            // Late or never: the program ends all the same.
-            written.recv_timeout(FLUSH_TIME_MAX).ok();
+        let end = Instant::now() + FLUSH_TIME_MAX;
+        let mut job = Job::Flush(done);
+        // Late or never: the program ends all the same.
+        while let Err(TrySendError::Full(refused)) = self.queue.try_send(job) {
+            if Instant::now() > end {
+                return;
+            }
+            job = refused;
+            std::thread::sleep(FLUSH_AGAIN);
         }
+        written.recv_timeout(FLUSH_TIME_MAX).ok();
     }
 }
 
@@ -213,6 +222,6 @@ mod tests {
         );
         drop(release);
         sink.flush();
-        assert!(sink.write(Level::INFO, line()));
+        assert!(sink.write(Level::INFO, line()), "the queue is empty");
     }
 }

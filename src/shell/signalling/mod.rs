@@ -106,6 +106,8 @@ pub struct SignallingLink {
 pub struct Status {
     /// Calls up or being set up.
     pub calls_active: AtomicU64,
+    /// After [`Word::Drain`]: no new call is taken, and `calls_active` is of a moment after that.
+    pub draining: AtomicBool,
     /// After [`Word::Stop`]: nothing is left to do.
     pub stopped: AtomicBool,
     /// Totals, half a second old at most.
@@ -344,7 +346,12 @@ impl Core {
             }
             Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
-            Word::Drain => self.feed(Input::Drain),
+            Word::Drain => {
+                self.feed(Input::Drain);
+                // Whoever waits for the last call must not read numbers of before it began.
+                self.publish();
+                self.status.draining.store(true, Ordering::Release);
+            }
             Word::Stop => self.feed(Input::Stop),
         }
     }
