@@ -143,6 +143,9 @@ impl Writer {
                     Some(Job::Run { power_safe, run }) => self.run_job(power_safe, run).await,
                     Some(Job::Flush(done)) => {
                         self.flush(&mut batch).await;
+                        if self.spool_holds() {
+                            self.replay().await;
+                        }
                         done.send(()).ok();
                     }
                     Some(Job::TakeSpool { path, done }) => {
