@@ -355,6 +355,7 @@ const fn cause_word(cause: EndCause) -> &'static str {
         EndCause::OfferUnanswered => "offer_unanswered",
         EndCause::Expired => "invite_expired",
         EndCause::DialogLost => "dialog_lost",
+        EndCause::SessionExpired => "session_expired",
         EndCause::Commanded => "commanded",
     }
 }
@@ -367,6 +368,7 @@ const fn status_of(cause: EndCause, answered: bool) -> u16 {
         | EndCause::NoAck
         | EndCause::OfferUnanswered
         | EndCause::DialogLost
+        | EndCause::SessionExpired
         | EndCause::Commanded => {
             if answered {
                 200

@@ -336,6 +336,7 @@ impl CallControl {
             offer: Some(media.leg.offer(&codecs, direction, ptime_ms)),
             reliable: Reliable::Off,
             credentials: credentials(trunk),
+            session_timer: None,
             timers: AttemptTimers {
                 response: trunk.response_timeout,
                 progress: trunk.progress_timeout,
