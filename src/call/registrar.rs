@@ -51,7 +51,7 @@ impl CallControl {
         if !matches!(source, Some(Admitted::Source(source)) if source.registers) {
             return Answer::plain(StatusCode::FORBIDDEN, "register_not_from_here");
         }
-        if !self.is_own_host(offered.request_uri.view(), offered.flow.local.ip()) {
+        if !self.is_own_name(offered.request_uri.host(), offered.flow.local.ip()) {
             return Answer::plain(StatusCode::NOT_FOUND, "register_other_domain");
         }
         let account = offered.aor.user().unwrap_or_default();
@@ -85,7 +85,13 @@ impl CallControl {
         self.bind(now, &name, contacts_max, offered)
     }
 
-    fn bind(&mut self, now: Now, name: &str, contacts_max: u8, offered: &RegisterOffered) -> Answer {
+    fn bind(
+        &mut self,
+        now: Now,
+        name: &str,
+        contacts_max: u8,
+        offered: &RegisterOffered,
+    ) -> Answer {
         let call_id = String::from_utf8_lossy(&offered.call_id);
         let contacts = if offered.star {
             Contacts::All
@@ -102,7 +108,10 @@ impl CallControl {
             cseq: offered.cseq,
             contacts,
         };
-        if let Err(refused) = self.bindings.apply(name, &wanted, contacts_max, now.instant) {
+        if let Err(refused) = self
+            .bindings
+            .apply(name, &wanted, contacts_max, now.instant)
+        {
             let status = StatusCode::new(refused.status()).unwrap_or(StatusCode::FORBIDDEN);
             let mut answer = Answer::plain(status, refused.as_str());
             if refused.status() == 423

@@ -98,7 +98,9 @@ impl CallControl {
 
     fn register_ended(&mut self, now: Now, id: &str, outcome: Outcome) {
         let detail = match &outcome {
-            Outcome::Registered { expires, .. } => format!("trunk {id} for {} s", expires.as_secs()),
+            Outcome::Registered { expires, .. } => {
+                format!("trunk {id} for {} s", expires.as_secs())
+            }
             Outcome::Refused { status, .. } => format!("trunk {id} answered {status}"),
             Outcome::NoAnswer => format!("trunk {id} did not answer"),
         };

@@ -50,6 +50,12 @@ impl CallControl {
 
     fn plan_routes(&mut self, now: Now, key: CallKey) -> Result<(), Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        if let Some(routes) = self.extension_routes(now, key)? {
+            self.take_a_ports(key, 2)?;
+            let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+            call.routes = routes;
+            return Ok(());
+        }
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let wanted = call.wanted.as_ref().ok_or_else(gone)?;
@@ -77,6 +83,7 @@ impl CallControl {
         };
         let routes = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
             .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
+        let routes = self.permitted(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -243,14 +250,22 @@ impl CallControl {
         cleared: Cleared,
         mut opened: AttemptOpened,
     ) -> Tried {
-        let local = self.local_for(target);
+        let flow = self.path_to(trunk, target);
+        let local = flow.local;
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
             private: wanted.private,
         };
         let written = identity::write(trunk, &caller, &self.own_host(local));
-        let uri = Uri::sip(Some(cleared.user()), host, None);
+        let phone = self.calls.get(&key).and_then(|call| {
+            let mut phones = call.phones.iter();
+            phones.find(|phone| phone.target == target).cloned()
+        });
+        let uri = match &phone {
+            Some(phone) => Some(phone.uri.clone()),
+            None => Uri::sip(Some(cleared.user()), host, None),
+        };
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared);
             return self.skip(opened, "unwritable_uri");
@@ -262,11 +277,7 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow {
-            transport: Transport::Udp,
-            local,
-            remote: target,
-        };
+        let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -475,7 +486,7 @@ const fn is_private(address: IpAddr) -> bool {
     }
 }
 
-fn credentials(trunk: &Trunk) -> Option<Credentials> {
+pub(super) fn credentials(trunk: &Trunk) -> Option<Credentials> {
     Some(Credentials {
         username: trunk.username.as_deref()?.into(),
         password: trunk.password.as_ref()?.expose().into(),

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use sip::auth::server::{AuthFailure, Nonces};
 use sip::auth::Algorithm;
+use sip::auth::server::{AuthFailure, Nonces};
 use sip::message::{HeaderName, Method};
 
 use super::lockout::{LOCKED_FOR, Lockout};
@@ -100,7 +100,9 @@ impl Prover {
         let headers = [Algorithm::Sha256, Algorithm::Md5]
             .into_iter()
             .map(|algorithm| {
-                let value = self.nonces.challenge(seconds, claim.realm, algorithm, stale);
+                let value = self
+                    .nonces
+                    .challenge(seconds, claim.realm, algorithm, stale);
                 (HeaderName::WwwAuthenticate, value)
             })
             .collect();
