@@ -20,6 +20,7 @@ use crate::fraud_guard::Way;
 use crate::registrar::model::Extension;
 use crate::registrar::proof::{Claim, Proof, find};
 use crate::sources::admission::Admitted;
+use crate::trunks::identity;
 use crate::trunks::model::{MediaLatch, Trunk};
 use crate::trunks::select::Route;
 use crate::trunks::shape::{StoredTrunk, TrunkShape};
@@ -120,7 +121,8 @@ impl CallControl {
             pinned: None,
             way: Way::Extension,
             named_by_link: reaches_phone,
-            private: false,
+            privacy: identity::asked_privacy(&call.offered.headers),
+            screened: true,
         });
         Ok(())
     }

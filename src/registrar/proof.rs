@@ -138,3 +138,160 @@ fn worse(one: Option<AuthFailure>, other: AuthFailure) -> Option<AuthFailure> {
         Some(_) | None => Some(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lockout::SOURCE_FAILURES_MAX;
+    use super::super::model::tests::extension;
+    use super::*;
+    use sip::auth::{Answering, challenges, write_authorization};
+    use sip::message::{SendBuffer, parse};
+
+    const REALM: &str = "sip.example.com";
+
+    struct World {
+        prover: Prover,
+        extensions: Vec<Extension>,
+        now: Instant,
+        source: IpAddr,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                prover: Prover::new([7; 32]),
+                extensions: vec![extension("610"), extension("611")],
+                now: Instant::now(),
+                source: "192.0.2.1".parse().unwrap(),
+            }
+        }
+
+        fn ask(&mut self, account: &str, authorization: &[Box<[u8]>]) -> Proof {
+            let claim = Claim {
+                source: self.source,
+                account,
+                method: &Method::Register,
+                authorization,
+                realm: REALM,
+            };
+            self.prover.prove(&claim, &self.extensions, self.now)
+        }
+
+        fn challenged(&mut self, account: &str) -> Vec<(HeaderName, Box<[u8]>)> {
+            let Proof::Challenge { headers, .. } = self.ask(account, &[]) else {
+                panic!("no challenge");
+            };
+            headers
+        }
+    }
+
+    /// What a phone answers to the `which`-th challenge.
+    fn answer(
+        headers: &[(HeaderName, Box<[u8]>)],
+        which: usize,
+        username: &str,
+        password: &str,
+    ) -> Vec<Box<[u8]>> {
+        let value = std::str::from_utf8(&headers[which].1).unwrap();
+        let text = format!("SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: {value}\r\n\r\n");
+        let message = parse(text.as_bytes()).unwrap();
+        let challenge = challenges(&message).first().cloned().unwrap();
+        let answering = Answering {
+            username,
+            password,
+            method: &Method::Register,
+            uri: "sip:sip.example.com",
+            cnonce: "c",
+            nonce_count: 1,
+        };
+        let mut buffer = SendBuffer::new();
+        write_authorization(&challenge, &answering, &mut buffer);
+        vec![buffer.as_bytes().into()]
+    }
+
+    #[test]
+    fn either_algorithm_proves_it_and_the_better_one_is_offered_first() {
+        let mut world = World::new();
+        for which in [0, 1] {
+            let headers = world.challenged("610");
+            let word = ["algorithm=SHA-256", "algorithm=MD5"][which];
+            assert!(String::from_utf8_lossy(&headers[which].1).contains(word));
+            let answered = answer(&headers, which, "610", "password of 610");
+            assert_eq!(world.ask("610", &answered), Proof::Extension("610".into()));
+        }
+    }
+
+    #[test]
+    fn a_replayed_answer_is_challenged_again() {
+        let mut world = World::new();
+        let headers = world.challenged("610");
+        let answered = answer(&headers, 0, "610", "password of 610");
+        assert!(matches!(world.ask("610", &answered), Proof::Extension(_)));
+        let Proof::Challenge { headers, reason } = world.ask("610", &answered) else {
+            panic!("a replay was taken");
+        };
+        assert_eq!(reason, "digest_replayed");
+        assert!(String::from_utf8_lossy(&headers[0].1).contains("stale=true"));
+    }
+
+    #[test]
+    fn unknown_account_account_that_is_off_and_wrong_password_are_one_answer() {
+        let mut world = World::new();
+        world.extensions[1].enabled = false;
+        let mut answers = Vec::new();
+        for (account, password) in [
+            ("610", "wrong"),
+            ("611", "password of 611"),
+            ("nobody", "password of nobody"),
+        ] {
+            let headers = world.challenged(account);
+            let answered = answer(&headers, 0, account, password);
+            let Proof::Challenge { headers, reason } = world.ask(account, &answered) else {
+                panic!("{account} was taken");
+            };
+            let shape: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| {
+                    // All but the nonce.
+                    let text = String::from_utf8_lossy(value).into_owned();
+                    let (before, rest) = text.split_once("nonce=\"").unwrap();
+                    let (_, after) = rest.split_once('"').unwrap();
+                    (name.clone(), before.to_owned(), after.to_owned())
+                })
+                .collect();
+            answers.push((shape, reason));
+        }
+        assert_eq!(answers[0].1, "digest_credentials");
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+    }
+
+    #[test]
+    fn the_password_of_one_account_is_no_proof_for_another() {
+        let mut world = World::new();
+        let headers = world.challenged("611");
+        let answered = answer(&headers, 0, "610", "password of 610");
+        assert!(matches!(
+            world.ask("611", &answered),
+            Proof::Challenge { .. }
+        ));
+    }
+
+    #[test]
+    fn who_guesses_is_locked_out_and_the_right_password_does_not_help() {
+        let mut world = World::new();
+        for number in 1..=SOURCE_FAILURES_MAX {
+            let headers = world.challenged("610");
+            let wrong = answer(&headers, 0, "610", "guess");
+            let locked = matches!(world.ask("610", &wrong), Proof::Locked { .. });
+            assert_eq!(locked, number == SOURCE_FAILURES_MAX);
+        }
+        assert!(matches!(world.ask("610", &[]), Proof::Locked { .. }));
+        world.source = "192.0.2.2".parse().unwrap();
+        let headers = world.challenged("610");
+        let right = answer(&headers, 0, "610", "password of 610");
+        assert!(matches!(world.ask("610", &right), Proof::Extension(_)));
+        world.source = "192.0.2.1".parse().unwrap();
+        world.now += LOCKED_FOR;
+        world.challenged("610");
+    }
+}
