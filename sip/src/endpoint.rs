@@ -31,6 +31,7 @@ use crate::sdp::SessionDescription;
 ///     draining: false,
 ///     timers: Timers::default(),
 ///     allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options],
+///     tcp: false,
 /// });
 /// let flow = Flow {
 ///     transport: Transport::Udp,

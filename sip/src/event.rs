@@ -424,6 +424,9 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// What an INVITE, OPTIONS or other request outside a dialog may be: methods we list in Allow.
     pub allow: Vec<Method>,
+    /// Each UDP socket has a TCP listener at its address: a request too long for a datagram goes by
+    /// TCP, and by UDP after all where that fails (RFC 3261 §18.1.1).
+    pub tcp: bool,
 }
 
 /// The base timers of RFC 3261 §17.1.1.1.

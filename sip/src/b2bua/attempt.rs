@@ -40,7 +40,7 @@ pub(crate) fn dial(
     );
     let dialog = dialog_of(core, &dial);
     let tag = dialog.local_tag;
-    let contact = compose::contact(Some(&dial.contact_user), dial.flow.local);
+    let contact = compose::contact(Some(&dial.contact_user), dial.flow);
     let timers = dial.timers;
     let credentials = dial.credentials.clone();
     let stage = Stage::Attempting(Box::new(Attempt {
@@ -100,6 +100,7 @@ fn dialog_of(core: &mut Core, dial: &Dial) -> Dialog {
         remote_target: dial.request_uri.clone(),
         route_set: RouteSet::default(),
         flow: dial.flow,
+        is_flow_open: true,
     }
 }
 

@@ -28,6 +28,7 @@ mod cancel;
 mod challenge;
 mod compose;
 pub(crate) mod core;
+mod failed_flow;
 pub mod fork;
 mod leg;
 pub(crate) mod offered;

@@ -110,6 +110,7 @@ impl World {
                 Method::Bye,
                 Method::Options,
             ],
+            tcp: true,
         });
         let (sent, events, buffer) = (Vec::new(), Vec::new(), SendBuffer::new());
         Self {
