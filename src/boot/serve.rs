@@ -224,6 +224,7 @@ fn call_config(
                 Method::Bye,
                 Method::Options,
             ],
+            tcp: false,
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),

@@ -17,7 +17,7 @@ use super::one_call::{Call, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
-use crate::sources::admission::{Admitted, admit};
+use crate::sources::admission::{Admitted, admit_flow};
 
 /// A refusal on its way: status, stable word, and what the response carries.
 pub(super) struct Denied {
@@ -71,7 +71,7 @@ impl CallControl {
         self.counters.calls_offered += 1;
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
+        let source = admit_flow(&snapshot.trunks, &snapshot.sources, offered.flow);
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.live += 1;
@@ -161,6 +161,7 @@ impl CallControl {
                 .config
                 .sockets
                 .iter()
+                .chain(&self.config.listeners)
                 .any(|socket| socket.ip() == address);
             if own || offered.flow.local.ip() == address {
                 return true;
@@ -228,13 +229,14 @@ impl CallControl {
     /// number: one per call, the same on every attempt.
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
-        let remote = self
+        let flow = self
             .calls
             .get(&key)
-            .map(|call| call.offered.flow.remote)
+            .map(|call| call.offered.flow)
             .ok_or_else(gone)?;
+        let remote = flow.remote;
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, remote)
+        let source = admit_flow(&snapshot.trunks, &snapshot.sources, flow)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
         source
             .may_reach(&link, remote.ip())

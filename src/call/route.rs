@@ -26,7 +26,7 @@ use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Verdict};
 use crate::trunks::identity::{self, Caller, Written};
-use crate::trunks::model::{MediaLatch, Trunk};
+use crate::trunks::model::{self, MediaLatch, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
 /// What became of one entry of the route list.
@@ -237,7 +237,8 @@ impl CallControl {
         cleared: Cleared,
         mut opened: AttemptOpened,
     ) -> Tried {
-        let local = self.local_for(target);
+        let flow = self.path_to(trunk, target);
+        let local = flow.local;
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
@@ -256,11 +257,6 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow {
-            transport: Transport::Udp,
-            local,
-            remote: target,
-        };
         let dial = self.invite(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -418,19 +414,17 @@ impl CallControl {
     }
 
     /// Our socket towards `target`: of its family; loopback for loopback, and only for it.
-    pub(super) fn local_for(&self, target: SocketAddr) -> SocketAddr {
-        let same_family = |socket: &&SocketAddr| socket.is_ipv4() == target.is_ipv4();
-        let same_reach =
-            |socket: &&SocketAddr| socket.ip().is_loopback() == target.ip().is_loopback();
-        let sockets = &self.config.sockets;
-        sockets
-            .iter()
-            .filter(same_family)
-            .find(same_reach)
-            .or_else(|| sockets.iter().find(same_family))
-            .or_else(|| sockets.first())
-            .copied()
-            .unwrap_or(target)
+    /// The path to a target of this trunk: by its transport, from the port of ours that it knows.
+    pub(super) fn path_to(&self, trunk: &Trunk, target: SocketAddr) -> Flow {
+        let (transport, sockets) = match trunk.transport {
+            model::Transport::Udp => (Transport::Udp, &self.config.sockets),
+            model::Transport::Tcp => (Transport::Tcp, &self.config.listeners),
+        };
+        Flow {
+            transport,
+            local: local_for(sockets, trunk.local_port, target),
+            remote: target,
+        }
     }
 
     pub(super) fn own_host(&self, local: SocketAddr) -> String {
@@ -439,6 +433,19 @@ impl CallControl {
             .clone()
             .unwrap_or_else(|| local.ip().to_string())
     }
+}
+
+/// The socket towards a target: of its address family, of its reach, at the port it knows us by. A
+/// port that we do not listen on is no reason not to call.
+fn local_for(sockets: &[SocketAddr], port: Option<u16>, target: SocketAddr) -> SocketAddr {
+    let rank = |socket: &&SocketAddr| {
+        (
+            socket.is_ipv4() != target.is_ipv4(),
+            socket.ip().is_loopback() != target.ip().is_loopback(),
+            port.is_some_and(|port| port != socket.port()),
+        )
+    };
+    sockets.iter().min_by_key(rank).copied().unwrap_or(target)
 }
 
 /// How a source is learnt: the trunk says; a peer behind NAT that names a private address while its

@@ -3,5 +3,6 @@
 pub mod media_link;
 pub mod panics;
 pub mod signalling;
+pub mod tcp;
 pub mod udp;
 pub mod wake;

@@ -71,6 +71,7 @@ fn ask(trunk: &Trunk, target: SocketAddr) -> io::Result<Answer> {
         draining: true,
         timers: Timers::default(),
         allow: Vec::new(),
+        tcp: false,
     });
     let started = Instant::now();
     let unwritable = || io::Error::other("the address cannot stand in a URI");
