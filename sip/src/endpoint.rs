@@ -6,10 +6,12 @@
 use std::time::Instant;
 
 use crate::b2bua::core::Core;
-use crate::b2bua::{attempt, call, offered, options, reoffer};
+use crate::b2bua::{acknowledge, attempt, call, offered, options, reoffer};
 use crate::counters::Counters;
 use crate::error::CommandError;
-use crate::event::{CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, Refusal};
+use crate::event::{
+    CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, RefreshBy, Refusal,
+};
 use crate::message::{SendBuffer, StatusCode};
 use crate::sdp::SessionDescription;
 
@@ -32,6 +34,7 @@ use crate::sdp::SessionDescription;
 ///     timers: Timers::default(),
 ///     allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options],
 ///     tcp: false,
+///     reliable_early_media: false,
 /// });
 /// let flow = Flow {
 ///     transport: Transport::Udp,
@@ -158,6 +161,23 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Sends the ACK that the 2xx of a callee waits for which offered (`Answered::offer`): with our
+    /// answer (RFC 3261 §13.2.2.4). A repeated 2xx gets the same ACK. Without this command every line
+    /// is refused after 64·T1, or when the leg ends before.
+    ///
+    /// # Errors
+    /// The call has ended, or no offer of this leg waits for an answer.
+    pub fn acknowledge(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+        answer: &SessionDescription,
+    ) -> Result<(), CommandError> {
+        let result = acknowledge::answer_offer(&mut self.core, now, call.0, leg.0, answer);
+        self.checked(result)
+    }
+
     /// Sends a re-INVITE with this offer; `ReofferAnswered` or `ReofferRefused` follows, or
     /// `Ended` with `DialogLost`.
     ///
@@ -170,7 +190,25 @@ impl Endpoint {
         leg: LegKey,
         offer: &SessionDescription,
     ) -> Result<(), CommandError> {
-        let result = reoffer::offer(&mut self.core, now, call.0, leg.0, offer);
+        self.reoffer_by(now, call, leg, offer, RefreshBy::Invite)
+    }
+
+    /// The same by UPDATE (RFC 3311), where that is wanted and the peer's Allow names it; a
+    /// re-INVITE where not. An early leg can only be asked by UPDATE, and only when offer and answer
+    /// of the early dialog were exchanged reliably (RFC 3311 §5.1).
+    ///
+    /// # Errors
+    /// The leg is not confirmed, or early and not to be asked; or an offer of either side is pending
+    /// on it.
+    pub fn reoffer_by(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+        offer: &SessionDescription,
+        by: RefreshBy,
+    ) -> Result<(), CommandError> {
+        let result = reoffer::offer(&mut self.core, now, call.0, leg.0, offer, by);
         self.checked(result)
     }
 

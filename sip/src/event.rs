@@ -120,8 +120,14 @@ pub enum Event {
         status: StatusCode,
         /// The answer, where the response carried one (early media).
         answer: Option<Box<SessionDescription>>,
+        /// The answer came in a reliable response (RFC 3262 §5): offer and answer are exchanged, and
+        /// the early dialog can be changed by UPDATE.
+        answered_reliably: bool,
+        /// Who the callee says it is: Remote-Party-ID, P-Asserted-Identity, Privacy; in order, bounded.
+        connected: Vec<(HeaderName, Box<[u8]>)>,
     },
-    /// A b-leg answered. The ACK has been sent. Call control calls `answer` for the a-leg.
+    /// A b-leg answered. The ACK has been sent, unless the answer to the callee's offer must go with
+    /// it: then call control calls `acknowledge`. Call control calls `answer` for the a-leg.
     Answered {
         /// The call.
         call: CallKey,
@@ -152,8 +158,9 @@ pub enum Event {
         /// The call.
         call: CallKey,
     },
-    /// A new offer within the dialog of this leg (re-INVITE). Call control answers with
-    /// `answer_reoffer` or `refuse_reoffer`, as a rule after it has `reoffer`ed to the other leg.
+    /// A new offer within the dialog of this leg (re-INVITE, UPDATE, or the PRACK of early media).
+    /// Call control answers with `answer_reoffer` or `refuse_reoffer`, as a rule after it has
+    /// `reoffer`ed to the other leg. The leg may be early: then the offer came by UPDATE or PRACK.
     Reoffered {
         /// The call.
         call: CallKey,
@@ -161,25 +168,39 @@ pub enum Event {
         leg: LegKey,
         /// The offer; `None`: the request had no body and wants our offer in the 2xx.
         offer: Option<Box<SessionDescription>>,
+        /// Who the peer says it is now: Remote-Party-ID, P-Asserted-Identity, Privacy.
+        connected: Vec<(HeaderName, Box<[u8]>)>,
     },
-    /// The peer cancelled its re-INVITE before it was answered: its session stays as it was (RFC
-    /// 3261 §9.2), and 487 has been sent.
+    /// The peer says who it is now, and nothing else (an UPDATE without an offer). It has been
+    /// answered.
+    ConnectedChanged {
+        /// The call.
+        call: CallKey,
+        /// The leg whose peer spoke.
+        leg: LegKey,
+        /// Remote-Party-ID, P-Asserted-Identity, Privacy; at least one.
+        connected: Vec<(HeaderName, Box<[u8]>)>,
+    },
+    /// The peer's offer cannot be answered any more, and its session stays as it was: it cancelled
+    /// its re-INVITE (RFC 3261 §9.2, 487 has been sent), or its UPDATE waited too long (RFC 3311 §5.2,
+    /// 504 has been sent).
     ReofferCancelled {
         /// The call.
         call: CallKey,
         /// The leg that had offered.
         leg: LegKey,
     },
-    /// The answer in the ACK of an offerless re-INVITE that we answered with an offer.
+    /// The ACK of an INVITE or re-INVITE without an offer, which we answered with an offer. An ACK
+    /// that never comes is `Ended` with `NoAck` instead.
     ReofferCompleted {
         /// The call.
         call: CallKey,
         /// The leg.
         leg: LegKey,
-        /// The answer; `None`: the ACK had none, or never came.
-        answer: Option<Box<SessionDescription>>,
+        /// The answer in the ACK.
+        answer: Result<Box<SessionDescription>, AnswerFault>,
     },
-    /// Our re-INVITE was answered.
+    /// Our re-INVITE or UPDATE was answered.
     ReofferAnswered {
         /// The call.
         call: CallKey,
@@ -188,8 +209,8 @@ pub enum Event {
         /// The answer; `None` where the 2xx had no readable one.
         answer: Option<Box<SessionDescription>>,
     },
-    /// Our re-INVITE was refused; the session stays as it was (RFC 3261 §14.1). 491 has been
-    /// retried already.
+    /// Our re-INVITE or UPDATE was refused; the session stays as it was (RFC 3261 §14.1). 491 has
+    /// been retried already.
     ReofferRefused {
         /// The call.
         call: CallKey,
@@ -241,6 +262,7 @@ impl Event {
             | Self::LateAnswer { call, .. }
             | Self::Confirmed { call }
             | Self::Reoffered { call, .. }
+            | Self::ConnectedChanged { call, .. }
             | Self::ReofferCancelled { call, .. }
             | Self::ReofferCompleted { call, .. }
             | Self::ReofferAnswered { call, .. }
@@ -272,15 +294,54 @@ pub struct CallOffered {
     /// The headers that identity and header mapping read (P-Asserted-Identity, Remote-Party-ID,
     /// Privacy, Diversion, User-Agent), name and raw value, in order, bounded.
     pub headers: Vec<(HeaderName, Box<[u8]>)>,
+    /// What the caller can do.
+    pub supported: Supported,
+}
+
+/// What the other side says it can do, in Supported, Require and Allow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Supported {
+    /// `Supported` or `Require: 100rel` (RFC 3262).
+    pub reliable: bool,
+    /// `Require: 100rel`: each provisional response above 100 must be reliable.
+    pub required_reliable: bool,
+    /// `Supported` or `Require: timer` (RFC 4028).
+    pub timer: bool,
+    /// `Allow` names UPDATE (RFC 3311).
+    pub update: bool,
+}
+
+/// Why an ACK that owes us the answer brings none (RFC 3261 §13.2.2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerFault {
+    /// It has no session description.
+    Absent,
+    /// It has one that cannot be read.
+    Unreadable,
+}
+
+impl AnswerFault {
+    /// A stable label for counters and CDRs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "ack_without_answer",
+            Self::Unreadable => "ack_unreadable",
+        }
+    }
 }
 
 /// The answer of a callee.
 #[derive(Debug, Clone)]
 pub struct Answered {
-    /// The answer; `None` where the 2xx had none, or none that can be read.
+    /// The answer to our offer; `None` where there was none, or none that can be read.
     pub answer: Option<SessionDescription>,
+    /// The callee's offer, where the INVITE had none: the ACK waits for `acknowledge`.
+    pub offer: Option<SessionDescription>,
     /// 200 to 299.
     pub status: StatusCode,
+    /// Who the callee says it is: Remote-Party-ID, P-Asserted-Identity, Privacy.
+    pub connected: Vec<(HeaderName, Box<[u8]>)>,
 }
 
 /// Why an attempt ended.
@@ -322,6 +383,11 @@ pub enum EndCause {
     Refused(StatusCode),
     /// Our 2xx was never acknowledged within 64·T1 (RFC 3261 §13.3.1.4).
     NoAck,
+    /// Call control gave no answer to the callee's offer within 64·T1: its 2xx was acknowledged with
+    /// every line refused, and BYE was sent.
+    OfferUnanswered,
+    /// The caller's INVITE expired before it was answered (RFC 3261 §13.3.1): 487 was sent.
+    Expired,
     /// A request within the dialog was answered 408 or 481 (RFC 5057 §5.1), or not at all.
     DialogLost,
     /// The `hang_up` command.
@@ -345,12 +411,37 @@ pub struct Dial {
     pub headers: Vec<(HeaderName, Box<[u8]>)>,
     /// Max-Forwards to write: the incoming one minus one (RFC 7332).
     pub max_forwards: u8,
-    /// Our offer.
-    pub offer: SessionDescription,
+    /// Our offer; `None`: the callee offers in its 2xx (delayed offer, RFC 3261 §13.2.1).
+    pub offer: Option<SessionDescription>,
+    /// Reliable provisional responses; never asked for by an INVITE without an offer.
+    pub reliable: Reliable,
     /// For one answer to 401 or 407 that this trunk's own peer sends.
     pub credentials: Option<Credentials>,
     /// How long to wait for what.
     pub timers: AttemptTimers,
+}
+
+/// What an INVITE of ours says of reliable provisional responses (RFC 3262 §4). One that comes is
+/// acknowledged by PRACK whatever was said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Reliable {
+    /// Nothing.
+    Off,
+    /// `Supported: 100rel`.
+    #[default]
+    Supported,
+    /// `Require: 100rel`.
+    Required,
+}
+
+/// The method of an offer within a dialog.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum RefreshBy {
+    /// re-INVITE (RFC 3261 §14).
+    #[default]
+    Invite,
+    /// UPDATE (RFC 3311) where the peer's Allow names it, else re-INVITE.
+    Update,
 }
 
 /// The time an attempt gets.
@@ -427,6 +518,9 @@ pub struct EndpointConfig {
     /// Each UDP socket has a TCP listener at its address: a request too long for a datagram goes by
     /// TCP, and by UDP after all where that fails (RFC 3261 §18.1.1).
     pub tcp: bool,
+    /// Early media goes to a caller that supports 100rel in a reliable response, also where it does
+    /// not require one (RFC 3262 §3).
+    pub reliable_early_media: bool,
 }
 
 /// The base timers of RFC 3261 §17.1.1.1.

@@ -71,6 +71,9 @@ pub const OFFERED_HEADERS_MAX: usize = 16;
 /// Octets of one such header.
 pub const OFFERED_HEADER_BYTES_MAX: usize = 1_024;
 
+/// Headers of one message that name a connected party.
+pub const CONNECTED_HEADERS_MAX: usize = 6;
+
 /// Octets of a start line and headers on a stream: half of the largest message, so that one without
 /// an end is known as such before it costs as much as a whole one.
 pub const STREAM_HEADER_SIZE_MAX: usize = 32_768;
@@ -123,6 +126,7 @@ const _: () = {
         OFFERED_HEADERS_MAX * OFFERED_HEADER_BYTES_MAX <= crate::message::MESSAGE_SIZE_MAX,
         "what call control sees is no more than what came"
     );
+    assert!(CONNECTED_HEADERS_MAX <= OFFERED_HEADERS_MAX);
     assert!(
         STREAM_HEADER_SIZE_MAX < crate::message::MESSAGE_SIZE_MAX,
         "a header leaves room for a body"

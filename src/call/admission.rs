@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
 use sip::message::{HeaderName, StatusCode};
 use sip::offer_answer::read_offer;
@@ -15,6 +16,7 @@ use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::one_call::{Call, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
+use crate::fraud_guard::Way;
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit_flow};
@@ -75,7 +77,11 @@ impl CallControl {
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, name, &offered);
         self.live += 1;
-        self.calls.insert(key, new_call(id, a_leg, offered));
+        let age = self.live_calls.begin(&id, key);
+        let mut call = new_call(id, a_leg, offered);
+        (call.age, call.started_at) = (age, now.timestamp);
+        name.clone_into(&mut call.source);
+        self.calls.insert(key, call);
         match self.examine(now, key, source) {
             Ok((user, host)) => {
                 let ticket = self.next_ticket(now, key);
@@ -264,6 +270,7 @@ impl CallControl {
                 caller_name: link.caller_name,
                 caller_alias,
                 pinned: link.trunk,
+                way: way_of(call.from_trunk.is_some(), link.named_by_link),
                 named_by_link: link.named_by_link,
                 private: asks_for_privacy(&call.offered),
             });
@@ -298,6 +305,9 @@ impl CallControl {
 fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
     Call {
         id,
+        age: 0,
+        source: String::new(),
+        started_at: Timestamp::UNIX_EPOCH,
         a_leg,
         offered,
         from_trunk: None,
@@ -317,6 +327,15 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         ends_at: None,
         ending: None,
         over: false,
+    }
+}
+
+/// How an INVITE that came to us leaves again.
+const fn way_of(from_trunk: bool, named_by_link: bool) -> Way {
+    match (from_trunk, named_by_link) {
+        (true, _) => Way::Transit,
+        (false, true) => Way::Link,
+        (false, false) => Way::AdHoc,
     }
 }
 

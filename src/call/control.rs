@@ -21,6 +21,7 @@ use super::counters::Counters;
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
+use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
@@ -68,6 +69,7 @@ pub struct CallControl {
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     /// Calls that are not over.
+    pub(super) live_calls: LiveCalls,
     pub(super) live: usize,
     pub(super) tickets: BTreeMap<Ticket, CallKey>,
     pub(super) ticket_last: u64,
@@ -113,6 +115,7 @@ impl CallControl {
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
+            live_calls: LiveCalls::default(),
             live: 0,
             tickets: BTreeMap::new(),
             ticket_last: 0,
@@ -165,6 +168,7 @@ impl CallControl {
             }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
+            Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => self.endpoint.set_draining(true),
             Input::Stop => self.stop(now),
             Input::Expired => self.handle_expired(now),
@@ -248,6 +252,7 @@ impl CallControl {
             u64::from(self.guard.active()),
             "cleared attempts"
         );
+        assert_eq!(self.live_calls.len(), self.live, "calls that can be found");
         assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
         assert_eq!(
             self.stock.taken(),
@@ -295,6 +300,7 @@ impl CallControl {
                 leg,
                 status,
                 answer,
+                ..
             } => {
                 self.handle_progress(now, call, leg, status, answer.as_deref());
             }
@@ -310,13 +316,16 @@ impl CallControl {
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
             Event::Confirmed { call: _ } => {}
-            Event::Reoffered { call, leg, offer } => {
+            Event::Reoffered {
+                call, leg, offer, ..
+            } => {
                 self.handle_reoffered(now, call, leg, offer.as_deref());
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
-                self.handle_reoffer_completed(now, call, leg, answer.as_deref());
+                self.handle_reoffer_completed(now, call, leg, answer.as_deref().ok());
             }
+            Event::ConnectedChanged { .. } => {}
             Event::ReofferAnswered { call, leg, answer } => {
                 self.handle_reoffer_answered(now, call, leg, answer.as_deref());
             }

@@ -17,6 +17,8 @@ pub struct Counters {
     pub commands_declined: u64,
     /// Calls refused or ended by us, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Commands refused, by reason.
+    pub commands_refused: BTreeMap<&'static str, u64>,
     /// Messages that `sip` dropped before any call saw them, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Calls up or being set up.
@@ -30,6 +32,10 @@ pub struct Counters {
 impl Counters {
     pub(super) fn refuse(&mut self, reason: &'static str) {
         *self.refused.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn refuse_command(&mut self, reason: &'static str) {
+        *self.commands_refused.entry(reason).or_default() += 1;
     }
 
     pub(super) fn drop_message(&mut self, reason: &'static str) {

@@ -176,6 +176,7 @@ impl CallControl {
         };
         call.over = true;
         self.live = self.live.saturating_sub(1);
+        self.live_calls.end(&call.id, call.age);
         call.routes.clear();
         call.reoffer = None;
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());
@@ -351,6 +352,8 @@ const fn cause_word(cause: EndCause) -> &'static str {
         EndCause::Cancelled => "cancelled",
         EndCause::Refused(_) => "refused",
         EndCause::NoAck => "no_ack",
+        EndCause::OfferUnanswered => "offer_unanswered",
+        EndCause::Expired => "invite_expired",
         EndCause::DialogLost => "dialog_lost",
         EndCause::Commanded => "commanded",
     }
@@ -359,9 +362,17 @@ const fn cause_word(cause: EndCause) -> &'static str {
 const fn status_of(cause: EndCause, answered: bool) -> u16 {
     match cause {
         EndCause::Refused(status) => status.code(),
-        EndCause::Cancelled => 487,
-        EndCause::Bye | EndCause::NoAck | EndCause::DialogLost | EndCause::Commanded => {
-            if answered { 200 } else { 487 }
+        EndCause::Cancelled | EndCause::Expired => 487,
+        EndCause::Bye
+        | EndCause::NoAck
+        | EndCause::OfferUnanswered
+        | EndCause::DialogLost
+        | EndCause::Commanded => {
+            if answered {
+                200
+            } else {
+                487
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use sip::event::Flow;
 
+use super::command::{Command, CommandOutcome, CommandRefusal};
 use super::snapshot::Snapshot;
 use crate::cdr::record::Record;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
@@ -20,7 +21,7 @@ pub struct Now {
     pub timestamp: Timestamp,
 }
 
-/// Our name of a question to the link store.
+/// The name of a question: ours to the link store, or somebody's to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
@@ -69,6 +70,13 @@ pub enum Input<'a> {
     },
     /// A new snapshot replaces the old one; calls that are up keep what they were given.
     Snapshot(Arc<Snapshot>),
+    /// Somebody asks or orders. Answered by [`Output::CommandDone`] within the same turn.
+    Command {
+        /// The asker's name of it.
+        ticket: Ticket,
+        /// What.
+        command: Command,
+    },
     /// New calls and pings are refused with 503 from now on.
     Drain,
     /// Every call is ended with BYE or a final response, now.
@@ -115,6 +123,13 @@ pub enum Output {
     ReserveAliases {
         /// How many.
         count: u32,
+    },
+    /// What came of [`Input::Command`].
+    CommandDone {
+        /// The asker's name of it.
+        ticket: Ticket,
+        /// What came of it, or why nothing did.
+        outcome: Result<CommandOutcome, CommandRefusal>,
     },
     /// A line for the log.
     Log(LogLine),

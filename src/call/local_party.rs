@@ -56,6 +56,15 @@ impl CallControl {
     }
 }
 
+/// What a local party is called; `None` for what is none.
+pub(super) const fn name(party: Target) -> Option<&'static str> {
+    match party {
+        Target::Echo => Some("local:echo"),
+        Target::Tone => Some("local:tone"),
+        Target::Leg(_) | Target::Nowhere => None,
+    }
+}
+
 /// An echo plays what it hears; a tone is made in G.711.
 pub(super) fn playable(offered: &[Codec], party: Target) -> Vec<Codec> {
     let is_g711 = |codec: &&Codec| {

@@ -8,6 +8,7 @@
 mod admission;
 pub mod alias;
 mod answer;
+pub mod command;
 pub mod control;
 pub mod counters;
 mod draining;
@@ -15,6 +16,7 @@ mod ending;
 pub mod event;
 pub mod failover;
 mod former_peers;
+mod live;
 pub mod local_party;
 pub mod media_plan;
 mod one_call;
@@ -24,6 +26,7 @@ mod route;
 pub mod snapshot;
 pub mod stock;
 pub mod trunk_load;
+pub mod view;
 
 #[cfg(test)]
 pub(crate) mod tests;

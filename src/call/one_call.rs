@@ -12,7 +12,7 @@ use sip::sdp::SessionDescription;
 use super::event::Ticket;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
-use crate::fraud_guard::Cleared;
+use crate::fraud_guard::{Cleared, Way};
 use crate::links::model::LinkId;
 use crate::trunks::select::Route;
 
@@ -21,6 +21,11 @@ use crate::trunks::select::Route;
 pub(super) struct Call {
     /// 128 bits in hexadecimal.
     pub(super) id: String,
+    /// Its place among all calls since start, for lists.
+    pub(super) age: u64,
+    /// Name of the source it came from.
+    pub(super) source: String,
+    pub(super) started_at: Timestamp,
     pub(super) a_leg: LegKey,
     pub(super) offered: Box<CallOffered>,
     /// The trunk it came from, by id; counted there until the call is over.
@@ -58,6 +63,8 @@ pub(super) struct WantedParty {
     /// With its unique number: the same on every attempt.
     pub(super) caller_alias: String,
     pub(super) pinned: Option<String>,
+    /// How it came to be wanted.
+    pub(super) way: Way,
     pub(super) named_by_link: bool,
     pub(super) private: bool,
 }
@@ -69,6 +76,8 @@ pub(super) struct Attempt {
     pub(super) leg: LegKey,
     pub(super) trunk: String,
     pub(super) target: SocketAddr,
+    /// Request-URI user and host as dialled.
+    pub(super) destination: String,
     /// The guard's proof; goes back to it when the attempt is over.
     pub(super) cleared: Cleared,
     pub(super) media: Ports,

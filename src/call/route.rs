@@ -10,7 +10,7 @@ use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
 use sip::event::{
-    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Transport,
+    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
 };
 use sip::message::{NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
@@ -176,6 +176,7 @@ impl CallControl {
             return Tried::Skipped;
         };
         call.attempts += 1;
+        let call_remote = call.offered.flow.remote.ip();
         let user = trunk.rewrite(&wanted.user);
         let host = trunk.request_host.as_deref().unwrap_or(&wanted.domain);
         let opened = AttemptOpened {
@@ -196,6 +197,11 @@ impl CallControl {
         }
         let attempt = fraud_guard::Attempt {
             user: &user,
+            way: wanted.way,
+            trunk: &trunk.id,
+            dial_plan: &trunk.dial_plan,
+            client: Some(call_remote),
+            at: now.timestamp,
             named_by_link: wanted.named_by_link,
             first_of_call: opened.number == 1,
         };
@@ -273,7 +279,7 @@ impl CallControl {
                 self.counters.attempts += 1;
                 opened.dialed = true;
                 self.note_attempt(&opened, target);
-                let number = opened.number;
+                let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
@@ -283,6 +289,7 @@ impl CallControl {
                         leg,
                         trunk,
                         target,
+                        destination,
                         cleared,
                         media,
                         ringing_at,
@@ -322,7 +329,8 @@ impl CallControl {
             contact_user: written.contact_user,
             headers: written.headers,
             max_forwards: max_forwards.saturating_sub(1),
-            offer: media.leg.offer(&codecs, direction, ptime_ms),
+            offer: Some(media.leg.offer(&codecs, direction, ptime_ms)),
+            reliable: Reliable::Off,
             credentials: credentials(trunk),
             timers: AttemptTimers {
                 response: trunk.response_timeout,

@@ -68,6 +68,13 @@ impl TrunkLoads {
         load.received = load.received.saturating_sub(1);
     }
 
+    /// Calls and attempts that we send to this trunk, and calls that it sends us.
+    #[must_use]
+    pub fn of(&self, trunk: &str) -> (u32, u32) {
+        let load = self.loads.get(trunk);
+        load.map_or((0, 0), |load| (load.sent, load.received))
+    }
+
     /// Calls in both directions, all trunks.
     #[must_use]
     pub fn total(&self) -> u32 {

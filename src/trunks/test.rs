@@ -72,6 +72,7 @@ fn ask(trunk: &Trunk, target: SocketAddr) -> io::Result<Answer> {
         timers: Timers::default(),
         allow: Vec::new(),
         tcp: false,
+        reliable_early_media: false,
     });
     let started = Instant::now();
     let unwritable = || io::Error::other("the address cannot stand in a URI");

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::gateway::Plan;
 use crate::report::{self, progress};
-use crate::{calls, machine, relay, resolve};
+use crate::{calls, forward, machine, overload, relay, resolve, standing, writes};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -116,6 +116,7 @@ impl Places {
             sip: local(SIP_PORT + offset),
             http: local(HTTP_PORT + offset),
             callee: SocketAddr::from((CALLEE, CALLEE_PORT)),
+            rated: UNBOUND_RATE,
         };
         plan.write()?;
         Ok(plan)
@@ -172,10 +173,11 @@ fn run_relay(places: &Places) -> Result<()> {
 fn run_sip(places: &Places) -> Result<()> {
     let yardstick_ns = run_micro(places);
     let plan = fresh_plan(places, "sip")?;
+    import_links(&plan)?;
     let gateway = plan.start()?;
-    let options = calls::Options {
-        rate: 500,
-        rounds: 9,
+    let options = |rate, rounds| calls::Options {
+        rate,
+        rounds,
         round_ms: 2500,
         hold_ms: 100,
         gateway: plan.sip,
@@ -184,11 +186,53 @@ fn run_sip(places: &Places) -> Result<()> {
         callee: plan.callee,
         direct: false,
     };
-    let figures = calls::measure(&options)?;
+    let figures = calls::measure(&options(500, 9))?;
     // Either limit will do: the second follows the machine's speed.
     let limit = calls::CPU_MS_MAX.max(yardstick_ns.unwrap_or_default() * YARDSTICKS_A_CALL / 1e6);
     report::bar("sip.call_cpu", figures.cpu_ms, limit);
+    let figures = calls::measure(&options(THROUGHPUT_RATE, 5))?;
+    let least = calls::CALLS_PER_SECOND_MIN;
+    report::bar_at_least("sip.calls_per_second", figures.completed_per_s, least);
+    forward::measure(forward::Options {
+        gateway: plan.sip,
+        process: gateway.process(),
+        callee: plan.callee,
+        rate: RATED / 2,
+    })?;
     stop(gateway);
+    let plan = fresh_plan(places, "standing")?;
+    let gateway = plan.start()?;
+    standing::measure(plan.sip, gateway.process(), plan.callee)?;
+    stop(gateway);
+    let plan = Plan {
+        rated: RATED,
+        ..fresh_plan(places, "overload")?
+    };
+    plan.write()?;
+    let gateway = plan.start()?;
+    overload::measure(overload::Options {
+        gateway: plan.sip,
+        process: gateway.process(),
+        callee: plan.callee,
+        rated: RATED,
+    })?;
+    stop(gateway);
+    Ok(())
+}
+
+/// Links with a destination each, by which an INVITE is known again behind the gateway.
+fn import_links(plan: &Plan) -> Result<()> {
+    let list = plan.folder.join("links.jsonl");
+    let mut lines = String::new();
+    for number in 0..forward::DESTINATIONS {
+        let (path, destination) = (forward::path(number), forward::DESTINATION_FIRST + number);
+        lines.push_str(&format!(
+            "{{\"request_path\":\"{path}\",\"destination\":\"{destination}\"}}\n"
+        ));
+    }
+    fs::write(&list, lines)?;
+    let list = list.to_string_lossy();
+    plan.command(&["links", "import", &list], IMPORT_PATIENCE)?;
     Ok(())
 }
 
@@ -236,9 +280,30 @@ fn run_links(places: &Places) -> Result<()> {
     };
     let figures = resolve::measure(&options)?;
     resolve::print_bar(figures);
-    stop(few_gateway);
     stop(many_gateway);
+    let token = few.command(
+        &["tokens", "add", "bench", "--scope", "links:write", "--json"],
+        COMMAND_PATIENCE,
+    )?;
+    writes::measure(&writes::Options {
+        address: few.http,
+        process: few_gateway.process(),
+        links: resolve::FEW,
+        token: token_of(&token)?,
+    })?;
+    stop(few_gateway);
     Ok(())
+}
+
+/// The token in what `tokens add --json` printed.
+fn token_of(printed: &str) -> Result<String> {
+    let start = printed.find(TOKEN_START).context("no token was printed")?;
+    let token: String = printed
+        .chars()
+        .skip(start)
+        .take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c))
+        .collect();
+    Ok(token)
 }
 
 /// A gateway with many links; filled once, then kept.
@@ -286,6 +351,14 @@ const MEDIA_THREAD: &str = "media";
 const PARSE_MAX: f64 = 0.35;
 const YARDSTICK: &str = "figure sip.rsip_parse_print_ns ";
 /// A call may cost as much as `rsip` needs to parse and print this many messages.
-const YARDSTICKS_A_CALL: f64 = 100.0;
+const YARDSTICKS_A_CALL: f64 = 80.0;
+/// The rated load: what one core must carry.
+const RATED: u32 = 1_500;
+/// Offered where the rate that one core carries is looked for.
+const THROUGHPUT_RATE: u32 = 1_600;
+/// No bound that a bench would meet.
+const UNBOUND_RATE: u32 = 10_000;
+/// What every token begins with.
+const TOKEN_START: &str = "sl_";
 const COMMAND_PATIENCE: Duration = Duration::from_secs(20);
 const IMPORT_PATIENCE: Duration = Duration::from_secs(240);

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) http: SocketAddr,
     /// Target of its one trunk.
     pub(crate) callee: SocketAddr,
+    /// Calls a second that it takes.
+    pub(crate) rated: u32,
 }
 
 /// A gateway that runs; killed when dropped.
@@ -45,19 +47,21 @@ impl Plan {
             .replace("DATA", &self.folder.join("data").to_string_lossy())
             .replace("SIP", &self.sip.to_string())
             .replace("HTTP", &self.http.to_string())
-            .replace("CALLEE", &self.callee.to_string());
+            .replace("CALLEE", &self.callee.to_string())
+            .replace("RATED", &self.rated.to_string());
         fs::write(self.config(), text).context("write the gateway's configuration")
     }
 
-    /// Runs a command of the CLI to its end.
-    pub(crate) fn command(&self, arguments: &[&str], patience: Duration) -> Result<()> {
+    /// Runs a command of the CLI to its end, and gives what it printed.
+    pub(crate) fn command(&self, arguments: &[&str], patience: Duration) -> Result<String> {
         let log = self.folder.join("command.log");
+        let printed = self.folder.join("command.out");
         let mut child = Command::new(&self.binary)
             .args(arguments)
             .arg("--config")
             .arg(self.config())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(File::create(&printed)?)
             .stderr(File::create(&log)?)
             .spawn()
             .with_context(|| format!("start {}", self.binary.display()))?;
@@ -69,7 +73,7 @@ impl Plan {
         if !status.success() {
             bail!("sluice {}: {status}: {}", arguments.join(" "), tail(&log));
         }
-        Ok(())
+        fs::read_to_string(&printed).context("what the command printed")
     }
 
     /// Starts it and waits until it says that it is ready.
@@ -160,10 +164,11 @@ resolve_open = true
 
 [media]
 realtime = true
+timeout_s = 0
 
 [limits]
-calls_max = 4000
-calls_per_second_max = 1000
+calls_max = 4500
+calls_per_second_max = RATED
 
 [[source]]
 name = "bench"

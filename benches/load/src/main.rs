@@ -10,8 +10,10 @@
 mod bench;
 mod calls;
 mod floor;
+mod forward;
 mod gateway;
 mod machine;
+mod overload;
 mod proc_stat;
 mod relay;
 mod report;
@@ -20,7 +22,9 @@ mod rtp_flow;
 mod sip_load;
 mod sip_text;
 mod stand_in;
+mod standing;
 mod verdict;
+mod writes;
 
 use clap::{Parser, Subcommand};
 

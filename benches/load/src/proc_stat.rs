@@ -54,6 +54,16 @@ pub(crate) fn process_run_ns(process: u32) -> u64 {
     threads(process).iter().map(|thread| thread.run_ns).sum()
 }
 
+/// Octets of a process that are in memory.
+pub(crate) fn resident_octets(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
 fn run_time(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().next()?.parse().ok()
 }
@@ -125,6 +135,11 @@ mod tests {
     fn waiting_for_a_disk_is_not_busy() {
         let busy = CoreTicks::parse(STAT, 0).busy_since(CoreTicks::default());
         assert!((busy - 0.3).abs() < 1e-9, "{busy}");
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        assert!(resident_octets(std::process::id()).is_some_and(|octets| octets > 4096));
     }
 
     #[test]

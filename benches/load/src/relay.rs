@@ -198,7 +198,7 @@ fn through_gateway(options: &Options) -> Result<(RtpLoad, SipLoad)> {
                     answered += 1;
                     set(&mut calling_targets, usize::try_from(call)?, media);
                 }
-                Happened::Offered { number, media } => set(&mut called_targets, number, media),
+                Happened::Offered { number, media, .. } => set(&mut called_targets, number, media),
                 Happened::Failed { call, status } => {
                     bail!("call {call} of {} failed with {status}", options.sessions)
                 }

@@ -35,6 +35,17 @@ pub(crate) fn bar(name: &str, value: f64, limit: f64) -> Outcome {
     outcome
 }
 
+/// Prints `bar GROUP.NAME VALUE LIMIT ok|short`, where more is better.
+pub(crate) fn bar_at_least(name: &str, value: f64, limit: f64) -> Outcome {
+    let outcome = if value >= limit {
+        Outcome::Met
+    } else {
+        Outcome::Short
+    };
+    line(&format!("bar {name} {value:.3} {limit:.3} {outcome}"));
+    outcome
+}
+
 /// Prints `bar GROUP.NAME - LIMIT notrun`, and the reason on a line of its own.
 pub(crate) fn bar_not_run(name: &str, limit: f64, reason: &str) {
     line(&format!("bar {name} - {limit:.3} {}", Outcome::NotRun));

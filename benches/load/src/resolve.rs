@@ -167,12 +167,12 @@ pub(crate) fn path(key: u64) -> String {
 
 /// Random keys, the same in every run (`SplitMix64`).
 #[derive(Debug)]
-struct Keys {
-    state: u64,
+pub(crate) struct Keys {
+    pub(crate) state: u64,
 }
 
 impl Keys {
-    fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state) % below.max(1)
     }
@@ -186,13 +186,13 @@ fn mix(value: u64) -> u64 {
 
 /// An HTTP/1.1 connection that stays open.
 #[derive(Debug)]
-struct Connection {
+pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     body: Vec<u8>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("connect {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -202,19 +202,37 @@ impl Connection {
         })
     }
 
-    fn resolve(&mut self, path: &str) -> Result<()> {
+    pub(crate) fn resolve(&mut self, path: &str) -> Result<()> {
         let request = format!("GET /api/v1/resolve/{path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+        self.exchange(&request, "200")
+            .with_context(|| format!("resolve {path}"))
+    }
+
+    /// Makes a link with this request path.
+    pub(crate) fn make_link(&mut self, path: &str, token: &str) -> Result<()> {
+        let body = format!(r#"{{"request_path":"{path}","destination":"1000"}}"#);
+        let request = format!(
+            "POST /api/v1/links HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.exchange(&request, "201")
+            .with_context(|| format!("make link {path}"))
+    }
+
+    /// Sends a request and reads its whole answer, which must have this status.
+    fn exchange(&mut self, request: &str, expected: &str) -> Result<()> {
         self.stream.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
-        if !line.starts_with("HTTP/1.1 200") {
-            bail!("resolve {path}: {}", line.trim());
+        if line.split(' ').nth(1) != Some(expected) {
+            bail!("{}", line.trim());
         }
         let mut length = 0;
         loop {
             line.clear();
             if self.stream.read_line(&mut line)? == 0 {
-                bail!("resolve {path}: the connection ended");
+                bail!("the connection ended");
             }
             let Some((name, value)) = line.split_once(':') else {
                 break;

@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use socket2::SockRef;
 
 use crate::machine::monotonic_ns;
 use crate::sip_text::{
-    audio_address, contact_uri, cseq_method, has_to_tag, header, method, push_body, response,
-    session_description, status,
+    audio_address, contact_uri, cseq_method, has_to_tag, header, method, push_body, request_user,
+    response, session_description, status,
 };
 
 /// What happened since the last look.
@@ -33,12 +35,17 @@ pub(crate) enum Happened {
     Offered {
         number: usize,
         media: Option<SocketAddr>,
+        /// The Request-URI's user, where it is a number.
+        user: Option<u32>,
+        /// The kernel's arrival stamp, `CLOCK_REALTIME`.
+        arrived_ns: u64,
     },
 }
 
 /// Where a call of ours stands.
 #[derive(Debug)]
 struct Outgoing {
+    user: String,
     invited_at: u64,
     /// Set by the 200: Request-URI and To of what follows.
     confirmed: Option<(String, String)>,
@@ -78,6 +85,7 @@ impl SipLoad {
     ) -> Result<Self> {
         let calling = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let called = UdpSocket::bind(called).with_context(|| format!("callee at {called}"))?;
+        setsockopt(&called, sockopt::ReceiveTimestampns, &true)?;
         for socket in [&calling, &called] {
             socket.set_nonblocking(true)?;
             SockRef::from(socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
@@ -103,14 +111,21 @@ impl SipLoad {
         self.calls.len()
     }
 
-    /// Sends an INVITE with an SDP that names `media`.
+    /// Sends an INVITE for the generator's user, with an SDP that names `media`.
     pub(crate) fn invite(&mut self, call: u32, media: SocketAddr) {
-        let uri = format!("sip:{}@{}", self.user, self.gateway);
+        let user = self.user.clone();
+        self.invite_to(call, &user, media);
+    }
+
+    /// Sends an INVITE for `user`, with an SDP that names `media`.
+    pub(crate) fn invite_to(&mut self, call: u32, user: &str, media: SocketAddr) {
+        let uri = format!("sip:{user}@{}", self.gateway);
         let to = format!("<{uri}>");
         let body = session_description(media);
         let text = self.request(("INVITE", "INVITE"), &uri, call, &to, 1, &body);
         self.send(&text);
         let outgoing = Outgoing {
+            user: user.to_owned(),
             invited_at: monotonic_ns(),
             confirmed: None,
             ending: false,
@@ -144,10 +159,10 @@ impl SipLoad {
                 let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
                 self.caller_received(&text);
             }
-            if let Ok((length, source)) = self.called.recv_from(&mut buffer) {
+            if let Some((length, source, stamp)) = receive_stamped(&self.called, &mut buffer) {
                 idle = false;
                 let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
-                self.callee_received(&text, source);
+                self.callee_received(&text, source, stamp);
             }
             if idle {
                 break;
@@ -187,7 +202,11 @@ impl SipLoad {
             (Some("INVITE"), 200..300) => self.answered(call, text),
             (Some("INVITE"), _) => {
                 let to = header(text, "To").unwrap_or_default();
-                let uri = format!("sip:{}@{}", self.user, self.gateway);
+                let user = self
+                    .calls
+                    .get(&call)
+                    .map_or(&*self.user, |call| &*call.user);
+                let uri = format!("sip:{user}@{}", self.gateway);
                 // The ACK of a failure belongs to the INVITE's transaction (RFC 3261 §17.1.1.3).
                 let text = self.request(("ACK", "INVITE"), &uri, call, to, 1, "");
                 self.send(&text);
@@ -221,7 +240,7 @@ impl SipLoad {
         }
     }
 
-    fn callee_received(&mut self, text: &str, source: SocketAddr) {
+    fn callee_received(&mut self, text: &str, source: SocketAddr, arrived_ns: u64) {
         let id = header(text, "Call-ID").unwrap_or_default();
         match method(text) {
             Some("INVITE") if !has_to_tag(text) => {
@@ -247,6 +266,8 @@ impl SipLoad {
                 self.happened.push(Happened::Offered {
                     number,
                     media: audio_address(text),
+                    user: request_user(text).and_then(|user| user.parse().ok()),
+                    arrived_ns,
                 });
             }
             Some("BYE") => {
@@ -293,6 +314,29 @@ impl SipLoad {
     }
 }
 
+/// A datagram, where it came from and when the kernel got it.
+fn receive_stamped(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr, u64)> {
+    let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
+    let mut slices = [std::io::IoSliceMut::new(buffer)];
+    let message = recvmsg::<SockaddrIn>(
+        socket.as_raw_fd(),
+        &mut slices,
+        Some(&mut control),
+        MsgFlags::MSG_DONTWAIT,
+    )
+    .ok()?;
+    let stamp = message.cmsgs().ok()?.find_map(|one| {
+        let ControlMessageOwned::ScmTimestampns(time) = one else {
+            return None;
+        };
+        u64::try_from(Duration::from(time).as_nanos()).ok()
+    });
+    let source = message
+        .address
+        .map(|address| SocketAddr::V4(address.into()))?;
+    Some((message.bytes, source, stamp.unwrap_or_default()))
+}
+
 /// The call that a Call-ID of ours names.
 fn call_of(call_id: &str, run: u64) -> Option<u32> {
     let (call, rest) = call_id.split_once('-')?;
@@ -328,13 +372,17 @@ mod tests {
         let mut load = SipLoad::new(callee, "x", callee, vec![local(5000)]).expect("sockets");
         load.invite(3, local(4000));
         let seen = until(&mut load, |all| all.len() >= 2);
-        assert_eq!(
-            seen[0],
-            Happened::Offered {
-                number: 0,
-                media: Some(local(4000))
-            }
-        );
+        let Happened::Offered {
+            number: 0,
+            media,
+            user: None,
+            arrived_ns,
+        } = seen[0]
+        else {
+            panic!("{seen:?}");
+        };
+        assert_eq!(media, Some(local(4000)));
+        assert!(arrived_ns > 0 && arrived_ns <= crate::machine::realtime_ns());
         assert!(
             matches!(seen[1], Happened::Answered { call: 3, media: Some(media), .. } if media == local(5000))
         );

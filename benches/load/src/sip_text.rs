@@ -18,6 +18,14 @@ pub(crate) fn method(message: &str) -> Option<&str> {
     }
 }
 
+/// User part of the Request-URI.
+pub(crate) fn request_user(message: &str) -> Option<&str> {
+    let uri = message.lines().next()?.split(' ').nth(1)?;
+    uri.strip_prefix("sip:")?
+        .split_once('@')
+        .map(|(user, _)| user)
+}
+
 /// Values of a header, in order, one per line of it.
 pub(crate) fn headers<'a>(message: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     message
@@ -131,6 +139,7 @@ mod tests {
     fn contact_gives_the_uri_alone() {
         assert_eq!(contact_uri(INVITE), Some("sip:me@1.2.3.4:5"));
         assert_eq!(method(INVITE), Some("INVITE"));
+        assert_eq!(request_user(INVITE), Some("x"));
         assert_eq!(status(INVITE), None);
         assert!(!has_to_tag(INVITE));
     }

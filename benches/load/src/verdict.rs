@@ -14,6 +14,13 @@ pub(crate) fn lowest_third(rounds: &[f64]) -> Option<f64> {
     mean(&sorted)
 }
 
+/// The middle of the rounds. `None` without rounds.
+pub(crate) fn median(rounds: &[f64]) -> Option<f64> {
+    let mut sorted = rounds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
 fn mean(values: &[f64]) -> Option<f64> {
     let count = u32::try_from(values.len())
         .ok()
@@ -44,6 +51,12 @@ mod tests {
     fn one_round_is_its_own_verdict_and_none_has_none() {
         assert_eq!(lowest_third(&[4.0]), Some(4.0));
         assert_eq!(lowest_third(&[]), None);
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(&[9.0, 1.0, 5.0]), Some(5.0));
+        assert_eq!(median(&[]), None);
     }
 
     #[test]

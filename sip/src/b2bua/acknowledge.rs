@@ -12,10 +12,11 @@ use super::core::Core;
 use super::leg::{Acknowledgement, PendingInvite, Reoffer, Stage, Unacknowledged};
 use super::uas::{self, Request};
 use crate::dialog::Dialog;
-use crate::error::ProtocolError;
-use crate::event::{CallKey, EndCause, Event, LegKey, ReleaseParty};
+use crate::error::{CommandError, ProtocolError};
+use crate::event::{AnswerFault, CallKey, EndCause, Event, LegKey, ReleaseParty};
 use crate::limits::FORKED_ANSWERS_MAX;
 use crate::message::{self, Method, StatusCode};
+use crate::offer_answer::refusal_of;
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 
@@ -109,14 +110,15 @@ pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
         });
     }
     if wait.carries_offer {
-        let answer = request
-            .message
-            .sdp()
-            .and_then(|text| SessionDescription::parse(text).ok());
+        let answer = match request.message.sdp().map(SessionDescription::parse) {
+            Some(Ok(answer)) => Ok(Box::new(answer)),
+            Some(Err(_)) => Err(AnswerFault::Unreadable),
+            None => Err(AnswerFault::Absent),
+        };
         core.emit(Event::ReofferCompleted {
             call: CallKey(call),
             leg: LegKey(key),
-            answer: answer.map(Box::new),
+            answer,
         });
     }
 }
@@ -128,6 +130,10 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
         return;
     };
     let call = leg.call;
+    if (leg.unanswered.as_ref()).is_some_and(|wait| wait.give_up_at <= now) {
+        let cause = EndCause::OfferUnanswered;
+        return call::end_by(core, now, call, ReleaseParty::Gateway, cause);
+    }
     let Some(wait) = &mut leg.unacknowledged else {
         return;
     };
@@ -147,8 +153,57 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
     }
 }
 
+/// The `acknowledge` command: the answer to an offer in a 2xx.
+pub(crate) fn answer_offer(
+    core: &mut Core,
+    _now: Instant,
+    call: Key,
+    key: Key,
+    answer: &SessionDescription,
+) -> Result<(), CommandError> {
+    let leg = core.living_leg(call, key)?;
+    if leg.unanswered.is_none() {
+        return Err(CommandError::NothingToAnswer);
+    }
+    debug_assert!(leg.is_confirmed(), "a 2xx made the dialog");
+    take_unanswered(core, key, Some(answer));
+    Ok(())
+}
+
+/// Nobody answers the offer in the 2xx: the ACK refuses every line of it, because an offer must be
+/// answered (RFC 3261 §13.2.2.4). The BYE is the caller's affair.
+pub(super) fn decline_offer(core: &mut Core, key: Key) {
+    take_unanswered(core, key, None);
+}
+
+fn take_unanswered(core: &mut Core, key: Key, answer: Option<&SessionDescription>) {
+    let taken = core.change(key, |leg| {
+        let wait = leg.unanswered.take()?;
+        Some((wait, leg.dialog.clone()))
+    });
+    let Some(Some((wait, dialog))) = taken else {
+        return;
+    };
+    let refused;
+    let body = match answer {
+        Some(answer) => answer,
+        None => {
+            refused = refusal_of(&wait.offer, dialog.flow.local.ip());
+            &refused
+        }
+    };
+    send(core, key, &dialog, wait.cseq, true, Some(body));
+}
+
 /// Sends the ACK of a 2xx within `dialog` and keeps it for repetitions of the 2xx.
-pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32, is_first: bool) {
+pub(super) fn send(
+    core: &mut Core,
+    key: Key,
+    dialog: &Dialog,
+    cseq: u32,
+    is_first: bool,
+    body: Option<&SessionDescription>,
+) {
     let branch = core.identifiers.branch();
     // The ACK carries the credentials of its INVITE.
     let headers: Vec<_> = core
@@ -159,6 +214,7 @@ pub(super) fn send(core: &mut Core, key: Key, dialog: &Dialog, cseq: u32, is_fir
         .collect();
     let parts = RequestParts {
         headers: &headers,
+        body,
         ..RequestParts::new(&Method::Ack, cseq, &branch)
     };
     let (flow, packet) = compose::request_within(core, dialog, &parts);

@@ -7,13 +7,16 @@ use std::time::Instant;
 
 use super::compose::{self, RequestParts};
 use super::core::{Core, User};
-use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage};
-use super::{acknowledge, bye, call, cancel, challenge};
+use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage, Unanswered};
+use super::{acknowledge, bye, call, cancel, challenge, offered};
 use crate::dialog::{Dialog, RouteSet};
 use crate::error::CommandError;
 use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
-use crate::limits::{ATTEMPTS_PER_CALL_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX};
+use crate::limits::{
+    ATTEMPTS_PER_CALL_MAX, CONNECTED_HEADERS_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX,
+};
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
+use crate::offer_answer::refusal_of;
 use crate::sdp::SessionDescription;
 use crate::table::{Full, Key};
 use crate::transaction::layer::{ClientIdentity, ClientKind};
@@ -42,7 +45,7 @@ pub(crate) fn dial(
     let tag = dialog.local_tag;
     let contact = compose::contact(Some(&dial.contact_user), dial.flow);
     let timers = dial.timers;
-    let credentials = dial.credentials.clone();
+    let (credentials, has_offered) = (dial.credentials.clone(), dial.offer.is_some());
     let stage = Stage::Attempting(Box::new(Attempt {
         dial,
         transaction: call,
@@ -57,6 +60,7 @@ pub(crate) fn dial(
     }));
     let mut leg = Leg::new(call, Side::B, stage, dialog, contact);
     leg.credentials = credentials;
+    leg.has_offered = has_offered;
     let key = core
         .legs
         .insert(leg)
@@ -193,6 +197,8 @@ fn handle_provisional(
         leg: LegKey(key),
         status,
         answer,
+        answered_reliably: false,
+        connected: connected_of(response),
     });
 }
 
@@ -225,6 +231,16 @@ pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
         .map(Box::new)
 }
 
+/// Who the peer says it is (RFC 3325; Remote-Party-ID was never more than a draft).
+pub(super) fn connected_of(message: &Message<'_>) -> Vec<(HeaderName, Box<[u8]>)> {
+    const SHOWN: [HeaderName; 3] = [
+        HeaderName::RemotePartyId,
+        HeaderName::PAssertedIdentity,
+        HeaderName::Privacy,
+    ];
+    offered::shown_headers(message, &SHOWN, CONNECTED_HEADERS_MAX)
+}
+
 /// The first 2xx wins, the same one again gets the same ACK, another fork's is ended
 /// (RFC 3261 §13.2.2.4).
 fn handle_success(
@@ -246,8 +262,12 @@ fn handle_success(
     };
     let call = leg.call;
     let dialog = leg.dialog.with_response(response);
+    if leg.unanswered.is_some() && leg.dialog.is_remote_tag(tag) {
+        // The same 2xx again; its ACK waits for our answer.
+        return;
+    }
     let Some(attempt) = leg.attempt_mut() else {
-        return end_fork(core, now, key, dialog, cseq);
+        return end_fork(core, now, key, dialog, response);
     };
     let early = attempt
         .early
@@ -255,12 +275,23 @@ fn handle_success(
         .find(|early| *early.remote_tag == *tag);
     let early_answer = early.and_then(|early| early.answer.take());
     let is_left = attempt.left.take();
+    let had_offer = attempt.dial.offer.is_some();
+    let body = sdp_of(response);
+    let give_up_at = now + core.config.timers.transaction_timeout();
+    let offer = if had_offer { None } else { body.clone() };
     core.change(key, |leg| {
         leg.stage = Stage::Confirmed;
         leg.dialog = dialog.clone();
+        leg.unanswered = offer.clone().map(|offer| Unanswered {
+            cseq,
+            offer,
+            give_up_at,
+        });
     });
     debug_assert!(dialog.local_cseq >= cseq, "the peer answers what we sent");
-    acknowledge::send(core, key, &dialog, cseq, true);
+    if offer.is_none() {
+        acknowledge::send(core, key, &dialog, cseq, true, None);
+    }
     let winner = core
         .living_call(call)
         .is_ok_and(|entry| entry.answered.is_none());
@@ -275,11 +306,16 @@ fn handle_success(
         debug_assert!(entry.answered.is_none(), "one callee a call");
         entry.answered = Some(key);
     }
-    let answer = sdp_of(response).or(early_answer).map(|answer| *answer);
+    let answer = body.or(early_answer).filter(|_| had_offer);
     core.emit(Event::Answered {
         call: CallKey(call),
         leg: LegKey(key),
-        answered: Box::new(Answered { answer, status }),
+        answered: Box::new(Answered {
+            answer: answer.map(|answer| *answer),
+            offer: offer.map(|offer| *offer),
+            status,
+            connected: connected_of(response),
+        }),
     });
     leave_others(core, now, call, key);
 }
@@ -311,7 +347,10 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
 
 /// A further fork answered: it is acknowledged and ended. More than we remember are left to their
 /// own timers.
-fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u32) {
+fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, response: &Message<'_>) {
+    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
+        return;
+    };
     let known = core
         .legs
         .get(key)
@@ -325,7 +364,11 @@ fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, cseq: u
             .is_none_or(|leg| !matches!(leg.stage, Stage::Offered(_) | Stage::Attempting(_))),
         "another fork has answered before"
     );
-    acknowledge::send(core, key, &dialog, cseq, true);
+    let offered = core.legs.get(key).is_some_and(|leg| leg.has_offered);
+    let refused = sdp_of(response)
+        .filter(|_| !offered)
+        .map(|offer| refusal_of(&offer, dialog.flow.local.ip()));
+    acknowledge::send(core, key, &dialog, cseq, true, refused.as_ref());
     dialog.local_cseq = dialog.local_cseq.max(cseq);
     let number = dialog.next_local_cseq();
     let branch = core.identifiers.branch();

@@ -9,7 +9,7 @@ use super::compose::{self, RequestParts};
 use super::core::{Core, User};
 use super::leg::{Leg, Reoffer, Side, Stage};
 use super::uas::{self, Request, Responder};
-use super::{challenge, offered, reoffer};
+use super::{acknowledge, challenge, offered, reoffer};
 use crate::error::ProtocolError;
 use crate::event::{EndCause, Refusal, ReleaseParty};
 use crate::message::{HeaderName, Message, Method, StatusCode};
@@ -59,6 +59,7 @@ pub(super) fn send(core: &mut Core, now: Instant, key: Key, refusal: &Refusal) {
         core.legs.get(key).is_none_or(Leg::is_confirmed),
         "only a dialog is ended by BYE (§15)"
     );
+    acknowledge::decline_offer(core, key);
     let waits = core.change(key, |leg| {
         if matches!(leg.reoffer, Reoffer::Retrying { .. }) {
             leg.reoffer = Reoffer::Idle;
@@ -135,6 +136,7 @@ pub(super) fn handle_response(
 /// The dialog of this leg is gone. What we asked within it is not waited for.
 pub(super) fn finish(core: &mut Core, key: Key) {
     reoffer::forget_sent(core, key);
+    acknowledge::decline_offer(core, key);
     core.change(key, Leg::set_over);
     debug_assert!(
         core.legs.get(key).is_none_or(|leg| leg.token.is_none()),

@@ -247,7 +247,7 @@ pub(super) fn first_invite(
     }
     write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
     let flow = dial.flow;
-    finish(writer, Some(&dial.offer));
+    finish(writer, dial.offer.as_ref());
     Some((flow, core.packet()))
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Leg {
     pub(crate) transactions: u32,
     /// A 2xx of ours that waits for its ACK.
     pub(crate) unacknowledged: Option<Unacknowledged>,
+    /// An offer in the 2xx of our INVITE, whose ACK waits for our answer.
+    pub(crate) unanswered: Option<Unanswered>,
+    /// The INVITE that made the leg had an offer.
+    pub(crate) has_offered: bool,
     /// A re-INVITE of either direction.
     pub(crate) reoffer: Reoffer,
     /// The ACKs of 2xx responses, for their repetitions.
@@ -138,6 +142,17 @@ pub(crate) struct Unacknowledged {
     pub(crate) bye_after: Option<Refusal>,
 }
 
+/// The callee's offer in the 2xx of an INVITE that had none (RFC 3261 §13.2.2.4).
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// CSeq number of the INVITE.
+    pub(crate) cseq: u32,
+    /// The offer, to be refused where nobody answers it.
+    pub(crate) offer: Box<SessionDescription>,
+    /// 64·T1 after the 2xx.
+    pub(crate) give_up_at: Instant,
+}
+
 /// A re-INVITE of either direction.
 #[derive(Debug, Default)]
 pub(crate) enum Reoffer {
@@ -208,6 +223,8 @@ impl Leg {
             contact,
             transactions: 0,
             unacknowledged: None,
+            unanswered: None,
+            has_offered: true,
             reoffer: Reoffer::Idle,
             acknowledgements: Vec::new(),
             authorization: None,
@@ -231,7 +248,8 @@ impl Leg {
             Reoffer::Retrying { retry_at, .. } => Some(*retry_at),
             Reoffer::Idle | Reoffer::Received(_) => None,
         };
-        [attempt, unacknowledged, reoffer]
+        let unanswered = self.unanswered.as_ref().map(|wait| wait.give_up_at);
+        [attempt, unacknowledged, unanswered, reoffer]
             .into_iter()
             .flatten()
             .min()
@@ -271,6 +289,7 @@ impl Leg {
     pub(crate) fn set_over(&mut self) {
         self.stage = Stage::Over;
         self.unacknowledged = None;
+        debug_assert!(self.unanswered.is_none(), "each 2xx gets its ACK");
         self.reoffer = Reoffer::Idle;
         debug_assert!(self.deadline().is_none(), "nothing is due any more");
     }

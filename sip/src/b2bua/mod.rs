@@ -20,7 +20,7 @@
 //! Refusals outside a call keep no state (RFC 3261 §8.2.7): one datagram, no timer, and a tag that
 //! the same request always gets again.
 
-mod acknowledge;
+pub(crate) mod acknowledge;
 pub(crate) mod attempt;
 mod bye;
 pub(crate) mod call;

@@ -14,7 +14,7 @@ use super::uas::{self, Request};
 use crate::dialog::{Dialog, DialogRefused};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{
-    AttemptFailure, CallKey, CallOffered, EndCause, Event, LegKey, Refusal, ReleaseParty,
+    AttemptFailure, CallKey, CallOffered, EndCause, Event, LegKey, Refusal, ReleaseParty, Supported,
 };
 use crate::limits::{MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX};
 use crate::message::{self, HeaderName, Message, StatusCode};
@@ -190,13 +190,7 @@ fn offered_of(
         HeaderName::Subject,
     ];
     let message = request.message;
-    let headers = message
-        .headers()
-        .filter(|line| SHOWN.iter().any(|name| line.is(name)))
-        .filter(|line| line.value().len() <= OFFERED_HEADER_BYTES_MAX)
-        .take(OFFERED_HEADERS_MAX)
-        .map(|line| (line.name(), line.value().into()))
-        .collect();
+    let headers = shown_headers(message, &SHOWN, OFFERED_HEADERS_MAX);
     Some(CallOffered {
         flow: request.flow,
         request_uri: message.request_uri()?.to_uri(),
@@ -206,7 +200,39 @@ fn offered_of(
         max_forwards: message.max_forwards().unwrap_or(MAX_FORWARDS_DEFAULT),
         offer,
         headers,
+        supported: supported_of(message),
     })
+}
+
+/// What the peer says it can do.
+pub(super) fn supported_of(message: &Message<'_>) -> Supported {
+    let has = |name: &HeaderName, word: &[u8]| {
+        message
+            .elements(name)
+            .any(|element| element.eq_ignore_ascii_case(word))
+    };
+    let required_reliable = has(&HeaderName::Require, b"100rel");
+    Supported {
+        reliable: required_reliable || has(&HeaderName::Supported, b"100rel"),
+        required_reliable,
+        timer: has(&HeaderName::Supported, b"timer") || has(&HeaderName::Require, b"timer"),
+        update: has(&HeaderName::Allow, b"UPDATE"),
+    }
+}
+
+/// The first headers of these names, those that are too long left out.
+pub(super) fn shown_headers(
+    message: &Message<'_>,
+    names: &[HeaderName],
+    most: usize,
+) -> Vec<(HeaderName, Box<[u8]>)> {
+    message
+        .headers()
+        .filter(|line| names.iter().any(|name| line.is(name)))
+        .filter(|line| line.value().len() <= OFFERED_HEADER_BYTES_MAX)
+        .take(most)
+        .map(|line| (line.name(), line.value().into()))
+        .collect()
 }
 
 /// Answers the INVITE of an a-leg by its transaction. Nothing where it has been answered.

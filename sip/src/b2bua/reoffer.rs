@@ -6,14 +6,14 @@
 use std::time::{Duration, Instant};
 
 use super::acknowledge::{self, Answer};
-use super::attempt::sdp_of;
+use super::attempt::{connected_of, sdp_of};
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::{Core, User};
 use super::leg::{PendingInvite, Reoffer, SentReoffer, Side};
 use super::uas::{self, Request};
 use super::{call, cancel, challenge, offered};
 use crate::error::{CommandError, ProtocolError};
-use crate::event::{CallKey, EndCause, Event, LegKey, ReleaseParty};
+use crate::event::{CallKey, EndCause, Event, LegKey, RefreshBy, ReleaseParty};
 use crate::limits::GLARE_RETRIES_MAX;
 use crate::message::{HeaderName, Message, Method, StatusCode};
 use crate::sdp::SessionDescription;
@@ -63,7 +63,13 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
             status: StatusCode::REQUEST_PENDING,
         });
     }
-    core.emit(Event::Reoffered { call, leg, offer });
+    let connected = connected_of(request.message);
+    core.emit(Event::Reoffered {
+        call,
+        leg,
+        offer,
+        connected,
+    });
 }
 
 /// Why the peer may not offer now: 491 where one of us has offered already, 500 where its own
@@ -81,6 +87,7 @@ fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     }
     let opposite = core.opposite(key).and_then(|key| core.legs.get(key));
     let is_busy = leg.unacknowledged.is_some()
+        || leg.unanswered.is_some()
         || opposite.is_some_and(|leg| {
             !leg.is_confirmed()
                 || leg.unacknowledged.is_some()
@@ -171,12 +178,14 @@ pub(crate) fn offer(
     call: Key,
     key: Key,
     offer: &SessionDescription,
+    _by: RefreshBy,
 ) -> Result<(), CommandError> {
     let leg = core.living_leg(call, key)?;
     if !leg.is_confirmed() {
         return Err(CommandError::WrongState);
     }
-    if leg.unacknowledged.is_some() || !matches!(leg.reoffer, Reoffer::Idle) {
+    let is_waiting = leg.unacknowledged.is_some() || leg.unanswered.is_some();
+    if is_waiting || !matches!(leg.reoffer, Reoffer::Idle) {
         return Err(CommandError::ExchangePending);
     }
     let offer = Box::new(offer.clone());
@@ -327,7 +336,7 @@ fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Messag
         leg.dialog.clone()
     });
     let Some(dialog) = dialog else { return };
-    acknowledge::send(core, key, &dialog, cseq, false);
+    acknowledge::send(core, key, &dialog, cseq, false, None);
     let Some(call) = core
         .legs
         .get(key)

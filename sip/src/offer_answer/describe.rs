@@ -1,9 +1,11 @@
 //! The pieces of our descriptions.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::codec_match::Codec;
-use crate::sdp::{Direction, Fmtp, MediaDescription, MediaKind, RtpMap};
+use crate::sdp::{
+    Direction, Fmtp, Host, MediaDescription, MediaKind, Origin, RtpMap, SessionDescription,
+};
 
 /// What an audio line of ours says.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +47,22 @@ impl AudioLine<'_> {
         media.ptime_ms = self.ptime_ms;
         media.rtcp_mux = self.rtcp_mux;
         media
+    }
+}
+
+/// An answer that takes nothing of an offer: every line with port 0 (RFC 3264 §6). For an offer that
+/// must be answered although its session ends at once.
+#[must_use]
+pub fn refusal_of(offer: &SessionDescription, local: IpAddr) -> SessionDescription {
+    let address = Host::Address(local);
+    SessionDescription {
+        origin: Origin {
+            address: address.clone(),
+            ..Origin::default()
+        },
+        connection: Some(address),
+        direction: None,
+        media: offer.media.iter().map(refused_line).collect(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Call control as a whole: scripted datagrams in, messages, media commands and records out.
 
 mod attempts;
+mod commands;
 mod panics;
 mod reoffers;
 mod setup;

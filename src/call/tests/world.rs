@@ -11,6 +11,7 @@ use media::command::{Command, LegCounters, LegPlan, PairKey, Report, Target};
 use sip::event::{EndpointConfig, Flow, Timers, Transport};
 use sip::message::{Method, SendBuffer};
 
+use crate::call::command::{Command as Order, CommandOutcome, CommandRefusal};
 use crate::call::control::{CallControl, Config};
 use crate::call::event::{Input, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
@@ -55,6 +56,8 @@ pub(crate) struct World {
     pub(crate) control: CallControl,
     pub(crate) now: Now,
     pub(super) sent: Vec<Sent>,
+    /// Connections that were closed without a word.
+    pub(super) closed: Vec<Flow>,
     pub(crate) records: Vec<Record>,
     pub(super) tickets: Vec<(Ticket, String)>,
     /// Legs that are connected, with where their packets go.
@@ -62,6 +65,8 @@ pub(crate) struct World {
     /// What each connected leg was told last.
     pub(super) plans: BTreeMap<PairKey, LegPlan>,
     pub(super) stopped: bool,
+    /// What came of commands.
+    pub(super) outcomes: Vec<Result<CommandOutcome, CommandRefusal>>,
     /// The worker answers `Disconnect` at once.
     pub(super) worker_answers: bool,
     snapshot: Snapshot,
@@ -128,6 +133,7 @@ impl World {
                 timers: Timers::default(),
                 allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
                 tcp: false,
+                reliable_early_media: false,
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],
@@ -149,11 +155,13 @@ impl World {
             control: CallControl::new(config),
             now,
             sent: Vec::new(),
+            closed: Vec::new(),
             records: Vec::new(),
             tickets: Vec::new(),
             legs: BTreeMap::new(),
             plans: BTreeMap::new(),
             stopped: false,
+            outcomes: Vec::new(),
             worker_answers: true,
             snapshot,
         };
@@ -222,10 +230,12 @@ impl World {
                         text,
                     });
                 }
+                Output::Close { flow } => self.closed.push(flow),
                 Output::Media { worker: 0, command } => reports.extend(self.obey(&command)),
                 Output::Media { worker, .. } => panic!("no worker {worker}"),
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
                 Output::Record(record) => self.records.push(record),
+                Output::CommandDone { outcome, .. } => self.outcomes.push(outcome),
                 Output::ReserveAliases { .. } | Output::Log(_) => {}
                 Output::Stopped => {
                     assert!(!self.stopped, "said once");
@@ -271,6 +281,13 @@ impl World {
             }
             Command::Acknowledge { .. } => None,
         }
+    }
+
+    /// Somebody asks or orders.
+    pub(super) fn order(&mut self, command: Order) -> Result<CommandOutcome, CommandRefusal> {
+        let ticket = Ticket(u64::MAX);
+        self.feed(Input::Command { ticket, command });
+        self.outcomes.pop().expect("a command is answered at once")
     }
 
     pub(super) fn datagram(&mut self, from: SocketAddr, text: &str) {

@@ -21,6 +21,7 @@ use sip::event::{Flow, Transport};
 use sip::message::SendBuffer;
 use tokio::sync::mpsc;
 
+use super::asker::{self, Asker, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
 use super::tcp::{self, Heard, NotSent, Streams};
@@ -91,6 +92,7 @@ pub enum Question {
 pub struct SignallingLink {
     words: Arc<ArrayQueue<Word>>,
     wake: Arc<Wake>,
+    asker: Asker,
     /// What signalling publishes of itself.
     pub status: Arc<Status>,
 }
@@ -119,6 +121,12 @@ impl SignallingLink {
         let said = self.words.push(word);
         self.wake.wake();
         said
+    }
+
+    /// For whoever asks or orders.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
     }
 }
 
@@ -155,6 +163,8 @@ struct Core {
     /// Inputs that outputs gave rise to: refused connects, failed sends, unanswerable questions.
     echoes: VecDeque<Echo>,
     buffer: SendBuffer,
+    /// Askers who wait for the outcome of their command.
+    waiting: Waiting,
     /// A send failed: perhaps by an ICMP error that the kernel keeps for us.
     send_failed: bool,
     status: Arc<Status>,
@@ -181,9 +191,11 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         streams: Arc::clone(&parts.streams.counters),
         ..Status::default()
     });
+    let (asker, commands) = asker::pair(Arc::clone(&parts.wake));
     let link = SignallingLink {
         words: Arc::clone(&words),
         wake: Arc::clone(&parts.wake),
+        asker,
         status: Arc::clone(&status),
     };
     let mut senders = Vec::new();
@@ -210,6 +222,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
+        waiting: Waiting::default(),
         send_failed: false,
         status,
         panics,
@@ -224,7 +237,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
                 .map(|(named, socket)| UdpPort::new(socket).map(|port| (named, port)))
                 .collect();
             match ports {
-                Ok(ports) => run(core(), ports, &words, &wake),
+                Ok(ports) => run(core(), ports, &words, &commands, &wake),
                 Err(error) => tracing::error!(%error, "signalling cannot use its sockets"),
             }
         })?;
@@ -235,6 +248,7 @@ fn run(
     mut core: Core,
     mut ports: Vec<(SocketAddr, UdpPort)>,
     words: &ArrayQueue<Word>,
+    commands: &Commands,
     wake: &Wake,
 ) {
     let mut published = Instant::now();
@@ -244,6 +258,7 @@ fn run(
         while let Some(word) = words.pop() {
             core.hear(word);
         }
+        core.obey(commands);
         core.take_reports();
         core.expire();
         core.settle();
@@ -254,7 +269,7 @@ fn run(
             core.publish();
         }
         if !more && !core.status.stopped.load(Ordering::Relaxed) {
-            core.sleep(&ports, words, wake, quiet);
+            core.sleep(&ports, words, commands, wake, quiet);
         }
     }
     core.publish();
@@ -334,6 +349,17 @@ impl Core {
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
             Word::Drain => self.feed(Input::Drain),
             Word::Stop => self.feed(Input::Stop),
+        }
+    }
+
+    /// Commands of this turn. More wait for the next: calls come first.
+    fn obey(&mut self, commands: &Commands) {
+        for _ in 0..COMMANDS_A_TURN_MAX {
+            let Some(asked) = commands.poll() else { return };
+            let (ticket, command) = self.waiting.begin(asked);
+            self.feed(Input::Command { ticket, command });
+            // An outcome that a panic swallowed never comes.
+            self.waiting.forget(ticket);
         }
     }
 
@@ -441,6 +467,7 @@ impl Core {
                 }
             }
             Output::Record(record) => self.record(record),
+            Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
             Output::Log(line) => log(&line),
             Output::Stopped => self.status.stopped.store(true, Ordering::Release),
         }
@@ -528,12 +555,13 @@ impl Core {
         &self,
         ports: &[(SocketAddr, UdpPort)],
         words: &ArrayQueue<Word>,
+        commands: &Commands,
         wake: &Wake,
         quiet: bool,
     ) {
         wake.prepare_to_sleep();
         let is_quiet = self.streams.is_quiet() && self.media.iter().all(MediaLink::is_quiet);
-        if !words.is_empty() || !is_quiet {
+        if !words.is_empty() || !commands.is_empty() || !is_quiet {
             wake.awake(false);
             return;
         }

@@ -16,6 +16,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
+        waiting: Waiting::default(),
         send_failed: false,
         status: Arc::default(),
         panics: Arc::default(),

@@ -129,6 +129,7 @@ impl Chaos {
             | Event::LateAnswer { call, .. }
             | Event::Confirmed { call }
             | Event::Reoffered { call, .. }
+            | Event::ConnectedChanged { call, .. }
             | Event::ReofferCancelled { call, .. }
             | Event::ReofferCompleted { call, .. }
             | Event::ReofferAnswered { call, .. }

@@ -8,3 +8,4 @@ mod cancels;
 mod chaos;
 mod reoffers;
 mod requests;
+mod streams;

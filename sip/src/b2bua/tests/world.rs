@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::Endpoint;
 use crate::event::{
     AttemptTimers, CallKey, Credentials, Dial, EndpointConfig, Event, Flow, Input, LegKey, Output,
-    Timers, Transport,
+    Reliable, Timers, Transport,
 };
 use crate::message::{self, HeaderName, Message, Method, NameAddr, SendBuffer, StatusCode, Uri};
 use crate::sdp::SessionDescription;
@@ -20,6 +20,7 @@ pub(super) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 
 /// A message that left, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sent {
+    pub(super) by: Transport,
     pub(super) to: String,
     pub(super) text: String,
 }
@@ -76,6 +77,13 @@ pub(super) fn flow(remote: &str) -> Flow {
     }
 }
 
+pub(super) fn by_tcp(remote: &str) -> Flow {
+    Flow {
+        transport: Transport::Tcp,
+        ..flow(remote)
+    }
+}
+
 pub(super) fn sdp() -> SessionDescription {
     SessionDescription::parse(SDP.as_bytes()).unwrap()
 }
@@ -111,6 +119,7 @@ impl World {
                 Method::Options,
             ],
             tcp: true,
+            reliable_early_media: false,
         });
         let (sent, events, buffer) = (Vec::new(), Vec::new(), SendBuffer::new());
         Self {
@@ -135,6 +144,7 @@ impl World {
                         "we write what we would read: {text}"
                     );
                     self.sent.push(Sent {
+                        by: flow.transport,
                         to: flow.remote.to_string(),
                         text,
                     });
@@ -154,7 +164,10 @@ impl World {
     }
 
     pub(super) fn receive(&mut self, from: &str, text: &str) {
-        let flow = flow(from);
+        self.receive_by(flow(from), text);
+    }
+
+    pub(super) fn receive_by(&mut self, flow: Flow, text: &str) {
         self.endpoint.handle_input(
             self.now,
             Input::Datagram {
@@ -162,6 +175,13 @@ impl World {
                 bytes: text.as_bytes(),
             },
         );
+        self.drain();
+    }
+
+    /// A send on this flow failed, or its connection is closed.
+    pub(super) fn fail(&mut self, flow: Flow) {
+        let failed = Input::TransportFailed { flow };
+        self.endpoint.handle_input(self.now, failed);
         self.drain();
     }
 
@@ -319,14 +339,13 @@ pub(super) fn name(event: &Event) -> String {
             )
         }
         Event::Answered { answered, .. } => {
-            format!(
-                "Answered{}",
-                if answered.answer.is_some() {
-                    " sdp"
-                } else {
-                    ""
-                }
-            )
+            let body = match (&answered.answer, &answered.offer) {
+                (Some(_), None) => " sdp",
+                (None, Some(_)) => " offer",
+                (None, None) => "",
+                (Some(_), Some(_)) => " both",
+            };
+            format!("Answered{body}")
         }
         Event::AttemptFailed { failure, .. } => format!("AttemptFailed {failure:?}"),
         Event::LateAnswer { .. } => "LateAnswer".into(),
@@ -336,10 +355,13 @@ pub(super) fn name(event: &Event) -> String {
         }
         Event::ReofferCancelled { .. } => "ReofferCancelled".into(),
         Event::ReofferCompleted { answer, .. } => {
-            format!(
-                "ReofferCompleted{}",
-                if answer.is_some() { " sdp" } else { "" }
-            )
+            let brought = answer
+                .as_ref()
+                .map_or_else(|fault| fault.as_str(), |_| "sdp");
+            format!("ReofferCompleted {brought}")
+        }
+        Event::ConnectedChanged { connected, .. } => {
+            format!("ConnectedChanged {}", connected.len())
         }
         Event::ReofferAnswered { answer, .. } => {
             format!(
@@ -364,7 +386,8 @@ pub(super) fn dial() -> Dial {
         contact_user: "guest".into(),
         headers: vec![(HeaderName::Privacy, b"none".as_slice().into())],
         max_forwards: 69,
-        offer: sdp(),
+        offer: Some(sdp()),
+        reliable: Reliable::Off,
         credentials: None,
         timers: AttemptTimers {
             response: Duration::from_secs(4),

@@ -102,6 +102,7 @@ impl Gateway {
                     Method::Options,
                 ],
                 tcp: false,
+                reliable_early_media: false,
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
@@ -301,6 +302,9 @@ impl Gateway {
                 };
                 effects.extend(self.sabotaged(packet).map(Effect::Send));
             }
+            Output::Close { flow } => {
+                effects.push(Effect::Note(format!("close {}", flow.remote)));
+            }
             Output::Media { worker: _, command } => commands.push_back(command),
             Output::Resolve {
                 ticket,
@@ -319,6 +323,8 @@ impl Gateway {
                 }
                 effects.push(Effect::Record(record));
             }
+            // Nobody asks yet.
+            Output::CommandDone { .. } => {}
             Output::Log(line) => {
                 effects.push(Effect::Note(format!("log {} {}", line.event, line.detail)));
             }

@@ -1,0 +1,200 @@
+//! A call as somebody outside sees it: what it is, how far, over which trunks.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::one_call::{Call, Ports, Side};
+use crate::links::model::LinkId;
+
+/// A call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CallView {
+    /// 128 bits in hexadecimal; the same as in its record.
+    pub id: String,
+    /// How far it is.
+    pub state: CallState,
+    /// Who began it.
+    pub origin: Origin,
+    /// The source that it came from, or the token that placed it.
+    pub source: String,
+    /// The link that it reaches.
+    pub link: Option<LinkId>,
+    /// What was asked for: a request path, or the destination.
+    pub request_path: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When both sides were joined.
+    pub answered_at: Option<Timestamp>,
+    /// Attempts so far, both legs.
+    pub attempts: u32,
+    /// Its legs, as far as they are there.
+    pub legs: Vec<LegView>,
+}
+
+/// A side of a call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LegView {
+    /// `a`: the caller, or the party that was dialled first.
+    pub side: LegSide,
+    /// How far it is.
+    pub state: CallState,
+    /// The trunk, by id; `None`: no trunk's (a source, a local party).
+    pub trunk: Option<String>,
+    /// Where its signalling goes.
+    pub address: Option<SocketAddr>,
+    /// Who it is: the caller as it names itself, the destination as dialled, `local:echo`.
+    pub party: String,
+    /// It rings since.
+    pub ringing_at: Option<Timestamp>,
+    /// It answered.
+    pub answered_at: Option<Timestamp>,
+    /// The codec for speech.
+    pub codec: Option<String>,
+    /// Media does not flow both ways.
+    pub held: bool,
+}
+
+/// Which side of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegSide {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+/// Who began a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// An INVITE came.
+    Offered,
+    /// It was placed by a command.
+    Placed,
+}
+
+/// How far a call or a leg is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// An INVITE is on its way, and nothing rings yet.
+    Calling,
+    /// It rings.
+    Ringing,
+    /// A placed call whose first party has answered and whose second has not.
+    Connecting,
+    /// Both sides are joined.
+    Connected,
+    /// Over.
+    Ended,
+}
+
+impl CallState {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Calling => "calling",
+            Self::Ringing => "ringing",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl Call {
+    /// How far it is.
+    pub(super) fn state(&self) -> CallState {
+        let ringing = self
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.ringing_at.is_some());
+        if self.over || self.ending.is_some() {
+            CallState::Ended
+        } else if self.answered_at.is_some() {
+            CallState::Connected
+        } else if ringing {
+            CallState::Ringing
+        } else {
+            CallState::Calling
+        }
+    }
+
+    /// The call, for somebody outside.
+    pub(super) fn view(&self) -> CallView {
+        let state = self.state();
+        let mut legs = vec![LegView {
+            side: LegSide::A,
+            state,
+            trunk: self.from_trunk.clone(),
+            address: Some(self.offered.flow.remote),
+            party: self.offered.from.uri().as_str().to_owned(),
+            ringing_at: None,
+            answered_at: self.answered_at,
+            codec: codec(self.ports(Side::A)),
+            held: self.ports(Side::A).is_some_and(|ports| ports.leg.is_held()),
+        }];
+        legs.extend(self.view_of_callee());
+        CallView {
+            id: self.id.clone(),
+            state,
+            origin: Origin::Offered,
+            source: self.source.clone(),
+            link: self.link,
+            request_path: self
+                .offered
+                .request_uri
+                .user()
+                .map(std::borrow::Cow::into_owned)
+                .unwrap_or_default(),
+            started_at: self.started_at,
+            answered_at: self.answered_at,
+            attempts: self.attempts,
+            legs,
+        }
+    }
+
+    fn view_of_callee(&self) -> Option<LegView> {
+        if let Some(party) = self.local_party.and_then(super::local_party::name) {
+            return Some(LegView {
+                side: LegSide::B,
+                state: self.state(),
+                trunk: None,
+                address: None,
+                party: party.to_owned(),
+                ringing_at: None,
+                answered_at: self.answered_at,
+                codec: codec(self.ports(Side::A)),
+                held: false,
+            });
+        }
+        let attempt = self.attempt.as_ref()?;
+        let state = match (attempt.ringing_at, attempt.answered_at) {
+            (_, Some(_)) => CallState::Connected,
+            (Some(_), None) => CallState::Ringing,
+            (None, None) => CallState::Calling,
+        };
+        Some(LegView {
+            side: LegSide::B,
+            state,
+            trunk: Some(attempt.trunk.clone()),
+            address: Some(attempt.target),
+            party: attempt.destination.clone(),
+            ringing_at: attempt.ringing_at,
+            answered_at: attempt.answered_at,
+            codec: codec(Some(&attempt.media)),
+            held: attempt.answered_at.is_some() && attempt.media.leg.is_held(),
+        })
+    }
+}
+
+/// The first codec for speech that the peer named: the one it sends, as far as that can be known.
+fn codec(ports: Option<&Ports>) -> Option<String> {
+    let remote = ports?.leg.remote()?;
+    let speech = remote.codecs.iter().find(|codec| codec.is_speech())?;
+    Some(speech.name.to_string())
+}
