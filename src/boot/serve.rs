@@ -21,8 +21,8 @@ use crate::http::{HttpState, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
-use crate::shell::tcp;
 use crate::shell::signalling::{self, Parts, SignallingLink, Word};
+use crate::shell::tcp;
 use crate::shell::wake::Wake;
 use crate::storage::{StorageError, Store};
 

@@ -31,7 +31,9 @@ pub(super) fn bind_sip_tcp(
     sockets: &[(SocketAddr, UdpSocket)],
 ) -> Result<Vec<(SocketAddr, TcpListener)>, ServeError> {
     let beside = || {
-        let bound = sockets.iter().filter_map(|(_, socket)| socket.local_addr().ok());
+        let bound = sockets
+            .iter()
+            .filter_map(|(_, socket)| socket.local_addr().ok());
         ("sip.listen", bound.collect())
     };
     let configured = config.sip.listen_tcp.clone();

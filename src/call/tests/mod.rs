@@ -2,6 +2,7 @@
 
 mod attempts;
 mod commands;
+mod floods;
 mod panics;
 mod reoffers;
 mod setup;

@@ -163,7 +163,10 @@ fn sip(table: Reader<'_>) -> SipConfig {
         table.conflict("listen", "an empty list", "at least one address and port");
     }
     let listen_tcp = sip.listen_tcp.as_deref().unwrap_or_default();
-    for (key, listen) in [("listen", sip.listen.as_slice()), ("listen_tcp", listen_tcp)] {
+    for (key, listen) in [
+        ("listen", sip.listen.as_slice()),
+        ("listen_tcp", listen_tcp),
+    ] {
         if sip.advertised.is_some() || !listen.iter().any(|listen| listen.ip().is_unspecified()) {
             continue;
         }

@@ -53,11 +53,7 @@ async fn open(dial: Dial, shared: &Arc<Shared>, within: Duration) {
 }
 
 /// From the address that the peer knows us by, at a port of the kernel's choice.
-async fn connect(
-    local: SocketAddr,
-    remote: SocketAddr,
-    shared: &Shared,
-) -> io::Result<TcpStream> {
+async fn connect(local: SocketAddr, remote: SocketAddr, shared: &Shared) -> io::Result<TcpStream> {
     let socket = if remote.is_ipv4() {
         TcpSocket::new_v4()?
     } else {

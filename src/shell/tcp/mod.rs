@@ -25,10 +25,10 @@ use tokio::sync::mpsc;
 pub use self::counters::{Counters, Reason};
 pub use self::gate::Gate;
 pub use self::limits::TcpLimits;
-pub use self::streams::{Heard, NotSent, Streams};
 use self::limits::{BACKLOG, DIALS_WAITING_MAX, EVENTS_MAX, USER_TIMEOUT};
 use self::room::Room;
 use self::streams::StreamEvent;
+pub use self::streams::{Heard, NotSent, Streams};
 use super::udp::TRAFFIC_CLASS;
 use super::wake::Wake;
 

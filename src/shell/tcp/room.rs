@@ -109,7 +109,10 @@ mod tests {
         let room = room(4, 2);
         let first = room.take(address(1), false).unwrap();
         let _second = room.take(address(1), false).unwrap();
-        assert_eq!(room.take(address(1), false).unwrap_err(), Reason::SourceFull);
+        assert_eq!(
+            room.take(address(1), false).unwrap_err(),
+            Reason::SourceFull
+        );
         let _third = room.take(address(2), false).unwrap();
         let _fourth = room.take(address(3), false).unwrap();
         let refused = room.take(address(4), false).unwrap_err();
@@ -130,6 +133,9 @@ mod tests {
         let _honest = room.take(address(20_000), false).unwrap();
         drop(strangers);
         let taken = room.taken.lock().unwrap();
-        assert_eq!((taken.total, taken.strangers, taken.of_source.len()), (1, 0, 1));
+        assert_eq!(
+            (taken.total, taken.strangers, taken.of_source.len()),
+            (1, 0, 1)
+        );
     }
 }

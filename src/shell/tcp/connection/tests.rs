@@ -60,8 +60,7 @@ impl World {
             letters,
         };
         let of_task = Arc::clone(&shared);
-        let task =
-            tokio::spawn(async move { serve(ours, opened, Some(outbox), &of_task).await });
+        let task = tokio::spawn(async move { serve(ours, opened, Some(outbox), &of_task).await });
         let outbox = match events.recv().await {
             Some(StreamEvent::Opened { outbox, .. }) => Some(outbox),
             other => panic!("{other:?}"),
@@ -90,7 +89,10 @@ impl World {
     async fn ended(&mut self) -> (Duration, &'static str) {
         let began = Instant::now();
         let event = self.events.recv().await;
-        assert!(matches!(event, Some(StreamEvent::Closed { .. })), "{event:?}");
+        assert!(
+            matches!(event, Some(StreamEvent::Closed { .. })),
+            "{event:?}"
+        );
         (&mut self.task).await.unwrap();
         let counters = &self.shared.counters;
         let reasons: Vec<_> = counters
@@ -128,9 +130,13 @@ async fn a_message_comes_whole_however_it_is_cut_and_says_once_where_its_sender_
 #[tokio::test(start_paused = true)]
 async fn sent_by_of_another_address_is_not_believed() {
     let mut world = World::new(Peer::Known).await;
-    world.say(OPTIONS.replace("10.0.0.1", "10.0.0.2").as_bytes()).await;
+    world
+        .say(OPTIONS.replace("10.0.0.1", "10.0.0.2").as_bytes())
+        .await;
     assert_eq!(world.message().await.1, None);
-    world.say(OPTIONS.replace("SIP/2.0/TCP", "SIP/2.0/UDP").as_bytes()).await;
+    world
+        .say(OPTIONS.replace("SIP/2.0/TCP", "SIP/2.0/UDP").as_bytes())
+        .await;
     assert_eq!(world.message().await.1, None);
     world.say(OPTIONS.replace(":5070", "").as_bytes()).await;
     assert_eq!(world.message().await.1, Some(5060));
@@ -180,8 +186,14 @@ async fn what_cannot_be_framed_ends_its_connection_at_once_and_without_an_answer
     for (text, error) in [
         ("GET / HTTP/1.1\r\n\r\n", FrameError::NotSip),
         ("OPTIONS sip:a SIP/2.0\r\n\r\n", FrameError::NoContentLength),
-        ("OPTIONS sip:a SIP/2.0\r\nl: 70000\r\n\r\n", FrameError::BodyTooLong),
-        ("OPTIONS sip:a SIP/2.0\r\nl: x\r\n\r\n", FrameError::ContentLength),
+        (
+            "OPTIONS sip:a SIP/2.0\r\nl: 70000\r\n\r\n",
+            FrameError::BodyTooLong,
+        ),
+        (
+            "OPTIONS sip:a SIP/2.0\r\nl: x\r\n\r\n",
+            FrameError::ContentLength,
+        ),
         (&endless, FrameError::HeaderTooLong),
     ] {
         let mut world = World::new(Peer::Known).await;

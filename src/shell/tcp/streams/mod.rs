@@ -74,7 +74,7 @@ impl Outbox {
         (Self { sender, octets }, letters)
     }
 
-    fn put(&self, bytes: &[u8]) -> Result<(), NotSent> {
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<(), NotSent> {
         let waiting = self.octets.load(Ordering::Relaxed);
         if waiting + bytes.len() > OUTBOX_OCTETS_MAX {
             return Err(NotSent::Full);
@@ -298,7 +298,10 @@ impl Streams {
     fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let connection = self.connections.remove(&id)?;
         self.dialled -= usize::from(connection.is_dialled);
-        for flow in [Some(connection.flow), connection.alias].into_iter().flatten() {
+        for flow in [Some(connection.flow), connection.alias]
+            .into_iter()
+            .flatten()
+        {
             if self.by_flow.get(&flow) == Some(&id) {
                 self.by_flow.remove(&flow);
             }

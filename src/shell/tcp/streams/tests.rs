@@ -74,21 +74,33 @@ fn a_peers_connection_is_used_for_the_address_that_it_names_as_its_own() {
     let mut world = World::new();
     let mut letters = world.open(1, "10.0.0.1:40000");
     world.say(1, "10.0.0.1:40000", Some(5060));
-    world.streams.send(flow("10.0.0.1:5060"), b"OPTIONS").unwrap();
+    world
+        .streams
+        .send(flow("10.0.0.1:5060"), b"OPTIONS")
+        .unwrap();
     world.streams.send(flow("10.0.0.1:40000"), b"200").unwrap();
     assert_eq!(&*letters.receiver.try_recv().unwrap(), b"OPTIONS");
     assert_eq!(&*letters.receiver.try_recv().unwrap(), b"200");
     assert!(world.dials.try_recv().is_err(), "no second connection");
     assert_eq!(world.close(1), ["10.0.0.1:40000", "10.0.0.1:5060"]);
-    world.streams.send(flow("10.0.0.1:5060"), b"OPTIONS").unwrap();
-    assert!(world.dials.try_recv().is_ok(), "and a new one when it is gone");
+    world
+        .streams
+        .send(flow("10.0.0.1:5060"), b"OPTIONS")
+        .unwrap();
+    assert!(
+        world.dials.try_recv().is_ok(),
+        "and a new one when it is gone"
+    );
 }
 
 /// Whoever comes later does not take the messages that go by our own connection.
 #[test]
 fn a_connection_of_ours_is_not_taken_over() {
     let mut world = World::new();
-    world.streams.send(flow("10.0.0.1:5060"), b"INVITE").unwrap();
+    world
+        .streams
+        .send(flow("10.0.0.1:5060"), b"INVITE")
+        .unwrap();
     let mut dial = world.dials.try_recv().unwrap();
     let mut letters = world.open(1, "10.0.0.1:40000");
     world.say(1, "10.0.0.1:40000", Some(5060));
@@ -180,6 +192,9 @@ fn the_same_ports_again_are_another_connection() {
 #[test]
 fn without_tcp_every_message_fails() {
     let mut streams = Streams::none();
-    assert_eq!(streams.send(flow("10.0.0.1:5060"), b"x"), Err(NotSent::NoRoom));
+    assert_eq!(
+        streams.send(flow("10.0.0.1:5060"), b"x"),
+        Err(NotSent::NoRoom)
+    );
     assert!(streams.is_quiet() && streams.poll().is_none());
 }
