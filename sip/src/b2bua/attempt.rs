@@ -448,6 +448,20 @@ pub(super) fn leave(
     }
 }
 
+/// The connection of this INVITE broke before anything was heard. Nobody waits for it, and whoever
+/// answers nevertheless is acknowledged and ended.
+pub(super) fn break_off(core: &mut Core, now: Instant, key: Key, transaction: Key) {
+    let is_current = core
+        .legs
+        .get_mut(key)
+        .and_then(Leg::attempt_mut)
+        .is_some_and(|attempt| attempt.transaction == transaction);
+    if is_current {
+        let failure = AttemptFailure::TransportFailed;
+        leave(core, now, key, Some(failure), &Refusal::default());
+    }
+}
+
 /// Once; after 64·T1 without a final response the attempt is given up (RFC 3261 §9.1).
 fn send_cancel(core: &mut Core, now: Instant, key: Key) {
     let give_up_at = now + core.config.timers.transaction_timeout();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::core::{Core, User};
 use super::leg::{Leg, Stage};
-use super::uac;
+use super::{attempt, uac};
 use crate::event::Flow;
 use crate::message;
 use crate::table::Key;
@@ -34,13 +34,14 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
             core.send(flow, packet);
             continue;
         }
-        // A first INVITE has other targets to go to; what belongs to a dialog has not.
-        let path = if matches!(user, User::Invite(_)) {
-            None
-        } else {
-            other_path(core, user)
-        };
-        let again = path.and_then(|path| core.transactions.start_again(now, key, path));
+        // A first INVITE has other targets to go to; what belongs to a dialog has not. But the peer may
+        // have got it before the connection broke, and may answer by another one.
+        if let (User::Invite(leg), true) = (user, flow.transport.is_reliable()) {
+            attempt::break_off(core, now, leg, key);
+            continue;
+        }
+        let again =
+            other_path(core, user).and_then(|path| core.transactions.start_again(now, key, path));
         if let Some((flow, packet)) = again {
             core.repeat(flow, packet);
             continue;

@@ -273,6 +273,36 @@ fn an_attempt_whose_connection_fails_ends_at_once() {
     assert_eq!(names, ["AttemptFailed TransportFailed"]);
 }
 
+/// RFC 3261 §18.2.2: the peer had got it, and answers by a connection of its own.
+#[test]
+fn an_answer_after_its_connection_broke_is_acknowledged_and_ended() {
+    let mut pair = Pair::dialled();
+    let world = &mut pair.world;
+    world.fail(by_tcp(TRUNK));
+    world.sent.clear();
+    world.events.clear();
+    let again = by_tcp("10.0.0.2:40001");
+    let ok = response(&pair.b_invite, 200, "callee", Some(SDP));
+    world.receive_by(again, &over_tcp(&ok));
+    assert_eq!(world.event_names(), ["LateAnswer"]);
+    assert_eq!(
+        log(world),
+        [format!("ACK>TCP {TRUNK}"), format!("BYE>TCP {TRUNK}")]
+    );
+}
+
+/// The same, and it only rings yet.
+#[test]
+fn an_invite_whose_connection_broke_is_cancelled_when_it_rings() {
+    let mut pair = Pair::dialled();
+    let world = &mut pair.world;
+    world.fail(by_tcp(TRUNK));
+    world.sent.clear();
+    let ringing = response(&pair.b_invite, 180, "callee", None);
+    world.receive_by(by_tcp("10.0.0.2:40001"), &over_tcp(&ringing));
+    assert_eq!(log(world), [format!("CANCEL>TCP {TRUNK}")]);
+}
+
 fn long_offer() -> crate::sdp::SessionDescription {
     let lines = "a=fmtp:8 x=0123456789012345678901234567890123456789\r\n".repeat(24);
     crate::sdp::SessionDescription::parse(format!("{SDP}{lines}").as_bytes()).unwrap()
