@@ -167,6 +167,7 @@ mod tests {
             networks,
             links,
             ad_hoc,
+            registers: false,
         }
     }
 

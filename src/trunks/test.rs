@@ -64,6 +64,7 @@ fn ask(trunk: &Trunk, target: SocketAddr) -> io::Result<Answer> {
         allow: Vec::new(),
         tcp: false,
         reliable_early_media: false,
+        ..EndpointConfig::default()
     });
     let started = Instant::now();
     let unwritable = || io::Error::other("the address cannot stand in a URI");

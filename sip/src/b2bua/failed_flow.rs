@@ -47,7 +47,7 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
             continue;
         }
         if let Some(user) = core.transactions.remove(key) {
-            uac::handle_transport_failed(core, user, key);
+            uac::handle_transport_failed(core, now, user, key);
             core.release_transaction(user);
         }
     }

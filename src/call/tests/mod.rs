@@ -2,7 +2,9 @@
 
 mod attempts;
 mod commands;
+mod delayed;
 mod floods;
+mod offerless;
 mod panics;
 mod reoffers;
 mod setup;

@@ -122,6 +122,7 @@ impl World {
             }],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         };
         let config = Config {
             endpoint: EndpointConfig {
@@ -134,6 +135,7 @@ impl World {
                 allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
                 tcp: false,
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],

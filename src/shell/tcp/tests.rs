@@ -32,6 +32,7 @@ fn known() -> Snapshot {
             networks: vec![here],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         }],
         ..Snapshot::default()
     }

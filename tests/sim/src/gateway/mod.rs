@@ -100,9 +100,12 @@ impl Gateway {
                     Method::Bye,
                     Method::Cancel,
                     Method::Options,
+                    Method::Prack,
+                    Method::Update,
                 ],
                 tcp: false,
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
