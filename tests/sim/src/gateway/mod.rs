@@ -133,10 +133,15 @@ impl Gateway {
         self.input(now, Input::Snapshot(Arc::new(snapshot)))
     }
 
-    /// A SIP datagram.
-    pub(crate) fn datagram(&mut self, now: SimTime, packet: &Packet) -> Vec<Effect> {
+    /// A SIP datagram, or a whole message of a connection.
+    pub(crate) fn datagram(
+        &mut self,
+        now: SimTime,
+        packet: &Packet,
+        transport: Transport,
+    ) -> Vec<Effect> {
         let flow = Flow {
-            transport: Transport::Udp,
+            transport,
             local: packet.target,
             remote: packet.source,
         };
@@ -157,10 +162,15 @@ impl Gateway {
         effects
     }
 
-    /// A datagram of ours did not reach that peer: the kernel says so.
-    pub(crate) fn unreachable(&mut self, now: SimTime, peer: SocketAddr) -> Vec<Effect> {
+    /// A datagram of ours did not reach that peer, or its connection broke: the kernel says so.
+    pub(crate) fn unreachable(
+        &mut self,
+        now: SimTime,
+        peer: SocketAddr,
+        transport: Transport,
+    ) -> Vec<Effect> {
         let flow = Flow {
-            transport: Transport::Udp,
+            transport,
             local: GATEWAY,
             remote: peer,
         };
