@@ -290,7 +290,7 @@ mod tests {
             ..StreamFaults::default()
         };
         let mut streams = streams(faults);
-        let mut carry = |streams: &mut Streams| {
+        let carry = |streams: &mut Streams| {
             streams.carry(SimTime::ZERO, peer(), true, MESSAGE, Duration::ZERO)
         };
         let mut carried = carry(&mut streams);
