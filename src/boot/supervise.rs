@@ -99,6 +99,8 @@ mod tests {
             panics: Arc::default(),
             limits: limits::derive(&config, 20_000, 2),
             calls_per_second_max: 1,
+            connections: Arc::default(),
+            connections_max: 1,
             copies: Arc::default(),
             exported: Arc::default(),
             media_io: "none",

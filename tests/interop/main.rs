@@ -19,5 +19,6 @@ mod node;
 mod operation;
 mod phone;
 mod sipp;
+mod tcp;
 mod tone;
 mod world;

@@ -5,6 +5,7 @@ mod clock;
 mod commands;
 mod delayed;
 mod extensions;
+mod floods;
 mod offerless;
 mod panics;
 mod registrations;
