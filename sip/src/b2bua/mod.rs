@@ -33,6 +33,7 @@ mod compose;
 pub(crate) mod core;
 mod early;
 pub mod fork;
+pub(crate) mod identity;
 mod leg;
 pub(crate) mod modify;
 pub(crate) mod offered;
