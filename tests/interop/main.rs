@@ -20,5 +20,6 @@ mod node;
 mod party;
 mod phone;
 mod sipp;
+mod tcp;
 mod tone;
 mod world;
