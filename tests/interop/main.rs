@@ -14,8 +14,10 @@
 )]
 
 mod baresip;
+mod cucm;
 mod gateway;
 mod node;
+mod party;
 mod phone;
 mod sipp;
 mod tcp;
