@@ -446,10 +446,10 @@ pub(super) fn answer_now(
     if let Some(said) = &said.said {
         session_timer::note_description(leg, said);
     }
-    leg.overtaken = said.unacknowledged.map(|wait| wait.rseq);
     let Stage::Offered(pending) = &leg.stage else {
         return None;
     };
+    leg.overtaken = said.unacknowledged.map(|wait| (wait.rseq, pending.cseq));
     let answer = Answer {
         pending: pending.clone(),
         body: body.as_deref(),

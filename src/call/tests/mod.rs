@@ -3,8 +3,10 @@
 mod attempts;
 mod commands;
 mod delayed;
+mod extensions;
 mod offerless;
 mod panics;
+mod registrations;
 mod reoffers;
 mod setup;
 pub(crate) mod world;
