@@ -244,7 +244,7 @@ fn messages_that_felled_others_are_answered_or_dropped() {
             world.event_names(),
             [outcome],
             "{}",
-            &text[..text.len().min(400)]
+            text.get(..400).unwrap_or(&text)
         );
     }
     // The refusal repeats both.
@@ -332,13 +332,13 @@ fn a_reason_goes_from_one_side_to_the_other() {
         let bye = world.last("BYE").header(&HeaderName::Reason);
         let wanted = cause.map(|cause| format!("Q.850;cause={cause}"));
         assert_eq!(bye, wanted.unwrap_or_default(), "{header}");
-        let reason = world
-            .take_events()
-            .into_iter()
-            .find_map(|event| match event {
-                Event::Ended { reason, .. } => Some(reason.map(|reason| reason.0)),
-                _ => None,
-            });
+        let reason = world.take_events().into_iter().find_map(|event| {
+            if let Event::Ended { reason, .. } = event {
+                Some(reason.map(|reason| reason.0))
+            } else {
+                None
+            }
+        });
         assert_eq!(reason, Some(cause), "{header}");
         world.assert_quiescent();
     }
@@ -364,13 +364,13 @@ fn a_reason_goes_from_one_side_to_the_other() {
         TRUNK,
         &response_with(&sent, 503, "x", "Reason: Q.850;cause=34\r\n", None),
     );
-    let reason = world
-        .take_events()
-        .into_iter()
-        .find_map(|event| match event {
-            Event::AttemptFailed { reason, .. } => reason,
-            _ => None,
-        });
+    let reason = world.take_events().into_iter().find_map(|event| {
+        if let Event::AttemptFailed { reason, .. } = event {
+            reason
+        } else {
+            None
+        }
+    });
     assert_eq!(reason.map(|reason| reason.0), Some(34));
     world.hang_up(call);
     world.assert_quiescent();
