@@ -131,7 +131,8 @@ fn send(
         "an early dialog is changed by UPDATE only (RFC 3311 §1)"
     );
     let is_authorized = authorization.is_some();
-    let headers: Vec<_> = authorization.clone().into_iter().collect();
+    let identity = leg.identity.iter().cloned();
+    let headers: Vec<_> = authorization.clone().into_iter().chain(identity).collect();
     let contact = leg.contact.clone();
     let session = leg.session.as_ref().filter(|_| leg.is_confirmed());
     let session = session.map(|session| session.asked());

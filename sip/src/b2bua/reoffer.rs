@@ -13,7 +13,7 @@ use super::core::{Core, User};
 use super::early::{connected_of, sdp_of};
 use super::leg::{Leg, OfferedBy, PendingInvite, Reoffer};
 use super::uas::{self, Request};
-use super::{modify, offered, prack, session_timer, update};
+use super::{identity, modify, offered, prack, session_timer, update};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{CallKey, Event, LegKey};
 use crate::message::{self, HeaderName, Message, StatusCode};
@@ -210,6 +210,7 @@ pub(crate) fn answer(
     }
     let leg = core.legs.get(key).ok_or(CommandError::NoSuchLeg)?;
     let (contact, is_confirmed) = (leg.contact.clone(), leg.is_confirmed());
+    let identity = leg.identity.clone();
     let request = Arc::clone(&pending.request);
     let update = message::parse(&request)
         .ok()
@@ -217,6 +218,7 @@ pub(crate) fn answer(
     let session = update.and_then(|update| session_timer::accept(core, now, key, &update));
     let parts = ResponseParts {
         session,
+        headers: &identity::shown(&identity),
         contact: Some(&contact)
             .filter(|_| pending.by == OfferedBy::Update)
             .map(|it| &**it),

@@ -18,4 +18,5 @@ mod reoffers;
 mod requests;
 mod sessions;
 mod smuggling;
+mod streams;
 mod updates;
