@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{openapi, operation, resolver, tokens};
+use super::{import, links, openapi, operation, resolver, tokens};
 use crate::health::Node;
 use crate::storage::Store;
 
@@ -45,6 +45,8 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .and(operation::routes())
         .and(resolver::routes())
+        .and(links::routes())
+        .and(import::routes())
         .and(tokens::routes())
         .and(openapi::routes())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{ConnectOptions as _, Sqlite, SqlitePool};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::database::{self, StorageOptions};
@@ -37,6 +37,8 @@ struct Inner {
     key: NodeKey,
     figures: Arc<StorageFigures>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Long lists and searches under way: they must leave readers to those who look one link up.
+    lists: Semaphore,
     /// Held while this process is the node of this database.
     node_lock: Mutex<Option<File>>,
 }
@@ -74,6 +76,7 @@ impl Store {
                 key,
                 figures,
                 snapshot: watch::Sender::new(Arc::new(first)),
+                lists: Semaphore::new(LISTS_MAX),
                 node_lock: Mutex::new(None),
             }),
         })
@@ -339,6 +342,14 @@ impl Store {
         .await
     }
 
+    /// A turn to read a list: at most [`LISTS_MAX`] at once, so that readers are left for calls.
+    pub(crate) async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StorageError> {
+        match tokio::time::timeout(LIST_WAIT_MAX, self.inner.lists.acquire()).await {
+            Ok(turn) => turn.map_err(|_closed| StorageError::Closed),
+            Err(_elapsed) => Err(StorageError::Busy),
+        }
+    }
+
     /// Connections that read.
     pub(crate) fn readers(&self) -> &sqlx::Pool<Sqlite> {
         &self.inner.readers
@@ -391,6 +402,10 @@ fn nfc(text: &str) -> Cow<'_, str> {
 pub const RECORDS_QUEUE_MAX: usize = 8_192;
 /// Pieces of work that may wait for the writer.
 pub const JOBS_QUEUE_MAX: usize = 256;
+/// Lists that are read at once, of four readers.
+const LISTS_MAX: usize = 2;
+/// How long a list waits for its turn.
+const LIST_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How soon a change by another process is seen.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Names of trunk targets are looked up again this often.
