@@ -14,6 +14,7 @@ pub mod config;
 pub mod field_errors;
 pub mod fraud_guard;
 pub mod health;
+pub mod hep;
 pub mod http;
 pub mod links;
 pub mod log;

@@ -9,15 +9,20 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use media::engine::WorkerConfig;
 use sip::event::EndpointConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::limits::{self, Limits};
+use super::notify::Supervisor;
+use super::reload::Reload;
 use super::sockets::{bind_http, bind_sip, explain};
+use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
+use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
+use crate::hep::{Capture, CaptureFigures};
 use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
@@ -97,27 +102,35 @@ struct Node {
 }
 
 async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
+    let supervisor = Arc::new(Supervisor::from_environment());
     // From here on a signal is not lost, whenever it comes.
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(ServeError::system("the signal handler"))?;
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(ServeError::system("the signal handler"))?;
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut hangup = handler(SignalKind::hangup())?;
+    let mut reload = Reload::new(config);
     let node = start(config, limits).await?;
     announce(config, limits, &node).map_err(ServeError::system("standard output"))?;
+    supervisor.ready(&format!("ready, up to {} calls", limits.calls_max));
+    let watch = supervise::watch(Arc::clone(&node.view), Arc::clone(&supervisor));
+    let watch = tokio::spawn(watch);
     let mut signalled = async || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    tokio::select! {
-        () = signalled() => {}
-        () = node.view.asked_to_drain() => {}
+    loop {
+        tokio::select! {
+            () = signalled() => break,
+            () = node.view.asked_to_drain() => break,
+            _ = hangup.recv() => supervise::reload(&node.view, &supervisor, &mut reload),
+        }
     }
     node.view.enter(Phase::Draining);
-    tracing::info!(drain_s = config.node.drain.as_secs(), "draining");
+    supervisor.stopping(reload.drain + STOPPED_WITHIN);
+    tracing::info!(drain_s = reload.drain.as_secs(), "draining");
     tokio::select! {
-        () = drain(&node.link, config.node.drain) => {
+        () = drain(&node.link, reload.drain) => {
             node.view.enter(Phase::Stopping);
             tokio::select! {
                 () = stop(&node.link) => {}
@@ -127,13 +140,25 @@ async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
         () = signalled() => tracing::warn!("second signal: ending at once"),
     }
     finish(node).await;
+    watch.abort();
     Ok(())
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, ServeError> {
+    signal(kind).map_err(ServeError::system("the signal handler"))
 }
 
 async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sockets = bind_sip(config)?;
     let listeners = bind_http(config).await?;
     let store = Store::open(&config.storage).await?;
+    let exported = Arc::<ExportFigures>::default();
+    if let Some(folder) = &config.cdr.folder {
+        store.export_closed_calls();
+        let (folder, format) = (folder.clone(), config.cdr.format);
+        let figures = Arc::clone(&exported);
+        tokio::spawn(export::run(store.clone(), folder, format, figures));
+    }
     let closed = store.start_node(Timestamp::now()).await?;
     if closed > 0 {
         tracing::warn!(
@@ -147,6 +172,14 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let watched = Arc::clone(&panics);
     let (links, media) = start_media(config, limits, &wake, &panics)?;
     let control = CallControl::new(call_config(config, limits, &sockets)?);
+    let copies = Arc::<CaptureFigures>::default();
+    let capture = match config.hep.collector {
+        Some(collector) => Some(
+            Capture::open(collector, config.hep.id, Arc::clone(&copies))
+                .map_err(|error| ServeError::bind("hep.collector", collector, error))?,
+        ),
+        None => None,
+    };
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (link, signalling) = signalling::start(Parts {
         control,
@@ -156,6 +189,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         records: store.records(),
         wake,
         panics,
+        capture,
     })
     .map_err(ServeError::system("the signalling thread"))?;
     tokio::spawn(answer_questions(store.clone(), link.clone(), asked));
@@ -172,6 +206,9 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         panics: watched,
         limits: limits.clone(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        copies,
+        exported,
+        media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
     let http_stop = start_http(config, &store, &view, listeners);
     wait_for_stock(&link).await;
@@ -419,4 +456,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const STOP_MAX: Duration = Duration::from_millis(2_300);
 const JOIN_MAX: Duration = Duration::from_millis(200);
 const STORE_CLOSE_MAX: Duration = Duration::from_millis(400);
+/// All of these together.
+const STOPPED_WITHIN: Duration = Duration::from_secs(4);
 const RUNTIME_END_MAX: Duration = Duration::from_millis(100);

@@ -16,4 +16,7 @@ pub use import::FirstImport;
 pub use load::{load_sources, load_trunks};
 pub use objects::{source_of_object, trunk_of_object};
 pub use problem::{ConfigErrors, Problem};
-pub use schema::{Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig};
+pub use schema::{
+    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,
+    NodeConfig, SipConfig,
+};

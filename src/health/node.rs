@@ -9,6 +9,8 @@ use tokio::sync::watch;
 use super::Heart;
 use super::readiness::{self, Readiness};
 use crate::boot::limits::Limits;
+use crate::cdr::export::ExportFigures;
+use crate::hep::CaptureFigures;
 use crate::metrics::{exposition, gather};
 use crate::shell::media_link::MediaStatus;
 use crate::shell::panics::PanicWatch;
@@ -78,6 +80,12 @@ pub struct NodeParts {
     pub limits: Limits,
     /// `limits.calls_per_second_max`.
     pub calls_per_second_max: u32,
+    /// What became of copies for the capture server.
+    pub copies: Arc<CaptureFigures>,
+    /// Calls written to files.
+    pub exported: Arc<ExportFigures>,
+    /// How packets meet the kernel.
+    pub media_io: &'static str,
 }
 
 /// A running node.

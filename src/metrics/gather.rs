@@ -8,6 +8,7 @@ use media::drop_reason::DropReason;
 use super::catalogue as c;
 use super::process::Process;
 use super::samples::Samples;
+use crate::cdr::spool::SPOOL_OCTETS_MAX;
 use crate::health::{Node, Phase};
 use crate::shell::media_link::{self, MediaStatus};
 use crate::shell::signalling::{self, Status};
@@ -44,6 +45,7 @@ pub fn node(node: &Node, now: Instant) -> Samples {
         &[],
         parts.signalling.records_lost.load(Relaxed),
     );
+    spool(node, &mut to);
     itself(node, now, &mut to);
     process(&mut to);
     to
@@ -203,6 +205,16 @@ fn storage(store: &Store, to: &mut Samples) {
     );
 }
 
+fn spool(node: &Node, to: &mut Samples) {
+    let figures = node.parts.store.figures();
+    to.whole(&c::SPOOL_RECORDS, &[], figures.spool_records.load(Relaxed));
+    to.whole(&c::SPOOL_USED, &[], figures.spool_octets.load(Relaxed));
+    to.whole(&c::SPOOL_MAX, &[], SPOOL_OCTETS_MAX);
+    let exported = &node.parts.exported;
+    to.whole(&c::EXPORTED, &[], exported.calls.load(Relaxed));
+    to.whole(&c::EXPORT_FAILURES, &[], exported.failures.load(Relaxed));
+}
+
 fn itself(node: &Node, now: Instant, to: &mut Samples) {
     to.whole(&c::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
     for phase in Phase::ALL {
@@ -211,6 +223,16 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
     for (thread, age) in node.hearts(now) {
         to.real(&c::HEART_AGE, &[&thread], age.as_secs_f64());
     }
+    to.whole(&c::MEDIA_IO, &[node.parts.media_io], 1);
+    let copies = &node.parts.copies;
+    to.whole(&c::CAPTURE_SENT, &[], copies.sent.load(Relaxed));
+    to.whole(&c::CAPTURE_DROPPED, &[], copies.dropped.load(Relaxed));
+    let log = crate::log::figures();
+    for (level, count) in crate::log::LEVELS.into_iter().zip(&log.lines) {
+        to.whole(&c::LOG_LINES, &[level], count.load(Relaxed));
+    }
+    to.whole(&c::LOG_SUPPRESSED, &[], log.suppressed.load(Relaxed));
+    to.whole(&c::LOG_LOST, &[], log.lost.load(Relaxed));
     to.whole(&c::PANICS, &[], node.parts.panics.total());
     for (outcome, count) in ["done", "refused"].into_iter().zip(&node.reloads) {
         to.whole(&c::RELOADS, &[outcome], count.load(Relaxed));

@@ -2,8 +2,10 @@
 //! in batches; each piece of work and each batch is one transaction.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use super::database::Sync;
 use super::error::StorageError;
 use super::figures::StorageFigures;
 use crate::cdr::record::Record;
+use crate::cdr::spool::Spool;
 use crate::cdr::writer::write_records;
 
 /// The connection that a piece of work is given, inside its transaction.
@@ -47,6 +50,11 @@ pub(super) enum Job {
     Flush(oneshot::Sender<()>),
     /// Write every record that is queued now, close the file, then say so.
     Close(oneshot::Sender<()>),
+    /// This process is the node: the spool at this path is ours.
+    TakeSpool {
+        path: PathBuf,
+        done: oneshot::Sender<Result<(), StorageError>>,
+    },
 }
 
 /// Makes a job of work, and the receiver of its outcome.
@@ -92,6 +100,12 @@ pub(super) struct Writer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) records: mpsc::Receiver<Record>,
     pub(super) figures: Arc<StorageFigures>,
+    /// Of a node; `None`: records are kept in memory only.
+    pub(super) spool: Option<Spool>,
+    /// When the database is asked again to take what is in the spool.
+    pub(super) retry_at: Instant,
+    /// Closed calls are to be written to files.
+    pub(super) export: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -110,6 +124,10 @@ impl Writer {
                         self.flush(&mut batch).await;
                         done.send(()).ok();
                     }
+                    Some(Job::TakeSpool { path, done }) => {
+                        let taken = self.take_spool(&path).await;
+                        done.send(taken).ok();
+                    }
                     Some(Job::Close(done)) => break Some(done),
                     None => break None,
                 },
@@ -117,6 +135,9 @@ impl Writer {
                     if !self.flush(&mut batch).await {
                         flush_at = Instant::now() + RETRY_AFTER;
                     }
+                }
+                () = tokio::time::sleep_until(self.retry_at), if self.spool_holds() => {
+                    self.replay().await;
                 }
                 received = self.records.recv_many(&mut batch, BATCH_RECORDS_MAX), if may_collect => {
                     recording = received > 0;
@@ -164,30 +185,38 @@ impl Writer {
             if batch.is_empty() {
                 return true;
             }
+            if self.spool_holds() {
+                // What came before it is not written yet.
+                if !self.keep(batch).await {
+                    return false;
+                }
+                continue;
+            }
             let began = Instant::now();
-            let written = write_batch(&mut self.connection, batch).await;
+            let export = self.export.load(Relaxed);
+            let written = write_batch(&mut self.connection, batch, export).await;
             self.figures.write.record(began.elapsed());
             match written {
-                Ok(()) => self.count_written(batch.len()),
+                Ok(()) => self.wrote(batch.len()),
                 Err(error) if is_passing(&error) => {
-                    self.figures.failures.fetch_add(1, Relaxed);
-                    self.figures.failing.store(true, Relaxed);
-                    tracing::warn!(%error, records = batch.len(), "CDR records wait: not written");
-                    return false;
+                    self.begin_failing(&error);
+                    if !self.keep(batch).await {
+                        return false;
+                    }
                 }
                 Err(_refused) => self.write_singly(batch).await,
             }
-            self.figures.failing.store(false, Relaxed);
             batch.clear();
         }
     }
 
     /// One record that the database refuses must not take its neighbours along.
-    async fn write_singly(&mut self, batch: &[Record]) {
+    pub(super) async fn write_singly(&mut self, batch: &[Record]) {
         for record in batch {
             let one = std::slice::from_ref(record);
-            match write_batch(&mut self.connection, one).await {
-                Ok(()) => self.count_written(1),
+            let export = self.export.load(Relaxed);
+            match write_batch(&mut self.connection, one, export).await {
+                Ok(()) => self.wrote(1),
                 Err(error) => {
                     self.figures.records_refused.fetch_add(1, Relaxed);
                     tracing::error!(%error, ?record, "a CDR record was refused by the database");
@@ -195,22 +224,30 @@ impl Writer {
             }
         }
     }
-
-    fn count_written(&self, records: usize) {
-        let records = u64::try_from(records).unwrap_or(0);
-        self.figures.records_written.fetch_add(records, Relaxed);
-    }
 }
 
-async fn write_batch(connection: &mut SqliteConnection, batch: &[Record]) -> sqlx::Result<()> {
+async fn write_batch(
+    connection: &mut SqliteConnection,
+    batch: &[Record],
+    export: bool,
+) -> sqlx::Result<()> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    write_records(&mut transaction, batch).await?;
+    write_records(&mut transaction, batch, export).await?;
     transaction.commit().await
 }
 
-/// Another process writes, or the disk is full: it can be otherwise in a second.
-fn is_passing(error: &sqlx::Error) -> bool {
-    let passing = [code::BUSY, code::LOCKED, code::IOERR, code::FULL];
+/// Another process writes, the disk is full, or somebody has made it read-only: it can be otherwise
+/// in a second.
+pub(super) fn is_passing(error: &sqlx::Error) -> bool {
+    let passing = [
+        code::BUSY,
+        code::LOCKED,
+        code::PERM,
+        code::READONLY,
+        code::IOERR,
+        code::FULL,
+        code::CANTOPEN,
+    ];
     matches!(error, sqlx::Error::Io(_))
         || code::primary(error).is_some_and(|code| passing.contains(&code))
 }
@@ -222,4 +259,4 @@ pub(super) const BATCH_RECORDS_MAX: usize = 100;
 /// 50 ms forty. What a crash of the process can lose is bounded by it.
 const COLLECT_TIME: Duration = Duration::from_millis(50);
 /// Between two tries to write records that the database did not take.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -97,8 +97,8 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
 /// Opens the database that the configuration names and runs the command on it.
 fn serve(file: &Path) -> Result<(), CommandError> {
     let config = existing(file)?;
-    let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
-    crate::log::start(&config.node.log).map_err(unreadable)?;
+    let unreadable = |error| CommandError::Refused(format!("log.level: {error}"));
+    crate::log::start(&config.log.level, config.log.format).map_err(unreadable)?;
     Ok(crate::boot::serve::serve(&config)?)
 }
 

@@ -35,6 +35,7 @@ use crate::call::event::{Input, Level, LogLine, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
 use crate::cdr::record::Record;
 use crate::health::{BEAT_EVERY, Heart};
+use crate::hep::{Capture, Protocol};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 
 /// Words of control that signalling has not taken yet.
@@ -152,6 +153,8 @@ pub struct Parts {
     pub wake: Arc<Wake>,
     /// Panics of all turns.
     pub panics: Arc<PanicWatch>,
+    /// Copies messages to a capture server, where there is one.
+    pub capture: Option<Capture>,
 }
 
 /// Everything but the receiving sockets: what an input meets.
@@ -175,6 +178,7 @@ struct Core {
     /// Something happened since the counters were published.
     dirty: bool,
     figures: Figures,
+    capture: Option<Capture>,
 }
 
 enum Echo {
@@ -210,6 +214,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         records,
         wake,
         panics,
+        capture,
     } = parts;
     let core = move || Core {
         control,
@@ -227,6 +232,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         drained: false,
         dirty: true,
         figures: Figures::default(),
+        capture,
     };
     let thread = std::thread::Builder::new()
         .name("signalling".to_owned())
@@ -298,6 +304,10 @@ impl Core {
                     remote,
                 };
                 self.figures.received.count(bytes);
+                if let Some(capture) = &mut self.capture {
+                    let now = Timestamp::now();
+                    capture.copy(now, protocol(flow), flow.remote, flow.local, bytes);
+                }
                 self.feed(Input::Datagram { flow, bytes });
             });
             match received {
@@ -469,6 +479,10 @@ impl Core {
             sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         }
         self.figures.sent.count(self.buffer.as_bytes());
+        if let Some(capture) = &mut self.capture {
+            let (now, message) = (Timestamp::now(), self.buffer.as_bytes());
+            capture.copy(now, protocol(flow), flow.local, flow.remote, message);
+        }
         match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
@@ -563,6 +577,13 @@ impl Core {
         let _ready = ppoll(&mut descriptors, wait, None);
         let signalled = descriptors.last().and_then(PollFd::any);
         wake.awake(signalled == Some(true));
+    }
+}
+
+const fn protocol(flow: Flow) -> Protocol {
+    match flow.transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
     }
 }
 
