@@ -1,12 +1,10 @@
 //! CDRs by filter and page, one by its call, and the clean-up of old ones.
 
-use std::collections::BTreeMap;
-
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::store::{CdrAttempt, CdrCall, read_attempt, read_call};
+use super::store::{CdrCall, whole_call};
 use crate::storage::{StorageError, Store, work};
 
 /// Which calls a list shows.
@@ -54,9 +52,8 @@ pub async fn page(store: &Store, asked: &CdrQuery) -> Result<CdrList, StorageErr
     let mut calls = Vec::with_capacity(rows.len().min(shown));
     for row in rows.iter().take(shown) {
         last = Some(row.try_get::<i64, _>("id")?);
-        calls.push(read_call(row, Vec::new())?);
+        calls.push(whole_call(store, row).await?);
     }
-    fill_attempts(store, &mut calls).await?;
     Ok(CdrList {
         calls,
         next: last.filter(|_| more).map(|id| id.to_string()),
@@ -76,9 +73,7 @@ pub async fn show(store: &Store, call: &str) -> Result<CdrCall, StorageError> {
         what: "call",
         value: call.to_owned(),
     })?;
-    let mut calls = vec![read_call(&row, Vec::new())?];
-    fill_attempts(store, &mut calls).await?;
-    calls.pop().ok_or(StorageError::Closed)
+    whole_call(store, &row).await
 }
 
 /// Deletes calls that began longer ago than the setting `cdr.retention_days`, some at a time, so
@@ -148,7 +143,9 @@ fn select(asked: &CdrQuery, wanted: u32) -> QueryBuilder<Sqlite> {
     }
     if let Some(trunk) = &asked.trunk {
         select
-            .push(" AND EXISTS (SELECT 1 FROM attempts WHERE attempts.call = calls.call AND trunk = ")
+            .push(
+                " AND EXISTS (SELECT 1 FROM attempts WHERE attempts.call = calls.call AND trunk = ",
+            )
             .push_bind(trunk.clone())
             .push(")");
     }
@@ -156,37 +153,6 @@ fn select(asked: &CdrQuery, wanted: u32) -> QueryBuilder<Sqlite> {
         .push(" ORDER BY id DESC LIMIT ")
         .push_bind(i64::from(wanted) + 1);
     select
-}
-
-async fn fill_attempts(store: &Store, calls: &mut [CdrCall]) -> Result<(), StorageError> {
-    if calls.is_empty() {
-        return Ok(());
-    }
-    let mut select = QueryBuilder::<Sqlite>::new("SELECT * FROM attempts WHERE call IN (");
-    let mut list = select.separated(", ");
-    for call in calls.iter() {
-        list.push_bind(call.call.clone());
-    }
-    select.push(") ORDER BY call, number");
-    let rows = select.build().fetch_all(store.readers()).await?;
-    let mut attempts: BTreeMap<String, Vec<CdrAttempt>> = BTreeMap::new();
-    let ends: BTreeMap<&str, (Option<&str>, Option<&str>)> = calls
-        .iter()
-        .map(|call| {
-            let end = (call.released_by.as_deref(), call.cause.as_deref());
-            (call.call.as_str(), end)
-        })
-        .collect();
-    for row in &rows {
-        let call: String = row.try_get("call")?;
-        let (released_by, cause) = ends.get(call.as_str()).copied().unwrap_or_default();
-        let attempt = read_attempt(row, released_by, cause)?;
-        attempts.entry(call).or_default().push(attempt);
-    }
-    for call in calls {
-        call.attempts = attempts.remove(&call.call).unwrap_or_default();
-    }
-    Ok(())
 }
 
 /// Calls that are over and old, by the index of their beginning.

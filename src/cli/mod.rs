@@ -3,12 +3,15 @@
 
 mod arguments;
 mod cdr;
+mod client;
+mod fields;
 mod limits;
 mod links;
 mod output;
 mod run;
 mod settings;
 mod sources;
+mod tokens;
 mod trunks;
 
 pub use arguments::Arguments;

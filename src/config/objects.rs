@@ -29,7 +29,9 @@ pub fn trunk_of_object(mut object: Map<String, Value>) -> Result<TrunkTable, Fie
     }
     let mut tables = Vec::new();
     if let Some(Value::Array(targets)) = object.get_mut("targets") {
-        tables = targets.extract_if(.., |target| target.is_object()).collect();
+        tables = targets
+            .extract_if(.., |target| target.is_object())
+            .collect();
         if targets.is_empty() {
             object.remove("targets");
         }
@@ -108,12 +110,15 @@ fn without_null(value: Value) -> Value {
             .into(),
         Value::Array(list) => list
             .into_iter()
-            .map(|value| match value {
-                Value::Null => Value::Bool(false),
-                other => without_null(other),
+            .map(|value| {
+                if value.is_null() {
+                    Value::Bool(false)
+                } else {
+                    without_null(value)
+                }
             })
             .collect(),
-        other => other,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }
 
@@ -125,10 +130,7 @@ mod tests {
     use crate::trunks::preset::{PRESETS, preset};
 
     fn object(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(object) => object,
-            other => panic!("{other}"),
-        }
+        value.as_object().unwrap().clone()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod access;
 mod answer;
 mod body;
+mod cdrs;
 mod fields;
 mod import;
 mod json;
@@ -18,9 +19,17 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod settings;
+mod sources;
 mod tokens;
 mod tries;
+mod trunk_schema;
+mod trunks;
 
 pub use access::Origin;
+pub(crate) use fields::fields_of;
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{import, links, openapi, operation, resolver, tokens};
+use super::{cdrs, import, links, openapi, operation, resolver, settings, sources, tokens, trunks};
 use crate::health::Node;
 use crate::storage::Store;
 
@@ -47,6 +47,10 @@ pub(super) fn routes() -> Routes {
         .and(resolver::routes())
         .and(links::routes())
         .and(import::routes())
+        .and(settings::routes())
+        .and(trunks::routes())
+        .and(sources::routes())
+        .and(cdrs::routes())
         .and(tokens::routes())
         .and(openapi::routes())
 }

@@ -36,7 +36,6 @@ pub(super) struct Field {
 
 /// The type of a field.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "the resources that use the others come next")]
 pub(super) enum Kind {
     /// A text.
     Text,
@@ -50,8 +49,6 @@ pub(super) enum Kind {
     Time,
     /// A list of texts.
     Texts,
-    /// A list of whole numbers.
-    Wholes,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Another object.
@@ -139,7 +136,8 @@ impl Schema {
     #[cfg(test)]
     pub(super) fn names(&self) -> Vec<String> {
         let own = self.fields.iter().map(|field| field.name.to_owned());
-        own.chain((self.more)().into_iter().map(|(name, _)| name)).collect()
+        own.chain((self.more)().into_iter().map(|(name, _)| name))
+            .collect()
     }
 }
 
@@ -211,7 +209,6 @@ impl Kind {
             Self::Boolean => json!({"type": "boolean"}),
             Self::Time => json!({"type": "string", "format": "date-time"}),
             Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
-            Self::Wholes => json!({"type": "array", "items": {"type": "integer"}}),
             Self::Word(words) => json!({"type": "string", "enum": words}),
             Self::Object(schema) => reference(schema),
             Self::Objects(schema) => json!({"type": "array", "items": reference(schema)}),
@@ -230,7 +227,6 @@ impl Kind {
             | Self::Boolean
             | Self::Time
             | Self::Texts
-            | Self::Wholes
             | Self::Word(_)
             | Self::Any => None,
         }

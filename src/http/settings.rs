@@ -97,11 +97,16 @@ const SET: Operation = Operation::new(Verb::Put, PATH, WRITE, "Change a setting"
         (412, "It was changed since it was read."),
     ]);
 
-const RESET: Operation =
-    Operation::new(Verb::Delete, PATH, WRITE, "Give a setting its default again").refusing(&[
-        (404, "No such setting."),
-        (412, "It was changed since it was read."),
-    ]);
+const RESET: Operation = Operation::new(
+    Verb::Delete,
+    PATH,
+    WRITE,
+    "Give a setting its default again",
+)
+.refusing(&[
+    (404, "No such setting."),
+    (412, "It was changed since it was read."),
+]);
 
 static VALUE: Schema = Schema::of::<SettingValue>(
     "SettingValue",
@@ -116,10 +121,25 @@ static VALUE: Schema = Schema::of::<SettingValue>(
 static SETTING: Schema = Schema::of::<SettingShape>(
     "Setting",
     &[
-        Field::new("key", Kind::Text, "Its name.", "\"links.default_caller_name\""),
+        Field::new(
+            "key",
+            Kind::Text,
+            "Its name.",
+            "\"links.default_caller_name\"",
+        ),
         Field::new("value", Kind::Any, "Its value.", "\"Visitor\""),
-        Field::new("default", Kind::Any, "What it is where nobody sets it.", "\"Guest\""),
-        Field::new("is_default", Kind::Boolean, "Nobody has set it to something else.", "false"),
+        Field::new(
+            "default",
+            Kind::Any,
+            "What it is where nobody sets it.",
+            "\"Guest\"",
+        ),
+        Field::new(
+            "is_default",
+            Kind::Boolean,
+            "Nobody has set it to something else.",
+            "false",
+        ),
         Field::new(
             "description",
             Kind::Text,
@@ -137,5 +157,10 @@ static SETTING: Schema = Schema::of::<SettingShape>(
 
 static SETTING_LIST: Schema = Schema::of::<SettingList>(
     "Settings",
-    &[Field::new("settings", Kind::Objects(&SETTING), "All of them.", "")],
+    &[Field::new(
+        "settings",
+        Kind::Objects(&SETTING),
+        "All of them.",
+        "",
+    )],
 );

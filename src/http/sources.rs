@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::{Expected, Tag, created, done, json, segment};
-use super::body::{Body, Name};
+use super::body::{Body, LIST_OCTETS_MAX, Name};
 use super::problem::Problem;
 use super::router::HttpState;
 use super::routes::{Content, Needs, Operation, Routes, Verb};
@@ -60,7 +60,7 @@ struct Drafts {
 async fn replace(
     State(state): State<HttpState>,
     headers: HeaderMap,
-    Body(drafts): Body<Drafts>,
+    Body(drafts): Body<Drafts, LIST_OCTETS_MAX>,
 ) -> Result<Response, Problem> {
     let mut errors = FieldErrors::new();
     let mut wanted = Vec::with_capacity(drafts.sources.len());
@@ -139,10 +139,14 @@ const PATH: &str = "/api/v1/sources/{name}";
 const NONE: (u16, &str) = (404, "No such source.");
 const TAKEN: (u16, &str) = (409, "Two sources would have the same name.");
 
-const LIST: Operation =
-    Operation::new(Verb::Get, "/api/v1/sources", READ, "All sources in their order")
-        .described("The first source that matches a packet counts; from anywhere else there is silence.")
-        .answering(Content::Json(&SOURCES));
+const LIST: Operation = Operation::new(
+    Verb::Get,
+    "/api/v1/sources",
+    READ,
+    "All sources in their order",
+)
+.described("The first source that matches a packet counts; from anywhere else there is silence.")
+.answering(Content::Json(&SOURCES));
 
 const ADD: Operation = Operation::new(Verb::Post, "/api/v1/sources", WRITE, "Add a source")
     .described("At `position`, or at the end.")
@@ -150,11 +154,15 @@ const ADD: Operation = Operation::new(Verb::Post, "/api/v1/sources", WRITE, "Add
     .answering(Content::Json(&SOURCE))
     .refusing(&[TAKEN]);
 
-const REPLACE: Operation =
-    Operation::new(Verb::Put, "/api/v1/sources", WRITE, "Put a list in the place of all sources")
-        .taking(Content::Json(&DRAFTS))
-        .answering(Content::Json(&SOURCES))
-        .refusing(&[TAKEN, (412, "The list was changed since it was read.")]);
+const REPLACE: Operation = Operation::new(
+    Verb::Put,
+    "/api/v1/sources",
+    WRITE,
+    "Put a list in the place of all sources",
+)
+.taking(Content::Json(&DRAFTS))
+.answering(Content::Json(&SOURCES))
+.refusing(&[TAKEN, (412, "The list was changed since it was read.")]);
 
 const SHOW: Operation = Operation::new(Verb::Get, PATH, READ, "One source")
     .answering(Content::Json(&SOURCE))
@@ -172,7 +180,8 @@ const DELETE: Operation =
 const NAME: &str = "For logs and CDRs.";
 const NETWORKS: &str = "Addresses or networks whose packets are its own.";
 const LINKS: &str = "Which links it may reach: \"all\", \"none\" or a list of request paths.";
-const AD_HOC: &str = "It may call route strings that no link names, where the setting ad_hoc.enabled is on.";
+const AD_HOC: &str =
+    "It may call route strings that no link names, where the setting ad_hoc.enabled is on.";
 const POSITION: &str = "Its place, from 1.";
 const NETWORK_EXAMPLE: &str = "[\"192.0.2.0/24\"]";
 
@@ -189,7 +198,12 @@ static SOURCE: Schema = Schema::of::<SourceView>(
 
 static SOURCES: Schema = Schema::of::<SourceList>(
     "Sources",
-    &[Field::new("sources", Kind::Objects(&SOURCE), "In their order.", "")],
+    &[Field::new(
+        "sources",
+        Kind::Objects(&SOURCE),
+        "In their order.",
+        "",
+    )],
 );
 
 /// A source that somebody sends: the reader of the configuration judges it.
@@ -199,7 +213,9 @@ struct Sent;
 impl<'de> Deserialize<'de> for Sent {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let object = Map::deserialize(from)?;
-        draft(object).map(|_| Self).map_err(serde::de::Error::custom)
+        draft(object)
+            .map(|_| Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -227,5 +243,10 @@ static PATCH: Schema = Schema::of::<Value>(
 
 static DRAFTS: Schema = Schema::of::<Value>(
     "SourceDrafts",
-    &[Field::new("sources", Kind::Objects(&DRAFT), "In their order.", "")],
+    &[Field::new(
+        "sources",
+        Kind::Objects(&DRAFT),
+        "In their order.",
+        "",
+    )],
 );

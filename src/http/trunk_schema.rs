@@ -26,7 +26,11 @@ fn properties() -> Map<String, Value> {
             } else {
                 example
             };
-            let mut property = kind(if default.is_null() { &example } else { &default });
+            let mut property = kind(if default.is_null() {
+                &example
+            } else {
+                &default
+            });
             if let Some(object) = property.as_object_mut() {
                 object.insert("description".to_owned(), description.into());
                 object.insert("example".to_owned(), example);
@@ -52,6 +56,9 @@ fn documented() -> BTreeMap<&'static str, (Value, &'static str)> {
             let example = serde_json::to_value(table.get(key)?).ok()?;
             Some((key, (example, sentence)))
         })
+        .collect::<Vec<_>>()
+        .into_iter()
+        // The first line of a name counts: tables inside a trunk have names of their own.
         .rev()
         .collect()
 }
@@ -122,7 +129,8 @@ const PRESET: Field = Field::optional(
     "Defaults for the rest: cucm, expressway, carrier or registering-pbx.",
     "\"carrier\"",
 );
-const TARGETS: &str = "Where it is: texts such as 192.0.2.1:5060, or objects with priority and weight.";
+const TARGETS: &str =
+    "Where it is: texts such as 192.0.2.1:5060, or objects with priority and weight.";
 
 static TARGET: Schema = Schema::of::<crate::trunks::shape::TargetShape>(
     "Target",
@@ -134,7 +142,12 @@ static TARGET: Schema = Schema::of::<crate::trunks::shape::TargetShape>(
             "\"192.0.2.1:5060\"",
         ),
         Field::new("priority", Kind::Whole, "Lowest first.", "10"),
-        Field::new("weight", Kind::Whole, "Share among targets of equal priority.", "1"),
+        Field::new(
+            "weight",
+            Kind::Whole,
+            "Share among targets of equal priority.",
+            "1",
+        ),
     ],
 );
 
@@ -147,7 +160,12 @@ pub(super) static TRUNK: Schema = Schema::of::<TrunkView>(
             "tr_ and 12 hexadecimal digits.",
             "\"tr_0123456789ab\"",
         ),
-        Field::new("has_password", Kind::Boolean, "A password is stored.", "true"),
+        Field::new(
+            "has_password",
+            Kind::Boolean,
+            "A password is stored.",
+            "true",
+        ),
         LABEL,
         PRESET,
         Field::new("targets", Kind::Objects(&TARGET), "Where it is.", ""),
@@ -163,12 +181,7 @@ pub(super) static TRUNKS: Schema = Schema::of::<TrunkList>(
 pub(super) static DRAFT: Schema = Schema::of::<Sent>(
     "TrunkDraft",
     &[
-        Field::optional(
-            "id",
-            Kind::Text,
-            "Made when absent.",
-            "\"tr_0123456789ab\"",
-        ),
+        Field::optional("id", Kind::Text, "Made when absent.", "\"tr_0123456789ab\""),
         LABEL,
         PRESET,
         Field::new("targets", Kind::Any, TARGETS, "[\"192.0.2.1:5060\"]"),
@@ -180,7 +193,12 @@ pub(super) static DRAFT: Schema = Schema::of::<Sent>(
 pub(super) static PATCH: Schema = Schema::of::<Value>(
     "TrunkPatch",
     &[
-        Field::optional("label", Kind::Text, "For people; never routes.", "\"carrier\""),
+        Field::optional(
+            "label",
+            Kind::Text,
+            "For people; never routes.",
+            "\"carrier\"",
+        ),
         PRESET,
         Field::optional("targets", Kind::Any, TARGETS, "[\"192.0.2.1:5060\"]"),
         PASSWORD,
@@ -190,7 +208,12 @@ pub(super) static PATCH: Schema = Schema::of::<Value>(
 
 pub(super) static DRAFTS: Schema = Schema::of::<Value>(
     "TrunkDrafts",
-    &[Field::new("trunks", Kind::Objects(&DRAFT), "Found by id, else by label.", "")],
+    &[Field::new(
+        "trunks",
+        Kind::Objects(&DRAFT),
+        "Found by id, else by label.",
+        "",
+    )],
 );
 
 pub(super) static APPLIED: Schema = Schema::of::<AppliedList>(
@@ -220,7 +243,12 @@ static APPLIED_ONE: Schema = Schema::of::<AppliedShape>(
 pub(super) static TEST: Schema = Schema::of::<TrunkTest>(
     "TrunkTest",
     &[
-        Field::new("up", Kind::Boolean, "Every target answers, and there is one.", "true"),
+        Field::new(
+            "up",
+            Kind::Boolean,
+            "Every target answers, and there is one.",
+            "true",
+        ),
         Field::new("targets", Kind::Objects(&TARGET_TEST), "One by one.", ""),
     ],
 );
@@ -228,7 +256,12 @@ pub(super) static TEST: Schema = Schema::of::<TrunkTest>(
 static TARGET_TEST: Schema = Schema::of::<TargetTest>(
     "TargetTest",
     &[
-        Field::new("target", Kind::Text, "Address and port.", "\"192.0.2.1:5060\""),
+        Field::new(
+            "target",
+            Kind::Text,
+            "Address and port.",
+            "\"192.0.2.1:5060\"",
+        ),
         Field::new("up", Kind::Boolean, "It may carry calls.", "true"),
         Field::new(
             "status",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::{Expected, Tag, created, done, json};
-use super::body::{Asked, Body, Name};
+use super::body::{Asked, Body, LIST_OCTETS_MAX, Name};
 use super::problem::Problem;
 use super::router::HttpState;
 use super::routes::{Content, Needs, Operation, Routes, Verb};
@@ -58,7 +58,7 @@ struct Drafts {
 
 async fn apply(
     State(state): State<HttpState>,
-    Body(drafts): Body<Drafts>,
+    Body(drafts): Body<Drafts, LIST_OCTETS_MAX>,
 ) -> Result<Response, Problem> {
     let mut errors = FieldErrors::new();
     let mut tables = Vec::with_capacity(drafts.trunks.len());
@@ -188,7 +188,9 @@ const LIST: Operation = Operation::new(Verb::Get, "/api/v1/trunks", READ, "All t
     .answering(Content::Json(&TRUNKS));
 
 const ADD: Operation = Operation::new(Verb::Post, "/api/v1/trunks", WRITE, "Make a trunk")
-    .described("The keys of a [[trunk]] table of conf/sluice.toml; only label and targets are required.")
+    .described(
+        "The keys of a [[trunk]] table of conf/sluice.toml; only label and targets are required.",
+    )
     .taking(Content::Json(&DRAFT))
     .answering(Content::Json(&TRUNK))
     .refusing(&[TAKEN]);
@@ -199,7 +201,9 @@ const APPLY: Operation = Operation::new(
     WRITE,
     "Create or change many trunks, all or none",
 )
-.described("Each is found by its id, else by its label; trunks that are not named stay as they are.")
+.described(
+    "Each is found by its id, else by its label; trunks that are not named stay as they are.",
+)
 .with_status(200)
 .taking(Content::Json(&DRAFTS))
 .answering(Content::Json(&APPLIED))
@@ -224,7 +228,11 @@ const DELETE: Operation = Operation::new(Verb::Delete, PATH, WRITE, "Delete a tr
         "force",
         "Delete it although links are pinned to it; their calls are refused from then on",
     )])
-    .refusing(&[NONE, (409, "Links are pinned to it; the detail names them."), CHANGED]);
+    .refusing(&[
+        NONE,
+        (409, "Links are pinned to it; the detail names them."),
+        CHANGED,
+    ]);
 
 const ASK: Operation = Operation::new(
     Verb::Post,

@@ -394,7 +394,12 @@ mod tests {
             copy.set(setting.key, &(setting.show)(&defaults)).unwrap();
             assert_eq!(copy, defaults, "{}", setting.key);
             assert!(setting.description.ends_with('.'), "{}", setting.key);
-            assert_ne!(setting.accepted(), "any text", "{} takes a NUL", setting.key);
+            assert_ne!(
+                setting.accepted(),
+                "any text",
+                "{} takes a NUL",
+                setting.key
+            );
         }
     }
 

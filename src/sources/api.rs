@@ -74,7 +74,11 @@ pub fn draft(mut object: Map<String, Value>) -> Result<(Source, Option<usize>), 
         let whole = asked.as_u64().and_then(|place| usize::try_from(place).ok());
         position = whole.and_then(|place| place.checked_sub(1));
         if position.is_none() {
-            errors.add("position", &asked.to_string(), "a place in the list, from 1");
+            errors.add(
+                "position",
+                &asked.to_string(),
+                "a place in the list, from 1",
+            );
         }
     }
     match source_of_object(object) {

@@ -159,7 +159,11 @@ fn merge(
         return Err(errors);
     };
     if password.is_some() && table.shape.username.is_none() {
-        errors.add("password", "a password without a user name", "one with `username`");
+        errors.add(
+            "password",
+            "a password without a user name",
+            "one with `username`",
+        );
     }
     errors.or(TrunkTable { password, ..table })
 }

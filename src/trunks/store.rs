@@ -136,7 +136,11 @@ pub async fn create(store: &Store, table: TrunkTable) -> Result<StoredTrunk, Sto
                 let applied = apply_all(connection, &key, std::slice::from_ref(&table)).await?;
                 bump_revision(connection).await?;
                 Ok(StoredTrunk {
-                    id: applied.into_iter().map(|made| made.id).next().unwrap_or_default(),
+                    id: applied
+                        .into_iter()
+                        .map(|made| made.id)
+                        .next()
+                        .unwrap_or_default(),
                     shape: table.shape,
                     password: table.password,
                 })
@@ -222,7 +226,11 @@ pub async fn delete(
 fn name_some(paths: &[String]) -> String {
     let shown = usize::try_from(LINKS_NAMED_MAX).unwrap_or(usize::MAX);
     let named: Vec<&str> = paths.iter().take(shown).map(String::as_str).collect();
-    let others = if paths.len() > shown { " and others" } else { "" };
+    let others = if paths.len() > shown {
+        " and others"
+    } else {
+        ""
+    };
     format!("the links {}{others}", named.join(", "))
 }
 
