@@ -179,6 +179,7 @@ impl From<StorageError> for Problem {
             | StorageError::NodeKey { .. }
             | StorageError::Corrupt { .. }
             | StorageError::Closed
+            | StorageError::Uncommitted { .. }
             | StorageError::Database(_)) => {
                 // Paths and the words of the database are for the log.
                 tracing::error!(%error, "an answer could not be given");

@@ -292,6 +292,7 @@ impl Store {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut until_names = NAMES_EVERY_POLLS;
         let mut until_expiry = EXPIRY_EVERY_POLLS;
+        let mut cleaning = tokio::spawn(clean_up(self.clone()));
         while !self.inner.jobs.is_closed() {
             tick.tick().await;
             until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
@@ -302,10 +303,9 @@ impl Store {
             if let Err(error) = polled {
                 tracing::warn!(%error, "settings, trunks and sources could not be read again");
             }
-            if until_expiry == 0
-                && let Err(error) = links::store::delete_expired(self, Timestamp::now()).await
-            {
-                tracing::warn!(%error, "expired links were not deleted");
+            // Beside the polling: a first clean-up of very many rows takes its time.
+            if until_expiry == 0 && cleaning.is_finished() {
+                cleaning = tokio::spawn(clean_up(self.clone()));
             }
         }
         Ok(())
@@ -413,6 +413,19 @@ impl Store {
             .await
             .map_err(|_closed| StorageError::Closed)?;
         outcome.await.map_err(|_closed| StorageError::Closed)?
+    }
+}
+
+/// Deletes links and calls that are kept no longer, some at a time.
+async fn clean_up(store: Store) {
+    let now = Timestamp::now();
+    if let Err(error) = links::store::delete_expired(&store, now).await {
+        tracing::warn!(%error, "expired links were not deleted");
+    }
+    match cdr::query::delete_old(&store, now).await {
+        Ok(0) => {}
+        Ok(calls) => tracing::info!(calls, "old call records were deleted"),
+        Err(error) => tracing::warn!(%error, "old call records were not deleted"),
     }
 }
 
