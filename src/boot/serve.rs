@@ -286,6 +286,7 @@ fn call_config(
             timers: sip::event::Timers::default(),
             allow: vec![
                 Method::Invite,
+                Method::Register,
                 Method::Ack,
                 Method::Cancel,
                 Method::Bye,
@@ -294,6 +295,7 @@ fn call_config(
                 Method::Update,
             ],
             reliable_early_media: false,
+            ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),

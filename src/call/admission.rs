@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
-use sip::message::{HeaderName, StatusCode};
+use sip::message::StatusCode;
 use sip::offer_answer::read_offer;
 
 use super::control::CallControl;
@@ -20,6 +20,7 @@ use crate::fraud_guard::Way;
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit};
+use crate::trunks::identity;
 
 /// A refusal on its way: status, stable word, and what the response carries.
 pub(super) struct Denied {
@@ -74,13 +75,18 @@ impl CallControl {
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
+        let extension = match self.prove_caller(now, source, &offered) {
+            Ok(extension) => extension,
+            Err(unproved) => return self.refuse_unproved(now, key, unproved),
+        };
         let name = source.map_or("unknown", Admitted::name);
-        self.open_record(now, &id, name, &offered);
+        self.open_record(now, &id, source, &offered);
         self.live += 1;
         let age = self.live_calls.begin(&id, key);
         let mut call = new_call(id, a_leg, offered);
         (call.age, call.started_at) = (age, now.timestamp);
         name.clone_into(&mut call.source);
+        call.extension = extension;
         self.calls.insert(key, call);
         match self.examine(now, key, source) {
             Ok((user, host)) => {
@@ -140,22 +146,23 @@ impl CallControl {
         if user.is_empty() {
             return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
         }
-        let offer = offered.offer.as_deref().ok_or_else(|| {
-            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, "no_offer")
-                .with_warning("an INVITE without an offer is not accepted")
-        })?;
         let signalling = offered.flow.remote.ip();
-        let read = read_offer(offer, |address| self.is_forbidden(address, signalling));
-        let read = read.map_err(|unusable| {
-            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
-                .with_warning("no plain RTP audio at a usable address is offered")
-        })?;
+        let read = offered
+            .offer
+            .as_deref()
+            .map(|offer| read_offer(offer, |address| self.is_forbidden(address, signalling)))
+            .transpose()
+            .map_err(|unusable| {
+                Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
+                    .with_warning("no plain RTP audio at a usable address is offered")
+            })?;
         let from_trunk = source.trunk().map(|trunk| trunk.id.clone());
         if let Some(trunk) = &from_trunk {
             self.loads.begin_received(trunk);
         }
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
-        call.offer = Some(read);
+        call.wants_offer = read.is_none();
+        call.offer = read;
         call.from_trunk = from_trunk;
         Ok((user, host))
     }
@@ -171,6 +178,15 @@ impl CallControl {
             if own || offered.flow.local.ip() == address {
                 return true;
             }
+        }
+        self.is_own_name(host, offered.flow.local.ip())
+    }
+
+    /// A name or address by which we are called.
+    pub(super) fn is_own_name(&self, host: &str, local: std::net::IpAddr) -> bool {
+        if let Ok(address) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
+            let mut sockets = self.config.sockets.iter();
+            return local == address || sockets.any(|socket| socket.ip() == address);
         }
         let domain = self.snapshot.settings.sip_domain.as_deref();
         let advertised = self.config.advertised_host.as_deref();
@@ -215,15 +231,19 @@ impl CallControl {
         if call.over || call.ending.is_some() {
             return;
         }
-        let accepted = outcome
-            .map_err(|refusal| unresolved(refusal, now))
-            .and_then(|link| self.accept_link(key, link));
+        let accepted = match outcome {
+            Ok(link) => self.accept_link(key, link).map(Some),
+            Err(ResolveRefusal::Unknown) if call.extension.is_some() => {
+                self.accept_extension(key).map(|()| None)
+            }
+            Err(refusal) => Err(unresolved(refusal, now)),
+        };
         match accepted {
-            Ok(Destination::Remote { .. }) => self.route(now, key),
-            Ok(Destination::Echo) => {
+            Ok(None | Some(Destination::Remote { .. })) => self.route(now, key),
+            Ok(Some(Destination::Echo)) => {
                 self.join_local_party(now, key, media::command::Target::Echo);
             }
-            Ok(Destination::Tone) => {
+            Ok(Some(Destination::Tone)) => {
                 self.join_local_party(now, key, media::command::Target::Tone);
             }
             Err(denied) => self.deny(now, key, &denied),
@@ -234,19 +254,20 @@ impl CallControl {
     /// number: one per call, the same on every attempt.
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
-        let remote = self
-            .calls
-            .get(&key)
-            .map(|call| call.offered.flow.remote)
-            .ok_or_else(gone)?;
+        let call = self.calls.get(&key).ok_or_else(gone)?;
+        let remote = call.offered.flow.remote;
+        let is_extension = call.extension.is_some();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, remote)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
-        source
-            .may_reach(&link, remote.ip())
-            .map_err(|not_admitted| {
-                Denied::of_code(not_admitted.status(), not_admitted.as_str())
-            })?;
+        // Whoever proved to be an extension may call every link, wherever the phone stands.
+        if !(is_extension && link.link.is_some()) {
+            source
+                .may_reach(&link, remote.ip())
+                .map_err(|not_admitted| {
+                    Denied::of_code(not_admitted.status(), not_admitted.as_str())
+                })?;
+        }
         let caller_alias =
             if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
                 let number = self.aliases.take().ok_or_else(|| {
@@ -270,13 +291,25 @@ impl CallControl {
                 pinned: link.trunk,
                 way: way_of(call.from_trunk.is_some(), link.named_by_link),
                 named_by_link: link.named_by_link,
-                private: asks_for_privacy(&call.offered),
+                privacy: identity::asked_privacy(&call.offered.headers),
+                screened: true,
             });
         }
         Ok(link.destination)
     }
 
-    fn open_record(&mut self, now: Now, id: &str, source: &str, offered: &CallOffered) {
+    fn open_record(
+        &mut self,
+        now: Now,
+        id: &str,
+        source: Option<Admitted<'_>>,
+        offered: &CallOffered,
+    ) {
+        // A trunk may have the switchboard in From and the real caller elsewhere (F-12).
+        let trunk = source.and_then(|source| source.trunk());
+        let caller = identity::read(trunk, &offered.headers, Some(&offered.from));
+        let caller = caller.map_or_else(String::new, |caller| caller.uri.as_str().to_owned());
+        let source = source.map_or("unknown", Admitted::name);
         let request_path = offered
             .request_uri
             .user()
@@ -289,7 +322,7 @@ impl CallControl {
             source_address: offered.flow.remote.to_string(),
             call_id: offered.call_id.to_string(),
             request_path,
-            caller: offered.from.uri().as_str().to_owned(),
+            caller,
         }));
         self.put(Output::Log(LogLine {
             level: Level::Note,
@@ -309,6 +342,8 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         a_leg,
         offered,
         from_trunk: None,
+        extension: None,
+        phones: Vec::new(),
         ticket: None,
         link: None,
         wanted: None,
@@ -316,12 +351,16 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         attempts: 0,
         failures: Vec::new(),
         offer: None,
+        wants_offer: false,
         a_media: None,
         attempt: None,
         left: Vec::new(),
         local_party: None,
         answered_at: None,
         reoffer: None,
+        asked: None,
+        waiting: None,
+        untold: None,
         ends_at: None,
         ending: None,
         over: false,
@@ -355,22 +394,4 @@ fn unresolved(refusal: ResolveRefusal, now: Now) -> Denied {
             Denied::new(StatusCode::SERVICE_UNAVAILABLE, "links_unavailable")
         }
     }
-}
-
-/// RFC 3323 §4.2: anything but `none` asks for privacy.
-fn asks_for_privacy(offered: &CallOffered) -> bool {
-    let privacy = HeaderName::from_bytes(b"Privacy");
-    offered
-        .headers
-        .iter()
-        .filter(|(name, _)| Some(name) == privacy.as_ref())
-        .any(|(_, value)| {
-            let text = String::from_utf8_lossy(value);
-            let words = text
-                .split([';', ','])
-                .map(str::trim)
-                .filter(|word| !word.is_empty());
-            words.clone().count() > 0
-                && !words.clone().any(|word| word.eq_ignore_ascii_case("none"))
-        })
 }

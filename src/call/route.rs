@@ -12,7 +12,7 @@ use sip::b2bua::fork;
 use sip::event::{
     AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
 };
-use sip::message::{NameAddr, StatusCode, Uri};
+use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
 use sip::sdp::Direction;
 
@@ -20,13 +20,14 @@ use super::admission::Denied;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::failover;
+use super::media_plan::abilities;
 use super::media_plan::leg::LegMedia;
-use super::one_call::{Attempt, Ending, Ports, WantedParty};
+use super::one_call::{Attempt, Ending, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Verdict};
-use crate::trunks::identity::{self, Caller, Written};
-use crate::trunks::model::{MediaLatch, Trunk};
+use crate::trunks::identity::{self, Caller, Privacy, Written};
+use crate::trunks::model::{MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
 /// What became of one entry of the route list.
@@ -50,19 +51,27 @@ impl CallControl {
 
     fn plan_routes(&mut self, now: Now, key: CallKey) -> Result<(), Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        if let Some(routes) = self.extension_routes(now, key)? {
+            self.take_a_ports(key, 2)?;
+            let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+            call.routes = routes;
+            return Ok(());
+        }
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let wanted = call.wanted.as_ref().ok_or_else(gone)?;
-        let codecs: Vec<String> = call
-            .offer
-            .iter()
-            .flat_map(|offer| &offer.codecs)
-            .filter(|codec| codec.is_speech())
-            .map(|codec| codec.name.to_string())
-            .collect();
         let came_from = call.from_trunk.as_ref();
         let came_from =
             came_from.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
+        let named = match &call.offer {
+            Some(offer) => offer.codecs.clone(),
+            None => abilities::ours(came_from.map_or(&[], |trunk| &trunk.codecs), &[]),
+        };
+        let codecs: Vec<String> = named
+            .iter()
+            .filter(|codec| codec.is_speech())
+            .map(|codec| codec.name.to_string())
+            .collect();
         let wanted = Wanted {
             user: &wanted.user,
             domain: &wanted.domain,
@@ -77,6 +86,7 @@ impl CallControl {
         };
         let routes = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
             .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
+        let routes = self.permitted(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -99,7 +109,7 @@ impl CallControl {
             .ok_or_else(empty)?;
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
-            ports.leg.accept(offer);
+            ports.leg.accept_offer(offer);
         }
         let pair = ports.leg.pair;
         let plan = ports.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -192,6 +202,9 @@ impl CallControl {
         if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
             return self.skip(opened, "trunk_at_cap");
         }
+        if !self.registrations.permits(&trunk.id, now.instant) {
+            return self.skip(opened, "trunk_not_registered");
+        }
         if !self.health.is_up(&trunk.id, route.target) {
             return self.skip(opened, "trunk_down");
         }
@@ -243,14 +256,28 @@ impl CallControl {
         cleared: Cleared,
         mut opened: AttemptOpened,
     ) -> Tried {
-        let local = self.local_for(target);
+        let flow = self.path_to(trunk, target);
+        let local = flow.local;
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
-            private: wanted.private,
+            privacy: wanted.privacy,
+            screened: wanted.screened,
         };
-        let written = identity::write(trunk, &caller, &self.own_host(local));
-        let uri = Uri::sip(Some(cleared.user()), host, None);
+        let own_host = self.own_host(local);
+        let written = identity::write(trunk, &caller, &own_host).map(|mut written| {
+            let diverted = self.diversions(key, trunk, wanted, &own_host);
+            written.headers.extend(diverted);
+            written
+        });
+        let phone = self.calls.get(&key).and_then(|call| {
+            let mut phones = call.phones.iter();
+            phones.find(|phone| phone.target == target).cloned()
+        });
+        let uri = match &phone {
+            Some(phone) => Some(phone.uri.clone()),
+            None => Uri::sip(Some(cleared.user()), host, None),
+        };
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared);
             return self.skip(opened, "unwritable_uri");
@@ -262,11 +289,7 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow {
-            transport: Transport::Udp,
-            local,
-            remote: target,
-        };
+        let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -287,7 +310,7 @@ impl CallControl {
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at) = (None, None);
+                    let (ringing_at, answered_at, owes_answer) = (None, None, false);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
@@ -298,6 +321,7 @@ impl CallControl {
                         media,
                         ringing_at,
                         answered_at,
+                        owes_answer,
                     });
                 }
                 Tried::Dialled
@@ -320,28 +344,52 @@ impl CallControl {
         written: Written,
         media: &mut Ports,
     ) -> Dial {
-        let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+        let offer = (trunk.offer == OfferMode::Early).then(|| {
+            let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+            media.leg.offer(&codecs, direction, ptime_ms)
+        });
         let max_forwards = self
             .calls
             .get(&key)
             .map_or(70, |call| call.offered.max_forwards);
+        // RFC 3608 §6: what the registrar answered is the way of what we send through it.
+        let service_route = self.registrations.service_route(&trunk.id).iter();
+        let mut headers = written.headers;
+        headers.extend(service_route.map(|value| (HeaderName::Route, value.clone())));
         Dial {
             flow,
             request_uri: uri.clone(),
             from: written.from,
             to: NameAddr::new(uri),
             contact_user: written.contact_user,
-            headers: written.headers,
+            headers,
             max_forwards: max_forwards.saturating_sub(1),
-            offer: Some(media.leg.offer(&codecs, direction, ptime_ms)),
-            reliable: Reliable::Off,
+            offer,
+            reliable: reliable(trunk),
             credentials: credentials(trunk),
+            session_timer: None,
             timers: AttemptTimers {
                 response: trunk.response_timeout,
                 progress: trunk.progress_timeout,
                 ring: trunk.ring_timeout,
             },
         }
+    }
+
+    /// Who was called before: a trunk says it, and a trunk hears it (F-10).
+    fn diversions(
+        &self,
+        key: CallKey,
+        trunk: &Trunk,
+        wanted: &WantedParty,
+        own_host: &str,
+    ) -> Vec<(HeaderName, Box<[u8]>)> {
+        let call = self.calls.get(&key);
+        let Some(call) = call.filter(|call| call.from_trunk.is_some()) else {
+            return Vec::new();
+        };
+        let private = wanted.privacy != Privacy::OPEN;
+        identity::diversions(&call.offered.headers, trunk, private, own_host)
     }
 
     fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
@@ -373,7 +421,9 @@ impl CallControl {
             .and_then(|call| call.a_media.as_ref())
             .and_then(|ports| ports.leg.remote());
         let Some(remote) = remote else {
-            return (Vec::new(), Direction::SendRecv, None);
+            // The caller wants our offer: the callee is offered what both may speak.
+            let codecs = abilities::ours(&trunk.codecs, self.policy(key, Side::A));
+            return (codecs, Direction::SendRecv, None);
         };
         let codecs = remote
             .codecs
@@ -441,6 +491,15 @@ impl CallControl {
             .unwrap_or(target)
     }
 
+    /// The path to a target of this trunk.
+    pub(super) fn path_to(&self, _trunk: &Trunk, target: SocketAddr) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: self.local_for(target),
+            remote: target,
+        }
+    }
+
     pub(super) fn own_host(&self, local: SocketAddr) -> String {
         self.config
             .advertised_host
@@ -474,7 +533,15 @@ const fn is_private(address: IpAddr) -> bool {
     }
 }
 
-fn credentials(trunk: &Trunk) -> Option<Credentials> {
+const fn reliable(trunk: &Trunk) -> Reliable {
+    match trunk.reliable_provisional {
+        ReliableProvisional::Off => Reliable::Off,
+        ReliableProvisional::Supported => Reliable::Supported,
+        ReliableProvisional::Required => Reliable::Required,
+    }
+}
+
+pub(super) fn credentials(trunk: &Trunk) -> Option<Credentials> {
     Some(Credentials {
         username: trunk.username.as_deref()?.into(),
         password: trunk.password.as_ref()?.expose().into(),

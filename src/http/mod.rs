@@ -6,6 +6,7 @@ mod access;
 mod answer;
 mod body;
 mod cdrs;
+mod extensions;
 mod fields;
 mod import;
 mod json;

@@ -10,7 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{cdrs, import, links, openapi, operation, resolver, settings, sources, tokens, trunks};
+use super::{
+    cdrs, extensions, import, links, openapi, operation, resolver, settings, sources, tokens,
+    trunks,
+};
 use crate::health::Node;
 use crate::storage::Store;
 
@@ -52,6 +55,7 @@ pub(super) fn routes() -> Routes {
         .and(sources::routes())
         .and(cdrs::routes())
         .and(tokens::routes())
+        .and(extensions::routes())
         .and(openapi::routes())
 }
 

@@ -2,7 +2,11 @@
 
 mod attempts;
 mod commands;
+mod delayed;
+mod extensions;
+mod offerless;
 mod panics;
+mod registrations;
 mod reoffers;
 mod setup;
 pub(crate) mod world;

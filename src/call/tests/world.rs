@@ -120,6 +120,7 @@ impl World {
             }],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         };
         let config = Config {
             endpoint: EndpointConfig {
@@ -129,8 +130,15 @@ impl World {
                 calls_max: 100,
                 draining: false,
                 timers: Timers::default(),
-                allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
+                allow: vec![
+                    Method::Invite,
+                    Method::Register,
+                    Method::Ack,
+                    Method::Bye,
+                    Method::Cancel,
+                ],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],
@@ -343,8 +351,13 @@ impl World {
         outcome: Result<ResolvedLink, ResolveRefusal>,
     ) {
         self.invite("sales", call_id, &sdp("10.0.0.5", 4000, 1, ""));
-        let (ticket, user) = self.tickets.pop().expect("the link store is asked");
-        assert_eq!(user, "sales");
+        assert_eq!(self.tickets.last().map(|(_, user)| &**user), Some("sales"));
+        self.resolved(outcome);
+    }
+
+    /// The link store answers its last question.
+    pub(super) fn resolved(&mut self, outcome: Result<ResolvedLink, ResolveRefusal>) {
+        let (ticket, _) = self.tickets.pop().expect("the link store is asked");
         self.feed(Input::Resolved { ticket, outcome });
     }
 

@@ -96,6 +96,7 @@ impl Gateway {
                 timers: sip::event::Timers::default(),
                 allow: vec![
                     Method::Invite,
+                    Method::Register,
                     Method::Ack,
                     Method::Bye,
                     Method::Cancel,
@@ -104,6 +105,7 @@ impl Gateway {
                     Method::Update,
                 ],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
