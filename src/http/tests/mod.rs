@@ -87,7 +87,7 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 impl World {
     async fn token(&self, scopes: &[&str]) -> String {
         let draft = TokenDraft {
-            label: scopes.join(" "),
+            label: "test".to_owned(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             ..TokenDraft::default()
         };
