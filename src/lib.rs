@@ -11,6 +11,7 @@ pub mod call;
 pub mod cdr;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod field_errors;
 pub mod fraud_guard;
 pub mod health;

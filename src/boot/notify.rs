@@ -33,6 +33,16 @@ impl Supervisor {
         Self { socket, watchdog }
     }
 
+    /// One that listens at this path.
+    #[cfg(test)]
+    pub(super) fn at(path: &std::path::Path, watchdog: Option<Duration>) -> io::Result<Self> {
+        let name = path.to_string_lossy();
+        Ok(Self {
+            socket: Some(open(&name)?),
+            watchdog,
+        })
+    }
+
     /// Calls are taken.
     pub fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\nSTATUS={status}\n"));

@@ -16,7 +16,7 @@ use super::api;
 use super::limits::{self, Limits};
 use super::notify::Supervisor;
 use super::reload::Reload;
-use super::sockets::{bind_http, bind_sip, explain};
+use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
 use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
@@ -28,6 +28,7 @@ use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
 use crate::shell::signalling::{self, Parts, SignallingLink, Word};
+use crate::shell::tcp;
 use crate::shell::wake::Wake;
 use crate::storage::{StorageError, Store};
 
@@ -157,8 +158,20 @@ fn handler(kind: SignalKind) -> Result<Signal, ServeError> {
     signal(kind).map_err(ServeError::system("the signal handler"))
 }
 
+/// Copies of messages, where a collector is configured.
+fn open_capture(config: &Config) -> Result<(Option<Capture>, Arc<CaptureFigures>), ServeError> {
+    let copies = Arc::<CaptureFigures>::default();
+    let Some(collector) = config.hep.collector else {
+        return Ok((None, copies));
+    };
+    let capture = Capture::open(collector, config.hep.id, Arc::clone(&copies))
+        .map_err(|error| ServeError::bind("hep.collector", collector, error))?;
+    Ok((Some(capture), copies))
+}
+
 async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sockets = bind_sip(config)?;
+    let sip_listeners = bind_sip_tcp(config, &sockets)?;
     let listeners = bind_http(config).await?;
     let store = Store::open(&config.storage).await?;
     let exported = Arc::<ExportFigures>::default();
@@ -180,19 +193,25 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let panics = Arc::new(PanicWatch::default());
     let watched = Arc::clone(&panics);
     let (links, media) = start_media(config, limits, &wake, &panics)?;
-    let control = CallControl::new(call_config(config, limits, &sockets)?);
-    let copies = Arc::<CaptureFigures>::default();
-    let capture = match config.hep.collector {
-        Some(collector) => Some(
-            Capture::open(collector, config.hep.id, Arc::clone(&copies))
-                .map_err(|error| ServeError::bind("hep.collector", collector, error))?,
-        ),
-        None => None,
-    };
+    let control = CallControl::new(call_config(config, limits, &sockets, &sip_listeners)?);
+    let (capture, copies) = open_capture(config)?;
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let gate = Arc::new(tcp::Gate::default());
+    let locals = locals(&sockets, &sip_listeners);
+    let tcp_limits = limits::tcp(config);
+    let streams = tcp::start(
+        sip_listeners,
+        locals,
+        tcp_limits,
+        Arc::clone(&gate),
+        Arc::clone(&wake),
+    )
+    .map_err(ServeError::system("a SIP listener"))?;
+    let connections = Arc::clone(&streams.counters);
     let (link, signalling) = signalling::start(Parts {
         control,
         sockets,
+        streams,
         media: links,
         questions,
         records: store.records(),
@@ -203,7 +222,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     .map_err(ServeError::system("the signalling thread"))?;
     tokio::spawn(answer_questions(store.clone(), link.clone(), asked));
     let local = LocalSettings::new(config);
-    tokio::spawn(follow_snapshots(store.clone(), link.clone(), local));
+    tokio::spawn(follow_snapshots(store.clone(), link.clone(), local, gate));
     tokio::spawn(follow_store(store.clone()));
     let view = health::Node::new(NodeParts {
         store: store.clone(),
@@ -215,6 +234,8 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         panics: watched,
         limits: limits.clone(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        connections,
+        connections_max: tcp_limits.connections_max,
         copies,
         exported,
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
@@ -274,8 +295,10 @@ fn call_config(
     config: &Config,
     limits: &Limits,
     sockets: &[(SocketAddr, std::net::UdpSocket)],
+    listeners: &[(SocketAddr, std::net::TcpListener)],
 ) -> Result<CallConfig, ServeError> {
     use sip::message::Method;
+    let names = |named: &SocketAddr| listeners.iter().any(|(listener, _)| listener == named);
     Ok(CallConfig {
         endpoint: EndpointConfig {
             number: 0,
@@ -294,11 +317,13 @@ fn call_config(
                 Method::Prack,
                 Method::Update,
             ],
+            tcp: sockets.iter().all(|(named, _)| names(named)),
             reliable_early_media: false,
             ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),
+        listeners: listeners.iter().map(|(named, _)| *named).collect(),
         advertised_host: None,
         own_hosts: config
             .sip
@@ -384,7 +409,11 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
 async fn drain(link: &SignallingLink, time: Duration) {
     tasks::say(link, Word::Drain).await;
     let end = Instant::now() + time;
-    while Instant::now() < end && link.status.calls_active.load(Ordering::Relaxed) > 0 {
+    let calls_go_on = || {
+        !link.status.draining.load(Ordering::Acquire)
+            || link.status.calls_active.load(Ordering::Relaxed) > 0
+    };
+    while Instant::now() < end && calls_go_on() {
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -74,3 +74,67 @@ pub(super) fn reload(node: &Node, supervisor: &Supervisor, reload: &mut Reload) 
     }
     supervisor.ready("ready");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::boot::limits;
+    use crate::config::Config;
+    use crate::health::{Heart, NodeParts, STILL_AFTER};
+    use crate::shell::signalling::Status;
+    use crate::storage::Store;
+
+    async fn node(folder: &std::path::Path, heart: Heart) -> Arc<Node> {
+        let text = format!("[node]\ndata = \"{}\"\n", folder.display());
+        let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
+        Node::new(NodeParts {
+            store: Store::open(&config.storage).await.unwrap(),
+            signalling: Arc::new(Status {
+                heart,
+                ..Status::default()
+            }),
+            media: Vec::new(),
+            panics: Arc::default(),
+            limits: limits::derive(&config, 20_000, 2),
+            calls_per_second_max: 1,
+            connections: Arc::default(),
+            connections_max: 1,
+            copies: Arc::default(),
+            exported: Arc::default(),
+            media_io: "none",
+        })
+    }
+
+    /// What systemd hears while the node is looked after for a while.
+    async fn heard(node: &Arc<Node>, folder: &std::path::Path) -> Vec<String> {
+        let path = folder.join("notify");
+        std::fs::remove_file(&path).ok();
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        systemd.set_nonblocking(true).unwrap();
+        let supervisor = Supervisor::at(&path, Some(Duration::from_millis(40))).unwrap();
+        let watched = watch(Arc::clone(node), Arc::new(supervisor));
+        let while_ = Duration::from_millis(200);
+        tokio::time::timeout(while_, watched).await.unwrap_err();
+        let mut words = Vec::new();
+        let mut octets = [0; 128];
+        while let Ok(length) = systemd.recv(&mut octets) {
+            words.push(String::from_utf8_lossy(&octets[..length]).into_owned());
+        }
+        words
+    }
+
+    #[tokio::test]
+    async fn the_watchdog_is_fed_only_while_every_thread_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(long_ago) = Instant::now().checked_sub(2 * STILL_AFTER) else {
+            return; // The machine has just started: there is no such moment.
+        };
+        let node = node(folder.path(), Heart::last_beaten(long_ago)).await;
+        assert_eq!(heard(&node, folder.path()).await, Vec::<String>::new());
+        node.parts.signalling.heart.beat(Instant::now());
+        let words = heard(&node, folder.path()).await;
+        assert!(!words.is_empty() && words.iter().all(|word| word == "WATCHDOG=1\n"));
+    }
+}

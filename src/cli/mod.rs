@@ -4,9 +4,11 @@
 mod arguments;
 mod cdr;
 mod client;
+mod doctor;
 mod fields;
 mod limits;
 mod links;
+mod metrics;
 mod output;
 mod run;
 mod settings;

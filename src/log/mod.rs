@@ -98,7 +98,14 @@ pub fn tell_suppressed(now: Instant) {
     let Some(sink) = SINK.get() else { return };
     let told = limiter().take_suppressed(now);
     for (like, count) in told {
-        write(sink, Level::WARN, &Line::suppressed(&like, count));
+        write(sink, Level::WARN, Line::suppressed(&like, count));
+    }
+}
+
+/// Waits until the lines so far have left, at most a second: before the program ends.
+pub fn flush() {
+    if let Some(sink) = SINK.get() {
+        sink.flush();
     }
 }
 
@@ -118,18 +125,18 @@ impl<S: Subscriber> Layer<S> for Lines {
         match passage {
             Passage::Free => {}
             Passage::After(count) => {
-                write(self.sink, level, &Line::suppressed(&line.kind(), count));
+                write(self.sink, level, Line::suppressed(&line.kind(), count));
             }
             Passage::Closed => {
                 figures().suppressed.fetch_add(1, Ordering::Relaxed);
                 return;
             }
         }
-        write(self.sink, level, &line);
+        write(self.sink, level, line);
     }
 }
 
-fn write(sink: &Sink, level: Level, line: &Line) {
+fn write(sink: &Sink, level: Level, line: Line) {
     let index = LEVELS
         .iter()
         .position(|name| name.eq_ignore_ascii_case(level.as_str()));

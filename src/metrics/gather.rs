@@ -32,6 +32,7 @@ pub fn node(node: &Node, now: Instant) -> Samples {
     );
     calls(&parts.signalling, &mut to);
     messages(&parts.signalling, &mut to);
+    connections(node, &mut to);
     for (number, status) in parts.media.iter().enumerate() {
         let worker = number.to_string();
         media(&worker, status, &mut to);
@@ -117,6 +118,21 @@ fn messages(status: &Status, to: &mut Samples) {
         to.whole(&c::TABLE_USED, &[table.name], u64::from(table.used));
         to.whole(&c::TABLE_MAX, &[table.name], u64::from(table.max));
     }
+}
+
+fn connections(node: &Node, to: &mut Samples) {
+    let counters = &node.parts.connections;
+    to.whole(&c::TCP_CONNECTIONS, &[], counters.open.load(Relaxed));
+    let max = u64::from(node.parts.connections_max);
+    to.whole(&c::TCP_CONNECTIONS_MAX, &[], max);
+    to.whole(&c::TCP_ACCEPTED, &[], counters.accepted.load(Relaxed));
+    to.whole(&c::TCP_CONNECTED, &[], counters.connected.load(Relaxed));
+    for (reason, count) in counters.ended_by_reason() {
+        to.whole(&c::TCP_ENDED, &[reason], count);
+    }
+    let answered = counters.pings_answered.load(Relaxed);
+    to.whole(&c::TCP_PINGS_ANSWERED, &[], answered);
+    to.whole(&c::TCP_PINGS_SENT, &[], counters.pings_sent.load(Relaxed));
 }
 
 fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {

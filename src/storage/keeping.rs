@@ -5,11 +5,10 @@
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use super::error::StorageError;
-use super::writer::{BATCH_RECORDS_MAX, RETRY_AFTER, Writer, is_passing};
+use super::writer::{BATCH_RECORDS_MAX, RETRY_AFTER, Writer, begin, end, is_passing};
 use crate::cdr::record::Record;
 use crate::cdr::spool::{Chunk, Spool};
 use crate::cdr::writer::{replayed, write_records, write_replayed};
@@ -83,10 +82,15 @@ impl Writer {
         self.spool = Some(spool);
         self.publish_spool();
         match kept {
-            Ok(()) => true,
+            Ok(()) => {
+                self.spool_refused = false;
+                true
+            }
             Err(error) => {
                 *batch = records;
-                tracing::error!(%error, "the spool takes no call records: they wait in memory");
+                if !std::mem::replace(&mut self.spool_refused, true) {
+                    tracing::error!(%error, "the spool takes no call records: they wait in memory");
+                }
                 false
             }
         }
@@ -133,10 +137,12 @@ impl Writer {
 
     async fn try_chunk(&mut self, records: &[Record], chunk: &Chunk) -> sqlx::Result<()> {
         let export = self.export.load(Relaxed);
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        write_records(&mut transaction, records, export).await?;
-        write_replayed(&mut transaction, chunk.spool, chunk.offset).await?;
-        transaction.commit().await
+        begin(&mut self.connection).await?;
+        let mut written = write_records(&mut self.connection, records, export).await;
+        if written.is_ok() {
+            written = write_replayed(&mut self.connection, chunk.spool, chunk.offset).await;
+        }
+        end(&mut self.connection, written).await
     }
 
     fn publish_spool(&self) {

@@ -122,17 +122,36 @@ async fn in_transaction<T, F>(connection: &mut SqliteConnection, task: F) -> Res
 where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
 {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    match task(&mut transaction).await {
-        Ok(value) => {
-            transaction.commit().await?;
-            Ok(value)
-        }
-        Err(error) => {
-            transaction.rollback().await?;
-            Err(error)
-        }
-    }
+    begin(connection).await?;
+    let done = task(connection).await;
+    end(connection, done).await
+}
+
+/// Begins a write transaction. In SQL, not by the library's own call: the library counts its
+/// transactions, and when SQLite rolls one back by itself (a full disk) the count stays wrong and
+/// every later transaction is refused.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Ends it: what was done stays, or nothing of it.
+pub(super) async fn end<T, E: From<sqlx::Error>>(
+    connection: &mut SqliteConnection,
+    done: Result<T, E>,
+) -> Result<T, E> {
+    let ended = match done {
+        Ok(value) => match sqlx::query("COMMIT").execute(&mut *connection).await {
+            Ok(_) => return Ok(value),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error),
+    };
+    // It fails where SQLite has rolled back already, and then all is well.
+    sqlx::query("ROLLBACK").execute(connection).await.ok();
+    ended
 }
 
 /// The writer's state between turns.
@@ -144,6 +163,8 @@ pub(super) struct Writer {
     pub(super) figures: Arc<StorageFigures>,
     /// Of a node; `None`: records are kept in memory only.
     pub(super) spool: Option<Spool>,
+    /// The spool has taken nothing since the alarm, and that was said.
+    pub(super) spool_refused: bool,
     /// When the database is asked again to take what is in the spool.
     pub(super) retry_at: Instant,
     /// Closed calls are to be written to files.
@@ -168,6 +189,9 @@ impl Writer {
                     }
                     Some(Job::Flush(done)) => {
                         self.flush(&mut batch).await;
+                        if self.spool_holds() {
+                            self.replay().await;
+                        }
                         done.send(()).ok();
                     }
                     Some(Job::TakeSpool { path, done }) => {
@@ -356,13 +380,13 @@ async fn write_batch(
     batch: &[Record],
     export: bool,
 ) -> sqlx::Result<()> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    write_records(&mut transaction, batch, export).await?;
-    transaction.commit().await
+    begin(connection).await?;
+    let written = write_records(connection, batch, export).await;
+    end(connection, written).await
 }
 
-/// Another process writes, the disk is full, or somebody has made it read-only: it can be otherwise
-/// in a second.
+/// Another process writes, the disk is full, somebody has made it read-only: it can be otherwise in a
+/// second. What says nothing about the records is no reason to give one up.
 pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     let passing = [
         code::BUSY,
@@ -373,8 +397,7 @@ pub(super) fn is_passing(error: &sqlx::Error) -> bool {
         code::FULL,
         code::CANTOPEN,
     ];
-    matches!(error, sqlx::Error::Io(_))
-        || code::primary(error).is_some_and(|code| passing.contains(&code))
+    code::primary(error).is_none_or(|code| passing.contains(&code))
 }
 
 /// Pieces of work in one transaction.

@@ -16,7 +16,9 @@
 mod baresip;
 mod gateway;
 mod node;
+mod operation;
 mod phone;
 mod sipp;
+mod tcp;
 mod tone;
 mod world;

@@ -1,9 +1,11 @@
 //! Call control as a whole: scripted datagrams in, messages, media commands and records out.
 
 mod attempts;
+mod clock;
 mod commands;
 mod delayed;
 mod extensions;
+mod floods;
 mod offerless;
 mod panics;
 mod registrations;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::arguments::{Arguments, Command};
 use super::client::Client;
 use super::output::Output;
-use super::{cdr, limits, links, settings, sources, tokens, trunks};
+use super::{cdr, doctor, limits, links, metrics, settings, sources, tokens, trunks};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::StorageError;
@@ -62,7 +62,11 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
-        Command::Serve => serve(&arguments.config),
+        Command::Serve { realtime } => serve(&arguments.config, *realtime),
+        Command::Doctor => {
+            existing(&arguments.config).and_then(|config| doctor::run(&config, output))
+        }
+        Command::Metrics => metrics::run(output),
         Command::Limits => {
             existing(&arguments.config).and_then(|config| limits::run(&config, output))
         }
@@ -104,11 +108,14 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
     Ok(())
 }
 
-fn serve(file: &Path) -> Result<(), CommandError> {
-    let config = existing(file)?;
+fn serve(file: &Path, realtime: bool) -> Result<(), CommandError> {
+    let mut config = existing(file)?;
+    config.media.realtime |= realtime;
     let unreadable = |error| CommandError::Refused(format!("log.level: {error}"));
     crate::log::start(&config.log.level, config.log.format).map_err(unreadable)?;
-    Ok(crate::boot::serve::serve(&config)?)
+    let served = crate::boot::serve::serve(&config);
+    crate::log::flush();
+    Ok(served?)
 }
 
 /// Connects to the node, or to what stands for it, and runs the command there.
@@ -136,7 +143,11 @@ async fn dispatch(
         Command::Sources(command) => sources::run(command, client, output).await,
         Command::Cdr(command) => cdr::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
-        Command::Serve | Command::Limits | Command::CheckConfig { .. } => Ok(()),
+        Command::Serve { .. }
+        | Command::Limits
+        | Command::Doctor
+        | Command::Metrics
+        | Command::CheckConfig { .. } => Ok(()),
     }
 }
 

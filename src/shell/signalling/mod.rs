@@ -1,7 +1,9 @@
-//! The signalling thread: UDP sockets, words of other threads, deadlines; call control in the middle.
+//! The signalling thread: UDP sockets, messages of connections, words of other threads, deadlines; call
+//! control in the middle.
 //!
-//! One turn: up to 32 datagrams a socket, then what others said, then what is due; after each input
-//! call control is drained. Nothing here waits but the poll at the end of a turn.
+//! One turn: up to 32 datagrams a socket and as many messages of connections, then what others said,
+//! then what is due; after each input call control is drained. Nothing here waits but the poll at the
+//! end of a turn.
 
 mod figures;
 
@@ -27,7 +29,8 @@ use tokio::sync::mpsc;
 use super::asker::{self, Asker, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
-use super::udp::UdpPort;
+use super::tcp::{self, Heard, NotSent, Streams};
+use super::udp::{DATAGRAMS_A_TURN, UdpPort};
 use super::wake::Wake;
 use crate::call::control::CallControl;
 use crate::call::counters::Counters;
@@ -106,12 +109,16 @@ pub struct SignallingLink {
 pub struct Status {
     /// Calls up or being set up.
     pub calls_active: AtomicU64,
+    /// After [`Word::Drain`]: no new call is taken, and `calls_active` is of a moment after that.
+    pub draining: AtomicBool,
     /// After [`Word::Stop`]: nothing is left to do.
     pub stopped: AtomicBool,
     /// Totals, half a second old at most.
     pub counters: ArcSwap<Counters>,
     /// Records that were lost because storage stood still.
     pub records_lost: AtomicU64,
+    /// Connections: how many, and why each ended.
+    pub streams: Arc<tcp::Counters>,
     /// What the thread itself counts, as old as `counters`.
     pub figures: ArcSwap<Figures>,
     /// Beaten once a turn.
@@ -143,6 +150,8 @@ pub struct Parts {
     pub control: CallControl,
     /// Sockets with the address that messages name for each.
     pub sockets: Vec<(SocketAddr, UdpSocket)>,
+    /// Connections.
+    pub streams: Streams,
     /// The workers, by number.
     pub media: Vec<MediaLink>,
     /// To control.
@@ -161,6 +170,7 @@ pub struct Parts {
 struct Core {
     control: CallControl,
     senders: Vec<(SocketAddr, UdpSocket)>,
+    streams: Streams,
     media: Vec<MediaLink>,
     questions: mpsc::Sender<Question>,
     records: mpsc::Sender<Record>,
@@ -194,7 +204,10 @@ enum Echo {
 /// A socket cannot be used, or there is no thread.
 pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandle<()>)> {
     let words = Arc::new(ArrayQueue::new(WORDS_MAX));
-    let status = Arc::new(Status::default());
+    let status = Arc::new(Status {
+        streams: Arc::clone(&parts.streams.counters),
+        ..Status::default()
+    });
     let (asker, commands) = asker::pair(Arc::clone(&parts.wake));
     let link = SignallingLink {
         words: Arc::clone(&words),
@@ -209,6 +222,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
     let Parts {
         control,
         sockets,
+        streams,
         media,
         questions,
         records,
@@ -219,6 +233,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
     let core = move || Core {
         control,
         senders,
+        streams,
         media,
         questions,
         records,
@@ -259,7 +274,7 @@ fn run(
     let mut published = Instant::now();
     core.feed(Input::Expired);
     while !core.status.stopped.load(Ordering::Relaxed) {
-        let more = core.receive(&mut ports);
+        let more = core.receive(&mut ports) | core.receive_streams();
         while let Some(word) = words.pop() {
             core.hear(word);
         }
@@ -303,11 +318,7 @@ impl Core {
                     local,
                     remote,
                 };
-                self.figures.received.count(bytes);
-                if let Some(capture) = &mut self.capture {
-                    let now = Timestamp::now();
-                    capture.copy(now, protocol(flow), flow.remote, flow.local, bytes);
-                }
+                self.note_received(flow, bytes);
                 self.feed(Input::Datagram { flow, bytes });
             });
             match received {
@@ -318,6 +329,22 @@ impl Core {
             }
         }
         more
+    }
+
+    /// What came by connections. Each is as dear as a datagram, and gets no more of a turn.
+    fn receive_streams(&mut self) -> bool {
+        for _ in 0..DATAGRAMS_A_TURN {
+            match self.streams.poll() {
+                Some(Heard::Message(flow, bytes)) => {
+                    let bytes = &bytes;
+                    self.note_received(flow, bytes);
+                    self.feed(Input::Datagram { flow, bytes });
+                }
+                Some(Heard::Failed(flow)) => self.feed(Input::TransportFailed { flow }),
+                None => return false,
+            }
+        }
+        !self.streams.is_quiet()
     }
 
     /// What ICMP says of our peers (RFC 3261 §18.4): requests that one has not heard need not wait
@@ -344,7 +371,12 @@ impl Core {
             }
             Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
-            Word::Drain => self.feed(Input::Drain),
+            Word::Drain => {
+                self.feed(Input::Drain);
+                // Whoever waits for the last call must not read numbers of before it began.
+                self.publish();
+                self.status.draining.store(true, Ordering::Release);
+            }
             Word::Stop => self.feed(Input::Stop),
         }
     }
@@ -427,7 +459,11 @@ impl Core {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Send { flow } => self.send(flow),
+            Output::Send { flow } => match flow.transport {
+                Transport::Udp => self.send(flow),
+                Transport::Tcp => self.send_by_stream(flow),
+            },
+            Output::Close { flow } => self.streams.close(flow),
             Output::Media { worker, command } => {
                 let Some(link) = self.media.get_mut(usize::from(worker)) else {
                     return;
@@ -466,10 +502,42 @@ impl Core {
         }
     }
 
+    /// A message has come: counted, and copied where somebody captures.
+    fn note_received(&mut self, flow: Flow, bytes: &[u8]) {
+        self.figures.received.count(bytes);
+        if let Some(capture) = &mut self.capture {
+            let now = Timestamp::now();
+            capture.copy(now, protocol(flow), flow.remote, flow.local, bytes);
+        }
+    }
+
+    /// The message in the buffer goes.
+    fn note_sent(&mut self, flow: Flow) {
+        self.figures.sent.count(self.buffer.as_bytes());
+        if let Some(capture) = &mut self.capture {
+            let (now, message) = (Timestamp::now(), self.buffer.as_bytes());
+            capture.copy(now, protocol(flow), flow.local, flow.remote, message);
+        }
+    }
+
+    fn send_by_stream(&mut self, flow: Flow) {
+        self.note_sent(flow);
+        match self.streams.send(flow, self.buffer.as_bytes()) {
+            Ok(()) => {}
+            // The connection's own end says so.
+            Err(NotSent::Closed | NotSent::Full) => {}
+            Err(NotSent::NoRoom) => {
+                tracing::warn!(remote = %flow.remote, "no more SIP connections can be opened");
+                self.echoes.push_back(Echo::TransportFailed(flow));
+            }
+        }
+    }
+
     fn send(&mut self, flow: Flow) {
         let sender = self.senders.iter().find(|(named, _)| *named == flow.local);
         let Some((_, socket)) = sender else {
             tracing::warn!(local = %flow.local, "a message for a socket that we do not have");
+            self.echoes.push_back(Echo::TransportFailed(flow));
             return;
         };
         let mut sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
@@ -478,11 +546,7 @@ impl Core {
             self.send_failed = true;
             sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         }
-        self.figures.sent.count(self.buffer.as_bytes());
-        if let Some(capture) = &mut self.capture {
-            let (now, message) = (Timestamp::now(), self.buffer.as_bytes());
-            capture.copy(now, protocol(flow), flow.local, flow.remote, message);
-        }
+        self.note_sent(flow);
         match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
@@ -549,10 +613,8 @@ impl Core {
         quiet: bool,
     ) {
         wake.prepare_to_sleep();
-        if !words.is_empty()
-            || !commands.is_empty()
-            || self.media.iter().any(|link| !link.is_quiet())
-        {
+        let is_quiet = self.streams.is_quiet() && self.media.iter().all(MediaLink::is_quiet);
+        if !words.is_empty() || !commands.is_empty() || !is_quiet {
             wake.awake(false);
             return;
         }

@@ -64,6 +64,7 @@ impl Store {
         let writer = Writer {
             figures: Arc::clone(&figures),
             spool: None,
+            spool_refused: false,
             retry_at: tokio::time::Instant::now(),
             export: Arc::clone(&export),
             connection: database.writer,
