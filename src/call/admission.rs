@@ -354,6 +354,8 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         routes: VecDeque::new(),
         attempts: 0,
         failures: Vec::new(),
+        reasons: Vec::new(),
+        reason: None,
         offer: None,
         wants_offer: false,
         a_media: None,

@@ -2,7 +2,7 @@
 
 use media::command::Command;
 use sip::b2bua::fork;
-use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Refusal, ReleaseParty};
+use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, ReleaseParty};
 use sip::message::StatusCode;
 
 use super::control::CallControl;
@@ -21,6 +21,7 @@ impl CallControl {
         key: CallKey,
         leg: LegKey,
         failure: AttemptFailure,
+        reason: Option<Q850>,
     ) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -32,11 +33,13 @@ impl CallControl {
         {
             return;
         }
-        let Some(attempt) = call.attempt.take() else {
+        let Some(mut attempt) = call.attempt.take() else {
             return;
         };
+        attempt.reason = reason;
         let status = fork::status_of(failure);
         call.failures.push(failure);
+        call.reasons.push(reason);
         let trunk = attempt.trunk.clone();
         if matches!(
             failure,
@@ -87,13 +90,15 @@ impl CallControl {
         key: CallKey,
         by: ReleaseParty,
         cause: EndCause,
+        reason: Option<Q850>,
     ) {
-        let Some(call) = self.calls.get(&key) else {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         if call.over {
             return;
         }
+        call.reason = reason.or(call.reason);
         let answered = call.answered_at.is_some();
         let ending = call.ending.unwrap_or_else(|| Ending {
             released_by: released_by(by),
@@ -236,6 +241,7 @@ impl CallControl {
             media,
             ringing_at,
             answered_at,
+            reason,
             ..
         } = attempt;
         self.guard.release(cleared);
@@ -251,6 +257,7 @@ impl CallControl {
             answered_at,
             status,
             outcome: outcome.to_owned(),
+            q850: reason.map(|reason| reason.0),
             media: MediaFigures::default(),
         };
         call.left.push((leg, closed.clone()));
@@ -315,6 +322,7 @@ impl CallControl {
             answered_at: attempt.answered_at,
             status: 503,
             outcome: "media_queue_full".to_owned(),
+            q850: None,
             media: MediaFigures::default(),
         });
         self.guard.release(attempt.cleared);
@@ -336,6 +344,7 @@ fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
         },
         released_by: ending.released_by.to_owned(),
         cause: ending.cause.to_owned(),
+        q850: call.reason.map(|reason| reason.0),
         link: call.link,
         media: MediaFigures::default(),
     }

@@ -114,8 +114,8 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
         return Ok(());
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, received, sent, \
-         lost, jitter) AS (",
+        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, q850, received, \
+         sent, lost, jitter) AS (",
     );
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
@@ -125,6 +125,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
             .push_bind(closed.answered_at.map(Timestamp::as_millisecond))
             .push_bind(i64::from(closed.status))
             .push_bind(&closed.outcome)
+            .push_bind(closed.q850.map(i64::from))
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
             .push_bind(count(closed.media.packets_lost))
@@ -137,6 +138,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
          answered_at_ms = coalesce(attempts.answered_at_ms, closed.answered_at), \
          status = coalesce(attempts.status, closed.status), \
          outcome = coalesce(attempts.outcome, closed.outcome), \
+         q850 = coalesce(attempts.q850, closed.q850), \
          packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
          WHERE attempts.call = closed.call AND attempts.number = closed.number \
@@ -178,8 +180,8 @@ async fn close_calls(
         return Ok(());
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH closed (call, at, answered_at, status, released_by, cause, link, received, sent, \
-         lost, jitter) AS (",
+        "WITH closed (call, at, answered_at, status, released_by, cause, q850, link, received, \
+         sent, lost, jitter) AS (",
     );
     // Only where files are wanted: the index of calls to write stays empty otherwise.
     let exported = export.then_some(0_i64);
@@ -190,6 +192,7 @@ async fn close_calls(
             .push_bind(i64::from(closed.status))
             .push_bind(&closed.released_by)
             .push_bind(&closed.cause)
+            .push_bind(closed.q850.map(i64::from))
             .push_bind(closed.link)
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
@@ -199,6 +202,7 @@ async fn close_calls(
     query.push(
         ") UPDATE calls SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
          status = closed.status, released_by = closed.released_by, cause = closed.cause, \
+         q850 = closed.q850, \
          link = closed.link, packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter, exported = ",
     );

@@ -34,6 +34,7 @@ pub(crate) mod core;
 mod early;
 mod failed_flow;
 pub mod fork;
+pub(crate) mod identity;
 mod leg;
 pub(crate) mod modify;
 pub(crate) mod offered;
