@@ -338,36 +338,35 @@ async fn next_job(waiting: &mut Option<Job>, jobs: &mut mpsc::Receiver<Job>) -> 
 
 /// Several pieces of work in one transaction.
 async fn run_together(connection: &mut Connection, errands: Vec<Errand>) {
-    let mut transaction = match connection.begin_with("BEGIN IMMEDIATE").await {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            tracing::debug!(%error, "no transaction for several: each by itself");
-            for errand in errands {
-                errand.0.alone(connection).await;
-            }
-            return;
+    if let Err(error) = statement(connection, "BEGIN IMMEDIATE").await {
+        tracing::debug!(%error, "no transaction for several: each by itself");
+        for errand in errands {
+            errand.0.alone(connection).await;
         }
-    };
+        return;
+    }
     let (mut replies, mut failed) = (Vec::with_capacity(errands.len()), None);
     for errand in errands {
-        failed = failed.or(statement(&mut transaction, "SAVEPOINT errand").await.err());
-        let (keep, reply) = errand.0.among(&mut transaction).await;
+        failed = failed.or(statement(connection, "SAVEPOINT errand").await.err());
+        let (keep, reply) = errand.0.among(connection).await;
         replies.push(reply);
         if !keep {
-            let undone = statement(&mut transaction, "ROLLBACK TO errand").await;
+            let undone = statement(connection, "ROLLBACK TO errand").await;
             failed = failed.or(undone.err());
         }
-        failed = failed.or(statement(&mut transaction, "RELEASE errand").await.err());
+        failed = failed.or(statement(connection, "RELEASE errand").await.err());
     }
-    let ended = match failed {
-        None => transaction.commit().await.err(),
-        Some(error) => {
-            transaction.rollback().await.ok();
-            Some(error)
-        }
-    };
+    if failed.is_none() {
+        failed = statement(connection, "COMMIT").await.err();
+    }
+    if failed.is_some()
+        && let Err(error) = statement(connection, "ROLLBACK").await
+    {
+        // Some failures, a full disk among them, have rolled back already.
+        tracing::debug!(%error, "there was nothing to roll back");
+    }
     for reply in replies {
-        reply(ended.as_ref());
+        reply(failed.as_ref());
     }
 }
 
