@@ -77,7 +77,7 @@ impl CallControl {
         else {
             return false;
         };
-        let host = self.own_host(self.local_for(remote));
+        let host = self.own_host(self.path_to(towards, remote).local);
         let role = match side {
             Side::A => "calling",
             Side::B => "called",
