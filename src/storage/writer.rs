@@ -351,8 +351,7 @@ async fn run_together(connection: &mut Connection, errands: Vec<Errand>) {
         let (keep, reply) = errand.0.among(connection).await;
         replies.push(reply);
         if !keep {
-            let undone = statement(connection, "ROLLBACK TO errand").await;
-            failed = failed.or(undone.err());
+            failed = failed.or(statement(connection, "ROLLBACK TO errand").await.err());
         }
         failed = failed.or(statement(connection, "RELEASE errand").await.err());
     }

@@ -460,6 +460,7 @@ async fn call(world: &World, name: &str, at: &str, caller: &str, cause: &str) {
         released_by: "terminating".to_owned(),
         cause: cause.to_owned(),
         link: Some(1),
+        q850: None,
         media: MediaFigures::default(),
     };
     records.send(Record::CallClosed(closed)).await.unwrap();
