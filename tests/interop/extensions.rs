@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::baresip::{CALLEE, CALLER};
 use crate::gateway::{Gateway, link, trunk, write_config};
-use crate::sipp::{caller, callee};
+use crate::sipp::{callee, caller};
 use crate::tone;
 use crate::world::{World, until};
 
@@ -44,19 +44,18 @@ fn one_registered_phone_calls_the_other_and_each_hears_the_other() {
     until("the callee's registration", PATIENCE, || {
         callee.said().contains("200 OK")
     });
-    let mut caller = CALLER.start_as(
-        &account("610"),
-        &world,
-        8,
-        Some("sip:611@127.0.0.1:5060"),
-    );
+    let mut caller = CALLER.start_as(&account("610"), &world, 8, Some("sip:611@127.0.0.1:5060"));
     caller.wait(PATIENCE);
     callee.wait(PATIENCE);
     for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
         let heard = here.heard(&world);
         let other = tone::loudest_share(&heard, there.tone_hz);
         let own = tone::loudest_share(&heard, here.tone_hz);
-        assert!(other > 0.8 && own < 0.1, "{}: {other:.2} {own:.2}", here.name);
+        assert!(
+            other > 0.8 && own < 0.1,
+            "{}: {other:.2} {own:.2}",
+            here.name
+        );
     }
     let calls = gateway.closed_calls(1);
     assert_eq!(calls.len(), 1, "a challenge is no call: {calls:?}");
