@@ -275,7 +275,7 @@ impl Chaos {
         let peers_session = session.replace("uac", "uas");
         let longer = format!("Min-SE: {least}\r\nMin-Expires: {}\r\n", least * 40);
         let headers = match status {
-            200 if least % 3 == 0 => &session,
+            200 if least.is_multiple_of(3) => &session,
             200 if least % 3 == 1 => &peers_session,
             422 | 423 => &longer,
             101..200 if rseq > 0 => &reliable,
