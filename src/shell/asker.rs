@@ -177,7 +177,10 @@ mod tests {
             for (ticket, command) in tickets.into_iter().rev() {
                 let outcome = match command {
                     Command::Show { call } if call == "one" => Ok(CommandOutcome::Ended),
-                    _ => Err(CommandRefusal::NoSuchCall),
+                    other => {
+                        drop(other);
+                        Err(CommandRefusal::NoSuchCall)
+                    }
                 };
                 waiting.end(ticket, outcome);
             }
