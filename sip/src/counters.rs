@@ -6,6 +6,17 @@ use std::collections::BTreeMap;
 
 use crate::error::DropReason;
 
+/// How full a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableUse {
+    /// What stands in it.
+    pub name: &'static str,
+    /// Entries now.
+    pub used: u32,
+    /// Its bound.
+    pub max: u32,
+}
+
 /// Counts since the endpoint was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{acknowledge, attempt, call, offered, options, reoffer};
-use crate::counters::Counters;
+use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
 use crate::event::{
     CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, RefreshBy, Refusal,
@@ -296,6 +296,12 @@ impl Endpoint {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.core.counters
+    }
+
+    /// How full the tables are whose end is a refusal.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableUse> {
+        self.core.tables()
     }
 
     /// Panics in debug builds where the tables contradict each other.

@@ -16,6 +16,7 @@ use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::one_call::{Call, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
+use crate::fraud_guard::Way;
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit};
@@ -267,6 +268,7 @@ impl CallControl {
                 caller_name: link.caller_name,
                 caller_alias,
                 pinned: link.trunk,
+                way: way_of(call.from_trunk.is_some(), link.named_by_link),
                 named_by_link: link.named_by_link,
                 private: asks_for_privacy(&call.offered),
             });
@@ -323,6 +325,15 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         ends_at: None,
         ending: None,
         over: false,
+    }
+}
+
+/// How an INVITE that came to us leaves again.
+const fn way_of(from_trunk: bool, named_by_link: bool) -> Way {
+    match (from_trunk, named_by_link) {
+        (true, _) => Way::Transit,
+        (false, true) => Way::Link,
+        (false, false) => Way::AdHoc,
     }
 }
 

@@ -17,7 +17,7 @@ use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal};
 use sip::message::{SendBuffer, StatusCode};
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
-use super::counters::Counters;
+use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
@@ -31,6 +31,7 @@ use crate::fraud_guard::Guard;
 use crate::fraud_guard::window::Window;
 use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
+use crate::trunks::model::Trunk;
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -218,7 +219,28 @@ impl CallControl {
         counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
+        counters.endpoint = self.endpoint.counters().clone();
+        counters.tables = self.endpoint.tables();
+        counters.guard = self.guard.counters().by_reason();
+        let enabled = self.snapshot.trunks.iter().filter(|trunk| trunk.enabled);
+        counters.trunks = enabled.map(|trunk| self.trunk_figures(trunk)).collect();
         counters
+    }
+
+    fn trunk_figures(&self, trunk: &Trunk) -> TrunkFigures {
+        let up = trunk
+            .targets
+            .iter()
+            .filter(|target| self.health.is_up(&trunk.id, target.address));
+        let (sent, received) = self.loads.of(&trunk.id);
+        TrunkFigures {
+            id: trunk.id.clone(),
+            label: trunk.label.clone(),
+            calls: sent + received,
+            calls_max: trunk.total_cap(),
+            targets: u32::try_from(trunk.targets.len()).unwrap_or(u32::MAX),
+            targets_up: u32::try_from(up.count()).unwrap_or(u32::MAX),
+        }
     }
 
     /// The SIP core's own totals.

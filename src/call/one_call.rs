@@ -12,7 +12,7 @@ use sip::sdp::SessionDescription;
 use super::event::Ticket;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
-use crate::fraud_guard::Cleared;
+use crate::fraud_guard::{Cleared, Way};
 use crate::links::model::LinkId;
 use crate::trunks::select::Route;
 
@@ -63,6 +63,8 @@ pub(super) struct WantedParty {
     /// With its unique number: the same on every attempt.
     pub(super) caller_alias: String,
     pub(super) pinned: Option<String>,
+    /// How it came to be wanted.
+    pub(super) way: Way,
     pub(super) named_by_link: bool,
     pub(super) private: bool,
 }

@@ -176,6 +176,7 @@ impl CallControl {
             return Tried::Skipped;
         };
         call.attempts += 1;
+        let call_remote = call.offered.flow.remote.ip();
         let user = trunk.rewrite(&wanted.user);
         let host = trunk.request_host.as_deref().unwrap_or(&wanted.domain);
         let opened = AttemptOpened {
@@ -196,6 +197,11 @@ impl CallControl {
         }
         let attempt = fraud_guard::Attempt {
             user: &user,
+            way: wanted.way,
+            trunk: &trunk.id,
+            dial_plan: &trunk.dial_plan,
+            client: Some(call_remote),
+            at: now.timestamp,
             named_by_link: wanted.named_by_link,
             first_of_call: opened.number == 1,
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::reader::Reader;
+use crate::fraud_guard::dial_plan::{self, DialPlan};
 use crate::links::draft::{DraftWorld, LinkDraft, RequestPath};
 use crate::links::model::{DESTINATION, Destination};
 use crate::links::rules;
@@ -82,6 +83,7 @@ fn routing(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
             "digits, letters, + * # . _ -",
             |text| (text.is_empty() || rules::is_number_prefix(text)).then(|| text.to_owned()),
         ),
+        dial_plan: dial_plan(table.table("dial_plan"), base.dial_plan),
         transit: table.boolean("transit", base.transit),
         links: table.texts("links", base.links, "request paths", |text| {
             Some(text.to_owned())
@@ -89,6 +91,30 @@ fn routing(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
         networks: table.texts("networks", base.networks, NETWORK, |text| text.parse().ok()),
         ..base
     }
+}
+
+/// `[trunk.dial_plan]`: how it reads a number.
+fn dial_plan(table: Reader<'_>, base: DialPlan) -> DialPlan {
+    let code = |text: &str| dial_plan::is_code(text).then(|| text.to_owned());
+    let codes = |key, default| table.texts(key, default, dial_plan::CODE, code);
+    let region = table.optional_text("region", dial_plan::REGION, |text| {
+        dial_plan::is_region(text).then(|| text.to_owned())
+    });
+    let national = table.text("national", base.national, dial_plan::CODE, |text| {
+        (text.is_empty() || dial_plan::is_code(text)).then(|| text.to_owned())
+    });
+    let plan = DialPlan {
+        region: region.or(base.region),
+        national,
+        international: codes("international", base.international),
+        outside: codes("outside", base.outside),
+        bare: table.boolean("bare", base.bare),
+        extension_lengths: table.wholes("extension_lengths", base.extension_lengths, &(1..=14)),
+        reaches_pstn: table.boolean("reaches_pstn", base.reaches_pstn),
+        emergency: codes("emergency", base.emergency),
+    };
+    table.finish();
+    plan
 }
 
 /// How SIP and media are spoken with it.

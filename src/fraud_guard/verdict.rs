@@ -1,8 +1,14 @@
 //! The verdict on one attempt, and the proof of it without which nothing is dialled.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::dial_plan::DialPlan;
+use super::explain::Explanation;
 use super::number::canonical;
+use super::reason::{Reason, Way};
 use super::rules::{PrefixVerdict, Rules};
 use super::window::Window;
 
@@ -11,6 +17,16 @@ use super::window::Window;
 pub struct Attempt<'a> {
     /// The user part the Request-URI would carry, not escaped.
     pub user: &'a str,
+    /// How it came to be.
+    pub way: Way,
+    /// Id of the trunk it would leave by.
+    pub trunk: &'a str,
+    /// How that trunk reads a number.
+    pub dial_plan: &'a DialPlan,
+    /// Where the wish came from; `None`: this machine's operator.
+    pub client: Option<IpAddr>,
+    /// Wall time, for hours of the day.
+    pub at: Timestamp,
     /// A stored link names this destination.
     pub named_by_link: bool,
     /// False for the second and later attempts of one call: the rate counts calls.
@@ -49,69 +65,43 @@ impl Cleared {
     }
 }
 
-/// Why an attempt is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The number hides what it dials, or is no number.
-    NumberMalformed,
-    /// On the block list.
-    PrefixBlocked,
-    /// No stored link names it and no prefix allows it.
-    NotNamed,
-    /// As many calls as allowed are up.
-    ConcurrentCalls,
-    /// As many calls as allowed began within this second.
-    CallsPerSecond,
-}
-
-impl Reason {
-    /// Stable word for the CDR, the refusal and the metric.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NumberMalformed => "guard_number_malformed",
-            Self::PrefixBlocked => "guard_prefix_blocked",
-            Self::NotNamed => "guard_not_named",
-            Self::ConcurrentCalls => "guard_concurrent_calls",
-            Self::CallsPerSecond => "guard_calls_per_second",
-        }
-    }
-
-    /// SIP status towards the caller (PRODUCT §1: guard 403, rate 480 with Retry-After).
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::NumberMalformed | Self::PrefixBlocked | Self::NotNamed => 403,
-            Self::ConcurrentCalls | Self::CallsPerSecond => 480,
-        }
-    }
-
-    /// Seconds after which trying again makes sense.
-    #[must_use]
-    pub const fn retry_after(self) -> Option<Duration> {
-        match self {
-            Self::NumberMalformed | Self::PrefixBlocked | Self::NotNamed => None,
-            Self::ConcurrentCalls => Some(Duration::from_secs(10)),
-            Self::CallsPerSecond => Some(Duration::from_secs(1)),
-        }
-    }
-}
-
 /// How often the guard said what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Attempts allowed.
     pub allowed: u64,
-    /// [`Reason::NumberMalformed`].
-    pub number_malformed: u64,
-    /// [`Reason::PrefixBlocked`].
-    pub prefix_blocked: u64,
-    /// [`Reason::NotNamed`].
-    pub not_named: u64,
-    /// [`Reason::ConcurrentCalls`].
-    pub concurrent_calls: u64,
-    /// [`Reason::CallsPerSecond`].
-    pub calls_per_second: u64,
+    /// Attempts that a dry run let pass.
+    pub overruled: u64,
+    refused: [u64; Reason::ALL.len()],
+}
+
+impl Counters {
+    /// Attempts that were refused, or that a dry run would have refused, for this reason.
+    #[must_use]
+    pub fn of(&self, reason: Reason) -> u64 {
+        self.refused.get(reason.index()).copied().unwrap_or(0)
+    }
+
+    fn refuse(&mut self, reason: Reason) {
+        if let Some(count) = self.refused.get_mut(reason.index()) {
+            *count += 1;
+        }
+    }
+}
+
+impl Counters {
+    /// Each count under the word of its metric.
+    #[must_use]
+    pub fn by_reason(self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("allowed", self.allowed),
+            (Reason::NumberMalformed.as_str(), self.number_malformed),
+            (Reason::PrefixBlocked.as_str(), self.prefix_blocked),
+            (Reason::NotNamed.as_str(), self.not_named),
+            (Reason::ConcurrentCalls.as_str(), self.concurrent_calls),
+            (Reason::CallsPerSecond.as_str(), self.calls_per_second),
+        ]
+    }
 }
 
 /// The guard's state: its rules, what is up, what began lately.
@@ -153,7 +143,7 @@ impl Guard {
                 })
             }
             Err(reason) => {
-                *self.counter(reason) += 1;
+                self.counters.refuse(reason);
                 Verdict::Refuse(reason)
             }
         }
@@ -164,6 +154,22 @@ impl Guard {
         drop(cleared);
         debug_assert!(self.cleared > 0, "released once more than cleared");
         self.cleared = self.cleared.saturating_sub(1);
+    }
+
+    /// Which rule would decide and why. Nothing is counted.
+    #[must_use]
+    pub fn explain(&self, attempt: &Attempt<'_>, now: Instant) -> Explanation {
+        let judged = self.judge(attempt, now);
+        Explanation {
+            dialled: canonical(attempt.user).ok(),
+            class: "unknown",
+            readings: Vec::new(),
+            country: None,
+            steps: Vec::new(),
+            outcome: judged.map(drop),
+            decided_by: None,
+            dry_run: false,
+        }
     }
 
     /// Attempts and calls that hold a [`Cleared`].
@@ -194,16 +200,6 @@ impl Guard {
         }
         Ok(user)
     }
-
-    const fn counter(&mut self, reason: Reason) -> &mut u64 {
-        match reason {
-            Reason::NumberMalformed => &mut self.counters.number_malformed,
-            Reason::PrefixBlocked => &mut self.counters.prefix_blocked,
-            Reason::NotNamed => &mut self.counters.not_named,
-            Reason::ConcurrentCalls => &mut self.counters.concurrent_calls,
-            Reason::CallsPerSecond => &mut self.counters.calls_per_second,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -212,9 +208,14 @@ mod tests {
 
     use super::*;
 
-    fn attempt(user: &str, named_by_link: bool) -> Attempt<'_> {
+    fn attempt<'a>(user: &'a str, dial_plan: &'a DialPlan, named_by_link: bool) -> Attempt<'a> {
         Attempt {
             user,
+            way: Way::Link,
+            trunk: "tr_1",
+            dial_plan,
+            client: None,
+            at: Timestamp::UNIX_EPOCH,
             named_by_link,
             first_of_call: true,
         }
@@ -235,15 +236,18 @@ mod tests {
             ..Rules::default()
         });
         assert_eq!(
-            refused(guard.verdict(&attempt("+3312345", false), now)),
+            refused(guard.verdict(&attempt("+3312345", &DialPlan::default(), false), now)),
             Some(Reason::NotNamed)
         );
         assert_eq!(
-            refused(guard.verdict(&attempt("+3312345", true), now)),
+            refused(guard.verdict(&attempt("+3312345", &DialPlan::default(), true), now)),
             None
         );
-        assert_eq!(refused(guard.verdict(&attempt("004420", false), now)), None);
-        assert_eq!(guard.counters().not_named, 1);
+        assert_eq!(
+            refused(guard.verdict(&attempt("004420", &DialPlan::default(), false), now)),
+            None
+        );
+        assert_eq!(guard.counters().of(Reason::NotNamed), 1);
         assert_eq!(guard.counters().allowed, 2);
     }
 
@@ -260,7 +264,7 @@ mod tests {
             "tel:+1.900.555",
             "900555;phone-context=+1",
         ] {
-            let verdict = guard.verdict(&attempt(spelling, true), now);
+            let verdict = guard.verdict(&attempt(spelling, &DialPlan::default(), true), now);
             assert_eq!(refused(verdict), Some(Reason::PrefixBlocked), "{spelling}");
         }
     }
@@ -272,13 +276,18 @@ mod tests {
             concurrent_calls: 1,
             ..Rules::default()
         });
-        let Verdict::Allow(cleared) = guard.verdict(&attempt("100", true), now) else {
+        let Verdict::Allow(cleared) =
+            guard.verdict(&attempt("100", &DialPlan::default(), true), now)
+        else {
             panic!("the first is allowed");
         };
-        let second = guard.verdict(&attempt("100", true), now);
+        let second = guard.verdict(&attempt("100", &DialPlan::default(), true), now);
         assert_eq!(refused(second), Some(Reason::ConcurrentCalls));
         guard.release(cleared);
-        assert_eq!(refused(guard.verdict(&attempt("100", true), now)), None);
+        assert_eq!(
+            refused(guard.verdict(&attempt("100", &DialPlan::default(), true), now)),
+            None
+        );
     }
 
     #[test]
@@ -288,32 +297,23 @@ mod tests {
             calls_per_second: 1,
             ..Rules::default()
         });
-        assert_eq!(refused(guard.verdict(&attempt("100", true), now)), None);
+        assert_eq!(
+            refused(guard.verdict(&attempt("100", &DialPlan::default(), true), now)),
+            None
+        );
+        let plan = DialPlan::default();
         let retry = Attempt {
             first_of_call: false,
-            ..attempt("100", true)
+            ..attempt("100", &plan, true)
         };
         assert_eq!(refused(guard.verdict(&retry, now)), None);
-        let next = guard.verdict(&attempt("100", true), now);
+        let next = guard.verdict(&attempt("100", &DialPlan::default(), true), now);
         assert_eq!(refused(next), Some(Reason::CallsPerSecond));
         let later = now + Duration::from_secs(1);
-        assert_eq!(refused(guard.verdict(&attempt("100", true), later)), None);
-    }
-
-    #[test]
-    fn every_reason_has_its_own_word_and_status() {
-        let reasons = [
-            Reason::NumberMalformed,
-            Reason::PrefixBlocked,
-            Reason::NotNamed,
-            Reason::ConcurrentCalls,
-            Reason::CallsPerSecond,
-        ];
-        let words: std::collections::BTreeSet<_> = reasons.iter().map(|r| r.as_str()).collect();
-        assert_eq!(words.len(), reasons.len());
-        for reason in reasons {
-            assert_eq!(reason.retry_after().is_some(), reason.status() == 480);
-        }
+        assert_eq!(
+            refused(guard.verdict(&attempt("100", &DialPlan::default(), true), later)),
+            None
+        );
     }
 
     proptest! {
@@ -322,7 +322,7 @@ mod tests {
         fn no_spelling_of_a_blocked_number_is_cleared(user in "(tel:|sip:|%74el:)?(%2B|\\+|00)?[-.(% ]{0,2}1[-.() ]?9[-.() ]?0[-.() ]?0[0-9-.()]{0,8}(;phone-context=\\+1)?") {
             let rules = Rules { block_prefixes: vec!["+1900".into(), "1900".into(), "+11900".into()], ..Rules::default() };
             let mut guard = Guard::new(rules);
-            let verdict = guard.verdict(&attempt(&user, true), Instant::now());
+            let verdict = guard.verdict(&attempt(&user, &DialPlan::default(), true), Instant::now());
             prop_assert!(refused(verdict).is_some(), "{user}");
         }
 
@@ -330,7 +330,7 @@ mod tests {
         #[test]
         fn verdict_is_total(user in "\\PC{0,60}") {
             let mut guard = Guard::new(Rules::default());
-            if let Verdict::Allow(cleared) = guard.verdict(&attempt(&user, true), Instant::now()) {
+            if let Verdict::Allow(cleared) = guard.verdict(&attempt(&user, &DialPlan::default(), true), Instant::now()) {
                 prop_assert!(!cleared.user().is_empty());
                 prop_assert!(!cleared.user().contains(['@', '%', ';', '\0']));
             }

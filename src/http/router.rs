@@ -1,12 +1,17 @@
 //! Which path is answered by what.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 
+use super::operation;
 use super::problem::Problem;
 use super::resolver::resolve;
+use crate::health::Node;
 use crate::storage::Store;
 
 /// What the answers need.
@@ -16,12 +21,14 @@ pub struct HttpState {
     pub store: Store,
     /// `resolve` answers without a token.
     pub resolve_open: bool,
+    /// The node behind this surface; `None`: there is only a database.
+    pub node: Option<Arc<Node>>,
 }
 
 pub(super) fn router(state: HttpState) -> Router {
     Router::new()
         .route("/api/v1/resolve/{*path}", get(resolve))
-        .route("/healthz", get(async || "ok\n"))
+        .merge(operation::routes())
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -38,5 +45,6 @@ pub(super) fn router(state: HttpState) -> Router {
             )
             .into_response()
         })
+        .layer(from_fn_with_state(state.clone(), operation::count))
         .with_state(state)
 }

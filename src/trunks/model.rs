@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::fraud_guard::DialPlan;
+
 /// A stored trunk.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
@@ -93,6 +95,8 @@ pub struct Trunk {
     pub session_min: Duration,
     /// The request that refreshes a session.
     pub refresh_by: RefreshBy,
+    /// How it reads a number.
+    pub dial_plan: DialPlan,
     /// It wants our REGISTER.
     pub register: bool,
     /// The binding's life that we ask for.
@@ -394,6 +398,7 @@ pub(crate) mod tests {
             session_expires: Duration::from_secs(1_800),
             session_min: Duration::from_secs(90),
             refresh_by: RefreshBy::Invite,
+            dial_plan: DialPlan::default(),
             register: false,
             register_expires: Duration::from_secs(3_600),
             transit: false,

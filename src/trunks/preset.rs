@@ -10,6 +10,7 @@ use super::model::{
     IdentityProfile, MediaLatch, OfferMode, RefreshBy, ReliableProvisional, Transport,
 };
 use super::shape::TrunkShape;
+use crate::fraud_guard::DialPlan;
 
 /// The names of all presets.
 pub const PRESETS: [&str; 4] = ["cucm", "expressway", "carrier", "registering-pbx"];
@@ -57,6 +58,7 @@ impl Default for TrunkShape {
             session_expires_s: Duration::from_secs(1_800),
             session_min_s: Duration::from_secs(90),
             refresh_by: RefreshBy::Invite,
+            dial_plan: DialPlan::default(),
             register: false,
             register_expires_s: Duration::from_secs(3_600),
             transit: false,

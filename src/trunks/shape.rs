@@ -10,6 +10,7 @@ use super::model::{
     IdentityProfile, MediaLatch, Network, NumberPattern, OfferMode, RefreshBy, ReliableProvisional,
     Secret, Transport, Trunk, TrunkTarget,
 };
+use crate::fraud_guard::DialPlan;
 
 /// A trunk without id and password.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,7 @@ pub struct TrunkShape {
     pub session_min_s: Duration,
     #[serde(with = "text")]
     pub refresh_by: RefreshBy,
+    pub dial_plan: DialPlan,
     pub register: bool,
     #[serde(with = "seconds")]
     pub register_expires_s: Duration,
@@ -154,6 +156,7 @@ impl StoredTrunk {
             session_expires: shape.session_expires_s,
             session_min: shape.session_min_s,
             refresh_by: shape.refresh_by,
+            dial_plan: shape.dial_plan,
             register: shape.register,
             register_expires: shape.register_expires_s,
             transit: shape.transit,

@@ -13,7 +13,7 @@ use super::call::{Call, finish_leg};
 use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
 use super::{acknowledge, attempt, options, reoffer, uac, uas};
-use crate::counters::Counters;
+use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
 use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Output};
@@ -237,6 +237,21 @@ impl Core {
 
     pub(super) fn emit(&mut self, event: Event) {
         self.outputs.push_back(Queued::Event(event));
+    }
+
+    pub(crate) fn tables(&self) -> Vec<TableUse> {
+        let table = |name, used, max| TableUse { name, used, max };
+        vec![
+            table("calls_active", self.active_calls, self.config.calls_max),
+            table("calls", self.calls.count(), self.calls.capacity()),
+            table("legs", self.legs.count(), self.legs.capacity()),
+            table(
+                "transactions",
+                self.transactions.count(),
+                self.transactions.capacity(),
+            ),
+            table("pings", self.pings.count(), self.pings.capacity()),
+        ]
     }
 
     /// Counts and reports a message that no call sees.

@@ -70,7 +70,7 @@ fn each_known_key_is_in_the_documented_file() {
     let text = fs::read_to_string(repository("conf/sluice.toml")).unwrap();
     let unknown = "[node]\nx1=1\n[sip]\nx1=1\n[http]\nx1=1\n[media]\nx1=1\n[limits]\nx1=1\n\
                    [storage]\nx1=1\n[[source]]\nx1=1\n[[link]]\nx1=1\n[[trunk]]\nx1=1\n\
-                   [[trunk.target]]\nx1=1\n";
+                   [[trunk.target]]\nx1=1\n[trunk.dial_plan]\nx1=1\n";
     let errors = Config::parse(Path::new("test.toml"), unknown).unwrap_err();
     let lists: Vec<&str> = errors
         .problems
@@ -78,11 +78,11 @@ fn each_known_key_is_in_the_documented_file() {
         .filter(|problem| problem.found == "an unknown key")
         .filter_map(|problem| problem.accepted.strip_prefix("the keys "))
         .collect();
-    assert_eq!(lists.len(), 10);
+    assert_eq!(lists.len(), 11);
     for key in lists
         .iter()
         .flat_map(|list| list.split(", "))
-        .filter(|key| *key != "target")
+        .filter(|key| !["target", "dial_plan"].contains(key))
     {
         assert!(
             text.lines().any(|line| line
@@ -92,6 +92,7 @@ fn each_known_key_is_in_the_documented_file() {
         );
     }
     assert!(text.contains("[[trunk.target]]"));
+    assert!(text.contains("[trunk.dial_plan]"));
 }
 
 #[test]

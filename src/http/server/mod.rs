@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -39,8 +40,10 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _peer)) => {
-                tokio::spawn(connection(stream, router.clone(), stopped.clone(), permit));
+            Ok((stream, peer)) => {
+                // Handlers ask who it is by `ConnectInfo`.
+                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                tokio::spawn(connection(stream, router, stopped.clone(), permit));
             }
             Err(error) => {
                 // No descriptors left, or the peer went away: neither ends the server.
@@ -90,7 +93,7 @@ async fn connection(
 }
 
 /// Connections at once.
-const CONNECTIONS_MAX: usize = 1_024;
+pub const CONNECTIONS_MAX: usize = 1_024;
 /// From the end of one request to the end of the next one's header: also how long an idle
 /// connection is kept.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);

@@ -32,6 +32,7 @@ async fn world(resolve_open: bool) -> World {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let state = HttpState {
+        node: None,
         store: store.clone(),
         resolve_open,
     };

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sluice::call::snapshot::Snapshot;
+use sluice::fraud_guard::DialPlan;
 use sluice::links::model::Destination;
 use sluice::sources::model::{LinkAccess, Source};
 use sluice::trunks::model::{
@@ -266,6 +267,7 @@ pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
         session_expires: Duration::from_secs(1_800),
         session_min: Duration::from_secs(90),
         refresh_by: RefreshBy::Invite,
+        dial_plan: DialPlan::default(),
         register: false,
         register_expires: Duration::from_secs(3_600),
         transit: false,
