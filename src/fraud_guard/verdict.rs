@@ -82,25 +82,18 @@ impl Counters {
         self.refused.get(reason.index()).copied().unwrap_or(0)
     }
 
+    /// Each count under the word of its metric.
+    #[must_use]
+    pub fn by_reason(&self) -> Vec<(&'static str, u64)> {
+        let told = [("allowed", self.allowed), ("overruled", self.overruled)];
+        let reasons = Reason::ALL.map(|reason| (reason.as_str(), self.of(reason)));
+        told.into_iter().chain(reasons).collect()
+    }
+
     fn refuse(&mut self, reason: Reason) {
         if let Some(count) = self.refused.get_mut(reason.index()) {
             *count += 1;
         }
-    }
-}
-
-impl Counters {
-    /// Each count under the word of its metric.
-    #[must_use]
-    pub fn by_reason(self) -> Vec<(&'static str, u64)> {
-        vec![
-            ("allowed", self.allowed),
-            (Reason::NumberMalformed.as_str(), self.number_malformed),
-            (Reason::PrefixBlocked.as_str(), self.prefix_blocked),
-            (Reason::NotNamed.as_str(), self.not_named),
-            (Reason::ConcurrentCalls.as_str(), self.concurrent_calls),
-            (Reason::CallsPerSecond.as_str(), self.calls_per_second),
-        ]
     }
 }
 
