@@ -18,6 +18,8 @@ pub mod http;
 pub mod links;
 pub mod log;
 pub mod metrics;
+pub mod registrar;
+pub mod registration;
 pub mod settings;
 pub mod shell;
 pub mod sources;

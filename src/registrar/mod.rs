@@ -1,0 +1,6 @@
+//! The registrar: SIP phones that register here, and whom a number of theirs reaches. `model`,
+//! `bindings` and `lockout` are pure; `store` keeps the accounts.
+
+pub mod bindings;
+pub mod lockout;
+pub mod model;
