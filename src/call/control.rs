@@ -326,7 +326,7 @@ impl CallControl {
                 leg,
                 answered,
             } => {
-                self.handle_answered(now, call, leg, answered.answer.as_ref());
+                self.handle_answered(now, call, leg, &answered);
             }
             Event::AttemptFailed { call, leg, failure } => {
                 self.handle_attempt_failed(now, call, leg, failure);
@@ -336,11 +336,12 @@ impl CallControl {
             Event::Reoffered {
                 call, leg, offer, ..
             } => {
-                self.handle_reoffered(now, call, leg, offer.as_deref());
+                self.handle_reoffered(now, call, leg, offer);
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
-                self.handle_reoffer_completed(now, call, leg, answer.as_deref().ok());
+                let answer = answer.as_deref().map_err(|fault| fault.as_str());
+                self.handle_reoffer_completed(now, call, leg, answer);
             }
             Event::ConnectedChanged { .. } => {}
             Event::ReofferAnswered { call, leg, answer } => {
@@ -386,29 +387,34 @@ impl CallControl {
         {
             self.deadlines.remove(&(at, key));
             self.touch(Some(key));
-            if self
-                .calls
-                .get(&key)
-                .is_some_and(|call| call.ticket.is_some())
-            {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                self.refuse(now, key, status, "store_silent", &Refusal::default());
-                continue;
-            }
-            let local = self
-                .calls
-                .get(&key)
-                .is_some_and(|call| call.local_party.is_some());
-            let cause = if local {
-                "local_party_over"
-            } else {
-                "guard_duration_max"
-            };
-            self.hang_up(now, key, cause);
+            self.handle_due(now, key, at);
         }
         while let Some(record) = self.draining.poll_overdue(now.instant) {
             self.put(Output::Record(record));
         }
+    }
+
+    /// One deadline of a call: what it was for is known by the call.
+    fn handle_due(&mut self, now: Now, key: CallKey, at: Instant) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if let Some(untold) = call.untold.filter(|untold| untold.at == at) {
+            self.handle_untold(now, key, untold);
+        }
+        let Some(call) = self.calls.get(&key).filter(|call| call.ends_at == Some(at)) else {
+            return;
+        };
+        if call.ticket.is_some() {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return self.refuse(now, key, status, "store_silent", &Refusal::default());
+        }
+        let cause = if call.local_party.is_some() {
+            "local_party_over"
+        } else {
+            "guard_duration_max"
+        };
+        self.hang_up(now, key, cause);
     }
 
     fn replace_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {

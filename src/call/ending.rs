@@ -178,7 +178,8 @@ impl CallControl {
         self.live = self.live.saturating_sub(1);
         self.live_calls.end(&call.id, call.age);
         call.routes.clear();
-        call.reoffer = None;
+        (call.reoffer, call.asked, call.waiting) = (None, None, None);
+        let untold = call.untold.take();
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());
         let (ticket, trunk) = (call.ticket.take(), call.from_trunk.take());
         let ends_at = call.ends_at.take();
@@ -211,7 +212,8 @@ impl CallControl {
         if let Some(trunk) = trunk {
             self.loads.end_received(&trunk);
         }
-        if let Some(at) = ends_at {
+        let due = ends_at.into_iter().chain(untold.map(|untold| untold.at));
+        for at in due {
             self.deadlines.remove(&(at, key));
         }
         self.put(Output::Log(line));

@@ -91,7 +91,8 @@ fn objection(core: &Core, key: Key) -> Option<StatusCode> {
         || opposite.is_some_and(|leg| {
             !leg.is_confirmed()
                 || leg.unacknowledged.is_some()
-                || !matches!(leg.reoffer, Reoffer::Idle)
+                // An offer of ours that is under way there holds this one back in call control.
+                || matches!(leg.reoffer, Reoffer::Received(_))
         });
     is_busy.then_some(StatusCode::REQUEST_PENDING)
 }
