@@ -23,6 +23,7 @@ use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
 use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
+use super::orders::Orders;
 use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
@@ -64,6 +65,11 @@ pub struct CallControl {
     pub(super) loads: TrunkLoads,
     pub(super) stock: Stock,
     pub(super) aliases: AliasNumbers,
+    pub(super) orders: Orders,
+    /// Keys that placed calls had, and what they have instead; until the endpoint lets go of them.
+    pub(super) replaced: BTreeMap<CallKey, CallKey>,
+    /// No new calls are taken.
+    pub(super) is_draining: bool,
     pub(super) offered_lately: Window,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
@@ -112,6 +118,9 @@ impl CallControl {
             loads: TrunkLoads::default(),
             stock: Stock::default(),
             aliases: AliasNumbers::default(),
+            orders: Orders::default(),
+            replaced: BTreeMap::new(),
+            is_draining: false,
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
             live_calls: LiveCalls::default(),
@@ -165,7 +174,10 @@ impl CallControl {
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Command { ticket, command } => self.handle_command(now, ticket, command),
-            Input::Drain => self.endpoint.set_draining(true),
+            Input::Drain => {
+                self.is_draining = true;
+                self.endpoint.set_draining(true);
+            }
             Input::Stop => self.stop(now),
             Input::Expired => self.handle_expired(now),
         }
@@ -262,10 +274,13 @@ impl CallControl {
     pub fn check_invariants(&self) {
         let live = || self.calls.values().filter(|call| !call.over);
         let attempts = live().filter(|call| call.attempt.is_some()).count();
+        let placed = live().filter(|call| call.placed_leg().is_some()).count();
+        let ordered = live().filter(|call| call.placed().is_some()).count();
+        assert_eq!(self.orders.active(), ordered, "calls of tokens");
         let a_legs = live().filter(|call| call.a_media.is_some()).count();
         let received = live().filter(|call| call.from_trunk.is_some()).count();
         assert_eq!(
-            count(attempts),
+            count(attempts + placed),
             u64::from(self.guard.active()),
             "cleared attempts"
         );
@@ -277,7 +292,7 @@ impl CallControl {
             "pairs taken"
         );
         assert_eq!(
-            count(attempts + received),
+            count(attempts + placed + received),
             u64::from(self.loads.total()),
             "trunk loads"
         );
@@ -368,9 +383,9 @@ impl CallControl {
                 }
             }
             Report::Disconnected { pair, counters } => {
-                if let Some((bound, record)) = self.draining.disconnected(pair, &counters) {
+                if let Some((bound, records)) = self.draining.disconnected(pair, &counters) {
                     self.stock.forget(pair, bound);
-                    if let Some(record) = record {
+                    for record in records.into_iter().flatten() {
                         self.put_record(record);
                     }
                 }
@@ -409,7 +424,8 @@ impl CallControl {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return self.refuse(now, key, status, "store_silent", &Refusal::default());
         }
-        let cause = if call.local_party.is_some() {
+        let party = call.local_party.and_then(super::local_party::name);
+        let cause = if party.is_some() {
             "local_party_over"
         } else {
             "guard_duration_max"
@@ -430,10 +446,7 @@ impl CallControl {
         self.former_peers.clear();
         for (key, call) in &self.calls {
             let target = call.attempt.as_ref().map(|attempt| attempt.target);
-            for remote in [Some(call.offered.flow.remote), target]
-                .into_iter()
-                .flatten()
-            {
+            for remote in [call.a_address(), target].into_iter().flatten() {
                 if admit(&self.snapshot.trunks, &self.snapshot.sources, remote).is_none() {
                     self.former_peers.keep(*key, remote);
                 }
@@ -550,7 +563,11 @@ impl CallControl {
             detail: format!("{} {}", status.code(), ending.cause),
         };
         self.put(Output::Log(line));
-        let told = self.endpoint.refuse(now.instant, key, status, refusal);
+        let told = match self.calls.get(&key).and_then(Call::placed) {
+            // Nobody waits for a final response of ours.
+            Some(_) => self.endpoint.hang_up(now.instant, key, refusal),
+            None => self.endpoint.refuse(now.instant, key, status, refusal),
+        };
         self.check(told);
     }
 

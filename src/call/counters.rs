@@ -9,6 +9,8 @@ pub struct Counters {
     pub unknown_source: u64,
     /// INVITEs outside a dialog.
     pub calls_offered: u64,
+    /// Calls placed by command.
+    pub calls_placed: u64,
     /// Calls answered.
     pub calls_answered: u64,
     /// Attempts dialled.
