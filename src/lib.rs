@@ -24,4 +24,5 @@ pub mod settings;
 pub mod shell;
 pub mod sources;
 pub mod storage;
+pub mod tokens;
 pub mod trunks;

@@ -18,7 +18,7 @@ use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_
 use crate::call::control::{CallControl, Config as CallConfig};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
-use crate::http::{HttpState, serve as serve_http};
+use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -264,17 +264,17 @@ fn start_http(
     config: &Config,
     store: &Store,
     node: &Arc<health::Node>,
-    listeners: Vec<tokio::net::TcpListener>,
+    listeners: Vec<Listener>,
 ) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
+    let state = HttpState {
+        resolve_open: config.http.resolve_open,
+        node: Some(Arc::clone(node)),
+        ..HttpState::new(store.clone())
+    };
     for listener in listeners {
-        let state = HttpState {
-            store: store.clone(),
-            resolve_open: config.http.resolve_open,
-            node: Some(Arc::clone(node)),
-        };
         let mut stopped = stopped.clone();
-        tokio::spawn(serve_http(listener, state, async move {
+        tokio::spawn(serve_http(listener, state.clone(), async move {
             // The sender going away ends it just as well.
             let _ended = stopped.changed().await;
         }));

@@ -3,26 +3,25 @@
 //! The first two tell anybody one word and stable reasons. `/metrics` is for this machine, and for
 //! tokens with the scope `operate`.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use super::problem::Problem;
 use super::router::HttpState;
+use super::routes::{Content, Needs, Operation, Routes, Verb};
 use crate::metrics::exposition;
+use crate::tokens::scope::Scope;
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/healthz", get(health))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(metrics))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(HEALTH, health)
+        .with(READINESS, readiness)
+        .with(METRICS, metrics)
 }
 
 /// Every thread turns. Without a node behind it, that this answers is all there is to say.
@@ -49,15 +48,7 @@ async fn readiness(State(state): State<HttpState>) -> Response {
     typed(status, "application/json", body)
 }
 
-async fn metrics(State(state): State<HttpState>, request: Request) -> Response {
-    if !is_local(&request) {
-        return Problem::new(
-            StatusCode::FORBIDDEN,
-            "scope",
-            "Metrics are for this machine and for tokens with the scope operate",
-        )
-        .into_response();
-    }
+async fn metrics(State(state): State<HttpState>) -> Response {
     let Some(node) = &state.node else {
         return no_node();
     };
@@ -66,15 +57,6 @@ async fn metrics(State(state): State<HttpState>, request: Request) -> Response {
         exposition::CONTENT_TYPE,
         node.metrics().into_bytes(),
     )
-}
-
-/// Asked from this machine. A connection whose peer is not known is none.
-fn is_local(request: &Request) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.is_some_and(|ConnectInfo(peer)| match peer.ip() {
-        IpAddr::V6(address) => address.to_canonical().is_loopback(),
-        IpAddr::V4(address) => address.is_loopback(),
-    })
 }
 
 /// Counts every answer by its status.
@@ -110,3 +92,29 @@ fn typed(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+const HEALTH: Operation = Operation::new(
+    Verb::Get,
+    "/healthz",
+    Needs::Nothing,
+    "Whether every thread turns",
+)
+.answering(Content::Text("text/plain"));
+
+const READINESS: Operation = Operation::new(
+    Verb::Get,
+    "/readyz",
+    Needs::Nothing,
+    "Whether the node may take calls, and if not, why",
+)
+.answering(Content::AnyJson)
+.refusing(&[(503, "Not now; the reasons are in the body.")]);
+
+const METRICS: Operation = Operation::new(
+    Verb::Get,
+    "/metrics",
+    Needs::MachineOr(Scope::Operate),
+    "Every metric, for Prometheus",
+)
+.answering(Content::Text(exposition::CONTENT_TYPE))
+.refusing(&[(503, "No node runs behind this surface.")]);

@@ -10,11 +10,12 @@ use super::error::StorageError;
 use super::node_key::NodeKey;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
+use crate::tokens::model::TokenTable;
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
 use crate::trunks::shape::StoredTrunk;
-use crate::{settings, sources, trunks};
+use crate::{settings, sources, tokens, trunks};
 
-/// Settings, trunks and sources as of one moment.
+/// Settings, trunks, sources and tokens as of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Grows with each change.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     /// Source policies; the first that matches counts. The stored ones in their order, then one for
     /// each trunk with its addresses and its listed links.
     pub sources: Vec<Source>,
+    /// Bearer tokens in force.
+    pub tokens: TokenTable,
     /// A target is a name: what it means may change without a change here.
     pub(super) names_resolved: bool,
 }
@@ -54,6 +57,7 @@ pub(super) async fn load(
     let settings = settings::store::load(connection).await?;
     let stored = trunks::store::load(connection, key).await?;
     let mut sources = sources::store::load(connection).await?;
+    let tokens = tokens::store::load(connection).await?;
     let mut names_resolved = false;
     let mut trunks = Vec::with_capacity(stored.len());
     for stored in &stored {
@@ -72,6 +76,7 @@ pub(super) async fn load(
         settings,
         trunks,
         sources,
+        tokens,
         names_resolved,
     })
 }
