@@ -20,6 +20,7 @@ use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
 use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
+use crate::shell::Asker;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
 use crate::shell::signalling::{self, Parts, SignallingLink, Word};
@@ -173,7 +174,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         limits: limits.clone(),
         calls_per_second_max: config.limits.calls_per_second_max,
     });
-    let http_stop = start_http(config, &store, &view, listeners);
+    let http_stop = start_http(config, &store, &view, link.asker(), listeners);
     wait_for_stock(&link).await;
     view.enter(Phase::Ready);
     Ok(Node {
@@ -264,12 +265,14 @@ fn start_http(
     config: &Config,
     store: &Store,
     node: &Arc<health::Node>,
+    calls: Asker,
     listeners: Vec<Listener>,
 ) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
         node: Some(Arc::clone(node)),
+        calls: Some(calls),
         ..HttpState::new(store.clone())
     };
     for listener in listeners {

@@ -89,8 +89,8 @@ impl CallControl {
         self.open_record(now, &id, source, &offered);
         self.live += 1;
         let age = self.live_calls.begin(&id, key);
-        let (source, beginning) = (name.to_owned(), Beginning::Offered(offered));
-        let mut call = Call::new(id, a_leg, beginning, source, now.timestamp);
+        let beginning = Beginning::Offered(offered);
+        let mut call = Call::new(id, a_leg, beginning, name.to_owned(), now.timestamp);
         call.age = age;
         self.calls.insert(key, call);
         match self.examine(now, key, source) {

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::view::CallView;
 use crate::links::resolve::ResolvedLink;
@@ -87,10 +87,10 @@ pub struct Grant {
     pub token: String,
     /// Trunks that its calls may use, by id; `None`: all.
     pub trunks: Option<Vec<String>>,
-    /// Orders within a minute; 0: no cap.
-    pub calls_per_minute: u32,
-    /// Calls at once; 0: no cap.
-    pub concurrent_calls: u32,
+    /// Orders within a minute; `None`: no cap.
+    pub calls_per_minute: Option<u32>,
+    /// Calls at once; `None`: no cap.
+    pub concurrent_calls: Option<u32>,
 }
 
 impl Grant {
@@ -100,8 +100,8 @@ impl Grant {
         Self {
             token: token.into(),
             trunks: None,
-            calls_per_minute: 0,
-            concurrent_calls: 0,
+            calls_per_minute: None,
+            concurrent_calls: None,
         }
     }
 }
@@ -151,7 +151,7 @@ pub enum CommandOutcome {
 }
 
 /// A page of a list, oldest call first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallPage {
     /// The calls.
     pub calls: Vec<CallView>,
@@ -162,7 +162,7 @@ pub struct CallPage {
 }
 
 /// How a trunk is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrunkState {
     /// Its id.
     pub id: String,
@@ -181,7 +181,7 @@ pub struct TrunkState {
 }
 
 /// How one address of a trunk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetState {
     /// The address.
     pub address: SocketAddr,

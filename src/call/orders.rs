@@ -93,10 +93,14 @@ impl Orders {
         let usage = self.tokens.entry(grant.token.clone());
         let usage = usage.or_insert_with(|| Usage::new(now));
         usage.turn(now);
-        if grant.concurrent_calls > 0 && usage.active >= grant.concurrent_calls {
+        if grant
+            .concurrent_calls
+            .is_some_and(|cap| usage.active >= cap)
+        {
             return Err(CommandRefusal::TokenConcurrentCalls);
         }
-        if grant.calls_per_minute > 0 && usage.within_a_minute() >= grant.calls_per_minute {
+        let lately = usage.within_a_minute();
+        if grant.calls_per_minute.is_some_and(|cap| lately >= cap) {
             return Err(CommandRefusal::TokenCallsPerMinute);
         }
         if let Some(orders) = usage.orders.get_mut(bucket(usage.second)) {
@@ -197,7 +201,7 @@ impl Orders {
 mod tests {
     use super::*;
 
-    fn grant(calls_per_minute: u32, concurrent_calls: u32) -> Grant {
+    fn grant(calls_per_minute: Option<u32>, concurrent_calls: Option<u32>) -> Grant {
         Grant {
             calls_per_minute,
             concurrent_calls,
@@ -209,7 +213,7 @@ mod tests {
     fn never_more_than_the_cap_within_any_minute() {
         let start = Instant::now();
         let mut orders = Orders::default();
-        let capped = grant(3, 0);
+        let capped = grant(Some(3), None);
         let mut admitted = Vec::new();
         for step in 0..1_000_u32 {
             let now = start + Duration::from_millis(370) * step;
@@ -230,7 +234,7 @@ mod tests {
     fn calls_at_once_count_until_they_end() {
         let now = Instant::now();
         let mut orders = Orders::default();
-        let capped = grant(0, 1);
+        let capped = grant(None, Some(1));
         assert_eq!(orders.admit(&capped, now), Ok(()));
         orders.begin("one");
         assert_eq!(

@@ -14,7 +14,7 @@ use sip::event::{
 };
 use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
-use sip::sdp::Direction;
+use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
 use super::control::CallControl;

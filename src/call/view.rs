@@ -9,7 +9,7 @@ use super::one_call::{Beginning, Call, Ports, Side};
 use crate::links::model::LinkId;
 
 /// A call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallView {
     /// 128 bits in hexadecimal; the same as in its record.
     pub id: String,
@@ -28,7 +28,7 @@ pub struct CallView {
     /// When both sides were joined.
     pub answered_at: Option<Timestamp>,
     /// Why it ends, where that is known.
-    pub cause: Option<&'static str>,
+    pub cause: Option<String>,
     /// Attempts so far, both legs.
     pub attempts: u32,
     /// Its legs, as far as they are there.
@@ -36,7 +36,7 @@ pub struct CallView {
 }
 
 /// A side of a call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LegView {
     /// `a`: the caller, or the party that was dialled first.
     pub side: LegSide,
@@ -59,7 +59,7 @@ pub struct LegView {
 }
 
 /// Which side of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LegSide {
     /// The first.
@@ -69,7 +69,7 @@ pub enum LegSide {
 }
 
 /// Who began a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// An INVITE came.
@@ -153,7 +153,7 @@ impl Call {
             request_path,
             started_at: self.started_at,
             answered_at: self.answered_at,
-            cause: self.ending.map(|ending| ending.cause),
+            cause: self.ending.map(|ending| ending.cause.to_owned()),
             attempts: self.attempts,
             legs,
         }

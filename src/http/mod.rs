@@ -5,6 +5,8 @@
 mod access;
 mod answer;
 mod body;
+mod call_schema;
+mod calls;
 mod fields;
 mod json;
 mod openapi;

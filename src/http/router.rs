@@ -10,8 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{openapi, operation, resolver, tokens};
+use super::{calls, openapi, operation, resolver, tokens};
 use crate::health::Node;
+use crate::shell::Asker;
 use crate::storage::Store;
 
 /// What the answers need.
@@ -23,6 +24,8 @@ pub struct HttpState {
     pub resolve_open: bool,
     /// The node behind this surface; `None`: there is only a database.
     pub node: Option<Arc<Node>>,
+    /// Call control; `None`: no calls are handled here.
+    pub calls: Option<Asker>,
     /// Failed tries and uses of tokens.
     pub(crate) watch: Arc<Watch>,
 }
@@ -35,6 +38,7 @@ impl HttpState {
             store,
             resolve_open: false,
             node: None,
+            calls: None,
             watch: Arc::default(),
         }
     }
@@ -46,6 +50,7 @@ pub(super) fn routes() -> Routes {
         .and(operation::routes())
         .and(resolver::routes())
         .and(tokens::routes())
+        .and(calls::routes())
         .and(openapi::routes())
 }
 
