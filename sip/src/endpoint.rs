@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::b2bua::core::Core;
-use crate::b2bua::{acknowledge, attempt, call, offered, options, reoffer};
+use crate::b2bua::{acknowledge, attempt, call, modify, offered, options, reoffer};
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
 use crate::event::{
@@ -207,7 +207,7 @@ impl Endpoint {
         offer: &SessionDescription,
         by: RefreshBy,
     ) -> Result<(), CommandError> {
-        let result = reoffer::offer(&mut self.core, now, call.0, leg.0, offer, by);
+        let result = modify::offer(&mut self.core, now, call.0, leg.0, offer, by);
         self.checked(result)
     }
 

@@ -120,6 +120,10 @@ pub enum ProtocolError {
     StrayAck,
     /// A CANCEL for nothing: 481.
     StrayCancel,
+    /// A PRACK for nothing: 481; for what cannot be read: 400.
+    StrayPrack,
+    /// A reliable response while one before it is missing: it will come again (RFC 3262 §4).
+    RseqGap,
     /// A request within a dialog that does not exist: 481.
     NoDialog,
     /// The same request by another path: 482 (RFC 3261 §8.2.2.2).
@@ -169,6 +173,8 @@ impl ProtocolError {
             Self::StrayResponse => "stray_response",
             Self::StrayAck => "stray_ack",
             Self::StrayCancel => "stray_cancel",
+            Self::StrayPrack => "stray_prack",
+            Self::RseqGap => "rseq_gap",
             Self::NoDialog => "no_dialog",
             Self::MergedRequest => "merged_request",
             Self::Loop => "loop",

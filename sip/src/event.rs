@@ -300,6 +300,10 @@ pub struct CallOffered {
 
 /// What the other side says it can do, in Supported, Require and Allow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of a header, there or not"
+)]
 pub struct Supported {
     /// `Supported` or `Require: 100rel` (RFC 3262).
     pub reliable: bool,

@@ -56,6 +56,9 @@ pub const PINGS_MAX: u32 = 4_096;
 /// Early dialogs kept for one INVITE; a fork beyond this is heard only if it answers.
 pub const EARLY_DIALOGS_MAX: usize = 8;
 
+/// Differing early media that one caller is told of, each by a dialog of its own: one an attempt.
+pub const EARLY_ANSWERS_MAX: u8 = 16;
+
 /// Later answers of a forked INVITE that are remembered, so that their 2xx is acknowledged again.
 pub const FORKED_ANSWERS_MAX: usize = 8;
 
@@ -64,6 +67,10 @@ pub const ROUTES_MAX: usize = 16;
 
 /// How often a re-INVITE that met 491 is tried again before call control hears of it.
 pub const GLARE_RETRIES_MAX: u8 = 3;
+
+/// Longest `Retry-After` of a refused offer that we wait for before it is tried again: RFC 3311 §5.2
+/// names ten seconds.
+pub const RETRY_AFTER_S_MAX: u32 = 10;
 
 /// Headers of an INVITE that call control sees in `CallOffered`.
 pub const OFFERED_HEADERS_MAX: usize = 16;

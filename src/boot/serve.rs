@@ -245,6 +245,8 @@ fn call_config(
                 Method::Cancel,
                 Method::Bye,
                 Method::Options,
+                Method::Prack,
+                Method::Update,
             ],
             reliable_early_media: false,
         },

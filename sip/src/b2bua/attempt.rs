@@ -1,23 +1,20 @@
 //! An attempt towards a trunk: our INVITE from `dial` to its final response.
 //!
-//! Owns early dialogs, the three timers of call control, and the attempt that nobody waits for any
-//! more (RFC 3261 §9.1, §13.2.2).
+//! Owns the three timers of call control, and the attempt that nobody waits for any
+//! more (RFC 3261 §9.1, §13.2.2). Its early dialogs are in `early`.
 
 use std::time::Instant;
 
-use super::compose::{self, RequestParts};
+use super::compose;
 use super::core::{Core, User};
-use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage, Unanswered};
-use super::{acknowledge, bye, call, cancel, challenge, offered};
+use super::early::{self, connected_of, sdp_of};
+use super::leg::{Attempt, Leg, Side, Stage};
+use super::{acknowledge, bye, call, cancel, challenge, reoffer};
 use crate::dialog::{Dialog, RouteSet};
 use crate::error::CommandError;
 use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
-use crate::limits::{
-    ATTEMPTS_PER_CALL_MAX, CONNECTED_HEADERS_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX,
-};
+use crate::limits::ATTEMPTS_PER_CALL_MAX;
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
-use crate::offer_answer::refusal_of;
-use crate::sdp::SessionDescription;
 use crate::table::{Full, Key};
 use crate::transaction::layer::{ClientIdentity, ClientKind};
 
@@ -124,6 +121,8 @@ fn send_invite(
     let transaction = core
         .start_client(now, ClientKind::Invite, identity, invite, user)
         .ok()?;
+    // What the last INVITE made rings no more.
+    reoffer::close(core, now, key);
     core.change(key, |leg| {
         if let Some(attempt) = leg.attempt_mut() {
             attempt.transaction = transaction;
@@ -160,6 +159,7 @@ pub(super) fn handle_response(
             return;
         }
     }
+    reoffer::close(core, now, key);
     fail(core, key, transaction, AttemptFailure::Refused(status));
 }
 
@@ -187,57 +187,21 @@ fn handle_provisional(
         return core.arm(key);
     }
     attempt.progress_at = None;
-    let answer = sdp_of(response);
-    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    keep_early(attempt, tag, answer.as_deref());
+    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
+    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     core.arm(key);
+    let Some(answered_reliably) = early::take_early(core, now, key, response, answer.as_deref())
+    else {
+        return;
+    };
     core.emit(Event::Progress {
         call: CallKey(call),
         leg: LegKey(key),
         status,
         answer,
-        answered_reliably: false,
+        answered_reliably,
         connected: connected_of(response),
     });
-}
-
-/// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2).
-fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&SessionDescription>) {
-    if tag.is_empty() {
-        return;
-    }
-    let known = attempt
-        .early
-        .iter_mut()
-        .find(|early| *early.remote_tag == *tag);
-    if let Some(early) = known {
-        if let Some(answer) = answer {
-            early.answer = Some(Box::new(answer.clone()));
-        }
-    } else if attempt.early.len() < EARLY_DIALOGS_MAX {
-        attempt.early.push(EarlyDialog {
-            remote_tag: tag.into(),
-            answer: answer.cloned().map(Box::new),
-        });
-    }
-    debug_assert!(attempt.early.len() <= EARLY_DIALOGS_MAX, "the bound holds");
-}
-
-pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
-    message
-        .sdp()
-        .and_then(|text| SessionDescription::parse(text).ok())
-        .map(Box::new)
-}
-
-/// Who the peer says it is (RFC 3325; Remote-Party-ID was never more than a draft).
-pub(super) fn connected_of(message: &Message<'_>) -> Vec<(HeaderName, Box<[u8]>)> {
-    const SHOWN: [HeaderName; 3] = [
-        HeaderName::RemotePartyId,
-        HeaderName::PAssertedIdentity,
-        HeaderName::Privacy,
-    ];
-    offered::shown_headers(message, &SHOWN, CONNECTED_HEADERS_MAX)
 }
 
 /// The first 2xx wins, the same one again gets the same ACK, another fork's is ended
@@ -260,33 +224,22 @@ fn handle_success(
         return;
     };
     let call = leg.call;
-    let dialog = leg.dialog.with_response(response);
     if leg.unanswered.is_some() && leg.dialog.is_remote_tag(tag) {
         // The same 2xx again; its ACK waits for our answer.
         return;
     }
-    let Some(attempt) = leg.attempt_mut() else {
-        return end_fork(core, now, key, dialog, response);
+    if leg.attempt_mut().is_none() {
+        return early::end_fork(core, now, key, response, cseq);
+    }
+    let Some(chosen) = early::choose(core, now, key, response, cseq) else {
+        return;
     };
-    let early = attempt
-        .early
-        .iter_mut()
-        .find(|early| *early.remote_tag == *tag);
-    let early_answer = early.and_then(|early| early.answer.take());
-    let is_left = attempt.left.take();
-    let had_offer = attempt.dial.offer.is_some();
-    let body = sdp_of(response);
-    let give_up_at = now + core.config.timers.transaction_timeout();
-    let offer = if had_offer { None } else { body.clone() };
-    core.change(key, |leg| {
-        leg.stage = Stage::Confirmed;
-        leg.dialog = dialog.clone();
-        leg.unanswered = offer.clone().map(|offer| Unanswered {
-            cseq,
-            offer,
-            give_up_at,
-        });
-    });
+    let early::Chosen {
+        dialog,
+        is_left,
+        answer,
+        offer,
+    } = chosen;
     debug_assert!(dialog.local_cseq >= cseq, "the peer answers what we sent");
     if offer.is_none() {
         acknowledge::send(core, key, &dialog, cseq, true, None);
@@ -305,7 +258,6 @@ fn handle_success(
         debug_assert!(entry.answered.is_none(), "one callee a call");
         entry.answered = Some(key);
     }
-    let answer = body.or(early_answer).filter(|_| had_offer);
     core.emit(Event::Answered {
         call: CallKey(call),
         leg: LegKey(key),
@@ -342,48 +294,6 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
         Some(Stage::Attempting(attempt)) => attempt.left.is_none(),
         Some(Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over) | None => false,
     }
-}
-
-/// A further fork answered: it is acknowledged and ended. More than we remember are left to their
-/// own timers.
-fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, response: &Message<'_>) {
-    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
-        return;
-    };
-    let known = core
-        .legs
-        .get(key)
-        .map_or(FORKED_ANSWERS_MAX, |leg| leg.acknowledgements.len());
-    if known >= FORKED_ANSWERS_MAX {
-        return;
-    }
-    debug_assert!(
-        core.legs
-            .get(key)
-            .is_none_or(|leg| !matches!(leg.stage, Stage::Offered(_) | Stage::Attempting(_))),
-        "another fork has answered before"
-    );
-    let offered = core.legs.get(key).is_some_and(|leg| leg.has_offered);
-    let refused = sdp_of(response)
-        .filter(|_| !offered)
-        .map(|offer| refusal_of(&offer, dialog.flow.local.ip()));
-    acknowledge::send(core, key, &dialog, cseq, true, refused.as_ref());
-    dialog.local_cseq = dialog.local_cseq.max(cseq);
-    let number = dialog.next_local_cseq();
-    let branch = core.identifiers.branch();
-    let parts = RequestParts::new(&Method::Bye, number, &branch);
-    let sent = compose::request_within(core, &dialog, &parts);
-    let identity = ClientIdentity {
-        branch,
-        cseq: number,
-    };
-    core.send_anyway(
-        now,
-        ClientKind::NonInvite,
-        identity,
-        sent,
-        User::Errand(key),
-    );
 }
 
 /// The INVITE of this leg came to its end without an answer.
@@ -438,7 +348,9 @@ pub(super) fn leave(
     debug_assert!(attempt.give_up_at.is_none(), "CANCEL follows the leaving");
     attempt.left = Some(refusal.clone());
     attempt.stop_timers();
-    if attempt.is_heard {
+    let is_heard = attempt.is_heard;
+    reoffer::close(core, now, key);
+    if is_heard {
         send_cancel(core, now, key);
     }
     core.arm(key);
@@ -482,7 +394,7 @@ pub(crate) fn abandon(
             if let Some(entry) = core.calls.get_mut(call) {
                 entry.answered = None;
             }
-            super::reoffer::terminate_received(core, now, key);
+            reoffer::terminate_received(core, now, key);
             bye::send(core, now, key, &refusal);
             report_failure(core, call, key, failure);
             Ok(())

@@ -9,7 +9,7 @@ use super::compose::{self, RequestParts};
 use super::core::{Core, User};
 use super::leg::{Leg, Reoffer, Side, Stage};
 use super::uas::{self, Request, Responder};
-use super::{acknowledge, challenge, offered, reoffer};
+use super::{acknowledge, challenge, modify, offered, reoffer};
 use crate::error::ProtocolError;
 use crate::event::{EndCause, Refusal, ReleaseParty};
 use crate::message::{HeaderName, Message, Method, StatusCode};
@@ -135,7 +135,7 @@ pub(super) fn handle_response(
 
 /// The dialog of this leg is gone. What we asked within it is not waited for.
 pub(super) fn finish(core: &mut Core, key: Key) {
-    reoffer::forget_sent(core, key);
+    modify::forget_sent(core, key);
     acknowledge::decline_offer(core, key);
     core.change(key, Leg::set_over);
     debug_assert!(

@@ -15,6 +15,19 @@ pub(super) fn authorization(
     response: &Message<'_>,
     status: StatusCode,
 ) -> Option<(HeaderName, Box<[u8]>)> {
+    let uri = core.legs.get(leg)?.dialog.request_uri().to_owned();
+    authorization_for(core, leg, method, &uri, response, status)
+}
+
+/// The same for a request to `uri`, which an early dialog has of its own.
+pub(super) fn authorization_for(
+    core: &mut Core,
+    leg: Key,
+    method: &Method,
+    uri: &str,
+    response: &Message<'_>,
+    status: StatusCode,
+) -> Option<(HeaderName, Box<[u8]>)> {
     let is_challenge =
         status == StatusCode::UNAUTHORIZED || status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
     if !is_challenge {
@@ -30,7 +43,7 @@ pub(super) fn authorization(
         username: &credentials.username,
         password: &credentials.password,
         method,
-        uri: leg.dialog.request_uri(),
+        uri,
         cnonce: &client_nonce,
         nonce_count: 1,
     };

@@ -12,7 +12,7 @@ use foldhash::quality::FixedState;
 use super::call::{Call, finish_leg};
 use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
-use super::{acknowledge, attempt, options, reoffer, uac, uas};
+use super::{acknowledge, attempt, options, prack, reoffer, uac, uas};
 use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
@@ -62,6 +62,10 @@ pub(crate) enum User {
     Invite(Key),
     /// Client: our re-INVITE.
     Reinvite(Key),
+    /// Client: our UPDATE.
+    Update(Key),
+    /// Client: our PRACK.
+    Prack(Key),
     /// Client: the BYE that ends this leg.
     Bye(Key),
     /// Client: a CANCEL, or the BYE of a fork that answered too late. Nobody waits for the answer,
@@ -80,6 +84,8 @@ impl User {
         match self {
             Self::Invite(leg)
             | Self::Reinvite(leg)
+            | Self::Update(leg)
+            | Self::Prack(leg)
             | Self::Bye(leg)
             | Self::Errand(leg)
             | Self::Leg(leg) => Some(leg),
@@ -135,7 +141,7 @@ impl Core {
         self.touched = None;
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
-            Input::TransportFailed { flow } => self.handle_transport_failed(flow),
+            Input::TransportFailed { flow } => self.handle_transport_failed(now, flow),
             Input::Expired => self.handle_expired(now),
         }
     }
@@ -156,11 +162,11 @@ impl Core {
         }
     }
 
-    fn handle_transport_failed(&mut self, flow: Flow) {
+    fn handle_transport_failed(&mut self, now: Instant, flow: Flow) {
         for key in self.transactions.unheard_on(flow) {
             if let Some(user) = self.transactions.remove(key) {
                 self.touched = user.leg();
-                uac::handle_transport_failed(self, user, key);
+                uac::handle_transport_failed(self, now, user, key);
                 self.release_transaction(user);
             }
         }
@@ -191,6 +197,7 @@ impl Core {
                         leg.token = None;
                     }
                     attempt::handle_deadline(self, now, key);
+                    prack::handle_deadline(self, now, key);
                     acknowledge::handle_deadline(self, now, key);
                     reoffer::handle_deadline(self, now, key);
                     self.arm(key);
@@ -427,9 +434,13 @@ impl Core {
                     "only a 2xx waits for an ACK"
                 );
                 debug_assert!(
-                    matches!(leg.reoffer, Reoffer::Idle)
-                        || matches!(leg.stage, Stage::Confirmed | Stage::Leaving),
+                    matches!(leg.reoffer, Reoffer::Idle) || !matches!(leg.stage, Stage::Over),
                     "an offer within a dialog needs one"
+                );
+                debug_assert_eq!(
+                    leg.provisional.is_some(),
+                    matches!(leg.stage, Stage::Offered(_)),
+                    "what is said before the answer ends with it"
                 );
             }
             for (_, call) in self.calls.iter() {

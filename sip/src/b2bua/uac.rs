@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Core, User};
-use super::{attempt, bye, compose, options, reoffer};
+use super::{attempt, bye, compose, modify, options, prack};
 use crate::error::{DropReason, ProtocolError};
 use crate::event::{AttemptFailure, Flow};
 use crate::message::{HeaderName, Message, Method, StatusCode};
@@ -82,8 +82,12 @@ fn deliver(
             attempt::handle_response(core, now, leg, transaction, response, status)
         }
         User::Reinvite(leg) => {
-            reoffer::handle_response(core, now, leg, transaction, response, status);
+            modify::handle_response(core, now, leg, transaction, response, status);
         }
+        User::Update(leg) => {
+            modify::handle_response(core, now, leg, transaction, response, status);
+        }
+        User::Prack(leg) => prack::handle_response(core, now, leg, response, status),
         User::Bye(leg) => bye::handle_response(core, now, leg, response, status),
         User::Ping(ping) => options::handle_response(core, ping, status),
         User::Errand(_) | User::Leg(_) | User::Nobody => {}
@@ -96,25 +100,27 @@ pub(super) fn handle_timeout(core: &mut Core, now: Instant, user: User, transact
         User::Invite(leg) => {
             attempt::fail(core, leg, transaction, AttemptFailure::NoResponse);
         }
-        User::Reinvite(leg) => reoffer::handle_lost(core, now, leg, transaction),
+        User::Reinvite(leg) | User::Update(leg) => {
+            modify::handle_lost(core, now, leg, transaction);
+        }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
-        User::Errand(_) | User::Leg(_) | User::Nobody => {}
+        User::Prack(_) | User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }
 
 /// A request could not be sent, which is as a 503 (RFC 3261 §8.1.3.1).
-pub(super) fn handle_transport_failed(core: &mut Core, user: User, transaction: Key) {
+pub(super) fn handle_transport_failed(core: &mut Core, now: Instant, user: User, transaction: Key) {
     match user {
         User::Invite(leg) => {
             attempt::fail(core, leg, transaction, AttemptFailure::TransportFailed);
         }
-        User::Reinvite(leg) => {
+        User::Reinvite(leg) | User::Update(leg) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            reoffer::refused(core, leg, transaction, status);
+            modify::refused(core, now, leg, transaction, status);
         }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
-        User::Errand(_) | User::Leg(_) | User::Nobody => {}
+        User::Prack(_) | User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::core::{Core, User};
 use super::leg::Stage;
-use super::{acknowledge, bye, cancel, compose, offered, options, reoffer};
+use super::{acknowledge, bye, cancel, compose, offered, options, prack, reoffer, update};
 use crate::error::{DropReason, ProtocolError};
 use crate::event::Flow;
 use crate::identifier::Identifier;
@@ -189,11 +189,10 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
     let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
         Stage::Leaving | Stage::Over => None,
-        // Each fork counts for itself, and none of them is the dialog yet.
-        Stage::Attempting(_) => Some(true),
-        Stage::Offered(_) | Stage::Confirmed => {
-            Some(leg.dialog.take_remote_cseq(request.identity.cseq))
-        }
+        // Each fork counts for itself.
+        Stage::Attempting(_) | Stage::Offered(_) | Stage::Confirmed => leg
+            .dialog_mut(request.identity.from_tag)
+            .map(|dialog| dialog.take_remote_cseq(request.identity.cseq)),
     });
     match in_order.flatten() {
         None => return refuse_unknown_dialog(core, request),
@@ -211,12 +210,12 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         Method::Options => options::answer(core, request, false),
         Method::Refer => refuse(core, request, StatusCode::DECLINE, ProtocolError::Refer),
         Method::Notify => refuse_unknown_dialog(core, request),
+        Method::Prack => prack::handle_prack(core, now, request, key),
+        Method::Update => update::handle_update(core, now, request, key),
         Method::Ack
         | Method::Bye
         | Method::Cancel
         | Method::Register
-        | Method::Prack
-        | Method::Update
         | Method::Info
         | Method::Subscribe
         | Method::Message
@@ -252,20 +251,31 @@ fn is_loop(core: &Core, request: &Request<'_>) -> bool {
         })
 }
 
-/// We have no extensions that a request could require (RFC 3261 §8.2.2.3).
+/// Extensions that a request may require (RFC 3261 §8.2.2.3).
+const UNDERSTOOD: [&str; 1] = [prack::OPTION_TAG];
+
+fn is_understood(tag: &[u8]) -> bool {
+    let is_it = |known: &&str| known.as_bytes().eq_ignore_ascii_case(tag);
+    tag.is_empty() || UNDERSTOOD.iter().any(is_it)
+}
+
 fn requires_nothing(request: &Request<'_>) -> bool {
     request
         .message
         .elements(&HeaderName::Require)
-        .all(<[u8]>::is_empty)
+        .all(is_understood)
 }
 
 /// Answers 420 where the request requires an extension.
 fn requires_extension(core: &mut Core, request: &Request<'_>) -> bool {
-    if requires_nothing(request) {
+    let tags: Vec<&[u8]> = request
+        .message
+        .elements(&HeaderName::Require)
+        .filter(|tag| !is_understood(tag))
+        .collect();
+    if tags.is_empty() {
         return false;
     }
-    let tags: Vec<&[u8]> = request.message.elements(&HeaderName::Require).collect();
     let headers = [(HeaderName::Unsupported, &*tags.join(&b", "[..]))];
     let status = StatusCode::BAD_EXTENSION;
     refuse_with(core, request, status, &headers, ProtocolError::Extension);

@@ -67,7 +67,7 @@ mod write;
 use arrayvec::ArrayVec;
 
 pub use self::body::{BODY_PARTS_MAX, sdp_of};
-pub use self::cseq::CSeq;
+pub use self::cseq::{CSeq, RAck};
 pub use self::header::HeaderName;
 pub use self::method::Method;
 pub use self::name_addr::{DISPLAY_NAME_SIZE_MAX, NameAddr, NameAddrRef};
@@ -366,6 +366,12 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn rseq(&self) -> Option<u32> {
         self.only_value(&HeaderName::RSeq).and_then(scan::decimal)
+    }
+
+    /// `RAck` (RFC 3262 §7.2).
+    #[must_use]
+    pub fn rack(&self) -> Option<RAck> {
+        self.only_value(&HeaderName::RAck).and_then(RAck::parse)
     }
 
     /// The Q.850 cause of a Reason header (RFC 3326 §2).

@@ -100,6 +100,8 @@ impl Gateway {
                     Method::Bye,
                     Method::Cancel,
                     Method::Options,
+                    Method::Prack,
+                    Method::Update,
                 ],
                 reliable_early_media: false,
             },
