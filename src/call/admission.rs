@@ -89,6 +89,8 @@ impl CallControl {
         self.open_record(now, &id, source, &offered);
         self.live += 1;
         let age = self.live_calls.begin(&id, key);
+        self.ladders.begin(age, &id);
+        self.ladders.claim(age, offered.call_id.as_bytes());
         let beginning = Beginning::Offered(offered);
         let mut call = Call::new(id, a_leg, beginning, name.to_owned(), now.timestamp);
         call.age = age;

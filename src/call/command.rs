@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ladder::LadderView;
 use super::view::CallView;
 use crate::links::resolve::ResolvedLink;
 
@@ -31,6 +32,11 @@ pub enum Command {
     List(ListCalls),
     /// One call.
     Show {
+        /// Its id.
+        call: String,
+    },
+    /// The SIP messages of one call.
+    Ladder {
         /// Its id.
         call: String,
     },
@@ -146,6 +152,8 @@ pub enum CommandOutcome {
     Calls(CallPage),
     /// A call.
     Call(Box<CallView>),
+    /// Its messages.
+    Ladder(LadderView),
     /// The trunks.
     TrunkStates(Vec<TrunkState>),
 }
@@ -204,6 +212,8 @@ pub enum CommandRefusal {
     Draining,
     /// The asker's: there is no such call.
     NoSuchCall,
+    /// The asker's: of this call no messages are kept.
+    NoLadder,
     /// The asker's: its token may not use the trunk.
     TokenTrunk,
     /// The asker's: as many orders of its token as allowed came within a minute.
@@ -233,6 +243,7 @@ impl CommandRefusal {
             Self::Lost => "internal_error",
             Self::Draining => "draining",
             Self::NoSuchCall => "no_such_call",
+            Self::NoLadder => "no_ladder",
             Self::TokenTrunk => "token_trunk",
             Self::TokenCallsPerMinute => "token_calls_per_minute",
             Self::TokenConcurrentCalls => "token_concurrent_calls",
@@ -252,6 +263,7 @@ impl CommandRefusal {
             | Self::Lost
             | Self::Draining
             | Self::NoSuchCall
+            | Self::NoLadder
             | Self::TokenTrunk
             | Self::IdempotencyConflict => None,
         }

@@ -21,6 +21,7 @@ use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
+use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
 use super::orders::Orders;
@@ -52,6 +53,8 @@ pub struct Config {
     pub own_hosts: Vec<String>,
     /// New calls a second; 0: no limit.
     pub calls_per_second_max: u32,
+    /// The messages of each call are kept for whoever asks.
+    pub ladder: bool,
 }
 
 /// Call control. See the module.
@@ -66,6 +69,7 @@ pub struct CallControl {
     pub(super) stock: Stock,
     pub(super) aliases: AliasNumbers,
     pub(super) orders: Orders,
+    pub(super) ladders: Ladders,
     /// Keys that placed calls had, and what they have instead; until the endpoint lets go of them.
     pub(super) replaced: BTreeMap<CallKey, CallKey>,
     /// No new calls are taken.
@@ -119,6 +123,7 @@ impl CallControl {
             stock: Stock::default(),
             aliases: AliasNumbers::default(),
             orders: Orders::default(),
+            ladders: Ladders::new(config.ladder, config.seed),
             replaced: BTreeMap::new(),
             is_draining: false,
             offered_lately: Window::default(),
@@ -148,6 +153,7 @@ impl CallControl {
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.now = Some(now);
         self.touched = None;
+        self.ladders.turn();
         match input {
             Input::Datagram { flow, bytes } => {
                 let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
@@ -155,6 +161,8 @@ impl CallControl {
                     self.counters.unknown_source += 1;
                     return;
                 }
+                let (at, way) = (now.timestamp, ladder::Way::Received);
+                self.ladders.note(at, flow.remote, way, bytes, None);
                 let datagram = sip::event::Input::Datagram { flow, bytes };
                 self.endpoint.handle_input(now.instant, datagram);
             }
@@ -193,7 +201,10 @@ impl CallControl {
                 return Some(output);
             }
             match self.endpoint.poll_output(buffer) {
-                Some(sip::event::Output::Send { flow }) => return Some(Output::Send { flow }),
+                Some(sip::event::Output::Send { flow }) => {
+                    self.note_sent(flow.remote, buffer.as_bytes());
+                    return Some(Output::Send { flow });
+                }
                 // The endpoint is drained before the next command: events wait for their turn.
                 Some(sip::event::Output::Event(event)) => self.events.push_back(event),
                 None => match (self.events.pop_front(), self.now) {
@@ -202,6 +213,15 @@ impl CallControl {
                 },
             }
         }
+    }
+
+    /// A new dialog of ours is of the call that the last step was about.
+    fn note_sent(&mut self, remote: SocketAddr, octets: &[u8]) {
+        let Some(now) = self.now else { return };
+        let call = self.touched.and_then(|key| self.calls.get(&key));
+        let began = call.map(|call| call.age);
+        let way = ladder::Way::Sent;
+        self.ladders.note(now.timestamp, remote, way, octets, began);
     }
 
     /// When [`Input::Expired`] is due; `None`: nothing is pending.
@@ -231,6 +251,8 @@ impl CallControl {
         counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
+        counters.ladder_octets = count(self.ladders.octets());
+        counters.ladder_messages_dropped = self.ladders.dropped;
         counters.endpoint = self.endpoint.counters().clone();
         counters.tables = self.endpoint.tables();
         counters.guard = self.guard.counters().by_reason();
@@ -277,6 +299,7 @@ impl CallControl {
         let placed = live().filter(|call| call.placed_leg().is_some()).count();
         let ordered = live().filter(|call| call.placed().is_some()).count();
         assert_eq!(self.orders.active(), ordered, "calls of tokens");
+        self.ladders.check_invariants();
         let a_legs = live().filter(|call| call.a_media.is_some()).count();
         let received = live().filter(|call| call.from_trunk.is_some()).count();
         assert_eq!(

@@ -185,6 +185,7 @@ impl CallControl {
         call.over = true;
         self.live = self.live.saturating_sub(1);
         self.live_calls.end(&call.id, call.age);
+        self.ladders.end(call.age, now.instant);
         call.routes.clear();
         (call.reoffer, call.asked, call.waiting) = (None, None, None);
         let untold = call.untold.take();

@@ -75,6 +75,12 @@ impl CallControl {
             Command::End { call, cause } => self.end_call(now, &call, cause),
             Command::List(list) => Ok(CommandOutcome::Calls(self.list_calls(&list))),
             Command::Show { call } => self.show_call(&call),
+            Command::Ladder { call } => {
+                let ladder = self.ladders.show(&call);
+                ladder
+                    .map(CommandOutcome::Ladder)
+                    .ok_or(CommandRefusal::NoLadder)
+            }
             Command::ListTrunkStates => Ok(CommandOutcome::TrunkStates(self.trunk_states())),
         };
         if let Err(refusal) = outcome {

@@ -17,6 +17,7 @@ mod ending;
 pub mod event;
 pub mod failover;
 mod former_peers;
+pub mod ladder;
 mod live;
 pub mod local_party;
 pub mod media_plan;

@@ -314,6 +314,7 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
         CommandRefusal::Lost => (500, "A fault of ours lost the answer"),
         CommandRefusal::Draining => (503, "This node takes no new calls"),
         CommandRefusal::NoSuchCall => (404, "No such call"),
+        CommandRefusal::NoLadder => (404, "No messages of such a call are kept"),
         CommandRefusal::TokenTrunk => (403, "This token may not use the trunk"),
         CommandRefusal::TokenCallsPerMinute => (429, "This token has placed enough calls"),
         CommandRefusal::TokenConcurrentCalls => (429, "This token has enough calls"),

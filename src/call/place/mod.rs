@@ -242,6 +242,7 @@ impl CallControl {
         self.counters.calls_placed += 1;
         self.live += 1;
         call.age = self.live_calls.begin(&call.id, key);
+        self.ladders.begin(call.age, &call.id);
         self.install_first_party(&mut call, begun);
         self.calls.insert(key, call);
         self.touch(Some(key));

@@ -5,6 +5,7 @@ mod commands;
 mod delayed;
 mod offerless;
 mod panics;
+mod placed;
 mod reoffers;
 mod setup;
 pub(crate) mod world;
