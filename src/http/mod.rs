@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod call_schema;
 mod calls;
+mod extensions;
 mod fields;
 mod json;
 mod openapi;

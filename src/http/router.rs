@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{calls, openapi, operation, resolver, tokens};
+use super::{calls, extensions, openapi, operation, resolver, tokens};
 use crate::health::Node;
 use crate::shell::Asker;
 use crate::storage::Store;
@@ -51,6 +51,7 @@ pub(super) fn routes() -> Routes {
         .and(resolver::routes())
         .and(tokens::routes())
         .and(calls::routes())
+        .and(extensions::routes())
         .and(openapi::routes())
 }
 

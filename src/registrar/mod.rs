@@ -4,3 +4,5 @@
 pub mod bindings;
 pub mod lockout;
 pub mod model;
+pub mod shape;
+pub mod store;

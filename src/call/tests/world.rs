@@ -120,6 +120,7 @@ impl World {
             }],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         };
         let config = Config {
             endpoint: EndpointConfig {
