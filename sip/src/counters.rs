@@ -30,6 +30,10 @@ pub struct Counters {
     pub messages_repeated: u64,
     /// Calls that were offered to call control.
     pub calls_offered: u64,
+    /// Calls that call control placed.
+    pub calls_placed: u64,
+    /// REGISTER requests that were offered to the registrar.
+    pub registers_offered: u64,
     /// Attempts that were made.
     pub attempts: u64,
     /// Requests of ours that were sent without a transaction, because the table was full.

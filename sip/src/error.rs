@@ -162,6 +162,14 @@ pub enum ProtocolError {
     CallsFull,
     /// No room for another transaction: 503.
     TransactionsFull,
+    /// We were told that we are overloaded: 503.
+    Overloaded,
+    /// The contacts of a REGISTER are too many, or a star stands where it must not: 400.
+    RegisterContacts,
+    /// No room for another REGISTER: 503.
+    RegistersFull,
+    /// A REGISTER that nobody answered.
+    RegisterUnanswered,
 }
 
 impl ProtocolError {
@@ -194,6 +202,10 @@ impl ProtocolError {
             Self::Draining => "draining",
             Self::CallsFull => "calls_full",
             Self::TransactionsFull => "transactions_full",
+            Self::Overloaded => "overloaded",
+            Self::RegisterContacts => "register_contacts",
+            Self::RegistersFull => "registers_full",
+            Self::RegisterUnanswered => "register_unanswered",
         }
     }
 }
@@ -242,6 +254,12 @@ pub enum CommandError {
     /// The status does not fit the command: `ring` takes 101 to 199, `refuse` 300 to 699.
     #[error("status does not fit")]
     StatusUnfit,
+    /// Misuse: the registration was forgotten.
+    #[error("no such registration")]
+    NoSuchRegister,
+    /// We are draining: no new call begins.
+    #[error("draining")]
+    Draining,
     /// The call has made as many attempts as it may, or a table is full.
     #[error("limit reached")]
     LimitReached,
@@ -258,6 +276,8 @@ impl CommandError {
             Self::ExchangePending => "exchange_pending",
             Self::NothingToAnswer => "nothing_to_answer",
             Self::StatusUnfit => "status_unfit",
+            Self::NoSuchRegister => "no_such_register",
+            Self::Draining => "draining",
             Self::LimitReached => "limit_reached",
         }
     }

@@ -249,6 +249,7 @@ fn call_config(
                 Method::Update,
             ],
             reliable_early_media: false,
+            ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),

@@ -366,7 +366,9 @@ impl CallControl {
             } => {
                 self.handle_answered(now, call, leg, &answered);
             }
-            Event::AttemptFailed { call, leg, failure } => {
+            Event::AttemptFailed {
+                call, leg, failure, ..
+            } => {
                 self.handle_attempt_failed(now, call, leg, failure);
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
@@ -388,9 +390,14 @@ impl CallControl {
             Event::ReofferRefused { call, leg, status } => {
                 self.handle_reoffer_refused(now, call, leg, status);
             }
-            Event::Ended { call, by, cause } => self.handle_ended(now, call, by, cause),
+            Event::Ended {
+                call, by, cause, ..
+            } => self.handle_ended(now, call, by, cause),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
+            Event::InfoReceived { .. }
+            | Event::RegisterEnded { .. }
+            | Event::RegisterOffered { .. } => {}
             Event::Dropped { flow: _, reason } => self.counters.drop_message(reason.as_str()),
         }
     }

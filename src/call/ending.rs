@@ -404,6 +404,7 @@ const fn cause_word(cause: EndCause) -> &'static str {
         EndCause::OfferUnanswered => "offer_unanswered",
         EndCause::Expired => "invite_expired",
         EndCause::DialogLost => "dialog_lost",
+        EndCause::SessionExpired => "session_expired",
         EndCause::Commanded => "commanded",
     }
 }
@@ -416,6 +417,7 @@ const fn status_of(cause: EndCause, answered: bool) -> u16 {
         | EndCause::NoAck
         | EndCause::OfferUnanswered
         | EndCause::DialogLost
+        | EndCause::SessionExpired
         | EndCause::Commanded => {
             if answered {
                 200

@@ -538,6 +538,7 @@ pub(super) fn invite(
         offer,
         reliable: reliable(trunk),
         credentials: credentials(trunk),
+        session_timer: None,
         timers: AttemptTimers {
             response: trunk.response_timeout,
             progress: trunk.progress_timeout,

@@ -1,4 +1,4 @@
-//! An attempt towards a trunk: our INVITE from `dial` to its final response.
+//! An attempt towards a trunk: our INVITE from `dial` or `place` to its final response.
 //!
 //! Owns the three timers of call control, and the attempt that nobody waits for any
 //! more (RFC 3261 §9.1, §13.2.2). Its early dialogs are in `early`.
@@ -9,10 +9,10 @@ use super::compose;
 use super::core::{Core, User};
 use super::early::{self, connected_of, sdp_of};
 use super::leg::{Attempt, Leg, Side, Stage};
-use super::{acknowledge, bye, call, cancel, challenge, reoffer};
+use super::{acknowledge, bye, call, cancel, challenge, place, reason, reoffer};
 use crate::dialog::{Dialog, RouteSet};
 use crate::error::CommandError;
-use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
+use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Q850, Refusal};
 use crate::limits::ATTEMPTS_PER_CALL_MAX;
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
 use crate::table::{Full, Key};
@@ -26,11 +26,34 @@ pub(crate) fn dial(
     dial: Dial,
 ) -> Result<Key, CommandError> {
     let entry = core.living_call(call)?;
-    if entry.answered.is_some() {
+    if entry.answered.is_some() || place::is_unanswered(core, entry) {
         return Err(CommandError::WrongState);
     }
-    let is_full = core.legs.is_full() || core.transactions.is_full();
-    if entry.attempts >= ATTEMPTS_PER_CALL_MAX || is_full {
+    if entry.attempts >= ATTEMPTS_PER_CALL_MAX {
+        return Err(CommandError::LimitReached);
+    }
+    let key = begin(core, now, call, Side::B, dial)?;
+    if let Some(entry) = core.calls.get_mut(call) {
+        entry.attempts += 1;
+        debug_assert!(entry.attempts <= ATTEMPTS_PER_CALL_MAX, "the bound holds");
+        debug_assert!(
+            entry.legs.first() == Some(&entry.a_leg),
+            "the a-leg came first"
+        );
+    }
+    core.counters.attempts += 1;
+    Ok(key)
+}
+
+/// A leg of this call, and its INVITE; nothing is left where there is no room for one of them.
+pub(super) fn begin(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    side: Side,
+    dial: Dial,
+) -> Result<Key, CommandError> {
+    if core.legs.is_full() || core.transactions.is_full() {
         return Err(CommandError::LimitReached);
     }
     debug_assert!(!dial.timers.ring.is_zero(), "a phone may ring");
@@ -55,7 +78,7 @@ pub(crate) fn dial(
         is_authorized: false,
         early: Vec::new(),
     }));
-    let mut leg = Leg::new(call, Side::B, stage, dialog, contact);
+    let mut leg = Leg::new(call, side, stage, dialog, contact);
     leg.credentials = credentials;
     leg.has_offered = has_offered;
     let key = core
@@ -66,14 +89,7 @@ pub(crate) fn dial(
     debug_assert!(previous.is_none(), "a tag is used once");
     if let Some(entry) = core.calls.get_mut(call) {
         entry.legs.push(key);
-        entry.attempts += 1;
-        debug_assert!(entry.attempts <= ATTEMPTS_PER_CALL_MAX, "the bound holds");
-        debug_assert!(
-            entry.legs.first() == Some(&entry.a_leg),
-            "the a-leg came first"
-        );
     }
-    core.counters.attempts += 1;
     if send_invite(core, now, key, None).is_none() {
         core.change(key, Leg::set_over);
         call::finish_leg(core, key);
@@ -112,7 +128,7 @@ fn send_invite(
 ) -> Option<()> {
     let branch = core.identifiers.branch();
     let leg = core.legs.get_mut(key)?;
-    debug_assert!(leg.side == Side::B, "we call out on the b-side only");
+    debug_assert!(leg.we_invited, "who was called does not call");
     leg.authorization = authorization;
     let cseq = leg.dialog.next_local_cseq();
     let invite = compose::first_invite(core, key, cseq, &branch)?;
@@ -160,7 +176,9 @@ pub(super) fn handle_response(
         }
     }
     reoffer::close(core, now, key);
-    fail(core, key, transaction, AttemptFailure::Refused(status));
+    let reason = reason::of(response);
+    let failure = AttemptFailure::Refused(status);
+    fail(core, now, key, transaction, failure, reason);
 }
 
 fn handle_provisional(
@@ -246,7 +264,7 @@ fn handle_success(
     }
     let winner = core
         .living_call(call)
-        .is_ok_and(|entry| entry.answered.is_none());
+        .is_ok_and(|entry| entry.answered.is_none() || entry.a_leg == key);
     if is_left.is_some() || !winner {
         core.emit(Event::LateAnswer {
             call: CallKey(call),
@@ -254,7 +272,7 @@ fn handle_success(
         });
         return bye::send(core, now, key, &is_left.unwrap_or_default());
     }
-    if let Some(entry) = core.calls.get_mut(call) {
+    if let Some(entry) = core.calls.get_mut(call).filter(|entry| entry.a_leg != key) {
         debug_assert!(entry.answered.is_none(), "one callee a call");
         entry.answered = Some(key);
     }
@@ -297,7 +315,14 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
 }
 
 /// The INVITE of this leg came to its end without an answer.
-pub(super) fn fail(core: &mut Core, key: Key, transaction: Key, failure: AttemptFailure) {
+pub(super) fn fail(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    transaction: Key,
+    failure: AttemptFailure,
+    reason: Option<Q850>,
+) {
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
@@ -311,11 +336,19 @@ pub(super) fn fail(core: &mut Core, key: Key, transaction: Key, failure: Attempt
     let is_left = attempt.left.is_some();
     core.change(key, Leg::set_over);
     if !is_left {
-        report_failure(core, call, key, failure);
+        report_failure(core, now, call, key, failure, reason);
     }
 }
 
-fn report_failure(core: &mut Core, call: Key, key: Key, failure: AttemptFailure) {
+/// Says so, and ends a placed call, which has nobody else.
+fn report_failure(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    key: Key,
+    failure: AttemptFailure,
+    reason: Option<Q850>,
+) {
     if let Some(entry) = core.calls.get_mut(call) {
         entry.last_failure = Some(failure);
     }
@@ -323,7 +356,9 @@ fn report_failure(core: &mut Core, call: Key, key: Key, failure: AttemptFailure)
         call: CallKey(call),
         leg: LegKey(key),
         failure,
+        reason,
     });
+    place::end_unanswered(core, now, call, key, failure, reason);
 }
 
 /// Nobody waits for this attempt any more. CANCEL leaves now, or with the first provisional
@@ -355,7 +390,7 @@ pub(super) fn leave(
     }
     core.arm(key);
     if let Some(failure) = failure {
-        report_failure(core, call, key, failure);
+        report_failure(core, now, call, key, failure, None);
     }
 }
 
@@ -396,7 +431,7 @@ pub(crate) fn abandon(
             }
             reoffer::terminate_received(core, now, key);
             bye::send(core, now, key, &refusal);
-            report_failure(core, call, key, failure);
+            report_failure(core, now, call, key, failure, None);
             Ok(())
         }
         _ => Err(CommandError::NoSuchLeg),

@@ -325,7 +325,7 @@ pub(super) fn companion(
     Some(core.packet())
 }
 
-fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identifier) {
+pub(super) fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identifier) {
     writer.header_display(
         &HeaderName::Via,
         &format_args!("SIP/2.0/UDP {local};branch={branch};rport"),
@@ -338,7 +338,7 @@ fn write_capabilities(writer: &mut MessageWriter<'_>, allow: &str) {
     writer.header(&HeaderName::Supported, prack::OPTION_TAG.as_bytes());
 }
 
-fn write_product(writer: &mut MessageWriter<'_>, name: &HeaderName, product: &str) {
+pub(super) fn write_product(writer: &mut MessageWriter<'_>, name: &HeaderName, product: &str) {
     if !product.is_empty() {
         writer.header(name, product.as_bytes());
     }
@@ -350,6 +350,9 @@ fn write_refusal(writer: &mut MessageWriter<'_>, refusal: &Refusal, is_failure: 
     let text = text.replace(['"', '\\'], "'");
     if let (true, Some(wait)) = (is_failure, refusal.retry_after) {
         writer.header_display(&HeaderName::RetryAfter, &wait.as_secs());
+    }
+    for (name, value) in refusal.headers.iter().filter(|_| is_failure) {
+        writer.header(name, value);
     }
     if is_failure && !text.is_empty() {
         writer.header_display(&HeaderName::Warning, &format_args!("399 sluice \"{text}\""));

@@ -12,7 +12,9 @@ use foldhash::quality::FixedState;
 use super::call::{Call, finish_leg};
 use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
-use super::{acknowledge, attempt, options, prack, reoffer, uac, uas};
+use super::register::Registration;
+use super::registrar::RegisterRequest;
+use super::{acknowledge, attempt, options, prack, register, registrar, reoffer, uac, uas};
 use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
@@ -37,6 +39,8 @@ pub(crate) struct Core {
     /// Our tag of a dialog to its leg.
     pub(super) tags: KeyedMap<Identifier, Key>,
     pub(super) pings: Table<PendingPing>,
+    pub(super) registrations: Table<Registration>,
+    pub(super) register_requests: Table<RegisterRequest>,
     pub(super) deadlines: DeadlineQueue<Owner>,
     pub(super) scratch: SendBuffer,
     /// Value of Allow.
@@ -53,6 +57,8 @@ pub(crate) struct Core {
 pub(crate) enum Owner {
     Leg(Key),
     Ping(Key),
+    Register(Key),
+    RegisterRequest(Key),
 }
 
 /// Who uses a transaction (RFC 3261 §17, "TU").
@@ -73,6 +79,8 @@ pub(crate) enum User {
     Errand(Key),
     /// Client: OPTIONS.
     Ping(Key),
+    /// Client: REGISTER.
+    Register(Key),
     /// Server: an INVITE or re-INVITE.
     Leg(Key),
     /// Server: answered at once.
@@ -89,7 +97,7 @@ impl User {
             | Self::Bye(leg)
             | Self::Errand(leg)
             | Self::Leg(leg) => Some(leg),
-            Self::Ping(_) | Self::Nobody => None,
+            Self::Ping(_) | Self::Register(_) | Self::Nobody => None,
         }
     }
 }
@@ -121,6 +129,8 @@ impl Core {
             legs: Table::new(limits::legs_max(calls_max)),
             tags: KeyedMap::new(identifiers.map_seed()),
             pings: Table::new(limits::PINGS_MAX),
+            registrations: Table::new(limits::REGISTERS_MAX),
+            register_requests: Table::new(limits::REGISTER_REQUESTS_MAX),
             deadlines: DeadlineQueue::default(),
             scratch: SendBuffer::new(),
             touched: None,
@@ -203,6 +213,8 @@ impl Core {
                     self.arm(key);
                 }
                 Some(Owner::Ping(key)) => options::handle_deadline(self, key),
+                Some(Owner::Register(key)) => register::handle_deadline(self, key),
+                Some(Owner::RegisterRequest(key)) => registrar::handle_deadline(self, key),
                 None => return,
             }
         }
@@ -386,12 +398,23 @@ impl Core {
         from_tag: &[u8],
         branch: &[u8],
     ) -> Identifier {
+        self.identifiers
+            .tag_of(self.hash_of([call_id, from_tag, branch]))
+    }
+
+    /// A number that is the same for the same request.
+    pub(super) fn stateless_hash(&self, request: &uas::Request<'_>) -> u64 {
+        let identity = &request.identity;
+        self.hash_of([identity.call_id, identity.from_tag, identity.branch])
+    }
+
+    fn hash_of(&self, parts: [&[u8]; 3]) -> u64 {
         let mut hasher = self.stateless_tags.build_hasher();
-        for part in [call_id, from_tag, branch] {
+        for part in parts {
             hasher.write_usize(part.len());
             hasher.write(part);
         }
-        self.identifiers.tag_of(hasher.finish())
+        hasher.finish()
     }
 
     /// Panics in debug builds where the tables contradict each other.
@@ -401,6 +424,13 @@ impl Core {
             self.calls.check_invariants();
             self.legs.check_invariants();
             self.pings.check_invariants();
+            self.registrations.check_invariants();
+            self.register_requests.check_invariants();
+            let waiting = self
+                .registrations
+                .iter()
+                .filter(|(_, one)| one.is_pending());
+            let waiting = waiting.count() + crate::table::usize_of(self.register_requests.count());
             self.deadlines.check_invariants();
             let active = self.calls.iter().filter(|(_, call)| !call.ended).count();
             debug_assert_eq!(
@@ -454,7 +484,7 @@ impl Core {
                     "attempts are bounded"
                 );
             }
-            if self.calls.is_empty() && self.pings.is_empty() {
+            if self.calls.is_empty() && self.pings.is_empty() && waiting == 0 {
                 debug_assert!(self.deadlines.is_empty(), "no deadline without an owner");
             }
         }
@@ -465,6 +495,7 @@ impl Core {
         self.calls.is_empty()
             && self.legs.is_empty()
             && self.pings.is_empty()
+            && self.register_requests.is_empty()
             && self.transactions.count() == 0
             && self.tags.is_empty()
             && self.deadlines.is_empty()

@@ -17,7 +17,7 @@ use crate::transaction::layer::Packet;
 /// Which side of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// The caller's: we are the UAS of its first INVITE.
+    /// The caller's: we are the UAS of its first INVITE, unless the call was placed by us.
     A,
     /// The callee's: we are the UAC.
     B,
@@ -30,6 +30,9 @@ pub(crate) struct Leg {
     pub(crate) call: Key,
     /// Which side.
     pub(crate) side: Side,
+    /// We sent the INVITE that made it, and own its Call-ID: each b-leg, and the a-leg of a placed
+    /// call.
+    pub(crate) we_invited: bool,
     /// How far it is.
     pub(crate) stage: Stage,
     /// The dialog; on a b-leg without the peer's part until it answers.
@@ -60,6 +63,8 @@ pub(crate) struct Leg {
     pub(crate) authorization: Option<(HeaderName, Box<[u8]>)>,
     /// For challenges of the peer.
     pub(crate) credentials: Option<Credentials>,
+    /// The realm of the first challenge that was answered; no other is.
+    pub(crate) realm: Option<Box<[u8]>>,
     /// Its deadline.
     pub(crate) token: Option<Token>,
 }
@@ -69,7 +74,7 @@ pub(crate) struct Leg {
 pub(crate) enum Stage {
     /// A-leg: the INVITE has no final response yet.
     Offered(PendingInvite),
-    /// B-leg: our INVITE has no final response yet.
+    /// B-leg, or a-leg of a placed call: our INVITE has no final response yet.
     Attempting(Box<Attempt>),
     /// A 2xx was sent or received.
     Confirmed,
@@ -302,6 +307,7 @@ impl Leg {
         Self {
             call,
             side,
+            we_invited: matches!(stage, Stage::Attempting(_)),
             stage,
             dialog,
             contact,
@@ -317,6 +323,7 @@ impl Leg {
             acknowledgements: Vec::new(),
             authorization: None,
             credentials: None,
+            realm: None,
             token: None,
         }
     }
@@ -391,7 +398,7 @@ impl Leg {
 
     /// We chose the Call-ID: after glare we wait longer than the other side (RFC 3261 §14.1).
     pub(crate) const fn owns_call_id(&self) -> bool {
-        matches!(self.side, Side::B)
+        self.we_invited
     }
 
     /// The dialog is gone: nothing is repeated or retried any more.

@@ -16,7 +16,8 @@
 //! | NOTIFY | 481 | 481 |
 //! | UPDATE | 405 | 200, or `Reoffered` |
 //! | PRACK | 405 | 200 where it acknowledges one of ours, else 481 |
-//! | INFO, MESSAGE, REGISTER, PUBLISH | 405 | 405 |
+//! | REGISTER | `RegisterOffered` where Allow names it, else 405 | 405 |
+//! | INFO, MESSAGE, PUBLISH | 405 | 405 |
 //! | any other | 501 | 501 |
 //!
 //! Refusals outside a call keep no state (RFC 3261 §8.2.7): one datagram, no timer, and a tag that
@@ -36,7 +37,11 @@ mod leg;
 pub(crate) mod modify;
 pub(crate) mod offered;
 pub(crate) mod options;
+pub(crate) mod place;
 mod prack;
+mod reason;
+pub(crate) mod register;
+pub(crate) mod registrar;
 pub(crate) mod reoffer;
 mod uac;
 mod uas;

@@ -229,13 +229,13 @@ fn send_again(
         RefreshBy::Update => Method::Update,
     };
     if !sent.is_authorized {
-        let uri = core
+        let dialog = core
             .legs
             .get_mut(key)
-            .and_then(|leg| leg.dialog_mut(&sent.remote_tag))
-            .map(|dialog| dialog.request_uri().to_owned());
-        let uri = uri.unwrap_or_default();
-        let header = challenge::authorization_for(core, key, &method, &uri, response, status);
+            .and_then(|leg| leg.dialog_mut(&sent.remote_tag).cloned());
+        let header = dialog.and_then(|dialog| {
+            challenge::authorization_for(core, key, &method, &dialog, (response, status))
+        });
         if header.is_some() && send(core, now, key, asked.clone(), header).is_some() {
             return true;
         }

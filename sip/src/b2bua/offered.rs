@@ -19,14 +19,13 @@ use crate::event::{
     AttemptFailure, CallKey, CallOffered, EndCause, Event, Flow, LegKey, Refusal, ReleaseParty,
     Supported,
 };
-use crate::limits::{MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX};
+use crate::limits::{
+    AUTHORIZATIONS_MAX, MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX,
+};
 use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 use crate::transaction::layer::Packet;
-
-/// Calls end all the time: a moment later there may be room (RFC 3261 §21.5.4).
-const OVERLOADED: [(HeaderName, &[u8]); 1] = [(HeaderName::RetryAfter, b"2")];
 
 /// An INVITE outside a dialog that nothing speaks against so far.
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>) {
@@ -53,8 +52,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         } else {
             Error::TransactionsFull
         };
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return uas::refuse_with(core, request, status, &OVERLOADED, error);
+        return uas::refuse_overloaded(core, request, error);
     }
     let (tag, cseq) = (core.identifiers.tag(), core.identifiers.first_cseq());
     let dialog = match Dialog::from_request(request.message, request.flow, tag, cseq) {
@@ -151,18 +149,7 @@ fn insert(
         remote_tag: request.identity.from_tag.into(),
     });
     // Whether there is room was asked before.
-    let nowhere = Key {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
-    let call = core.calls.insert(Call {
-        a_leg: nowhere,
-        legs: Vec::with_capacity(2),
-        answered: None,
-        attempts: 0,
-        last_failure: None,
-        ended: false,
-    });
+    let call = core.calls.insert(Call::new());
     let call = call.ok()?;
     let mut leg = Leg::new(call, Side::A, stage, dialog, contact);
     let supported = supported_of(request.message);
@@ -213,7 +200,20 @@ fn offered_of(
         offer,
         headers,
         supported: supported_of(message),
+        authorization: authorizations(message),
     })
+}
+
+/// The credentials of a request; those that are too long are no digest.
+pub(super) fn authorizations(message: &Message<'_>) -> Vec<Box<[u8]>> {
+    [HeaderName::Authorization, HeaderName::ProxyAuthorization]
+        .iter()
+        .flat_map(|name| message.lines(name))
+        .map(|line| line.value())
+        .filter(|value| value.len() <= OFFERED_HEADER_BYTES_MAX)
+        .take(AUTHORIZATIONS_MAX)
+        .map(Into::into)
+        .collect()
 }
 
 /// What the peer says it can do.
@@ -474,15 +474,8 @@ pub(crate) fn refuse(
         )
         | None => ReleaseParty::Gateway,
     };
-    call::end(
-        core,
-        now,
-        call,
-        by,
-        EndCause::Refused(status),
-        status,
-        refusal,
-    );
+    let how = (by, EndCause::Refused(status), None);
+    call::end(core, now, call, how, status, refusal);
     Ok(())
 }
 

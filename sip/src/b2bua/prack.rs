@@ -104,13 +104,13 @@ pub(super) fn handle_prack(core: &mut Core, now: Instant, request: &Request<'_>,
     let Some(offer) = offered::take_offer(core, request) else {
         return;
     };
-    // A new offer is possible once ours has its answer (RFC 3262 §5).
-    let is_answered = core
-        .legs
-        .get(key)
+    // A new offer is possible once ours has its answer (RFC 3262 §5), and no other one waits.
+    let leg = core.legs.get(key);
+    let is_answered = leg
         .and_then(|leg| leg.provisional.as_ref())
         .is_some_and(|said| said.is_answered);
-    if offer.is_some() && !(carried_answer || is_answered) {
+    let is_busy = leg.is_some_and(|leg| !matches!(leg.reoffer, Reoffer::Idle));
+    if offer.is_some() && (is_busy || !(carried_answer || is_answered)) {
         return reoffer::refuse_pending(core, request, StatusCode::SERVER_INTERNAL_ERROR);
     }
     core.change(key, |leg| {
@@ -183,7 +183,14 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
     if is_expired {
         // RFC 3261 §13.3.1.
         let status = StatusCode::REQUEST_TERMINATED;
-        return call::end(core, now, call, by, EndCause::Expired, status, &refusal);
+        return call::end(
+            core,
+            now,
+            call,
+            (by, EndCause::Expired, None),
+            status,
+            &refusal,
+        );
     }
     let Some(wait) = &mut said.unacknowledged else {
         return;
@@ -192,7 +199,7 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
         // RFC 3262 §3: the INVITE is refused with a 5xx.
         let status = StatusCode::SERVER_TIME_OUT;
         let cause = EndCause::Refused(status);
-        return call::end(core, now, call, by, cause, status, &refusal);
+        return call::end(core, now, call, (by, cause, None), status, &refusal);
     }
     if wait.retransmit_at <= now {
         wait.repeat(now);
@@ -288,8 +295,9 @@ pub(super) fn handle_response(
     if std::mem::replace(&mut early.is_authorized, true) {
         return;
     }
-    let uri = early.dialog.request_uri().to_owned();
-    let header = challenge::authorization_for(core, key, &Method::Prack, &uri, response, status);
+    let dialog = early.dialog.clone();
+    let asked = (response, status);
+    let header = challenge::authorization_for(core, key, &Method::Prack, &dialog, asked);
     if header.is_some() {
         send(core, now, key, &tag, header);
     }

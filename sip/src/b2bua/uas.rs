@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::core::{Core, User};
 use super::leg::Stage;
-use super::{acknowledge, bye, cancel, compose, offered, options, prack, reoffer, update};
+use super::{
+    acknowledge, bye, cancel, compose, offered, options, prack, registrar, reoffer, update,
+};
 use crate::error::{DropReason, ProtocolError};
 use crate::event::Flow;
 use crate::identifier::Identifier;
@@ -135,6 +137,7 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     use ProtocolError as Error;
     match &request.method {
         Method::Invite | Method::Options => {}
+        Method::Register if core.config.allow.contains(&Method::Register) => {}
         Method::Refer => return refuse(core, request, StatusCode::FORBIDDEN, Error::Refer),
         Method::Bye | Method::Notify => return refuse_unknown_dialog(core, request),
         Method::Ack
@@ -173,6 +176,8 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
     if request.method == Method::Options {
         options::answer(core, request, true);
+    } else if request.method == Method::Register {
+        registrar::handle_register(core, now, request);
     } else {
         offered::handle_invite(core, now, request);
     }
@@ -328,6 +333,16 @@ pub(super) fn refuse(
     error: ProtocolError,
 ) {
     refuse_with(core, request, status, &[], error);
+}
+
+/// Refuses for want of room: 503 with a Retry-After of 2 to 5 s, so that not all come back at once;
+/// the same request gets the same.
+pub(super) fn refuse_overloaded(core: &mut Core, request: &Request<'_>, error: ProtocolError) {
+    let wait_s = 2 + core.stateless_hash(request) % 4;
+    let wait = wait_s.to_string();
+    let headers = [(HeaderName::RetryAfter, wait.as_bytes())];
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    refuse_with(core, request, status, &headers, error);
 }
 
 /// The same with headers that belong to the status.

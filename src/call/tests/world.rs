@@ -132,6 +132,7 @@ impl World {
                 timers: Timers::default(),
                 allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],

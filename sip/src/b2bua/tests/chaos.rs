@@ -137,6 +137,7 @@ impl Chaos {
             | Event::ReofferCompleted { call, .. }
             | Event::ReofferAnswered { call, .. }
             | Event::ReofferRefused { call, .. }
+            | Event::InfoReceived { call, .. }
             | Event::Ended { call, .. }
             | Event::CallGone { call } => *call,
             Event::PingEnded { ping, .. } => {
@@ -144,7 +145,9 @@ impl Chaos {
                 self.pings.remove(index.expect("a ping ends once"));
                 return;
             }
-            Event::Dropped { .. } => return,
+            Event::RegisterEnded { .. } | Event::RegisterOffered { .. } | Event::Dropped { .. } => {
+                return;
+            }
         };
         let (ended, gone) = self.fates.get_mut(&call).expect("a call is offered first");
         assert!(!*gone, "nothing after CallGone: {event:?}");

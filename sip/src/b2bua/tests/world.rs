@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::Endpoint;
 use crate::event::{
     AttemptTimers, CallKey, Credentials, Dial, EndpointConfig, Event, Flow, Input, LegKey, Output,
-    Reliable, Timers, Transport,
+    Reliable, Transport,
 };
 use crate::message::{self, HeaderName, Message, Method, NameAddr, SendBuffer, StatusCode, Uri};
 use crate::sdp::SessionDescription;
@@ -80,6 +80,24 @@ pub(super) fn sdp() -> SessionDescription {
     SessionDescription::parse(SDP.as_bytes()).unwrap()
 }
 
+pub(super) fn config(calls_max: u32) -> EndpointConfig {
+    EndpointConfig {
+        number: 1,
+        seed: [9; 32],
+        calls_max,
+        allow: vec![
+            Method::Invite,
+            Method::Ack,
+            Method::Cancel,
+            Method::Bye,
+            Method::Options,
+            Method::Prack,
+            Method::Update,
+        ],
+        ..EndpointConfig::default()
+    }
+}
+
 pub(super) struct World {
     pub(super) endpoint: Endpoint,
     pub(super) now: Instant,
@@ -110,22 +128,8 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "a test needs one base instant")]
         let start = Instant::now();
         let endpoint = Endpoint::new(EndpointConfig {
-            number: 1,
-            seed: [9; 32],
-            product: "Sluice".into(),
-            calls_max,
-            draining: false,
-            timers: Timers::default(),
-            allow: vec![
-                Method::Invite,
-                Method::Ack,
-                Method::Cancel,
-                Method::Bye,
-                Method::Options,
-                Method::Prack,
-                Method::Update,
-            ],
             reliable_early_media,
+            ..config(calls_max)
         });
         let (sent, events, buffer) = (Vec::new(), Vec::new(), SendBuffer::new());
         Self {
@@ -135,6 +139,13 @@ impl World {
             events,
             buffer,
         }
+    }
+
+    /// A method more in Allow.
+    pub(super) fn allow(&mut self, method: Method) {
+        let mut config = config(100);
+        config.allow.push(method);
+        self.endpoint = Endpoint::new(config);
     }
 
     pub(super) fn drain(&mut self) {
@@ -492,6 +503,11 @@ pub(super) fn name(event: &Event) -> String {
             )
         }
         Event::ReofferRefused { status, .. } => format!("ReofferRefused {status}"),
+        Event::InfoReceived {
+            content_type, body, ..
+        } => format!("InfoReceived {content_type} {}", body.len()),
+        Event::RegisterEnded { outcome, .. } => format!("RegisterEnded {}", outcome.as_str()),
+        Event::RegisterOffered { offered, .. } => format!("RegisterOffered {}", offered.aor),
         Event::Ended { by, cause, .. } => format!("Ended {by:?} {cause:?}"),
         Event::CallGone { .. } => "CallGone".into(),
         Event::PingEnded { status, .. } => format!("PingEnded {status:?}"),
@@ -511,6 +527,7 @@ pub(super) fn dial() -> Dial {
         offer: Some(sdp()),
         reliable: Reliable::Off,
         credentials: None,
+        session_timer: None,
         timers: AttemptTimers {
             response: Duration::from_secs(4),
             progress: Duration::from_secs(10),

@@ -104,6 +104,7 @@ impl Gateway {
                     Method::Update,
                 ],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
