@@ -113,6 +113,7 @@ impl CallControl {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
+            ladders: Ladders::new(config.ladder, config.seed),
             endpoint: Endpoint::new(config.endpoint.clone()),
             random: ChaCha8Rng::from_seed(config.seed),
             config,
@@ -123,7 +124,6 @@ impl CallControl {
             stock: Stock::default(),
             aliases: AliasNumbers::default(),
             orders: Orders::default(),
-            ladders: Ladders::new(config.ladder, config.seed),
             replaced: BTreeMap::new(),
             is_draining: false,
             offered_lately: Window::default(),
@@ -537,14 +537,12 @@ impl CallControl {
             return;
         }
         if call.answered_at.is_none() {
-            self.refuse(
-                now,
-                key,
-                StatusCode::SERVICE_UNAVAILABLE,
-                cause,
-                &Refusal::default(),
-            );
-            return;
+            // Who ordered a call and takes it back has cancelled it.
+            let status = match call.placed() {
+                Some(_) => StatusCode::REQUEST_TERMINATED,
+                None => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            return self.refuse(now, key, status, cause, &Refusal::default());
         }
         call.ending = Some(Ending {
             released_by: "gateway",

@@ -8,15 +8,15 @@ use super::command::{CommandRefusal, Grant, Idempotency};
 use super::view::{CallState, CallView};
 
 /// Tokens whose calls are counted. An idle one is forgotten when a new one needs its place.
-pub const TOKENS_MAX: usize = 4_096;
+pub(super) const TOKENS_MAX: usize = 4_096;
 /// Keys remembered: at 100 octets each and their tables, 4 MiB.
-pub const KEYS_MAX: usize = 16_384;
+pub(super) const KEYS_MAX: usize = 16_384;
 /// How long a key stands for its order.
-pub const KEY_LIFE: Duration = Duration::from_secs(600);
+pub(super) const KEY_LIFE: Duration = Duration::from_secs(600);
 /// Placed calls that are over and can still be asked for.
-pub const FORMER_MAX: usize = 1_024;
+pub(super) const FORMER_MAX: usize = 1_024;
 /// How long they can.
-pub const FORMER_LIFE: Duration = Duration::from_secs(600);
+pub(super) const FORMER_LIFE: Duration = Duration::from_secs(600);
 
 /// Seconds of a minute, and the one that runs: never more than the cap within any 60 s.
 const BUCKETS: usize = 61;
