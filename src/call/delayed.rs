@@ -118,14 +118,14 @@ impl CallControl {
             self.read_answer(key, Side::A, answer)
                 .map_err(Unusable::as_str)
         });
-        if let Err(cause) = remote.and_then(|remote| self.bridge(now, key, remote)) {
+        if let Err(cause) = remote.and_then(|remote| self.bridge(now, key, &remote)) {
             self.hang_up(now, key, cause);
         }
     }
 
     /// Both sides are known: media flows. A caller that chose another codec than the callee is
     /// right, because it had the list.
-    fn bridge(&mut self, now: Now, key: CallKey, remote: RemoteAudio) -> Result<(), &'static str> {
+    fn bridge(&mut self, now: Now, key: CallKey, remote: &RemoteAudio) -> Result<(), &'static str> {
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let ports = call.ports_mut(Side::A).ok_or("call_gone")?;
         ports.leg.accept(remote.clone());

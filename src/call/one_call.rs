@@ -14,7 +14,7 @@ use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Way};
 use crate::links::model::LinkId;
-use crate::trunks::identity::{Party, Privacy};
+use crate::trunks::identity::Privacy;
 use crate::trunks::select::Route;
 
 /// Max-Forwards of an INVITE that none of a peer preceded (RFC 3261 §8.1.1.6).
@@ -151,8 +151,6 @@ pub(super) struct Attempt {
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) leg: LegMedia,
-    /// Who its peer says it is, since it said so.
-    pub(super) connected: Option<Party>,
     /// Where the pair is bound.
     pub(super) bound: SocketAddr,
     /// Where the leg's signalling comes from.

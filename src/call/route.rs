@@ -168,7 +168,6 @@ impl CallControl {
         let leg = LegMedia::new(stocked.pair, named, latch, session_id);
         Some(Ports {
             leg,
-            connected: None,
             bound: stocked.rtp,
             signalling,
         })

@@ -200,6 +200,7 @@ fn our_offer_follows_the_codecs_of_the_trunk_that_calls() {
     let mut calling = trunk(2);
     calling.codecs = vec!["G722".into(), "PCMU".into(), "PCMA".into()];
     calling.transit = true;
+    calling.carries_originating = true;
     let mut called = trunk(1);
     called.codecs = vec!["PCMA".into(), "PCMU".into()];
     called.transit = true;

@@ -60,11 +60,9 @@ impl World {
     fn offers(&mut self, cseq: u32, offer: &str, agreed: &str) -> Sent {
         self.phone("INVITE", "c1", cseq, offer);
         let asked = self.last(target(1), "INVITE");
-        self.respond(
-            &asked,
-            "200 OK",
-            &body("192.0.2.1", 6000, cseq, "0", agreed),
-        );
+        let format = formats(&asked).remove(0);
+        let answer = body("192.0.2.1", 6000, cseq, &format, agreed);
+        self.respond(&asked, "200 OK", &answer);
         let ok = self.last(phone(), "SIP/2.0 200");
         assert_eq!(
             ok.header("CSeq"),
