@@ -68,7 +68,7 @@ impl Usage {
     }
 
     fn within_a_minute(&self) -> u32 {
-        self.orders.iter().fold(0, |sum, count| sum + count)
+        self.orders.iter().sum()
     }
 
     fn is_idle(&mut self, now: Instant) -> bool {

@@ -2,8 +2,9 @@
 //! control; this file reads orders and writes answers.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -11,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::access::Access;
 use super::answer::{created, done, json};
 use super::body::{Asked, Body, Name};
+use super::call_ladder::{LadderShape, text};
 use super::call_schema::{CALL, CALL_PAGE, PLACE, TRUNK_STATE};
 use super::problem::Problem;
 use super::resolver::refusal_of;
@@ -43,6 +45,7 @@ pub(super) fn routes() -> Routes {
         .with(LIST, list)
         .with(SHOW, show)
         .with(END, end)
+        .with(LADDER, ladder)
         .with(TRUNK_STATES, trunk_state)
 }
 
@@ -79,19 +82,18 @@ async fn place(
         from,
         to,
     };
-    match ask(&state, Command::Place(Box::new(order))).await? {
-        CommandOutcome::Placed { call, repeated } => {
-            let location = format!("/api/v1/calls/{}", call.id);
-            let mut response = created(&location, &call);
-            if repeated {
-                *response.status_mut() = StatusCode::OK;
-            } else {
-                tracing::info!(call = call.id, by = access.label(), "a call is placed");
-            }
-            Ok(response)
-        }
-        other => Err(unexpected(&other)),
+    let outcome = ask(&state, Command::Place(Box::new(order))).await?;
+    let CommandOutcome::Placed { call, repeated } = outcome else {
+        return Err(unexpected(&outcome));
+    };
+    let location = format!("/api/v1/calls/{}", call.id);
+    let mut response = created(&location, &call);
+    if repeated {
+        *response.status_mut() = StatusCode::OK;
+    } else {
+        tracing::info!(call = call.id, by = access.label(), "a call is placed");
     }
+    Ok(response)
 }
 
 /// Every field that cannot be, at once; the first party where all are right.
@@ -252,17 +254,19 @@ async fn list(
         link: query.link,
         state: query.state,
     };
-    match ask(&state, Command::List(list)).await? {
-        CommandOutcome::Calls(page) => Ok(json(&page)),
-        other => Err(unexpected(&other)),
-    }
+    let outcome = ask(&state, Command::List(list)).await?;
+    let CommandOutcome::Calls(page) = outcome else {
+        return Err(unexpected(&outcome));
+    };
+    Ok(json(&page))
 }
 
 async fn show(State(state): State<HttpState>, Name(call): Name) -> Result<Response, Problem> {
-    match ask(&state, Command::Show { call }).await? {
-        CommandOutcome::Call(call) => Ok(json(&call)),
-        other => Err(unexpected(&other)),
-    }
+    let outcome = ask(&state, Command::Show { call }).await?;
+    let CommandOutcome::Call(call) = outcome else {
+        return Err(unexpected(&outcome));
+    };
+    Ok(json(&call))
 }
 
 async fn end(
@@ -272,26 +276,41 @@ async fn end(
 ) -> Result<Response, Problem> {
     let id = call.clone();
     let cause = ENDED;
-    match ask(&state, Command::End { call, cause }).await? {
-        CommandOutcome::Ended => {
-            tracing::info!(call = id, by = access.label(), "a call is ended");
-            Ok(done())
-        }
-        other => Err(unexpected(&other)),
-    }
+    ask(&state, Command::End { call, cause }).await?;
+    tracing::info!(call = id, by = access.label(), "a call is ended");
+    Ok(done())
 }
 
 async fn trunk_state(State(state): State<HttpState>, Name(id): Name) -> Result<Response, Problem> {
-    match ask(&state, Command::ListTrunkStates).await? {
-        CommandOutcome::TrunkStates(states) => {
-            let mut states = states.iter();
-            let found = states.find(|trunk| trunk.id == id || trunk.label == id);
-            found
-                .map(json)
-                .ok_or_else(|| Problem::not_found("trunk", &id))
-        }
-        other => Err(unexpected(&other)),
+    let outcome = ask(&state, Command::ListTrunkStates).await?;
+    let CommandOutcome::TrunkStates(states) = outcome else {
+        return Err(unexpected(&outcome));
+    };
+    let mut states = states.iter();
+    let found = states.find(|trunk| trunk.id == id || trunk.label == id);
+    found
+        .map(json)
+        .ok_or_else(|| Problem::not_found("trunk", &id))
+}
+
+/// The messages of a call, as text for people or JSON for programs.
+async fn ladder(
+    State(state): State<HttpState>,
+    headers: HeaderMap,
+    Name(call): Name,
+) -> Result<Response, Problem> {
+    let outcome = ask(&state, Command::Ladder { call }).await?;
+    let CommandOutcome::Ladder(ladder) = outcome else {
+        return Err(unexpected(&outcome));
+    };
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("application/json")) {
+        return Ok(json(&LadderShape::new(&ladder)));
     }
+    let mut response = text(&ladder).into_response();
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    Ok(response)
 }
 
 pub(super) async fn ask(state: &HttpState, command: Command) -> Result<CommandOutcome, Problem> {
@@ -403,6 +422,20 @@ const END: Operation = Operation::new(
     "End a call, whatever its state",
 )
 .refusing(&[(404, "No such call.")]);
+
+const LADDER: Operation = Operation::new(
+    Verb::Get,
+    "/api/v1/calls/{id}/ladder",
+    Needs::Scope(Scope::CallsRead),
+    "The SIP messages of a call",
+)
+.described(
+    "As text; as a JSON object with `call`, `dropped` and `messages` where Accept names \
+     application/json. Answers to challenges, nonces, keys of media and digits are masked. Kept \
+     until five minutes after the end of the call, as far as there is room.",
+)
+.answering(Content::Text("text/plain"))
+.refusing(&[(404, "No messages of such a call are kept.")]);
 
 const TRUNK_STATES: Operation = Operation::new(
     Verb::Get,

@@ -5,6 +5,7 @@
 mod access;
 mod answer;
 mod body;
+mod call_ladder;
 mod call_schema;
 mod calls;
 mod extensions;

@@ -142,24 +142,6 @@ impl CallControl {
         })
     }
 
-    /// The call has this attempt at its first party now.
-    pub(super) fn install_first_party(&mut self, call: &mut Call, begun: Begun) {
-        let Begun {
-            key: _,
-            a_leg,
-            leg,
-            media,
-        } = begun;
-        call.a_leg = a_leg;
-        call.a_media = Some(media);
-        let attempts = call.attempts;
-        if let Some(placed) = call.placed_mut() {
-            debug_assert!(placed.leg.is_none(), "one attempt at a time");
-            placed.leg = Some(leg);
-            placed.attempts = attempts;
-        }
-    }
-
     /// The attempt at the first party has failed: the next route, or the end, which the endpoint
     /// says of this key anyway.
     pub(in super::super) fn handle_first_party_failed(
@@ -212,7 +194,7 @@ impl CallControl {
         match dialled {
             Ok(begun) => {
                 let next = begun.key;
-                self.install_first_party(&mut call, begun);
+                install_first_party(&mut call, begun);
                 self.live_calls.set(&call.id, call.age, next);
                 self.former_peers.forget(key);
                 self.replaced.insert(key, next);
@@ -281,6 +263,24 @@ impl CallControl {
             call.left.push((call.a_leg, closed.clone()));
         }
         Record::AttemptClosed(closed)
+    }
+}
+
+/// The call has this attempt at its first party now.
+pub(super) fn install_first_party(call: &mut Call, begun: Begun) {
+    let Begun {
+        key: _,
+        a_leg,
+        leg,
+        media,
+    } = begun;
+    call.a_leg = a_leg;
+    call.a_media = Some(media);
+    let attempts = call.attempts;
+    if let Some(placed) = call.placed_mut() {
+        debug_assert!(placed.leg.is_none(), "one attempt at a time");
+        placed.leg = Some(leg);
+        placed.attempts = attempts;
     }
 }
 

@@ -15,9 +15,12 @@ use sip::event::{CallKey, LegKey};
 use sip::offer_answer::Codec;
 use sip::table::Key;
 
+use self::first_party::install_first_party;
+
 use super::admission::Denied;
 use super::command::{CommandOutcome, CommandRefusal, Party, PlaceCall, PlaceTo};
 use super::control::CallControl;
+use super::ending::closed_call;
 use super::event::{Level, LogLine, Now, Output};
 use super::media_plan::abilities;
 use super::one_call::{Beginning, Call, Ending, Placed, WantedParty};
@@ -230,9 +233,8 @@ impl CallControl {
         let begun = match self.dial_first_party(now, &mut call) {
             Ok(begun) => begun,
             Err(denied) => {
-                let refusal = unplaced(denied);
-                self.close_unplaced(now, call, refusal);
-                return Err(refusal);
+                self.close_unplaced(now, &call, &denied);
+                return Err(unplaced(denied));
             }
         };
         let key = begun.key;
@@ -243,25 +245,20 @@ impl CallControl {
         self.live += 1;
         call.age = self.live_calls.begin(&call.id, key);
         self.ladders.begin(call.age, &call.id);
-        self.install_first_party(&mut call, begun);
+        install_first_party(&mut call, begun);
         self.calls.insert(key, call);
         self.touch(Some(key));
         Ok(key)
     }
 
-    fn close_unplaced(&mut self, now: Now, call: Call, refusal: CommandRefusal) {
-        let status = match refusal {
-            CommandRefusal::Unplaced { status, .. } => status,
-            _ours => 503,
-        };
+    fn close_unplaced(&mut self, now: Now, call: &Call, denied: &Denied) {
         let ending = Ending {
             released_by: "gateway",
-            cause: refusal.as_str(),
-            status,
+            cause: denied.cause(),
+            status: denied.status().code(),
         };
-        self.put_record(Record::CallClosed(super::ending::closed_call(
-            &call, now, ending,
-        )));
+        let closed = closed_call(call, now, ending);
+        self.put_record(Record::CallClosed(closed));
     }
 
     fn open_placed_record(&mut self, now: Now, call: &Call) {

@@ -55,10 +55,15 @@ fn linked(from: &str, link: ResolvedLink) -> PlaceCall {
 }
 
 fn place(world: &mut World, order: PlaceCall) -> Result<CallView, CommandRefusal> {
-    match world.order(Command::Place(Box::new(order)))? {
-        CommandOutcome::Placed { call, .. } => Ok(*call),
-        other => panic!("{other:?}"),
-    }
+    let outcome = world.order(Command::Place(Box::new(order)));
+    outcome.map(placed)
+}
+
+fn placed(outcome: CommandOutcome) -> CallView {
+    let CommandOutcome::Placed { call, .. } = outcome else {
+        panic!("another answer");
+    };
+    *call
 }
 
 fn show(world: &mut World, id: &str) -> CallView {
@@ -200,11 +205,9 @@ fn both_legs_have_their_figures_and_so_has_the_call() {
             .all(|row| row.media.packets_received == 50)
     );
     assert_eq!(world.closed()[0].media.packets_received, 50);
-    let opened = world.records.iter().find_map(|record| match record {
-        Record::CallOpened(opened) => Some(opened.clone()),
-        _ => None,
-    });
-    let opened = opened.unwrap();
+    let Some(Record::CallOpened(opened)) = world.records.first() else {
+        panic!("a call begins with its row");
+    };
     assert_eq!(
         (
             opened.source.as_str(),
