@@ -4,8 +4,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::ladder::LadderView;
 use super::view::CallView;
 use crate::links::resolve::ResolvedLink;
@@ -159,7 +157,7 @@ pub enum CommandOutcome {
 }
 
 /// A page of a list, oldest call first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CallPage {
     /// The calls.
     pub calls: Vec<CallView>,
@@ -170,7 +168,7 @@ pub struct CallPage {
 }
 
 /// How a trunk is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrunkState {
     /// Its id.
     pub id: String,
@@ -189,7 +187,7 @@ pub struct TrunkState {
 }
 
 /// How one address of a trunk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetState {
     /// The address.
     pub address: SocketAddr,

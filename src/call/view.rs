@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::one_call::{Beginning, Call, Ports, Side};
 use crate::links::model::LinkId;
 
 /// A call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CallView {
     /// 128 bits in hexadecimal; the same as in its record.
     pub id: String,
@@ -28,7 +27,7 @@ pub struct CallView {
     /// When both sides were joined.
     pub answered_at: Option<Timestamp>,
     /// Why it ends, where that is known.
-    pub cause: Option<String>,
+    pub cause: Option<&'static str>,
     /// Attempts so far, both legs.
     pub attempts: u32,
     /// Its legs, as far as they are there.
@@ -36,7 +35,7 @@ pub struct CallView {
 }
 
 /// A side of a call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegView {
     /// `a`: the caller, or the party that was dialled first.
     pub side: LegSide,
@@ -59,8 +58,7 @@ pub struct LegView {
 }
 
 /// Which side of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LegSide {
     /// The first.
     A,
@@ -69,8 +67,7 @@ pub enum LegSide {
 }
 
 /// Who began a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// An INVITE came.
     Offered,
@@ -79,8 +76,7 @@ pub enum Origin {
 }
 
 /// How far a call or a leg is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallState {
     /// An INVITE is on its way, and nothing rings yet.
     Calling,
@@ -94,7 +90,38 @@ pub enum CallState {
     Ended,
 }
 
+impl LegSide {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+}
+
+impl Origin {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offered => "offered",
+            Self::Placed => "placed",
+        }
+    }
+}
+
 impl CallState {
+    /// All of them, in the order of a call.
+    pub const ALL: [Self; 5] = [
+        Self::Calling,
+        Self::Ringing,
+        Self::Connecting,
+        Self::Connected,
+        Self::Ended,
+    ];
+
     /// As it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -153,7 +180,7 @@ impl Call {
             request_path,
             started_at: self.started_at,
             answered_at: self.answered_at,
-            cause: self.ending.map(|ending| ending.cause.to_owned()),
+            cause: self.ending.map(|ending| ending.cause),
             attempts: self.attempts,
             legs,
         }

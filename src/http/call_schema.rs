@@ -1,9 +1,8 @@
 //! What the API's document says of calls, legs and the state of trunks.
 
+use super::call_shape::{CallPageShape, CallShape, LegShape, TargetStateShape, TrunkStateShape};
 use super::calls::PlaceDraft;
 use super::schema::{Field, Kind, Schema};
-use crate::call::command::{CallPage, TargetState, TrunkState};
-use crate::call::view::{CallView, LegView};
 
 const TEXT: Kind = Kind::Nullable(&Kind::Text);
 const WHOLE: Kind = Kind::Nullable(&Kind::Whole);
@@ -48,7 +47,7 @@ pub(super) static PLACE: Schema = Schema::of::<PlaceDraft>(
     ],
 );
 
-pub(super) static CALL: Schema = Schema::of::<CallView>(
+pub(super) static CALL: Schema = Schema::of::<CallShape>(
     "Call",
     &[
         Field::new(
@@ -105,7 +104,7 @@ pub(super) static CALL: Schema = Schema::of::<CallView>(
     ],
 );
 
-static LEG: Schema = Schema::of::<LegView>(
+static LEG: Schema = Schema::of::<LegShape>(
     "Leg",
     &[
         Field::new(
@@ -135,7 +134,7 @@ static LEG: Schema = Schema::of::<LegView>(
     ],
 );
 
-pub(super) static CALL_PAGE: Schema = Schema::of::<CallPage>(
+pub(super) static CALL_PAGE: Schema = Schema::of::<CallPageShape>(
     "CallPage",
     &[
         Field::new(
@@ -159,7 +158,7 @@ pub(super) static CALL_PAGE: Schema = Schema::of::<CallPage>(
     ],
 );
 
-pub(super) static TRUNK_STATE: Schema = Schema::of::<TrunkState>(
+pub(super) static TRUNK_STATE: Schema = Schema::of::<TrunkStateShape>(
     "TrunkState",
     &[
         Field::new("id", Kind::Text, "Its id.", "\"tr_0123456789ab\""),
@@ -187,7 +186,7 @@ pub(super) static TRUNK_STATE: Schema = Schema::of::<TrunkState>(
     ],
 );
 
-static TARGET_STATE: Schema = Schema::of::<TargetState>(
+static TARGET_STATE: Schema = Schema::of::<TargetStateShape>(
     "TargetState",
     &[
         Field::new("address", Kind::Text, "The address.", "\"192.0.2.1:5060\""),

@@ -14,6 +14,7 @@ use super::answer::{created, done, json};
 use super::body::{Asked, Body, Name};
 use super::call_ladder::{LadderShape, text};
 use super::call_schema::{CALL, CALL_PAGE, PLACE, TRUNK_STATE};
+use super::call_shape::{CallPageShape, CallShape, TrunkStateShape, state_named};
 use super::problem::Problem;
 use super::resolver::refusal_of;
 use super::router::HttpState;
@@ -22,7 +23,6 @@ use crate::call::command::{
     Command, CommandOutcome, CommandRefusal, Grant, Idempotency, ListCalls, PAGE_CALLS_MAX, Party,
     PlaceCall, PlaceTo,
 };
-use crate::call::view::CallState;
 use crate::field_errors::FieldErrors;
 use crate::links::model::Destination;
 use crate::links::rules;
@@ -87,11 +87,12 @@ async fn place(
         return Err(unexpected(&outcome));
     };
     let location = format!("/api/v1/calls/{}", call.id);
-    let mut response = created(&location, &call);
+    let (id, shape) = (call.id.clone(), CallShape::from(*call));
+    let mut response = created(&location, &shape);
     if repeated {
         *response.status_mut() = StatusCode::OK;
     } else {
-        tracing::info!(call = call.id, by = access.label(), "a call is placed");
+        tracing::info!(call = id, by = access.label(), "a call is placed");
     }
     Ok(response)
 }
@@ -240,25 +241,34 @@ struct ListQuery {
     limit: Option<usize>,
     trunk: Option<String>,
     link: Option<i64>,
-    state: Option<CallState>,
+    state: Option<String>,
 }
 
 async fn list(
     State(state): State<HttpState>,
     Asked(query): Asked<ListQuery>,
 ) -> Result<Response, Problem> {
+    let state_named = match query.state.as_deref().map(|word| (word, state_named(word))) {
+        Some((word, None)) => {
+            let mut errors = FieldErrors::new();
+            errors.add("state", word, "calling, ringing, connecting or connected");
+            return Err(errors.into());
+        }
+        Some((_, found)) => found,
+        None => None,
+    };
     let list = ListCalls {
         after: query.after,
         limit: query.limit.unwrap_or(PAGE_CALLS).clamp(1, PAGE_CALLS_MAX),
         trunk: query.trunk,
         link: query.link,
-        state: query.state,
+        state: state_named,
     };
     let outcome = ask(&state, Command::List(list)).await?;
     let CommandOutcome::Calls(page) = outcome else {
         return Err(unexpected(&outcome));
     };
-    Ok(json(&page))
+    Ok(json(&CallPageShape::from(page)))
 }
 
 async fn show(State(state): State<HttpState>, Name(call): Name) -> Result<Response, Problem> {
@@ -266,7 +276,7 @@ async fn show(State(state): State<HttpState>, Name(call): Name) -> Result<Respon
     let CommandOutcome::Call(call) = outcome else {
         return Err(unexpected(&outcome));
     };
-    Ok(json(&call))
+    Ok(json(&CallShape::from(*call)))
 }
 
 async fn end(
@@ -289,7 +299,7 @@ async fn trunk_state(State(state): State<HttpState>, Name(id): Name) -> Result<R
     let mut states = states.iter();
     let found = states.find(|trunk| trunk.id == id || trunk.label == id);
     found
-        .map(json)
+        .map(|trunk| json(&TrunkStateShape::from(trunk)))
         .ok_or_else(|| Problem::not_found("trunk", &id))
 }
 

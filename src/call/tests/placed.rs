@@ -570,10 +570,7 @@ fn same_key_is_one_order_and_another_order_under_it_is_refused() {
     let first = world.last(target(1), "INVITE");
     world.respond(&first, "486 Busy Here", "");
     let over = place(&mut world, keyed("+33123", 1)).unwrap();
-    assert_eq!(
-        (over.state, over.cause.as_deref()),
-        (CallState::Ended, Some("busy"))
-    );
+    assert_eq!((over.state, over.cause), (CallState::Ended, Some("busy")));
     world.expect_quiet();
 }
 
