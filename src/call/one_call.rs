@@ -10,6 +10,7 @@ use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
+use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Way};
@@ -34,6 +35,10 @@ pub(super) struct Call {
     pub(super) beginning: Beginning,
     /// The trunk it came from, by id; counted there until the call is over.
     pub(super) from_trunk: Option<String>,
+    /// The extension that proved to call.
+    pub(super) extension: Option<String>,
+    /// The phones that it rings.
+    pub(super) phones: Vec<Phone>,
     /// The question to the link store that is still open.
     pub(super) ticket: Option<Ticket>,
     pub(super) link: Option<LinkId>,
@@ -92,6 +97,8 @@ pub(super) struct Placed {
     pub(super) local_party: Option<Target>,
     /// Ways to the first party that are left.
     pub(super) routes: VecDeque<Route>,
+    /// Where the first party registered, if it is an extension.
+    pub(super) phones: Vec<Phone>,
     /// Attempts at the first party.
     pub(super) attempts: u32,
     /// The first party, while it is dialled or up.
@@ -247,6 +254,8 @@ impl Call {
             a_leg,
             beginning,
             from_trunk: None,
+            extension: None,
+            phones: Vec::new(),
             ticket: None,
             link: None,
             wanted: None,

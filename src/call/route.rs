@@ -63,6 +63,12 @@ impl CallControl {
 
     fn plan_routes(&mut self, now: Now, key: CallKey) -> Result<(), Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        if let Some(routes) = self.extension_routes(now, key)? {
+            self.take_a_ports(key, 2)?;
+            let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+            call.routes = routes;
+            return Ok(());
+        }
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let wanted = call.wanted.as_ref().ok_or_else(gone)?;
@@ -80,6 +86,7 @@ impl CallControl {
             .collect();
         let wanted = wanted.clone();
         let routes = self.find_routes(now, &wanted, &codecs, came_from, None)?;
+        let routes = self.permitted(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -246,6 +253,9 @@ impl CallControl {
         if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
             return Err(self.skip(opened, "trunk_at_cap"));
         }
+        if !self.registrations.permits(&trunk.id, now.instant) {
+            return Err(self.skip(opened, "trunk_not_registered"));
+        }
         if !self.health.is_up(&trunk.id, target) {
             return Err(self.skip(opened, "trunk_down"));
         }
@@ -286,7 +296,8 @@ impl CallControl {
         mut opened: AttemptOpened,
     ) -> Tried {
         let host = host_of(trunk, wanted);
-        let local = self.local_for(target);
+        let flow = self.path_to(trunk, target);
+        let local = flow.local;
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
@@ -299,7 +310,14 @@ impl CallControl {
             written.headers.extend(diverted);
             written
         });
-        let uri = Uri::sip(Some(cleared.user()), host, None);
+        let phone = self.calls.get(&key).and_then(|call| {
+            let mut phones = call.phones.iter();
+            phones.find(|phone| phone.target == target).cloned()
+        });
+        let uri = match &phone {
+            Some(phone) => Some(phone.uri.clone()),
+            None => Uri::sip(Some(cleared.user()), host, None),
+        };
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared);
             return self.skip(opened, "unwritable_uri");
@@ -311,11 +329,7 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow {
-            transport: Transport::Udp,
-            local,
-            remote: target,
-        };
+        let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite_callee(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -380,7 +394,16 @@ impl CallControl {
         });
         let call = self.calls.get(&key);
         let max_forwards = call.map_or(MAX_FORWARDS, Call::max_forwards);
+        let written = self.by_service_route(trunk, written);
         invite(trunk, flow, uri, written, max_forwards, offer)
+    }
+
+    /// RFC 3608 §6: what the registrar answered is the way of what we send through it.
+    pub(super) fn by_service_route(&self, trunk: &Trunk, mut written: Written) -> Written {
+        let service_route = self.registrations.service_route(&trunk.id).iter();
+        let routes = service_route.map(|value| (HeaderName::Route, value.clone()));
+        written.headers.extend(routes);
+        written
     }
 
     /// Who was called before: a trunk says it, and a trunk hears it (F-10).
@@ -504,6 +527,15 @@ impl CallControl {
             .unwrap_or(target)
     }
 
+    /// The path to a target of this trunk.
+    pub(super) fn path_to(&self, _trunk: &Trunk, target: SocketAddr) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: self.local_for(target),
+            remote: target,
+        }
+    }
+
     pub(super) fn own_host(&self, local: SocketAddr) -> String {
         self.config
             .advertised_host
@@ -583,7 +615,7 @@ const fn reliable(trunk: &Trunk) -> Reliable {
     }
 }
 
-fn credentials(trunk: &Trunk) -> Option<Credentials> {
+pub(super) fn credentials(trunk: &Trunk) -> Option<Credentials> {
     Some(Credentials {
         username: trunk.username.as_deref()?.into(),
         password: trunk.password.as_ref()?.expose().into(),

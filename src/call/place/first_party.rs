@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use media::command::{Command, Target};
 use sip::b2bua::fork;
-use sip::event::{AttemptFailure, CallKey, Flow, LegKey, Transport};
+use sip::event::{AttemptFailure, CallKey, Flow, LegKey};
 use sip::message::{StatusCode, Uri};
 use sip::offer_answer::Codec;
 use sip::sdp::Direction;
@@ -13,6 +13,7 @@ use sip::sdp::Direction;
 use super::super::admission::Denied;
 use super::super::control::CallControl;
 use super::super::event::Now;
+use super::super::extension::Phone;
 use super::super::failover::{self, Next};
 use super::super::media_plan::abilities;
 use super::super::one_call::{Call, Ending, MAX_FORWARDS, PlacedLeg, Ports, WantedParty};
@@ -50,10 +51,20 @@ impl CallControl {
                 is_first: call.attempts == 1,
                 client: call.client(),
             };
+            let phone = call.placed().and_then(|placed| {
+                let mut phones = placed.phones.iter();
+                phones.find(|phone| phone.target == route.target).cloned()
+            });
+            let flow = self.path_to(trunk, route.target);
+            let way = (
+                trunk,
+                phone.as_ref().map_or(flow, |phone| phone.flow),
+                phone,
+            );
             let tried = self
                 .consider(now, considered, &wanted, trunk, route.target)
                 .and_then(|(cleared, opened)| {
-                    self.invite_first_party(now, trunk, route.target, &wanted, cleared, opened)
+                    self.invite_first_party(now, way, &wanted, cleared, opened)
                 });
             match tried {
                 Ok(begun) => return Ok(begun),
@@ -67,22 +78,24 @@ impl CallControl {
     fn invite_first_party(
         &mut self,
         now: Now,
-        trunk: &Trunk,
-        target: std::net::SocketAddr,
+        (trunk, flow, phone): (&Trunk, Flow, Option<Phone>),
         wanted: &WantedParty,
         cleared: Cleared,
         mut opened: AttemptOpened,
     ) -> Result<Begun, Tried> {
         let host = host_of(trunk, wanted);
-        let local = self.local_for(target);
+        let target = flow.remote;
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
             privacy: wanted.privacy,
             screened: wanted.screened,
         };
-        let written = identity::write(trunk, &caller, &self.own_host(local));
-        let uri = Uri::sip(Some(cleared.user()), host, None);
+        let written = identity::write(trunk, &caller, &self.own_host(flow.local));
+        let uri = match phone {
+            Some(phone) => Some(phone.uri),
+            None => Uri::sip(Some(cleared.user()), host, None),
+        };
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared);
             return Err(self.skip(opened, "unwritable_uri"));
@@ -98,11 +111,7 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow {
-            transport: Transport::Udp,
-            local,
-            remote: target,
-        };
+        let written = self.by_service_route(trunk, written);
         let offer = media.leg.offer(&offered(trunk), Direction::SendRecv, None);
         let dial = invite(trunk, flow, uri, written, MAX_FORWARDS, Some(offer));
         let pair = media.leg.pair;

@@ -91,13 +91,13 @@ impl CallControl {
     fn routes_to_second_party(&mut self, now: Now, key: CallKey) -> Result<(), Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
         let call = self.calls.get(&key).ok_or_else(gone)?;
-        let wanted = call.wanted.clone().ok_or_else(gone)?;
+        let mut wanted = call.wanted.clone().ok_or_else(gone)?;
         let remote = call.ports(Side::A).and_then(|ports| ports.leg.remote());
         let codecs = names(&remote.ok_or_else(gone)?.codecs);
         let allowed = call.placed().and_then(|placed| placed.trunks.clone());
-        let routes = self.find_routes(now, &wanted, &codecs, None, allowed.as_deref())?;
+        let (phones, routes) = self.ways_to(now, &mut wanted, &codecs, allowed.as_deref())?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
-        call.routes = routes.into();
+        (call.wanted, call.phones, call.routes) = (Some(wanted), phones, routes);
         Ok(())
     }
 

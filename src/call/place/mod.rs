@@ -8,6 +8,7 @@
 mod first_party;
 mod joining;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::command::Target;
@@ -22,6 +23,7 @@ use super::command::{CommandOutcome, CommandRefusal, Party, PlaceCall, PlaceTo};
 use super::control::CallControl;
 use super::ending::closed_call;
 use super::event::{Level, LogLine, Now, Output};
+use super::extension::Phone;
 use super::media_plan::abilities;
 use super::one_call::{Beginning, Call, Ending, Placed, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
@@ -29,6 +31,7 @@ use crate::fraud_guard::Way;
 use crate::links::model::{Destination, LinkId};
 use crate::links::resolve::ResolvedLink;
 use crate::trunks::identity::Privacy;
+use crate::trunks::select::Route;
 
 /// The source of a placed call in its record; the token's id follows.
 const SOURCE: &str = "api";
@@ -66,16 +69,17 @@ impl CallControl {
         self.admit_order(now, &place)?;
         let domain = self.own_domain();
         let second = self.second_party(&place.to, &domain).map_err(unplaced)?;
-        let from = first_party(&place.from, &second, &domain);
+        let mut from = first_party(&place.from, &second, &domain);
         let allowed = place.grant.trunks.as_deref();
         let codecs = names(&abilities::ours(&[], &[]));
-        if let Some(wanted) = &second.wanted {
-            // Nobody is rung up for a party that no trunk reaches.
-            self.find_routes(now, wanted, &codecs, None, allowed)
+        let mut wanted = second.wanted;
+        if let Some(wanted) = &mut wanted {
+            // Nobody is rung up for a party that cannot be reached.
+            self.ways_to(now, wanted, &codecs, allowed)
                 .map_err(unplaced)?;
         }
-        let routes = self
-            .find_routes(now, &from, &codecs, None, allowed)
+        let (phones, routes) = self
+            .ways_to(now, &mut from, &codecs, allowed)
             .map_err(unplaced)?;
         let rate = self.config.calls_per_second_max;
         self.offered_lately.count(now.instant, rate);
@@ -86,7 +90,8 @@ impl CallControl {
             request_path: second.request_path,
             from,
             local_party: second.local_party,
-            routes: routes.into(),
+            routes,
+            phones,
             attempts: 0,
             leg: None,
         };
@@ -94,7 +99,7 @@ impl CallControl {
         let source = format!("{SOURCE}:{}", placed.token);
         let beginning = Beginning::Placed(Box::new(placed));
         let mut call = Call::new(id, NO_LEG, beginning, source, now.timestamp);
-        (call.wanted, call.link) = (second.wanted, second.link);
+        (call.wanted, call.link) = (wanted, second.link);
         self.open_placed_record(now, &call);
         let key = self.begin_placed(now, call)?;
         let call = self.calls.get(&key).ok_or(CommandRefusal::Lost)?;
@@ -216,6 +221,22 @@ impl CallControl {
             local_party,
             shown,
         })
+    }
+
+    /// The phones of an extension, which the guard knows as named, or the trunks that carry a party.
+    pub(super) fn ways_to(
+        &mut self,
+        now: Now,
+        wanted: &mut WantedParty,
+        codecs: &[String],
+        allowed: Option<&[String]>,
+    ) -> Result<(Vec<Phone>, VecDeque<Route>), Denied> {
+        if let Some((phones, routes)) = self.phones_of(now, wanted, None)? {
+            wanted.named_by_link = true;
+            return Ok((phones, routes));
+        }
+        let routes = self.find_routes(now, wanted, codecs, None, allowed)?;
+        Ok((Vec::new(), routes.into()))
     }
 
     /// The SIP domain, or our first address.

@@ -3,9 +3,11 @@
 mod attempts;
 mod commands;
 mod delayed;
+mod extensions;
 mod offerless;
 mod panics;
 mod placed;
+mod registrations;
 mod reoffers;
 mod setup;
 pub(crate) mod world;

@@ -171,12 +171,15 @@ impl World {
     }
 
     /// Drains without a look at the messages, which may repeat what the peer broke.
-    pub(super) fn drain_unread(&mut self) {
+    pub(super) fn drain_unread(&mut self) -> Vec<Vec<u8>> {
+        let mut unread = Vec::new();
         while let Some(output) = self.endpoint.poll_output(&mut self.buffer) {
-            if let Output::Event(event) = output {
-                self.events.push(event);
+            match output {
+                Output::Event(event) => self.events.push(event),
+                Output::Send { .. } => unread.push(self.buffer.as_bytes().to_vec()),
             }
         }
+        unread
     }
 
     pub(super) fn receive(&mut self, from: &str, text: &str) {

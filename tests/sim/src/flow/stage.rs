@@ -477,6 +477,7 @@ impl Set {
             }],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         });
     }
 }
