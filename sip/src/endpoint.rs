@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{
-    acknowledge, attempt, call, modify, offered, options, place, register, registrar, reoffer,
+    acknowledge, attempt, call, identity, modify, offered, options, place, register, registrar,
+    reoffer,
 };
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
@@ -322,6 +323,36 @@ impl Endpoint {
         headers: &[(HeaderName, Box<[u8]>)],
     ) -> Result<(), CommandError> {
         let result = registrar::answer(&mut self.core, now, request.0, status, headers);
+        self.checked(result)
+    }
+
+    /// Who is connected at the other end of this leg: Remote-Party-ID, P-Asserted-Identity, Privacy, as
+    /// they shall stand in each 18x, 2xx, re-INVITE and UPDATE of ours from now on.
+    ///
+    /// # Errors
+    /// The call has ended, or has no such leg.
+    pub fn set_connected(
+        &mut self,
+        call: CallKey,
+        leg: LegKey,
+        headers: Vec<(HeaderName, Box<[u8]>)>,
+    ) -> Result<(), CommandError> {
+        let result = identity::set(&mut self.core, call.0, leg.0, headers);
+        self.checked(result)
+    }
+
+    /// Says it at once, by an UPDATE without an offer; `RefreshBy::Invite`: the peer does not know
+    /// UPDATE and will hear of it with the next re-INVITE.
+    ///
+    /// # Errors
+    /// The leg is not confirmed, or a table is full.
+    pub fn tell_connected(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+    ) -> Result<RefreshBy, CommandError> {
+        let result = identity::tell(&mut self.core, now, call.0, leg.0);
         self.checked(result)
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::call::snapshot::{Settings, Snapshot};
 use crate::config::Config;
 use crate::shell::signalling::{Question, SignallingLink, Word};
+use crate::shell::tcp::Gate;
 use crate::storage::{Snapshot as Stored, Store};
 
 /// Questions that wait for the database at once.
@@ -58,11 +59,18 @@ pub(super) async fn answer_questions(
 }
 
 /// Hands every new snapshot of the database to signalling, the first one at once.
-pub(super) async fn follow_snapshots(store: Store, link: SignallingLink, local: LocalSettings) {
+pub(super) async fn follow_snapshots(
+    store: Store,
+    link: SignallingLink,
+    local: LocalSettings,
+    gate: Arc<Gate>,
+) {
     let mut watch = store.watch();
     loop {
         let stored = Arc::clone(&watch.borrow_and_update());
-        say(&link, Word::Snapshot(Arc::new(local.complete(&stored)))).await;
+        let snapshot = Arc::new(local.complete(&stored));
+        gate.replace(Arc::clone(&snapshot));
+        say(&link, Word::Snapshot(snapshot)).await;
         if watch.changed().await.is_err() {
             return;
         }

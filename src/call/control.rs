@@ -35,7 +35,7 @@ use crate::fraud_guard::window::Window;
 use crate::registrar::bindings::Bindings;
 use crate::registrar::proof::{Prover, find};
 use crate::registration::Registrations;
-use crate::sources::admission::admit;
+use crate::sources::admission::{admit, admit_flow};
 use crate::trunks::health::{Health, TargetKey};
 use crate::trunks::model::Trunk;
 
@@ -49,8 +49,10 @@ pub struct Config {
     pub endpoint: EndpointConfig,
     /// Seed of the one generator behind call ids, session ids and weighted choices.
     pub seed: [u8; 32],
-    /// Our SIP addresses, one a socket.
+    /// Our SIP addresses for UDP, one a socket.
     pub sockets: Vec<SocketAddr>,
+    /// Our SIP addresses for TCP, one a listener.
+    pub listeners: Vec<SocketAddr>,
     /// Host written in From and identity headers; `None`: the address of the socket.
     pub advertised_host: Option<String>,
     /// Further names and addresses that are us in a Request-URI.
@@ -173,9 +175,12 @@ impl CallControl {
         self.ladders.turn();
         match input {
             Input::Datagram { flow, bytes } => {
-                let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
+                let known = admit_flow(&self.snapshot.trunks, &self.snapshot.sources, flow);
                 if known.is_none() && !self.former_peers.knows(flow.remote) {
                     self.counters.unknown_source += 1;
+                    if flow.transport.is_reliable() {
+                        self.put(Output::Close { flow });
+                    }
                     return;
                 }
                 let (at, way) = (now.timestamp, ladder::Way::Received);
@@ -375,8 +380,10 @@ impl CallControl {
                 leg,
                 status,
                 answer,
+                connected,
                 ..
             } => {
+                self.note_peer(call, leg, &connected);
                 self.handle_progress(now, call, leg, status, answer.as_deref());
             }
             Event::Answered {
@@ -384,18 +391,26 @@ impl CallControl {
                 leg,
                 answered,
             } => {
+                self.note_peer(call, leg, &answered.connected);
                 self.handle_answered(now, call, leg, &answered);
             }
             Event::AttemptFailed {
-                call, leg, failure, ..
+                call,
+                leg,
+                failure,
+                reason,
             } => {
-                self.handle_attempt_failed(now, call, leg, failure);
+                self.handle_attempt_failed(now, call, leg, failure, reason);
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
             Event::Confirmed { call: _ } => {}
             Event::Reoffered {
-                call, leg, offer, ..
+                call,
+                leg,
+                offer,
+                connected,
             } => {
+                self.handle_connected_changed(now, call, leg, &connected);
                 self.handle_reoffered(now, call, leg, offer);
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
@@ -403,7 +418,11 @@ impl CallControl {
                 let answer = answer.as_deref().map_err(|fault| fault.as_str());
                 self.handle_reoffer_completed(now, call, leg, answer);
             }
-            Event::ConnectedChanged { .. } => {}
+            Event::ConnectedChanged {
+                call,
+                leg,
+                connected,
+            } => self.handle_connected_changed(now, call, leg, &connected),
             Event::ReofferAnswered { call, leg, answer } => {
                 self.handle_reoffer_answered(now, call, leg, answer.as_deref());
             }
@@ -411,8 +430,11 @@ impl CallControl {
                 self.handle_reoffer_refused(now, call, leg, status);
             }
             Event::Ended {
-                call, by, cause, ..
-            } => self.handle_ended(now, call, by, cause),
+                call,
+                by,
+                cause,
+                reason,
+            } => self.handle_ended(now, call, by, cause, reason),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
             Event::InfoReceived { .. } => {}

@@ -151,8 +151,7 @@ impl CallControl {
 
 /// The codecs that this side may speak; empty: all.
 pub(super) fn policy_of<'a>(call: &Call, side: Side, trunks: &'a [Trunk]) -> Policy<'a> {
-    let id = call.trunk_id(side);
-    let trunk = id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id));
+    let trunk = call.trunk(side, trunks);
     trunk.map_or(&[], |trunk| &trunk.codecs)
 }
 

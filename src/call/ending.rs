@@ -2,7 +2,7 @@
 
 use media::command::Command;
 use sip::b2bua::fork;
-use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Refusal, ReleaseParty};
+use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, ReleaseParty};
 use sip::message::StatusCode;
 
 use super::control::CallControl;
@@ -21,9 +21,10 @@ impl CallControl {
         key: CallKey,
         leg: LegKey,
         failure: AttemptFailure,
+        reason: Option<Q850>,
     ) {
         if self.is_first_party(key, leg) {
-            return self.handle_first_party_failed(now, key, failure);
+            return self.handle_first_party_failed(now, key, failure, reason);
         }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -35,11 +36,13 @@ impl CallControl {
         {
             return;
         }
-        let Some(attempt) = call.attempt.take() else {
+        let Some(mut attempt) = call.attempt.take() else {
             return;
         };
+        attempt.reason = reason;
         let status = fork::status_of(failure);
         call.failures.push(failure);
+        call.reasons.push(reason);
         let trunk = attempt.trunk.clone();
         if matches!(
             failure,
@@ -93,13 +96,15 @@ impl CallControl {
         key: CallKey,
         by: ReleaseParty,
         cause: EndCause,
+        reason: Option<Q850>,
     ) {
-        let Some(call) = self.calls.get(&key) else {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         if call.over {
             return;
         }
+        call.reason = reason.or(call.reason);
         let answered = call.answered_at.is_some();
         let ending = call.ending.unwrap_or_else(|| Ending {
             released_by: released_by(by),
@@ -212,7 +217,7 @@ impl CallControl {
         }
         let first_party = first_party.map(|leg| {
             let (status, outcome) = outcome_of(leg.answered_at.is_some(), ending);
-            self.close_first_party(now, key, leg, status, outcome)
+            self.close_first_party(now, key, leg, (status, outcome, None))
         });
         match a_media {
             Some(ports) => self.release_a_ports(now, &ports, first_party, record),
@@ -253,6 +258,7 @@ impl CallControl {
             media,
             ringing_at,
             answered_at,
+            reason,
             ..
         } = attempt;
         self.guard.release(cleared);
@@ -268,6 +274,7 @@ impl CallControl {
             answered_at,
             status,
             outcome: outcome.to_owned(),
+            q850: reason.map(|reason| reason.0),
             media: MediaFigures::default(),
         };
         call.left.push((leg, closed.clone()));
@@ -352,6 +359,7 @@ impl CallControl {
             answered_at: attempt.answered_at,
             status: 503,
             outcome: "media_queue_full".to_owned(),
+            q850: None,
             media: MediaFigures::default(),
         });
         self.guard.release(attempt.cleared);
@@ -382,6 +390,7 @@ pub(super) fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
         },
         released_by: ending.released_by.to_owned(),
         cause: ending.cause.to_owned(),
+        q850: call.reason.map(|reason| reason.0),
         link: call.link,
         media: MediaFigures::default(),
     }

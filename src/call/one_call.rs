@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use media::command::Target;
-use sip::event::{AttemptFailure, CallOffered, LegKey};
+use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
 use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
@@ -15,7 +15,8 @@ use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Way};
 use crate::links::model::LinkId;
-use crate::trunks::identity::Privacy;
+use crate::trunks::identity::{Party, Privacy};
+use crate::trunks::model::Trunk;
 use crate::trunks::select::Route;
 
 /// Max-Forwards of an INVITE that none of a peer preceded (RFC 3261 §8.1.1.6).
@@ -46,6 +47,10 @@ pub(super) struct Call {
     pub(super) routes: VecDeque<Route>,
     pub(super) attempts: u32,
     pub(super) failures: Vec<AttemptFailure>,
+    /// What each of them gave as its Q.850 cause.
+    pub(super) reasons: Vec<Option<Q850>>,
+    /// The cause that the end of the call was given.
+    pub(super) reason: Option<Q850>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<RemoteAudio>,
     /// The caller's INVITE had no offer: ours goes in the 2xx (delayed offer).
@@ -152,12 +157,15 @@ pub(super) struct Attempt {
     pub(super) answered_at: Option<Timestamp>,
     /// Its 2xx offered, and our answer has not left.
     pub(super) owes_answer: bool,
+    pub(super) reason: Option<Q850>,
 }
 
 /// A leg's media and the port pair under it.
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) leg: LegMedia,
+    /// Who its peer says it is, since it said so.
+    pub(super) connected: Option<Party>,
     /// Where the pair is bound.
     pub(super) bound: SocketAddr,
     /// Where the leg's signalling comes from.
@@ -262,6 +270,8 @@ impl Call {
             routes: VecDeque::new(),
             attempts: 0,
             failures: Vec::new(),
+            reasons: Vec::new(),
+            reason: None,
             offer: None,
             wants_offer: false,
             a_media: None,
@@ -371,6 +381,12 @@ impl Call {
             Side::A => Some(self.a_leg),
             Side::B => self.attempt.as_ref().map(|attempt| attempt.leg),
         }
+    }
+
+    /// The trunk on this side.
+    pub(super) fn trunk<'a>(&self, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {
+        let id = self.trunk_id(side);
+        id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id))
     }
 
     /// Which side a leg is; `None` for an attempt that is over.

@@ -10,7 +10,8 @@ use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
 use sip::event::{
-    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
+    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, RefreshBy, Refusal, Reliable,
+    SessionTimer, Transport,
 };
 use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
@@ -27,7 +28,7 @@ use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
-use crate::trunks::model::{MediaLatch, OfferMode, ReliableProvisional, Trunk};
+use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
 /// An attempt that is thought of.
@@ -175,6 +176,7 @@ impl CallControl {
         let leg = LegMedia::new(stocked.pair, named, latch, session_id);
         Some(Ports {
             leg,
+            connected: None,
             bound: stocked.rtp,
             signalling,
         })
@@ -350,7 +352,7 @@ impl CallControl {
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at, owes_answer) = (None, None, false);
+                    let (ringing_at, answered_at, owes_answer, reason) = (None, None, false, None);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
@@ -362,6 +364,7 @@ impl CallControl {
                         ringing_at,
                         answered_at,
                         owes_answer,
+                        reason,
                     });
                 }
                 Tried::Dialled
@@ -481,7 +484,16 @@ impl CallControl {
             cause: failover::cause(best),
             status: status.code(),
         };
-        self.refuse_as(now, key, status, ending, &Refusal::default());
+        let said = call.failures.iter().position(|failure| *failure == best);
+        let reason = said.and_then(|place| call.reasons.get(place).copied().flatten());
+        let refusal = Refusal {
+            q850_cause: reason.map(|reason| reason.0),
+            ..Refusal::default()
+        };
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.reason = reason;
+        }
+        self.refuse_as(now, key, status, ending, &refusal);
     }
 
     pub(super) fn skip(&mut self, opened: AttemptOpened, outcome: &'static str) -> Tried {
@@ -505,33 +517,22 @@ impl CallControl {
             answered_at: None,
             status,
             outcome: outcome.to_owned(),
+            q850: None,
             media: MediaFigures::default(),
         };
         self.put_record(Record::AttemptOpened(opened));
         self.put_record(Record::AttemptClosed(closed));
     }
 
-    /// Our socket towards `target`: of its family; loopback for loopback, and only for it.
-    pub(super) fn local_for(&self, target: SocketAddr) -> SocketAddr {
-        let same_family = |socket: &&SocketAddr| socket.is_ipv4() == target.is_ipv4();
-        let same_reach =
-            |socket: &&SocketAddr| socket.ip().is_loopback() == target.ip().is_loopback();
-        let sockets = &self.config.sockets;
-        sockets
-            .iter()
-            .filter(same_family)
-            .find(same_reach)
-            .or_else(|| sockets.iter().find(same_family))
-            .or_else(|| sockets.first())
-            .copied()
-            .unwrap_or(target)
-    }
-
-    /// The path to a target of this trunk.
-    pub(super) fn path_to(&self, _trunk: &Trunk, target: SocketAddr) -> Flow {
+    /// The path to a target of this trunk: by its transport, from the port of ours that it knows.
+    pub(super) fn path_to(&self, trunk: &Trunk, target: SocketAddr) -> Flow {
+        let (transport, sockets) = match trunk.transport {
+            model::Transport::Udp => (Transport::Udp, &self.config.sockets),
+            model::Transport::Tcp => (Transport::Tcp, &self.config.listeners),
+        };
         Flow {
-            transport: Transport::Udp,
-            local: self.local_for(target),
+            transport,
+            local: local_for(sockets, trunk.local_port, target),
             remote: target,
         }
     }
@@ -569,13 +570,26 @@ pub(super) fn invite(
         offer,
         reliable: reliable(trunk),
         credentials: credentials(trunk),
-        session_timer: None,
+        session_timer: session_timer(trunk),
         timers: AttemptTimers {
             response: trunk.response_timeout,
             progress: trunk.progress_timeout,
             ring: trunk.ring_timeout,
         },
     }
+}
+
+/// The socket towards a target: of its address family, of its reach, at the port it knows us by. A
+/// port that we do not listen on is no reason not to call.
+fn local_for(sockets: &[SocketAddr], port: Option<u16>, target: SocketAddr) -> SocketAddr {
+    let rank = |socket: &&SocketAddr| {
+        (
+            socket.is_ipv4() != target.is_ipv4(),
+            socket.ip().is_loopback() != target.ip().is_loopback(),
+            port.is_some_and(|port| port != socket.port()),
+        )
+    };
+    sockets.iter().min_by_key(rank).copied().unwrap_or(target)
 }
 
 /// How a source is learnt: the trunk says; a peer behind NAT that names a private address while its
@@ -605,6 +619,18 @@ const fn is_private(address: IpAddr) -> bool {
         IpAddr::V4(ipv4) => ipv4.is_private() || ipv4.is_link_local(),
         IpAddr::V6(ipv6) => ipv6.is_unique_local() || ipv6.is_unicast_link_local(),
     }
+}
+
+/// RFC 4028 §7.1; an interval of zero asks for none.
+pub(super) fn session_timer(trunk: &Trunk) -> Option<SessionTimer> {
+    (!trunk.session_expires.is_zero()).then(|| SessionTimer {
+        expires: trunk.session_expires,
+        min: trunk.session_min,
+        refresh_by: match trunk.refresh_by {
+            model::RefreshBy::Invite => RefreshBy::Invite,
+            model::RefreshBy::Update => RefreshBy::Update,
+        },
+    })
 }
 
 const fn reliable(trunk: &Trunk) -> Reliable {

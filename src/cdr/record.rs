@@ -78,6 +78,8 @@ pub struct AttemptClosed {
     pub status: u16,
     /// Stable word: `answered`, `no_response`, `guard_denied`, …
     pub outcome: String,
+    /// The Q.850 cause of its Reason header.
+    pub q850: Option<u8>,
     /// Media of the b-leg.
     pub media: MediaFigures,
 }
@@ -97,6 +99,8 @@ pub struct CallClosed {
     pub released_by: String,
     /// Stable word: `normal`, `cancelled`, `busy`, `node_restart`, `guard_denied`, …
     pub cause: String,
+    /// The Q.850 cause in the Reason header of the BYE, CANCEL or failure that ended it.
+    pub q850: Option<u8>,
     /// The link that was reached.
     pub link: Option<i64>,
     /// Media of the a-leg.

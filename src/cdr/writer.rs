@@ -84,8 +84,8 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
         return Ok(());
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, received, sent, \
-         lost, jitter) AS (",
+        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, q850, received, \
+         sent, lost, jitter) AS (",
     );
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
@@ -95,6 +95,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
             .push_bind(closed.answered_at.map(Timestamp::as_millisecond))
             .push_bind(i64::from(closed.status))
             .push_bind(&closed.outcome)
+            .push_bind(closed.q850.map(i64::from))
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
             .push_bind(count(closed.media.packets_lost))
@@ -107,6 +108,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
          answered_at_ms = coalesce(attempts.answered_at_ms, closed.answered_at), \
          status = coalesce(attempts.status, closed.status), \
          outcome = coalesce(attempts.outcome, closed.outcome), \
+         q850 = coalesce(attempts.q850, closed.q850), \
          packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
          WHERE attempts.call = closed.call AND attempts.number = closed.number \
@@ -144,8 +146,8 @@ async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx:
         return Ok(());
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH closed (call, at, answered_at, status, released_by, cause, link, received, sent, \
-         lost, jitter) AS (",
+        "WITH closed (call, at, answered_at, status, released_by, cause, q850, link, received, \
+         sent, lost, jitter) AS (",
     );
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
@@ -154,6 +156,7 @@ async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx:
             .push_bind(i64::from(closed.status))
             .push_bind(&closed.released_by)
             .push_bind(&closed.cause)
+            .push_bind(closed.q850.map(i64::from))
             .push_bind(closed.link)
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
@@ -163,6 +166,7 @@ async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx:
     query.push(
         ") UPDATE calls SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
          status = closed.status, released_by = closed.released_by, cause = closed.cause, \
+         q850 = closed.q850, \
          link = closed.link, packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
          WHERE calls.call = closed.call AND calls.closed_at_ms IS NULL",

@@ -14,9 +14,12 @@
 )]
 
 mod baresip;
+mod cucm;
 mod gateway;
 mod node;
+mod party;
 mod phone;
 mod sipp;
+mod tcp;
 mod tone;
 mod world;

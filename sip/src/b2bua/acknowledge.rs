@@ -9,6 +9,7 @@ use super::bye;
 use super::call;
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::Core;
+use super::identity;
 use super::leg::{Acknowledgement, PendingInvite, Reoffer, Stage, Unacknowledged};
 use super::uas::{self, Request};
 use crate::dialog::Dialog;
@@ -50,7 +51,9 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
         "an offer of the peer's is answered"
     );
     let request = message::parse(&pending.request).ok()?;
+    let identity = leg.identity.clone();
     let parts = ResponseParts {
+        headers: &identity::shown(&identity),
         to_tag: answer.is_first.then_some(tag.as_str()),
         contact: Some(&contact),
         makes_dialog: answer.is_first,

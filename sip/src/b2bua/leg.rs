@@ -51,6 +51,8 @@ pub(crate) struct Leg {
     pub(crate) other_forks: Vec<(Box<[u8]>, u32)>,
     /// The peer's Allow names UPDATE (RFC 3311 §4).
     pub(crate) allows_update: bool,
+    /// Who is connected at the other end, as it is written to this peer.
+    pub(crate) identity: Vec<(HeaderName, Box<[u8]>)>,
     /// What was said before the final response of the caller's INVITE, while it has none.
     pub(crate) provisional: Option<Box<Provisional>>,
     /// RSeq and CSeq number of the reliable response that our 2xx overtook: its PRACK may still come
@@ -318,6 +320,7 @@ impl Leg {
             has_offered: true,
             other_forks: Vec::new(),
             allows_update: false,
+            identity: Vec::new(),
             provisional: None,
             overtaken: None,
             reoffer: Reoffer::Idle,

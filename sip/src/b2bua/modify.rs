@@ -109,7 +109,8 @@ fn send(
         "an early dialog is changed by UPDATE only (RFC 3311 §1)"
     );
     let is_authorized = authorization.is_some();
-    let headers: Vec<_> = authorization.clone().into_iter().collect();
+    let identity = leg.identity.iter().cloned();
+    let headers: Vec<_> = authorization.clone().into_iter().chain(identity).collect();
     let contact = leg.contact.clone();
     let dialog = leg.dialog_mut(&asked.remote_tag)?;
     let cseq = dialog.next_local_cseq();

@@ -12,7 +12,7 @@ use super::compose::{self, ResponseParts};
 use super::core::{Core, User};
 use super::leg::{Leg, OfferedBy, PendingInvite, Provisional, Reoffer, Side, Stage};
 use super::uas::{self, Request};
-use super::{prack, reoffer, update};
+use super::{identity, prack, reoffer, update};
 use crate::dialog::{Dialog, DialogRefused};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{
@@ -137,7 +137,7 @@ fn insert(
         .ok()?;
     let tag = dialog.local_tag;
     let user_part = request.message.request_uri().and_then(|uri| uri.user_raw());
-    let contact = compose::contact(user_part, request.flow.local);
+    let contact = compose::contact(user_part, request.flow);
     let stage = Stage::Offered(PendingInvite {
         transaction,
         request: request.to_packet(),
@@ -259,10 +259,16 @@ pub(super) fn respond(
     let pending = pending.clone();
     let tag = leg.dialog.local_tag;
     let contact = leg.contact.clone();
+    let identity = leg.identity.clone();
     let is_trying = status == StatusCode::TRYING;
     debug_assert!(!status.is_success(), "a 2xx is repeated by `acknowledge`");
     debug_assert!(leg.side == Side::A, "the caller is answered");
+    let mut headers = parts.headers.to_vec();
+    if !is_trying && !status.is_failure() {
+        headers.extend(identity::shown(&identity));
+    }
     let parts = ResponseParts {
+        headers: &headers,
         to_tag: (!is_trying).then_some(tag.as_str()),
         contact: (!is_trying && !status.is_failure()).then_some(&*contact),
         makes_dialog: !is_trying && !status.is_failure(),

@@ -12,7 +12,7 @@ use super::core::{Core, User};
 use super::early::{connected_of, sdp_of};
 use super::leg::{Leg, OfferedBy, PendingInvite, Reoffer};
 use super::uas::{self, Request};
-use super::{modify, offered, prack, update};
+use super::{identity, modify, offered, prack, update};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{CallKey, Event, LegKey};
 use crate::message::{self, HeaderName, Message, StatusCode};
@@ -207,8 +207,9 @@ pub(crate) fn answer(
         return acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState);
     }
     let leg = core.legs.get(key).ok_or(CommandError::NoSuchLeg)?;
-    let contact = leg.contact.clone();
+    let (contact, identity) = (leg.contact.clone(), leg.identity.clone());
     let parts = ResponseParts {
+        headers: &identity::shown(&identity),
         contact: Some(&contact)
             .filter(|_| pending.by == OfferedBy::Update)
             .map(|it| &**it),
@@ -237,6 +238,10 @@ pub(super) fn note_exchange(
 ) {
     if let Some(said) = &mut leg.provisional {
         said.said = Some(Box::new(ours.clone()));
+        // A 2xx that waits for this exchange has nothing to add to it.
+        if let Some(held) = &mut said.held_answer {
+            held.as_mut().clone_from(ours);
+        }
     }
     let early = leg
         .attempt_mut()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use media::command::{Command, Target};
 use sip::b2bua::fork;
-use sip::event::{AttemptFailure, CallKey, Flow, LegKey};
+use sip::event::{AttemptFailure, CallKey, Flow, LegKey, Q850};
 use sip::message::{StatusCode, Uri};
 use sip::offer_answer::Codec;
 use sip::sdp::Direction;
@@ -158,6 +158,7 @@ impl CallControl {
         now: Now,
         key: CallKey,
         failure: AttemptFailure,
+        reason: Option<Q850>,
     ) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -166,9 +167,15 @@ impl CallControl {
             return;
         };
         call.failures.push(failure);
+        call.reasons.push(reason);
         let (trunk, target) = (leg.trunk.clone(), leg.target);
         let status = fork::status_of(failure).code();
-        let closed = self.close_first_party(now, key, leg, status, failover::outcome(failure));
+        let how = (
+            status,
+            failover::outcome(failure),
+            reason.map(|reason| reason.0),
+        );
+        let closed = self.close_first_party(now, key, leg, how);
         let media = self
             .calls
             .get_mut(&key)
@@ -250,8 +257,7 @@ impl CallControl {
         now: Now,
         key: CallKey,
         leg: PlacedLeg,
-        status: u16,
-        outcome: &str,
+        (status, outcome, q850): (u16, &str, Option<u8>),
     ) -> Record {
         self.guard.release(leg.cleared);
         self.loads.end_sent(&leg.trunk);
@@ -266,6 +272,7 @@ impl CallControl {
             answered_at: leg.answered_at,
             status,
             outcome: outcome.to_owned(),
+            q850,
             media: MediaFigures::default(),
         };
         if let Some(call) = call {

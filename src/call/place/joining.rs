@@ -52,6 +52,7 @@ impl CallControl {
         };
         let attempts = call.attempts;
         call.failures.clear();
+        call.reasons.clear();
         let Some(placed) = call.placed_mut() else {
             return;
         };

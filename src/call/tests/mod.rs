@@ -4,6 +4,7 @@ mod attempts;
 mod commands;
 mod delayed;
 mod extensions;
+mod floods;
 mod offerless;
 mod panics;
 mod placed;

@@ -20,6 +20,7 @@ pub(super) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 
 /// A message that left, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sent {
+    pub(super) by: Transport,
     pub(super) to: String,
     pub(super) text: String,
 }
@@ -76,6 +77,13 @@ pub(super) fn flow(remote: &str) -> Flow {
     }
 }
 
+pub(super) fn by_tcp(remote: &str) -> Flow {
+    Flow {
+        transport: Transport::Tcp,
+        ..flow(remote)
+    }
+}
+
 pub(super) fn sdp() -> SessionDescription {
     SessionDescription::parse(SDP.as_bytes()).unwrap()
 }
@@ -94,6 +102,7 @@ pub(super) fn config(calls_max: u32) -> EndpointConfig {
             Method::Prack,
             Method::Update,
         ],
+        tcp: true,
         ..EndpointConfig::default()
     }
 }
@@ -161,6 +170,7 @@ impl World {
                         "we write what we would read: {text}"
                     );
                     self.sent.push(Sent {
+                        by: flow.transport,
                         to: flow.remote.to_string(),
                         text,
                     });
@@ -183,7 +193,10 @@ impl World {
     }
 
     pub(super) fn receive(&mut self, from: &str, text: &str) {
-        let flow = flow(from);
+        self.receive_by(flow(from), text);
+    }
+
+    pub(super) fn receive_by(&mut self, flow: Flow, text: &str) {
         self.endpoint.handle_input(
             self.now,
             Input::Datagram {
@@ -191,6 +204,13 @@ impl World {
                 bytes: text.as_bytes(),
             },
         );
+        self.drain();
+    }
+
+    /// A send on this flow failed, or its connection is closed.
+    pub(super) fn fail(&mut self, flow: Flow) {
+        let failed = Input::TransportFailed { flow };
+        self.endpoint.handle_input(self.now, failed);
         self.drain();
     }
 
