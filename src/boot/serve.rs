@@ -9,15 +9,20 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use media::engine::WorkerConfig;
 use sip::event::EndpointConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::limits::{self, Limits};
+use super::notify::Supervisor;
+use super::reload::Reload;
 use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
+use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
+use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
+use crate::hep::{Capture, CaptureFigures};
 use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::Asker;
@@ -99,27 +104,35 @@ struct Node {
 }
 
 async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
+    let supervisor = Arc::new(Supervisor::from_environment());
     // From here on a signal is not lost, whenever it comes.
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(ServeError::system("the signal handler"))?;
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(ServeError::system("the signal handler"))?;
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut hangup = handler(SignalKind::hangup())?;
+    let mut reload = Reload::new(config);
     let node = start(config, limits).await?;
     announce(config, limits, &node).map_err(ServeError::system("standard output"))?;
+    supervisor.ready(&format!("ready, up to {} calls", limits.calls_max));
+    let watch = supervise::watch(Arc::clone(&node.view), Arc::clone(&supervisor));
+    let watch = tokio::spawn(watch);
     let mut signalled = async || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    tokio::select! {
-        () = signalled() => {}
-        () = node.view.asked_to_drain() => {}
+    loop {
+        tokio::select! {
+            () = signalled() => break,
+            () = node.view.asked_to_drain() => break,
+            _ = hangup.recv() => supervise::reload(&node.view, &supervisor, &mut reload),
+        }
     }
     node.view.enter(Phase::Draining);
-    tracing::info!(drain_s = config.node.drain.as_secs(), "draining");
+    supervisor.stopping(reload.drain + STOPPED_WITHIN);
+    tracing::info!(drain_s = reload.drain.as_secs(), "draining");
     tokio::select! {
-        () = drain(&node.link, config.node.drain) => {
+        () = drain(&node.link, reload.drain) => {
             node.view.enter(Phase::Stopping);
             tokio::select! {
                 () = stop(&node.link) => {}
@@ -129,7 +142,23 @@ async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
         () = signalled() => tracing::warn!("second signal: ending at once"),
     }
     finish(node).await;
+    watch.abort();
     Ok(())
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, ServeError> {
+    signal(kind).map_err(ServeError::system("the signal handler"))
+}
+
+/// Copies of messages, where a collector is configured.
+fn open_capture(config: &Config) -> Result<(Option<Capture>, Arc<CaptureFigures>), ServeError> {
+    let copies = Arc::<CaptureFigures>::default();
+    let Some(collector) = config.hep.collector else {
+        return Ok((None, copies));
+    };
+    let capture = Capture::open(collector, config.hep.id, Arc::clone(&copies))
+        .map_err(|error| ServeError::bind("hep.collector", collector, error))?;
+    Ok((Some(capture), copies))
 }
 
 async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
@@ -137,6 +166,13 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sip_listeners = bind_sip_tcp(config, &sockets)?;
     let listeners = bind_http(config).await?;
     let store = Store::open(&config.storage).await?;
+    let exported = Arc::<ExportFigures>::default();
+    if let Some(folder) = &config.cdr.folder {
+        store.export_closed_calls();
+        let (folder, format) = (folder.clone(), config.cdr.format);
+        let figures = Arc::clone(&exported);
+        tokio::spawn(export::run(store.clone(), folder, format, figures));
+    }
     let closed = store.start_node(Timestamp::now()).await?;
     if closed > 0 {
         tracing::warn!(
@@ -150,6 +186,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let watched = Arc::clone(&panics);
     let (links, media) = start_media(config, limits, &wake, &panics)?;
     let control = CallControl::new(call_config(config, limits, &sockets, &sip_listeners)?);
+    let (capture, copies) = open_capture(config)?;
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let gate = Arc::new(tcp::Gate::default());
     let locals = locals(&sockets, &sip_listeners);
@@ -162,6 +199,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         Arc::clone(&wake),
     )
     .map_err(ServeError::system("a SIP listener"))?;
+    let connections = Arc::clone(&streams.counters);
     let (link, signalling) = signalling::start(Parts {
         control,
         sockets,
@@ -171,6 +209,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         records: store.records(),
         wake,
         panics,
+        capture,
     })
     .map_err(ServeError::system("the signalling thread"))?;
     tokio::spawn(answer_questions(store.clone(), link.clone(), asked));
@@ -187,6 +226,11 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         panics: watched,
         limits: limits.clone(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        connections,
+        connections_max: tcp_limits.connections_max,
+        copies,
+        exported,
+        media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
     let http_stop = start_http(config, &store, &view, link.asker(), listeners);
     wait_for_stock(&link).await;
@@ -382,7 +426,11 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
 async fn drain(link: &SignallingLink, time: Duration) {
     tasks::say(link, Word::Drain).await;
     let end = Instant::now() + time;
-    while Instant::now() < end && link.status.calls_active.load(Ordering::Relaxed) > 0 {
+    let calls_go_on = || {
+        !link.status.draining.load(Ordering::Acquire)
+            || link.status.calls_active.load(Ordering::Relaxed) > 0
+    };
+    while Instant::now() < end && calls_go_on() {
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -443,4 +491,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const STOP_MAX: Duration = Duration::from_millis(2_300);
 const JOIN_MAX: Duration = Duration::from_millis(200);
 const STORE_CLOSE_MAX: Duration = Duration::from_millis(400);
+/// All of these together.
+const STOPPED_WITHIN: Duration = Duration::from_secs(4);
 const RUNTIME_END_MAX: Duration = Duration::from_millis(100);

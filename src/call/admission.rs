@@ -96,7 +96,7 @@ impl CallControl {
         self.ladders.begin(age, &id);
         self.ladders.claim(age, offered.call_id.as_bytes());
         let beginning = Beginning::Offered(offered);
-        let mut call = Call::new(id, a_leg, beginning, name.to_owned(), now.timestamp);
+        let mut call = Call::new(id, a_leg, beginning, name.to_owned(), now);
         call.age = age;
         call.extension = extension;
         self.calls.insert(key, call);

@@ -31,8 +31,9 @@ impl CallControl {
         if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
             return;
         }
+        let at = call.time(now);
         if let Some(attempt) = &mut call.attempt {
-            attempt.ringing_at.get_or_insert(now.timestamp);
+            attempt.ringing_at.get_or_insert(at);
         }
         if call.placed().is_some() {
             if let Some(answer) = answer {
@@ -62,10 +63,11 @@ impl CallControl {
         if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
             return;
         }
+        let at = call.time(now);
         let Some(attempt) = &mut call.attempt else {
             return;
         };
-        attempt.answered_at = Some(now.timestamp);
+        attempt.answered_at = Some(at);
         if self.is_placed(key) {
             return match self.join_second_party(now, key, answered) {
                 Ok(()) => {}
@@ -112,7 +114,7 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        call.answered_at = Some(now.timestamp);
+        call.answered_at = Some(call.time(now));
         let at = now.instant + duration_max;
         if let Some(before) = call.ends_at.replace(at) {
             self.deadlines.remove(&(before, key));

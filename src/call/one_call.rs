@@ -9,7 +9,7 @@ use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
 use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
-use super::event::Ticket;
+use super::event::{Now, Ticket};
 use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
@@ -32,6 +32,8 @@ pub(super) struct Call {
     /// Name of the source it came from.
     pub(super) source: String,
     pub(super) started_at: Timestamp,
+    /// The same moment on the clock that never jumps.
+    pub(super) started: std::time::Instant,
     pub(super) a_leg: LegKey,
     pub(super) beginning: Beginning,
     /// The trunk it came from, by id; counted there until the call is over.
@@ -252,13 +254,14 @@ impl Call {
         a_leg: LegKey,
         beginning: Beginning,
         source: String,
-        started_at: Timestamp,
+        now: Now,
     ) -> Self {
         Self {
             id,
             age: 0,
             source,
-            started_at,
+            started_at: now.timestamp,
+            started: now.instant,
             a_leg,
             beginning,
             from_trunk: None,
@@ -360,6 +363,14 @@ impl Call {
     pub(super) fn is_first_attempt(&self, number: u32) -> bool {
         let placed = self.placed();
         number == 1 || placed.is_some_and(|placed| number == placed.attempts + 1)
+    }
+
+    /// The time that its records bear: the wall clock as it was when the call began, and from then
+    /// on the clock that never jumps. No setting of the clock makes a call shorter or longer.
+    pub(super) fn time(&self, now: Now) -> Timestamp {
+        let passed = now.instant.saturating_duration_since(self.started);
+        let time = self.started_at.saturating_add(passed);
+        time.unwrap_or(now.timestamp)
     }
 
     pub(super) fn ports(&self, side: Side) -> Option<&Ports> {

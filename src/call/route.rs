@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
@@ -41,6 +42,8 @@ pub(super) struct Considered {
     pub(super) is_first: bool,
     /// Where the wish came from.
     pub(super) client: Option<IpAddr>,
+    /// The time in its row.
+    pub(super) at: Timestamp,
 }
 
 /// What became of one entry of the route list.
@@ -220,6 +223,7 @@ impl CallControl {
             number: call.attempts,
             is_first: call.is_first_attempt(call.attempts),
             client: call.client(),
+            at: call.time(now),
         };
         match self.consider(now, considered, &wanted, trunk, route.target) {
             Ok((cleared, opened)) => {
@@ -245,7 +249,7 @@ impl CallControl {
         let opened = AttemptOpened {
             call: considered.call,
             number: considered.number,
-            at: now.timestamp,
+            at: considered.at,
             trunk: trunk.id.clone(),
             destination: format!("{user}@{host}"),
             caller_name: wanted.caller_name.clone(),

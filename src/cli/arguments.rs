@@ -20,8 +20,12 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a node until SIGTERM or Ctrl-C
-    Serve,
+    /// Run a node until SIGTERM or Ctrl-C; SIGHUP reads the configuration again
+    Serve {
+        /// Media workers under real-time priority, whatever `media.realtime` says
+        #[arg(long)]
+        realtime: bool,
+    },
     /// Judge a configuration file without starting anything
     CheckConfig {
         /// The file [default: the one of --config]
@@ -34,6 +38,11 @@ pub(super) enum Command {
         are those of this shell; a service manager may give the node others."
     )]
     Limits,
+    /// Look at machine, configuration and trunks: what is wrong and what to do; exit code 1 if
+    /// something is bad
+    Doctor,
+    /// Every metric of /metrics with its kind, labels and meaning
+    Metrics,
     /// What request paths reach
     #[command(subcommand)]
     Links(LinksCommand),

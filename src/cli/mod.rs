@@ -3,8 +3,10 @@
 
 mod arguments;
 mod cdr;
+mod doctor;
 mod limits;
 mod links;
+mod metrics;
 mod output;
 mod run;
 mod settings;

@@ -14,4 +14,7 @@ mod tables;
 pub use import::FirstImport;
 pub use load::{load_sources, load_trunks};
 pub use problem::{ConfigErrors, Problem};
-pub use schema::{Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig};
+pub use schema::{
+    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,
+    NodeConfig, SipConfig,
+};

@@ -2,8 +2,10 @@
 //! in batches; each piece of work and each batch is one transaction.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use super::database::Sync;
 use super::error::StorageError;
 use super::figures::StorageFigures;
 use crate::cdr::record::Record;
+use crate::cdr::spool::Spool;
 use crate::cdr::writer::write_records;
 
 /// The connection that a piece of work is given, inside its transaction.
@@ -47,6 +50,11 @@ pub(super) enum Job {
     Flush(oneshot::Sender<()>),
     /// Write every record that is queued now, close the file, then say so.
     Close(oneshot::Sender<()>),
+    /// This process is the node: the spool at this path is ours.
+    TakeSpool {
+        path: PathBuf,
+        done: oneshot::Sender<Result<(), StorageError>>,
+    },
 }
 
 /// Makes a job of work, and the receiver of its outcome.
@@ -72,17 +80,36 @@ async fn in_transaction<T, F>(connection: &mut SqliteConnection, task: F) -> Res
 where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
 {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    match task(&mut transaction).await {
-        Ok(value) => {
-            transaction.commit().await?;
-            Ok(value)
-        }
-        Err(error) => {
-            transaction.rollback().await?;
-            Err(error)
-        }
-    }
+    begin(connection).await?;
+    let done = task(connection).await;
+    end(connection, done).await
+}
+
+/// Begins a write transaction. In SQL, not by the library's own call: the library counts its
+/// transactions, and when SQLite rolls one back by itself (a full disk) the count stays wrong and
+/// every later transaction is refused.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Ends it: what was done stays, or nothing of it.
+pub(super) async fn end<T, E: From<sqlx::Error>>(
+    connection: &mut SqliteConnection,
+    done: Result<T, E>,
+) -> Result<T, E> {
+    let ended = match done {
+        Ok(value) => match sqlx::query("COMMIT").execute(&mut *connection).await {
+            Ok(_) => return Ok(value),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error),
+    };
+    // It fails where SQLite has rolled back already, and then all is well.
+    sqlx::query("ROLLBACK").execute(connection).await.ok();
+    ended
 }
 
 /// The writer's state between turns.
@@ -92,6 +119,14 @@ pub(super) struct Writer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) records: mpsc::Receiver<Record>,
     pub(super) figures: Arc<StorageFigures>,
+    /// Of a node; `None`: records are kept in memory only.
+    pub(super) spool: Option<Spool>,
+    /// The spool has taken nothing since the alarm, and that was said.
+    pub(super) spool_refused: bool,
+    /// When the database is asked again to take what is in the spool.
+    pub(super) retry_at: Instant,
+    /// Closed calls are to be written to files.
+    pub(super) export: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -108,7 +143,14 @@ impl Writer {
                     Some(Job::Run { power_safe, run }) => self.run_job(power_safe, run).await,
                     Some(Job::Flush(done)) => {
                         self.flush(&mut batch).await;
+                        if self.spool_holds() {
+                            self.replay().await;
+                        }
                         done.send(()).ok();
+                    }
+                    Some(Job::TakeSpool { path, done }) => {
+                        let taken = self.take_spool(&path).await;
+                        done.send(taken).ok();
                     }
                     Some(Job::Close(done)) => break Some(done),
                     None => break None,
@@ -117,6 +159,9 @@ impl Writer {
                     if !self.flush(&mut batch).await {
                         flush_at = Instant::now() + RETRY_AFTER;
                     }
+                }
+                () = tokio::time::sleep_until(self.retry_at), if self.spool_holds() => {
+                    self.replay().await;
                 }
                 received = self.records.recv_many(&mut batch, BATCH_RECORDS_MAX), if may_collect => {
                     recording = received > 0;
@@ -164,30 +209,38 @@ impl Writer {
             if batch.is_empty() {
                 return true;
             }
+            if self.spool_holds() {
+                // What came before it is not written yet.
+                if !self.keep(batch).await {
+                    return false;
+                }
+                continue;
+            }
             let began = Instant::now();
-            let written = write_batch(&mut self.connection, batch).await;
+            let export = self.export.load(Relaxed);
+            let written = write_batch(&mut self.connection, batch, export).await;
             self.figures.write.record(began.elapsed());
             match written {
-                Ok(()) => self.count_written(batch.len()),
+                Ok(()) => self.wrote(batch.len()),
                 Err(error) if is_passing(&error) => {
-                    self.figures.failures.fetch_add(1, Relaxed);
-                    self.figures.failing.store(true, Relaxed);
-                    tracing::warn!(%error, records = batch.len(), "CDR records wait: not written");
-                    return false;
+                    self.begin_failing(&error);
+                    if !self.keep(batch).await {
+                        return false;
+                    }
                 }
                 Err(_refused) => self.write_singly(batch).await,
             }
-            self.figures.failing.store(false, Relaxed);
             batch.clear();
         }
     }
 
     /// One record that the database refuses must not take its neighbours along.
-    async fn write_singly(&mut self, batch: &[Record]) {
+    pub(super) async fn write_singly(&mut self, batch: &[Record]) {
         for record in batch {
             let one = std::slice::from_ref(record);
-            match write_batch(&mut self.connection, one).await {
-                Ok(()) => self.count_written(1),
+            let export = self.export.load(Relaxed);
+            match write_batch(&mut self.connection, one, export).await {
+                Ok(()) => self.wrote(1),
                 Err(error) => {
                     self.figures.records_refused.fetch_add(1, Relaxed);
                     tracing::error!(%error, ?record, "a CDR record was refused by the database");
@@ -195,24 +248,31 @@ impl Writer {
             }
         }
     }
-
-    fn count_written(&self, records: usize) {
-        let records = u64::try_from(records).unwrap_or(0);
-        self.figures.records_written.fetch_add(records, Relaxed);
-    }
 }
 
-async fn write_batch(connection: &mut SqliteConnection, batch: &[Record]) -> sqlx::Result<()> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    write_records(&mut transaction, batch).await?;
-    transaction.commit().await
+async fn write_batch(
+    connection: &mut SqliteConnection,
+    batch: &[Record],
+    export: bool,
+) -> sqlx::Result<()> {
+    begin(connection).await?;
+    let written = write_records(connection, batch, export).await;
+    end(connection, written).await
 }
 
-/// Another process writes, or the disk is full: it can be otherwise in a second.
-fn is_passing(error: &sqlx::Error) -> bool {
-    let passing = [code::BUSY, code::LOCKED, code::IOERR, code::FULL];
-    matches!(error, sqlx::Error::Io(_))
-        || code::primary(error).is_some_and(|code| passing.contains(&code))
+/// Another process writes, the disk is full, somebody has made it read-only: it can be otherwise in a
+/// second. What says nothing about the records is no reason to give one up.
+pub(super) fn is_passing(error: &sqlx::Error) -> bool {
+    let passing = [
+        code::BUSY,
+        code::LOCKED,
+        code::PERM,
+        code::READONLY,
+        code::IOERR,
+        code::FULL,
+        code::CANTOPEN,
+    ];
+    code::primary(error).is_none_or(|code| passing.contains(&code))
 }
 
 /// Records in one transaction.
@@ -222,4 +282,4 @@ pub(super) const BATCH_RECORDS_MAX: usize = 100;
 /// 50 ms forty. What a crash of the process can lose is bounded by it.
 const COLLECT_TIME: Duration = Duration::from_millis(50);
 /// Between two tries to write records that the database did not take.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -50,6 +50,7 @@ impl CallControl {
                 number: call.attempts,
                 is_first: call.attempts == 1,
                 client: call.client(),
+                at: call.time(now),
             };
             let phone = call.placed().and_then(|placed| {
                 let mut phones = placed.phones.iter();
@@ -267,7 +268,7 @@ impl CallControl {
                 .as_ref()
                 .map_or_else(String::new, |call| call.id.clone()),
             number: leg.number,
-            at: now.timestamp,
+            at: call.as_ref().map_or(now.timestamp, |call| call.time(now)),
             ringing_at: leg.ringing_at,
             answered_at: leg.answered_at,
             status,

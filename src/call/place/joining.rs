@@ -28,9 +28,12 @@ impl CallControl {
     }
 
     pub(in super::super) fn handle_first_party_rings(&mut self, now: Now, key: CallKey) {
-        let call = self.calls.get_mut(&key);
-        if let Some(leg) = call.and_then(Call::placed_leg_mut) {
-            leg.ringing_at.get_or_insert(now.timestamp);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let at = call.time(now);
+        if let Some(leg) = call.placed_leg_mut() {
+            leg.ringing_at.get_or_insert(at);
         }
     }
 
@@ -50,7 +53,7 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        let attempts = call.attempts;
+        let (attempts, at) = (call.attempts, call.time(now));
         call.failures.clear();
         call.reasons.clear();
         let Some(placed) = call.placed_mut() else {
@@ -60,7 +63,7 @@ impl CallControl {
         placed.routes.clear();
         let party = placed.local_party;
         let Some(leg) = &mut placed.leg else { return };
-        leg.answered_at = Some(now.timestamp);
+        leg.answered_at = Some(at);
         let duration_max = leg.cleared.duration_max();
         match remote {
             Ok(remote) => {

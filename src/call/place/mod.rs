@@ -98,7 +98,7 @@ impl CallControl {
         let id = self.random_id();
         let source = format!("{SOURCE}:{}", placed.token);
         let beginning = Beginning::Placed(Box::new(placed));
-        let mut call = Call::new(id, NO_LEG, beginning, source, now.timestamp);
+        let mut call = Call::new(id, NO_LEG, beginning, source, now);
         (call.wanted, call.link) = (wanted, second.link);
         self.open_placed_record(now, &call);
         let key = self.begin_placed(now, call)?;

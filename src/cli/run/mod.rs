@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::arguments::{Arguments, Command};
 use super::output::Output;
-use super::{cdr, limits, links, settings, sources, trunks};
+use super::{cdr, doctor, limits, links, metrics, settings, sources, trunks};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::{StorageError, Store};
@@ -54,7 +54,11 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
-        Command::Serve => serve(&arguments.config),
+        Command::Serve { realtime } => serve(&arguments.config, *realtime),
+        Command::Doctor => {
+            existing(&arguments.config).and_then(|config| doctor::run(&config, output))
+        }
+        Command::Metrics => metrics::run(output),
         Command::Limits => {
             existing(&arguments.config).and_then(|config| limits::run(&config, output))
         }
@@ -94,14 +98,17 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
     Ok(())
 }
 
-/// Opens the database that the configuration names and runs the command on it.
-fn serve(file: &Path) -> Result<(), CommandError> {
-    let config = existing(file)?;
-    let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
-    crate::log::start(&config.node.log).map_err(unreadable)?;
-    Ok(crate::boot::serve::serve(&config)?)
+fn serve(file: &Path, realtime: bool) -> Result<(), CommandError> {
+    let mut config = existing(file)?;
+    config.media.realtime |= realtime;
+    let unreadable = |error| CommandError::Refused(format!("log.level: {error}"));
+    crate::log::start(&config.log.level, config.log.format).map_err(unreadable)?;
+    let served = crate::boot::serve::serve(&config);
+    crate::log::flush();
+    Ok(served?)
 }
 
+/// Opens the database that the configuration names and runs the command on it.
 fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
     let config = existing(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -130,7 +137,11 @@ async fn dispatch(
         Command::Trunks(command) => trunks::run(command, store, output).await,
         Command::Sources(command) => sources::run(command, store, output).await,
         Command::Cdr(command) => cdr::run(command, store, output).await,
-        Command::Serve | Command::Limits | Command::CheckConfig { .. } => Ok(()),
+        Command::Serve { .. }
+        | Command::Limits
+        | Command::Doctor
+        | Command::Metrics
+        | Command::CheckConfig { .. } => Ok(()),
     }
 }
 

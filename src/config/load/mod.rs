@@ -8,10 +8,13 @@ use std::time::Duration;
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Document, Reader};
 use super::schema::{
-    Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig,
+    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,
+    NodeConfig, SipConfig,
 };
 use super::tables;
+use crate::cdr::export::ExportFormat;
 use crate::links::rules;
+use crate::log::LogFormat;
 use crate::sources::model::Source;
 use crate::storage::{StorageOptions, Sync};
 use crate::trunks::apply::TrunkTable;
@@ -39,6 +42,9 @@ impl Config {
         let media = media(root.table("media"));
         let limits = limits(root.table("limits"));
         let storage = storage(root.table("storage"), &node, &sip);
+        let log = log(root.table("log"));
+        let cdr = cdr(root.table("cdr"));
+        let hep = hep(root.table("hep"));
         let trunks = trunks(&root, file);
         let sources = root
             .tables("source")
@@ -58,6 +64,9 @@ impl Config {
             media,
             limits,
             storage,
+            log,
+            cdr,
+            hep,
             trunks,
             sources,
             links,
@@ -128,16 +137,6 @@ fn node(table: Reader<'_>) -> NodeConfig {
         }),
         data: table.text("data", PathBuf::from("/var/lib/sluice"), FOLDER, path),
         drain: table.seconds("drain_s", Duration::from_secs(60), 0..=86_400),
-        log: table.text(
-            "log",
-            "info".to_owned(),
-            "a log filter such as \"info\"",
-            |text| {
-                text.parse::<tracing_subscriber::EnvFilter>()
-                    .ok()
-                    .map(|_| text.to_owned())
-            },
-        ),
     };
     table.finish();
     node
@@ -259,6 +258,62 @@ fn storage(table: Reader<'_>, node: &NodeConfig, sip: &SipConfig) -> StorageOpti
     };
     table.finish();
     storage
+}
+
+fn log(table: Reader<'_>) -> LogConfig {
+    let log = LogConfig {
+        level: table.text(
+            "level",
+            "info".to_owned(),
+            "a log filter such as \"info\"",
+            |text| {
+                text.parse::<tracing_subscriber::EnvFilter>()
+                    .ok()
+                    .map(|_| text.to_owned())
+            },
+        ),
+        format: table.text(
+            "format",
+            LogFormat::Auto,
+            "auto, text, json or journal",
+            |text| match text {
+                "auto" => Some(LogFormat::Auto),
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                "journal" => Some(LogFormat::Journal),
+                _ => None,
+            },
+        ),
+    };
+    table.finish();
+    log
+}
+
+fn cdr(table: Reader<'_>) -> CdrConfig {
+    let cdr = CdrConfig {
+        folder: table.optional_text("folder", FOLDER, path),
+        format: table.text(
+            "format",
+            ExportFormat::Jsonl,
+            "jsonl or csv",
+            |text| match text {
+                "jsonl" => Some(ExportFormat::Jsonl),
+                "csv" => Some(ExportFormat::Csv),
+                _ => None,
+            },
+        ),
+    };
+    table.finish();
+    cdr
+}
+
+fn hep(table: Reader<'_>) -> HepConfig {
+    let hep = HepConfig {
+        collector: table.optional_text("collector", SOCKET, |text| text.parse().ok()),
+        id: table.whole("id", 1, 0..=4_294_967_295),
+    };
+    table.finish();
+    hep
 }
 
 fn trunks(root: &Reader<'_>, file: &Path) -> Vec<TrunkTable> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ struct Inner {
     records: mpsc::Sender<Record>,
     key: NodeKey,
     figures: Arc<StorageFigures>,
+    export: Arc<AtomicBool>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// Held while this process is the node of this database.
     node_lock: Mutex<Option<File>>,
@@ -56,8 +58,13 @@ impl Store {
         let (jobs, jobs_queue) = mpsc::channel(JOBS_QUEUE_MAX);
         let (records, records_queue) = mpsc::channel(RECORDS_QUEUE_MAX);
         let figures = Arc::<StorageFigures>::default();
+        let export = Arc::<AtomicBool>::default();
         let writer = Writer {
             figures: Arc::clone(&figures),
+            spool: None,
+            spool_refused: false,
+            retry_at: tokio::time::Instant::now(),
+            export: Arc::clone(&export),
             connection: database.writer,
             sync: options.sync,
             jobs: jobs_queue,
@@ -73,6 +80,7 @@ impl Store {
                 records,
                 key,
                 figures,
+                export,
                 snapshot: watch::Sender::new(Arc::new(first)),
                 node_lock: Mutex::new(None),
             }),
@@ -99,8 +107,21 @@ impl Store {
             .node_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(file);
-        self.write(move |connection| work(cdr::writer::close_open_calls(connection, now)))
+        // First what the last run could not write: it may close calls.
+        let (done, taken) = oneshot::channel();
+        let path = self.inner.path.with_extension("spool");
+        let take = self.inner.jobs.send(Job::TakeSpool { path, done });
+        take.await.map_err(|_closed| StorageError::Closed)?;
+        taken.await.map_err(|_closed| StorageError::Closed)??;
+        let export = self.inner.export.load(Ordering::Relaxed);
+        self.write(move |connection| work(cdr::writer::close_open_calls(connection, now, export)))
             .await
+    }
+
+    /// Calls that close from now on are marked for the files of `cdr::export`. Before
+    /// [`Store::start_node`].
+    pub fn export_closed_calls(&self) {
+        self.inner.export.store(true, Ordering::Relaxed);
     }
 
     /// What a request path means now. Order: `user`, then `user@host`, then ad hoc. Never waits for
@@ -187,6 +208,12 @@ impl Store {
     #[must_use]
     pub fn records(&self) -> mpsc::Sender<Record> {
         self.inner.records.clone()
+    }
+
+    /// Not closed yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.inner.jobs.is_closed()
     }
 
     /// What the writer counts.

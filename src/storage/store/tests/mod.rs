@@ -1,5 +1,6 @@
 //! The store on a real file: what survives, what is refused, what never waits.
 
+mod full;
 mod links;
 mod records;
 mod trunks;
