@@ -3,7 +3,9 @@
 
 mod arguments;
 mod cdr;
+mod client;
 mod doctor;
+mod fields;
 mod limits;
 mod links;
 mod metrics;
@@ -11,6 +13,7 @@ mod output;
 mod run;
 mod settings;
 mod sources;
+mod tokens;
 mod trunks;
 
 pub use arguments::Arguments;

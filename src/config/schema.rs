@@ -123,6 +123,8 @@ pub struct HttpConfig {
     pub listen: Vec<SocketAddr>,
     /// `resolve` answers without a token. Loopback only.
     pub resolve_open: bool,
+    /// Unix socket of the command line; `None`: there is none.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[media]`.
