@@ -36,6 +36,8 @@ const IDEMPOTENCY_KEY_OCTETS_MAX: usize = 128;
 const PAGE_CALLS: usize = 50;
 /// The cause in the record of a call that is ended here.
 const ENDED: &str = "ended_by_api";
+/// Hexadecimal digits of a call's id.
+const CALL_ID_DIGITS: usize = 32;
 /// Whose orders they are that come by the local socket.
 const LOCAL: &str = "local";
 
@@ -272,6 +274,7 @@ async fn list(
 }
 
 async fn show(State(state): State<HttpState>, Name(call): Name) -> Result<Response, Problem> {
+    let call = call_id(call)?;
     let outcome = ask(&state, Command::Show { call }).await?;
     let CommandOutcome::Call(call) = outcome else {
         return Err(unexpected(&outcome));
@@ -284,6 +287,7 @@ async fn end(
     access: Access,
     Name(call): Name,
 ) -> Result<Response, Problem> {
+    let call = call_id(call)?;
     let id = call.clone();
     let cause = ENDED;
     ask(&state, Command::End { call, cause }).await?;
@@ -292,6 +296,11 @@ async fn end(
 }
 
 async fn trunk_state(State(state): State<HttpState>, Name(id): Name) -> Result<Response, Problem> {
+    let snapshot = state.store.snapshot();
+    let mut known = snapshot.trunks.iter();
+    if !known.any(|trunk| trunk.id == id || trunk.label == id) {
+        return Err(Problem::not_found("trunk", &id));
+    }
     let outcome = ask(&state, Command::ListTrunkStates).await?;
     let CommandOutcome::TrunkStates(states) = outcome else {
         return Err(unexpected(&outcome));
@@ -303,12 +312,23 @@ async fn trunk_state(State(state): State<HttpState>, Name(id): Name) -> Result<R
         .ok_or_else(|| Problem::not_found("trunk", &id))
 }
 
+/// The id of a call: what is none is no call, whoever is asked.
+fn call_id(name: String) -> Result<String, Problem> {
+    let is_id = name.len() == CALL_ID_DIGITS && name.bytes().all(|octet| octet.is_ascii_hexdigit());
+    if is_id {
+        Ok(name)
+    } else {
+        Err(refused(CommandRefusal::NoSuchCall))
+    }
+}
+
 /// The messages of a call, as text for people or JSON for programs.
 async fn ladder(
     State(state): State<HttpState>,
     headers: HeaderMap,
     Name(call): Name,
 ) -> Result<Response, Problem> {
+    let call = call_id(call)?;
     let outcome = ask(&state, Command::Ladder { call }).await?;
     let CommandOutcome::Ladder(ladder) = outcome else {
         return Err(unexpected(&outcome));
