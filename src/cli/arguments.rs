@@ -26,13 +26,7 @@ pub struct Arguments {
     )]
     pub url: Option<String>,
     /// Token for --url; the environment is the better place, because others see the command line
-    #[arg(
-        long,
-        global = true,
-        env = "SLUICE_TOKEN",
-        hide_env_values = true,
-        requires = "url"
-    )]
+    #[arg(long, global = true, env = "SLUICE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
