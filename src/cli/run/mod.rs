@@ -75,7 +75,8 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Trunks(_)
         | Command::Sources(_)
         | Command::Cdr(_)
-        | Command::Tokens(_) => with_client(arguments, output),
+        | Command::Tokens(_)
+        | Command::Drain => with_client(arguments, output),
     };
     let Err(error) = ended else {
         return Outcome::Done;
@@ -131,6 +132,14 @@ fn with_client(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), Com
     })
 }
 
+async fn drain(client: &mut Client, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let answer: serde_json::Value = client.post("/api/v1/node/drain").await?;
+    if output.is_json() {
+        return Ok(output.document(&answer)?);
+    }
+    Ok(output.line("the node drains: it ends when the last call is over")?)
+}
+
 async fn dispatch(
     command: &Command,
     client: &mut Client,
@@ -143,6 +152,7 @@ async fn dispatch(
         Command::Sources(command) => sources::run(command, client, output).await,
         Command::Cdr(command) => cdr::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
+        Command::Drain => drain(client, output).await,
         Command::Serve { .. }
         | Command::Limits
         | Command::Doctor
