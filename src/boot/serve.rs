@@ -332,7 +332,7 @@ fn call_config(
             .map(ToString::to_string)
             .collect(),
         calls_per_second_max: config.limits.calls_per_second_max,
-        ladder: true,
+        ladder: config.log.ladder,
     })
 }
 

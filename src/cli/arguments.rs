@@ -55,7 +55,7 @@ pub(super) enum Command {
     /// Look at machine, configuration and trunks: what is wrong and what to do; exit code 1 if
     /// something is bad
     Doctor,
-    /// The node takes no new calls, and ends when the last one is over or node.drain_s have passed
+    /// The node takes no new calls, and ends when the last one is over or `node.drain_s` have passed
     Drain,
     /// Every metric of /metrics with its kind, labels and meaning
     Metrics,
