@@ -1,5 +1,6 @@
 //! From a configuration to a running node, and back to nothing.
 
+mod api;
 pub mod limits;
 pub mod notify;
 pub mod reload;

@@ -12,6 +12,7 @@ use sip::event::EndpointConfig;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::api;
 use super::limits::{self, Limits};
 use super::notify::Supervisor;
 use super::reload::Reload;
@@ -23,7 +24,6 @@ use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
 use crate::hep::{Capture, CaptureFigures};
-use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -44,6 +44,14 @@ pub enum ServeError {
         address: SocketAddr,
         /// In words.
         why: String,
+    },
+    /// The socket of the command line could not be made.
+    #[error("http.socket {}: {source}", path.display())]
+    Socket {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// The database.
     #[error("{0}")]
@@ -68,7 +76,7 @@ impl ServeError {
         Self::Bind { key, address, why }
     }
 
-    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
     }
 }
@@ -141,6 +149,7 @@ async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
         () = signalled() => tracing::warn!("second signal: ending at once"),
     }
     finish(node).await;
+    api::remove_socket(config.http.socket.as_ref());
     watch.abort();
     Ok(())
 }
@@ -231,7 +240,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         exported,
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
-    let http_stop = start_http(config, &store, &view, listeners);
+    let http_stop = api::start(config, &store, &view, link.asker(), listeners).await?;
     wait_for_stock(&link).await;
     view.enter(Phase::Ready);
     Ok(Node {
@@ -323,29 +332,8 @@ fn call_config(
             .map(ToString::to_string)
             .collect(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        ladder: config.log.ladder,
     })
-}
-
-fn start_http(
-    config: &Config,
-    store: &Store,
-    node: &Arc<health::Node>,
-    listeners: Vec<Listener>,
-) -> watch::Sender<bool> {
-    let (stop, stopped) = watch::channel(false);
-    let state = HttpState {
-        resolve_open: config.http.resolve_open,
-        node: Some(Arc::clone(node)),
-        ..HttpState::new(store.clone())
-    };
-    for listener in listeners {
-        let mut stopped = stopped.clone();
-        tokio::spawn(serve_http(listener, state.clone(), async move {
-            // The sender going away ends it just as well.
-            let _ended = stopped.changed().await;
-        }));
-    }
-    stop
 }
 
 async fn follow_store(store: Store) {

@@ -199,7 +199,13 @@ fn day(call: &CdrCall) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
-fn csv(call: &CdrCall, to: &mut Vec<u8>) {
+/// The first line of a file.
+pub(crate) fn csv_head() -> String {
+    format!("{}\r\n", COLUMNS.join(","))
+}
+
+/// The line of one call.
+pub(crate) fn csv(call: &CdrCall, to: &mut Vec<u8>) {
     let time = |at: Option<Timestamp>| at.map_or(String::new(), |at| at.to_string());
     let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
     let talk = call

@@ -3,6 +3,7 @@
 //! does not take, `export` writes files.
 
 pub mod export;
+pub mod query;
 pub mod record;
 pub mod spool;
 pub mod store;

@@ -1,14 +1,14 @@
 //! Reading CDRs back.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::storage::{StorageError, Store};
 
 /// One call with its attempts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -32,7 +32,7 @@ pub struct CdrCall {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -55,7 +55,7 @@ pub struct CdrAttempt {
 }
 
 /// One leg's media; absent while the row is open.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -105,7 +105,7 @@ pub(super) async fn to_export(
 }
 
 /// A call's row with its attempts.
-async fn whole_call(store: &Store, row: &SqliteRow) -> Result<CdrCall, StorageError> {
+pub(super) async fn whole_call(store: &Store, row: &SqliteRow) -> Result<CdrCall, StorageError> {
     let call: String = row.try_get("call")?;
     let attempts = sqlx::query("SELECT * FROM attempts WHERE call = $1 ORDER BY number")
         .bind(&call)

@@ -3,7 +3,10 @@
 
 mod arguments;
 mod cdr;
+mod client;
 mod doctor;
+mod extensions;
+mod fields;
 mod limits;
 mod links;
 mod metrics;
@@ -11,6 +14,7 @@ mod output;
 mod run;
 mod settings;
 mod sources;
+mod tokens;
 mod trunks;
 
 pub use arguments::Arguments;

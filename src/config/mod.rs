@@ -6,6 +6,7 @@
 
 mod import;
 mod load;
+mod objects;
 mod problem;
 mod reader;
 mod schema;
@@ -13,6 +14,7 @@ mod tables;
 
 pub use import::FirstImport;
 pub use load::{load_sources, load_trunks};
+pub use objects::{source_of_object, trunk_of_object};
 pub use problem::{ConfigErrors, Problem};
 pub use schema::{
     CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,

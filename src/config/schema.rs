@@ -61,6 +61,8 @@ pub struct LogConfig {
     pub level: String,
     /// How lines are written.
     pub format: LogFormat,
+    /// The SIP messages of each call are kept a while.
+    pub ladder: bool,
 }
 
 /// `[cdr]`.
@@ -123,6 +125,8 @@ pub struct HttpConfig {
     pub listen: Vec<SocketAddr>,
     /// `resolve` answers without a token. Loopback only.
     pub resolve_open: bool,
+    /// Unix socket of the command line; `None`: there is none.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[media]`.

@@ -10,8 +10,12 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{extensions, openapi, operation, resolver, tokens};
+use super::{
+    calls, cdrs, extensions, import, links, openapi, operation, resolver, settings, sources,
+    tokens, trunks,
+};
 use crate::health::Node;
+use crate::shell::Asker;
 use crate::storage::Store;
 
 /// What the answers need.
@@ -23,6 +27,8 @@ pub struct HttpState {
     pub resolve_open: bool,
     /// The node behind this surface; `None`: there is only a database.
     pub node: Option<Arc<Node>>,
+    /// Call control; `None`: no calls are handled here.
+    pub calls: Option<Asker>,
     /// Failed tries and uses of tokens.
     pub(crate) watch: Arc<Watch>,
 }
@@ -35,6 +41,7 @@ impl HttpState {
             store,
             resolve_open: false,
             node: None,
+            calls: None,
             watch: Arc::default(),
         }
     }
@@ -45,7 +52,14 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .and(operation::routes())
         .and(resolver::routes())
+        .and(links::routes())
+        .and(import::routes())
+        .and(settings::routes())
+        .and(trunks::routes())
+        .and(sources::routes())
+        .and(cdrs::routes())
         .and(tokens::routes())
+        .and(calls::routes())
         .and(extensions::routes())
         .and(openapi::routes())
 }

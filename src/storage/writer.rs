@@ -1,5 +1,5 @@
 //! The one task that writes. Work asked for by API, CLI and start-up comes first, then CDR records
-//! in batches; each piece of work and each batch is one transaction.
+//! in batches; what waits together is one transaction.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -34,17 +34,64 @@ pub(crate) fn work<'c, T>(
     Box::pin(future)
 }
 
-type Run = Box<
-    dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pin<Box<dyn Future<Output = ()> + Send + 'c>>
-        + Send,
->;
+/// One piece of work that waits.
+pub(super) struct Errand(Box<dyn Step>);
+
+/// A piece of work whose type is known to itself only.
+trait Step: Send {
+    /// In a transaction of its own.
+    fn alone<'c>(self: Box<Self>, connection: &'c mut Connection) -> Done<'c, ()>;
+
+    /// In a transaction with others: whether it is to be committed, and who is waiting for it.
+    fn among<'c>(self: Box<Self>, connection: &'c mut Connection) -> Done<'c, (bool, Reply)>;
+}
+
+type Done<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
+
+/// Says how it ended; `Some`: the transaction was not committed, for this reason.
+type Reply = Box<dyn FnOnce(Option<&sqlx::Error>) + Send>;
+
+struct Task<T, F> {
+    task: F,
+    reply: oneshot::Sender<Result<T, StorageError>>,
+}
+
+impl<T, F> Step for Task<T, F>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
+{
+    fn alone<'c>(self: Box<Self>, connection: &'c mut Connection) -> Done<'c, ()> {
+        Box::pin(async move {
+            let result = in_transaction(connection, self.task).await;
+            self.reply.send(result).ok(); // Nobody listens any more: it is done all the same.
+        })
+    }
+
+    fn among<'c>(self: Box<Self>, connection: &'c mut Connection) -> Done<'c, (bool, Reply)> {
+        Box::pin(async move {
+            let result = (self.task)(connection).await;
+            let (keep, reply) = (result.is_ok(), self.reply);
+            let reply: Reply = Box::new(move |failed| {
+                let result = match failed {
+                    Some(error) if result.is_ok() => Err(StorageError::Uncommitted {
+                        detail: error.to_string(),
+                    }),
+                    Some(_) | None => result,
+                };
+                reply.send(result).ok();
+            });
+            (keep, reply)
+        })
+    }
+}
 
 /// What waits in the queue before the records.
 pub(super) enum Job {
     Run {
         /// The commit waits for the disk, whatever `storage.sync` says.
         power_safe: bool,
-        run: Run,
+        errand: Errand,
     },
     /// Write every record that is queued now, then say so.
     Flush(oneshot::Sender<()>),
@@ -67,13 +114,8 @@ where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
 {
     let (reply, outcome) = oneshot::channel();
-    let run: Run = Box::new(move |connection| {
-        Box::pin(async move {
-            let result = in_transaction(connection, task).await;
-            reply.send(result).ok(); // Nobody listens any more: the work is done all the same.
-        })
-    });
-    (Job::Run { power_safe, run }, outcome)
+    let errand = Errand(Box::new(Task { task, reply }));
+    (Job::Run { power_safe, errand }, outcome)
 }
 
 async fn in_transaction<T, F>(connection: &mut SqliteConnection, task: F) -> Result<T, StorageError>
@@ -135,12 +177,16 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
         let mut flush_at = Instant::now();
         let mut recording = true;
+        let mut waiting = None;
         let closed = loop {
             let may_collect = recording && batch.is_empty();
             tokio::select! {
                 biased;
-                job = self.jobs.recv() => match job {
-                    Some(Job::Run { power_safe, run }) => self.run_job(power_safe, run).await,
+                job = next_job(&mut waiting, &mut self.jobs) => match job {
+                    Some(Job::Run { power_safe: true, errand }) => self.run_safe(errand).await,
+                    Some(Job::Run { power_safe: false, errand }) => {
+                        waiting = self.run_with_others(errand).await;
+                    }
                     Some(Job::Flush(done)) => {
                         self.flush(&mut batch).await;
                         if self.spool_holds() {
@@ -178,17 +224,49 @@ impl Writer {
         }
     }
 
-    async fn run_job(&mut self, power_safe: bool, run: Run) {
-        let raise = power_safe && self.sync == Sync::Normal;
+    /// The commit waits for the disk, whatever `storage.sync` says.
+    async fn run_safe(&mut self, errand: Errand) {
+        let raise = self.sync == Sync::Normal;
         if raise {
             self.pragma("PRAGMA synchronous = FULL").await;
         }
         let began = Instant::now();
-        run(&mut self.connection).await;
+        errand.0.alone(&mut self.connection).await;
         self.figures.write.record(began.elapsed());
         if raise {
             self.pragma("PRAGMA synchronous = NORMAL").await;
         }
+    }
+
+    /// Does a piece of work, and with it what else is queued by now: one commit for all. Each has a
+    /// savepoint, so that one that fails leaves nothing behind. Returns a job of another kind that
+    /// was found on the way.
+    async fn run_with_others(&mut self, first: Errand) -> Option<Job> {
+        let (mut errands, mut other) = (vec![first], None);
+        while errands.len() < ERRANDS_AT_ONCE_MAX
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            match job {
+                Job::Run {
+                    power_safe: false,
+                    errand,
+                } => errands.push(errand),
+                job @ (Job::Run { .. } | Job::Flush(_) | Job::Close(_) | Job::TakeSpool { .. }) => {
+                    other = Some(job);
+                    break;
+                }
+            }
+        }
+        let began = Instant::now();
+        if errands.len() == 1 {
+            for errand in errands {
+                errand.0.alone(&mut self.connection).await;
+            }
+        } else {
+            run_together(&mut self.connection, errands).await;
+        }
+        self.figures.write.record(began.elapsed());
+        other
     }
 
     async fn pragma(&mut self, text: &'static str) {
@@ -250,6 +328,51 @@ impl Writer {
     }
 }
 
+/// The job that was found on the way, or else the next one of the queue.
+async fn next_job(waiting: &mut Option<Job>, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match waiting.take() {
+        Some(job) => Some(job),
+        None => jobs.recv().await,
+    }
+}
+
+/// Several pieces of work in one transaction.
+async fn run_together(connection: &mut Connection, errands: Vec<Errand>) {
+    if let Err(error) = statement(connection, "BEGIN IMMEDIATE").await {
+        tracing::debug!(%error, "no transaction for several: each by itself");
+        for errand in errands {
+            errand.0.alone(connection).await;
+        }
+        return;
+    }
+    let (mut replies, mut failed) = (Vec::with_capacity(errands.len()), None);
+    for errand in errands {
+        failed = failed.or(statement(connection, "SAVEPOINT errand").await.err());
+        let (keep, reply) = errand.0.among(connection).await;
+        replies.push(reply);
+        if !keep {
+            failed = failed.or(statement(connection, "ROLLBACK TO errand").await.err());
+        }
+        failed = failed.or(statement(connection, "RELEASE errand").await.err());
+    }
+    if failed.is_none() {
+        failed = statement(connection, "COMMIT").await.err();
+    }
+    if failed.is_some()
+        && let Err(error) = statement(connection, "ROLLBACK").await
+    {
+        // Some failures, a full disk among them, have rolled back already.
+        tracing::debug!(%error, "there was nothing to roll back");
+    }
+    for reply in replies {
+        reply(failed.as_ref());
+    }
+}
+
+async fn statement(connection: &mut Connection, text: &'static str) -> sqlx::Result<()> {
+    sqlx::query(text).execute(connection).await.map(drop)
+}
+
 async fn write_batch(
     connection: &mut SqliteConnection,
     batch: &[Record],
@@ -275,6 +398,8 @@ pub(super) fn is_passing(error: &sqlx::Error) -> bool {
     code::primary(error).is_none_or(|code| passing.contains(&code))
 }
 
+/// Pieces of work in one transaction.
+const ERRANDS_AT_ONCE_MAX: usize = 64;
 /// Records in one transaction.
 pub(super) const BATCH_RECORDS_MAX: usize = 100;
 /// How long the first record of a batch waits for company. Each transaction and each waking of the

@@ -38,7 +38,7 @@ impl Config {
         let root = Reader::root(&document, &table);
         let node = node(root.table("node"));
         let sip = sip(root.table("sip"));
-        let http = http(root.table("http"));
+        let http = http(root.table("http"), &node);
         let media = media(root.table("media"));
         let limits = limits(root.table("limits"));
         let storage = storage(root.table("storage"), &node, &sip);
@@ -179,11 +179,19 @@ fn sip(table: Reader<'_>) -> SipConfig {
     sip
 }
 
-fn http(table: Reader<'_>) -> HttpConfig {
+fn http(table: Reader<'_>, node: &NodeConfig) -> HttpConfig {
     let default = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))];
     let http = HttpConfig {
         listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
         resolve_open: table.boolean("resolve_open", false),
+        socket: table.text("socket", socket_of(&node.data), SOCKET_FILE, |text| {
+            let path = PathBuf::from(text);
+            match text {
+                "" => Some(None),
+                _ if fits_a_socket(&path) => Some(Some(path)),
+                _ => None,
+            }
+        }),
     };
     if let Some(open) = http.listen.iter().find(|listen| !listen.ip().is_loopback())
         && http.resolve_open
@@ -196,6 +204,17 @@ fn http(table: Reader<'_>) -> HttpConfig {
     }
     table.finish();
     http
+}
+
+/// `sluice.sock` in the data folder; none where that name is too long for a socket.
+fn socket_of(data: &Path) -> Option<PathBuf> {
+    Some(data.join("sluice.sock")).filter(|path| fits_a_socket(path))
+}
+
+/// The kernel's bound on the name of a Unix socket, unix(7).
+fn fits_a_socket(path: &Path) -> bool {
+    let octets = path.as_os_str().as_encoded_bytes();
+    octets.len() <= SOCKET_OCTETS_MAX && !octets.contains(&0)
 }
 
 fn media(table: Reader<'_>) -> MediaConfig {
@@ -284,6 +303,7 @@ fn log(table: Reader<'_>) -> LogConfig {
                 _ => None,
             },
         ),
+        ladder: table.boolean("ladder", true),
     };
     table.finish();
     log
@@ -356,6 +376,9 @@ fn ports(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
 }
 
 const FOLDER: &str = "the name of a folder";
+/// Octets of the name of a Unix socket.
+const SOCKET_OCTETS_MAX: usize = 107;
+const SOCKET_FILE: &str = "the name of a file of at most 107 octets, or nothing for none";
 const SOCKET: &str = "address and port such as \"127.0.0.1:5060\"";
 const PORTS: &str = "a range such as \"10000-32767\", from 1024 up";
 

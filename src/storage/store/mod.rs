@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{ConnectOptions as _, Sqlite, SqlitePool};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::database::{self, StorageOptions};
@@ -39,6 +39,8 @@ struct Inner {
     figures: Arc<StorageFigures>,
     export: Arc<AtomicBool>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Long lists and searches under way: they must leave readers to those who look one link up.
+    lists: Semaphore,
     /// Held while this process is the node of this database.
     node_lock: Mutex<Option<File>>,
 }
@@ -82,6 +84,7 @@ impl Store {
                 figures,
                 export,
                 snapshot: watch::Sender::new(Arc::new(first)),
+                lists: Semaphore::new(LISTS_MAX),
                 node_lock: Mutex::new(None),
             }),
         })
@@ -290,6 +293,7 @@ impl Store {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut until_names = NAMES_EVERY_POLLS;
         let mut until_expiry = EXPIRY_EVERY_POLLS;
+        let mut cleaning = tokio::spawn(clean_up(self.clone()));
         while !self.inner.jobs.is_closed() {
             tick.tick().await;
             until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
@@ -300,10 +304,9 @@ impl Store {
             if let Err(error) = polled {
                 tracing::warn!(%error, "settings, trunks and sources could not be read again");
             }
-            if until_expiry == 0
-                && let Err(error) = links::store::delete_expired(self, Timestamp::now()).await
-            {
-                tracing::warn!(%error, "expired links were not deleted");
+            // Beside the polling: a first clean-up of very many rows takes its time.
+            if until_expiry == 0 && cleaning.is_finished() {
+                cleaning = tokio::spawn(clean_up(self.clone()));
             }
         }
         Ok(())
@@ -366,6 +369,14 @@ impl Store {
         .await
     }
 
+    /// A turn to read a list: at most [`LISTS_MAX`] at once, so that readers are left for calls.
+    pub(crate) async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StorageError> {
+        match tokio::time::timeout(LIST_WAIT_MAX, self.inner.lists.acquire()).await {
+            Ok(turn) => turn.map_err(|_closed| StorageError::Closed),
+            Err(_elapsed) => Err(StorageError::Busy),
+        }
+    }
+
     /// Connections that read.
     pub(crate) fn readers(&self) -> &sqlx::Pool<Sqlite> {
         &self.inner.readers
@@ -406,6 +417,19 @@ impl Store {
     }
 }
 
+/// Deletes links and calls that are kept no longer, some at a time.
+async fn clean_up(store: Store) {
+    let now = Timestamp::now();
+    if let Err(error) = links::store::delete_expired(&store, now).await {
+        tracing::warn!(%error, "expired links were not deleted");
+    }
+    match cdr::query::delete_old(&store, now).await {
+        Ok(0) => {}
+        Ok(calls) => tracing::info!(calls, "old call records were deleted"),
+        Err(error) => tracing::warn!(%error, "old call records were not deleted"),
+    }
+}
+
 fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         Cow::Borrowed(text)
@@ -418,6 +442,10 @@ fn nfc(text: &str) -> Cow<'_, str> {
 pub const RECORDS_QUEUE_MAX: usize = 8_192;
 /// Pieces of work that may wait for the writer.
 pub const JOBS_QUEUE_MAX: usize = 256;
+/// Lists that are read at once, of four readers.
+const LISTS_MAX: usize = 2;
+/// How long a list waits for its turn.
+const LIST_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How soon a change by another process is seen.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Names of trunk targets are looked up again this often.

@@ -15,7 +15,7 @@ use crate::message::{HeaderName, Method, StatusCode, Uri};
 const CHALLENGE: &str =
     "WWW-Authenticate: Digest realm=\"trunk\", nonce=\"n1\", qop=\"auth\", algorithm=MD5\r\n";
 
-fn asked() -> Register {
+pub(super) fn asked() -> Register {
     Register {
         flow: flow(TRUNK),
         registrar: Uri::parse(b"sip:trunk.example").unwrap(),
@@ -278,9 +278,7 @@ fn what_is_granted_is_read_from_our_contact_then_from_expires() {
 }
 
 fn taking() -> World {
-    let mut world = World::new();
-    world.allow(Method::Register);
-    world
+    World::allowing(Method::Register)
 }
 
 fn registering(contact: &str, extra: &str) -> String {
