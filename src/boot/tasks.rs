@@ -117,6 +117,7 @@ impl LocalSettings {
                 sip_domain,
                 media_timeout: self.media_timeout,
                 advertised_media: self.advertised_media,
+                digest_offer: stored.settings.digest_offer,
             },
         }
     }
