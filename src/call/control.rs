@@ -23,6 +23,7 @@ use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::live::LiveCalls;
+use super::overload::Overload;
 use super::one_call::{Call, Ending};
 use super::snapshot::Snapshot;
 use super::stock::Stock;
@@ -71,6 +72,7 @@ pub struct CallControl {
     pub(super) stock: Stock,
     pub(super) aliases: AliasNumbers,
     pub(super) offered_lately: Window,
+    pub(super) overload: Overload,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     /// Calls that are not over.
@@ -128,6 +130,7 @@ impl CallControl {
             stock: Stock::default(),
             aliases: AliasNumbers::default(),
             offered_lately: Window::default(),
+            overload: Overload::default(),
             calls: BTreeMap::new(),
             live_calls: LiveCalls::default(),
             live: 0,
@@ -168,6 +171,7 @@ impl CallControl {
                     }
                     return;
                 }
+                self.watch_load(now);
                 let datagram = sip::event::Input::Datagram { flow, bytes };
                 self.endpoint.handle_input(now.instant, datagram);
             }
@@ -399,7 +403,12 @@ impl CallControl {
             } => self.handle_ended(now, call, by, cause, reason),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
-            Event::InfoReceived { .. } => {}
+            Event::InfoReceived {
+                call,
+                leg,
+                content_type,
+                body,
+            } => self.handle_informed(now, call, leg, &content_type, &body),
             Event::RegisterEnded { register, outcome } => {
                 self.handle_register_ended(now, register, outcome);
             }
@@ -433,6 +442,7 @@ impl CallControl {
     }
 
     fn handle_expired(&mut self, now: Now) {
+        self.watch_lateness(now);
         self.endpoint
             .handle_input(now.instant, sip::event::Input::Expired);
         self.bindings.expire(now.instant);

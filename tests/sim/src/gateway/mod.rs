@@ -103,8 +103,10 @@ impl Gateway {
                     Method::Options,
                     Method::Prack,
                     Method::Update,
+                    Method::Info,
                 ],
                 tcp: false,
+                info_types: sluice::call::inform::INFO_TYPES.map(Into::into).into(),
                 reliable_early_media: false,
                 ..EndpointConfig::default()
             },
