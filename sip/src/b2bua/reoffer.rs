@@ -238,6 +238,10 @@ pub(super) fn note_exchange(
 ) {
     if let Some(said) = &mut leg.provisional {
         said.said = Some(Box::new(ours.clone()));
+        // A 2xx that waits for this exchange has nothing to add to it.
+        if let Some(held) = &mut said.held_answer {
+            held.as_mut().clone_from(ours);
+        }
     }
     let early = leg
         .attempt_mut()
