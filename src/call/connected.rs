@@ -69,15 +69,15 @@ impl CallControl {
         ports.connected = Some(party.clone());
         let other = side.other();
         let towards = call.trunk(other, &snapshot.trunks);
-        let remote = match other {
-            Side::A => Some(call.offered.flow.remote),
-            Side::B => call.attempt.as_ref().map(|attempt| attempt.target),
-        };
-        let (Some(leg), Some(towards), Some(remote)) = (call.leg_key(other), towards, remote)
-        else {
+        let (Some(leg), Some(towards)) = (call.leg_key(other), towards) else {
             return false;
         };
-        let host = self.own_host(self.local_for(remote));
+        let target = call.attempt.as_ref().map(|attempt| attempt.target);
+        let local = match (other, target) {
+            (Side::B, Some(target)) => self.path_to(towards, target).local,
+            (Side::A | Side::B, _) => call.offered.flow.local,
+        };
+        let host = self.own_host(local);
         let role = match side {
             Side::A => "calling",
             Side::B => "called",
