@@ -64,7 +64,10 @@ impl CallControl {
     /// A message is about to be handled: is there room for a new call?
     pub(super) fn watch_load(&mut self, now: Now) {
         let rate = self.config.calls_per_second_max;
-        let behind = self.overload.behind_until.is_some_and(|until| now.instant < until);
+        let behind = self
+            .overload
+            .behind_until
+            .is_some_and(|until| now.instant < until);
         let strain = if !self.offered_lately.admits(now.instant, rate) {
             Some(Strain::CallsPerSecond)
         } else if behind {

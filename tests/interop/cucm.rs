@@ -290,9 +290,12 @@ fn multipart_offer_is_read_and_two_hops_are_the_route() {
     let invite = scene.cucm.expect_request("INVITE");
     assert_eq!(header(&invite, "Route"), None, "no preloaded Route");
     let hops = format!("Record-Route: <sip:{CUCM};lr;hop=1>, <sip:{CUCM};lr;hop=2>\r\n");
-    scene
-        .cucm
-        .respond(&invite, "200 OK", &hops, &scene.phone.session(1, "sendrecv"));
+    scene.cucm.respond(
+        &invite,
+        "200 OK",
+        &hops,
+        &scene.phone.session(1, "sendrecv"),
+    );
     let back = format!("<sip:{CUCM};lr;hop=2>, <sip:{CUCM};lr;hop=1>");
     let ack = scene.cucm.expect_request("ACK");
     assert_eq!(route(&ack), back, "{ack}");

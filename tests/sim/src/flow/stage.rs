@@ -453,6 +453,7 @@ impl Set {
                         self.by_tcp.push(name.clone());
                     }
                 }
+                "silence" => self.snapshot.settings.media_timeout = Duration::ZERO,
                 "block" => self.snapshot.guard.block_prefixes.push(name.clone()),
                 _ => {}
             },
