@@ -86,6 +86,7 @@ impl CallControl {
         let age = self.live_calls.begin(&id, key);
         let mut call = new_call(id, a_leg, offered);
         (call.age, call.started_at) = (age, now.timestamp);
+        call.started = Some(now.instant);
         name.clone_into(&mut call.source);
         call.extension = extension;
         self.calls.insert(key, call);
@@ -358,6 +359,7 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         age: 0,
         source: String::new(),
         started_at: Timestamp::UNIX_EPOCH,
+        started: None,
         a_leg,
         offered,
         from_trunk: None,

@@ -72,11 +72,12 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        let at = call.time(now);
         let Some((_, closed)) = call.left.iter_mut().find(|(left, _)| *left == leg) else {
             return;
         };
-        closed.at = now.timestamp;
-        closed.answered_at = Some(now.timestamp);
+        closed.at = at;
+        closed.answered_at = Some(at);
         closed.status = 200;
         closed.outcome = LATE_ANSWER.to_owned();
         let record = Record::AttemptClosed(closed.clone());
@@ -251,7 +252,7 @@ impl CallControl {
         let closed = AttemptClosed {
             call: call.id.clone(),
             number,
-            at: now.timestamp,
+            at: call.time(now),
             ringing_at,
             answered_at,
             status,
@@ -316,7 +317,7 @@ impl CallControl {
         let record = Record::AttemptClosed(AttemptClosed {
             call: call.id.clone(),
             number: attempt.number,
-            at: now.timestamp,
+            at: call.time(now),
             ringing_at: attempt.ringing_at,
             answered_at: attempt.answered_at,
             status: 503,
@@ -333,7 +334,7 @@ impl CallControl {
 fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
     CallClosed {
         call: call.id.clone(),
-        at: now.timestamp,
+        at: call.time(now),
         answered_at: call.answered_at,
         // An answered call was a 200 to its caller, whatever ended it.
         status: if call.answered_at.is_some() {

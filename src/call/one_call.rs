@@ -9,7 +9,7 @@ use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
 use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
-use super::event::Ticket;
+use super::event::{Now, Ticket};
 use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
@@ -29,6 +29,8 @@ pub(super) struct Call {
     /// Name of the source it came from.
     pub(super) source: String,
     pub(super) started_at: Timestamp,
+    /// The same moment on the clock that never jumps.
+    pub(super) started: Option<std::time::Instant>,
     pub(super) a_leg: LegKey,
     pub(super) offered: Box<CallOffered>,
     /// The trunk it came from, by id; counted there until the call is over.
@@ -195,6 +197,15 @@ pub(super) struct Ending {
 }
 
 impl Call {
+    /// The time that its records bear: the wall clock as it was when the call began, and from then
+    /// on the clock that never jumps. No setting of the clock makes a call shorter or longer.
+    pub(super) fn time(&self, now: Now) -> Timestamp {
+        let started = self.started.unwrap_or(now.instant);
+        let begun = self.started.map_or(now.timestamp, |_| self.started_at);
+        let passed = now.instant.saturating_duration_since(started);
+        begun.saturating_add(passed).unwrap_or(now.timestamp)
+    }
+
     pub(super) fn ports(&self, side: Side) -> Option<&Ports> {
         match side {
             Side::A => self.a_media.as_ref(),

@@ -194,7 +194,7 @@ impl CallControl {
         let opened = AttemptOpened {
             call: call.id.clone(),
             number: call.attempts,
-            at: now.timestamp,
+            at: call.time(now),
             trunk: trunk.id.clone(),
             destination: format!("{user}@{host}"),
             caller_name: wanted.caller_name.clone(),

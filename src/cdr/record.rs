@@ -2,13 +2,14 @@
 //! data made by call control; `writer` stores it.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Outcome of an attempt that was left and answered after all. Its record is the second one of its
 /// row.
 pub const LATE_ANSWER: &str = "late_answer";
 
 /// One fact for the CDR store, in the order call control made it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A call was accepted for processing.
     CallOpened(CallOpened),
@@ -21,7 +22,7 @@ pub enum Record {
 }
 
 /// The call's row at its start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallOpened {
     /// Unique, made by call control: 128 bits in hexadecimal.
     pub call: String,
@@ -40,7 +41,7 @@ pub struct CallOpened {
 }
 
 /// An attempt's row at its start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptOpened {
     /// The call.
     pub call: String,
@@ -61,7 +62,7 @@ pub struct AttemptOpened {
 }
 
 /// An attempt's row at its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptClosed {
     /// The call.
     pub call: String,
@@ -85,7 +86,7 @@ pub struct AttemptClosed {
 }
 
 /// The call's row at its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallClosed {
     /// The call.
     pub call: String,
@@ -108,7 +109,7 @@ pub struct CallClosed {
 }
 
 /// What one leg's media saw.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MediaFigures {
     /// RTP packets from the peer.
     pub packets_received: u64,

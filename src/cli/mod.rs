@@ -3,12 +3,17 @@
 
 mod arguments;
 mod cdr;
+mod client;
+mod doctor;
+mod fields;
 mod limits;
 mod links;
+mod metrics;
 mod output;
 mod run;
 mod settings;
 mod sources;
+mod tokens;
 mod trunks;
 
 pub use arguments::Arguments;

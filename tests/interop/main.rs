@@ -17,6 +17,7 @@ mod baresip;
 mod cucm;
 mod gateway;
 mod node;
+mod operation;
 mod party;
 mod phone;
 mod sipp;

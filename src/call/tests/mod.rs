@@ -1,6 +1,7 @@
 //! Call control as a whole: scripted datagrams in, messages, media commands and records out.
 
 mod attempts;
+mod clock;
 mod commands;
 mod delayed;
 mod extensions;

@@ -368,7 +368,10 @@ impl Server {
             return Ok(());
         }
         let said = without_origin(body);
-        let before = self.described.entry(tag.to_owned()).or_insert(said.clone());
+        let before = self
+            .described
+            .entry(tag.to_owned())
+            .or_insert_with(|| said.clone());
         if *before != said {
             return Err("two answers in one dialog (RFC 3261 §13.2.1)".to_owned());
         }
