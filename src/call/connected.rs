@@ -69,15 +69,15 @@ impl CallControl {
         ports.connected = Some(party.clone());
         let other = side.other();
         let towards = call.trunk(other, &snapshot.trunks);
-        let (Some(leg), Some(towards)) = (call.leg_key(other), towards) else {
+        let remote = match other {
+            Side::A => call.a_address(),
+            Side::B => call.attempt.as_ref().map(|attempt| attempt.target),
+        };
+        let (Some(leg), Some(towards), Some(remote)) = (call.leg_key(other), towards, remote)
+        else {
             return false;
         };
-        let target = call.attempt.as_ref().map(|attempt| attempt.target);
-        let local = match (other, target) {
-            (Side::B, Some(target)) => self.path_to(towards, target).local,
-            (Side::A | Side::B, _) => call.offered.flow.local,
-        };
-        let host = self.own_host(local);
+        let host = self.own_host(self.path_to(towards, remote).local);
         let role = match side {
             Side::A => "calling",
             Side::B => "called",

@@ -5,6 +5,7 @@ mod arguments;
 mod cdr;
 mod client;
 mod doctor;
+mod extensions;
 mod fields;
 mod limits;
 mod links;

@@ -8,6 +8,7 @@ mod extensions;
 mod floods;
 mod offerless;
 mod panics;
+mod placed;
 mod registrations;
 mod reoffers;
 mod setup;

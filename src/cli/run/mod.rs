@@ -6,7 +6,7 @@ use std::path::Path;
 use super::arguments::{Arguments, Command};
 use super::client::Client;
 use super::output::Output;
-use super::{cdr, doctor, limits, links, metrics, settings, sources, tokens, trunks};
+use super::{cdr, doctor, extensions, limits, links, metrics, settings, sources, tokens, trunks};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::StorageError;
@@ -75,7 +75,9 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Trunks(_)
         | Command::Sources(_)
         | Command::Cdr(_)
-        | Command::Tokens(_) => with_client(arguments, output),
+        | Command::Tokens(_)
+        | Command::Extensions(_)
+        | Command::Drain => with_client(arguments, output),
     };
     let Err(error) = ended else {
         return Outcome::Done;
@@ -131,6 +133,14 @@ fn with_client(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), Com
     })
 }
 
+async fn drain(client: &mut Client, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let answer: serde_json::Value = client.post("/api/v1/node/drain").await?;
+    if output.is_json() {
+        return Ok(output.document(&answer)?);
+    }
+    Ok(output.line("the node drains: it ends when the last call is over")?)
+}
+
 async fn dispatch(
     command: &Command,
     client: &mut Client,
@@ -143,6 +153,8 @@ async fn dispatch(
         Command::Sources(command) => sources::run(command, client, output).await,
         Command::Cdr(command) => cdr::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
+        Command::Extensions(command) => extensions::run(command, client, output).await,
+        Command::Drain => drain(client, output).await,
         Command::Serve { .. }
         | Command::Limits
         | Command::Doctor
