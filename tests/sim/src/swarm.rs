@@ -151,12 +151,6 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         )
     });
     let host = draw_host(&mut dice);
-    // The same INVITE once more by a connection is no repetition: after the ACK of a failure it is a
-    // request of its own (RFC 3261 §17.2.1, timer I).
-    for call in calls.iter_mut().filter(|call| by_tcp.contains(&call.phone)) {
-        let is_flood = |action: &Action| matches!(action, Action::Flood(_));
-        call.caller.rules.retain(|rule| !is_flood(&rule.action));
-    }
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
     }
