@@ -25,6 +25,12 @@ use crate::trunks::model::{MediaLatch, Trunk};
 use crate::trunks::select::Route;
 use crate::trunks::shape::{StoredTrunk, TrunkShape};
 
+/// Where an attempt goes, one after the other.
+type Routes = VecDeque<Route>;
+
+/// The phones of an extension, and a route to each.
+pub(super) type Phones = (Vec<Phone>, Routes);
+
 /// A phone that shall ring.
 #[derive(Debug, Clone)]
 pub(super) struct Phone {
@@ -136,7 +142,7 @@ impl CallControl {
         &mut self,
         now: Now,
         key: CallKey,
-    ) -> Result<Option<VecDeque<Route>>, Denied> {
+    ) -> Result<Option<Routes>, Denied> {
         let Some(call) = self.calls.get(&key) else {
             return Ok(None);
         };
@@ -160,7 +166,7 @@ impl CallControl {
         now: Now,
         wanted: &WantedParty,
         local: Option<IpAddr>,
-    ) -> Result<Option<(Vec<Phone>, VecDeque<Route>)>, Denied> {
+    ) -> Result<Option<Phones>, Denied> {
         if wanted.pinned.is_some() {
             return Ok(None);
         }
