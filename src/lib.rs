@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod field_errors;
 pub mod fraud_guard;
+pub mod guard_rules;
 pub mod http;
 pub mod links;
 pub mod log;

@@ -54,6 +54,7 @@ impl CallControl {
             return;
         };
         attempt.answered_at = Some(now.timestamp);
+        attempt.cleared.note_answered(now.instant);
         let duration_max = attempt.cleared.duration_max();
         // A 200 without a body repeats what a reliable or early answer said already.
         let joined = match answer {

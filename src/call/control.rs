@@ -27,13 +27,16 @@ use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
-use crate::fraud_guard::Guard;
 use crate::fraud_guard::window::Window;
+use crate::fraud_guard::{Guard, Rules, StoredCount};
 use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Counts of the guard in one record.
+const COUNTS_OF_RECORD_MAX: usize = 500;
 
 /// What call control is, set once.
 #[derive(Debug, Clone)]
@@ -104,9 +107,8 @@ impl CallControl {
         Self {
             endpoint: Endpoint::new(config.endpoint.clone()),
             random: ChaCha8Rng::from_seed(config.seed),
-            config,
             snapshot: Arc::default(),
-            guard: Guard::default(),
+            guard: Guard::seeded(Rules::default(), guard_seed(&config.seed)),
             health: Health::default(),
             loads: TrunkLoads::default(),
             stock: Stock::default(),
@@ -131,6 +133,7 @@ impl CallControl {
             now: None,
             stop: Stopping::No,
             stopping: Vec::new(),
+            config,
         }
     }
 
@@ -162,6 +165,9 @@ impl CallControl {
                 self.handle_resolved(now, ticket, outcome);
             }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
+            Input::GuardCounts(counts) => {
+                self.guard.restore(counts, now.instant, now.timestamp);
+            }
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => self.endpoint.set_draining(true),
@@ -170,6 +176,16 @@ impl CallControl {
         }
         self.ask_for_aliases(now);
         self.send_pings(now);
+        let counts = self.guard.take_changes(now.instant, now.timestamp);
+        self.store_counts(counts);
+    }
+
+    fn store_counts(&mut self, counts: Vec<StoredCount>) {
+        let mut counts = counts.into_iter().peekable();
+        while counts.peek().is_some() {
+            let piece = counts.by_ref().take(COUNTS_OF_RECORD_MAX).collect();
+            self.put_record(Record::GuardCounts(piece));
+        }
     }
 
     /// What must be done next; `None`: everything is said. For `Output::Send` the message is in
@@ -204,6 +220,7 @@ impl CallControl {
             self.draining.poll_deadline(),
             self.health.poll_deadline(),
             self.aliases.poll_deadline(),
+            self.guard.poll_deadline(),
             stop,
         ]
         .into_iter()
@@ -454,7 +471,12 @@ impl CallControl {
             return None;
         }
         self.stop = Stopping::Done;
-        Some(Output::Stopped)
+        if let Some(now) = self.now {
+            let counts = self.guard.flush_changes(now.instant, now.timestamp);
+            self.store_counts(counts);
+        }
+        self.put(Output::Stopped);
+        self.outputs.pop_front()
     }
 
     /// We end the call: BYE where it is up, a final failure where it is not.
@@ -555,6 +577,12 @@ impl CallControl {
         let (high, low) = (self.random.next_u64(), self.random.next_u64());
         format!("{high:016x}{low:016x}")
     }
+}
+
+/// The part of the seed that keys the guard's tables.
+fn guard_seed(seed: &[u8; 32]) -> u64 {
+    seed.first_chunk()
+        .map_or(0, |part| u64::from_le_bytes(*part))
 }
 
 fn count(length: usize) -> u64 {

@@ -51,7 +51,8 @@ impl Draining {
         match &mut record {
             Some(Record::AttemptClosed(closed)) => closed.media = figures,
             Some(Record::CallClosed(closed)) => closed.media = figures,
-            Some(Record::CallOpened(_) | Record::AttemptOpened(_)) | None => {}
+            Some(Record::CallOpened(_) | Record::AttemptOpened(_) | Record::GuardCounts(_))
+            | None => {}
         }
         Some((bound, record))
     }

@@ -235,7 +235,7 @@ impl CallControl {
             answered_at,
             ..
         } = attempt;
-        self.guard.release(cleared);
+        self.guard.release(cleared, now.instant);
         self.loads.end_sent(&trunk);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -314,7 +314,7 @@ impl CallControl {
             outcome: "media_queue_full".to_owned(),
             media: MediaFigures::default(),
         });
-        self.guard.release(attempt.cleared);
+        self.guard.release(attempt.cleared, now.instant);
         self.loads.end_sent(&attempt.trunk);
         self.put_record(record);
     }

@@ -24,7 +24,7 @@ use super::media_plan::leg::LegMedia;
 use super::one_call::{Attempt, Ending, Ports, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
-use crate::fraud_guard::{self, Cleared, Verdict};
+use crate::fraud_guard::{self, Cleared, Reason, Verdict};
 use crate::trunks::identity::{self, Caller, Written};
 use crate::trunks::model::{MediaLatch, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
@@ -207,6 +207,9 @@ impl CallControl {
         };
         match self.guard.verdict(&attempt, now.instant) {
             Verdict::Allow(cleared) => {
+                if let Some(reason) = cleared.overruled() {
+                    self.note_overruled(&opened, reason);
+                }
                 let host = host.to_owned();
                 self.dial(
                     now,
@@ -221,8 +224,7 @@ impl CallControl {
             }
             Verdict::Refuse(reason) => {
                 self.close_undialled(opened, reason.status(), reason.as_str());
-                let denied = Denied::of_code(reason.status(), reason.as_str());
-                Tried::Denied(denied.with_retry_after(reason.retry_after()))
+                Tried::Denied(Denied::by_guard(reason, snapshot.settings.hide_state))
             }
         }
     }
@@ -252,11 +254,11 @@ impl CallControl {
         let written = identity::write(trunk, &caller, &self.own_host(local));
         let uri = Uri::sip(Some(cleared.user()), host, None);
         let (Some(written), Some(uri)) = (written, uri) else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             return self.skip(opened, "unwritable_uri");
         };
         let Some(mut media) = self.take_b_ports(key, trunk, target.ip()) else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             self.close_undialled(opened, 503, "media_stock_empty");
             return Tried::Denied(Denied::of_code(503, "media_stock_empty"));
         };
@@ -303,7 +305,7 @@ impl CallControl {
                 Tried::Dialled
             }
             Err(_declined) => {
-                self.guard.release(cleared);
+                self.guard.release(cleared, now.instant);
                 self.release_ports(now, &media, None);
                 self.close_undialled(opened, 503, "dial_declined");
                 Tried::Denied(Denied::of_code(503, "dial_declined"))
@@ -342,6 +344,16 @@ impl CallControl {
                 ring: trunk.ring_timeout,
             },
         }
+    }
+
+    /// The guard only watches.
+    fn note_overruled(&mut self, opened: &AttemptOpened, reason: Reason) {
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: "guard_dry_run",
+            call: Some(opened.call.clone()),
+            detail: format!("{} trunk {}", reason.as_str(), opened.trunk),
+        }));
     }
 
     fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {

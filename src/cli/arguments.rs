@@ -133,6 +133,12 @@ pub(super) struct AddLink {
     /// Label or id of the only trunk that may carry its calls
     #[arg(long)]
     pub(super) trunk: Option<String>,
+    /// Seconds after which the guest page calls by itself, 0 to 60
+    #[arg(long)]
+    pub(super) auto_call_after_s: Option<u32>,
+    /// sendrecv, inactive, recvonly or recvonly_initially
+    #[arg(long)]
+    pub(super) video_policy: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -62,6 +62,8 @@ fn draft(add: &AddLink) -> LinkDraft {
         valid_after: add.valid_after.clone(),
         valid_before: add.valid_before.clone(),
         trunk: add.trunk.clone(),
+        auto_call_after_s: add.auto_call_after_s,
+        video_policy: add.video_policy.clone(),
         created_by: "command line".to_owned(),
     }
 }

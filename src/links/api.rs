@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::draft::{LinkDraft, RequestPath};
-use super::model::{Destination, Link};
+use super::model::{Destination, Link, VideoPolicy};
 use super::resolve::ResolvedLink;
 
 /// A draft as JSON. `request_path` absent: random; `"destination"` is a path like any other, and
@@ -35,6 +35,10 @@ pub struct LinkDraftShape {
     valid_before: Option<String>,
     #[serde(default)]
     trunk: Option<String>,
+    #[serde(default)]
+    auto_call_after_s: Option<u32>,
+    #[serde(default)]
+    video_policy: Option<String>,
     #[serde(default)]
     created_by: String,
 }
@@ -71,6 +75,8 @@ impl From<LinkDraftShape> for LinkDraft {
             valid_after: shape.valid_after,
             valid_before: shape.valid_before,
             trunk: shape.trunk,
+            auto_call_after_s: shape.auto_call_after_s,
+            video_policy: shape.video_policy,
             created_by: shape.created_by,
         }
     }
@@ -91,6 +97,8 @@ pub struct LinkShape {
     valid_after: Option<Timestamp>,
     valid_before: Option<Timestamp>,
     trunk: Option<String>,
+    auto_call_after_s: Option<u8>,
+    video_policy: Option<&'static str>,
     created_by: String,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -111,6 +119,8 @@ impl From<Link> for LinkShape {
             valid_after: link.valid_after,
             valid_before: link.valid_before,
             trunk: link.trunk,
+            auto_call_after_s: link.auto_call_after_s,
+            video_policy: link.video_policy.map(VideoPolicy::as_str),
             created_by: link.created_by,
             created_at: link.created_at,
             updated_at: link.updated_at,
@@ -127,12 +137,17 @@ pub struct ResolvedShape<'a> {
     destination: String,
     /// Request-URI of the call; absent for a local party.
     destination_uri: Option<String>,
+    /// What the guest sees.
+    display_name: &'a str,
     caller_name: &'a str,
+    allow_custom_caller_name: bool,
     /// The caller ID, without its number.
     caller_alias: &'a str,
     unique_alias: bool,
     unique_alias_separator: char,
     trunk: Option<&'a str>,
+    auto_call_after_s: Option<u8>,
+    video_policy: &'static str,
     valid_after: Option<Timestamp>,
     valid_before: Option<Timestamp>,
 }
@@ -152,11 +167,15 @@ impl<'a> From<&'a ResolvedLink> for ResolvedShape<'a> {
             link: resolved.link,
             destination_uri,
             destination,
+            display_name: &resolved.display_name,
             caller_name: &resolved.caller_name,
+            allow_custom_caller_name: resolved.allow_custom_caller_name,
             caller_alias: &resolved.caller_alias,
             unique_alias: resolved.unique_alias,
             unique_alias_separator: resolved.unique_alias_separator,
             trunk: resolved.trunk.as_deref(),
+            auto_call_after_s: resolved.auto_call_after_s,
+            video_policy: resolved.video_policy.as_str(),
             valid_after: resolved.valid_after,
             valid_before: resolved.valid_before,
         }

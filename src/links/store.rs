@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::draft::{DraftWorld, LinkDraft};
-use super::model::{Link, LinkId};
+use super::model::{Link, LinkId, VideoPolicy};
 use crate::field_errors::FieldErrors;
 use crate::storage::{Connection, StorageError, Store, randomness, work};
 use crate::trunks;
@@ -262,6 +262,8 @@ async fn insert_rows(
             .push_bind(link.valid_after.map(Timestamp::as_millisecond))
             .push_bind(link.valid_before.map(Timestamp::as_millisecond))
             .push_bind(&link.trunk)
+            .push_bind(link.auto_call_after_s.map(i64::from))
+            .push_bind(link.video_policy.map(VideoPolicy::as_str))
             .push_bind(&link.created_by)
             .push_bind(link.created_at.as_millisecond())
             .push_bind(link.updated_at.as_millisecond());
@@ -294,6 +296,12 @@ fn read(row: &SqliteRow) -> Result<Link, StorageError> {
             .map(time)
             .transpose()?,
         trunk: row.try_get("trunk")?,
+        auto_call_after_s: row
+            .try_get::<Option<i64>, _>("auto_call_after_s")?
+            .and_then(|seconds| u8::try_from(seconds).ok()),
+        video_policy: row
+            .try_get::<Option<&str>, _>("video_policy")?
+            .and_then(|word| word.parse().ok()),
         created_by: row.try_get("created_by")?,
         created_at: time(row.try_get("created_at_ms")?)?,
         updated_at: time(row.try_get("updated_at_ms")?)?,
@@ -319,7 +327,7 @@ fn like_pattern(search: &str) -> String {
 const BY_REQUEST_PATH: &str = "SELECT * FROM links WHERE request_path = $1";
 const INSERT: &str = "INSERT INTO links (request_path, destination, display_name, caller_name, \
     caller_alias, unique_alias, allow_custom_caller_name, enabled, valid_after_ms, \
-    valid_before_ms, trunk, created_by, created_at_ms, updated_at_ms) ";
+    valid_before_ms, trunk, auto_call_after_s, video_policy, created_by, created_at_ms, updated_at_ms) ";
 const LIST: &str = "SELECT * FROM links WHERE id > $1 AND ($2 IS NULL \
     OR request_path LIKE $2 ESCAPE '\\' OR destination LIKE $2 ESCAPE '\\' \
     OR display_name LIKE $2 ESCAPE '\\' OR caller_name LIKE $2 ESCAPE '\\') ORDER BY id LIMIT $3";
@@ -331,5 +339,5 @@ const DELETE_EXPIRED: &str = "DELETE FROM links WHERE id IN \
 
 /// Links of one page.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
-/// Rows of one INSERT: 14 values each, far under SQLite's 32,766 parameters.
+/// Rows of one INSERT: 16 values each, far under SQLite's 32,766 parameters.
 const INSERT_ROWS_MAX: usize = 100;

@@ -12,7 +12,7 @@ use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
 use crate::trunks::shape::StoredTrunk;
-use crate::{settings, sources, trunks};
+use crate::{guard_rules, settings, sources, trunks};
 
 /// Settings, trunks and sources as of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,8 @@ pub(super) async fn load(
     key: &NodeKey,
 ) -> Result<Snapshot, StorageError> {
     let revision = revision(connection).await?;
-    let settings = settings::store::load(connection).await?;
+    let mut settings = settings::store::load(connection).await?;
+    settings.guard.named = guard_rules::store::load(connection).await?;
     let stored = trunks::store::load(connection, key).await?;
     let mut sources = sources::store::load(connection).await?;
     let mut names_resolved = false;

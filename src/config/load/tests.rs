@@ -39,7 +39,7 @@ fn every_key_of_the_documented_file_is_known_and_the_commented_ones_too() {
     let text = fs::read_to_string(repository("conf/sluice.toml")).unwrap();
     let is_key = |line: &str| {
         let name = line.split(['=', ' ']).next().unwrap_or_default();
-        line.starts_with("[[")
+        line.starts_with("[")
             || (line.contains(" = ") && name.bytes().all(|o| o.is_ascii_lowercase() || o == b'_'))
     };
     let uncommented: String = text

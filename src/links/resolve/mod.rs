@@ -1,8 +1,9 @@
 //! Resolving: what a request path means now. The one decision that HTTP and SIP share.
 
 use jiff::Timestamp;
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::model::{Destination, Link, LinkId};
+use super::model::{Destination, Link, LinkId, VideoPolicy};
 use super::rules;
 use crate::settings::model::Settings;
 
@@ -25,12 +26,34 @@ pub struct ResolvedLink {
     pub unique_alias_separator: char,
     /// The pinned trunk.
     pub trunk: Option<String>,
+    /// What the guest sees: link, else setting, else the destination.
+    pub display_name: String,
+    /// Seconds after which the guest page calls by itself: link, else setting, else never.
+    pub auto_call_after_s: Option<u8>,
+    /// What the guest page does with video: link, else setting, else both ways.
+    pub video_policy: VideoPolicy,
+    /// The guest may say its own name ([`ResolvedLink::name_guest`]).
+    pub allow_custom_caller_name: bool,
+    /// The guest has said it: nobody vouches for it.
+    pub named_by_guest: bool,
     /// True when a stored link names this destination (the guard's last rule asks).
     pub named_by_link: bool,
     /// The link's window opens.
     pub valid_after: Option<Timestamp>,
     /// The link's window closes.
     pub valid_before: Option<Timestamp>,
+}
+
+impl ResolvedLink {
+    /// The guest says its name (query `callerName`). Where that is not allowed, or is no name that
+    /// people read, it changes nothing.
+    pub fn name_guest(&mut self, name: &str) {
+        let name: String = name.trim().nfc().collect();
+        if self.allow_custom_caller_name && rules::is_display_text(&name) {
+            self.caller_name = name;
+            self.named_by_guest = true;
+        }
+    }
 }
 
 /// Why a request path reaches nobody. Statuses: HTTP and SIP, PRODUCT §1.
@@ -78,6 +101,7 @@ pub fn resolve_link(
             refusal
         });
     }
+    let destination = with_domain(&link.destination, settings, sip_domain);
     let caller_alias = link
         .caller_alias
         .as_deref()
@@ -85,7 +109,12 @@ pub fn resolve_link(
     Ok(ResolvedLink {
         link: Some(link.id),
         request_path: asked.to_owned(),
-        destination: with_domain(&link.destination, settings, sip_domain),
+        display_name: link
+            .display_name
+            .clone()
+            .or_else(|| settings.default_display_name.clone())
+            .unwrap_or_else(|| link.destination.to_string()),
+        destination,
         caller_name: link
             .caller_name
             .as_ref()
@@ -95,6 +124,10 @@ pub fn resolve_link(
         unique_alias: link.unique_alias && !rules::looks_like_telephone_number(caller_alias),
         unique_alias_separator: settings.unique_alias_separator,
         trunk: link.trunk.clone(),
+        auto_call_after_s: link.auto_call_after_s.or(settings.auto_call_after_s),
+        video_policy: link.video_policy.unwrap_or(settings.video_policy),
+        allow_custom_caller_name: link.allow_custom_caller_name,
+        named_by_guest: false,
         named_by_link: true,
         valid_after: link.valid_after,
         valid_before: link.valid_before,
@@ -142,6 +175,14 @@ pub fn resolve_ad_hoc(
         unique_alias: settings.ad_hoc.unique_alias && !rules::looks_like_telephone_number(alias),
         unique_alias_separator: settings.unique_alias_separator,
         trunk: None,
+        display_name: settings
+            .default_display_name
+            .clone()
+            .unwrap_or_else(|| route.to_owned()),
+        auto_call_after_s: settings.ad_hoc.auto_call_after_s,
+        video_policy: settings.ad_hoc.video_policy,
+        allow_custom_caller_name: settings.ad_hoc.allow_custom_caller_name,
+        named_by_guest: false,
         named_by_link: false,
         valid_after: None,
         valid_before: None,

@@ -19,6 +19,8 @@ fn link() -> Link {
         valid_after: None,
         valid_before: None,
         trunk: None,
+        auto_call_after_s: None,
+        video_policy: None,
         created_by: String::new(),
         created_at: at(0),
         updated_at: at(0),

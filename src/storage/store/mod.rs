@@ -18,7 +18,7 @@ use super::snapshot::{self, Snapshot};
 use super::writer::{self, Connection, Job, Work, Writer, work};
 use crate::cdr::record::Record;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink, resolve_ad_hoc, resolve_link};
-use crate::{cdr, links};
+use crate::{cdr, guard_rules, links};
 
 /// The open database.
 #[derive(Clone, Debug)]
@@ -248,6 +248,11 @@ impl Store {
                 && let Err(error) = links::store::delete_expired(self, Timestamp::now()).await
             {
                 tracing::warn!(%error, "expired links were not deleted");
+            }
+            if until_expiry == 0
+                && let Err(error) = guard_rules::counts::delete_over(self, Timestamp::now()).await
+            {
+                tracing::warn!(%error, "old counts of the guard were not deleted");
             }
         }
         Ok(())
