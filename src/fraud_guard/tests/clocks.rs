@@ -1,5 +1,6 @@
 //! The wall clock jumps by an hour, both ways: no cap resets, no window grows, no call ends.
 
+use super::super::rule::Spend;
 use super::*;
 
 #[test]
@@ -64,7 +65,7 @@ fn a_clock_that_jumps_before_a_restart_keeps_the_counts() {
 
 #[test]
 fn money_is_settled_by_the_clock_that_never_jumps() {
-    let spend = super::super::rule::Spend {
+    let spend = Spend {
         micros_max: 100_000,
         rates: Vec::new(),
         other_rate: 60,
