@@ -6,6 +6,17 @@ use std::collections::BTreeMap;
 
 use crate::error::DropReason;
 
+/// How full a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableUse {
+    /// What stands in it.
+    pub name: &'static str,
+    /// Entries now.
+    pub used: u32,
+    /// Its bound.
+    pub max: u32,
+}
+
 /// Counts since the endpoint was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -19,6 +30,10 @@ pub struct Counters {
     pub messages_repeated: u64,
     /// Calls that were offered to call control.
     pub calls_offered: u64,
+    /// Calls that call control placed.
+    pub calls_placed: u64,
+    /// REGISTER requests that were offered to the registrar.
+    pub registers_offered: u64,
     /// Attempts that were made.
     pub attempts: u64,
     /// Requests of ours that were sent without a transaction, because the table was full.

@@ -3,16 +3,19 @@
 //! Owns nothing but the order in which things are asked: every command goes to the file of `b2bua`
 //! that is named after it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
-use crate::b2bua::{acknowledge, attempt, call, offered, options, reoffer};
-use crate::counters::Counters;
+use crate::b2bua::{
+    acknowledge, attempt, call, modify, offered, options, place, register, registrar, reoffer,
+};
+use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
 use crate::event::{
     CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, RefreshBy, Refusal,
+    Register, RegisterKey, RegisterRequestKey,
 };
-use crate::message::{SendBuffer, StatusCode};
+use crate::message::{HeaderName, SendBuffer, StatusCode};
 use crate::sdp::SessionDescription;
 
 /// A SIP endpoint: transactions, dialogs and calls of one signalling thread.
@@ -22,7 +25,7 @@ use crate::sdp::SessionDescription;
 /// ```
 /// use std::time::Instant;
 /// use sip::endpoint::Endpoint;
-/// use sip::event::{EndpointConfig, Flow, Input, Output, Timers, Transport};
+/// use sip::event::{EndpointConfig, Flow, Input, Output, Transport};
 /// use sip::message::{Method, SendBuffer};
 ///
 /// let mut endpoint = Endpoint::new(EndpointConfig {
@@ -30,10 +33,8 @@ use crate::sdp::SessionDescription;
 ///     seed: [7; 32],
 ///     product: "Sluice".into(),
 ///     calls_max: 100,
-///     draining: false,
-///     timers: Timers::default(),
 ///     allow: vec![Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options],
-///     reliable_early_media: false,
+///     ..EndpointConfig::default()
 /// });
 /// let flow = Flow {
 ///     transport: Transport::Udp,
@@ -145,6 +146,17 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Places a call without a caller: its a-leg is an INVITE of ours. `Progress`, then `Answered`
+    /// or `AttemptFailed` and `Ended` follow for that leg; once it has answered, `dial` makes b-legs
+    /// in the same call and `reoffer` gives the a-leg their answer.
+    ///
+    /// # Errors
+    /// A limit is reached, or we drain.
+    pub fn place(&mut self, now: Instant, dial: Dial) -> Result<(CallKey, LegKey), CommandError> {
+        let result = place::place(&mut self.core, now, dial);
+        self.checked(result.map(|(call, leg)| (CallKey(call), LegKey(leg))))
+    }
+
     /// Leaves an attempt by CANCEL, or ends an answered b-leg by BYE; `AttemptFailed` with
     /// `Abandoned` follows, and the call goes on.
     ///
@@ -207,7 +219,7 @@ impl Endpoint {
         offer: &SessionDescription,
         by: RefreshBy,
     ) -> Result<(), CommandError> {
-        let result = reoffer::offer(&mut self.core, now, call.0, leg.0, offer, by);
+        let result = modify::offer(&mut self.core, now, call.0, leg.0, offer, by);
         self.checked(result)
     }
 
@@ -256,6 +268,58 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Registers with a trunk; `RegisterEnded` follows. The key stays, with Call-ID and CSeq, until
+    /// `forget_register`.
+    ///
+    /// # Errors
+    /// A table is full.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        register: Register,
+    ) -> Result<RegisterKey, CommandError> {
+        let result = register::register(&mut self.core, now, register).map(RegisterKey);
+        self.checked(result)
+    }
+
+    /// Registers again; zero takes the registration back. `RegisterEnded` follows.
+    ///
+    /// # Errors
+    /// No such registration, or its last REGISTER has no final response yet.
+    pub fn refresh_register(
+        &mut self,
+        now: Instant,
+        register: RegisterKey,
+        expires: Duration,
+    ) -> Result<(), CommandError> {
+        let result = register::refresh(&mut self.core, now, register.0, expires);
+        self.checked(result)
+    }
+
+    /// Frees the key of a registration. Nothing is sent, and nothing more is heard of it.
+    ///
+    /// # Errors
+    /// No such registration.
+    pub fn forget_register(&mut self, register: RegisterKey) -> Result<(), CommandError> {
+        let result = register::forget(&mut self.core, register.0);
+        self.checked(result)
+    }
+
+    /// Answers a REGISTER of the peer's.
+    ///
+    /// # Errors
+    /// Nothing waits for an answer: it came more than 64·T1 ago. Or the status is not final.
+    pub fn answer_register(
+        &mut self,
+        now: Instant,
+        request: RegisterRequestKey,
+        status: StatusCode,
+        headers: &[(HeaderName, Box<[u8]>)],
+    ) -> Result<(), CommandError> {
+        let result = registrar::answer(&mut self.core, now, request.0, status, headers);
+        self.checked(result)
+    }
+
     /// Sends OPTIONS outside a dialog; `PingEnded` follows.
     ///
     /// # Errors
@@ -296,6 +360,12 @@ impl Endpoint {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.core.counters
+    }
+
+    /// How full the tables are whose end is a refusal.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableUse> {
+        self.core.tables()
     }
 
     /// Panics in debug builds where the tables contradict each other.

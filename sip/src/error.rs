@@ -120,6 +120,10 @@ pub enum ProtocolError {
     StrayAck,
     /// A CANCEL for nothing: 481.
     StrayCancel,
+    /// A PRACK for nothing: 481; for what cannot be read: 400.
+    StrayPrack,
+    /// A reliable response while one before it is missing: it will come again (RFC 3262 §4).
+    RseqGap,
     /// A request within a dialog that does not exist: 481.
     NoDialog,
     /// The same request by another path: 482 (RFC 3261 §8.2.2.2).
@@ -158,6 +162,14 @@ pub enum ProtocolError {
     CallsFull,
     /// No room for another transaction: 503.
     TransactionsFull,
+    /// We were told that we are overloaded: 503.
+    Overloaded,
+    /// The contacts of a REGISTER are too many, or a star stands where it must not: 400.
+    RegisterContacts,
+    /// No room for another REGISTER: 503.
+    RegistersFull,
+    /// A REGISTER that nobody answered.
+    RegisterUnanswered,
 }
 
 impl ProtocolError {
@@ -169,6 +181,8 @@ impl ProtocolError {
             Self::StrayResponse => "stray_response",
             Self::StrayAck => "stray_ack",
             Self::StrayCancel => "stray_cancel",
+            Self::StrayPrack => "stray_prack",
+            Self::RseqGap => "rseq_gap",
             Self::NoDialog => "no_dialog",
             Self::MergedRequest => "merged_request",
             Self::Loop => "loop",
@@ -188,6 +202,10 @@ impl ProtocolError {
             Self::Draining => "draining",
             Self::CallsFull => "calls_full",
             Self::TransactionsFull => "transactions_full",
+            Self::Overloaded => "overloaded",
+            Self::RegisterContacts => "register_contacts",
+            Self::RegistersFull => "registers_full",
+            Self::RegisterUnanswered => "register_unanswered",
         }
     }
 }
@@ -236,6 +254,12 @@ pub enum CommandError {
     /// The status does not fit the command: `ring` takes 101 to 199, `refuse` 300 to 699.
     #[error("status does not fit")]
     StatusUnfit,
+    /// Misuse: the registration was forgotten.
+    #[error("no such registration")]
+    NoSuchRegister,
+    /// We are draining: no new call begins.
+    #[error("draining")]
+    Draining,
     /// The call has made as many attempts as it may, or a table is full.
     #[error("limit reached")]
     LimitReached,
@@ -252,6 +276,8 @@ impl CommandError {
             Self::ExchangePending => "exchange_pending",
             Self::NothingToAnswer => "nothing_to_answer",
             Self::StatusUnfit => "status_unfit",
+            Self::NoSuchRegister => "no_such_register",
+            Self::Draining => "draining",
             Self::LimitReached => "limit_reached",
         }
     }

@@ -6,8 +6,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use crate::cause::Q850;
 use crate::message::{HeaderName, Method, NameAddr, StatusCode, Uri};
+pub use crate::registration::{
+    Register, RegisterKey, RegisterOffered, RegisterOutcome, RegisterRequestKey, RegisteredContact,
+};
 use crate::sdp::SessionDescription;
+pub use crate::session_timer::SessionTimer;
 use crate::table::Key;
 
 /// The transport a message came by or leaves by.
@@ -145,6 +150,8 @@ pub enum Event {
         leg: LegKey,
         /// Why.
         failure: AttemptFailure,
+        /// The Reason of the failure (RFC 3326): its Q.850 cause, or what its SIP cause stands for.
+        reason: Option<Q850>,
     },
     /// A 2xx came for an attempt already left: it was acknowledged and ended with BYE. For the CDR.
     LateAnswer {
@@ -228,6 +235,8 @@ pub enum Event {
         by: ReleaseParty,
         /// How.
         cause: EndCause,
+        /// The Reason of the BYE or CANCEL that ended it (RFC 3326); the other side was told.
+        reason: Option<Q850>,
     },
     /// Every dialog and transaction of the call is gone; its keys are free.
     CallGone {
@@ -240,6 +249,33 @@ pub enum Event {
         ping: PingKey,
         /// `None`: no final response, or the transport failed.
         status: Option<StatusCode>,
+    },
+    /// An INFO within the dialog of this leg (RFC 6086), of a type in `EndpointConfig::info_types`.
+    /// It has been answered with 200. A relay calls `inform` for the other leg.
+    InfoReceived {
+        /// The call.
+        call: CallKey,
+        /// The leg whose peer sent it.
+        leg: LegKey,
+        /// The media type, in lower case, without parameters; empty where there was no body.
+        content_type: Box<str>,
+        /// The body, at most `limits::INFO_BODY_SIZE_MAX` octets.
+        body: Box<[u8]>,
+    },
+    /// A REGISTER of ours was answered or not. The key stays, for `refresh_register`.
+    RegisterEnded {
+        /// The key `register` returned.
+        register: RegisterKey,
+        /// How.
+        outcome: RegisterOutcome,
+    },
+    /// A REGISTER of the peer's: it waits for `answer_register`. Only where
+    /// `EndpointConfig::allow` names REGISTER.
+    RegisterOffered {
+        /// Names it in `answer_register`.
+        request: RegisterRequestKey,
+        /// What it asks for.
+        offered: Box<RegisterOffered>,
     },
     /// A message was discarded or answered with an error before any call saw it.
     Dropped {
@@ -267,9 +303,13 @@ impl Event {
             | Self::ReofferCompleted { call, .. }
             | Self::ReofferAnswered { call, .. }
             | Self::ReofferRefused { call, .. }
+            | Self::InfoReceived { call, .. }
             | Self::Ended { call, .. }
             | Self::CallGone { call } => Some(*call),
-            Self::PingEnded { .. } | Self::Dropped { .. } => None,
+            Self::PingEnded { .. }
+            | Self::RegisterEnded { .. }
+            | Self::RegisterOffered { .. }
+            | Self::Dropped { .. } => None,
         }
     }
 }
@@ -296,10 +336,16 @@ pub struct CallOffered {
     pub headers: Vec<(HeaderName, Box<[u8]>)>,
     /// What the caller can do.
     pub supported: Supported,
+    /// Values of Authorization and Proxy-Authorization, bounded, for `auth::server`.
+    pub authorization: Vec<Box<[u8]>>,
 }
 
 /// What the other side says it can do, in Supported, Require and Allow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of a header, there or not"
+)]
 pub struct Supported {
     /// `Supported` or `Require: 100rel` (RFC 3262).
     pub reliable: bool,
@@ -379,7 +425,7 @@ pub enum EndCause {
     Bye,
     /// CANCEL before the answer.
     Cancelled,
-    /// We sent this final failure to the a-leg.
+    /// We sent this final failure to the a-leg; of a placed call, the a-leg ended with it.
     Refused(StatusCode),
     /// Our 2xx was never acknowledged within 64·T1 (RFC 3261 §13.3.1.4).
     NoAck,
@@ -390,6 +436,8 @@ pub enum EndCause {
     Expired,
     /// A request within the dialog was answered 408 or 481 (RFC 5057 §5.1), or not at all.
     DialogLost,
+    /// No session refresh came in time (RFC 4028 §10).
+    SessionExpired,
     /// The `hang_up` command.
     Commanded,
 }
@@ -417,6 +465,8 @@ pub struct Dial {
     pub reliable: Reliable,
     /// For one answer to 401 or 407 that this trunk's own peer sends.
     pub credentials: Option<Credentials>,
+    /// The session timer that we ask for (RFC 4028 §7.1); `None`: none.
+    pub session_timer: Option<SessionTimer>,
     /// How long to wait for what.
     pub timers: AttemptTimers,
 }
@@ -496,6 +546,8 @@ pub struct Refusal {
     pub warning: Option<Box<str>>,
     /// Q.850 cause for a `Reason` header.
     pub q850_cause: Option<u8>,
+    /// Further headers of a failure: WWW-Authenticate and the like. BYE and CANCEL have none.
+    pub headers: Vec<(HeaderName, Box<[u8]>)>,
 }
 
 /// What this endpoint is, set once.
@@ -518,6 +570,38 @@ pub struct EndpointConfig {
     /// Early media goes to a caller that supports 100rel in a reliable response, also where it does
     /// not require one (RFC 3262 §3).
     pub reliable_early_media: bool,
+    /// The session timer towards callers (RFC 4028 §9); `None`: a caller's wish is not answered.
+    pub session_timer: Option<SessionTimer>,
+    /// Media types of INFO bodies that are taken, in lower case; another gets 415. INFO is taken
+    /// only where `allow` names it.
+    pub info_types: Vec<Box<str>>,
+    /// User parts that are emergency numbers (`112`): taken also in overload. `urn:service:sos` is.
+    pub emergency_numbers: Vec<Box<str>>,
+}
+
+impl Default for EndpointConfig {
+    /// A seed of zeros: whoever goes to the network sets one from the kernel.
+    fn default() -> Self {
+        Self {
+            number: 0,
+            seed: [0; 32],
+            product: "Sluice".into(),
+            calls_max: 100,
+            draining: false,
+            timers: Timers::default(),
+            allow: vec![
+                Method::Invite,
+                Method::Ack,
+                Method::Cancel,
+                Method::Bye,
+                Method::Options,
+            ],
+            reliable_early_media: false,
+            session_timer: None,
+            info_types: Vec::new(),
+            emergency_numbers: Vec::new(),
+        }
+    }
 }
 
 /// The base timers of RFC 3261 §17.1.1.1.

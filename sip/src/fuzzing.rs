@@ -133,6 +133,7 @@ fn read_typed_values(message: &Message<'_>) {
         message.request_uri(),
         message.max_forwards(),
         message.rseq(),
+        message.rack().map(|rack| rack.rseq),
     );
     let _ = (
         message.expires_s(),

@@ -8,6 +8,7 @@
 
 pub mod auth;
 pub mod b2bua;
+pub mod cause;
 pub mod counters;
 pub mod deadline;
 pub mod dialog;
@@ -19,7 +20,9 @@ pub mod identifier;
 pub mod limits;
 pub mod message;
 pub mod offer_answer;
+pub mod registration;
 pub mod sdp;
+pub mod session_timer;
 pub mod table;
 pub mod transaction;
 pub mod transport;

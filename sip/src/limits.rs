@@ -56,6 +56,9 @@ pub const PINGS_MAX: u32 = 4_096;
 /// Early dialogs kept for one INVITE; a fork beyond this is heard only if it answers.
 pub const EARLY_DIALOGS_MAX: usize = 8;
 
+/// Differing early media that one caller is told of, each by a dialog of its own: one an attempt.
+pub const EARLY_ANSWERS_MAX: u8 = 16;
+
 /// Later answers of a forked INVITE that are remembered, so that their 2xx is acknowledged again.
 pub const FORKED_ANSWERS_MAX: usize = 8;
 
@@ -65,11 +68,40 @@ pub const ROUTES_MAX: usize = 16;
 /// How often a re-INVITE that met 491 is tried again before call control hears of it.
 pub const GLARE_RETRIES_MAX: u8 = 3;
 
+/// Longest `Retry-After` of a refused offer that we wait for before it is tried again: RFC 3311 §5.2
+/// names ten seconds.
+pub const RETRY_AFTER_S_MAX: u32 = 10;
+
 /// Headers of an INVITE that call control sees in `CallOffered`.
 pub const OFFERED_HEADERS_MAX: usize = 16;
 
 /// Octets of one such header.
 pub const OFFERED_HEADER_BYTES_MAX: usize = 1_024;
+
+/// Credentials of one request that are looked at.
+pub const AUTHORIZATIONS_MAX: usize = 4;
+
+/// Octets of an INFO body that is taken: a DTMF relay has 30, media control 500.
+pub const INFO_BODY_SIZE_MAX: usize = 4_096;
+
+/// INFO requests of ours that wait for their answers on one leg.
+pub const INFOS_PENDING_MAX: u8 = 8;
+
+/// Registrations that we keep with trunks: one a trunk.
+pub const REGISTERS_MAX: u32 = 1_024;
+
+/// REGISTER requests of extensions that wait for `answer_register`.
+pub const REGISTER_REQUESTS_MAX: u32 = 1_024;
+
+/// Contacts of one REGISTER that are looked at; more are refused.
+pub const REGISTERED_CONTACTS_MAX: usize = 16;
+
+/// Values of Service-Route that are kept of one registration.
+pub const SERVICE_ROUTES_MAX: usize = 8;
+
+/// How often an INVITE is sent again with a longer session interval (RFC 4028 §7.4): once for each
+/// of two proxies and the callee.
+pub const SESSION_INTERVAL_TRIES_MAX: u8 = 3;
 
 /// Headers of one message that name a connected party.
 pub const CONNECTED_HEADERS_MAX: usize = 6;
@@ -125,6 +157,18 @@ const _: () = {
     assert!(
         OFFERED_HEADERS_MAX * OFFERED_HEADER_BYTES_MAX <= crate::message::MESSAGE_SIZE_MAX,
         "what call control sees is no more than what came"
+    );
+    assert!(
+        INFO_BODY_SIZE_MAX < crate::message::MESSAGE_SIZE_MAX / 8,
+        "what is kept of a message fits into one"
+    );
+    assert!(
+        REGISTERS_MAX + REGISTER_REQUESTS_MAX < transactions_max(CALLS_MAX),
+        "registrations leave room for calls"
+    );
+    assert!(
+        SERVICE_ROUTES_MAX <= ROUTES_MAX,
+        "a route set holds the service route"
     );
     assert!(CONNECTED_HEADERS_MAX <= OFFERED_HEADERS_MAX);
     assert!(

@@ -55,6 +55,12 @@ impl<T> Table<T> {
         self.count
     }
 
+    /// Entries at most.
+    #[must_use]
+    pub const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
     /// True when nothing is in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

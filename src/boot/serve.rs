@@ -17,7 +17,8 @@ use super::sockets::{bind_http, bind_sip, explain};
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
 use crate::config::{Config, MediaIo};
-use crate::http::{HttpState, serve as serve_http};
+use crate::health::{self, NodeParts, Phase};
+use crate::http::{HttpState, Listener, serve as serve_http};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -87,6 +88,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
 
 /// The parts that live as long as the node.
 struct Node {
+    view: Arc<health::Node>,
     store: Store,
     link: SignallingLink,
     signalling: std::thread::JoinHandle<()>,
@@ -108,10 +110,15 @@ async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
             _ = interrupt.recv() => {}
         }
     };
-    signalled().await;
+    tokio::select! {
+        () = signalled() => {}
+        () = node.view.asked_to_drain() => {}
+    }
+    node.view.enter(Phase::Draining);
     tracing::info!(drain_s = config.node.drain.as_secs(), "draining");
     tokio::select! {
         () = drain(&node.link, config.node.drain) => {
+            node.view.enter(Phase::Stopping);
             tokio::select! {
                 () = stop(&node.link) => {}
                 () = signalled() => tracing::warn!("second signal: ending at once"),
@@ -137,6 +144,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     config.import_first(&store).await?;
     let wake = Arc::new(Wake::new().map_err(ServeError::system("an event descriptor"))?);
     let panics = Arc::new(PanicWatch::default());
+    let watched = Arc::clone(&panics);
     let (links, media) = start_media(config, limits, &wake, &panics)?;
     let control = CallControl::new(call_config(config, limits, &sockets)?);
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
@@ -154,9 +162,22 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let local = LocalSettings::new(config);
     tokio::spawn(follow_snapshots(store.clone(), link.clone(), local));
     tokio::spawn(follow_store(store.clone()));
-    let http_stop = start_http(config, &store, listeners);
+    let view = health::Node::new(NodeParts {
+        store: store.clone(),
+        signalling: Arc::clone(&link.status),
+        media: media
+            .iter()
+            .map(|thread| Arc::clone(&thread.status))
+            .collect(),
+        panics: watched,
+        limits: limits.clone(),
+        calls_per_second_max: config.limits.calls_per_second_max,
+    });
+    let http_stop = start_http(config, &store, &view, listeners);
     wait_for_stock(&link).await;
+    view.enter(Phase::Ready);
     Ok(Node {
+        view,
         store,
         link,
         signalling,
@@ -223,8 +244,11 @@ fn call_config(
                 Method::Cancel,
                 Method::Bye,
                 Method::Options,
+                Method::Prack,
+                Method::Update,
             ],
             reliable_early_media: false,
+            ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),
@@ -242,16 +266,18 @@ fn call_config(
 fn start_http(
     config: &Config,
     store: &Store,
-    listeners: Vec<tokio::net::TcpListener>,
+    node: &Arc<health::Node>,
+    listeners: Vec<Listener>,
 ) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
+    let state = HttpState {
+        resolve_open: config.http.resolve_open,
+        node: Some(Arc::clone(node)),
+        ..HttpState::new(store.clone())
+    };
     for listener in listeners {
-        let state = HttpState {
-            store: store.clone(),
-            resolve_open: config.http.resolve_open,
-        };
         let mut stopped = stopped.clone();
-        tokio::spawn(serve_http(listener, state, async move {
+        tokio::spawn(serve_http(listener, state.clone(), async move {
             // The sender going away ends it just as well.
             let _ended = stopped.changed().await;
         }));
@@ -349,6 +375,7 @@ async fn stop(link: &SignallingLink) {
 
 async fn finish(node: Node) {
     let Node {
+        view: _,
         store,
         link,
         signalling,

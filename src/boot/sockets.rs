@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use super::serve::ServeError;
 use crate::config::Config;
+use crate::http::Listener;
 use crate::shell::udp;
 
 /// The SIP sockets, each with the address that messages name for it.
@@ -25,12 +26,12 @@ pub(super) fn bind_sip(config: &Config) -> Result<Vec<(SocketAddr, UdpSocket)>, 
 }
 
 /// The HTTP listeners.
-pub(super) async fn bind_http(config: &Config) -> Result<Vec<tokio::net::TcpListener>, ServeError> {
+pub(super) async fn bind_http(config: &Config) -> Result<Vec<Listener>, ServeError> {
     let mut listeners = Vec::new();
     for address in &config.http.listen {
         let bound = tokio::net::TcpListener::bind(address).await;
         let listener = bound.map_err(|error| ServeError::bind("http.listen", *address, error))?;
-        listeners.push(listener);
+        listeners.push(Listener::Tcp(listener));
     }
     Ok(listeners)
 }

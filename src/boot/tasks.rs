@@ -109,6 +109,7 @@ impl LocalSettings {
         Snapshot {
             trunks: stored.trunks.clone(),
             sources: stored.sources.clone(),
+            extensions: stored.extensions.clone(),
             guard: stored.settings.guard.clone(),
             settings: Settings {
                 sip_domain,

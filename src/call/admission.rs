@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
-use sip::message::{HeaderName, StatusCode};
+use sip::message::StatusCode;
 use sip::offer_answer::read_offer;
 
 use super::control::CallControl;
@@ -20,6 +20,7 @@ use crate::fraud_guard::{Reason, Way};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit};
+use crate::trunks::identity;
 
 /// A refusal on its way: status, stable word, and what the response carries.
 pub(super) struct Denied {
@@ -86,7 +87,7 @@ impl CallControl {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         let name = source.map_or("unknown", Admitted::name);
-        self.open_record(now, &id, name, &offered);
+        self.open_record(now, &id, source, &offered);
         self.live += 1;
         let age = self.live_calls.begin(&id, key);
         let mut call = new_call(id, a_leg, offered);
@@ -151,22 +152,23 @@ impl CallControl {
         if user.is_empty() {
             return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
         }
-        let offer = offered.offer.as_deref().ok_or_else(|| {
-            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, "no_offer")
-                .with_warning("an INVITE without an offer is not accepted")
-        })?;
         let signalling = offered.flow.remote.ip();
-        let read = read_offer(offer, |address| self.is_forbidden(address, signalling));
-        let read = read.map_err(|unusable| {
-            Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
-                .with_warning("no plain RTP audio at a usable address is offered")
-        })?;
+        let read = offered
+            .offer
+            .as_deref()
+            .map(|offer| read_offer(offer, |address| self.is_forbidden(address, signalling)))
+            .transpose()
+            .map_err(|unusable| {
+                Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
+                    .with_warning("no plain RTP audio at a usable address is offered")
+            })?;
         let from_trunk = source.trunk().map(|trunk| trunk.id.clone());
         if let Some(trunk) = &from_trunk {
             self.loads.begin_received(trunk);
         }
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
-        call.offer = Some(read);
+        call.wants_offer = read.is_none();
+        call.offer = read;
         call.from_trunk = from_trunk;
         Ok((user, host))
     }
@@ -281,13 +283,25 @@ impl CallControl {
                 pinned: link.trunk,
                 way: way_of(call.from_trunk.is_some(), link.named_by_link),
                 named_by_link: link.named_by_link,
-                private: asks_for_privacy(&call.offered),
+                privacy: identity::asked_privacy(&call.offered.headers),
+                screened: true,
             });
         }
         Ok(link.destination)
     }
 
-    fn open_record(&mut self, now: Now, id: &str, source: &str, offered: &CallOffered) {
+    fn open_record(
+        &mut self,
+        now: Now,
+        id: &str,
+        source: Option<Admitted<'_>>,
+        offered: &CallOffered,
+    ) {
+        // A trunk may have the switchboard in From and the real caller elsewhere (F-12).
+        let trunk = source.and_then(|source| source.trunk());
+        let caller = identity::read(trunk, &offered.headers, Some(&offered.from));
+        let caller = caller.map_or_else(String::new, |caller| caller.uri.as_str().to_owned());
+        let source = source.map_or("unknown", Admitted::name);
         let request_path = offered
             .request_uri
             .user()
@@ -300,7 +314,7 @@ impl CallControl {
             source_address: offered.flow.remote.to_string(),
             call_id: offered.call_id.to_string(),
             request_path,
-            caller: offered.from.uri().as_str().to_owned(),
+            caller,
         }));
         self.put(Output::Log(LogLine {
             level: Level::Note,
@@ -327,12 +341,16 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         attempts: 0,
         failures: Vec::new(),
         offer: None,
+        wants_offer: false,
         a_media: None,
         attempt: None,
         left: Vec::new(),
         local_party: None,
         answered_at: None,
         reoffer: None,
+        asked: None,
+        waiting: None,
+        untold: None,
         ends_at: None,
         ending: None,
         over: false,
@@ -366,22 +384,4 @@ fn unresolved(refusal: ResolveRefusal, now: Now) -> Denied {
             Denied::new(StatusCode::SERVICE_UNAVAILABLE, "links_unavailable")
         }
     }
-}
-
-/// RFC 3323 §4.2: anything but `none` asks for privacy.
-fn asks_for_privacy(offered: &CallOffered) -> bool {
-    let privacy = HeaderName::from_bytes(b"Privacy");
-    offered
-        .headers
-        .iter()
-        .filter(|(name, _)| Some(name) == privacy.as_ref())
-        .any(|(_, value)| {
-            let text = String::from_utf8_lossy(value);
-            let words = text
-                .split([';', ','])
-                .map(str::trim)
-                .filter(|word| !word.is_empty());
-            words.clone().count() > 0
-                && !words.clone().any(|word| word.eq_ignore_ascii_case("none"))
-        })
 }

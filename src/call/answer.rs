@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use media::command::Command;
-use sip::event::{CallKey, LegKey};
+use sip::event::{Answered, CallKey, LegKey, Refusal};
 use sip::message::StatusCode;
 use sip::offer_answer::{self, RemoteAudio, Unusable};
 use sip::sdp::SessionDescription;
@@ -11,7 +11,7 @@ use sip::sdp::SessionDescription;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::media_plan::address;
-use super::one_call::{Ending, Side};
+use super::one_call::Side;
 
 impl CallControl {
     pub(super) fn handle_progress(
@@ -32,7 +32,7 @@ impl CallControl {
             attempt.ringing_at.get_or_insert(now.timestamp);
         }
         // Early media that cannot be used is no reason to end a call that only rings.
-        let early = answer.and_then(|answer| self.join(key, answer).ok());
+        let early = answer.and_then(|answer| self.join_early(key, answer).ok().flatten());
         let told = self.endpoint.ring(now.instant, key, status, early.as_ref());
         self.check(told);
     }
@@ -42,7 +42,7 @@ impl CallControl {
         now: Now,
         key: CallKey,
         leg: LegKey,
-        answer: Option<&SessionDescription>,
+        answered: &Answered,
     ) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -56,10 +56,11 @@ impl CallControl {
         attempt.answered_at = Some(now.timestamp);
         attempt.cleared.note_answered(now.instant);
         let duration_max = attempt.cleared.duration_max();
-        // A 200 without a body repeats what a reliable or early answer said already.
-        let joined = match answer {
-            Some(answer) => self.join(key, answer),
-            None => self.last_join(key).ok_or("answer_missing"),
+        let joined = match (&answered.offer, &answered.answer) {
+            (Some(offer), _) => self.join_offer(now, key, offer),
+            (None, Some(answer)) => self.join(key, answer),
+            // A 200 without a body repeats what a reliable or early answer said already.
+            (None, None) => self.last_join(key),
         };
         match joined {
             Ok(description) => {
@@ -67,17 +68,18 @@ impl CallControl {
                 let told = self.endpoint.answer(now.instant, key, &description);
                 self.check(told);
             }
-            Err(cause) => {
-                self.counters.refuse(cause);
-                let status = StatusCode::BAD_GATEWAY;
-                let ending = Ending {
-                    released_by: "gateway",
-                    cause,
-                    status: status.code(),
-                };
-                self.refuse_as(now, key, status, ending, &sip::event::Refusal::default());
-            }
+            Err(cause) => self.refuse_unjoined(now, key, cause),
         }
+    }
+
+    /// The callee has answered, but not so that the two can talk.
+    fn refuse_unjoined(&mut self, now: Now, key: CallKey, cause: &'static str) {
+        let status = if cause == Unusable::NoCommonCodec.as_str() {
+            StatusCode::NOT_ACCEPTABLE_HERE
+        } else {
+            StatusCode::BAD_GATEWAY
+        };
+        self.refuse(now, key, status, cause, &Refusal::default());
     }
 
     pub(super) fn mark_answered(
@@ -103,12 +105,25 @@ impl CallControl {
         self.put(Output::Log(line));
     }
 
-    /// The b-leg's answer takes effect: media flows both ways, and the caller's answer follows.
+    /// The b-leg's answer takes effect: media flows both ways, and the caller's answer follows. A
+    /// caller that wants our offer gets that.
     fn join(
         &mut self,
         key: CallKey,
         answer: &SessionDescription,
     ) -> Result<SessionDescription, &'static str> {
+        match self.join_early(key, answer)? {
+            Some(description) => Ok(description),
+            None => self.offer_to_caller(key),
+        }
+    }
+
+    /// The same while it rings: to a caller that wants our offer nothing is said before its 2xx.
+    fn join_early(
+        &mut self,
+        key: CallKey,
+        answer: &SessionDescription,
+    ) -> Result<Option<SessionDescription>, &'static str> {
         let remote = self
             .read_answer(key, Side::B, answer)
             .map_err(Unusable::as_str)?;
@@ -117,20 +132,27 @@ impl CallControl {
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let attempt = call.attempt.as_mut().ok_or("call_gone")?;
         let a_media = call.a_media.as_mut().ok_or("call_gone")?;
-        let description = a_media
-            .leg
-            .answer(&chosen, direction, ptime_ms)
-            .map_err(Unusable::as_str)?;
+        let description = if call.wants_offer {
+            None
+        } else {
+            let answered = a_media.leg.answer(&chosen, direction, ptime_ms);
+            Some(answered.map_err(Unusable::as_str)?)
+        };
         attempt.media.leg.accept(remote);
         self.update_media(key);
         Ok(description)
     }
 
-    /// What the caller was told with early media, where it was.
-    fn last_join(&self, key: CallKey) -> Option<SessionDescription> {
-        let call = self.calls.get(&key)?;
-        call.attempt.as_ref()?.media.leg.remote()?;
-        call.last_description(Side::A)
+    /// What the callee said while it rang stands.
+    fn last_join(&mut self, key: CallKey) -> Result<SessionDescription, &'static str> {
+        let missing = "answer_missing";
+        let call = self.calls.get(&key).ok_or("call_gone")?;
+        let callee = call.ports(Side::B).and_then(|ports| ports.leg.remote());
+        callee.ok_or(missing)?;
+        if call.wants_offer {
+            return self.offer_to_caller(key);
+        }
+        call.last_description(Side::A).ok_or(missing)
     }
 
     /// What the peer of this side offers.

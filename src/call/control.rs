@@ -17,7 +17,7 @@ use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal};
 use sip::message::{SendBuffer, StatusCode};
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
-use super::counters::Counters;
+use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::former_peers::FormerPeers;
@@ -31,6 +31,7 @@ use crate::fraud_guard::window::Window;
 use crate::fraud_guard::{Guard, Rules, StoredCount};
 use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
+use crate::trunks::model::Trunk;
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -235,7 +236,28 @@ impl CallControl {
         counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
+        counters.endpoint = self.endpoint.counters().clone();
+        counters.tables = self.endpoint.tables();
+        counters.guard = self.guard.counters().by_reason();
+        let enabled = self.snapshot.trunks.iter().filter(|trunk| trunk.enabled);
+        counters.trunks = enabled.map(|trunk| self.trunk_figures(trunk)).collect();
         counters
+    }
+
+    fn trunk_figures(&self, trunk: &Trunk) -> TrunkFigures {
+        let up = trunk
+            .targets
+            .iter()
+            .filter(|target| self.health.is_up(&trunk.id, target.address));
+        let (sent, received) = self.loads.of(&trunk.id);
+        TrunkFigures {
+            id: trunk.id.clone(),
+            label: trunk.label.clone(),
+            calls: sent + received,
+            calls_max: trunk.total_cap(),
+            targets: u32::try_from(trunk.targets.len()).unwrap_or(u32::MAX),
+            targets_up: u32::try_from(up.count()).unwrap_or(u32::MAX),
+        }
     }
 
     /// The SIP core's own totals.
@@ -321,9 +343,11 @@ impl CallControl {
                 leg,
                 answered,
             } => {
-                self.handle_answered(now, call, leg, answered.answer.as_ref());
+                self.handle_answered(now, call, leg, &answered);
             }
-            Event::AttemptFailed { call, leg, failure } => {
+            Event::AttemptFailed {
+                call, leg, failure, ..
+            } => {
                 self.handle_attempt_failed(now, call, leg, failure);
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
@@ -331,11 +355,12 @@ impl CallControl {
             Event::Reoffered {
                 call, leg, offer, ..
             } => {
-                self.handle_reoffered(now, call, leg, offer.as_deref());
+                self.handle_reoffered(now, call, leg, offer);
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
             Event::ReofferCompleted { call, leg, answer } => {
-                self.handle_reoffer_completed(now, call, leg, answer.as_deref().ok());
+                let answer = answer.as_deref().map_err(|fault| fault.as_str());
+                self.handle_reoffer_completed(now, call, leg, answer);
             }
             Event::ConnectedChanged { .. } => {}
             Event::ReofferAnswered { call, leg, answer } => {
@@ -344,9 +369,14 @@ impl CallControl {
             Event::ReofferRefused { call, leg, status } => {
                 self.handle_reoffer_refused(now, call, leg, status);
             }
-            Event::Ended { call, by, cause } => self.handle_ended(now, call, by, cause),
+            Event::Ended {
+                call, by, cause, ..
+            } => self.handle_ended(now, call, by, cause),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
+            Event::InfoReceived { .. }
+            | Event::RegisterEnded { .. }
+            | Event::RegisterOffered { .. } => {}
             Event::Dropped { flow: _, reason } => self.counters.drop_message(reason.as_str()),
         }
     }
@@ -381,29 +411,34 @@ impl CallControl {
         {
             self.deadlines.remove(&(at, key));
             self.touch(Some(key));
-            if self
-                .calls
-                .get(&key)
-                .is_some_and(|call| call.ticket.is_some())
-            {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                self.refuse(now, key, status, "store_silent", &Refusal::default());
-                continue;
-            }
-            let local = self
-                .calls
-                .get(&key)
-                .is_some_and(|call| call.local_party.is_some());
-            let cause = if local {
-                "local_party_over"
-            } else {
-                "guard_duration_max"
-            };
-            self.hang_up(now, key, cause);
+            self.handle_due(now, key, at);
         }
         while let Some(record) = self.draining.poll_overdue(now.instant) {
             self.put(Output::Record(record));
         }
+    }
+
+    /// One deadline of a call: what it was for is known by the call.
+    fn handle_due(&mut self, now: Now, key: CallKey, at: Instant) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if let Some(untold) = call.untold.filter(|untold| untold.at == at) {
+            self.handle_untold(now, key, untold);
+        }
+        let Some(call) = self.calls.get(&key).filter(|call| call.ends_at == Some(at)) else {
+            return;
+        };
+        if call.ticket.is_some() {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return self.refuse(now, key, status, "store_silent", &Refusal::default());
+        }
+        let cause = if call.local_party.is_some() {
+            "local_party_over"
+        } else {
+            "guard_duration_max"
+        };
+        self.hang_up(now, key, cause);
     }
 
     fn replace_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {

@@ -27,6 +27,31 @@ pub struct Counters {
     pub stock_available: u64,
     /// Media pairs that calls hold.
     pub stock_taken: u64,
+    /// The SIP core's own.
+    pub endpoint: sip::counters::Counters,
+    /// How full its tables are.
+    pub tables: Vec<sip::counters::TableUse>,
+    /// The guard's verdicts, by reason.
+    pub guard: Vec<(&'static str, u64)>,
+    /// What each trunk carries.
+    pub trunks: Vec<TrunkFigures>,
+}
+
+/// A trunk of the snapshot that may be dialled or dials us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrunkFigures {
+    /// Its id.
+    pub id: String,
+    /// Its label.
+    pub label: String,
+    /// Calls in both directions.
+    pub calls: u32,
+    /// The cap on them.
+    pub calls_max: Option<u32>,
+    /// Its addresses.
+    pub targets: u32,
+    /// Those that are not known to be down.
+    pub targets_up: u32,
 }
 
 impl Counters {

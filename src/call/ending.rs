@@ -178,7 +178,8 @@ impl CallControl {
         self.live = self.live.saturating_sub(1);
         self.live_calls.end(&call.id, call.age);
         call.routes.clear();
-        call.reoffer = None;
+        (call.reoffer, call.asked, call.waiting) = (None, None, None);
+        let untold = call.untold.take();
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());
         let (ticket, trunk) = (call.ticket.take(), call.from_trunk.take());
         let ends_at = call.ends_at.take();
@@ -211,7 +212,8 @@ impl CallControl {
         if let Some(trunk) = trunk {
             self.loads.end_received(&trunk);
         }
-        if let Some(at) = ends_at {
+        let due = ends_at.into_iter().chain(untold.map(|untold| untold.at));
+        for at in due {
             self.deadlines.remove(&(at, key));
         }
         self.put(Output::Log(line));
@@ -355,6 +357,7 @@ const fn cause_word(cause: EndCause) -> &'static str {
         EndCause::OfferUnanswered => "offer_unanswered",
         EndCause::Expired => "invite_expired",
         EndCause::DialogLost => "dialog_lost",
+        EndCause::SessionExpired => "session_expired",
         EndCause::Commanded => "commanded",
     }
 }
@@ -367,6 +370,7 @@ const fn status_of(cause: EndCause, answered: bool) -> u16 {
         | EndCause::NoAck
         | EndCause::OfferUnanswered
         | EndCause::DialogLost
+        | EndCause::SessionExpired
         | EndCause::Commanded => {
             if answered {
                 200

@@ -41,6 +41,12 @@ impl CallControl {
         let unusable = || Denied::of_code(488, "local_party_codec");
         let call = self.calls.get_mut(&key).ok_or_else(unusable)?;
         call.local_party = Some(party);
+        if call.wants_offer {
+            return self
+                .offer_to_caller(key)
+                .map(|_description| ())
+                .map_err(|_no_codec| unusable());
+        }
         let ports = call.a_media.as_mut().ok_or_else(unusable)?;
         let offered = ports
             .leg

@@ -14,6 +14,7 @@ use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Way};
 use crate::links::model::LinkId;
+use crate::trunks::identity::Privacy;
 use crate::trunks::select::Route;
 
 /// One call: an a-leg, and the attempts for its b-leg.
@@ -39,6 +40,8 @@ pub(super) struct Call {
     pub(super) failures: Vec<AttemptFailure>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<RemoteAudio>,
+    /// The caller's INVITE had no offer: ours goes in the 2xx (delayed offer).
+    pub(super) wants_offer: bool,
     pub(super) a_media: Option<Ports>,
     pub(super) attempt: Option<Attempt>,
     /// Attempts that are over: a late answer changes their row.
@@ -47,6 +50,12 @@ pub(super) struct Call {
     pub(super) local_party: Option<Target>,
     pub(super) answered_at: Option<Timestamp>,
     pub(super) reoffer: Option<Reoffer>,
+    /// Our offer in a 2xx whose answer the ACK will bring.
+    pub(super) asked: Option<Asked>,
+    /// An offer that came while the other side was being told of the one before.
+    pub(super) waiting: Option<Waiting>,
+    /// The other side of this one could not be told yet; tried again then.
+    pub(super) untold: Option<Untold>,
     pub(super) ends_at: Option<std::time::Instant>,
     /// Why we end it, said before the endpoint is told.
     pub(super) ending: Option<Ending>,
@@ -66,7 +75,9 @@ pub(super) struct WantedParty {
     /// How it came to be wanted.
     pub(super) way: Way,
     pub(super) named_by_link: bool,
-    pub(super) private: bool,
+    pub(super) privacy: Privacy,
+    /// A stored link names the caller, not a guest.
+    pub(super) screened: bool,
 }
 
 /// An attempt that was dialled and is not over.
@@ -83,6 +94,8 @@ pub(super) struct Attempt {
     pub(super) media: Ports,
     pub(super) ringing_at: Option<Timestamp>,
     pub(super) answered_at: Option<Timestamp>,
+    /// Its 2xx offered, and our answer has not left.
+    pub(super) owes_answer: bool,
 }
 
 /// A leg's media and the port pair under it.
@@ -105,6 +118,36 @@ pub(super) struct Reoffer {
     /// This side offered and took it back: when the other side has answered, it is offered what this
     /// side still has.
     pub(super) withdrawn: Option<Side>,
+    /// Without agreement the two sides have no codec in common, and the call has never been heard.
+    pub(super) decides: bool,
+}
+
+/// An offer of ours in a 2xx (RFC 3261 §13.2.1, §14.2).
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) side: Side,
+    /// What was said on that side before.
+    pub(super) before: Descriptions,
+    /// In the answer to the call itself: nothing is bridged until the ACK.
+    pub(super) is_first: bool,
+}
+
+/// An offer that is held back.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) side: Side,
+    /// `None`: the peer wants our offer.
+    pub(super) offer: Option<Box<SessionDescription>>,
+}
+
+/// Something that the other side must hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Untold {
+    /// Who has something new.
+    pub(super) side: Side,
+    pub(super) at: std::time::Instant,
+    pub(super) tries: u8,
+    pub(super) decides: bool,
 }
 
 /// Both legs as they were.
@@ -171,12 +214,26 @@ impl Call {
             .map(|_| Side::B)
     }
 
+    /// The other side hears, or shall hear, of something that this one has, and nobody waits for
+    /// what it says.
+    pub(super) fn is_telling(&self, side: Side) -> bool {
+        match &self.reoffer {
+            Some(reoffer) => reoffer.from.is_none(),
+            None => self.untold.is_some_and(|untold| untold.side == side),
+        }
+    }
+
     pub(super) fn last_description(&self, side: Side) -> Option<SessionDescription> {
         self.ports(side)?.leg.last().cloned()
     }
 
     /// Where the packets of this side go.
     pub(super) fn media_target(&self, side: Side) -> Target {
+        // Nothing is bridged before the answer of a caller that wanted our offer.
+        let caller = self.ports(Side::A).and_then(|ports| ports.leg.remote());
+        if self.wants_offer && caller.is_none() {
+            return Target::Nowhere;
+        }
         match (side, self.local_party, self.ports(side.other())) {
             (Side::A, Some(party), _) => party,
             (_, None, Some(other)) => Target::Leg(other.leg.pair),

@@ -2,7 +2,8 @@
 //! answer comes back; a refusal leaves everything as it was (RFC 3261 §14.1).
 //!
 //! A description that says nothing new (the same `o=` line: a session refresh) is answered with what
-//! we said last, without a word to the other side.
+//! we said last, without a word to the other side. What the other side says is in `reoffer_answer`,
+//! offers that we make on our own in `telling`, requests without an offer in `offerless`.
 
 use sip::event::{CallKey, LegKey};
 use sip::message::StatusCode;
@@ -10,23 +11,69 @@ use sip::offer_answer::{Codec, RemoteAudio};
 use sip::sdp::{Direction, SessionDescription};
 
 use super::control::CallControl;
+use super::delayed::policy_of;
 use super::event::Now;
 use super::local_party::playable;
-use super::one_call::{Before, Call, Reoffer, Side};
-use crate::trunks::model::Trunk;
+use super::media_plan::abilities;
+use super::one_call::{Before, Call, Reoffer, Side, Waiting};
+
+const GONE: StatusCode = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
 
 impl CallControl {
+    /// While the other side is told of the offer before, this one waits: what it says may depend on
+    /// the outcome, and CUCM sends the next step of a hold at once (E-01).
     pub(super) fn handle_reoffered(
         &mut self,
         now: Now,
         key: CallKey,
         leg: LegKey,
+        offer: Option<Box<SessionDescription>>,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some(side) = call.side(leg) else {
+            return self.refuse_offer(now, key, leg, GONE);
+        };
+        if call.is_telling(side) && call.waiting.is_none() {
+            call.waiting = Some(Waiting { side, offer });
+            return;
+        }
+        self.take_offer(now, key, side, offer.as_deref());
+    }
+
+    /// The offer that waited has its turn.
+    pub(super) fn serve_waiting(&mut self, now: Now, key: CallKey) {
+        let call = self.calls.get_mut(&key);
+        let Some(call) = call.filter(|call| !call.over) else {
+            return;
+        };
+        let has_turn = |waiting: &Waiting| !call.is_telling(waiting.side);
+        if call
+            .waiting
+            .as_ref()
+            .is_none_or(|waiting| !has_turn(waiting))
+        {
+            return;
+        }
+        if let Some(waiting) = call.waiting.take() {
+            self.take_offer(now, key, waiting.side, waiting.offer.as_deref());
+        }
+    }
+
+    fn take_offer(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        side: Side,
         offer: Option<&SessionDescription>,
     ) {
+        let Some(leg) = self.calls.get(&key).and_then(|call| call.leg_key(side)) else {
+            return;
+        };
         let answered = match offer {
-            Some(offer) => self.take_reoffer(now, key, leg, offer),
-            // Our offer in the 2xx: what we said last stands (RFC 3261 §14.2).
-            None => self.restate(key, leg).map(Some),
+            Some(offer) => self.answer_offer(now, key, side, offer),
+            None => self.offer_everything(key, side).map(Some),
         };
         match answered {
             Ok(Some(description)) => {
@@ -36,65 +83,72 @@ impl CallControl {
                 self.check(told);
             }
             Ok(None) => {}
-            Err(status) => {
-                self.counters.refuse("reoffer_refused");
-                let told = self.endpoint.refuse_reoffer(now.instant, key, leg, status);
-                self.check(told);
-            }
+            Err(status) => self.refuse_offer(now, key, leg, status),
         }
     }
 
-    fn restate(&self, key: CallKey, leg: LegKey) -> Result<SessionDescription, StatusCode> {
-        let call = self
-            .calls
-            .get(&key)
-            .ok_or(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)?;
-        let side = call
-            .side(leg)
-            .ok_or(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)?;
-        call.last_description(side)
-            .ok_or(StatusCode::NOT_ACCEPTABLE_HERE)
+    pub(super) fn refuse_offer(&mut self, now: Now, key: CallKey, leg: LegKey, status: StatusCode) {
+        self.counters.refuse("reoffer_refused");
+        let told = self.endpoint.refuse_reoffer(now.instant, key, leg, status);
+        self.check(told);
     }
 
     /// An answer at once, or `None`: the other side is asked first.
-    fn take_reoffer(
+    fn answer_offer(
         &mut self,
         now: Now,
         key: CallKey,
-        leg: LegKey,
+        side: Side,
         offer: &SessionDescription,
     ) -> Result<Option<SessionDescription>, StatusCode> {
-        let gone = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
-        let call = self.calls.get(&key).ok_or(gone)?;
-        let side = call.side(leg).ok_or(gone)?;
-        if call.over || call.answered_at.is_none() || call.reoffer.is_some() {
+        let call = self.calls.get(&key).ok_or(GONE)?;
+        if call.over || call.reoffer.is_some() {
             // The other side has an offer of its own on the way (RFC 3261 §14.2).
             return Err(StatusCode::REQUEST_PENDING);
         }
         let remote = self
             .read_offer(key, side, offer)
             .map_err(|_unusable| StatusCode::NOT_ACCEPTABLE_HERE)?;
-        let call = self.calls.get_mut(&key).ok_or(gone)?;
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
         if is_refresh(call, side, &remote) {
             return Ok(call.last_description(side));
         }
-        if let Some(party) = call.local_party {
-            let ports = call.ports_mut(side).ok_or(gone)?;
-            let chosen = playable(&remote.codecs, party);
-            let before = ports.leg.current().clone();
-            ports.leg.accept(remote);
-            let Ok(answer) = ports.leg.answer(&chosen, Direction::SendRecv, None) else {
-                ports.leg.restore(before);
-                return Err(StatusCode::NOT_ACCEPTABLE_HERE);
-            };
-            self.update_media(key);
-            return Ok(Some(answer));
+        if call.answered_at.is_none() || call.local_party.is_some() {
+            return self.answer_here(key, side, remote).map(Some);
         }
         self.pass_on(now, key, side, remote)?;
         Ok(None)
     }
 
-    /// Offers to the other side what this one offered.
+    /// A local party agrees to everything. So do we for an early dialog, as long as the codec stays:
+    /// the other side is not asked before there is a call (RFC 3311 §5.1).
+    fn answer_here(
+        &mut self,
+        key: CallKey,
+        side: Side,
+        remote: RemoteAudio,
+    ) -> Result<SessionDescription, StatusCode> {
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
+        let other = call
+            .ports(side.other())
+            .and_then(|ports| ports.leg.remote());
+        let (chosen, direction) = match (call.local_party, other) {
+            (Some(party), _) => (playable(&remote.codecs, party), Direction::SendRecv),
+            (None, Some(other)) => (other.codecs.clone(), other.direction),
+            (None, None) => return Err(StatusCode::REQUEST_PENDING),
+        };
+        let ports = call.ports_mut(side).ok_or(GONE)?;
+        let before = ports.leg.current().clone();
+        ports.leg.accept_offer(remote);
+        let Ok(answer) = ports.leg.answer(&chosen, direction, None) else {
+            ports.leg.restore(before);
+            return Err(StatusCode::NOT_ACCEPTABLE_HERE);
+        };
+        self.update_media(key);
+        Ok(answer)
+    }
+
+    /// Offers to the other side what this one offered, which waits for the answer.
     fn pass_on(
         &mut self,
         now: Now,
@@ -102,18 +156,32 @@ impl CallControl {
         side: Side,
         remote: RemoteAudio,
     ) -> Result<(), StatusCode> {
-        let gone = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
+        let before = self.offer_other_side(now, key, side, &remote)?;
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
+        if let Some(ports) = call.ports_mut(side) {
+            ports.leg.accept_offer(remote);
+        }
+        call.reoffer = Some(Reoffer {
+            from: Some(side),
+            before: Box::new(before),
+            withdrawn: None,
+            decides: false,
+        });
+        Ok(())
+    }
+
+    /// The offer leaves; both legs as they were before it. Where it cannot leave nothing has changed.
+    pub(super) fn offer_other_side(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        side: Side,
+        remote: &RemoteAudio,
+    ) -> Result<Before, StatusCode> {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let call = self.calls.get_mut(&key).ok_or(gone)?;
-        let trunk = trunk_of(call, side.other(), &snapshot.trunks);
-        let codecs: Vec<_> = remote
-            .codecs
-            .iter()
-            .filter(|codec| {
-                !codec.is_speech() || trunk.is_none_or(|trunk| trunk.takes_codec(&codec.name))
-            })
-            .cloned()
-            .collect();
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
+        let policy = policy_of(call, side.other(), &snapshot.trunks);
+        let codecs = abilities::permitted(&remote.codecs, policy, &[]);
         if !codecs.iter().any(Codec::is_speech) {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }
@@ -121,70 +189,15 @@ impl CallControl {
             a: call.ports(Side::A).map(|ports| ports.leg.current().clone()),
             b: call.ports(Side::B).map(|ports| ports.leg.current().clone()),
         };
-        let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
-        let other = call.leg_key(side.other()).ok_or(gone)?;
-        let ports = call.ports_mut(side.other()).ok_or(gone)?;
-        let offer = ports.leg.offer(&codecs, direction, ptime_ms);
-        let told = self.endpoint.reoffer(now.instant, key, other, &offer);
-        let told = told.map_err(|_declined| StatusCode::REQUEST_PENDING);
-        if told.is_err() {
-            // The offer has not left.
-            self.put_back(key, before);
-            return told;
-        }
-        let call = self.calls.get_mut(&key).ok_or(gone)?;
-        if let Some(ports) = call.ports_mut(side) {
-            ports.leg.accept(remote);
-        }
-        call.reoffer = Some(Reoffer {
-            from: Some(side),
-            before: Box::new(before),
-            withdrawn: None,
-        });
-        told
-    }
-
-    pub(super) fn handle_reoffer_answered(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        leg: LegKey,
-        answer: Option<&SessionDescription>,
-    ) {
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        let (Some(side), Some(reoffer)) = (call.side(leg), call.reoffer.take()) else {
-            return;
-        };
-        let remote = answer.and_then(|answer| self.read_answer(key, side, answer).ok());
-        let description = remote.and_then(|remote| self.complete(key, side, &reoffer, remote));
-        let Some(call) = self.calls.get(&key) else {
-            return;
-        };
-        let asking = reoffer.from.and_then(|from| call.leg_key(from));
-        match (description, asking) {
-            (Some(description), Some(asking)) => {
-                self.update_media(key);
-                let told = self
-                    .endpoint
-                    .answer_reoffer(now.instant, key, asking, &description);
-                self.check(told);
+        let other = call.leg_key(side.other()).ok_or(GONE)?;
+        let ports = call.ports_mut(side.other()).ok_or(GONE)?;
+        let offer = ports.leg.offer(&codecs, remote.direction, remote.ptime_ms);
+        match self.endpoint.reoffer(now.instant, key, other, &offer) {
+            Ok(()) => Ok(before),
+            Err(_declined) => {
+                self.put_back(key, before);
+                Err(StatusCode::REQUEST_PENDING)
             }
-            (Some(_), None) => {
-                self.update_media(key);
-                self.offer_what_stands(now, key, &reoffer);
-            }
-            (None, Some(asking)) => {
-                // The side that was asked believes in a session that the asking side cannot have.
-                self.put_back(key, *reoffer.before);
-                let status = StatusCode::NOT_ACCEPTABLE_HERE;
-                let told = self
-                    .endpoint
-                    .refuse_reoffer(now.instant, key, asking, status);
-                self.check(told);
-            }
-            (None, None) => self.put_back(key, *reoffer.before),
         }
     }
 
@@ -195,6 +208,14 @@ impl CallControl {
             return;
         };
         let side = call.side(leg);
+        self.counters.refuse("reoffer_withdrawn");
+        if call
+            .waiting
+            .take_if(|waiting| Some(waiting.side) == side)
+            .is_some()
+        {
+            return;
+        }
         let Some(reoffer) = call.reoffer.as_mut().filter(|open| open.from == side) else {
             return;
         };
@@ -209,124 +230,9 @@ impl CallControl {
         if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
             ports.leg.restore(before);
         }
-        self.counters.refuse("reoffer_withdrawn");
     }
 
-    /// After an offer that was taken back: the other side has agreed to what nobody wants any more.
-    fn offer_what_stands(&mut self, now: Now, key: CallKey, reoffer: &Reoffer) {
-        let Some(side) = reoffer.withdrawn else {
-            return;
-        };
-        let remote = self
-            .calls
-            .get(&key)
-            .and_then(|call| call.ports(side))
-            .and_then(|ports| ports.leg.remote().cloned());
-        if let Some(remote) = remote {
-            self.tell_other_side(now, key, side, remote);
-        }
-    }
-
-    /// Offers to the other side what this one has; nobody waits for the answer, and what the other
-    /// side refuses stays as it is there.
-    fn tell_other_side(&mut self, now: Now, key: CallKey, side: Side, remote: RemoteAudio) {
-        let passed = self.pass_on(now, key, side, remote);
-        if passed.is_ok()
-            && let Some(reoffer) = self
-                .calls
-                .get_mut(&key)
-                .and_then(|call| call.reoffer.as_mut())
-        {
-            reoffer.from = None;
-        }
-    }
-
-    fn complete(
-        &mut self,
-        key: CallKey,
-        side: Side,
-        reoffer: &Reoffer,
-        remote: RemoteAudio,
-    ) -> Option<SessionDescription> {
-        let call = self.calls.get_mut(&key)?;
-        let (chosen, direction, ptime_ms) =
-            (remote.codecs.clone(), remote.direction, remote.ptime_ms);
-        call.ports_mut(side)?.leg.accept(remote);
-        match reoffer.from {
-            Some(from) => call
-                .ports_mut(from)?
-                .leg
-                .answer(&chosen, direction, ptime_ms)
-                .ok(),
-            None => call.last_description(side.other()),
-        }
-    }
-
-    pub(super) fn handle_reoffer_refused(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        leg: LegKey,
-        status: StatusCode,
-    ) {
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        if call.side(leg).is_none() {
-            return;
-        }
-        let Some(reoffer) = call.reoffer.take() else {
-            return;
-        };
-        let asking = reoffer.from.and_then(|from| call.leg_key(from));
-        self.put_back(key, *reoffer.before);
-        if let Some(asking) = asking {
-            self.counters.refuse("reoffer_refused");
-            let told = self
-                .endpoint
-                .refuse_reoffer(now.instant, key, asking, status);
-            self.check(told);
-        }
-    }
-
-    /// The answer to the offer that we gave in a 2xx: where it moves, holds or resumes its side, the
-    /// other side hears of it.
-    pub(super) fn handle_reoffer_completed(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        leg: LegKey,
-        answer: Option<&SessionDescription>,
-    ) {
-        let Some(side) = self.calls.get(&key).and_then(|call| call.side(leg)) else {
-            return;
-        };
-        let Some(answer) = answer else { return };
-        let Ok(remote) = self.read_answer(key, side, answer) else {
-            return;
-        };
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        let before = call
-            .ports(side)
-            .and_then(|ports| ports.leg.remote())
-            .map(|old| old.direction);
-        let changed = before.is_some_and(|before| before != remote.direction);
-        if changed && call.local_party.is_none() && call.reoffer.is_none() {
-            self.tell_other_side(now, key, side, remote.clone());
-        }
-        if let Some(ports) = self
-            .calls
-            .get_mut(&key)
-            .and_then(|call| call.ports_mut(side))
-        {
-            ports.leg.accept(remote);
-        }
-        self.update_media(key);
-    }
-
-    fn put_back(&mut self, key: CallKey, before: Before) {
+    pub(super) fn put_back(&mut self, key: CallKey, before: Before) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -343,12 +249,4 @@ impl CallControl {
 fn is_refresh(call: &Call, side: Side, remote: &RemoteAudio) -> bool {
     let known = call.ports(side).and_then(|ports| ports.leg.remote());
     known.is_some_and(|known| known == remote)
-}
-
-fn trunk_of<'a>(call: &Call, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {
-    let id = match side {
-        Side::A => call.from_trunk.as_ref(),
-        Side::B => call.attempt.as_ref().map(|attempt| &attempt.trunk),
-    };
-    id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id))
 }

@@ -12,7 +12,7 @@ use sip::b2bua::fork;
 use sip::event::{
     AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
 };
-use sip::message::{NameAddr, StatusCode, Uri};
+use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
 use sip::sdp::Direction;
 
@@ -20,13 +20,14 @@ use super::admission::Denied;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::failover;
+use super::media_plan::abilities;
 use super::media_plan::leg::LegMedia;
-use super::one_call::{Attempt, Ending, Ports, WantedParty};
+use super::one_call::{Attempt, Ending, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Reason, Verdict};
-use crate::trunks::identity::{self, Caller, Written};
-use crate::trunks::model::{MediaLatch, Trunk};
+use crate::trunks::identity::{self, Caller, Privacy, Written};
+use crate::trunks::model::{MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
 /// What became of one entry of the route list.
@@ -53,16 +54,18 @@ impl CallControl {
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let wanted = call.wanted.as_ref().ok_or_else(gone)?;
-        let codecs: Vec<String> = call
-            .offer
-            .iter()
-            .flat_map(|offer| &offer.codecs)
-            .filter(|codec| codec.is_speech())
-            .map(|codec| codec.name.to_string())
-            .collect();
         let came_from = call.from_trunk.as_ref();
         let came_from =
             came_from.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
+        let named = match &call.offer {
+            Some(offer) => offer.codecs.clone(),
+            None => abilities::ours(came_from.map_or(&[], |trunk| &trunk.codecs), &[]),
+        };
+        let codecs: Vec<String> = named
+            .iter()
+            .filter(|codec| codec.is_speech())
+            .map(|codec| codec.name.to_string())
+            .collect();
         let wanted = Wanted {
             user: &wanted.user,
             domain: &wanted.domain,
@@ -99,7 +102,7 @@ impl CallControl {
             .ok_or_else(empty)?;
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
-            ports.leg.accept(offer);
+            ports.leg.accept_offer(offer);
         }
         let pair = ports.leg.pair;
         let plan = ports.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -249,9 +252,15 @@ impl CallControl {
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
-            private: wanted.private,
+            privacy: wanted.privacy,
+            screened: wanted.screened,
         };
-        let written = identity::write(trunk, &caller, &self.own_host(local));
+        let own_host = self.own_host(local);
+        let written = identity::write(trunk, &caller, &own_host).map(|mut written| {
+            let diverted = self.diversions(key, trunk, wanted, &own_host);
+            written.headers.extend(diverted);
+            written
+        });
         let uri = Uri::sip(Some(cleared.user()), host, None);
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared, now.instant);
@@ -289,7 +298,7 @@ impl CallControl {
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at) = (None, None);
+                    let (ringing_at, answered_at, owes_answer) = (None, None, false);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
@@ -300,6 +309,7 @@ impl CallControl {
                         media,
                         ringing_at,
                         answered_at,
+                        owes_answer,
                     });
                 }
                 Tried::Dialled
@@ -322,7 +332,10 @@ impl CallControl {
         written: Written,
         media: &mut Ports,
     ) -> Dial {
-        let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+        let offer = (trunk.offer == OfferMode::Early).then(|| {
+            let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+            media.leg.offer(&codecs, direction, ptime_ms)
+        });
         let max_forwards = self
             .calls
             .get(&key)
@@ -335,9 +348,10 @@ impl CallControl {
             contact_user: written.contact_user,
             headers: written.headers,
             max_forwards: max_forwards.saturating_sub(1),
-            offer: Some(media.leg.offer(&codecs, direction, ptime_ms)),
-            reliable: Reliable::Off,
+            offer,
+            reliable: reliable(trunk),
             credentials: credentials(trunk),
+            session_timer: None,
             timers: AttemptTimers {
                 response: trunk.response_timeout,
                 progress: trunk.progress_timeout,
@@ -354,6 +368,22 @@ impl CallControl {
             call: Some(opened.call.clone()),
             detail: format!("{} trunk {}", reason.as_str(), opened.trunk),
         }));
+    }
+
+    /// Who was called before: a trunk says it, and a trunk hears it (F-10).
+    fn diversions(
+        &self,
+        key: CallKey,
+        trunk: &Trunk,
+        wanted: &WantedParty,
+        own_host: &str,
+    ) -> Vec<(HeaderName, Box<[u8]>)> {
+        let call = self.calls.get(&key);
+        let Some(call) = call.filter(|call| call.from_trunk.is_some()) else {
+            return Vec::new();
+        };
+        let private = wanted.privacy != Privacy::OPEN;
+        identity::diversions(&call.offered.headers, trunk, private, own_host)
     }
 
     fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
@@ -385,7 +415,9 @@ impl CallControl {
             .and_then(|call| call.a_media.as_ref())
             .and_then(|ports| ports.leg.remote());
         let Some(remote) = remote else {
-            return (Vec::new(), Direction::SendRecv, None);
+            // The caller wants our offer: the callee is offered what both may speak.
+            let codecs = abilities::ours(&trunk.codecs, self.policy(key, Side::A));
+            return (codecs, Direction::SendRecv, None);
         };
         let codecs = remote
             .codecs
@@ -483,6 +515,14 @@ const fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(ipv4) => ipv4.is_private() || ipv4.is_link_local(),
         IpAddr::V6(ipv6) => ipv6.is_unique_local() || ipv6.is_unicast_link_local(),
+    }
+}
+
+const fn reliable(trunk: &Trunk) -> Reliable {
+    match trunk.reliable_provisional {
+        ReliableProvisional::Off => Reliable::Off,
+        ReliableProvisional::Supported => Reliable::Supported,
+        ReliableProvisional::Required => Reliable::Required,
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fraud_guard::Rules;
+use crate::registrar::model::Extension;
 use crate::sources::model::Source;
 use crate::trunks::model::Trunk;
 
@@ -14,6 +15,8 @@ pub struct Snapshot {
     pub trunks: Vec<Trunk>,
     /// All source policies; the first that matches counts.
     pub sources: Vec<Source>,
+    /// The registrar's accounts.
+    pub extensions: Vec<Extension>,
     /// The fraud guard's rules.
     pub guard: Rules,
     /// The rest.

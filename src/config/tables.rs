@@ -270,12 +270,14 @@ pub(super) fn source(table: Reader<'_>) -> Option<Source> {
         }
     };
     let ad_hoc = table.boolean("ad_hoc", false);
+    let registers = table.boolean("registers", false);
     table.finish();
     Some(Source {
         name: name?,
         networks,
         links,
         ad_hoc,
+        registers,
     })
 }
 

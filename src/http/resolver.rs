@@ -8,26 +8,50 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::access::Access;
 use super::problem::Problem;
 use super::router::HttpState;
+use super::routes::{Content, Needs, Operation, Routes, Verb};
 use crate::links::api::ResolvedShape;
 use crate::links::resolve::ResolveRefusal;
+use crate::tokens::scope::Scope;
 
 /// What stands before the request path.
-pub(super) const PREFIX: &str = "/api/v1/resolve/";
+const PREFIX: &str = "/api/v1/resolve/";
 
-pub(super) async fn resolve(State(state): State<HttpState>, request: Request) -> Response {
-    if !state.resolve_open {
-        return Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "A token is needed",
-        )
-        .with_detail(
-            "This server has no tokens yet; http.resolve_open opens the resolver on a \
-                 loopback listener.",
-        )
-        .into_response();
+const RESOLVE: Operation = Operation::new(
+    Verb::Get,
+    "/api/v1/resolve/{+path}",
+    Needs::Resolve,
+    "What a call to a request path would be",
+)
+.described(
+    "For programs that place the call themselves: destination, caller ID, called ID, time window. \
+     It places nothing and takes no alias number.",
+)
+.answering(Content::AnyJson)
+.refusing(&[
+    (
+        403,
+        "The link is not valid yet, or the token has not the scope.",
+    ),
+    (404, "No such link."),
+    (410, "The link is disabled or has expired."),
+]);
+
+pub(super) fn routes() -> Routes {
+    Routes::new().with(RESOLVE, resolve)
+}
+
+async fn resolve(
+    State(state): State<HttpState>,
+    access: Result<Access, Problem>,
+    request: Request,
+) -> Response {
+    if !state.resolve_open
+        && let Err(problem) = access.and_then(|access| access.require(Scope::Resolve))
+    {
+        return problem.into_response();
     }
     let raw = request
         .uri()

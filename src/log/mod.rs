@@ -1,6 +1,8 @@
 //! Log lines: one fact a line, to standard error. Call ids come first; secrets and
 //! numbers that were dialled never reach a line.
 
+pub mod redact;
+
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;

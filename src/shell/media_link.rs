@@ -13,18 +13,23 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use media::command::{Command, PairKey, Report};
-use media::engine::{Worker, WorkerConfig};
+use media::engine::{Worker, WorkerConfig, WorkerCounters};
 use packet_io::{AnyPacketIo, KernelStep, PacketIo, PacketIoConfig, Waker};
 
 use super::panics::PanicWatch;
 use super::wake::Wake;
+use crate::health::{BEAT_EVERY, Heart};
+use crate::metrics::histogram::Buckets;
 
 /// Words on their way in either direction.
 pub const QUEUE_MAX: usize = 4_096;
 /// With reports that the queue did not take, the worker looks again after this long.
 const REPORTS_RETRY: Duration = Duration::from_millis(1);
+/// How old published figures get.
+const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// Where the first worker stands; signalling and control keep the cores before it.
 const FIRST_CORE: usize = 1;
 
@@ -57,9 +62,50 @@ pub struct MediaThread {
     pub step: KernelStep,
     /// Why it has no ring; `None`: it has one.
     pub ring_refused: Option<String>,
+    /// What it publishes.
+    pub status: Arc<MediaStatus>,
     stop: Arc<AtomicBool>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What a worker publishes of itself.
+#[derive(Debug, Default)]
+pub struct MediaStatus {
+    /// Beaten once a turn.
+    pub heart: Heart,
+    /// A copy of its numbers, a second old at most.
+    pub figures: ArcSwap<MediaFigures>,
+    /// Commands that wait for it, and reports that wait for signalling.
+    queues: Option<Queues>,
+}
+
+impl MediaStatus {
+    /// Commands that wait for the worker, reports that wait for signalling.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        self.queues.as_ref().map_or((0, 0), |queues| {
+            (queues.commands.len(), queues.reports.len())
+        })
+    }
+}
+
+/// A worker's numbers at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MediaFigures {
+    /// Its own counters.
+    pub counters: WorkerCounters,
+    /// Pairs open for calls to come.
+    pub stocked: u32,
+    /// How late it was at work that was due.
+    pub lateness: Buckets,
+}
+
+/// Both ways between signalling and a worker.
+#[derive(Debug)]
+struct Queues {
+    commands: Arc<ArrayQueue<Command>>,
+    reports: Arc<ArrayQueue<Report>>,
 }
 
 struct Started {
@@ -74,6 +120,7 @@ struct Ends {
     wake: Arc<Wake>,
     stop: Arc<AtomicBool>,
     panics: Arc<PanicWatch>,
+    status: Arc<MediaStatus>,
 }
 
 /// Starts a worker on its own thread; `wake` wakes signalling for its reports.
@@ -89,12 +136,20 @@ pub fn start(
     let reports = Arc::new(ArrayQueue::new(QUEUE_MAX));
     let stop = Arc::new(AtomicBool::new(false));
     let number = config.worker.worker;
+    let status = Arc::new(MediaStatus {
+        queues: Some(Queues {
+            commands: Arc::clone(&commands),
+            reports: Arc::clone(&reports),
+        }),
+        ..MediaStatus::default()
+    });
     let ends = Ends {
         commands: Arc::clone(&commands),
         reports: Arc::clone(&reports),
         wake,
         stop: Arc::clone(&stop),
         panics,
+        status: Arc::clone(&status),
     };
     let (told, started) = mpsc::channel();
     let thread = std::thread::Builder::new()
@@ -114,6 +169,7 @@ pub fn start(
     let thread = MediaThread {
         step: started.step,
         ring_refused: started.ring_refused,
+        status,
         stop,
         waker: started.waker,
         thread: Some(thread),
@@ -224,8 +280,9 @@ fn run(config: MediaThreadConfig, ends: &Ends, told: &mpsc::Sender<io::Result<St
     if told.send(Ok(started)).is_err() {
         return;
     }
+    let mut watch = Watch::default();
     while !ends.stop.load(Ordering::Acquire) {
-        let turned = catch_unwind(AssertUnwindSafe(|| turn(&mut worker, ends)));
+        let turned = catch_unwind(AssertUnwindSafe(|| turn(&mut worker, ends, &mut watch)));
         if turned.is_err() {
             worker.handle_panic();
             ends.panics.count(Instant::now());
@@ -234,8 +291,41 @@ fn run(config: MediaThreadConfig, ends: &Ends, told: &mpsc::Sender<io::Result<St
     }
 }
 
-fn turn<Io: PacketIo>(worker: &mut Worker<Io>, ends: &Ends) {
+/// What a worker's thread knows of its own time.
+#[derive(Debug, Default)]
+struct Watch {
+    lateness: Buckets,
+    /// Work that the last turn left for later.
+    due: Option<Instant>,
+    published: Option<Instant>,
+}
+
+impl Watch {
+    /// A turn begins: how late, and whether the numbers are to be published.
+    fn begin<Io: PacketIo>(&mut self, now: Instant, worker: &Worker<Io>, status: &MediaStatus) {
+        status.heart.beat(now);
+        let late = self
+            .due
+            .take()
+            .and_then(|due| now.checked_duration_since(due));
+        if let Some(late) = late {
+            self.lateness.record(late);
+        }
+        let fresh = |at: Instant| now.saturating_duration_since(at) < PUBLISH_EVERY;
+        if !self.published.is_some_and(fresh) {
+            self.published = Some(now);
+            status.figures.store(Arc::new(MediaFigures {
+                counters: *worker.counters(),
+                stocked: worker.stocked(),
+                lateness: self.lateness,
+            }));
+        }
+    }
+}
+
+fn turn<Io: PacketIo>(worker: &mut Worker<Io>, ends: &Ends, watch: &mut Watch) {
     let now = Instant::now();
+    watch.begin(now, worker, &ends.status);
     while let Some(command) = ends.commands.pop() {
         worker.handle_command(now, command);
     }
@@ -249,6 +339,9 @@ fn turn<Io: PacketIo>(worker: &mut Worker<Io>, ends: &Ends) {
         wait.until = Some(now);
         wait.min_wait = Duration::ZERO;
     }
+    watch.due = wait.until.filter(|until| *until > now);
+    let beat = now + BEAT_EVERY;
+    wait.until = Some(wait.until.map_or(beat, |until| until.min(beat)));
     worker.wait(now, wait);
 }
 

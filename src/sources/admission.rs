@@ -141,6 +141,7 @@ mod tests {
             networks,
             links,
             ad_hoc,
+            registers: false,
         }
     }
 

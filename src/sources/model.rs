@@ -14,6 +14,9 @@ pub struct Source {
     /// It may dial route strings that no link names (still only where ad hoc is on, and over UDP
     /// only from loopback).
     pub ad_hoc: bool,
+    /// Phones of the registrar are there: its REGISTER requests are answered, and who proves to be
+    /// an extension may call what extensions may.
+    pub registers: bool,
 }
 
 /// Which links a source may reach.

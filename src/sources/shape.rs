@@ -15,6 +15,9 @@ pub struct SourceShape {
     pub links: LinksShape,
     /// It may dial route strings that no link names.
     pub ad_hoc: bool,
+    /// Phones of the registrar are there.
+    #[serde(default)]
+    pub registers: bool,
 }
 
 /// `"all"`, `"none"`, or a list of request paths.
@@ -40,6 +43,7 @@ impl From<&Source> for SourceShape {
                 LinkAccess::None => LinksShape::None,
             },
             ad_hoc: source.ad_hoc,
+            registers: source.registers,
         }
     }
 }
@@ -63,6 +67,7 @@ impl SourceShape {
             networks,
             links,
             ad_hoc: self.ad_hoc,
+            registers: self.registers,
         })
     }
 }

@@ -31,7 +31,23 @@ pub enum StorageError {
         /// By this word.
         value: String,
     },
+    /// Others name it.
+    #[error("{what} `{value}` is needed by {by}")]
+    InUseBy {
+        /// Which kind of object.
+        what: &'static str,
+        /// Which one.
+        value: String,
+        /// Who needs it.
+        by: String,
+    },
+    /// It is not any more what the asker has read.
+    #[error("somebody has changed it meanwhile")]
+    Changed,
     // The machine's.
+    /// As many slow readings are under way as there may be.
+    #[error("too many lists are being read; try again")]
+    Busy,
     /// Folder or file cannot be made or written.
     #[error("cannot write {}: {source}; storage needs a folder that this user may write", path.display())]
     NotWritable {
@@ -97,6 +113,9 @@ impl StorageError {
             Self::Setting(_) => "setting",
             Self::Duplicate { .. } => "duplicate",
             Self::NotFound { .. } => "not_found",
+            Self::InUseBy { .. } => "in_use_by",
+            Self::Changed => "changed",
+            Self::Busy => "busy",
             Self::NotWritable { .. } => "not_writable",
             Self::NotADatabase { .. } => "not_a_database",
             Self::NewerSchema { .. } => "newer_schema",
@@ -113,7 +132,12 @@ impl StorageError {
     pub const fn is_callers(&self) -> bool {
         matches!(
             self,
-            Self::Invalid(_) | Self::Setting(_) | Self::Duplicate { .. } | Self::NotFound { .. }
+            Self::Invalid(_)
+                | Self::Setting(_)
+                | Self::Duplicate { .. }
+                | Self::NotFound { .. }
+                | Self::InUseBy { .. }
+                | Self::Changed
         )
     }
 }

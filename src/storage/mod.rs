@@ -7,6 +7,7 @@
 mod code;
 mod database;
 mod error;
+mod figures;
 mod node_key;
 mod randomness;
 mod snapshot;
@@ -15,9 +16,10 @@ mod writer;
 
 pub use database::{StorageOptions, Sync};
 pub use error::StorageError;
+pub use figures::StorageFigures;
 pub use node_key::NodeKey;
 pub(crate) use randomness::randomness;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::bump_revision;
-pub use store::{RECORDS_QUEUE_MAX, Store};
+pub use store::{JOBS_QUEUE_MAX, RECORDS_QUEUE_MAX, Store};
 pub(crate) use writer::{Connection, work};

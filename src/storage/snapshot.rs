@@ -8,13 +8,15 @@ use sqlx::SqliteConnection;
 
 use super::error::StorageError;
 use super::node_key::NodeKey;
+use crate::registrar::model::Extension;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
+use crate::tokens::model::TokenTable;
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
 use crate::trunks::shape::StoredTrunk;
-use crate::{guard_rules, settings, sources, trunks};
+use crate::{guard_rules, registrar, settings, sources, tokens, trunks};
 
-/// Settings, trunks and sources as of one moment.
+/// Settings, trunks, sources and tokens as of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Grows with each change.
@@ -26,6 +28,10 @@ pub struct Snapshot {
     /// Source policies; the first that matches counts. The stored ones in their order, then one for
     /// each trunk with its addresses and its listed links.
     pub sources: Vec<Source>,
+    /// The registrar's accounts, their passwords in clear.
+    pub extensions: Vec<Extension>,
+    /// Bearer tokens in force.
+    pub tokens: TokenTable,
     /// A target is a name: what it means may change without a change here.
     pub(super) names_resolved: bool,
 }
@@ -55,6 +61,8 @@ pub(super) async fn load(
     settings.guard.named = guard_rules::store::load(connection).await?;
     let stored = trunks::store::load(connection, key).await?;
     let mut sources = sources::store::load(connection).await?;
+    let extensions = registrar::store::load(connection, key).await?;
+    let tokens = tokens::store::load(connection).await?;
     let mut names_resolved = false;
     let mut trunks = Vec::with_capacity(stored.len());
     for stored in &stored {
@@ -73,6 +81,8 @@ pub(super) async fn load(
         settings,
         trunks,
         sources,
+        extensions,
+        tokens,
         names_resolved,
     })
 }
@@ -93,6 +103,7 @@ fn implicit_source(trunk: &Trunk) -> Source {
         networks: addresses.chain(trunk.networks.iter().copied()).collect(),
         links,
         ad_hoc: false,
+        registers: false,
     }
 }
 

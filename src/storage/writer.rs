@@ -3,6 +3,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use sqlx::{Connection as _, SqliteConnection};
@@ -12,6 +14,7 @@ use tokio::time::Instant;
 use super::code;
 use super::database::Sync;
 use super::error::StorageError;
+use super::figures::StorageFigures;
 use crate::cdr::record::Record;
 use crate::cdr::writer::write_records;
 
@@ -88,6 +91,7 @@ pub(super) struct Writer {
     pub(super) sync: Sync,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) records: mpsc::Receiver<Record>,
+    pub(super) figures: Arc<StorageFigures>,
 }
 
 impl Writer {
@@ -134,7 +138,9 @@ impl Writer {
         if raise {
             self.pragma("PRAGMA synchronous = FULL").await;
         }
+        let began = Instant::now();
         run(&mut self.connection).await;
+        self.figures.write.record(began.elapsed());
         if raise {
             self.pragma("PRAGMA synchronous = NORMAL").await;
         }
@@ -158,13 +164,20 @@ impl Writer {
             if batch.is_empty() {
                 return true;
             }
-            if let Err(error) = write_batch(&mut self.connection, batch).await {
-                if is_passing(&error) {
+            let began = Instant::now();
+            let written = write_batch(&mut self.connection, batch).await;
+            self.figures.write.record(began.elapsed());
+            match written {
+                Ok(()) => self.count_written(batch.len()),
+                Err(error) if is_passing(&error) => {
+                    self.figures.failures.fetch_add(1, Relaxed);
+                    self.figures.failing.store(true, Relaxed);
                     tracing::warn!(%error, records = batch.len(), "CDR records wait: not written");
                     return false;
                 }
-                self.write_singly(batch).await;
+                Err(_refused) => self.write_singly(batch).await,
             }
+            self.figures.failing.store(false, Relaxed);
             batch.clear();
         }
     }
@@ -172,12 +185,20 @@ impl Writer {
     /// One record that the database refuses must not take its neighbours along.
     async fn write_singly(&mut self, batch: &[Record]) {
         for record in batch {
-            if let Err(error) =
-                write_batch(&mut self.connection, std::slice::from_ref(record)).await
-            {
-                tracing::error!(%error, ?record, "a CDR record was refused by the database");
+            let one = std::slice::from_ref(record);
+            match write_batch(&mut self.connection, one).await {
+                Ok(()) => self.count_written(1),
+                Err(error) => {
+                    self.figures.records_refused.fetch_add(1, Relaxed);
+                    tracing::error!(%error, ?record, "a CDR record was refused by the database");
+                }
             }
         }
+    }
+
+    fn count_written(&self, records: usize) {
+        let records = u64::try_from(records).unwrap_or(0);
+        self.figures.records_written.fetch_add(records, Relaxed);
     }
 }
 

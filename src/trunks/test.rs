@@ -72,6 +72,7 @@ fn ask(trunk: &Trunk, target: SocketAddr) -> io::Result<Answer> {
         timers: Timers::default(),
         allow: Vec::new(),
         reliable_early_media: false,
+        ..EndpointConfig::default()
     });
     let started = Instant::now();
     let unwritable = || io::Error::other("the address cannot stand in a URI");

@@ -14,6 +14,7 @@ mod forward;
 mod gateway;
 mod machine;
 mod overload;
+mod peers;
 mod proc_stat;
 mod relay;
 mod report;
@@ -52,6 +53,8 @@ enum Command {
     Calls(calls::Options),
     /// The resolver: CPU per request and latency with many links against few.
     Resolve(resolve::Options),
+    /// The same calls through Asterisk, in turns with ours.
+    Peers(peers::Options),
     /// Every bar of `make bench`, or the groups named.
     Bench(bench::Options),
 }
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Relay(options)) => relay::run(&options),
         Some(Command::Calls(options)) => calls::run(&options),
         Some(Command::Resolve(options)) => resolve::run(&options),
+        Some(Command::Peers(options)) => peers::run(&options),
         Some(Command::Bench(options)) => bench::run(&options),
         None if arguments.floor => floor::run(&floor::Options::default()),
         None => anyhow::bail!("nothing to do: see `sluice-load --help`"),

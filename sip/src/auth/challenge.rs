@@ -33,7 +33,9 @@ impl Algorithm {
         }
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
+    /// Reads the name; any case.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
         [Self::Md5, Self::Md5Sess, Self::Sha256, Self::Sha256Sess]
             .into_iter()
             .find(|algorithm| text.eq_ignore_ascii_case(algorithm.as_str().as_bytes()))

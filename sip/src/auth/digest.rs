@@ -116,12 +116,28 @@ fn response(challenge: &Challenge, answering: &Answering<'_>) -> String {
 }
 
 impl Algorithm {
-    const fn is_session(self) -> bool {
+    pub(super) const fn is_session(self) -> bool {
         matches!(self, Self::Md5Sess | Self::Sha256Sess)
     }
 
+    /// Digits of its hash: 32 or 64.
+    pub(super) const fn digits(self) -> usize {
+        match self {
+            Self::Md5 | Self::Md5Sess => 32,
+            Self::Sha256 | Self::Sha256Sess => 64,
+        }
+    }
+
+    /// The secret half of a response, as it is stored instead of the password (RFC 7616 §3.4.2, H(A1)
+    /// without `-sess`): lower-case hexadecimal digits.
+    #[must_use]
+    pub fn secret_of(self, username: &str, realm: &str, password: &str) -> Box<str> {
+        let parts = [username.as_bytes(), realm.as_bytes(), password.as_bytes()];
+        self.hash(&parts).into()
+    }
+
     /// The parts with colons between them, hashed, in lower-case hexadecimal.
-    fn hash(self, parts: &[&[u8]]) -> String {
+    pub(super) fn hash(self, parts: &[&[u8]]) -> String {
         match self {
             Self::Md5 | Self::Md5Sess => hash_with::<Md5>(parts),
             Self::Sha256 | Self::Sha256Sess => hash_with::<Sha256>(parts),

@@ -25,8 +25,8 @@ use crate::table::Key;
 pub(super) struct Answer<'a> {
     /// The INVITE.
     pub(super) pending: PendingInvite,
-    /// Our answer, or our offer where the INVITE had none.
-    pub(super) body: &'a SessionDescription,
+    /// Our answer, or our offer where the INVITE had none; `None`: a reliable response had it.
+    pub(super) body: Option<&'a SessionDescription>,
     /// True for the INVITE that made the dialog.
     pub(super) is_first: bool,
 }
@@ -55,7 +55,7 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
         contact: Some(&contact),
         makes_dialog: answer.is_first,
         capabilities: true,
-        body: Some(answer.body),
+        body: answer.body,
         ..Default::default()
     };
     let status = StatusCode::OK;

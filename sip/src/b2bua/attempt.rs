@@ -1,23 +1,20 @@
-//! An attempt towards a trunk: our INVITE from `dial` to its final response.
+//! An attempt towards a trunk: our INVITE from `dial` or `place` to its final response.
 //!
-//! Owns early dialogs, the three timers of call control, and the attempt that nobody waits for any
-//! more (RFC 3261 §9.1, §13.2.2).
+//! Owns the three timers of call control, and the attempt that nobody waits for any
+//! more (RFC 3261 §9.1, §13.2.2). Its early dialogs are in `early`.
 
 use std::time::Instant;
 
-use super::compose::{self, RequestParts};
+use super::compose;
 use super::core::{Core, User};
-use super::leg::{Attempt, EarlyDialog, Leg, Side, Stage, Unanswered};
-use super::{acknowledge, bye, call, cancel, challenge, offered};
+use super::early::{self, connected_of, sdp_of};
+use super::leg::{Attempt, Leg, Side, Stage};
+use super::{acknowledge, bye, call, cancel, challenge, place, reason, reoffer};
 use crate::dialog::{Dialog, RouteSet};
 use crate::error::CommandError;
-use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Refusal};
-use crate::limits::{
-    ATTEMPTS_PER_CALL_MAX, CONNECTED_HEADERS_MAX, EARLY_DIALOGS_MAX, FORKED_ANSWERS_MAX,
-};
+use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Q850, Refusal};
+use crate::limits::ATTEMPTS_PER_CALL_MAX;
 use crate::message::{HeaderName, Message, Method, SendBuffer, StatusCode};
-use crate::offer_answer::refusal_of;
-use crate::sdp::SessionDescription;
 use crate::table::{Full, Key};
 use crate::transaction::layer::{ClientIdentity, ClientKind};
 
@@ -29,11 +26,34 @@ pub(crate) fn dial(
     dial: Dial,
 ) -> Result<Key, CommandError> {
     let entry = core.living_call(call)?;
-    if entry.answered.is_some() {
+    if entry.answered.is_some() || place::is_unanswered(core, entry) {
         return Err(CommandError::WrongState);
     }
-    let is_full = core.legs.is_full() || core.transactions.is_full();
-    if entry.attempts >= ATTEMPTS_PER_CALL_MAX || is_full {
+    if entry.attempts >= ATTEMPTS_PER_CALL_MAX {
+        return Err(CommandError::LimitReached);
+    }
+    let key = begin(core, now, call, Side::B, dial)?;
+    if let Some(entry) = core.calls.get_mut(call) {
+        entry.attempts += 1;
+        debug_assert!(entry.attempts <= ATTEMPTS_PER_CALL_MAX, "the bound holds");
+        debug_assert!(
+            entry.legs.first() == Some(&entry.a_leg),
+            "the a-leg came first"
+        );
+    }
+    core.counters.attempts += 1;
+    Ok(key)
+}
+
+/// A leg of this call, and its INVITE; nothing is left where there is no room for one of them.
+pub(super) fn begin(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    side: Side,
+    dial: Dial,
+) -> Result<Key, CommandError> {
+    if core.legs.is_full() || core.transactions.is_full() {
         return Err(CommandError::LimitReached);
     }
     debug_assert!(!dial.timers.ring.is_zero(), "a phone may ring");
@@ -58,7 +78,7 @@ pub(crate) fn dial(
         is_authorized: false,
         early: Vec::new(),
     }));
-    let mut leg = Leg::new(call, Side::B, stage, dialog, contact);
+    let mut leg = Leg::new(call, side, stage, dialog, contact);
     leg.credentials = credentials;
     leg.has_offered = has_offered;
     let key = core
@@ -69,14 +89,7 @@ pub(crate) fn dial(
     debug_assert!(previous.is_none(), "a tag is used once");
     if let Some(entry) = core.calls.get_mut(call) {
         entry.legs.push(key);
-        entry.attempts += 1;
-        debug_assert!(entry.attempts <= ATTEMPTS_PER_CALL_MAX, "the bound holds");
-        debug_assert!(
-            entry.legs.first() == Some(&entry.a_leg),
-            "the a-leg came first"
-        );
     }
-    core.counters.attempts += 1;
     if send_invite(core, now, key, None).is_none() {
         core.change(key, Leg::set_over);
         call::finish_leg(core, key);
@@ -115,7 +128,7 @@ fn send_invite(
 ) -> Option<()> {
     let branch = core.identifiers.branch();
     let leg = core.legs.get_mut(key)?;
-    debug_assert!(leg.side == Side::B, "we call out on the b-side only");
+    debug_assert!(leg.we_invited, "who was called does not call");
     leg.authorization = authorization;
     let cseq = leg.dialog.next_local_cseq();
     let invite = compose::first_invite(core, key, cseq, &branch)?;
@@ -124,6 +137,8 @@ fn send_invite(
     let transaction = core
         .start_client(now, ClientKind::Invite, identity, invite, user)
         .ok()?;
+    // What the last INVITE made rings no more.
+    reoffer::close(core, now, key);
     core.change(key, |leg| {
         if let Some(attempt) = leg.attempt_mut() {
             attempt.transaction = transaction;
@@ -160,7 +175,10 @@ pub(super) fn handle_response(
             return;
         }
     }
-    fail(core, key, transaction, AttemptFailure::Refused(status));
+    reoffer::close(core, now, key);
+    let reason = reason::of(response);
+    let failure = AttemptFailure::Refused(status);
+    fail(core, now, key, transaction, failure, reason);
 }
 
 fn handle_provisional(
@@ -187,57 +205,21 @@ fn handle_provisional(
         return core.arm(key);
     }
     attempt.progress_at = None;
-    let answer = sdp_of(response);
-    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    keep_early(attempt, tag, answer.as_deref());
+    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
+    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     core.arm(key);
+    let Some(answered_reliably) = early::take_early(core, now, key, response, answer.as_deref())
+    else {
+        return;
+    };
     core.emit(Event::Progress {
         call: CallKey(call),
         leg: LegKey(key),
         status,
         answer,
-        answered_reliably: false,
+        answered_reliably,
         connected: connected_of(response),
     });
-}
-
-/// Each fork that rings is an early dialog of its own (RFC 3261 §12.1.2).
-fn keep_early(attempt: &mut Attempt, tag: &[u8], answer: Option<&SessionDescription>) {
-    if tag.is_empty() {
-        return;
-    }
-    let known = attempt
-        .early
-        .iter_mut()
-        .find(|early| *early.remote_tag == *tag);
-    if let Some(early) = known {
-        if let Some(answer) = answer {
-            early.answer = Some(Box::new(answer.clone()));
-        }
-    } else if attempt.early.len() < EARLY_DIALOGS_MAX {
-        attempt.early.push(EarlyDialog {
-            remote_tag: tag.into(),
-            answer: answer.cloned().map(Box::new),
-        });
-    }
-    debug_assert!(attempt.early.len() <= EARLY_DIALOGS_MAX, "the bound holds");
-}
-
-pub(super) fn sdp_of(message: &Message<'_>) -> Option<Box<SessionDescription>> {
-    message
-        .sdp()
-        .and_then(|text| SessionDescription::parse(text).ok())
-        .map(Box::new)
-}
-
-/// Who the peer says it is (RFC 3325; Remote-Party-ID was never more than a draft).
-pub(super) fn connected_of(message: &Message<'_>) -> Vec<(HeaderName, Box<[u8]>)> {
-    const SHOWN: [HeaderName; 3] = [
-        HeaderName::RemotePartyId,
-        HeaderName::PAssertedIdentity,
-        HeaderName::Privacy,
-    ];
-    offered::shown_headers(message, &SHOWN, CONNECTED_HEADERS_MAX)
 }
 
 /// The first 2xx wins, the same one again gets the same ACK, another fork's is ended
@@ -260,40 +242,29 @@ fn handle_success(
         return;
     };
     let call = leg.call;
-    let dialog = leg.dialog.with_response(response);
     if leg.unanswered.is_some() && leg.dialog.is_remote_tag(tag) {
         // The same 2xx again; its ACK waits for our answer.
         return;
     }
-    let Some(attempt) = leg.attempt_mut() else {
-        return end_fork(core, now, key, dialog, response);
+    if leg.attempt_mut().is_none() {
+        return early::end_fork(core, now, key, response, cseq);
+    }
+    let Some(chosen) = early::choose(core, now, key, response, cseq) else {
+        return;
     };
-    let early = attempt
-        .early
-        .iter_mut()
-        .find(|early| *early.remote_tag == *tag);
-    let early_answer = early.and_then(|early| early.answer.take());
-    let is_left = attempt.left.take();
-    let had_offer = attempt.dial.offer.is_some();
-    let body = sdp_of(response);
-    let give_up_at = now + core.config.timers.transaction_timeout();
-    let offer = if had_offer { None } else { body.clone() };
-    core.change(key, |leg| {
-        leg.stage = Stage::Confirmed;
-        leg.dialog = dialog.clone();
-        leg.unanswered = offer.clone().map(|offer| Unanswered {
-            cseq,
-            offer,
-            give_up_at,
-        });
-    });
+    let early::Chosen {
+        dialog,
+        is_left,
+        answer,
+        offer,
+    } = chosen;
     debug_assert!(dialog.local_cseq >= cseq, "the peer answers what we sent");
     if offer.is_none() {
         acknowledge::send(core, key, &dialog, cseq, true, None);
     }
     let winner = core
         .living_call(call)
-        .is_ok_and(|entry| entry.answered.is_none());
+        .is_ok_and(|entry| entry.answered.is_none() || entry.a_leg == key);
     if is_left.is_some() || !winner {
         core.emit(Event::LateAnswer {
             call: CallKey(call),
@@ -301,11 +272,10 @@ fn handle_success(
         });
         return bye::send(core, now, key, &is_left.unwrap_or_default());
     }
-    if let Some(entry) = core.calls.get_mut(call) {
+    if let Some(entry) = core.calls.get_mut(call).filter(|entry| entry.a_leg != key) {
         debug_assert!(entry.answered.is_none(), "one callee a call");
         entry.answered = Some(key);
     }
-    let answer = body.or(early_answer).filter(|_| had_offer);
     core.emit(Event::Answered {
         call: CallKey(call),
         leg: LegKey(key),
@@ -344,50 +314,15 @@ fn is_waited_for(core: &Core, key: Key) -> bool {
     }
 }
 
-/// A further fork answered: it is acknowledged and ended. More than we remember are left to their
-/// own timers.
-fn end_fork(core: &mut Core, now: Instant, key: Key, mut dialog: Dialog, response: &Message<'_>) {
-    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
-        return;
-    };
-    let known = core
-        .legs
-        .get(key)
-        .map_or(FORKED_ANSWERS_MAX, |leg| leg.acknowledgements.len());
-    if known >= FORKED_ANSWERS_MAX {
-        return;
-    }
-    debug_assert!(
-        core.legs
-            .get(key)
-            .is_none_or(|leg| !matches!(leg.stage, Stage::Offered(_) | Stage::Attempting(_))),
-        "another fork has answered before"
-    );
-    let offered = core.legs.get(key).is_some_and(|leg| leg.has_offered);
-    let refused = sdp_of(response)
-        .filter(|_| !offered)
-        .map(|offer| refusal_of(&offer, dialog.flow.local.ip()));
-    acknowledge::send(core, key, &dialog, cseq, true, refused.as_ref());
-    dialog.local_cseq = dialog.local_cseq.max(cseq);
-    let number = dialog.next_local_cseq();
-    let branch = core.identifiers.branch();
-    let parts = RequestParts::new(&Method::Bye, number, &branch);
-    let sent = compose::request_within(core, &dialog, &parts);
-    let identity = ClientIdentity {
-        branch,
-        cseq: number,
-    };
-    core.send_anyway(
-        now,
-        ClientKind::NonInvite,
-        identity,
-        sent,
-        User::Errand(key),
-    );
-}
-
 /// The INVITE of this leg came to its end without an answer.
-pub(super) fn fail(core: &mut Core, key: Key, transaction: Key, failure: AttemptFailure) {
+pub(super) fn fail(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    transaction: Key,
+    failure: AttemptFailure,
+    reason: Option<Q850>,
+) {
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
@@ -401,11 +336,19 @@ pub(super) fn fail(core: &mut Core, key: Key, transaction: Key, failure: Attempt
     let is_left = attempt.left.is_some();
     core.change(key, Leg::set_over);
     if !is_left {
-        report_failure(core, call, key, failure);
+        report_failure(core, now, call, key, failure, reason);
     }
 }
 
-fn report_failure(core: &mut Core, call: Key, key: Key, failure: AttemptFailure) {
+/// Says so, and ends a placed call, which has nobody else.
+fn report_failure(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    key: Key,
+    failure: AttemptFailure,
+    reason: Option<Q850>,
+) {
     if let Some(entry) = core.calls.get_mut(call) {
         entry.last_failure = Some(failure);
     }
@@ -413,7 +356,9 @@ fn report_failure(core: &mut Core, call: Key, key: Key, failure: AttemptFailure)
         call: CallKey(call),
         leg: LegKey(key),
         failure,
+        reason,
     });
+    place::end_unanswered(core, now, call, key, failure, reason);
 }
 
 /// Nobody waits for this attempt any more. CANCEL leaves now, or with the first provisional
@@ -438,12 +383,14 @@ pub(super) fn leave(
     debug_assert!(attempt.give_up_at.is_none(), "CANCEL follows the leaving");
     attempt.left = Some(refusal.clone());
     attempt.stop_timers();
-    if attempt.is_heard {
+    let is_heard = attempt.is_heard;
+    reoffer::close(core, now, key);
+    if is_heard {
         send_cancel(core, now, key);
     }
     core.arm(key);
     if let Some(failure) = failure {
-        report_failure(core, call, key, failure);
+        report_failure(core, now, call, key, failure, None);
     }
 }
 
@@ -482,9 +429,9 @@ pub(crate) fn abandon(
             if let Some(entry) = core.calls.get_mut(call) {
                 entry.answered = None;
             }
-            super::reoffer::terminate_received(core, now, key);
+            reoffer::terminate_received(core, now, key);
             bye::send(core, now, key, &refusal);
-            report_failure(core, call, key, failure);
+            report_failure(core, now, call, key, failure, None);
             Ok(())
         }
         _ => Err(CommandError::NoSuchLeg),

@@ -9,7 +9,7 @@ use super::compose::{self, RequestParts};
 use super::core::{Core, User};
 use super::leg::{Leg, Reoffer, Side, Stage};
 use super::uas::{self, Request, Responder};
-use super::{acknowledge, challenge, offered, reoffer};
+use super::{acknowledge, challenge, modify, offered, reason, reoffer};
 use crate::error::ProtocolError;
 use crate::event::{EndCause, Refusal, ReleaseParty};
 use crate::message::{HeaderName, Message, Method, StatusCode};
@@ -37,6 +37,7 @@ pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, k
     if is_crossing {
         return;
     }
+    let reason = reason::of(request.message);
     let by = match side {
         Side::A => ReleaseParty::Originating,
         Side::B => ReleaseParty::Terminating,
@@ -44,11 +45,11 @@ pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, k
     if is_early {
         let status = StatusCode::REQUEST_TERMINATED;
         offered::send_refusal(core, now, key, status, &Refusal::default());
-        return call::end_by(core, now, call, by, EndCause::Cancelled);
+        return call::end_with_reason(core, now, call, by, EndCause::Cancelled, reason);
     }
     reoffer::terminate_received(core, now, key);
     finish(core, key);
-    call::end_by(core, now, call, by, EndCause::Bye);
+    call::end_with_reason(core, now, call, by, EndCause::Bye, reason);
     call::finish_leg(core, key);
 }
 
@@ -135,7 +136,7 @@ pub(super) fn handle_response(
 
 /// The dialog of this leg is gone. What we asked within it is not waited for.
 pub(super) fn finish(core: &mut Core, key: Key) {
-    reoffer::forget_sent(core, key);
+    modify::forget_sent(core, key);
     acknowledge::decline_offer(core, key);
     core.change(key, Leg::set_over);
     debug_assert!(

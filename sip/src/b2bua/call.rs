@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::core::{Core, Owner};
 use super::leg::{Leg, Side, Stage};
-use super::{attempt, bye, offered, reoffer};
+use super::{attempt, bye, offered, reason, reoffer};
 use crate::error::CommandError;
-use crate::event::{AttemptFailure, CallKey, EndCause, Event, Refusal, ReleaseParty};
+use crate::event::{AttemptFailure, CallKey, EndCause, Event, Q850, Refusal, ReleaseParty};
 use crate::message::StatusCode;
 use crate::table::Key;
 
@@ -30,6 +30,23 @@ pub(crate) struct Call {
     pub(crate) ended: bool,
 }
 
+impl Call {
+    /// Without legs, of which it gets one before anybody sees it.
+    pub(crate) fn new() -> Self {
+        Self {
+            a_leg: Key {
+                index: u32::MAX,
+                generation: u32::MAX,
+            },
+            legs: Vec::with_capacity(2),
+            answered: None,
+            attempts: 0,
+            last_failure: None,
+            ended: false,
+        }
+    }
+}
+
 /// What an unanswered caller gets when the call ends by other means than a refusal: nobody is
 /// busy, nothing is broken, it may be tried again.
 const ENDED_UNANSWERED: StatusCode = StatusCode::TEMPORARILY_UNAVAILABLE;
@@ -43,29 +60,28 @@ pub(crate) fn hang_up(
 ) -> Result<(), CommandError> {
     core.living_call(call)?;
     let cause = EndCause::Commanded;
-    end(
-        core,
-        now,
-        call,
-        ReleaseParty::Gateway,
-        cause,
-        ENDED_UNANSWERED,
-        refusal,
-    );
+    let how = (ReleaseParty::Gateway, cause, None);
+    end(core, now, call, how, ENDED_UNANSWERED, refusal);
     Ok(())
 }
 
 /// The call ends because one side or a timer ended it.
 pub(crate) fn end_by(core: &mut Core, now: Instant, call: Key, by: ReleaseParty, cause: EndCause) {
-    end(
-        core,
-        now,
-        call,
-        by,
-        cause,
-        ENDED_UNANSWERED,
-        &Refusal::default(),
-    );
+    end_with_reason(core, now, call, by, cause, None);
+}
+
+/// The same, where the side that ended it said why: the other side is told.
+pub(crate) fn end_with_reason(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    by: ReleaseParty,
+    cause: EndCause,
+    reason: Option<Q850>,
+) {
+    let refusal = reason::refusal_of(reason);
+    let how = (by, cause, reason);
+    end(core, now, call, how, ENDED_UNANSWERED, &refusal);
 }
 
 /// Ends every leg, and says so once. `status` is for a caller who has no final response yet.
@@ -73,8 +89,7 @@ pub(crate) fn end(
     core: &mut Core,
     now: Instant,
     key: Key,
-    by: ReleaseParty,
-    cause: EndCause,
+    (by, cause, reason): (ReleaseParty, EndCause, Option<Q850>),
     status: StatusCode,
     refusal: &Refusal,
 ) {
@@ -101,6 +116,7 @@ pub(crate) fn end(
         call: CallKey(key),
         by,
         cause,
+        reason,
     });
     for leg in legs {
         finish_leg(core, leg);

@@ -9,7 +9,7 @@ use super::compose;
 use super::core::{Core, User};
 use super::leg::{Reoffer, Stage};
 use super::uas::{self, Request, Responder};
-use super::{offered, reoffer};
+use super::{offered, reason, reoffer};
 use crate::error::ProtocolError;
 use crate::event::{CallKey, EndCause, Event, LegKey, Refusal, ReleaseParty};
 use crate::identifier::Identifier;
@@ -52,7 +52,8 @@ pub(super) fn handle_cancel(core: &mut Core, now: Instant, request: &Request<'_>
             let status = StatusCode::REQUEST_TERMINATED;
             offered::send_refusal(core, now, key, status, &Refusal::default());
             let by = ReleaseParty::Originating;
-            call::end_by(core, now, call, by, EndCause::Cancelled);
+            let reason = reason::of(request.message);
+            call::end_with_reason(core, now, call, by, EndCause::Cancelled, reason);
         }
         (_, Reoffer::Received(pending)) if pending.transaction == transaction => {
             reoffer::terminate_received(core, now, key);

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::core::Core;
+use super::prack;
 use crate::dialog::Dialog;
 use crate::dialog::route_set::RouteValue;
-use crate::event::{Flow, Refusal};
+use crate::event::{Flow, Refusal, Reliable};
 use crate::identifier::Identifier;
 use crate::limits::MAX_FORWARDS_DEFAULT;
 use crate::message::{self, HeaderName, Message, MessageWriter, Method, StatusCode};
@@ -238,6 +239,17 @@ pub(super) fn first_invite(
     writer.header_display(&HeaderName::CSeq, &format_args!("{cseq} INVITE"));
     writer.header(&HeaderName::Contact, leg.contact.as_bytes());
     writer.header(&HeaderName::Allow, core.allow.as_bytes());
+    // The offer of a reliable response would have to be answered by its PRACK (RFC 3262 §5): an
+    // INVITE without an offer does not ask for one.
+    match dial.reliable {
+        Reliable::Supported if dial.offer.is_some() => {
+            writer.header(&HeaderName::Supported, prack::OPTION_TAG.as_bytes());
+        }
+        Reliable::Required if dial.offer.is_some() => {
+            writer.header(&HeaderName::Require, prack::OPTION_TAG.as_bytes());
+        }
+        Reliable::Off | Reliable::Supported | Reliable::Required => {}
+    }
     for (name, value) in dial.headers.iter().chain(&leg.authorization) {
         writer.header(name, value);
     }
@@ -313,7 +325,7 @@ pub(super) fn companion(
     Some(core.packet())
 }
 
-fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identifier) {
+pub(super) fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identifier) {
     writer.header_display(
         &HeaderName::Via,
         &format_args!("SIP/2.0/UDP {local};branch={branch};rport"),
@@ -323,10 +335,10 @@ fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identif
 fn write_capabilities(writer: &mut MessageWriter<'_>, allow: &str) {
     writer.header(&HeaderName::Allow, allow.as_bytes());
     writer.header(&HeaderName::Accept, SDP_TYPE.as_bytes());
-    writer.header(&HeaderName::Supported, b"");
+    writer.header(&HeaderName::Supported, prack::OPTION_TAG.as_bytes());
 }
 
-fn write_product(writer: &mut MessageWriter<'_>, name: &HeaderName, product: &str) {
+pub(super) fn write_product(writer: &mut MessageWriter<'_>, name: &HeaderName, product: &str) {
     if !product.is_empty() {
         writer.header(name, product.as_bytes());
     }
@@ -338,6 +350,9 @@ fn write_refusal(writer: &mut MessageWriter<'_>, refusal: &Refusal, is_failure: 
     let text = text.replace(['"', '\\'], "'");
     if let (true, Some(wait)) = (is_failure, refusal.retry_after) {
         writer.header_display(&HeaderName::RetryAfter, &wait.as_secs());
+    }
+    for (name, value) in refusal.headers.iter().filter(|_| is_failure) {
+        writer.header(name, value);
     }
     if is_failure && !text.is_empty() {
         writer.header_display(&HeaderName::Warning, &format_args!("399 sluice \"{text}\""));

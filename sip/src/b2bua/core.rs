@@ -12,8 +12,10 @@ use foldhash::quality::FixedState;
 use super::call::{Call, finish_leg};
 use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
-use super::{acknowledge, attempt, options, reoffer, uac, uas};
-use crate::counters::Counters;
+use super::register::Registration;
+use super::registrar::RegisterRequest;
+use super::{acknowledge, attempt, options, prack, register, registrar, reoffer, uac, uas};
+use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
 use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Output};
@@ -37,6 +39,8 @@ pub(crate) struct Core {
     /// Our tag of a dialog to its leg.
     pub(super) tags: KeyedMap<Identifier, Key>,
     pub(super) pings: Table<PendingPing>,
+    pub(super) registrations: Table<Registration>,
+    pub(super) register_requests: Table<RegisterRequest>,
     pub(super) deadlines: DeadlineQueue<Owner>,
     pub(super) scratch: SendBuffer,
     /// Value of Allow.
@@ -53,6 +57,8 @@ pub(crate) struct Core {
 pub(crate) enum Owner {
     Leg(Key),
     Ping(Key),
+    Register(Key),
+    RegisterRequest(Key),
 }
 
 /// Who uses a transaction (RFC 3261 §17, "TU").
@@ -62,6 +68,10 @@ pub(crate) enum User {
     Invite(Key),
     /// Client: our re-INVITE.
     Reinvite(Key),
+    /// Client: our UPDATE.
+    Update(Key),
+    /// Client: our PRACK.
+    Prack(Key),
     /// Client: the BYE that ends this leg.
     Bye(Key),
     /// Client: a CANCEL, or the BYE of a fork that answered too late. Nobody waits for the answer,
@@ -69,6 +79,8 @@ pub(crate) enum User {
     Errand(Key),
     /// Client: OPTIONS.
     Ping(Key),
+    /// Client: REGISTER.
+    Register(Key),
     /// Server: an INVITE or re-INVITE.
     Leg(Key),
     /// Server: answered at once.
@@ -80,10 +92,12 @@ impl User {
         match self {
             Self::Invite(leg)
             | Self::Reinvite(leg)
+            | Self::Update(leg)
+            | Self::Prack(leg)
             | Self::Bye(leg)
             | Self::Errand(leg)
             | Self::Leg(leg) => Some(leg),
-            Self::Ping(_) | Self::Nobody => None,
+            Self::Ping(_) | Self::Register(_) | Self::Nobody => None,
         }
     }
 }
@@ -115,6 +129,8 @@ impl Core {
             legs: Table::new(limits::legs_max(calls_max)),
             tags: KeyedMap::new(identifiers.map_seed()),
             pings: Table::new(limits::PINGS_MAX),
+            registrations: Table::new(limits::REGISTERS_MAX),
+            register_requests: Table::new(limits::REGISTER_REQUESTS_MAX),
             deadlines: DeadlineQueue::default(),
             scratch: SendBuffer::new(),
             touched: None,
@@ -135,7 +151,7 @@ impl Core {
         self.touched = None;
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
-            Input::TransportFailed { flow } => self.handle_transport_failed(flow),
+            Input::TransportFailed { flow } => self.handle_transport_failed(now, flow),
             Input::Expired => self.handle_expired(now),
         }
     }
@@ -156,11 +172,11 @@ impl Core {
         }
     }
 
-    fn handle_transport_failed(&mut self, flow: Flow) {
+    fn handle_transport_failed(&mut self, now: Instant, flow: Flow) {
         for key in self.transactions.unheard_on(flow) {
             if let Some(user) = self.transactions.remove(key) {
                 self.touched = user.leg();
-                uac::handle_transport_failed(self, user, key);
+                uac::handle_transport_failed(self, now, user, key);
                 self.release_transaction(user);
             }
         }
@@ -191,11 +207,14 @@ impl Core {
                         leg.token = None;
                     }
                     attempt::handle_deadline(self, now, key);
+                    prack::handle_deadline(self, now, key);
                     acknowledge::handle_deadline(self, now, key);
                     reoffer::handle_deadline(self, now, key);
                     self.arm(key);
                 }
                 Some(Owner::Ping(key)) => options::handle_deadline(self, key),
+                Some(Owner::Register(key)) => register::handle_deadline(self, key),
+                Some(Owner::RegisterRequest(key)) => registrar::handle_deadline(self, key),
                 None => return,
             }
         }
@@ -237,6 +256,21 @@ impl Core {
 
     pub(super) fn emit(&mut self, event: Event) {
         self.outputs.push_back(Queued::Event(event));
+    }
+
+    pub(crate) fn tables(&self) -> Vec<TableUse> {
+        let table = |name, used, max| TableUse { name, used, max };
+        vec![
+            table("calls_active", self.active_calls, self.config.calls_max),
+            table("calls", self.calls.count(), self.calls.capacity()),
+            table("legs", self.legs.count(), self.legs.capacity()),
+            table(
+                "transactions",
+                self.transactions.count(),
+                self.transactions.capacity(),
+            ),
+            table("pings", self.pings.count(), self.pings.capacity()),
+        ]
     }
 
     /// Counts and reports a message that no call sees.
@@ -364,12 +398,23 @@ impl Core {
         from_tag: &[u8],
         branch: &[u8],
     ) -> Identifier {
+        self.identifiers
+            .tag_of(self.hash_of([call_id, from_tag, branch]))
+    }
+
+    /// A number that is the same for the same request.
+    pub(super) fn stateless_hash(&self, request: &uas::Request<'_>) -> u64 {
+        let identity = &request.identity;
+        self.hash_of([identity.call_id, identity.from_tag, identity.branch])
+    }
+
+    fn hash_of(&self, parts: [&[u8]; 3]) -> u64 {
         let mut hasher = self.stateless_tags.build_hasher();
-        for part in [call_id, from_tag, branch] {
+        for part in parts {
             hasher.write_usize(part.len());
             hasher.write(part);
         }
-        self.identifiers.tag_of(hasher.finish())
+        hasher.finish()
     }
 
     /// Panics in debug builds where the tables contradict each other.
@@ -379,6 +424,13 @@ impl Core {
             self.calls.check_invariants();
             self.legs.check_invariants();
             self.pings.check_invariants();
+            self.registrations.check_invariants();
+            self.register_requests.check_invariants();
+            let waiting = self
+                .registrations
+                .iter()
+                .filter(|(_, one)| one.is_pending());
+            let waiting = waiting.count() + crate::table::usize_of(self.register_requests.count());
             self.deadlines.check_invariants();
             let active = self.calls.iter().filter(|(_, call)| !call.ended).count();
             debug_assert_eq!(
@@ -412,9 +464,13 @@ impl Core {
                     "only a 2xx waits for an ACK"
                 );
                 debug_assert!(
-                    matches!(leg.reoffer, Reoffer::Idle)
-                        || matches!(leg.stage, Stage::Confirmed | Stage::Leaving),
+                    matches!(leg.reoffer, Reoffer::Idle) || !matches!(leg.stage, Stage::Over),
                     "an offer within a dialog needs one"
+                );
+                debug_assert_eq!(
+                    leg.provisional.is_some(),
+                    matches!(leg.stage, Stage::Offered(_)),
+                    "what is said before the answer ends with it"
                 );
             }
             for (_, call) in self.calls.iter() {
@@ -428,7 +484,7 @@ impl Core {
                     "attempts are bounded"
                 );
             }
-            if self.calls.is_empty() && self.pings.is_empty() {
+            if self.calls.is_empty() && self.pings.is_empty() && waiting == 0 {
                 debug_assert!(self.deadlines.is_empty(), "no deadline without an owner");
             }
         }
@@ -439,6 +495,7 @@ impl Core {
         self.calls.is_empty()
             && self.legs.is_empty()
             && self.pings.is_empty()
+            && self.register_requests.is_empty()
             && self.transactions.count() == 0
             && self.tags.is_empty()
             && self.deadlines.is_empty()

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::deadline::Token;
 use crate::dialog::Dialog;
-use crate::event::{Credentials, Dial, Flow, Refusal, Timers};
-use crate::message::HeaderName;
+use crate::event::{Credentials, Dial, Flow, RefreshBy, Refusal, Supported, Timers};
+use crate::limits::EARLY_ANSWERS_MAX;
+use crate::message::{HeaderName, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
 use crate::transaction::layer::Packet;
@@ -16,7 +17,7 @@ use crate::transaction::layer::Packet;
 /// Which side of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// The caller's: we are the UAS of its first INVITE.
+    /// The caller's: we are the UAS of its first INVITE, unless the call was placed by us.
     A,
     /// The callee's: we are the UAC.
     B,
@@ -29,6 +30,9 @@ pub(crate) struct Leg {
     pub(crate) call: Key,
     /// Which side.
     pub(crate) side: Side,
+    /// We sent the INVITE that made it, and own its Call-ID: each b-leg, and the a-leg of a placed
+    /// call.
+    pub(crate) we_invited: bool,
     /// How far it is.
     pub(crate) stage: Stage,
     /// The dialog; on a b-leg without the peer's part until it answers.
@@ -43,6 +47,14 @@ pub(crate) struct Leg {
     pub(crate) unanswered: Option<Unanswered>,
     /// The INVITE that made the leg had an offer.
     pub(crate) has_offered: bool,
+    /// The last CSeq number of forks that did not become the dialog, where they had requests of ours.
+    pub(crate) other_forks: Vec<(Box<[u8]>, u32)>,
+    /// The peer's Allow names UPDATE (RFC 3311 §4).
+    pub(crate) allows_update: bool,
+    /// What was said before the final response of the caller's INVITE, while it has none.
+    pub(crate) provisional: Option<Box<Provisional>>,
+    /// The reliable response that our 2xx overtook: its PRACK may still come (RFC 3262 §3).
+    pub(crate) overtaken: Option<u32>,
     /// A re-INVITE of either direction.
     pub(crate) reoffer: Reoffer,
     /// The ACKs of 2xx responses, for their repetitions.
@@ -51,6 +63,8 @@ pub(crate) struct Leg {
     pub(crate) authorization: Option<(HeaderName, Box<[u8]>)>,
     /// For challenges of the peer.
     pub(crate) credentials: Option<Credentials>,
+    /// The realm of the first challenge that was answered; no other is.
+    pub(crate) realm: Option<Box<[u8]>>,
     /// Its deadline.
     pub(crate) token: Option<Token>,
 }
@@ -60,7 +74,7 @@ pub(crate) struct Leg {
 pub(crate) enum Stage {
     /// A-leg: the INVITE has no final response yet.
     Offered(PendingInvite),
-    /// B-leg: our INVITE has no final response yet.
+    /// B-leg, or a-leg of a placed call: our INVITE has no final response yet.
     Attempting(Box<Attempt>),
     /// A 2xx was sent or received.
     Confirmed,
@@ -70,7 +84,7 @@ pub(crate) enum Stage {
     Over,
 }
 
-/// An INVITE of the peer's, kept as long as it can be answered.
+/// An INVITE, or another request with an offer, kept as long as it can be answered.
 #[derive(Debug, Clone)]
 pub(crate) struct PendingInvite {
     /// Its server transaction.
@@ -83,6 +97,23 @@ pub(crate) struct PendingInvite {
     pub(crate) cseq: u32,
     /// True where it had an offer.
     pub(crate) has_offer: bool,
+    /// How it came.
+    pub(crate) by: OfferedBy,
+    /// An UPDATE or PRACK cannot wait longer for our answer (RFC 3311 §5.2).
+    pub(crate) answer_until: Option<Instant>,
+    /// The peer's tag of the dialog it belongs to: a b-leg that is early has several.
+    pub(crate) remote_tag: Box<[u8]>,
+}
+
+/// Which request of the peer's carries an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OfferedBy {
+    /// INVITE or re-INVITE: our 2xx waits for its ACK.
+    Invite,
+    /// UPDATE (RFC 3311).
+    Update,
+    /// PRACK of early media that we sent (RFC 3262 §5).
+    Prack,
 }
 
 /// Our INVITE, while it has no final response.
@@ -110,13 +141,63 @@ pub(crate) struct Attempt {
     pub(crate) early: Vec<EarlyDialog>,
 }
 
-/// One early dialog of an attempt.
+/// One early dialog of an attempt: a fork that rings (RFC 3261 §12.1.2).
 #[derive(Debug)]
 pub(crate) struct EarlyDialog {
-    /// The tag of that fork.
-    pub(crate) remote_tag: Box<[u8]>,
-    /// Its answer, where a provisional response had one.
+    /// The dialog, with the tag, target and route set of that fork.
+    pub(crate) dialog: Dialog,
+    /// What it described last: the answer of a provisional response, or what UPDATE made of it.
     pub(crate) answer: Option<Box<SessionDescription>>,
+    /// The last reliable response of it that we acknowledged (RFC 3262 §4).
+    pub(crate) rseq: Option<u32>,
+    /// Our offer was answered by a reliable response: UPDATE may offer anew (RFC 3311 §5.1).
+    pub(crate) is_answered: bool,
+    /// The fork's Allow names UPDATE.
+    pub(crate) allows_update: bool,
+    /// A challenge of a PRACK has been answered.
+    pub(crate) is_authorized: bool,
+}
+
+/// What an a-leg has said before its final response.
+#[derive(Debug)]
+pub(crate) struct Provisional {
+    /// When the INVITE expires (RFC 3261 §13.3.1).
+    pub(crate) expires_at: Option<Instant>,
+    /// What the caller can do.
+    pub(crate) supported: Supported,
+    /// What the early dialog of the present tag was answered with.
+    pub(crate) said: Option<Box<SessionDescription>>,
+    /// The answer was acknowledged by PRACK: offer and answer are exchanged.
+    pub(crate) is_answered: bool,
+    /// The number of our last reliable response.
+    pub(crate) rseq: Option<u32>,
+    /// The reliable response that waits for its PRACK: one at a time (RFC 3262 §3).
+    pub(crate) unacknowledged: Option<Reliably>,
+    /// What is sent after that.
+    pub(crate) next: Option<(StatusCode, Option<Box<SessionDescription>>)>,
+    /// Further dialogs of other answers that this INVITE may get.
+    pub(crate) tags_left: u8,
+    /// The 2xx that may not leave before that (RFC 3262 §3).
+    pub(crate) held_answer: Option<Box<SessionDescription>>,
+}
+
+/// A reliable provisional response that is repeated until its PRACK comes.
+#[derive(Debug)]
+pub(crate) struct Reliably {
+    /// Its RSeq.
+    pub(crate) rseq: u32,
+    /// It carries our answer.
+    pub(crate) carries_answer: bool,
+    /// The response.
+    pub(crate) packet: Packet,
+    /// Where it goes.
+    pub(crate) flow: Flow,
+    /// When next.
+    pub(crate) retransmit_at: Instant,
+    /// The interval that ran; doubled each time, without a bound.
+    pub(crate) interval: Duration,
+    /// 64·T1 after the first.
+    pub(crate) give_up_at: Instant,
 }
 
 /// A 2xx that we repeat until its ACK comes (RFC 3261 §13.3.1.4).
@@ -163,7 +244,7 @@ pub(crate) enum Reoffer {
     Received(PendingInvite),
     /// Ours waits for the peer.
     Sent(SentReoffer),
-    /// Ours met 491 and will be sent again (RFC 3261 §14.1).
+    /// Ours met 491 and will be sent again (RFC 3261 §14.1, RFC 3311 §5.1).
     Retrying {
         /// When.
         retry_at: Instant,
@@ -171,10 +252,14 @@ pub(crate) enum Reoffer {
         offer: Box<SessionDescription>,
         /// How often it was sent.
         tries: u8,
+        /// The method.
+        by: RefreshBy,
+        /// The peer's tag of the dialog.
+        remote_tag: Box<[u8]>,
     },
 }
 
-/// Our re-INVITE, while it has no final response.
+/// Our re-INVITE or UPDATE, while it has no final response.
 #[derive(Debug)]
 pub(crate) struct SentReoffer {
     /// Its client transaction.
@@ -185,10 +270,14 @@ pub(crate) struct SentReoffer {
     pub(crate) tries: u8,
     /// A challenge has been answered.
     pub(crate) is_authorized: bool,
-    /// 64·T1: then CANCEL, and once more 64·T1 later the end.
-    pub(crate) give_up_at: Instant,
+    /// 64·T1: then CANCEL, and once more 64·T1 later the end. An UPDATE has timer F instead.
+    pub(crate) give_up_at: Option<Instant>,
     /// CANCEL was sent.
     pub(crate) is_cancelled: bool,
+    /// The method.
+    pub(crate) by: RefreshBy,
+    /// The peer's tag of the dialog.
+    pub(crate) remote_tag: Box<[u8]>,
 }
 
 /// The ACK of a 2xx.
@@ -218,6 +307,7 @@ impl Leg {
         Self {
             call,
             side,
+            we_invited: matches!(stage, Stage::Attempting(_)),
             stage,
             dialog,
             contact,
@@ -225,10 +315,15 @@ impl Leg {
             unacknowledged: None,
             unanswered: None,
             has_offered: true,
+            other_forks: Vec::new(),
+            allows_update: false,
+            provisional: None,
+            overtaken: None,
             reoffer: Reoffer::Idle,
             acknowledgements: Vec::new(),
             authorization: None,
             credentials: None,
+            realm: None,
             token: None,
         }
     }
@@ -244,12 +339,14 @@ impl Leg {
             .as_ref()
             .map(|wait| wait.retransmit_at.min(wait.give_up_at));
         let reoffer = match &self.reoffer {
-            Reoffer::Sent(sent) => Some(sent.give_up_at),
+            Reoffer::Sent(sent) => sent.give_up_at,
             Reoffer::Retrying { retry_at, .. } => Some(*retry_at),
-            Reoffer::Idle | Reoffer::Received(_) => None,
+            Reoffer::Received(pending) => pending.answer_until,
+            Reoffer::Idle => None,
         };
+        let provisional = self.provisional.as_ref().and_then(|said| said.deadline());
         let unanswered = self.unanswered.as_ref().map(|wait| wait.give_up_at);
-        [attempt, unacknowledged, unanswered, reoffer]
+        [attempt, provisional, unacknowledged, unanswered, reoffer]
             .into_iter()
             .flatten()
             .min()
@@ -276,20 +373,44 @@ impl Leg {
     /// True where the tag belongs to the dialog, or to an early one.
     pub(crate) fn has_remote_tag(&self, tag: &[u8]) -> bool {
         match &self.stage {
-            Stage::Attempting(attempt) => {
-                attempt.early.iter().any(|early| *early.remote_tag == *tag)
-            }
+            Stage::Attempting(attempt) => attempt
+                .early
+                .iter()
+                .any(|early| early.dialog.is_remote_tag(tag)),
             Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => {
                 self.dialog.is_remote_tag(tag)
             }
         }
     }
 
+    /// The dialog with this tag of the peer's, confirmed or early.
+    pub(crate) fn dialog_mut(&mut self, remote_tag: &[u8]) -> Option<&mut Dialog> {
+        match &mut self.stage {
+            Stage::Attempting(attempt) => {
+                attempt.early_mut(remote_tag).map(|early| &mut early.dialog)
+            }
+            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving => {
+                Some(&mut self.dialog).filter(|dialog| dialog.is_remote_tag(remote_tag))
+            }
+            Stage::Over => None,
+        }
+    }
+
+    /// We chose the Call-ID: after glare we wait longer than the other side (RFC 3261 §14.1).
+    pub(crate) const fn owns_call_id(&self) -> bool {
+        self.we_invited
+    }
+
     /// The dialog is gone: nothing is repeated or retried any more.
     pub(crate) fn set_over(&mut self) {
         self.stage = Stage::Over;
         self.unacknowledged = None;
+        self.provisional = None;
         debug_assert!(self.unanswered.is_none(), "each 2xx gets its ACK");
+        debug_assert!(
+            !matches!(self.reoffer, Reoffer::Received(_)),
+            "each request gets its answer (RFC 3261 §15.1.2)"
+        );
         self.reoffer = Reoffer::Idle;
         debug_assert!(self.deadline().is_none(), "nothing is due any more");
     }
@@ -306,11 +427,67 @@ impl Attempt {
         timers.into_iter().flatten().min()
     }
 
+    /// The early dialog with this tag.
+    pub(crate) fn early_mut(&mut self, remote_tag: &[u8]) -> Option<&mut EarlyDialog> {
+        self.early
+            .iter_mut()
+            .find(|early| early.dialog.is_remote_tag(remote_tag))
+    }
+
     /// No timer of call control's runs any more.
     pub(crate) const fn stop_timers(&mut self) {
         self.response_at = None;
         self.progress_at = None;
         self.ring_at = None;
+    }
+}
+
+impl EarlyDialog {
+    /// Nothing is described yet.
+    pub(crate) const fn new(dialog: Dialog) -> Self {
+        Self {
+            dialog,
+            answer: None,
+            rseq: None,
+            is_answered: false,
+            allows_update: false,
+            is_authorized: false,
+        }
+    }
+}
+
+impl Provisional {
+    /// Nothing is said yet.
+    pub(crate) const fn new(supported: Supported, expires_at: Option<Instant>) -> Self {
+        Self {
+            expires_at,
+            supported,
+            said: None,
+            is_answered: false,
+            rseq: None,
+            unacknowledged: None,
+            next: None,
+            tags_left: EARLY_ANSWERS_MAX,
+            held_answer: None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let expires_at = self.expires_at.filter(|_| self.held_answer.is_none());
+        let unacknowledged = self
+            .unacknowledged
+            .as_ref()
+            .map(|wait| wait.retransmit_at.min(wait.give_up_at));
+        expires_at.into_iter().chain(unacknowledged).min()
+    }
+}
+
+impl Reliably {
+    /// The next repetition: T1, doubled without end (RFC 3262 §3).
+    pub(crate) fn repeat(&mut self, now: Instant) {
+        self.interval *= 2;
+        self.retransmit_at = now + self.interval;
+        debug_assert!(self.retransmit_at > now, "no busy loop");
     }
 }
 

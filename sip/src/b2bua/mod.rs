@@ -14,7 +14,10 @@
 //! | REFER | 403 | 603 |
 //! | SUBSCRIBE | 489 | 489 |
 //! | NOTIFY | 481 | 481 |
-//! | INFO, UPDATE, PRACK, MESSAGE, REGISTER, PUBLISH | 405 | 405 |
+//! | UPDATE | 405 | 200, or `Reoffered` |
+//! | PRACK | 405 | 200 where it acknowledges one of ours, else 481 |
+//! | REGISTER | `RegisterOffered` where Allow names it, else 405 | 405 |
+//! | INFO, MESSAGE, PUBLISH | 405 | 405 |
 //! | any other | 501 | 501 |
 //!
 //! Refusals outside a call keep no state (RFC 3261 §8.2.7): one datagram, no timer, and a tag that
@@ -28,13 +31,21 @@ mod cancel;
 mod challenge;
 mod compose;
 pub(crate) mod core;
+mod early;
 pub mod fork;
 mod leg;
+pub(crate) mod modify;
 pub(crate) mod offered;
 pub(crate) mod options;
+pub(crate) mod place;
+mod prack;
+mod reason;
+pub(crate) mod register;
+pub(crate) mod registrar;
 pub(crate) mod reoffer;
 mod uac;
 mod uas;
+mod update;
 
 #[cfg(test)]
 mod tests;

@@ -3,26 +3,29 @@
 //! Owns the a-leg until it is answered or refused. The 2xx that waits for its ACK is in
 //! `acknowledge`, the CANCEL in `cancel`.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::acknowledge::{self, Answer};
 use super::call::{self, Call};
 use super::compose::{self, ResponseParts};
 use super::core::{Core, User};
-use super::leg::{Leg, PendingInvite, Side, Stage};
+use super::leg::{Leg, OfferedBy, PendingInvite, Provisional, Reoffer, Side, Stage};
 use super::uas::{self, Request};
+use super::{prack, reoffer, update};
 use crate::dialog::{Dialog, DialogRefused};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{
-    AttemptFailure, CallKey, CallOffered, EndCause, Event, LegKey, Refusal, ReleaseParty, Supported,
+    AttemptFailure, CallKey, CallOffered, EndCause, Event, Flow, LegKey, Refusal, ReleaseParty,
+    Supported,
 };
-use crate::limits::{MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX};
+use crate::limits::{
+    AUTHORIZATIONS_MAX, MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX,
+};
 use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
-
-/// Calls end all the time: a moment later there may be room (RFC 3261 §21.5.4).
-const OVERLOADED: [(HeaderName, &[u8]); 1] = [(HeaderName::RetryAfter, b"2")];
+use crate::transaction::layer::Packet;
 
 /// An INVITE outside a dialog that nothing speaks against so far.
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>) {
@@ -49,8 +52,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         } else {
             Error::TransactionsFull
         };
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return uas::refuse_with(core, request, status, &OVERLOADED, error);
+        return uas::refuse_overloaded(core, request, error);
     }
     let (tag, cseq) = (core.identifiers.tag(), core.identifiers.first_cseq());
     let dialog = match Dialog::from_request(request.message, request.flow, tag, cseq) {
@@ -142,25 +144,21 @@ fn insert(
         flow: request.flow,
         cseq: request.identity.cseq,
         has_offer,
+        by: OfferedBy::Invite,
+        answer_until: None,
+        remote_tag: request.identity.from_tag.into(),
     });
     // Whether there is room was asked before.
-    let nowhere = Key {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
-    let call = core.calls.insert(Call {
-        a_leg: nowhere,
-        legs: Vec::with_capacity(2),
-        answered: None,
-        attempts: 0,
-        last_failure: None,
-        ended: false,
-    });
+    let call = core.calls.insert(Call::new());
     let call = call.ok()?;
-    let a_leg = core
-        .legs
-        .insert(Leg::new(call, Side::A, stage, dialog, contact))
-        .ok()?;
+    let mut leg = Leg::new(call, Side::A, stage, dialog, contact);
+    let supported = supported_of(request.message);
+    leg.allows_update = supported.update;
+    // An INVITE that is over at once is no INVITE: 0 is read over.
+    let expires_s = request.message.expires_s().filter(|&seconds| seconds > 0);
+    let expires_at = expires_s.map(|seconds| request.at + Duration::from_secs(seconds.into()));
+    leg.provisional = Some(Box::new(Provisional::new(supported, expires_at)));
+    let a_leg = core.legs.insert(leg).ok()?;
     if let Some(entry) = core.calls.get_mut(call) {
         entry.a_leg = a_leg;
         entry.legs.push(a_leg);
@@ -174,6 +172,7 @@ fn insert(
     debug_assert!(previous.is_none(), "a tag is used once");
     core.transactions.set_user(transaction, User::Leg(a_leg));
     core.hold(User::Leg(a_leg));
+    core.arm(a_leg);
     Some((call, a_leg))
 }
 
@@ -201,22 +200,31 @@ fn offered_of(
         offer,
         headers,
         supported: supported_of(message),
+        authorization: authorizations(message),
     })
+}
+
+/// The credentials of a request; those that are too long are no digest.
+pub(super) fn authorizations(message: &Message<'_>) -> Vec<Box<[u8]>> {
+    [HeaderName::Authorization, HeaderName::ProxyAuthorization]
+        .iter()
+        .flat_map(|name| message.lines(name))
+        .map(|line| line.value())
+        .filter(|value| value.len() <= OFFERED_HEADER_BYTES_MAX)
+        .take(AUTHORIZATIONS_MAX)
+        .map(Into::into)
+        .collect()
 }
 
 /// What the peer says it can do.
 pub(super) fn supported_of(message: &Message<'_>) -> Supported {
-    let has = |name: &HeaderName, word: &[u8]| {
-        message
-            .elements(name)
-            .any(|element| element.eq_ignore_ascii_case(word))
-    };
-    let required_reliable = has(&HeaderName::Require, b"100rel");
+    let required_reliable = message.has_token(&HeaderName::Require, prack::OPTION_TAG);
+    let supports = |tag| message.has_token(&HeaderName::Supported, tag);
     Supported {
-        reliable: required_reliable || has(&HeaderName::Supported, b"100rel"),
+        reliable: required_reliable || supports(prack::OPTION_TAG),
         required_reliable,
-        timer: has(&HeaderName::Supported, b"timer") || has(&HeaderName::Require, b"timer"),
-        update: has(&HeaderName::Allow, b"UPDATE"),
+        timer: supports("timer") || message.has_token(&HeaderName::Require, "timer"),
+        update: update::allowed(message).unwrap_or_default(),
     }
 }
 
@@ -235,14 +243,15 @@ pub(super) fn shown_headers(
         .collect()
 }
 
-/// Answers the INVITE of an a-leg by its transaction. Nothing where it has been answered.
-fn respond(
+/// Answers the INVITE of an a-leg by its transaction; what was sent, and where. Nothing where it has
+/// been answered.
+pub(super) fn respond(
     core: &mut Core,
     now: Instant,
     key: Key,
     status: StatusCode,
     parts: &ResponseParts<'_>,
-) -> Option<()> {
+) -> Option<(Flow, Packet)> {
     let leg = core.legs.get(key)?;
     let Stage::Offered(pending) = &leg.stage else {
         return None;
@@ -262,14 +271,14 @@ fn respond(
     send_response(core, now, &pending, status, &parts)
 }
 
-/// Answers an INVITE that was kept, by its transaction.
+/// Answers a request that was kept, by its transaction.
 pub(super) fn send_response(
     core: &mut Core,
     now: Instant,
     pending: &PendingInvite,
     status: StatusCode,
     parts: &ResponseParts<'_>,
-) -> Option<()> {
+) -> Option<(Flow, Packet)> {
     let request = message::parse(&pending.request).ok()?;
     debug_assert!(
         request
@@ -282,17 +291,73 @@ pub(super) fn send_response(
     let flow = core
         .transactions
         .respond(now, transaction, status.code(), &packet)?;
-    core.send(flow, packet);
-    Some(())
+    core.send(flow, Arc::clone(&packet));
+    Some((flow, packet))
 }
 
 /// The a-leg of a call that has not been answered or refused.
 fn offered_leg(core: &Core, call: Key) -> Result<Key, CommandError> {
     let a_leg = core.living_call(call)?.a_leg;
-    match core.legs.get(a_leg).map(|leg| &leg.stage) {
-        Some(Stage::Offered(_)) => Ok(a_leg),
-        Some(_) | None => Err(CommandError::WrongState),
+    let leg = core.legs.get(a_leg).ok_or(CommandError::NoSuchLeg)?;
+    let is_answered = (leg.provisional.as_ref()).is_some_and(|said| said.held_answer.is_some());
+    match &leg.stage {
+        Stage::Offered(_) if !is_answered => Ok(a_leg),
+        Stage::Offered(_)
+        | Stage::Attempting(_)
+        | Stage::Confirmed
+        | Stage::Leaving
+        | Stage::Over => Err(CommandError::WrongState),
     }
+}
+
+/// What the caller is told before the 2xx, in the early dialog where that can be said.
+///
+/// The first answer within a dialog is the only one (RFC 3261 §13.2.1). Early media of one trunk and
+/// the answer of the next one differ as the answers of two forks do, so each has a dialog of its own:
+/// another To tag. `None`: this dialog has its answer already, reliably, or there were too many.
+pub(super) fn speak_early(
+    core: &mut Core,
+    key: Key,
+    body: Option<&SessionDescription>,
+) -> Option<Box<SessionDescription>> {
+    let body = body?;
+    let fresh = core.identifiers.tag();
+    let leg = core.legs.get_mut(key)?;
+    let Stage::Offered(pending) = &leg.stage else {
+        return None;
+    };
+    // A provisional response to an INVITE without an offer describes nothing.
+    if !pending.has_offer {
+        return None;
+    }
+    let invite_cseq = pending.cseq;
+    let said = leg.provisional.as_mut()?;
+    match &said.said {
+        Some(before) if is_same_session(before, body) => {
+            return (!said.is_answered).then(|| Box::new(body.clone()));
+        }
+        Some(_) if said.tags_left == 0 => return None,
+        Some(_) => {
+            said.tags_left -= 1;
+            said.is_answered = false;
+            let former = leg.dialog.set_local_tag(fresh);
+            // What the caller numbers starts again behind its INVITE.
+            leg.dialog.remote_cseq = Some(invite_cseq);
+            core.tags.remove(&former);
+            core.tags.insert(fresh, key);
+        }
+        None => {}
+    }
+    let leg = core.legs.get_mut(key)?;
+    leg.provisional.as_mut()?.said = Some(Box::new(body.clone()));
+    Some(Box::new(body.clone()))
+}
+
+/// The same address, codecs and directions; the version of `o=` alone changes no session.
+fn is_same_session(one: &SessionDescription, other: &SessionDescription) -> bool {
+    one.media == other.media
+        && one.connection == other.connection
+        && one.direction == other.direction
 }
 
 /// The `ring` command.
@@ -307,14 +372,29 @@ pub(crate) fn ring(
     if !status.is_provisional() || status == StatusCode::TRYING {
         return Err(CommandError::StatusUnfit);
     }
-    let parts = ResponseParts {
-        body: answer,
-        ..Default::default()
+    let leg = core.legs.get(a_leg).ok_or(CommandError::NoSuchLeg)?;
+    let has_offer = matches!(&leg.stage, Stage::Offered(pending) if pending.has_offer);
+    let required = (leg.provisional.as_ref()).is_some_and(|said| said.supported.required_reliable);
+    if !has_offer && required {
+        // It would have to carry our offer (RFC 3262 §5), which stands in the 2xx: 100 must do.
+        return Ok(());
+    }
+    let answer = answer.filter(|_| has_offer);
+    let sent = if has_offer && prack::is_reliable(core, a_leg, answer.is_some()) {
+        prack::respond(core, now, a_leg, status, answer)
+    } else {
+        let answer = speak_early(core, a_leg, answer);
+        let parts = ResponseParts {
+            body: answer.as_deref(),
+            ..Default::default()
+        };
+        respond(core, now, a_leg, status, &parts).map(|_sent| ())
     };
-    respond(core, now, a_leg, status, &parts).ok_or(CommandError::WrongState)
+    sent.ok_or(CommandError::WrongState)
 }
 
-/// The `answer` command: 200, which is repeated until its ACK comes.
+/// The `answer` command: 200, which is repeated until its ACK comes. It waits for the PRACK of an
+/// answer that was sent before (RFC 3262 §3), and for an exchange within the early dialog.
 pub(crate) fn answer(
     core: &mut Core,
     now: Instant,
@@ -322,16 +402,51 @@ pub(crate) fn answer(
     answer: &SessionDescription,
 ) -> Result<(), CommandError> {
     let a_leg = offered_leg(core, call)?;
-    let leg = core.legs.get(a_leg).ok_or(CommandError::NoSuchLeg)?;
+    let waits = core.change(a_leg, |leg| {
+        let is_idle = matches!(leg.reoffer, Reoffer::Idle);
+        let said = leg.provisional.as_mut()?;
+        let waits_for_prack =
+            (said.unacknowledged.as_ref()).is_some_and(|wait| wait.carries_answer);
+        said.next = None;
+        (!is_idle || waits_for_prack).then(|| {
+            said.held_answer = Some(Box::new(answer.clone()));
+        })
+    });
+    match waits.flatten() {
+        Some(()) => Ok(()),
+        None => answer_now(core, now, a_leg, answer).ok_or(CommandError::WrongState),
+    }
+}
+
+/// Nothing speaks against the 2xx.
+pub(super) fn answer_now(
+    core: &mut Core,
+    now: Instant,
+    a_leg: Key,
+    answer: &SessionDescription,
+) -> Option<()> {
+    let has_offer = match &core.legs.get(a_leg)?.stage {
+        Stage::Offered(pending) => pending.has_offer,
+        Stage::Attempting(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => return None,
+    };
+    let body = if has_offer {
+        core.legs.get_mut(a_leg)?.provisional.as_mut()?.tags_left = 1;
+        speak_early(core, a_leg, Some(answer))
+    } else {
+        Some(Box::new(answer.clone()))
+    };
+    let leg = core.legs.get_mut(a_leg)?;
+    let said = leg.provisional.take()?;
+    leg.overtaken = said.unacknowledged.map(|wait| wait.rseq);
     let Stage::Offered(pending) = &leg.stage else {
-        return Err(CommandError::WrongState);
+        return None;
     };
     let answer = Answer {
         pending: pending.clone(),
-        body: answer,
+        body: body.as_deref(),
         is_first: true,
     };
-    acknowledge::answer(core, now, a_leg, &answer).ok_or(CommandError::WrongState)
+    acknowledge::answer(core, now, a_leg, &answer)
 }
 
 /// The `refuse` command.
@@ -359,15 +474,8 @@ pub(crate) fn refuse(
         )
         | None => ReleaseParty::Gateway,
     };
-    call::end(
-        core,
-        now,
-        call,
-        by,
-        EndCause::Refused(status),
-        status,
-        refusal,
-    );
+    let how = (by, EndCause::Refused(status), None);
+    call::end(core, now, call, how, status, refusal);
     Ok(())
 }
 
@@ -385,5 +493,6 @@ pub(super) fn send_refusal(
     };
     debug_assert!(status.is_failure(), "a refusal is no answer");
     respond(core, now, key, status, &parts);
+    reoffer::close(core, now, key);
     core.change(key, Leg::set_over);
 }

@@ -1,24 +1,23 @@
-//! re-INVITE, both directions, and glare (RFC 3261 §14).
+//! The peer's offers within a dialog: re-INVITE (RFC 3261 §14.2), and what waits of UPDATE and PRACK.
 //!
-//! Owns who may offer now. What an offer means is call control's affair: an offer of one leg is
-//! given to it, and it offers to the other.
+//! Owns who may offer now; what an UPDATE may is decided in `update`, and our own offers are in
+//! `modify`. What an offer means is call control's affair: an offer of one leg is given to it, and it
+//! offers to the other.
 
 use std::time::{Duration, Instant};
 
 use super::acknowledge::{self, Answer};
-use super::attempt::{connected_of, sdp_of};
-use super::compose::{self, RequestParts, ResponseParts};
+use super::compose::ResponseParts;
 use super::core::{Core, User};
-use super::leg::{PendingInvite, Reoffer, SentReoffer, Side};
+use super::early::{connected_of, sdp_of};
+use super::leg::{Leg, OfferedBy, PendingInvite, Reoffer};
 use super::uas::{self, Request};
-use super::{call, cancel, challenge, offered};
+use super::{modify, offered, prack, update};
 use crate::error::{CommandError, ProtocolError};
-use crate::event::{CallKey, EndCause, Event, LegKey, RefreshBy, ReleaseParty};
-use crate::limits::GLARE_RETRIES_MAX;
-use crate::message::{HeaderName, Message, Method, StatusCode};
+use crate::event::{CallKey, Event, LegKey};
+use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
 use crate::table::Key;
-use crate::transaction::layer::{ClientIdentity, ClientKind};
 
 /// An INVITE within the dialog of this leg (§14.2).
 pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
@@ -28,6 +27,40 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     let Some(offer) = offered::take_offer(core, request) else {
         return;
     };
+    let Some(pending) = keep(core, request, key, (offer.is_some(), OfferedBy::Invite)) else {
+        return;
+    };
+    let parts = ResponseParts::default();
+    offered::send_response(core, now, &pending, StatusCode::TRYING, &parts);
+    hand_up(core, request, key, pending, offer);
+}
+
+/// An offer by UPDATE or PRACK, which nothing speaks against. It cannot wait as long as a re-INVITE:
+/// after timer F the peer believes that the dialog is lost (RFC 3311 §5.2).
+pub(super) fn receive(
+    core: &mut Core,
+    now: Instant,
+    request: &Request<'_>,
+    key: Key,
+    (offer, by): (Box<SessionDescription>, OfferedBy),
+) {
+    debug_assert!(by != OfferedBy::Invite, "an INVITE is told 100");
+    let Some(mut pending) = keep(core, request, key, (true, by)) else {
+        return;
+    };
+    let timers = core.config.timers;
+    let wait = timers.transaction_timeout().saturating_sub(timers.t2 * 2);
+    pending.answer_until = Some(now + wait);
+    hand_up(core, request, key, pending, Some(offer));
+}
+
+/// Makes the server transaction of an offer within a dialog.
+fn keep(
+    core: &mut Core,
+    request: &Request<'_>,
+    key: Key,
+    (has_offer, by): (bool, OfferedBy),
+) -> Option<PendingInvite> {
     let flow = request.response_flow();
     let user = User::Leg(key);
     let started = core
@@ -35,20 +68,33 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         .start_server(&request.identity, flow, false, user);
     let Ok(transaction) = started else {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        return uas::refuse(core, request, status, ProtocolError::TransactionsFull);
+        uas::refuse(core, request, status, ProtocolError::TransactionsFull);
+        return None;
     };
     core.hold(user);
-    let pending = PendingInvite {
+    Some(PendingInvite {
         transaction,
         request: request.to_packet(),
         flow: request.flow,
         cseq: request.identity.cseq,
-        has_offer: offer.is_some(),
-    };
-    let parts = ResponseParts::default();
-    offered::send_response(core, now, &pending, StatusCode::TRYING, &parts);
+        has_offer,
+        by,
+        answer_until: None,
+        remote_tag: request.identity.from_tag.into(),
+    })
+}
+
+fn hand_up(
+    core: &mut Core,
+    request: &Request<'_>,
+    key: Key,
+    pending: PendingInvite,
+    offer: Option<Box<SessionDescription>>,
+) {
+    if pending.by != OfferedBy::Prack {
+        note_target(core, request.message, key, request.identity.from_tag);
+    }
     let changed = core.change(key, |leg| {
-        leg.dialog.refresh_target(request.message);
         let before = std::mem::replace(&mut leg.reoffer, Reoffer::Received(pending));
         (leg.call, matches!(before, Reoffer::Retrying { .. }))
     });
@@ -72,10 +118,30 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     });
 }
 
+/// A target refresh request, or its 2xx: the peer's new Contact (§12.2), and what it allows now.
+pub(super) fn note_target(core: &mut Core, message: &Message<'_>, key: Key, remote_tag: &[u8]) {
+    let Some(leg) = core.legs.get_mut(key) else {
+        return;
+    };
+    if let Some(dialog) = leg.dialog_mut(remote_tag) {
+        dialog.refresh_target(message);
+    }
+    if let Some(allows) = update::allowed(message) {
+        match leg.attempt_mut() {
+            Some(attempt) => {
+                if let Some(early) = attempt.early_mut(remote_tag) {
+                    early.allows_update = allows;
+                }
+            }
+            None => leg.allows_update = allows,
+        }
+    }
+}
+
 /// Why the peer may not offer now: 491 where one of us has offered already, 500 where its own
 /// INVITE is not answered yet (§14.2). What waits on the other leg counts too, because the answer
 /// would need it.
-fn objection(core: &Core, key: Key) -> Option<StatusCode> {
+pub(super) fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     let leg = core.legs.get(key)?;
     if !leg.is_confirmed() {
         return Some(StatusCode::SERVER_INTERNAL_ERROR);
@@ -91,12 +157,13 @@ fn objection(core: &Core, key: Key) -> Option<StatusCode> {
         || opposite.is_some_and(|leg| {
             !leg.is_confirmed()
                 || leg.unacknowledged.is_some()
-                || !matches!(leg.reoffer, Reoffer::Idle)
+                // An offer of ours that is under way there holds this one back in call control.
+                || matches!(leg.reoffer, Reoffer::Received(_))
         });
     is_busy.then_some(StatusCode::REQUEST_PENDING)
 }
 
-fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
+pub(super) fn refuse_pending(core: &mut Core, request: &Request<'_>, status: StatusCode) {
     debug_assert!(
         status == StatusCode::REQUEST_PENDING || status == StatusCode::SERVER_INTERNAL_ERROR,
         "§14.2 names two"
@@ -131,12 +198,52 @@ pub(crate) fn answer(
     body: &SessionDescription,
 ) -> Result<(), CommandError> {
     let pending = received(core, call, key)?;
-    let answer = Answer {
-        pending,
-        body,
-        is_first: false,
+    if pending.by == OfferedBy::Invite {
+        let answer = Answer {
+            pending,
+            body: Some(body),
+            is_first: false,
+        };
+        return acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState);
+    }
+    let leg = core.legs.get(key).ok_or(CommandError::NoSuchLeg)?;
+    let contact = leg.contact.clone();
+    let parts = ResponseParts {
+        contact: Some(&contact)
+            .filter(|_| pending.by == OfferedBy::Update)
+            .map(|it| &**it),
+        capabilities: true,
+        body: Some(body),
+        ..Default::default()
     };
-    acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState)
+    offered::send_response(core, now, &pending, StatusCode::OK, &parts);
+    core.change(key, |leg| {
+        leg.reoffer = Reoffer::Idle;
+        let theirs = message::parse(&pending.request)
+            .ok()
+            .and_then(|request| sdp_of(&request));
+        note_exchange(leg, &pending.remote_tag, body, theirs);
+    });
+    prack::proceed(core, now, key);
+    Ok(())
+}
+
+/// Both descriptions of an early dialog are new: what was said in provisional responses is past.
+pub(super) fn note_exchange(
+    leg: &mut Leg,
+    remote_tag: &[u8],
+    ours: &SessionDescription,
+    theirs: Option<Box<SessionDescription>>,
+) {
+    if let Some(said) = &mut leg.provisional {
+        said.said = Some(Box::new(ours.clone()));
+    }
+    let early = leg
+        .attempt_mut()
+        .and_then(|attempt| attempt.early_mut(remote_tag));
+    if let (Some(early), Some(theirs)) = (early, theirs) {
+        early.answer = Some(theirs);
+    }
 }
 
 /// The `refuse_reoffer` command.
@@ -153,11 +260,16 @@ pub(crate) fn refuse(
     }
     offered::send_response(core, now, &pending, status, &ResponseParts::default());
     core.change(key, |leg| leg.reoffer = Reoffer::Idle);
+    prack::proceed(core, now, key);
     Ok(())
 }
 
-/// The peer's re-INVITE was cancelled, or its dialog ends: 487 (§9.2, §15.1.2).
+/// The peer's offer was cancelled, or its dialog ends: 487 (§9.2, §15.1.2).
 pub(super) fn terminate_received(core: &mut Core, now: Instant, key: Key) {
+    refuse_received(core, now, key, StatusCode::REQUEST_TERMINATED);
+}
+
+fn refuse_received(core: &mut Core, now: Instant, key: Key, status: StatusCode) {
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
@@ -165,284 +277,58 @@ pub(super) fn terminate_received(core: &mut Core, now: Instant, key: Key) {
         return;
     }
     if let Reoffer::Received(pending) = std::mem::take(&mut leg.reoffer) {
-        let status = StatusCode::REQUEST_TERMINATED;
         offered::send_response(core, now, &pending, status, &ResponseParts::default());
     }
     core.arm(key);
 }
 
-/// The `reoffer` command.
-pub(crate) fn offer(
-    core: &mut Core,
-    now: Instant,
-    call: Key,
-    key: Key,
-    offer: &SessionDescription,
-    _by: RefreshBy,
-) -> Result<(), CommandError> {
-    let leg = core.living_leg(call, key)?;
-    if !leg.is_confirmed() {
-        return Err(CommandError::WrongState);
-    }
-    let is_waiting = leg.unacknowledged.is_some() || leg.unanswered.is_some();
-    if is_waiting || !matches!(leg.reoffer, Reoffer::Idle) {
-        return Err(CommandError::ExchangePending);
-    }
-    let offer = Box::new(offer.clone());
-    send(core, now, key, offer, 1, None).ok_or(CommandError::LimitReached)
+/// What is pending within a dialog ends with it, without a word to call control.
+pub(super) fn close(core: &mut Core, now: Instant, key: Key) {
+    terminate_received(core, now, key);
+    modify::forget_sent(core, key);
+    core.change(key, |leg| leg.reoffer = Reoffer::Idle);
 }
 
-fn send(
-    core: &mut Core,
-    now: Instant,
-    key: Key,
-    offer: Box<SessionDescription>,
-    tries: u8,
-    authorization: Option<(HeaderName, Box<[u8]>)>,
-) -> Option<()> {
-    let leg = core.legs.get_mut(key)?;
-    debug_assert!(leg.is_confirmed(), "an offer within a dialog needs one");
-    debug_assert!(
-        matches!(leg.reoffer, Reoffer::Idle),
-        "one offer at a time (§14.1)"
-    );
-    debug_assert!((1..=GLARE_RETRIES_MAX).contains(&tries), "the bound holds");
-    let cseq = leg.dialog.next_local_cseq();
-    let contact = leg.contact.clone();
-    let branch = core.identifiers.branch();
-    let is_authorized = authorization.is_some();
-    let headers: Vec<_> = authorization.clone().into_iter().collect();
-    leg.authorization = authorization;
-    let parts = RequestParts {
-        contact: Some(&contact),
-        headers: &headers,
-        body: Some(&offer),
-        ..RequestParts::new(&Method::Invite, cseq, &branch)
+/// A 2xx has chosen one of the forks: what is pending within another one is over.
+pub(super) fn close_other_forks(core: &mut Core, now: Instant, key: Key, chosen: &[u8]) {
+    let Some(leg) = core.legs.get(key) else {
+        return;
     };
-    let invite = compose::request_of(core, key, &parts)?;
-    let user = User::Reinvite(key);
-    let identity = ClientIdentity { branch, cseq };
-    let transaction = core
-        .start_client(now, ClientKind::Invite, identity, invite, user)
-        .ok()?;
-    let give_up_at = now + core.config.timers.transaction_timeout();
-    core.change(key, |leg| {
-        leg.reoffer = Reoffer::Sent(SentReoffer {
-            transaction,
-            offer,
-            tries,
-            is_authorized,
-            give_up_at,
-            is_cancelled: false,
-        });
-    })
-}
-
-/// Takes our re-INVITE out where it is the one of this transaction.
-fn take_sent(core: &mut Core, key: Key, transaction: Key) -> Option<SentReoffer> {
-    let leg = core.legs.get_mut(key)?;
-    let is_it = matches!(&leg.reoffer, Reoffer::Sent(sent) if sent.transaction == transaction);
-    let taken = if is_it {
-        std::mem::take(&mut leg.reoffer)
+    let (call, leg_key) = (CallKey(leg.call), LegKey(key));
+    let (tag, is_theirs) = match &leg.reoffer {
+        Reoffer::Idle => return,
+        Reoffer::Received(pending) => (&pending.remote_tag, true),
+        Reoffer::Sent(sent) => (&sent.remote_tag, false),
+        Reoffer::Retrying { remote_tag, .. } => (remote_tag, false),
+    };
+    if **tag == *chosen {
+        return;
+    }
+    close(core, now, key);
+    core.emit(if is_theirs {
+        Event::ReofferCancelled { call, leg: leg_key }
     } else {
-        Reoffer::Idle
-    };
-    core.arm(key);
-    match taken {
-        Reoffer::Sent(sent) => Some(sent),
-        Reoffer::Idle | Reoffer::Received(_) | Reoffer::Retrying { .. } => None,
-    }
-}
-
-/// A response to our re-INVITE (§14.1).
-pub(super) fn handle_response(
-    core: &mut Core,
-    now: Instant,
-    key: Key,
-    transaction: Key,
-    response: &Message<'_>,
-    status: StatusCode,
-) {
-    if status.is_provisional() {
-        return;
-    }
-    if status.is_success() {
-        return handle_success(core, key, transaction, response);
-    }
-    debug_assert!(status.is_failure(), "what remains is a refusal");
-    let Some(sent) = take_sent(core, key, transaction) else {
-        return;
-    };
-    let Some(leg) = core.legs.get(key).filter(|leg| leg.is_confirmed()) else {
-        return;
-    };
-    let (call, side) = (leg.call, leg.side);
-    if !sent.is_authorized && !sent.is_cancelled {
-        let header = challenge::authorization(core, key, &Method::Invite, response, status);
-        if header.is_some()
-            && send(core, now, key, sent.offer.clone(), sent.tries, header).is_some()
-        {
-            return;
-        }
-    }
-    if status == StatusCode::REQUEST_PENDING && sent.tries < GLARE_RETRIES_MAX && !sent.is_cancelled
-    {
-        let retry_at = now + glare_wait(core, side);
-        let (offer, tries) = (sent.offer, sent.tries);
-        core.change(key, |leg| {
-            leg.reoffer = Reoffer::Retrying {
-                retry_at,
-                offer,
-                tries,
-            }
-        });
-        return;
-    }
-    let is_lost = status == StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST
-        || (status == StatusCode::REQUEST_TIMEOUT && !sent.is_cancelled);
-    if is_lost {
-        return call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::DialogLost);
-    }
-    core.emit(Event::ReofferRefused {
-        call: CallKey(call),
-        leg: LegKey(key),
-        status,
-    });
-}
-
-/// The owner of the Call-ID waits longer, so that both do not meet again (§14.1).
-fn glare_wait(core: &mut Core, side: Side) -> Duration {
-    match side {
-        Side::A => core
-            .identifiers
-            .back_off(Duration::ZERO, Duration::from_secs(2)),
-        Side::B => core
-            .identifiers
-            .back_off(Duration::from_millis(2_100), Duration::from_secs(4)),
-    }
-}
-
-fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Message<'_>) {
-    let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
-    let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
-        return;
-    };
-    if acknowledge::repeat(core, key, tag, cseq) {
-        return;
-    }
-    let sent = take_sent(core, key, transaction);
-    let dialog = core.change(key, |leg| {
-        leg.dialog.refresh_target(response);
-        leg.dialog.clone()
-    });
-    let Some(dialog) = dialog else { return };
-    acknowledge::send(core, key, &dialog, cseq, false, None);
-    let Some(call) = core
-        .legs
-        .get(key)
-        .filter(|leg| leg.is_confirmed())
-        .map(|leg| leg.call)
-    else {
-        return;
-    };
-    if sent.is_some() {
-        let answer = sdp_of(response);
-        core.emit(Event::ReofferAnswered {
-            call: CallKey(call),
-            leg: LegKey(key),
-            answer,
-        });
-    }
-}
-
-/// No response at all within timer B: the dialog is lost (RFC 5057 §5.1).
-pub(super) fn handle_lost(core: &mut Core, now: Instant, key: Key, transaction: Key) {
-    let sent = take_sent(core, key, transaction);
-    let leg = core.legs.get(key).filter(|leg| leg.is_confirmed());
-    if let (Some(_), Some(leg)) = (sent, leg) {
-        let call = leg.call;
-        call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::DialogLost);
-    }
-}
-
-/// Our re-INVITE came to nothing; the session stays as it was.
-pub(super) fn refused(core: &mut Core, key: Key, transaction: Key, status: StatusCode) {
-    let sent = take_sent(core, key, transaction);
-    let leg = core.legs.get(key).filter(|leg| leg.is_confirmed());
-    if let (Some(_), Some(leg)) = (sent, leg) {
-        let call = CallKey(leg.call);
-        core.emit(Event::ReofferRefused {
+        Event::ReofferRefused {
             call,
-            leg: LegKey(key),
-            status,
-        });
-    }
-}
-
-/// The dialog is gone, and our re-INVITE with it.
-pub(super) fn forget_sent(core: &mut Core, key: Key) {
-    let Some(leg) = core.legs.get_mut(key) else {
-        return;
-    };
-    let Reoffer::Sent(sent) = &leg.reoffer else {
-        return;
-    };
-    let transaction = sent.transaction;
-    leg.reoffer = Reoffer::Idle;
-    if let Some(user) = core.transactions.remove(transaction) {
-        core.release_transaction(user);
-    }
-}
-
-/// The wait after 491 is over, or the peer has not answered for too long.
-pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
-    let timeout = core.config.timers.transaction_timeout();
-    let Some(leg) = core.legs.get_mut(key) else {
-        return;
-    };
-    let call = CallKey(leg.call);
-    match &mut leg.reoffer {
-        Reoffer::Retrying { retry_at, .. } if *retry_at <= now => retry(core, now, key),
-        Reoffer::Sent(sent) if sent.give_up_at <= now => {
-            let transaction = sent.transaction;
-            if !sent.is_cancelled {
-                sent.is_cancelled = true;
-                sent.give_up_at = now + timeout;
-                return cancel::send(core, now, key, transaction, None);
-            }
-            let is_confirmed = leg.is_confirmed();
-            forget_sent(core, key);
-            if is_confirmed {
-                let status = StatusCode::REQUEST_TIMEOUT;
-                core.emit(Event::ReofferRefused {
-                    call,
-                    leg: LegKey(key),
-                    status,
-                });
-            }
+            leg: leg_key,
+            status: StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST,
         }
-        Reoffer::Idle | Reoffer::Received(_) | Reoffer::Sent(_) | Reoffer::Retrying { .. } => {}
-    }
+    });
 }
 
-fn retry(core: &mut Core, now: Instant, key: Key) {
-    let Some(leg) = core.legs.get_mut(key) else {
+/// Somebody has not answered for too long, or the wait after 491 is over.
+pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
+    let Some(leg) = core.legs.get(key) else {
         return;
     };
-    let call = CallKey(leg.call);
-    let may_send = leg.is_confirmed() && leg.unacknowledged.is_none();
-    let Reoffer::Retrying { offer, tries, .. } = std::mem::take(&mut leg.reoffer) else {
-        debug_assert!(false, "only what waits is tried again");
-        return;
-    };
-    debug_assert!(tries < GLARE_RETRIES_MAX, "the last try is not repeated");
-    if may_send && send(core, now, key, offer, tries + 1, None).is_some() {
-        return;
+    let (call, leg_key) = (CallKey(leg.call), LegKey(key));
+    match &leg.reoffer {
+        Reoffer::Received(pending) if pending.answer_until.is_some_and(|at| at <= now) => {
+            refuse_received(core, now, key, StatusCode::SERVER_TIME_OUT);
+            core.emit(Event::ReofferCancelled { call, leg: leg_key });
+            prack::proceed(core, now, key);
+        }
+        Reoffer::Idle | Reoffer::Received(_) => {}
+        Reoffer::Sent(_) | Reoffer::Retrying { .. } => modify::handle_deadline(core, now, key),
     }
-    let status = StatusCode::REQUEST_PENDING;
-    core.emit(Event::ReofferRefused {
-        call,
-        leg: LegKey(key),
-        status,
-    });
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Core, User};
-use super::{attempt, bye, compose, options, reoffer};
+use super::{attempt, bye, compose, modify, options, prack, register};
 use crate::error::{DropReason, ProtocolError};
-use crate::event::{AttemptFailure, Flow};
+use crate::event::{AttemptFailure, Flow, RegisterOutcome};
 use crate::message::{HeaderName, Message, Method, StatusCode};
 use crate::table::Key;
 use crate::transaction::layer::ResponseStep;
@@ -82,10 +82,15 @@ fn deliver(
             attempt::handle_response(core, now, leg, transaction, response, status)
         }
         User::Reinvite(leg) => {
-            reoffer::handle_response(core, now, leg, transaction, response, status);
+            modify::handle_response(core, now, leg, transaction, response, status);
         }
+        User::Update(leg) => {
+            modify::handle_response(core, now, leg, transaction, response, status);
+        }
+        User::Prack(leg) => prack::handle_response(core, now, leg, response, status),
         User::Bye(leg) => bye::handle_response(core, now, leg, response, status),
         User::Ping(ping) => options::handle_response(core, ping, status),
+        User::Register(key) => register::handle_response(core, now, key, response, status),
         User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }
@@ -94,27 +99,33 @@ fn deliver(
 pub(super) fn handle_timeout(core: &mut Core, now: Instant, user: User, transaction: Key) {
     match user {
         User::Invite(leg) => {
-            attempt::fail(core, leg, transaction, AttemptFailure::NoResponse);
+            let failure = AttemptFailure::NoResponse;
+            attempt::fail(core, now, leg, transaction, failure, None);
         }
-        User::Reinvite(leg) => reoffer::handle_lost(core, now, leg, transaction),
+        User::Reinvite(leg) | User::Update(leg) => {
+            modify::handle_lost(core, now, leg, transaction);
+        }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
-        User::Errand(_) | User::Leg(_) | User::Nobody => {}
+        User::Register(key) => register::fail(core, key, RegisterOutcome::NoResponse),
+        User::Prack(_) | User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }
 
 /// A request could not be sent, which is as a 503 (RFC 3261 §8.1.3.1).
-pub(super) fn handle_transport_failed(core: &mut Core, user: User, transaction: Key) {
+pub(super) fn handle_transport_failed(core: &mut Core, now: Instant, user: User, transaction: Key) {
     match user {
         User::Invite(leg) => {
-            attempt::fail(core, leg, transaction, AttemptFailure::TransportFailed);
+            let failure = AttemptFailure::TransportFailed;
+            attempt::fail(core, now, leg, transaction, failure, None);
         }
-        User::Reinvite(leg) => {
+        User::Reinvite(leg) | User::Update(leg) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            reoffer::refused(core, leg, transaction, status);
+            modify::refused(core, now, leg, transaction, status);
         }
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
-        User::Errand(_) | User::Leg(_) | User::Nobody => {}
+        User::Register(key) => register::fail(core, key, RegisterOutcome::TransportFailed),
+        User::Prack(_) | User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::core::{Core, User};
 use super::leg::Stage;
-use super::{acknowledge, bye, cancel, compose, offered, options, reoffer};
+use super::{
+    acknowledge, bye, cancel, compose, offered, options, prack, registrar, reoffer, update,
+};
 use crate::error::{DropReason, ProtocolError};
 use crate::event::Flow;
 use crate::identifier::Identifier;
@@ -135,6 +137,7 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     use ProtocolError as Error;
     match &request.method {
         Method::Invite | Method::Options => {}
+        Method::Register if core.config.allow.contains(&Method::Register) => {}
         Method::Refer => return refuse(core, request, StatusCode::FORBIDDEN, Error::Refer),
         Method::Bye | Method::Notify => return refuse_unknown_dialog(core, request),
         Method::Ack
@@ -173,6 +176,8 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
     if request.method == Method::Options {
         options::answer(core, request, true);
+    } else if request.method == Method::Register {
+        registrar::handle_register(core, now, request);
     } else {
         offered::handle_invite(core, now, request);
     }
@@ -189,11 +194,10 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
     let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
         Stage::Leaving | Stage::Over => None,
-        // Each fork counts for itself, and none of them is the dialog yet.
-        Stage::Attempting(_) => Some(true),
-        Stage::Offered(_) | Stage::Confirmed => {
-            Some(leg.dialog.take_remote_cseq(request.identity.cseq))
-        }
+        // Each fork counts for itself.
+        Stage::Attempting(_) | Stage::Offered(_) | Stage::Confirmed => leg
+            .dialog_mut(request.identity.from_tag)
+            .map(|dialog| dialog.take_remote_cseq(request.identity.cseq)),
     });
     match in_order.flatten() {
         None => return refuse_unknown_dialog(core, request),
@@ -211,12 +215,12 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         Method::Options => options::answer(core, request, false),
         Method::Refer => refuse(core, request, StatusCode::DECLINE, ProtocolError::Refer),
         Method::Notify => refuse_unknown_dialog(core, request),
+        Method::Prack => prack::handle_prack(core, now, request, key),
+        Method::Update => update::handle_update(core, now, request, key),
         Method::Ack
         | Method::Bye
         | Method::Cancel
         | Method::Register
-        | Method::Prack
-        | Method::Update
         | Method::Info
         | Method::Subscribe
         | Method::Message
@@ -252,20 +256,31 @@ fn is_loop(core: &Core, request: &Request<'_>) -> bool {
         })
 }
 
-/// We have no extensions that a request could require (RFC 3261 §8.2.2.3).
+/// Extensions that a request may require (RFC 3261 §8.2.2.3).
+const UNDERSTOOD: [&str; 1] = [prack::OPTION_TAG];
+
+fn is_understood(tag: &[u8]) -> bool {
+    let is_it = |known: &&str| known.as_bytes().eq_ignore_ascii_case(tag);
+    tag.is_empty() || UNDERSTOOD.iter().any(is_it)
+}
+
 fn requires_nothing(request: &Request<'_>) -> bool {
     request
         .message
         .elements(&HeaderName::Require)
-        .all(<[u8]>::is_empty)
+        .all(is_understood)
 }
 
 /// Answers 420 where the request requires an extension.
 fn requires_extension(core: &mut Core, request: &Request<'_>) -> bool {
-    if requires_nothing(request) {
+    let tags: Vec<&[u8]> = request
+        .message
+        .elements(&HeaderName::Require)
+        .filter(|tag| !is_understood(tag))
+        .collect();
+    if tags.is_empty() {
         return false;
     }
-    let tags: Vec<&[u8]> = request.message.elements(&HeaderName::Require).collect();
     let headers = [(HeaderName::Unsupported, &*tags.join(&b", "[..]))];
     let status = StatusCode::BAD_EXTENSION;
     refuse_with(core, request, status, &headers, ProtocolError::Extension);
@@ -318,6 +333,16 @@ pub(super) fn refuse(
     error: ProtocolError,
 ) {
     refuse_with(core, request, status, &[], error);
+}
+
+/// Refuses for want of room: 503 with a Retry-After of 2 to 5 s, so that not all come back at once;
+/// the same request gets the same.
+pub(super) fn refuse_overloaded(core: &mut Core, request: &Request<'_>, error: ProtocolError) {
+    let wait_s = 2 + core.stateless_hash(request) % 4;
+    let wait = wait_s.to_string();
+    let headers = [(HeaderName::RetryAfter, wait.as_bytes())];
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    refuse_with(core, request, status, &headers, error);
 }
 
 /// The same with headers that belong to the status.

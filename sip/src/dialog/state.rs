@@ -124,6 +124,21 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// Another tag of ours: another dialog of the same INVITE (RFC 3261 §12.1.1). Gives back the
+    /// former tag.
+    pub fn set_local_tag(&mut self, tag: Identifier) -> Identifier {
+        let former = std::mem::replace(&mut self.local_tag, tag);
+        debug_assert!(
+            self.local.ends_with(former.as_bytes()),
+            "our tag stands last"
+        );
+        let kept = self.local.len().saturating_sub(former.len());
+        let mut local = self.local.get(..kept).unwrap_or_default().to_vec();
+        local.extend_from_slice(tag.as_bytes());
+        self.local = local.into();
+        former
+    }
+
     /// A target refresh request or its 2xx names the peer's new Contact (RFC 3261 §12.2.1.2 and
     /// §12.2.2).
     pub fn refresh_target(&mut self, message: &Message<'_>) {

@@ -24,6 +24,29 @@ impl CSeq {
     }
 }
 
+/// What a PRACK acknowledges (RFC 3262 §7.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RAck {
+    /// RSeq of the response.
+    pub rseq: u32,
+    /// CSeq of the response.
+    pub cseq: CSeq,
+}
+
+impl RAck {
+    /// Reads the value. `None` where it is malformed.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let value = scan::trim(value);
+        let space = value.iter().position(|&byte| scan::is_space(byte))?;
+        let (rseq, rest) = value.split_at_checked(space)?;
+        Some(Self {
+            rseq: scan::decimal(rseq)?,
+            cseq: CSeq::parse(rest)?,
+        })
+    }
+}
+
 /// Number and method as written, without a copy.
 pub(super) fn split(value: &[u8]) -> Option<(u32, &[u8])> {
     let value = scan::trim(value);

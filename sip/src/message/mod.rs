@@ -67,7 +67,7 @@ mod write;
 use arrayvec::ArrayVec;
 
 pub use self::body::{BODY_PARTS_MAX, sdp_of};
-pub use self::cseq::CSeq;
+pub use self::cseq::{CSeq, RAck};
 pub use self::header::HeaderName;
 pub use self::method::Method;
 pub use self::name_addr::{DISPLAY_NAME_SIZE_MAX, NameAddr, NameAddrRef};
@@ -351,6 +351,13 @@ impl<'a> Message<'a> {
         self.value(&HeaderName::Expires).and_then(scan::decimal)
     }
 
+    /// Min-Expires in seconds (RFC 3261 §20.23).
+    #[must_use]
+    pub fn min_expires_s(&self) -> Option<u32> {
+        self.only_value(&HeaderName::MinExpires)
+            .and_then(scan::decimal)
+    }
+
     /// Retry-After in seconds, without its comment and parameters (RFC 3261 §20.33).
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
@@ -368,15 +375,32 @@ impl<'a> Message<'a> {
         self.only_value(&HeaderName::RSeq).and_then(scan::decimal)
     }
 
+    /// `RAck` (RFC 3262 §7.2).
+    #[must_use]
+    pub fn rack(&self) -> Option<RAck> {
+        self.only_value(&HeaderName::RAck).and_then(RAck::parse)
+    }
+
     /// The Q.850 cause of a Reason header (RFC 3326 §2).
     #[must_use]
     pub fn q850_cause(&self) -> Option<u8> {
+        self.reason_cause(b"Q.850").and_then(scan::decimal)
+    }
+
+    /// The status in a Reason header of protocol SIP (RFC 3326 §2); any number that fits.
+    #[must_use]
+    pub fn reason_status(&self) -> Option<u16> {
+        self.reason_cause(b"SIP").and_then(scan::decimal)
+    }
+
+    /// The cause of the first Reason value of this protocol that has one.
+    fn reason_cause(&self, wanted: &[u8]) -> Option<&'a [u8]> {
         self.elements(&HeaderName::Reason).find_map(|element| {
             let (protocol, parameters) = scan::split_unquoted(element, b';')?;
             let cause = Parameters::new(parameters).value("cause")?;
             scan::trim(protocol)
-                .eq_ignore_ascii_case(b"Q.850")
-                .then(|| scan::decimal(cause))?
+                .eq_ignore_ascii_case(wanted)
+                .then_some(cause)
         })
     }
 }

@@ -90,6 +90,31 @@ impl<'a> NameAddrRef<'a> {
         self.parameters.value("tag").filter(|tag| !tag.is_empty())
     }
 
+    /// The `expires` of a Contact in seconds; a malformed one is as none (RFC 3261 §10.3 step 7).
+    #[must_use]
+    pub fn expires_s(&self) -> Option<u32> {
+        self.parameters.value("expires").and_then(scan::decimal)
+    }
+
+    /// The `q` of a Contact in thousandths, 1,000 where none is readable (RFC 3261 §25.1 `qvalue`).
+    #[must_use]
+    pub fn preference(&self) -> u16 {
+        const WHOLE: u16 = 1_000;
+        let Some(text) = self.parameters.value("q") else {
+            return WHOLE;
+        };
+        let (whole, digits) = scan::split_once(text, b'.').unwrap_or((text, b""));
+        if digits.len() > 3 || !digits.iter().all(u8::is_ascii_digit) {
+            return WHOLE;
+        }
+        let thousandths = digits
+            .iter()
+            .chain(b"000")
+            .take(3)
+            .fold(0, |sum: u16, digit| sum * 10 + u16::from(digit - b'0'));
+        if whole == b"0" { thousandths } else { WHOLE }
+    }
+
     /// A copy that stands on its own.
     #[must_use]
     pub fn to_name_addr(&self) -> NameAddr {

@@ -18,13 +18,65 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// The same codec: name without case, clock, channels. Parameters are each side's own
-    /// (RFC 3264 §6.1).
+    /// The same codec: name without case, clock, channels, and the parameters that make another
+    /// format of it. The others are each side's own (RFC 3264 §6.1).
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
+        self.is_kin(other)
+            && self
+                .forming()
+                .iter()
+                .all(|(name, default)| self.has_same(other, name, default))
+    }
+
+    /// The same codec, whatever its parameters.
+    pub(super) fn is_kin(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
             && self.rtp_clock_hz() == other.rtp_clock_hz()
             && self.channels == other.channels
+    }
+
+    /// A parameter of `fmtp`, without case of its name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let parameters = self.fmtp.as_deref()?.split(';');
+        parameters
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(key, _)| key.trim_ascii().eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim_ascii())
+    }
+
+    fn has_same(&self, other: &Self, name: &str, default: &str) -> bool {
+        let value = self.parameter(name).unwrap_or(default);
+        value.eq_ignore_ascii_case(other.parameter(name).unwrap_or(default))
+    }
+
+    /// Parameters that both sides must have alike, each with its default.
+    fn forming(&self) -> &'static [(&'static str, &'static str)] {
+        FORMING
+            .iter()
+            .find(|(name, _)| self.name.eq_ignore_ascii_case(name))
+            .map_or(&[], |(_, parameters)| *parameters)
+    }
+
+    /// What an answer with this codec says to who offered `offered`: our other side's parameters,
+    /// because what it says of its decoder is what this side must hear. G.729 without Annex B stays so
+    /// where either side wants it (RFC 7261 §3.1).
+    pub(super) fn answering(&self, offered: &Self) -> Self {
+        let forbids = |codec: &Self| {
+            let annex_b = codec.parameter("annexb");
+            annex_b.is_some_and(|value| value.eq_ignore_ascii_case("no"))
+        };
+        let is_g729 = self.name.eq_ignore_ascii_case("G729");
+        let fmtp = if is_g729 && (forbids(self) || forbids(offered)) {
+            Some("annexb=no".into())
+        } else {
+            self.fmtp.clone()
+        };
+        Self {
+            fmtp,
+            ..offered.clone()
+        }
     }
 
     /// True for `telephone-event`.
@@ -96,6 +148,24 @@ const STATIC: &[(&str, u8, u32, u8)] = &[
     ("DVI4", 16, 11_025, 1),
     ("DVI4", 17, 22_050, 1),
     ("G729", 18, 8_000, 1),
+];
+
+/// Parameters that make another format of a codec: the payload of one cannot be read as the other's
+/// (RFC 4867 §8.3.1, RFC 5577 §6, RFC 6416 §7.4, RFC 3640 §4.1).
+const FORMING: &[(&str, &[(&str, &str)])] = &[
+    ("AMR", &[("octet-align", "0")]),
+    ("AMR-WB", &[("octet-align", "0")]),
+    ("G7221", &[("bitrate", "")]),
+    (
+        "MP4A-LATM",
+        &[
+            ("profile-level-id", ""),
+            ("object", ""),
+            ("bitrate", ""),
+            ("config", ""),
+        ],
+    ),
+    ("mpeg4-generic", &[("mode", ""), ("config", "")]),
 ];
 
 const TELEPHONE_EVENT: &str = "telephone-event";

@@ -63,6 +63,40 @@ pub struct RemoteAudio {
     pub origin: (Box<str>, u64),
 }
 
+impl RemoteAudio {
+    /// The same as `before` in everything but the version of `o=`: a refresh of the session, which
+    /// changes nothing (RFC 3264 §8, RFC 4028 §7.4). A description with the version of the last one
+    /// must be the last one; where a peer breaks that, what it says counts.
+    #[must_use]
+    pub fn repeats(&self, before: &Self) -> bool {
+        let Self {
+            index,
+            lines,
+            rtp,
+            rtcp,
+            direction,
+            codecs,
+            ptime_ms,
+            rtcp_mux,
+            origin: _,
+        } = self;
+        *index == before.index
+            && *lines == before.lines
+            && *rtp == before.rtp
+            && *rtcp == before.rtcp
+            && *direction == before.direction
+            && *codecs == before.codecs
+            && *ptime_ms == before.ptime_ms
+            && *rtcp_mux == before.rtcp_mux
+    }
+
+    /// The peer holds: it does not want to hear us (RFC 3264 §8.4), in any of the three forms.
+    #[must_use]
+    pub const fn is_hold(&self) -> bool {
+        !self.direction.receives()
+    }
+}
+
 /// Reads an offer: its first usable audio line. `is_forbidden` knows addresses where no peer can be,
 /// beside multicast and broadcast.
 ///
@@ -114,10 +148,13 @@ pub fn read_answer(
 /// it; some peers leave the line out.
 fn agreed(number: u8, named: &[Codec], offered: &[Codec]) -> Option<Codec> {
     match named.iter().find(|codec| codec.payload_type == number) {
+        Some(theirs) if offered.iter().any(|ours| ours.is_same(theirs)) => Some(theirs.clone()),
+        // An answer that leaves out the parameters of its form means those of the offer.
         Some(theirs) => offered
             .iter()
-            .any(|ours| ours.is_same(theirs))
-            .then(|| theirs.clone()),
+            .find(|ours| ours.payload_type == number && ours.is_kin(theirs))
+            .filter(|_| theirs.fmtp.is_none())
+            .cloned(),
         None => offered
             .iter()
             .find(|ours| ours.payload_type == number)

@@ -134,6 +134,15 @@ impl Session {
         Ok(self.describe(lines, audio, codecs, direction, ptime_ms))
     }
 
+    /// Answers an offer of which nothing can be taken, where refusing the whole of it would be worse: a
+    /// hold with music from a multicast group is still a hold. Every line gets port 0, and the next
+    /// offer begins anew.
+    pub fn refuse_streams(&mut self, offer: &SessionDescription) -> SessionDescription {
+        let lines = offer.media.iter().map(refused_line).collect();
+        self.current.theirs = None;
+        self.say(lines, Vec::new(), Direction::Inactive)
+    }
+
     /// The codec under the number it has in this dialog; a new one gets its own number where that
     /// is free, else a free dynamic one. `None` where no number is left.
     fn number(&mut self, codec: &Codec) -> Option<Codec> {
@@ -182,6 +191,16 @@ impl Session {
         if let Some(line) = lines.get_mut(audio) {
             *line = ours.describe(&line.protocol);
         }
+        self.say(lines, codecs, direction)
+    }
+
+    /// These lines are our description now; its version rises where it is another one.
+    fn say(
+        &mut self,
+        lines: Vec<MediaDescription>,
+        codecs: Vec<Codec>,
+        direction: Direction,
+    ) -> SessionDescription {
         let address = Host::Address(self.local.ip());
         let mut description = SessionDescription {
             origin: Origin {
@@ -210,11 +229,7 @@ impl Session {
 fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
     let common = chosen.iter().filter_map(|codec| {
         let found = offered.iter().find(|offered| offered.is_same(codec))?;
-        // What the other side says about its decoder is what this side must hear.
-        Some(Codec {
-            fmtp: codec.fmtp.clone(),
-            ..found.clone()
-        })
+        Some(codec.answering(found))
     });
     let (mut events, mut speech) = (Vec::new(), None);
     for codec in common {

@@ -143,6 +143,11 @@ impl<U: Copy> Transactions<U> {
         self.table.count()
     }
 
+    /// Transactions at most.
+    pub const fn capacity(&self) -> u32 {
+        self.table.capacity()
+    }
+
     /// True when a new request cannot be answered with state.
     #[must_use]
     pub const fn is_full(&self) -> bool {

@@ -8,8 +8,13 @@ use media::command::{LatchPolicy, LegPlan, PairKey, PayloadMapping};
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
+use super::abilities::led_by;
+
 /// Most codecs that are carried from one side to the other, telephone-event included.
 pub const CODECS_MAX: usize = media::command::PAYLOAD_MAPPINGS_MAX;
+
+/// Most codecs of a peer that are remembered.
+pub const ABLE_MAX: usize = 4 * CODECS_MAX;
 
 /// One leg's media.
 #[derive(Debug)]
@@ -20,6 +25,7 @@ pub struct LegMedia {
     pub latch: LatchPolicy,
     session: Session,
     plan_version: u32,
+    able: Vec<Codec>,
 }
 
 impl LegMedia {
@@ -36,6 +42,7 @@ impl LegMedia {
             latch,
             session: Session::new(named, session_id),
             plan_version: 0,
+            able: Vec::new(),
         }
     }
 
@@ -64,6 +71,19 @@ impl LegMedia {
             .remote()
             .map_or(Direction::SendRecv, |remote| remote.direction);
         remote != Direction::SendRecv || self.current().direction != Direction::SendRecv
+    }
+
+    /// Every codec that the peer has ever offered, the latest first; empty: it only ever answered.
+    #[must_use]
+    pub fn able(&self) -> &[Codec] {
+        &self.able
+    }
+
+    /// The peer's offer takes effect; what it can do is remembered.
+    pub fn accept_offer(&mut self, remote: RemoteAudio) {
+        self.able = led_by(&remote.codecs, &self.able);
+        self.able.truncate(ABLE_MAX);
+        self.accept(remote);
     }
 
     /// The peer's description takes effect.

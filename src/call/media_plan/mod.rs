@@ -5,6 +5,7 @@
 //! business of `sip::offer_answer`; owned here is what the worker is told, how a source is learnt,
 //! which codecs are carried across, and addresses where no peer of ours can be.
 
+pub mod abilities;
 pub mod address;
 pub mod leg;
 

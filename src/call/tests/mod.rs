@@ -2,6 +2,8 @@
 
 mod attempts;
 mod commands;
+mod delayed;
+mod offerless;
 mod panics;
 mod reoffers;
 mod setup;

@@ -342,16 +342,6 @@ fn stop_ends_everything_within_four_seconds_although_peers_are_silent() {
     assert_eq!(world.closed().len(), 2);
 }
 
-#[test]
-fn invite_without_an_offer_is_told_why() {
-    let mut world = World::new(vec![trunk(1)]);
-    world.invite("sales", "c1", "");
-    assert_eq!(world.heard(), 488);
-    let response = world.last(PHONE.parse().unwrap(), "SIP/2.0 488");
-    assert!(response.header("Warning").contains("offer"));
-    world.expect_quiet();
-}
-
 /// An answer to such an offer could name events or FEC only, and some trunks end a call for it.
 #[test]
 fn offer_without_a_voice_is_refused_before_anything_is_dialled() {

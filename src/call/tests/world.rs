@@ -125,6 +125,7 @@ impl World {
             }],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         };
         let config = Config {
             endpoint: EndpointConfig {
@@ -136,6 +137,7 @@ impl World {
                 timers: Timers::default(),
                 allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],

@@ -1,23 +1,40 @@
 //! Accepts connections and bounds what each may cost: how many at once, how long a request's header
 //! may take, how large it may be, how long an answer may take.
 
+use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::access::Origin;
 use super::router::{HttpState, router};
+
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    /// The network: each request needs a token.
+    Tcp(TcpListener),
+    /// A file of this machine: whoever may open it may do everything.
+    Unix(UnixListener),
+}
 
 /// Serves until `shutdown` is done, then lets answers under way end, at most two seconds.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     state: HttpState,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -36,17 +53,12 @@ pub async fn serve(
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &router, &stopped, permit) => accepted,
         };
-        match accepted {
-            Ok((stream, _peer)) => {
-                tokio::spawn(connection(stream, router.clone(), stopped.clone(), permit));
-            }
-            Err(error) => {
-                // No descriptors left, or the peer went away: neither ends the server.
-                tracing::warn!(%error, "an HTTP connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+        if let Err(error) = accepted {
+            // No descriptors left, or the peer went away: neither ends the server.
+            tracing::warn!(%error, "an HTTP connection was not accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
     drop(listener);
@@ -58,39 +70,103 @@ pub async fn serve(
     }
 }
 
+async fn accept(
+    listener: &Listener,
+    router: &Router,
+    stopped: &watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
+    match listener {
+        Listener::Tcp(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            stream.set_nodelay(true).ok();
+            let origin = Origin::Network(peer.ip());
+            tokio::spawn(connection(
+                stream,
+                origin,
+                router.clone(),
+                stopped.clone(),
+                permit,
+            ));
+        }
+        Listener::Unix(listener) => {
+            let (stream, _peer) = listener.accept().await?;
+            tokio::spawn(connection(
+                stream,
+                Origin::Local,
+                router.clone(),
+                stopped.clone(),
+                permit,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Answers over one stream inside this process, with all scopes: the command line where no node
+/// runs.
+pub async fn serve_within(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    state: HttpState,
+) {
+    let service = service(router(state), Origin::Local);
+    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "a connection inside the process ended early");
+    }
+}
+
+/// The router, told where each request came in.
+fn service(
+    router: Router,
+    origin: Origin,
+) -> impl hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+{
+    let router = TowerToHyperService::new(router);
+    service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(origin);
+        router.call(request)
+    })
+}
+
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    origin: Origin,
     router: Router,
     mut stopped: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 ) {
-    stream.set_nodelay(true).ok();
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME_MAX)
         .max_buf_size(HEADER_OCTETS_MAX)
         .max_headers(HEADERS_MAX)
         .keep_alive(true)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service(router, origin));
     let mut served = pin!(served);
     let mut age = pin!(tokio::time::sleep(CONNECTION_AGE_MAX));
-    tokio::select! {
+    let patience = tokio::select! {
         ended = served.as_mut() => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "an HTTP connection ended early");
             }
             return;
         }
-        _ = stopped.changed() => {}
-        () = age.as_mut() => {}
-    }
+        _ = stopped.changed() => DRAIN_TIME_MAX,
+        () = age.as_mut() => ANSWER_TIME_MAX,
+    };
     // The answer under way is finished, the next request is not read.
     served.as_mut().graceful_shutdown();
-    tokio::time::timeout(DRAIN_TIME_MAX, served).await.ok();
+    tokio::select! {
+        _ = stopped.changed(), if patience != DRAIN_TIME_MAX => {
+            tokio::time::timeout(DRAIN_TIME_MAX, served).await.ok();
+        }
+        _ = tokio::time::timeout(patience, served.as_mut()) => {}
+    }
 }
 
 /// Connections at once.
-const CONNECTIONS_MAX: usize = 1_024;
+pub const CONNECTIONS_MAX: usize = 1_024;
 /// From the end of one request to the end of the next one's header: also how long an idle
 /// connection is kept.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -100,7 +176,10 @@ const HEADER_OCTETS_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// A connection is closed after this time, between two requests: a slot is never held for ever.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
-/// How long an answer may take once the connection is to end.
+/// How long the answer under way may still take on a connection that has reached its age: an import
+/// of many links takes its time.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(3_000);
+/// How long an answer may take once the server is to end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// After an accept that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

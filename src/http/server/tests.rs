@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -32,10 +33,10 @@ async fn world(resolve_open: bool) -> World {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let state = HttpState {
-        store: store.clone(),
         resolve_open,
+        ..HttpState::new(store.clone())
     };
-    let served = tokio::spawn(serve(listener, state, async {
+    let served = tokio::spawn(serve(Listener::Tcp(listener), state, async {
         stopped.await.ok();
     }));
     World {

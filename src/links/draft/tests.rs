@@ -197,6 +197,8 @@ fn every_wrong_field_is_named_at_once() {
             "valid_after",
             "valid_before",
             "trunk",
+            "auto_call_after_s",
+            "video_policy",
             "created_by"
         ]
     );

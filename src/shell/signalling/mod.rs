@@ -3,6 +3,10 @@
 //! One turn: up to 32 datagrams a socket, then what others said, then what is due; after each input
 //! call control is drained. Nothing here waits but the poll at the end of a turn.
 
+mod figures;
+
+pub use figures::{Figures, Messages};
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -31,6 +35,7 @@ use crate::call::event::{Input, Level, LogLine, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
 use crate::cdr::record::Record;
 use crate::fraud_guard::StoredCount;
+use crate::health::{BEAT_EVERY, Heart};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 
 /// Words of control that signalling has not taken yet.
@@ -109,6 +114,10 @@ pub struct Status {
     pub counters: ArcSwap<Counters>,
     /// Records that were lost because storage stood still.
     pub records_lost: AtomicU64,
+    /// What the thread itself counts, as old as `counters`.
+    pub figures: ArcSwap<Figures>,
+    /// Beaten once a turn.
+    pub heart: Heart,
 }
 
 impl SignallingLink {
@@ -168,6 +177,7 @@ struct Core {
     drained: bool,
     /// Something happened since the counters were published.
     dirty: bool,
+    figures: Figures,
 }
 
 enum Echo {
@@ -219,6 +229,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         panics,
         drained: false,
         dirty: true,
+        figures: Figures::default(),
     };
     let thread = std::thread::Builder::new()
         .name("signalling".to_owned())
@@ -255,6 +266,8 @@ fn run(
         core.settle();
         let quiet = core.flush();
         let now = Instant::now();
+        core.status.heart.beat(now);
+        core.figures.words_waiting = u64::try_from(words.len()).unwrap_or(0);
         if core.dirty && now.saturating_duration_since(published) >= PUBLISH_EVERY {
             published = now;
             core.publish();
@@ -287,6 +300,7 @@ impl Core {
                     local,
                     remote,
                 };
+                self.figures.received.count(bytes);
                 self.feed(Input::Datagram { flow, bytes });
             });
             match received {
@@ -458,18 +472,21 @@ impl Core {
             self.send_failed = true;
             sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         }
+        self.figures.sent.count(self.buffer.as_bytes());
         match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 tracing::debug!(remote = %flow.remote, %error, "a message could not be sent");
+                self.figures.sends_failed += 1;
                 self.echoes.push_back(Echo::TransportFailed(flow));
             }
         }
     }
 
     fn record(&mut self, record: Record) {
+        self.figures.record(&record);
         if !self.records_waiting.is_empty() {
             return self.keep_record(record);
         }
@@ -509,6 +526,8 @@ impl Core {
             .calls_active
             .store(counters.calls_active, Ordering::Relaxed);
         self.status.counters.store(Arc::new(counters));
+        self.figures.records_waiting = u64::try_from(self.records_waiting.len()).unwrap_or(0);
+        self.status.figures.store(Arc::new(self.figures.clone()));
     }
 
     fn sleep(
@@ -534,7 +553,7 @@ impl Core {
             .map(|at| at.saturating_duration_since(now));
         let publish = self.dirty.then_some(PUBLISH_EVERY);
         let retry = (!quiet).then_some(RETRY);
-        let wait = [due, publish, retry]
+        let wait = [due, publish, retry, Some(BEAT_EVERY)]
             .into_iter()
             .flatten()
             .min()

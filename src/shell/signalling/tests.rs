@@ -21,6 +21,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         panics: Arc::default(),
         drained: false,
         dirty: false,
+        figures: Figures::default(),
     };
     (core, recorded)
 }

@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::database::{self, StorageOptions};
 use super::error::StorageError;
+use super::figures::StorageFigures;
 use super::node_key::NodeKey;
 use super::snapshot::{self, Snapshot};
 use super::writer::{self, Connection, Job, Work, Writer, work};
@@ -34,6 +35,7 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     records: mpsc::Sender<Record>,
     key: NodeKey,
+    figures: Arc<StorageFigures>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// Held while this process is the node of this database.
     node_lock: Mutex<Option<File>>,
@@ -53,7 +55,9 @@ impl Store {
         drop(reader);
         let (jobs, jobs_queue) = mpsc::channel(JOBS_QUEUE_MAX);
         let (records, records_queue) = mpsc::channel(RECORDS_QUEUE_MAX);
+        let figures = Arc::<StorageFigures>::default();
         let writer = Writer {
+            figures: Arc::clone(&figures),
             connection: database.writer,
             sync: options.sync,
             jobs: jobs_queue,
@@ -68,6 +72,7 @@ impl Store {
                 jobs,
                 records,
                 key,
+                figures,
                 snapshot: watch::Sender::new(Arc::new(first)),
                 node_lock: Mutex::new(None),
             }),
@@ -182,6 +187,30 @@ impl Store {
     #[must_use]
     pub fn records(&self) -> mpsc::Sender<Record> {
         self.inner.records.clone()
+    }
+
+    /// What the writer counts.
+    #[must_use]
+    pub fn figures(&self) -> &StorageFigures {
+        &self.inner.figures
+    }
+
+    /// Pieces of work and call records that wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        (
+            JOBS_QUEUE_MAX.saturating_sub(self.inner.jobs.capacity()),
+            RECORDS_QUEUE_MAX.saturating_sub(self.inner.records.capacity()),
+        )
+    }
+
+    /// A reader answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn answers(&self) -> Result<(), StorageError> {
+        let mut reader = self.inner.readers.acquire().await?;
+        snapshot::revision(&mut reader).await.map(drop)
     }
 
     /// Waits until every record that was queued before is on disk (or was refused by it).
@@ -366,7 +395,7 @@ fn nfc(text: &str) -> Cow<'_, str> {
 /// Records that may wait for the writer: four a call, two seconds at 1,000 calls a second.
 pub const RECORDS_QUEUE_MAX: usize = 8_192;
 /// Pieces of work that may wait for the writer.
-const JOBS_QUEUE_MAX: usize = 256;
+pub const JOBS_QUEUE_MAX: usize = 256;
 /// How soon a change by another process is seen.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Names of trunk targets are looked up again this often.

@@ -213,6 +213,7 @@ pub(crate) fn snapshot(
         }],
         links: LinkAccess::All,
         ad_hoc: false,
+        registers: false,
     });
     snapshot.guard.calls_per_second = 0;
     snapshot

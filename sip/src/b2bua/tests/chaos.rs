@@ -12,8 +12,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use super::world::*;
-use crate::event::{CallKey, Credentials, Dial, Event, Input, LegKey, Ping, PingKey, Refusal};
+use crate::event::{
+    CallKey, Credentials, Dial, Event, Input, LegKey, Ping, PingKey, RefreshBy, Refusal, Reliable,
+};
 use crate::message::{HeaderName, StatusCode};
+use crate::sdp::SessionDescription;
 
 /// Longest time until everything is over: an unacknowledged 2xx (64·T1), then the BYE (64·T1),
 /// then what its transactions swallow (T4).
@@ -41,7 +44,7 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64) -> Self {
         Self {
-            world: World::with_calls_max(40),
+            world: World::with_calls_max_and_reliable_early_media(40),
             random: ChaCha8Rng::seed_from_u64(seed),
             said: Vec::new(),
             heard: Vec::new(),
@@ -134,6 +137,7 @@ impl Chaos {
             | Event::ReofferCompleted { call, .. }
             | Event::ReofferAnswered { call, .. }
             | Event::ReofferRefused { call, .. }
+            | Event::InfoReceived { call, .. }
             | Event::Ended { call, .. }
             | Event::CallGone { call } => *call,
             Event::PingEnded { ping, .. } => {
@@ -141,7 +145,9 @@ impl Chaos {
                 self.pings.remove(index.expect("a ping ends once"));
                 return;
             }
-            Event::Dropped { .. } => return,
+            Event::RegisterEnded { .. } | Event::RegisterOffered { .. } | Event::Dropped { .. } => {
+                return;
+            }
         };
         let (ended, gone) = self.fates.get_mut(&call).expect("a call is offered first");
         assert!(!*gone, "nothing after CallGone: {event:?}");
@@ -162,7 +168,8 @@ impl Chaos {
         match self.below(100) {
             0..6 => self.new_invite(),
             6..30 => self.peer_answers(),
-            30..42 => self.peer_acknowledges(),
+            30..35 => self.caller_acknowledges_early(),
+            35..42 => self.peer_acknowledges(),
             42..46 => self.peer_cancels(),
             46..56 => self.peer_asks_within_a_dialog(),
             56..62 => self.peer_repeats(),
@@ -183,10 +190,14 @@ impl Chaos {
         let id = format!("chaos{}", self.next);
         let to = format!("<sip:link@{OURS}>");
         let from = "<sip:alice@10.0.0.1>;tag=alice";
-        self.say(
-            CALLER,
-            request("INVITE", CALLER, from, &to, &id, 1, &id, body),
-        );
+        let headers = [
+            "",
+            "Supported: 100rel\r\nAllow: UPDATE\r\n",
+            "Require: 100rel\r\nAllow: UPDATE\r\n",
+            "Expires: 20\r\n",
+        ][self.below(4)];
+        let text = request("INVITE", CALLER, from, &to, &id, 1, &id, body);
+        self.say(CALLER, with_headers(&text, headers));
     }
 
     fn peer_answers(&mut self) {
@@ -208,10 +219,15 @@ impl Chaos {
         let status = statuses[self.below(statuses.len())];
         let body = [None, Some(SDP), Some("v=0\r\nbad")][self.below(3)];
         let tag = ["one", "two", "three"][self.below(3)];
+        let allow = ["", "Allow: INVITE, UPDATE\r\n"][self.below(2)];
+        let rseq = self.below(4);
+        let reliable = format!("Require: 100rel\r\nRSeq: {rseq}\r\n{allow}");
         let headers = match status {
+            101..200 if rseq > 0 => &reliable,
             401 => "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n",
             407 => "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n",
-            _ => "",
+            500 => "Retry-After: 2\r\n",
+            _ => allow,
         };
         let from = if sent.to == CALLER { CALLER } else { TRUNK };
         self.say(from, response_with(&sent, status, tag, headers, body));
@@ -254,6 +270,35 @@ impl Chaos {
         self.say(CALLER, text);
     }
 
+    /// The PRACK of any reliable response that was heard.
+    fn caller_acknowledges_early(&mut self) {
+        let reliable: Vec<Sent> = self
+            .heard
+            .iter()
+            .filter(|sent| !sent.header(&HeaderName::RSeq).is_empty())
+            .cloned()
+            .collect();
+        let Some(heard) = self.pick(&reliable) else {
+            return;
+        };
+        self.next += 1;
+        let rack = format!(
+            "RAck: {} {}\r\n",
+            heard.header(&HeaderName::RSeq),
+            heard.header(&HeaderName::CSeq)
+        );
+        let (from, to) = (
+            heard.header(&HeaderName::From),
+            heard.header(&HeaderName::To),
+        );
+        let call_id = heard.header(&HeaderName::CallId);
+        let cseq = [2, self.next + 10][self.below(2)];
+        let body = if self.below(4) == 0 { SDP } else { "" };
+        let branch = format!("early{}", self.next);
+        let text = request("PRACK", CALLER, &from, &to, &call_id, cseq, &branch, body);
+        self.say(CALLER, with_headers(&text, &rack));
+    }
+
     fn peer_cancels(&mut self) {
         let invites: Vec<(&'static str, String)> = self
             .said
@@ -283,8 +328,10 @@ impl Chaos {
             if sent.to == CALLER { CALLER } else { TRUNK }
         };
         self.next += 1;
-        let method = ["BYE", "INVITE", "INVITE", "OPTIONS", "INFO", "REFER"][self.below(6)];
-        let body = if method == "INVITE" && self.below(3) > 0 {
+        let method = [
+            "BYE", "INVITE", "INVITE", "UPDATE", "UPDATE", "OPTIONS", "INFO", "REFER", "PRACK",
+        ][self.below(9)];
+        let body = if matches!(method, "INVITE" | "UPDATE") && self.below(3) > 0 {
             SDP
         } else {
             ""
@@ -344,10 +391,14 @@ impl Chaos {
             ..Default::default()
         };
         let failure = StatusCode::new([302, 480, 486, 503, 603][self.below(5)]).unwrap();
-        let early = [None, Some(sdp())][self.below(2)].clone();
+        let other = other_sdp(6_000);
+        let other = SessionDescription::parse(other.as_bytes()).unwrap();
+        let early = [None, Some(sdp()), Some(other)][self.below(3)].clone();
+        let by = [RefreshBy::Invite, RefreshBy::Update][self.below(2)];
+        let offer = Some(sdp()).filter(|_| self.below(3) > 0);
         let endpoint = &mut self.world.endpoint;
         // A command that does not fit the state is declined: that is no concern here.
-        let declined = match self.random.next_u32() % 14 {
+        let declined = match self.random.next_u32() % 16 {
             0..3 => {
                 let credentials = Credentials {
                     username: "u".into(),
@@ -356,6 +407,8 @@ impl Chaos {
                 };
                 let dial = Dial {
                     credentials: Some(credentials),
+                    offer,
+                    reliable: Reliable::Supported,
                     ..dial()
                 };
                 let dialled = endpoint.dial(now, call, dial);
@@ -367,7 +420,11 @@ impl Chaos {
             4 | 5 => endpoint.answer(now, call, &sdp()).err(),
             6 => endpoint.refuse(now, call, failure, &refusal).err(),
             7 => endpoint.abandon(now, call, leg).err(),
-            8 | 9 => endpoint.reoffer(now, call, leg, &sdp()).err(),
+            8 | 9 => endpoint.reoffer_by(now, call, leg, &sdp(), by).err(),
+            13 => endpoint.acknowledge(now, call, leg, &sdp()).err(),
+            14 => endpoint
+                .ring(now, call, StatusCode::SESSION_PROGRESS, early.as_ref())
+                .err(),
             10 => endpoint.answer_reoffer(now, call, leg, &sdp()).err(),
             11 => endpoint.refuse_reoffer(now, call, leg, failure).err(),
             12 => endpoint.hang_up(now, call, &refusal).err(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::Endpoint;
 use crate::event::{
     AttemptTimers, CallKey, Credentials, Dial, EndpointConfig, Event, Flow, Input, LegKey, Output,
-    Reliable, Timers, Transport,
+    Reliable, Transport,
 };
 use crate::message::{self, HeaderName, Message, Method, NameAddr, SendBuffer, StatusCode, Uri};
 use crate::sdp::SessionDescription;
@@ -80,6 +80,24 @@ pub(super) fn sdp() -> SessionDescription {
     SessionDescription::parse(SDP.as_bytes()).unwrap()
 }
 
+pub(super) fn config(calls_max: u32) -> EndpointConfig {
+    EndpointConfig {
+        number: 1,
+        seed: [9; 32],
+        calls_max,
+        allow: vec![
+            Method::Invite,
+            Method::Ack,
+            Method::Cancel,
+            Method::Bye,
+            Method::Options,
+            Method::Prack,
+            Method::Update,
+        ],
+        ..EndpointConfig::default()
+    }
+}
+
 pub(super) struct World {
     pub(super) endpoint: Endpoint,
     pub(super) now: Instant,
@@ -94,23 +112,24 @@ impl World {
     }
 
     pub(super) fn with_calls_max(calls_max: u32) -> Self {
+        Self::with(calls_max, false)
+    }
+
+    /// Where early media is reliable for callers that can (`EndpointConfig::reliable_early_media`).
+    pub(super) fn with_reliable_early_media() -> Self {
+        Self::with(100, true)
+    }
+
+    pub(super) fn with_calls_max_and_reliable_early_media(calls_max: u32) -> Self {
+        Self::with(calls_max, true)
+    }
+
+    fn with(calls_max: u32, reliable_early_media: bool) -> Self {
         #[expect(clippy::disallowed_methods, reason = "a test needs one base instant")]
         let start = Instant::now();
         let endpoint = Endpoint::new(EndpointConfig {
-            number: 1,
-            seed: [9; 32],
-            product: "Sluice".into(),
-            calls_max,
-            draining: false,
-            timers: Timers::default(),
-            allow: vec![
-                Method::Invite,
-                Method::Ack,
-                Method::Cancel,
-                Method::Bye,
-                Method::Options,
-            ],
-            reliable_early_media: false,
+            reliable_early_media,
+            ..config(calls_max)
         });
         let (sent, events, buffer) = (Vec::new(), Vec::new(), SendBuffer::new());
         Self {
@@ -120,6 +139,13 @@ impl World {
             events,
             buffer,
         }
+    }
+
+    /// A method more in Allow.
+    pub(super) fn allow(&mut self, method: Method) {
+        let mut config = config(100);
+        config.allow.push(method);
+        self.endpoint = Endpoint::new(config);
     }
 
     pub(super) fn drain(&mut self) {
@@ -244,12 +270,71 @@ impl World {
         leg
     }
 
+    /// A caller's INVITE as it is, and an attempt for it: the opening of most flows.
+    pub(super) fn opened(&mut self, invite: &str, dial: Dial) -> Opened {
+        self.receive(CALLER, invite);
+        let keys = self.take_events().into_iter().find_map(|event| {
+            if let Event::CallOffered { call, a_leg, .. } = event {
+                Some((call, a_leg))
+            } else {
+                None
+            }
+        });
+        let (call, a_leg) = keys.expect("the call is offered");
+        let b_leg = self.endpoint.dial(self.now, call, dial).unwrap();
+        self.drain();
+        let b_invite = self.last("INVITE");
+        self.sent.clear();
+        Opened {
+            call,
+            a_leg,
+            b_leg,
+            invite: invite.into(),
+            b_invite,
+        }
+    }
+
+    /// The `ring` command.
+    pub(super) fn ring(&mut self, call: CallKey, status: u16, answer: Option<&str>) {
+        let status = StatusCode::new(status).unwrap();
+        let answer = answer.map(|text| SessionDescription::parse(text.as_bytes()).unwrap());
+        self.endpoint
+            .ring(self.now, call, status, answer.as_ref())
+            .unwrap();
+        self.drain();
+    }
+
+    /// The `answer` command.
+    pub(super) fn answer(&mut self, call: CallKey, answer: &str) {
+        let answer = SessionDescription::parse(answer.as_bytes()).unwrap();
+        self.endpoint.answer(self.now, call, &answer).unwrap();
+        self.drain();
+    }
+
+    /// The `hang_up` command.
+    pub(super) fn hang_up(&mut self, call: CallKey) {
+        self.endpoint
+            .hang_up(self.now, call, &crate::event::Refusal::default())
+            .unwrap();
+        self.drain();
+    }
+
     /// A call that both sides have answered and acknowledged.
     pub(super) fn connected(&mut self) -> Connected {
-        let (call, a_leg, invite) = self.offered("connected");
-        let b_leg = self.dial(call);
-        let b_invite = self.last("INVITE");
-        self.receive(TRUNK, &response(&b_invite, 200, "callee", Some(SDP)));
+        self.connected_with("")
+    }
+
+    /// The same with further headers of both peers.
+    pub(super) fn connected_with(&mut self, headers: &str) -> Connected {
+        let Opened {
+            call,
+            a_leg,
+            b_leg,
+            invite,
+            b_invite,
+        } = self.opened(&with_headers(&invite("connected"), headers), dial());
+        let answered = response_with(&b_invite, 200, "callee", headers, Some(SDP));
+        self.receive(TRUNK, &answered);
         self.endpoint.answer(self.now, call, &sdp()).unwrap();
         self.drain();
         let ok = self.last("200");
@@ -270,6 +355,60 @@ impl World {
         self.pass(Duration::from_secs(300));
         assert!(self.endpoint.is_idle(), "{:#?}", self.endpoint);
         assert_eq!(self.endpoint.active_calls(), 0);
+    }
+}
+
+/// A call whose caller has no final response, and its attempt.
+pub(super) struct Opened {
+    pub(super) call: CallKey,
+    pub(super) a_leg: LegKey,
+    pub(super) b_leg: LegKey,
+    pub(super) invite: String,
+    pub(super) b_invite: Sent,
+}
+
+impl Opened {
+    /// A request of the caller's within the dialog that this response of ours made.
+    pub(super) fn caller_says(
+        &self,
+        heard: &Sent,
+        (method, cseq, branch): (&str, u32, &str),
+        headers: &str,
+        body: &str,
+    ) -> String {
+        let (from, to) = (
+            heard.header(&HeaderName::From),
+            heard.header(&HeaderName::To),
+        );
+        let call_id = heard.header(&HeaderName::CallId);
+        let text = request(method, CALLER, &from, &to, &call_id, cseq, branch, body);
+        with_headers(&text, headers)
+    }
+
+    /// A request of the callee's within the dialog of this fork.
+    pub(super) fn callee_says(
+        &self,
+        tag: &str,
+        (method, cseq, branch): (&str, u32, &str),
+        headers: &str,
+        body: &str,
+    ) -> String {
+        let to = self.b_invite.header(&HeaderName::From);
+        let from = format!("{};tag={tag}", self.b_invite.header(&HeaderName::To));
+        let call_id = self.b_invite.header(&HeaderName::CallId);
+        let text = request(method, TRUNK, &from, &to, &call_id, cseq, branch, body);
+        with_headers(&text, headers)
+    }
+
+    /// The PRACK of a reliable response that the caller heard.
+    pub(super) fn prack(&self, heard: &Sent, cseq: u32, body: &str) -> String {
+        let rack = format!(
+            "RAck: {} {}\r\n",
+            heard.header(&HeaderName::RSeq),
+            heard.header(&HeaderName::CSeq)
+        );
+        let branch = format!("prack{cseq}{}", heard.to_tag());
+        self.caller_says(heard, ("PRACK", cseq, &branch), &rack, body)
     }
 }
 
@@ -309,14 +448,28 @@ fn peer(address: &str) -> &str {
     }
 }
 
+/// Further headers of a message, each with its line end.
+pub(super) fn with_headers(text: &str, headers: &str) -> String {
+    text.replacen("Contact:", &format!("{headers}Contact:"), 1)
+}
+
+/// A description that differs from [`SDP`] by its port.
+pub(super) fn other_sdp(port: u16) -> String {
+    SDP.replace("4000", &port.to_string())
+}
+
 pub(super) fn name(event: &Event) -> String {
     match event {
         Event::CallOffered { .. } => "CallOffered".into(),
-        Event::Progress { status, answer, .. } => {
-            format!(
-                "Progress {status}{}",
-                if answer.is_some() { " sdp" } else { "" }
-            )
+        Event::Progress {
+            status,
+            answer,
+            answered_reliably,
+            ..
+        } => {
+            let body = if answer.is_some() { " sdp" } else { "" };
+            let how = if *answered_reliably { " reliably" } else { "" };
+            format!("Progress {status}{body}{how}")
         }
         Event::Answered { answered, .. } => {
             let body = match (&answered.answer, &answered.offer) {
@@ -350,6 +503,11 @@ pub(super) fn name(event: &Event) -> String {
             )
         }
         Event::ReofferRefused { status, .. } => format!("ReofferRefused {status}"),
+        Event::InfoReceived {
+            content_type, body, ..
+        } => format!("InfoReceived {content_type} {}", body.len()),
+        Event::RegisterEnded { outcome, .. } => format!("RegisterEnded {}", outcome.as_str()),
+        Event::RegisterOffered { offered, .. } => format!("RegisterOffered {}", offered.aor),
         Event::Ended { by, cause, .. } => format!("Ended {by:?} {cause:?}"),
         Event::CallGone { .. } => "CallGone".into(),
         Event::PingEnded { status, .. } => format!("PingEnded {status:?}"),
@@ -369,6 +527,7 @@ pub(super) fn dial() -> Dial {
         offer: Some(sdp()),
         reliable: Reliable::Off,
         credentials: None,
+        session_timer: None,
         timers: AttemptTimers {
             response: Duration::from_secs(4),
             progress: Duration::from_secs(10),

@@ -9,9 +9,11 @@ use sluice::call::snapshot::Snapshot;
 use sluice::links::model::Destination;
 use sluice::links::resolve::{ResolveRefusal, ResolvedLink};
 use sluice::sources::model::{LinkAccess, Source};
-use sluice::trunks::model::Network as IpNetwork;
+use sluice::trunks::model::{
+    IdentityProfile, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional, Trunk,
+};
 
-use super::words::{compare, describe, direction, payloads};
+use super::words::{compare, describe, payloads, said};
 use super::{Attributes, Line, Script};
 use crate::checker::Violation;
 use crate::gateway::{Gateway, HostFaults, Sabotage};
@@ -185,7 +187,7 @@ impl Stage {
             let target = with.value("to").unwrap_or(&self.target);
             let echo = self.echoes.iter().any(|path| path == target);
             let target = format!("sip:{target}@10.0.0.1");
-            let plan = Plan::manual(payloads(with.value("offer").unwrap_or("pcma")));
+            let plan = Plan::manual(codecs(with.value("offer")));
             let call = u32::try_from(self.callers() + 1).unwrap_or(1);
             if echo {
                 let _ = self.world.echo.insert(call);
@@ -201,14 +203,12 @@ impl Stage {
             match (what, what.parse::<u16>()) {
                 (_, Ok(status)) => respond(leg, now, status, with, out),
                 ("INVITE", _) if with.has("again") => leg.act(now, &Action::Flood(1), out),
-                ("INVITE", _) if begins => leg.act(now, &Action::Invite, out),
-                ("INVITE", _) => leg.act(now, &Action::Reoffer(direction(with)), out),
                 ("ACK", _) => {
-                    let _ = leg.acknowledge(now, out);
+                    let _ = leg.acknowledge_with(now, &said(with), out);
                 }
                 ("CANCEL", _) => leg.act(now, &Action::CancelEarly, out),
-                ("BYE", _) => leg.act(now, &Action::HangUp, out),
-                _ => {}
+                ("BYE", _) => leg.bye(now, &said(with), out),
+                (method, _) => leg.ask(now, method, &said(with), out),
             }
             out.packets.len() > before
         })?;
@@ -515,25 +515,43 @@ fn respond(
     with: &Attributes,
     out: &mut Outbox,
 ) {
+    let mut said = said(with);
+    if with.has("reliable") {
+        said.headers.extend([
+            ("Require".to_owned(), "100rel".to_owned()),
+            (
+                "RSeq".to_owned(),
+                with.value("reliable").unwrap_or("1").to_owned(),
+            ),
+        ]);
+    }
+    let body = leg.response_body(&said);
     match with.value("for") {
         Some(method) if method != "INVITE" => {
-            let _ = leg.reply_to(now, method, status, out);
+            let _ = leg.reply_to(now, method, status, body, out);
         }
         Some(_) | None => {
             let fork = with
                 .value("fork")
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(0);
-            leg.reply(
-                now,
-                &Reply {
-                    status,
-                    session: with.has("answer"),
-                    fork,
-                },
-                out,
-            );
+            let reply = Reply {
+                status,
+                session: body.is_some(),
+                fork,
+            };
+            leg.reply_with(now, &reply, body, out);
         }
+    }
+}
+
+/// What a phone can do is what it offers first.
+fn codecs(offer: Option<&str>) -> Vec<u8> {
+    let named = offer.map(payloads).unwrap_or_default();
+    if named.is_empty() {
+        vec![PCMA, PCMU]
+    } else {
+        named
     }
 }
 
@@ -583,9 +601,41 @@ fn add_trunk(
         address,
         priority.unwrap_or_else(|| u16::from(last)),
     );
+    shape(&mut trunk, rest);
     if let Some(calls) = rest.value("max_calls").and_then(|text| text.parse().ok()) {
         trunk.max_calls = calls;
     }
     snapshot.trunks.push(trunk);
     nodes.push((name.to_owned(), address, false));
+}
+
+/// `delayed`, `transit`, `trusted`, `identity=`, `codecs=`, `expires=`, `min=`, `by=update`,
+/// `100rel=`.
+fn shape(trunk: &mut Trunk, rest: &Attributes) {
+    if rest.has("delayed") {
+        trunk.offer = OfferMode::Delayed;
+    }
+    trunk.transit = rest.has("transit");
+    trunk.trusted = rest.has("trusted");
+    if let Some(names) = rest.value("codecs") {
+        trunk.codecs = names.split('+').map(str::to_uppercase).collect();
+    }
+    trunk.identity = match rest.value("identity") {
+        Some("rpid") => IdentityProfile::Rpid,
+        Some("both") => IdentityProfile::RpidAndPai,
+        Some("none") => IdentityProfile::None,
+        Some(_) | None => IdentityProfile::Pai,
+    };
+    trunk.session_expires = rest.duration("expires").unwrap_or_default();
+    if let Some(min) = rest.duration("min") {
+        trunk.session_min = min;
+    }
+    if rest.value("by") == Some("update") {
+        trunk.refresh_by = RefreshBy::Update;
+    }
+    trunk.reliable_provisional = match rest.value("100rel") {
+        Some("required") => ReliableProvisional::Required,
+        Some("supported") => ReliableProvisional::Supported,
+        Some(_) | None => ReliableProvisional::Off,
+    };
 }

@@ -100,8 +100,11 @@ impl Gateway {
                     Method::Bye,
                     Method::Cancel,
                     Method::Options,
+                    Method::Prack,
+                    Method::Update,
                 ],
                 reliable_early_media: false,
+                ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],

@@ -154,6 +154,8 @@ pub(crate) struct Leg {
     pub(super) servers: Vec<Server>,
     pub(super) cancel_wanted: bool,
     pub(super) random: Generator,
+    /// Headers of the next message (flows).
+    pub(super) extra: Vec<(String, String)>,
     timers: Vec<(SimTime, Timer)>,
     fired: Vec<Trigger>,
 }
@@ -254,6 +256,7 @@ impl Leg {
             servers: Vec::new(),
             cancel_wanted: false,
             random,
+            extra: Vec::new(),
             timers: Vec::new(),
             fired: Vec::new(),
         }

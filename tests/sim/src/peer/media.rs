@@ -83,6 +83,50 @@ impl Media {
         self.body(payloads)
     }
 
+    /// A session of this shape; empty payloads: an answer's codec, or all.
+    pub(super) fn say(
+        &mut self,
+        payloads: &[u8],
+        direction: Option<Direction>,
+        answers: bool,
+    ) -> String {
+        if let Some(first) = payloads.iter().find(|given| **given != TELEPHONE_EVENT) {
+            self.payload_type = *first;
+        }
+        if answers && payloads.is_empty() {
+            let text = self.answer();
+            return match direction {
+                Some(direction) => {
+                    self.version -= 1;
+                    self.direction = direction;
+                    let payloads = Session::read(&text).map(|session| session.payloads);
+                    self.body(payloads.unwrap_or_default())
+                }
+                None => text,
+            };
+        }
+        let fitting = if answers {
+            self.remote_direction.answered()
+        } else {
+            Direction::SendReceive
+        };
+        self.direction = direction.unwrap_or(fitting);
+        let payloads = if payloads.is_empty() {
+            self.payloads.clone()
+        } else {
+            payloads.to_vec()
+        };
+        self.body(payloads)
+    }
+
+    /// Another machine speaks from now on, with a stream of its own.
+    pub(super) fn move_to(&mut self, local: SocketAddr, random: &mut Generator) {
+        if self.local != local {
+            self.local = local;
+            self.change_ssrc(random);
+        }
+    }
+
     fn body(&mut self, payloads: Vec<u8>) -> String {
         let text = Session {
             version: self.version,

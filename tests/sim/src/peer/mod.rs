@@ -3,6 +3,7 @@
 //! Nothing here uses the product: a misreading of an RFC must not be shared by both sides.
 
 pub(crate) mod leg;
+pub(crate) mod manual;
 pub(crate) mod media;
 pub(crate) mod plan;
 mod request;

@@ -155,11 +155,31 @@ impl Leg {
             .with("To", to)
             .with("Call-ID", self.call_id.clone())
             .with("CSeq", format!("{number} {method}"));
-        if method == "INVITE" {
+        let text = if matches!(method, "INVITE" | "UPDATE") {
             text.with("Contact", self.contact())
         } else {
             text
-        }
+        };
+        let extra = self.extra.iter();
+        extra.fold(text, |text, (name, value)| text.with(name, value.clone()))
+    }
+
+    /// The ACK of the newest 2xx, built anew with this answer.
+    pub(super) fn acknowledge_body(
+        &mut self,
+        now: SimTime,
+        body: String,
+        out: &mut Outbox,
+    ) -> bool {
+        let newest = |client: &Client| client.method == "INVITE" && client.ack.is_some();
+        let Some(place) = self.clients.iter().rposition(newest) else {
+            return false;
+        };
+        let number = self.clients[place].number;
+        let branch = format!("z9hG4bK{}", self.random.token());
+        let ack = self.build("ACK", &branch, number, body).encode();
+        self.clients[place].ack = Some(ack);
+        self.acknowledge(now, out)
     }
 
     pub(super) fn contact(&self) -> String {
@@ -247,6 +267,9 @@ impl Leg {
             self.handle_refusal(now, place, status, response, out);
         } else if self.clients[place].final_status.is_none() {
             self.clients[place].final_status = Some(status);
+            if let Some(session) = Session::read(&response.body) {
+                self.connect(now, &session, out);
+            }
         }
     }
 

@@ -47,8 +47,17 @@ impl Leg {
                 self.respond_unless_manual(now, &branch, "BYE", 200, out);
                 self.refuse_open_invite(now, out);
             }
-            _ => self.respond_unless_manual(now, &branch, &method, 200, out),
+            _ => {
+                if let Some(session) = self.session_asked(&branch, &method) {
+                    self.connect(now, &session, out);
+                }
+                self.respond_unless_manual(now, &branch, &method, 200, out);
+            }
         }
+    }
+
+    fn session_asked(&self, branch: &str, method: &str) -> Option<Session> {
+        Session::read(&self.server(branch, method)?.request.body)
     }
 
     fn handle_invite(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
@@ -159,6 +168,18 @@ impl Leg {
 
     /// A response to the INVITE that began the dialog, or to the newest one (manual legs).
     pub(crate) fn reply(&mut self, now: SimTime, reply: &Reply, out: &mut Outbox) {
+        let body = reply.session.then(|| self.media.answer());
+        self.reply_with(now, reply, body, out);
+    }
+
+    /// The same with this body.
+    pub(crate) fn reply_with(
+        &mut self,
+        now: SimTime,
+        reply: &Reply,
+        body: Option<String>,
+        out: &mut Outbox,
+    ) {
         let newest = self
             .servers
             .iter()
@@ -185,7 +206,6 @@ impl Leg {
                 }
             }
         }
-        let body = reply.session.then(|| self.media.answer());
         if body.is_some() {
             self.start_voice(now, out);
         }
@@ -198,6 +218,7 @@ impl Leg {
         now: SimTime,
         method: &str,
         status: u16,
+        body: Option<String>,
         out: &mut Outbox,
     ) -> bool {
         let newest = self
@@ -208,7 +229,7 @@ impl Leg {
         let Some(branch) = newest.map(|server| server.branch.clone()) else {
             return false;
         };
-        self.respond(now, &branch, method, status, None, out);
+        self.respond(now, &branch, method, status, body, out);
         true
     }
 
@@ -236,6 +257,7 @@ impl Leg {
     ) {
         let (tag, contact) = (self.local_tag.clone(), self.contact());
         let manual = self.plan.manual;
+        let extra = std::mem::take(&mut self.extra);
         let Some(server) = self
             .servers
             .iter_mut()
@@ -250,6 +272,9 @@ impl Leg {
             &contact,
             body.unwrap_or_default(),
         );
+        let text = extra
+            .into_iter()
+            .fold(text, |text, (name, value)| text.with(&name, value));
         let bytes = text.encode();
         server.response = Some(bytes.clone());
         if status >= 200 {
@@ -317,7 +342,7 @@ pub(crate) fn build(request: &Text, status: u16, tag: &str, contact: &str, body:
             _ => {}
         }
     }
-    if request.request_method() == Some("INVITE") && status < 300 {
+    if matches!(request.request_method(), Some("INVITE" | "UPDATE")) && status < 300 {
         text = text.with("Contact", contact);
     }
     text

@@ -85,6 +85,8 @@ impl Session {
                 PCMA => "PCMA/8000",
                 PCMU => "PCMU/8000",
                 9 => "G722/8000",
+                18 => "G729/8000",
+                96..=100 => "PCMA/8000",
                 _ => "telephone-event/8000",
             };
             let _ = write!(text, "a=rtpmap:{payload} {name}\r\n");

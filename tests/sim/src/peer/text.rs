@@ -54,7 +54,7 @@ impl Text {
         for (name, value) in &self.headers {
             let _ = write!(text, "{name}: {value}\r\n");
         }
-        if !self.body.is_empty() {
+        if !self.body.is_empty() && self.header("Content-Type").is_none() {
             text.push_str("Content-Type: application/sdp\r\n");
         }
         let _ = write!(
@@ -149,6 +149,13 @@ impl Text {
     /// The URI in the first Contact.
     pub(crate) fn contact_uri(&self) -> Option<&str> {
         uri_of(self.header("Contact")?)
+    }
+
+    /// True where it has this line, or one of that name whose value contains the rest.
+    pub(crate) fn has_line(&self, line: &str) -> bool {
+        let (name, wanted) = line.split_once(':').unwrap_or((line, ""));
+        self.all(name.trim())
+            .any(|value| value.contains(wanted.trim()))
     }
 
     /// In a line: the start and what it is about.

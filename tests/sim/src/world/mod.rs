@@ -212,6 +212,9 @@ impl World {
     ) -> Result<T, Violation> {
         let mut out = Outbox::default();
         let result = act(&mut self.legs[place], self.now, &mut out);
+        // Another machine may speak for it from now on.
+        let local = self.legs[place].media.local;
+        let _ = self.legs_by_media.insert(local, place);
         self.take(place, out)?;
         Ok(result)
     }

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
+mod call_manager;
+mod formats;
+
 use super::codec_match::codecs_of;
 use super::direction::reversed;
 use super::*;
@@ -371,17 +374,6 @@ fn a_refused_offer_leaves_the_session_as_it_was() {
     let next = session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
     assert_eq!(next.media, first.media);
     assert!(next.origin.version > refused.origin.version);
-}
-
-/// AMR is offered in both its framings: one number cannot mean both.
-#[test]
-fn two_forms_of_one_codec_are_offered_once() {
-    let asked = sdp("m=audio 4000 RTP/AVP 97 98\na=rtpmap:97 AMR/8000\n\
-         a=fmtp:97 octet-align=1\na=rtpmap:98 AMR/8000\n");
-    let asked = read_offer(&asked, anywhere).expect("audio");
-    let offer = session().offer(&asked.codecs, Direction::SendRecv, None);
-    assert_eq!(formats(&offer, 0), ["97"]);
-    assert_eq!(offer.media[0].fmtp(97), Some("octet-align=1"));
 }
 
 #[test]

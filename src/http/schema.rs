@@ -1,0 +1,215 @@
+//! What the API's document says of a JSON object: each field's type, sentence and example. A test
+//! holds every schema against serde: the same names, and an example that parses.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::fields::fields_of;
+
+/// An object of the API.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// Its name in the document.
+    pub(super) name: &'static str,
+    /// Its fields, in the order in which they are shown.
+    pub(super) fields: &'static [Field],
+    /// The names that serde knows; a test compares.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked by tests"))]
+    pub(super) known: fn() -> &'static [&'static str],
+    /// Whether a value is of our type; a test gives it the example.
+    #[cfg_attr(not(test), expect(dead_code, reason = "asked by tests"))]
+    pub(super) parses: fn(&Value) -> Result<(), String>,
+}
+
+/// One field.
+#[derive(Debug)]
+pub(super) struct Field {
+    name: &'static str,
+    kind: Kind,
+    required: bool,
+    description: &'static str,
+    /// As JSON.
+    example: &'static str,
+}
+
+/// The type of a field.
+#[derive(Debug, Clone, Copy)]
+#[expect(dead_code, reason = "the resources that use the others come next")]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// A whole number.
+    Whole,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A time by RFC 3339.
+    Time,
+    /// A list of texts.
+    Texts,
+    /// A list of whole numbers.
+    Wholes,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Another object.
+    Object(&'static Schema),
+    /// A list of another object.
+    Objects(&'static Schema),
+    /// Anything.
+    Any,
+    /// This or null.
+    Nullable(&'static Self),
+}
+
+impl Schema {
+    /// A schema of a type of ours.
+    pub(super) const fn of<T: DeserializeOwned>(
+        name: &'static str,
+        fields: &'static [Field],
+    ) -> Self {
+        Self {
+            name,
+            fields,
+            known: fields_of::<T>,
+            parses: parses::<T>,
+        }
+    }
+
+    /// The schema as the document holds it (JSON Schema 2020-12).
+    pub(super) fn document(&self) -> Value {
+        let properties: Map<String, Value> = self
+            .fields
+            .iter()
+            .map(|field| (field.name.to_owned(), field.document()))
+            .collect();
+        let required: Vec<&str> = self
+            .fields
+            .iter()
+            .filter(|field| field.required)
+            .map(|field| field.name)
+            .collect();
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+            "example": self.example(),
+        })
+    }
+
+    /// An object with the example of each field.
+    pub(super) fn example(&self) -> Value {
+        self.fields
+            .iter()
+            .map(|field| (field.name.to_owned(), field.example()))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    /// The schemas that this one names.
+    pub(super) fn others(&self) -> impl Iterator<Item = &'static Self> {
+        self.fields.iter().filter_map(|field| field.kind.schema())
+    }
+
+    /// The names of the fields.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|field| field.name).collect()
+    }
+}
+
+fn parses<T: DeserializeOwned>(value: &Value) -> Result<(), String> {
+    T::deserialize(value)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+impl Field {
+    /// A field that is always there. `example` is JSON.
+    pub(super) const fn new(
+        name: &'static str,
+        kind: Kind,
+        description: &'static str,
+        example: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            required: true,
+            description,
+            example,
+        }
+    }
+
+    /// A field that may be left out.
+    pub(super) const fn optional(
+        name: &'static str,
+        kind: Kind,
+        description: &'static str,
+        example: &'static str,
+    ) -> Self {
+        Self {
+            required: false,
+            ..Self::new(name, kind, description, example)
+        }
+    }
+
+    fn document(&self) -> Value {
+        let mut document = self.kind.document();
+        if let Some(object) = document.as_object_mut() {
+            object.insert("description".to_owned(), self.description.into());
+        }
+        document
+    }
+
+    fn example(&self) -> Value {
+        if let (Kind::Object(schema), "") = (self.kind, self.example) {
+            return schema.example();
+        }
+        if let (Kind::Objects(schema), "") = (self.kind, self.example) {
+            return json!([schema.example()]);
+        }
+        serde_json::from_str(self.example).unwrap_or(Value::Null)
+    }
+}
+
+impl Kind {
+    fn document(self) -> Value {
+        match self {
+            Self::Text => json!({"type": "string"}),
+            Self::Whole => json!({"type": "integer"}),
+            Self::Number => json!({"type": "number"}),
+            Self::Boolean => json!({"type": "boolean"}),
+            Self::Time => json!({"type": "string", "format": "date-time"}),
+            Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
+            Self::Wholes => json!({"type": "array", "items": {"type": "integer"}}),
+            Self::Word(words) => json!({"type": "string", "enum": words}),
+            Self::Object(schema) => reference(schema),
+            Self::Objects(schema) => json!({"type": "array", "items": reference(schema)}),
+            Self::Any => json!({}),
+            Self::Nullable(kind) => json!({"anyOf": [kind.document(), {"type": "null"}]}),
+        }
+    }
+
+    const fn schema(self) -> Option<&'static Schema> {
+        match self {
+            Self::Object(schema) | Self::Objects(schema) => Some(schema),
+            Self::Nullable(kind) => kind.schema(),
+            Self::Text
+            | Self::Whole
+            | Self::Number
+            | Self::Boolean
+            | Self::Time
+            | Self::Texts
+            | Self::Wholes
+            | Self::Word(_)
+            | Self::Any => None,
+        }
+    }
+}
+
+/// Where the document holds a schema.
+pub(super) fn reference(schema: &Schema) -> Value {
+    json!({"$ref": format!("#/components/schemas/{}", schema.name)})
+}

@@ -1,0 +1,249 @@
+//! Takes the figures from where they are counted. One function for each part of the node.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use media::drop_reason::DropReason;
+
+use super::catalogue as c;
+use super::process::Process;
+use super::samples::Samples;
+use crate::health::{Node, Phase};
+use crate::shell::media_link::{self, MediaStatus};
+use crate::shell::signalling::{self, Status};
+use crate::storage::{JOBS_QUEUE_MAX, RECORDS_QUEUE_MAX, Store};
+
+/// Everything that a node counts.
+#[must_use]
+pub fn node(node: &Node, now: Instant) -> Samples {
+    let mut to = Samples::default();
+    let parts = &node.parts;
+    let limits = &parts.limits;
+    to.whole(
+        &c::CALLS_MAX,
+        &[limits.binding],
+        u64::from(limits.calls_max),
+    );
+    to.whole(
+        &c::CALLS_PER_SECOND_MAX,
+        &[],
+        u64::from(parts.calls_per_second_max),
+    );
+    calls(&parts.signalling, &mut to);
+    messages(&parts.signalling, &mut to);
+    for (number, status) in parts.media.iter().enumerate() {
+        let worker = number.to_string();
+        media(&worker, status, &mut to);
+        let pairs = u64::from(limits.pairs_a_worker);
+        to.whole(&c::MEDIA_PAIRS_MAX, &[&worker], pairs);
+    }
+    queues(node, &mut to);
+    storage(&parts.store, &mut to);
+    to.whole(
+        &c::RECORDS_LOST,
+        &[],
+        parts.signalling.records_lost.load(Relaxed),
+    );
+    itself(node, now, &mut to);
+    process(&mut to);
+    to
+}
+
+fn calls(status: &Status, to: &mut Samples) {
+    let counters = status.counters.load();
+    to.whole(&c::CALLS_OFFERED, &[], counters.calls_offered);
+    to.whole(&c::CALLS_ANSWERED, &[], counters.calls_answered);
+    to.whole(&c::CALLS_ACTIVE, &[], counters.calls_active);
+    to.whole(&c::ATTEMPTS, &[], counters.attempts);
+    to.whole(&c::COMMANDS_DECLINED, &[], counters.commands_declined);
+    to.whole(&c::UNKNOWN_SOURCE, &[], counters.unknown_source);
+    to.whole(&c::MEDIA_PAIRS_TAKEN, &[], counters.stock_taken);
+    to.whole(&c::MEDIA_PAIRS_AVAILABLE, &[], counters.stock_available);
+    for (cause, count) in &counters.refused {
+        to.whole(&c::CALLS_REFUSED, &[cause], *count);
+    }
+    for (reason, count) in &counters.guard {
+        to.whole(&c::GUARD_VERDICTS, &[reason], *count);
+    }
+    let figures = status.figures.load();
+    for (cause, count) in &figures.calls_ended {
+        to.whole(&c::CALLS_ENDED, &[cause], *count);
+    }
+    for (outcome, count) in &figures.attempts_ended {
+        to.whole(&c::ATTEMPTS_ENDED, &[outcome], *count);
+    }
+    for trunk in &counters.trunks {
+        let labels = [trunk.id.as_str(), trunk.label.as_str()];
+        to.whole(&c::TRUNK_CALLS, &labels, u64::from(trunk.calls));
+        if let Some(max) = trunk.calls_max {
+            to.whole(&c::TRUNK_CALLS_MAX, &labels, u64::from(max));
+        }
+        to.whole(&c::TRUNK_TARGETS, &labels, u64::from(trunk.targets));
+        to.whole(&c::TRUNK_TARGETS_UP, &labels, u64::from(trunk.targets_up));
+        let attempts = figures.trunk_attempts.get(&trunk.id).copied();
+        to.whole(&c::TRUNK_ATTEMPTS, &labels, attempts.unwrap_or(0));
+    }
+}
+
+fn messages(status: &Status, to: &mut Samples) {
+    let figures = status.figures.load();
+    for (method, count) in figures.received.requests() {
+        to.whole(&c::REQUESTS_RECEIVED, &[method], count);
+    }
+    for (method, count) in figures.sent.requests() {
+        to.whole(&c::REQUESTS_SENT, &[method], count);
+    }
+    for (code, count) in figures.received.responses() {
+        to.whole(&c::RESPONSES_RECEIVED, &[code], count);
+    }
+    for (code, count) in figures.sent.responses() {
+        to.whole(&c::RESPONSES_SENT, &[code], count);
+    }
+    to.whole(&c::SENDS_FAILED, &[], figures.sends_failed);
+    let counters = status.counters.load();
+    let endpoint = &counters.endpoint;
+    to.whole(&c::MESSAGES_REPEATED, &[], endpoint.messages_repeated);
+    to.whole(
+        &c::WITHOUT_TRANSACTION,
+        &[],
+        endpoint.sent_without_transaction,
+    );
+    for (reason, count) in endpoint.dropped_by_reason() {
+        to.whole(&c::MESSAGES_DROPPED, &[reason], count);
+    }
+    for table in &counters.tables {
+        to.whole(&c::TABLE_USED, &[table.name], u64::from(table.used));
+        to.whole(&c::TABLE_MAX, &[table.name], u64::from(table.max));
+    }
+}
+
+fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
+    let figures = status.figures.load();
+    let counters = &figures.counters;
+    let mut put = |metric, value| to.whole(metric, &[worker], value);
+    put(&c::MEDIA_PACKETS_RECEIVED, counters.packets_received);
+    put(&c::MEDIA_PACKETS_SENT, counters.packets_sent);
+    put(&c::MEDIA_SENT, counters.octets_sent);
+    put(&c::MEDIA_BUFFERS_MISSING, counters.buffers_missing);
+    put(&c::MEDIA_TURNS, counters.turns_busy);
+    put(&c::MEDIA_LEGS, counters.legs_connected);
+    put(&c::MEDIA_LATCHES, counters.latches);
+    put(&c::MEDIA_SOCKETS_CONNECTED, counters.sockets_connected);
+    put(&c::MEDIA_SILENT, counters.legs_silent);
+    put(&c::MEDIA_PAIRS_OPENED, counters.pairs_opened);
+    put(&c::MEDIA_PORTS_REFUSED, counters.ports_refused);
+    put(&c::MEDIA_OPENS_REFUSED, counters.opens_refused);
+    put(&c::MEDIA_COMMANDS_STALE, counters.commands_stale);
+    put(&c::MEDIA_STOCK, u64::from(figures.stocked));
+    to.buckets(&c::MEDIA_LATENESS, &[worker], figures.lateness);
+    for reason in DropReason::ALL {
+        let labels = [worker, reason.as_str()];
+        to.whole(
+            &c::MEDIA_PACKETS_DROPPED,
+            &labels,
+            counters.drops.of(reason),
+        );
+    }
+    let rtcp = &counters.rtcp;
+    for (kind, count) in [
+        ("compounds_received", rtcp.compounds_received),
+        ("sender_reports_received", rtcp.sender_reports_received),
+        ("receiver_reports_received", rtcp.receiver_reports_received),
+        (
+            "source_descriptions_received",
+            rtcp.source_descriptions_received,
+        ),
+        ("byes_received", rtcp.byes_received),
+        ("feedback_received", rtcp.feedback_received),
+        ("others_received", rtcp.others_received),
+        ("sender_reports_sent", rtcp.sender_reports_sent),
+        ("receiver_reports_sent", rtcp.receiver_reports_sent),
+    ] {
+        to.whole(&c::MEDIA_RTCP, &[worker, kind], count);
+    }
+}
+
+fn queues(node: &Node, to: &mut Samples) {
+    let figures = node.parts.signalling.figures.load();
+    let (jobs, records) = node.parts.store.waiting();
+    let mut queue = |name: &str, used: u64, max: usize| {
+        to.whole(&c::QUEUE_USED, &[name], used);
+        to.whole(&c::QUEUE_MAX, &[name], whole(max));
+    };
+    queue("words", figures.words_waiting, signalling::WORDS_MAX);
+    queue(
+        "records_kept",
+        figures.records_waiting,
+        signalling::RECORDS_MAX,
+    );
+    queue("records", whole(records), RECORDS_QUEUE_MAX);
+    queue("storage_jobs", whole(jobs), JOBS_QUEUE_MAX);
+    for (number, status) in node.parts.media.iter().enumerate() {
+        let (commands, reports) = status.waiting();
+        let max = media_link::QUEUE_MAX;
+        queue(&format!("media_{number}_commands"), whole(commands), max);
+        queue(&format!("media_{number}_reports"), whole(reports), max);
+    }
+}
+
+fn storage(store: &Store, to: &mut Samples) {
+    let figures = store.figures();
+    to.buckets(&c::STORAGE_WRITE, &[], figures.write.buckets());
+    to.truth(&c::STORAGE_FAILING, &[], figures.failing.load(Relaxed));
+    to.whole(&c::STORAGE_FAILURES, &[], figures.failures.load(Relaxed));
+    to.whole(
+        &c::RECORDS_WRITTEN,
+        &[],
+        figures.records_written.load(Relaxed),
+    );
+    to.whole(
+        &c::RECORDS_REFUSED,
+        &[],
+        figures.records_refused.load(Relaxed),
+    );
+}
+
+fn itself(node: &Node, now: Instant, to: &mut Samples) {
+    to.whole(&c::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
+    for phase in Phase::ALL {
+        to.truth(&c::PHASE, &[phase.as_str()], phase == node.phase());
+    }
+    for (thread, age) in node.hearts(now) {
+        to.real(&c::HEART_AGE, &[&thread], age.as_secs_f64());
+    }
+    to.whole(&c::PANICS, &[], node.parts.panics.total());
+    for (outcome, count) in ["done", "refused"].into_iter().zip(&node.reloads) {
+        to.whole(&c::RELOADS, &[outcome], count.load(Relaxed));
+    }
+    for (class, count) in ["1", "2", "3", "4", "5"]
+        .into_iter()
+        .zip(&node.http.answers)
+    {
+        to.whole(&c::HTTP_REQUESTS, &[class], count.load(Relaxed));
+    }
+    let connections = node.http.connections.load(Relaxed);
+    to.whole(
+        &c::HTTP_CONNECTIONS,
+        &[],
+        u64::try_from(connections).unwrap_or(0),
+    );
+    to.whole(
+        &c::HTTP_CONNECTIONS_MAX,
+        &[],
+        whole(crate::http::CONNECTIONS_MAX),
+    );
+}
+
+fn process(to: &mut Samples) {
+    let process = Process::now();
+    to.whole(&c::PROCESS_RESIDENT, &[], process.resident_bytes);
+    to.real(&c::PROCESS_CPU, &[], process.cpu_s);
+    to.whole(&c::PROCESS_DESCRIPTORS, &[], process.descriptors);
+    to.whole(&c::PROCESS_DESCRIPTORS_MAX, &[], process.descriptors_max);
+    to.whole(&c::PROCESS_THREADS, &[], process.threads);
+    to.real(&c::PROCESS_START, &[], process.start_s);
+}
+
+fn whole(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,412 @@
+//! Where the phones of an extension are: the location service of RFC 3261 §10.3. Pure.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sip::event::Flow;
+use sip::message::Uri;
+
+/// One phone.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// Its Contact: the Request-URI of calls to it.
+    pub uri: Uri,
+    /// The path its REGISTER came by: the path of calls to it, through the NAT it may stand behind.
+    pub flow: Flow,
+    /// Gone from then on.
+    pub expires_at: Instant,
+    /// When it was last refreshed: the newest phone rings first.
+    pub refreshed_at: Instant,
+    call_id: Box<str>,
+    cseq: u32,
+}
+
+/// What a REGISTER asks, once its sender is known.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The path it came by.
+    pub flow: Flow,
+    /// Its Call-ID.
+    pub call_id: &'a str,
+    /// Its `CSeq` number.
+    pub cseq: u32,
+    /// What it binds or removes; empty: it only asks.
+    pub contacts: Contacts<'a>,
+}
+
+/// The Contact headers of a REGISTER.
+#[derive(Debug, Clone)]
+pub enum Contacts<'a> {
+    /// `Contact: *` with Expires 0: forget all.
+    All,
+    /// Each with the seconds it asks for: its own parameter, else the Expires header.
+    Listed(Vec<(&'a Uri, Option<u32>)>),
+}
+
+/// Why a REGISTER is refused, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A shorter life than we keep a binding for: 423 with `Min-Expires`.
+    IntervalTooBrief,
+    /// As many phones as the account may have.
+    ContactsMax,
+    /// The location service is full.
+    BindingsMax,
+    /// An older request than the one that made the binding: it came late.
+    OutOfOrder,
+}
+
+impl Refused {
+    /// Stable word for logs and counters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IntervalTooBrief => "register_interval_too_brief",
+            Self::ContactsMax => "register_contacts_max",
+            Self::BindingsMax => "register_bindings_max",
+            Self::OutOfOrder => "register_out_of_order",
+        }
+    }
+
+    /// SIP status.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::IntervalTooBrief => 423,
+            Self::ContactsMax => 403,
+            Self::BindingsMax => 503,
+            Self::OutOfOrder => 500,
+        }
+    }
+}
+
+/// All bindings.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    by_extension: BTreeMap<String, Vec<Binding>>,
+    count: usize,
+}
+
+impl Bindings {
+    /// Applies a REGISTER, all or nothing (RFC 3261 §10.3, steps 6 to 8).
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing has changed then.
+    pub fn apply(
+        &mut self,
+        extension: &str,
+        wanted: &Wanted<'_>,
+        contacts_max: u8,
+        now: Instant,
+    ) -> Result<(), Refused> {
+        self.expire(now);
+        let known = self.by_extension.get(extension);
+        let mut next = known.cloned().unwrap_or_default();
+        let before = next.len();
+        match &wanted.contacts {
+            Contacts::All => {
+                if next.iter().any(|binding| is_late(binding, wanted)) {
+                    return Err(Refused::OutOfOrder);
+                }
+                next.clear();
+            }
+            Contacts::Listed(contacts) => {
+                for (uri, seconds) in contacts {
+                    bind(&mut next, uri, *seconds, wanted, now)?;
+                }
+            }
+        }
+        if next.len() > usize::from(contacts_max) {
+            return Err(Refused::ContactsMax);
+        }
+        let count = self.count - before + next.len();
+        if count > BINDINGS_MAX {
+            return Err(Refused::BindingsMax);
+        }
+        self.count = count;
+        if next.is_empty() {
+            self.by_extension.remove(extension);
+        } else {
+            self.by_extension.insert(extension.to_owned(), next);
+        }
+        self.check_invariants();
+        Ok(())
+    }
+
+    /// The phones of an extension that are there now, the newest first.
+    #[must_use]
+    pub fn of(&self, extension: &str, now: Instant) -> Vec<&Binding> {
+        let mut live: Vec<&Binding> = self
+            .by_extension
+            .get(extension)
+            .into_iter()
+            .flatten()
+            .filter(|binding| now < binding.expires_at)
+            .collect();
+        live.sort_by_key(|binding| std::cmp::Reverse(binding.refreshed_at));
+        live
+    }
+
+    /// Every extension that has a phone, for lists.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Binding])> {
+        self.by_extension
+            .iter()
+            .map(|(name, bindings)| (name.as_str(), bindings.as_slice()))
+    }
+
+    /// The connection or address is gone: whoever registered over it is not there.
+    pub fn forget_flow(&mut self, flow: Flow) {
+        self.retain(|binding| binding.flow != flow);
+    }
+
+    /// Keeps only the phones of accounts that this holds for.
+    pub fn retain_extensions(&mut self, keep: impl Fn(&str) -> bool) {
+        self.by_extension.retain(|name, _| keep(name));
+        self.count = self.by_extension.values().map(Vec::len).sum();
+    }
+
+    /// Forgets what is over.
+    pub fn expire(&mut self, now: Instant) {
+        self.retain(|binding| now < binding.expires_at);
+    }
+
+    /// When the next binding ends.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        let all = self.by_extension.values().flatten();
+        all.map(|binding| binding.expires_at).min()
+    }
+
+    /// Phones that are registered.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True where no phone is.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Binding) -> bool) {
+        for bindings in self.by_extension.values_mut() {
+            bindings.retain(&keep);
+        }
+        self.by_extension.retain(|_, bindings| !bindings.is_empty());
+        self.count = self.by_extension.values().map(Vec::len).sum();
+    }
+
+    fn check_invariants(&self) {
+        let counted: usize = self.by_extension.values().map(Vec::len).sum();
+        debug_assert_eq!(counted, self.count, "the count is that of the table");
+        debug_assert!(self.count <= BINDINGS_MAX, "bounded");
+    }
+}
+
+/// Seconds from now until this binding ends, at least one, for the Contact of the answer.
+#[must_use]
+pub fn seconds_left(binding: &Binding, now: Instant) -> u64 {
+    let left = binding.expires_at.saturating_duration_since(now);
+    left.as_secs().max(1)
+}
+
+fn bind(
+    bindings: &mut Vec<Binding>,
+    uri: &Uri,
+    seconds: Option<u32>,
+    wanted: &Wanted<'_>,
+    now: Instant,
+) -> Result<(), Refused> {
+    let at = bindings
+        .iter()
+        .position(|binding| binding.uri.is_equivalent(uri));
+    if at
+        .and_then(|at| bindings.get(at))
+        .is_some_and(|binding| is_late(binding, wanted))
+    {
+        return Err(Refused::OutOfOrder);
+    }
+    let seconds = seconds.unwrap_or(EXPIRES_S_DEFAULT);
+    if seconds > 0 && seconds < EXPIRES_S_MIN {
+        return Err(Refused::IntervalTooBrief);
+    }
+    if let Some(at) = at {
+        bindings.remove(at);
+    }
+    if seconds > 0 {
+        let life = Duration::from_secs(u64::from(seconds.min(EXPIRES_S_MAX)));
+        bindings.push(Binding {
+            uri: uri.clone(),
+            flow: wanted.flow,
+            expires_at: now + life,
+            refreshed_at: now,
+            call_id: wanted.call_id.into(),
+            cseq: wanted.cseq,
+        });
+    }
+    Ok(())
+}
+
+/// RFC 3261 §10.3: with the same Call-ID, a `CSeq` that is not higher is an older request.
+fn is_late(binding: &Binding, wanted: &Wanted<'_>) -> bool {
+    &*binding.call_id == wanted.call_id && wanted.cseq <= binding.cseq
+}
+
+/// What a REGISTER without a wish gets.
+pub const EXPIRES_S_DEFAULT: u32 = 3_600;
+/// Shorter is refused with 423: a phone that refreshes more often is a load.
+pub const EXPIRES_S_MIN: u32 = 60;
+/// Longer is shortened.
+pub const EXPIRES_S_MAX: u32 = 7_200;
+/// Phones of all extensions.
+pub const BINDINGS_MAX: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip::event::Transport;
+
+    fn uri(text: &str) -> Uri {
+        Uri::parse(text.as_bytes()).unwrap()
+    }
+
+    fn flow(port: u16) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: "192.0.2.1:5060".parse().unwrap(),
+            remote: ([192, 0, 2, 9], port).into(),
+        }
+    }
+
+    fn register<'a>(cseq: u32, contacts: Vec<(&'a Uri, Option<u32>)>) -> Wanted<'a> {
+        Wanted {
+            flow: flow(5061),
+            call_id: "one",
+            cseq,
+            contacts: Contacts::Listed(contacts),
+        }
+    }
+
+    #[test]
+    fn a_phone_is_there_until_its_time_is_over_or_it_leaves() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let desk = uri("sip:610@192.0.2.9:5061");
+        let wanted = register(1, vec![(&desk, Some(100))]);
+        bindings.apply("610", &wanted, 3, now).unwrap();
+        assert_eq!(bindings.of("610", now).len(), 1);
+        assert!(bindings.of("611", now).is_empty());
+        let last = now + Duration::from_secs(100);
+        assert_eq!(bindings.poll_deadline(), Some(last));
+        assert!(bindings.of("610", last).is_empty());
+        let left = register(2, vec![(&desk, Some(0))]);
+        bindings.apply("610", &left, 3, now).unwrap();
+        assert!(bindings.is_empty());
+        assert_eq!(bindings.poll_deadline(), None);
+    }
+
+    #[test]
+    fn the_newest_phone_comes_first_and_all_leave_together() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let (desk, soft) = (uri("sip:610@192.0.2.9:5061"), uri("sip:610@192.0.2.10"));
+        bindings
+            .apply("610", &register(1, vec![(&desk, None)]), 3, now)
+            .unwrap();
+        let later = now + Duration::from_secs(5);
+        let second = Wanted {
+            call_id: "two",
+            flow: flow(6000),
+            ..register(1, vec![(&soft, None)])
+        };
+        bindings.apply("610", &second, 3, later).unwrap();
+        let order: Vec<&str> = bindings
+            .of("610", later)
+            .iter()
+            .map(|binding| binding.uri.as_str())
+            .collect();
+        assert_eq!(order, [soft.as_str(), desk.as_str()]);
+        let all = Wanted {
+            contacts: Contacts::All,
+            ..register(9, vec![])
+        };
+        bindings.apply("610", &all, 3, later).unwrap();
+        assert_eq!(bindings.len(), 0);
+    }
+
+    #[test]
+    fn a_request_that_came_late_changes_nothing() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let (desk, soft) = (uri("sip:610@192.0.2.9"), uri("sip:610@192.0.2.10"));
+        bindings
+            .apply("610", &register(7, vec![(&desk, Some(600))]), 3, now)
+            .unwrap();
+        let late = register(7, vec![(&soft, Some(600)), (&desk, Some(0))]);
+        assert_eq!(
+            bindings.apply("610", &late, 3, now),
+            Err(Refused::OutOfOrder)
+        );
+        assert_eq!(
+            bindings.of("610", now).len(),
+            1,
+            "the other contact neither"
+        );
+        let other_dialog = Wanted {
+            call_id: "rebooted",
+            ..register(1, vec![(&desk, Some(600))])
+        };
+        bindings.apply("610", &other_dialog, 3, now).unwrap();
+    }
+
+    #[test]
+    fn too_brief_too_many_and_too_long_have_their_answers() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let (a, b) = (uri("sip:1@192.0.2.9"), uri("sip:2@192.0.2.9"));
+        let brief = register(1, vec![(&a, Some(EXPIRES_S_MIN - 1))]);
+        let refused = bindings.apply("610", &brief, 3, now).unwrap_err();
+        assert_eq!(
+            (refused, refused.status()),
+            (Refused::IntervalTooBrief, 423)
+        );
+        let two = register(1, vec![(&a, None), (&b, None)]);
+        assert_eq!(
+            bindings.apply("610", &two, 1, now),
+            Err(Refused::ContactsMax)
+        );
+        assert!(bindings.is_empty());
+        let long = register(1, vec![(&a, Some(u32::MAX))]);
+        bindings.apply("610", &long, 1, now).unwrap();
+        assert_eq!(
+            bindings.poll_deadline(),
+            Some(now + Duration::from_secs(u64::from(EXPIRES_S_MAX)))
+        );
+    }
+
+    #[test]
+    fn a_connection_that_broke_takes_its_phones_along() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let a = uri("sip:1@192.0.2.9");
+        bindings
+            .apply("610", &register(1, vec![(&a, None)]), 1, now)
+            .unwrap();
+        bindings.forget_flow(flow(1));
+        assert_eq!(bindings.len(), 1);
+        bindings.forget_flow(flow(5061));
+        assert!(bindings.is_empty());
+    }
+
+    #[test]
+    fn the_location_service_is_bounded() {
+        let (mut bindings, now) = (Bindings::default(), Instant::now());
+        let contacts: Vec<Uri> = (0..10)
+            .map(|n| uri(&format!("sip:{n}@192.0.2.9")))
+            .collect();
+        let all = || contacts.iter().map(|uri| (uri, None)).collect();
+        for number in 0..BINDINGS_MAX / 10 {
+            let name = number.to_string();
+            bindings.apply(&name, &register(1, all()), 10, now).unwrap();
+        }
+        assert_eq!(bindings.len(), BINDINGS_MAX);
+        let one_more = bindings.apply("x", &register(1, all()), 10, now);
+        assert_eq!(one_more, Err(Refused::BindingsMax));
+    }
+}
