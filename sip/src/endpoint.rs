@@ -84,7 +84,11 @@ impl Endpoint {
         self.core.poll_deadline()
     }
 
-    /// Sends 101 to 199 to the caller, with early media where there is an answer.
+    /// Sends 101 to 199 to the caller, with early media where there is an answer; reliably where the
+    /// caller requires it, or as `EndpointConfig::reliable_early_media` says (RFC 3262). An answer
+    /// that differs from the one before goes to the caller in another early dialog. To an INVITE
+    /// without an offer nothing is described before the 2xx, and nothing is sent where that would
+    /// have to be reliable.
     ///
     /// # Errors
     /// The call has ended or is answered, or the status does not fit.
@@ -101,7 +105,8 @@ impl Endpoint {
 
     /// Answers the caller with 200, which is repeated until its ACK: `Confirmed` follows, or
     /// `Ended` with `NoAck`. Where the INVITE had no offer, this is ours, and the answer comes with
-    /// `ReofferCompleted` for the a-leg.
+    /// `ReofferCompleted` for the a-leg. It leaves after the PRACK of early media, and after an
+    /// exchange within the early dialog.
     ///
     /// # Errors
     /// The call has ended or is answered.

@@ -240,6 +240,7 @@ fn call_config(
             timers: sip::event::Timers::default(),
             allow: vec![
                 Method::Invite,
+                Method::Register,
                 Method::Ack,
                 Method::Cancel,
                 Method::Bye,

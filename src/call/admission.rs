@@ -86,6 +86,10 @@ impl CallControl {
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
+        let extension = match self.prove_caller(now, source, &offered) {
+            Ok(extension) => extension,
+            Err(unproved) => return self.refuse_unproved(now, key, unproved),
+        };
         let name = source.map_or("unknown", Admitted::name);
         self.open_record(now, &id, source, &offered);
         self.live += 1;
@@ -93,6 +97,7 @@ impl CallControl {
         let mut call = new_call(id, a_leg, offered);
         (call.age, call.started_at) = (age, now.timestamp);
         name.clone_into(&mut call.source);
+        call.extension = extension;
         self.calls.insert(key, call);
         match self.examine(now, key, source) {
             Ok((user, host)) => {
@@ -185,6 +190,15 @@ impl CallControl {
                 return true;
             }
         }
+        self.is_own_name(host, offered.flow.local.ip())
+    }
+
+    /// A name or address by which we are called.
+    pub(super) fn is_own_name(&self, host: &str, local: std::net::IpAddr) -> bool {
+        if let Ok(address) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
+            let mut sockets = self.config.sockets.iter();
+            return local == address || sockets.any(|socket| socket.ip() == address);
+        }
         let domain = self.snapshot.settings.sip_domain.as_deref();
         let advertised = self.config.advertised_host.as_deref();
         domain
@@ -228,15 +242,19 @@ impl CallControl {
         if call.over || call.ending.is_some() {
             return;
         }
-        let accepted = outcome
-            .map_err(|refusal| unresolved(refusal, now))
-            .and_then(|link| self.accept_link(key, link));
+        let accepted = match outcome {
+            Ok(link) => self.accept_link(key, link).map(Some),
+            Err(ResolveRefusal::Unknown) if call.extension.is_some() => {
+                self.accept_extension(key).map(|()| None)
+            }
+            Err(refusal) => Err(unresolved(refusal, now)),
+        };
         match accepted {
-            Ok(Destination::Remote { .. }) => self.route(now, key),
-            Ok(Destination::Echo) => {
+            Ok(None | Some(Destination::Remote { .. })) => self.route(now, key),
+            Ok(Some(Destination::Echo)) => {
                 self.join_local_party(now, key, media::command::Target::Echo);
             }
-            Ok(Destination::Tone) => {
+            Ok(Some(Destination::Tone)) => {
                 self.join_local_party(now, key, media::command::Target::Tone);
             }
             Err(denied) => self.deny(now, key, &denied),
@@ -247,19 +265,20 @@ impl CallControl {
     /// number: one per call, the same on every attempt.
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
-        let remote = self
-            .calls
-            .get(&key)
-            .map(|call| call.offered.flow.remote)
-            .ok_or_else(gone)?;
+        let call = self.calls.get(&key).ok_or_else(gone)?;
+        let remote = call.offered.flow.remote;
+        let is_extension = call.extension.is_some();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, remote)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
-        source
-            .may_reach(&link, remote.ip())
-            .map_err(|not_admitted| {
-                Denied::of_code(not_admitted.status(), not_admitted.as_str())
-            })?;
+        // Whoever proved to be an extension may call every link, wherever the phone stands.
+        if !(is_extension && link.link.is_some()) {
+            source
+                .may_reach(&link, remote.ip())
+                .map_err(|not_admitted| {
+                    Denied::of_code(not_admitted.status(), not_admitted.as_str())
+                })?;
+        }
         let caller_alias =
             if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
                 let number = self.aliases.take().ok_or_else(|| {
@@ -334,6 +353,8 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         a_leg,
         offered,
         from_trunk: None,
+        extension: None,
+        phones: Vec::new(),
         ticket: None,
         link: None,
         wanted: None,

@@ -13,13 +13,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::Endpoint;
 use sip::error::CommandError;
-use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal};
+use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal, RegisterKey};
 use sip::message::{SendBuffer, StatusCode};
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
+use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
@@ -29,6 +30,9 @@ use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
 use crate::fraud_guard::window::Window;
 use crate::fraud_guard::{Guard, Rules, StoredCount};
+use crate::registrar::bindings::Bindings;
+use crate::registrar::proof::{Prover, find};
+use crate::registration::Registrations;
 use crate::sources::admission::admit;
 use crate::trunks::health::{Health, TargetKey};
 use crate::trunks::model::Trunk;
@@ -80,6 +84,11 @@ pub struct CallControl {
     pub(super) deadlines: BTreeSet<(Instant, CallKey)>,
     pub(super) pings: BTreeMap<PingKey, TargetKey>,
     pub(super) former_peers: FormerPeers,
+    pub(super) bindings: Bindings,
+    pub(super) prover: Prover,
+    pub(super) registrations: Registrations,
+    /// Our REGISTER at each trunk that wants one, by its id.
+    pub(super) registers: BTreeMap<RegisterKey, String>,
     pub(super) counters: Counters,
     /// The call that the last input is about, as soon as that is known.
     pub(super) touched: Option<CallKey>,
@@ -105,9 +114,13 @@ impl CallControl {
     /// Call control without trunks, sources, ports or alias numbers: they come as inputs.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let mut random = ChaCha8Rng::from_seed(config.seed);
+        let mut secret = [0; 32];
+        random.fill_bytes(&mut secret);
+        let prover = Prover::new(secret);
         Self {
             endpoint: Endpoint::new(config.endpoint.clone()),
-            random: ChaCha8Rng::from_seed(config.seed),
+            random,
             snapshot: Arc::default(),
             guard: Guard::seeded(Rules::default(), guard_seed(&config.seed)),
             health: Health::default(),
@@ -125,6 +138,10 @@ impl CallControl {
             deadlines: BTreeSet::new(),
             pings: BTreeMap::new(),
             former_peers: FormerPeers::default(),
+            bindings: Bindings::default(),
+            prover,
+            registrations: Registrations::default(),
+            registers: BTreeMap::new(),
             counters: Counters::default(),
             touched: None,
             #[cfg(test)]
@@ -177,6 +194,7 @@ impl CallControl {
         }
         self.ask_for_aliases(now);
         self.send_pings(now);
+        self.send_registers(now);
         let counts = self.guard.take_changes(now.instant, now.timestamp);
         self.store_counts(counts);
     }
@@ -220,6 +238,8 @@ impl CallControl {
             self.deadlines.first().map(|(at, _)| *at),
             self.draining.poll_deadline(),
             self.health.poll_deadline(),
+            self.registrations.poll_deadline(),
+            self.bindings.poll_deadline(),
             self.aliases.poll_deadline(),
             self.guard.poll_deadline(),
             stop,
@@ -374,9 +394,13 @@ impl CallControl {
             } => self.handle_ended(now, call, by, cause),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
-            Event::InfoReceived { .. }
-            | Event::RegisterEnded { .. }
-            | Event::RegisterOffered { .. } => {}
+            Event::InfoReceived { .. } => {}
+            Event::RegisterEnded { register, outcome } => {
+                self.handle_register_ended(now, register, outcome);
+            }
+            Event::RegisterOffered { request, offered } => {
+                self.handle_register_offered(now, request, &offered);
+            }
             Event::Dropped { flow: _, reason } => self.counters.drop_message(reason.as_str()),
         }
     }
@@ -406,6 +430,7 @@ impl CallControl {
     fn handle_expired(&mut self, now: Now) {
         self.endpoint
             .handle_input(now.instant, sip::event::Input::Expired);
+        self.bindings.expire(now.instant);
         while let Some((at, key)) = self.deadlines.first().copied()
             && at <= now.instant
         {
@@ -442,11 +467,20 @@ impl CallControl {
     }
 
     fn replace_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
+        let mut snapshot = Arc::unwrap_or_clone(snapshot);
+        let extensions = snapshot.extensions.iter().map(as_trunk);
+        snapshot.trunks.extend(extensions.collect::<Vec<_>>());
+        let snapshot = Arc::new(snapshot);
         self.guard.replace_rules(snapshot.guard.clone());
         self.health.replace_trunks(&snapshot.trunks, now.instant);
+        self.registrations
+            .replace_trunks(&snapshot.trunks, now.instant);
+        let known = |name: &str| find(&snapshot.extensions, name).is_some();
+        self.bindings.retain_extensions(known);
         self.loads.retain(&snapshot.trunks);
         self.snapshot = snapshot;
         self.keep_former_peers();
+        self.keep_registers();
     }
 
     /// Calls that are up keep what they were given, and that is first of all to be heard.

@@ -19,6 +19,8 @@ pub struct Counters {
     pub refused: BTreeMap<&'static str, u64>,
     /// Commands refused, by reason.
     pub commands_refused: BTreeMap<&'static str, u64>,
+    /// REGISTER requests and calls of extensions, by what was answered.
+    pub registers: BTreeMap<&'static str, u64>,
     /// Messages that `sip` dropped before any call saw them, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Calls up or being set up.

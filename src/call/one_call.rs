@@ -10,6 +10,7 @@ use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
 use super::event::Ticket;
+use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Way};
@@ -31,6 +32,10 @@ pub(super) struct Call {
     pub(super) offered: Box<CallOffered>,
     /// The trunk it came from, by id; counted there until the call is over.
     pub(super) from_trunk: Option<String>,
+    /// The extension that proved to call.
+    pub(super) extension: Option<String>,
+    /// The phones that it rings.
+    pub(super) phones: Vec<Phone>,
     /// The question to the link store that is still open.
     pub(super) ticket: Option<Ticket>,
     pub(super) link: Option<LinkId>,

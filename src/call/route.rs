@@ -51,6 +51,12 @@ impl CallControl {
 
     fn plan_routes(&mut self, now: Now, key: CallKey) -> Result<(), Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
+        if let Some(routes) = self.extension_routes(now, key)? {
+            self.take_a_ports(key, 2)?;
+            let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+            call.routes = routes;
+            return Ok(());
+        }
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let wanted = call.wanted.as_ref().ok_or_else(gone)?;
@@ -80,6 +86,7 @@ impl CallControl {
         };
         let routes = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
             .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
+        let routes = self.permitted(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -195,6 +202,9 @@ impl CallControl {
         if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
             return self.skip(opened, "trunk_at_cap");
         }
+        if !self.registrations.permits(&trunk.id, now.instant) {
+            return self.skip(opened, "trunk_not_registered");
+        }
         if !self.health.is_up(&trunk.id, route.target) {
             return self.skip(opened, "trunk_down");
         }
@@ -248,7 +258,8 @@ impl CallControl {
         cleared: Cleared,
         mut opened: AttemptOpened,
     ) -> Tried {
-        let local = self.local_for(target);
+        let flow = self.path_to(trunk, target);
+        let local = flow.local;
         let caller = Caller {
             name: &wanted.caller_name,
             alias: &wanted.caller_alias,
@@ -261,7 +272,14 @@ impl CallControl {
             written.headers.extend(diverted);
             written
         });
-        let uri = Uri::sip(Some(cleared.user()), host, None);
+        let phone = self.calls.get(&key).and_then(|call| {
+            let mut phones = call.phones.iter();
+            phones.find(|phone| phone.target == target).cloned()
+        });
+        let uri = match &phone {
+            Some(phone) => Some(phone.uri.clone()),
+            None => Uri::sip(Some(cleared.user()), host, None),
+        };
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared, now.instant);
             return self.skip(opened, "unwritable_uri");
@@ -273,11 +291,7 @@ impl CallControl {
         };
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
-        let flow = Flow {
-            transport: Transport::Udp,
-            local,
-            remote: target,
-        };
+        let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
@@ -340,13 +354,17 @@ impl CallControl {
             .calls
             .get(&key)
             .map_or(70, |call| call.offered.max_forwards);
+        // RFC 3608 §6: what the registrar answered is the way of what we send through it.
+        let service_route = self.registrations.service_route(&trunk.id).iter();
+        let mut headers = written.headers;
+        headers.extend(service_route.map(|value| (HeaderName::Route, value.clone())));
         Dial {
             flow,
             request_uri: uri.clone(),
             from: written.from,
             to: NameAddr::new(uri),
             contact_user: written.contact_user,
-            headers: written.headers,
+            headers,
             max_forwards: max_forwards.saturating_sub(1),
             offer,
             reliable: reliable(trunk),
@@ -485,6 +503,15 @@ impl CallControl {
             .unwrap_or(target)
     }
 
+    /// The path to a target of this trunk.
+    pub(super) fn path_to(&self, _trunk: &Trunk, target: SocketAddr) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: self.local_for(target),
+            remote: target,
+        }
+    }
+
     pub(super) fn own_host(&self, local: SocketAddr) -> String {
         self.config
             .advertised_host
@@ -526,7 +553,7 @@ const fn reliable(trunk: &Trunk) -> Reliable {
     }
 }
 
-fn credentials(trunk: &Trunk) -> Option<Credentials> {
+pub(super) fn credentials(trunk: &Trunk) -> Option<Credentials> {
     Some(Credentials {
         username: trunk.username.as_deref()?.into(),
         password: trunk.password.as_ref()?.expose().into(),

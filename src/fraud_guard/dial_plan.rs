@@ -308,7 +308,7 @@ mod tests {
                 "{spelling}"
             );
         }
-        assert_eq!(class_of(&plan, "610"), (Class::Extension, None));
+        assert_eq!(class_of(&plan, "610").0, Class::Extension);
         for unknown in ["alice", "*98#", "12345", "+44", "+999123456789", "0", "9"] {
             assert_eq!(class_of(&plan, unknown).0, Class::Unknown, "{unknown}");
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::counts;
 use crate::fraud_guard::{Attempt, Explanation, Guard, Way};
@@ -31,22 +31,22 @@ pub struct Asked {
 }
 
 /// The answer, as JSON.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExplanationShape {
     /// What would be dialled; absent: nothing can be.
     pub dialled: Option<String>,
     /// Id of the trunk.
     pub trunk: String,
     /// `extension`, `e164`, `emergency`, `unknown`, `malformed`.
-    pub class: &'static str,
+    pub class: String,
     /// The numbers it can be read as; the first is what it means.
     pub readings: Vec<String>,
     /// Country of that number.
     pub country: Option<String>,
     /// `dial` or `refuse`.
-    pub verdict: &'static str,
+    pub verdict: String,
     /// The reason code of a refusal.
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
     /// The rule that decides: id or setting.
     pub decided_by: Option<String>,
     /// Longest duration of the call in seconds.
@@ -58,7 +58,7 @@ pub struct ExplanationShape {
 }
 
 /// One question.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepShape {
     /// Id of the rule, or the setting.
     pub rule: String,
@@ -128,15 +128,18 @@ fn shape(trunk: &str, explanation: Explanation) -> ExplanationShape {
     ExplanationShape {
         dialled: explanation.dialled,
         trunk: trunk.to_owned(),
-        class: explanation.class,
+        class: explanation.class.to_owned(),
         readings: explanation.readings,
         country: explanation.country.filter(|country| country != "ZZ"),
         verdict: if explanation.outcome.is_ok() {
-            "dial"
+            "dial".to_owned()
         } else {
-            "refuse"
+            "refuse".to_owned()
         },
-        reason: explanation.outcome.err().map(|reason| reason.as_str()),
+        reason: explanation
+            .outcome
+            .err()
+            .map(|reason| reason.as_str().to_owned()),
         decided_by,
         duration_max_s: explanation.duration_max.as_secs(),
         dry_run: explanation.dry_run,

@@ -13,7 +13,7 @@ use crate::fraud_guard::rule::{
     CAP_MAX, DESTINATIONS_MAX, ENTRIES_MAX, Hours, NUMBER_MATCH, NumberMatch, Rule, RuleKind,
     Scope, Spend,
 };
-use crate::fraud_guard::{Reason, Way};
+use crate::fraud_guard::Way;
 use crate::links::rules::{DISPLAY_TEXT, is_display_text};
 use crate::trunks::text::NETWORK;
 
@@ -77,17 +77,16 @@ const fn yes() -> bool {
 }
 
 /// A stored rule as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleShape {
     /// `gr_` and 12 hexadecimal digits.
     pub id: String,
     /// 1 and up: rules are asked in this order.
     pub position: usize,
     /// What a refusal by it is called in CDR, metric and answer; absent: it never refuses.
-    pub reason: Option<&'static str>,
-    /// What was sent.
-    #[serde(flatten)]
-    pub draft: RuleDraft,
+    pub reason: Option<String>,
+    /// What it says.
+    pub rule: RuleDraft,
 }
 
 impl RuleShape {
@@ -98,10 +97,17 @@ impl RuleShape {
         Self {
             id: stored.rule.id.clone(),
             position: index + 1,
-            reason: reason.map(Reason::as_str),
-            draft: stored.draft.clone(),
+            reason: reason.map(|reason| reason.as_str().to_owned()),
+            rule: stored.draft.clone(),
         }
     }
+}
+
+/// All rules in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleList {
+    /// The first is asked first.
+    pub rules: Vec<RuleShape>,
 }
 
 /// A rule, and what it was made from.

@@ -1,8 +1,6 @@
 //! Answers that are no refusal: JSON, 201 with its Location, and the tag of what several people may
 //! change.
 
-#![expect(dead_code, reason = "the resources that use all of it come one by one")]
-
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};

@@ -116,7 +116,6 @@ fn is_name(name: &str) -> bool {
 
 /// The words of a query; unknown ones are refused.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the lists that use it come next")]
 pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {

@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod extensions;
 mod fields;
+mod guard;
 mod json;
 mod openapi;
 mod operation;

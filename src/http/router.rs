@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{extensions, openapi, operation, resolver, tokens};
+use super::{extensions, guard, openapi, operation, resolver, tokens};
 use crate::health::Node;
 use crate::storage::Store;
 
@@ -47,6 +47,7 @@ pub(super) fn routes() -> Routes {
         .and(resolver::routes())
         .and(tokens::routes())
         .and(extensions::routes())
+        .and(guard::routes())
         .and(openapi::routes())
 }
 

@@ -4,5 +4,6 @@
 pub mod bindings;
 pub mod lockout;
 pub mod model;
+pub mod proof;
 pub mod shape;
 pub mod store;

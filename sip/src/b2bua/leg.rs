@@ -53,8 +53,9 @@ pub(crate) struct Leg {
     pub(crate) allows_update: bool,
     /// What was said before the final response of the caller's INVITE, while it has none.
     pub(crate) provisional: Option<Box<Provisional>>,
-    /// The reliable response that our 2xx overtook: its PRACK may still come (RFC 3262 §3).
-    pub(crate) overtaken: Option<u32>,
+    /// RSeq and CSeq number of the reliable response that our 2xx overtook: its PRACK may still come
+    /// (RFC 3262 §3).
+    pub(crate) overtaken: Option<(u32, u32)>,
     /// A re-INVITE of either direction.
     pub(crate) reoffer: Reoffer,
     /// The ACKs of 2xx responses, for their repetitions.

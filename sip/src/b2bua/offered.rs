@@ -437,10 +437,10 @@ pub(super) fn answer_now(
     };
     let leg = core.legs.get_mut(a_leg)?;
     let said = leg.provisional.take()?;
-    leg.overtaken = said.unacknowledged.map(|wait| wait.rseq);
     let Stage::Offered(pending) = &leg.stage else {
         return None;
     };
+    leg.overtaken = said.unacknowledged.map(|wait| (wait.rseq, pending.cseq));
     let answer = Answer {
         pending: pending.clone(),
         body: body.as_deref(),

@@ -141,7 +141,7 @@ fn matched(core: &Core, key: Key, rack: &RAck) -> Option<bool> {
             let wait = leg.provisional.as_ref()?.unacknowledged.as_ref()?;
             (wait.rseq == rack.rseq).then_some(wait.carries_answer)
         }
-        Stage::Confirmed if leg.overtaken == Some(rack.rseq) => Some(false),
+        Stage::Confirmed if leg.overtaken == Some((rack.rseq, rack.cseq.number)) => Some(false),
         Stage::Offered(_)
         | Stage::Attempting(_)
         | Stage::Confirmed

@@ -3,8 +3,11 @@
 mod attempts;
 mod commands;
 mod delayed;
+mod extensions;
+mod guard;
 mod offerless;
 mod panics;
+mod registrations;
 mod reoffers;
 mod setup;
 pub(crate) mod world;

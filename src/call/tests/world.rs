@@ -135,7 +135,13 @@ impl World {
                 calls_max: 100,
                 draining: false,
                 timers: Timers::default(),
-                allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Cancel],
+                allow: vec![
+                    Method::Invite,
+                    Method::Register,
+                    Method::Ack,
+                    Method::Bye,
+                    Method::Cancel,
+                ],
                 reliable_early_media: false,
                 ..EndpointConfig::default()
             },
@@ -350,8 +356,13 @@ impl World {
         outcome: Result<ResolvedLink, ResolveRefusal>,
     ) {
         self.invite("sales", call_id, &sdp("10.0.0.5", 4000, 1, ""));
-        let (ticket, user) = self.tickets.pop().expect("the link store is asked");
-        assert_eq!(user, "sales");
+        assert_eq!(self.tickets.last().map(|(_, user)| &**user), Some("sales"));
+        self.resolved(outcome);
+    }
+
+    /// The link store answers its last question.
+    pub(super) fn resolved(&mut self, outcome: Result<ResolvedLink, ResolveRefusal>) {
+        let (ticket, _) = self.tickets.pop().expect("the link store is asked");
         self.feed(Input::Resolved { ticket, outcome });
     }
 

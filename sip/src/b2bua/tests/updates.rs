@@ -439,3 +439,159 @@ fn an_early_update_ends_with_its_invite() {
         world.assert_quiescent();
     }
 }
+
+/// A leg that can be asked, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    Reinvite,
+    Update,
+    EarlyUpdate,
+}
+
+/// The table of `modify`: what answers our offer, what leaves at once, what call control hears at
+/// once, and what leaves within five seconds.
+#[test]
+fn every_cell_of_our_offers_holds() {
+    use Asking::{EarlyUpdate, Reinvite, Update};
+    let challenge = "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n";
+    let soon = "Retry-After: 4\r\n";
+    let late = "Retry-After: 11\r\n";
+    let lost = "Ended Gateway DialogLost";
+    for (asking, status, headers, sends, hears, again) in [
+        (Reinvite, 200, "", "ACK", "ReofferAnswered sdp", ""),
+        (Update, 200, "", "", "ReofferAnswered sdp", ""),
+        (EarlyUpdate, 200, "", "", "ReofferAnswered sdp", ""),
+        (Reinvite, 407, challenge, "INVITE", "", ""),
+        (Update, 407, challenge, "UPDATE", "", ""),
+        (EarlyUpdate, 407, challenge, "UPDATE", "", ""),
+        (Reinvite, 405, "", "", "ReofferRefused 405", ""),
+        (Update, 405, "", "INVITE", "", ""),
+        (Update, 501, "", "INVITE", "", ""),
+        (EarlyUpdate, 405, "", "", "ReofferRefused 405", ""),
+        (Reinvite, 491, "", "", "", "INVITE"),
+        (Update, 491, "", "", "", "UPDATE"),
+        (EarlyUpdate, 491, "", "", "", "UPDATE"),
+        (Reinvite, 500, soon, "", "", "INVITE"),
+        (Update, 500, soon, "", "", "UPDATE"),
+        (EarlyUpdate, 500, soon, "", "", "UPDATE"),
+        (Reinvite, 500, late, "", "ReofferRefused 500", ""),
+        (Update, 500, "", "", "ReofferRefused 500", ""),
+        (EarlyUpdate, 500, late, "", "ReofferRefused 500", ""),
+        (Reinvite, 481, "", "BYE BYE", lost, ""),
+        (Update, 408, "", "BYE BYE", lost, ""),
+        (EarlyUpdate, 481, "", "", "ReofferRefused 481", ""),
+        (Reinvite, 488, "", "", "ReofferRefused 488", ""),
+        (Update, 488, "", "", "ReofferRefused 488", ""),
+        (EarlyUpdate, 488, "", "", "ReofferRefused 488", ""),
+    ] {
+        let cell = format!("{asking:?} {status} {headers}");
+        let mut world = World::new();
+        let open = asked(&mut world, asking);
+        let what = if asking == Reinvite {
+            "INVITE"
+        } else {
+            "UPDATE"
+        };
+        let sent = world.last(what);
+        world.sent.clear();
+        let body = (status == 200).then_some(SDP);
+        world.receive(TRUNK, &response_with(&sent, status, "", headers, body));
+        let mut left: Vec<String> = world.take_sent().iter().map(Sent::what).collect();
+        // The ACK of a failure is the transaction's (RFC 3261 §17.1.1.3).
+        left.retain(|what| what != "ACK" || status == 200);
+        assert_eq!(left.join(" "), sends, "{cell}");
+        assert_eq!(world.event_names().join(" "), hears, "{cell}");
+        world.pass_ms(5_000);
+        if sends.is_empty() {
+            let left: Vec<String> = world.take_sent().iter().map(Sent::what).collect();
+            let first = left.first().map_or("", String::as_str);
+            assert_eq!(first, again, "{cell}");
+        }
+        if hears != lost {
+            world.hang_up(open.call);
+        }
+        world.assert_quiescent();
+    }
+}
+
+/// An offer of ours to the callee that waits for its answer.
+fn asked(world: &mut World, asking: Asking) -> Opened {
+    let credentials = Some(crate::event::Credentials {
+        username: "u".into(),
+        password: "p".into(),
+        realm: None,
+    });
+    let dial = crate::event::Dial {
+        credentials,
+        ..dial()
+    };
+    let open = world.opened(&invite("cell"), dial);
+    let by = if asking == Asking::Reinvite {
+        RefreshBy::Invite
+    } else {
+        RefreshBy::Update
+    };
+    let progress = response_with(&open.b_invite, 183, "callee", RELIABLY, Some(SDP));
+    world.receive(TRUNK, &progress);
+    let prack = world.last("PRACK");
+    world.receive(TRUNK, &response(&prack, 200, "", None));
+    if asking != Asking::EarlyUpdate {
+        world.receive(TRUNK, &response(&open.b_invite, 200, "callee", Some(SDP)));
+        world.answer(open.call, SDP);
+        world.receive(CALLER, &ack(&open.invite, &world.last("200")));
+    }
+    world.sent.clear();
+    world.events.clear();
+    world
+        .endpoint
+        .reoffer_by(world.now, open.call, open.b_leg, &sdp(), by)
+        .unwrap();
+    world.drain();
+    open
+}
+
+/// RFC 3261 §17.1.2.2: timer F. An early dialog ends with its INVITE, not before.
+#[test]
+fn an_early_update_that_nobody_answers_is_given_up() {
+    let mut world = World::new();
+    let open = asked(&mut world, Asking::EarlyUpdate);
+    world.pass_ms(31_999);
+    assert_eq!(world.event_names(), [""; 0]);
+    world.pass_ms(1);
+    assert_eq!(world.event_names(), ["ReofferRefused 408"]);
+    world.hang_up(open.call);
+    world.assert_quiescent();
+    let mut world = World::new();
+    asked(&mut world, Asking::Update);
+    world.pass_ms(32_000);
+    assert_eq!(world.event_names(), ["Ended Gateway DialogLost"]);
+    world.assert_quiescent();
+}
+
+/// RFC 3311 §5.2: without an offer nothing speaks against it, except a dialog that is gone.
+#[test]
+fn an_early_update_without_an_offer_is_answered_on_both_sides() {
+    let mut world = World::new();
+    let open = world.opened(&invite("bare"), dial());
+    world.ring(open.call, 180, None);
+    let ringing = world.last("180");
+    world.receive(TRUNK, &response(&open.b_invite, 180, "callee", None));
+    world.sent.clear();
+    let update = open.caller_says(&ringing, ("UPDATE", 2, "a"), "", "");
+    world.receive(CALLER, &update);
+    world.receive(
+        TRUNK,
+        &open.callee_says("callee", ("UPDATE", 1, "b"), "", ""),
+    );
+    let unknown = open.callee_says("nobody", ("UPDATE", 1, "c"), "", "");
+    world.receive(TRUNK, &unknown);
+    // RFC 3261 §12.2.2: each early dialog keeps its own order.
+    let old = open.callee_says("callee", ("UPDATE", 0, "d"), "", "");
+    world.receive(TRUNK, &old);
+    assert_eq!(
+        world.log(),
+        ["200>caller", "200>trunk", "481>trunk", "500>trunk"]
+    );
+    world.hang_up(open.call);
+    world.assert_quiescent();
+}

@@ -96,6 +96,7 @@ impl Gateway {
                 timers: sip::event::Timers::default(),
                 allow: vec![
                     Method::Invite,
+                    Method::Register,
                     Method::Ack,
                     Method::Bye,
                     Method::Cancel,

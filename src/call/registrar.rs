@@ -1,0 +1,160 @@
+//! REGISTER of phones: whose it is, and where they are from now on (RFC 3261 §10.3).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sip::event::{RegisterOffered, RegisterRequestKey};
+use sip::message::{HeaderName, Method, NameAddr, SendBuffer, StatusCode};
+
+use super::control::CallControl;
+use super::event::{Level, LogLine, Now, Output};
+use crate::registrar::bindings::{Contacts, EXPIRES_S_MIN, Wanted, seconds_left};
+use crate::registrar::proof::{Claim, Proof, find};
+use crate::sources::admission::{Admitted, admit};
+
+/// The answer to a REGISTER.
+struct Answer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, Box<[u8]>)>,
+    /// For the counter.
+    reason: &'static str,
+}
+
+impl Answer {
+    const fn plain(status: StatusCode, reason: &'static str) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            reason,
+        }
+    }
+}
+
+impl CallControl {
+    pub(super) fn handle_register_offered(
+        &mut self,
+        now: Now,
+        request: RegisterRequestKey,
+        offered: &RegisterOffered,
+    ) {
+        let answer = self.judge_register(now, offered);
+        *self.counters.registers.entry(answer.reason).or_default() += 1;
+        let told =
+            self.endpoint
+                .answer_register(now.instant, request, answer.status, &answer.headers);
+        self.check(told);
+    }
+
+    fn judge_register(&mut self, now: Now, offered: &RegisterOffered) -> Answer {
+        let snapshot = Arc::clone(&self.snapshot);
+        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
+        if !matches!(source, Some(Admitted::Source(source)) if source.registers) {
+            return Answer::plain(StatusCode::FORBIDDEN, "register_not_from_here");
+        }
+        if !self.is_own_name(offered.request_uri.host(), offered.flow.local.ip()) {
+            return Answer::plain(StatusCode::NOT_FOUND, "register_other_domain");
+        }
+        let account = offered.aor.user().unwrap_or_default();
+        let claim = Claim {
+            source: offered.flow.remote.ip(),
+            account: &account,
+            method: &Method::Register,
+            authorization: &offered.authorization,
+            realm: &self.realm(),
+        };
+        let name = match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
+            Proof::Extension(name) => name,
+            Proof::Challenge { headers, reason } => {
+                return Answer {
+                    status: StatusCode::UNAUTHORIZED,
+                    headers,
+                    reason,
+                };
+            }
+            Proof::Locked { retry_after } => {
+                self.note_lockout(offered.flow.remote.ip());
+                let value = retry_after.as_secs().to_string().into_bytes();
+                return Answer {
+                    status: StatusCode::FORBIDDEN,
+                    headers: vec![(HeaderName::RetryAfter, value.into())],
+                    reason: "register_locked_out",
+                };
+            }
+        };
+        let contacts_max = find(&snapshot.extensions, &name).map_or(0, |one| one.contacts_max);
+        self.bind(now, &name, contacts_max, offered)
+    }
+
+    fn bind(
+        &mut self,
+        now: Now,
+        name: &str,
+        contacts_max: u8,
+        offered: &RegisterOffered,
+    ) -> Answer {
+        let call_id = String::from_utf8_lossy(&offered.call_id);
+        let contacts = if offered.star {
+            Contacts::All
+        } else {
+            let each = offered.contacts.iter();
+            Contacts::Listed(
+                each.map(|contact| (&contact.uri, contact.expires.or(offered.expires)))
+                    .collect(),
+            )
+        };
+        let wanted = Wanted {
+            flow: offered.flow,
+            call_id: &call_id,
+            cseq: offered.cseq,
+            contacts,
+        };
+        if let Err(refused) = self
+            .bindings
+            .apply(name, &wanted, contacts_max, now.instant)
+        {
+            let status = StatusCode::new(refused.status()).unwrap_or(StatusCode::FORBIDDEN);
+            let mut answer = Answer::plain(status, refused.as_str());
+            if refused.status() == 423
+                && let Some(header) = HeaderName::from_bytes(b"Min-Expires")
+            {
+                let value = EXPIRES_S_MIN.to_string().into_bytes();
+                answer.headers.push((header, value.into()));
+            }
+            return answer;
+        }
+        let headers = self
+            .bindings
+            .of(name, now.instant)
+            .into_iter()
+            .map(|binding| {
+                let left = seconds_left(binding, now.instant).to_string();
+                let contact =
+                    NameAddr::new(binding.uri.clone()).with_parameter("expires", Some(&left));
+                let mut buffer = SendBuffer::new();
+                contact.write(&mut buffer);
+                (HeaderName::Contact, buffer.as_bytes().into())
+            })
+            .collect();
+        Answer {
+            status: StatusCode::OK,
+            headers,
+            reason: "registered",
+        }
+    }
+
+    pub(super) fn note_lockout(&mut self, source: IpAddr) {
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: "registrar_locked_out",
+            call: None,
+            detail: format!("source {source}"),
+        }));
+    }
+
+    /// The realm of our challenges.
+    pub(super) fn realm(&self) -> String {
+        let domain = self.snapshot.settings.sip_domain.as_deref();
+        let host = self.config.advertised_host.as_deref();
+        domain.or(host).unwrap_or("sluice").to_owned()
+    }
+}
