@@ -64,6 +64,7 @@ impl DialPlan {
             self.read(body, numbering, &mut readings);
         }
         emergency |= readings
+            .list
             .iter()
             .any(|reading| self.is_emergency(reading.national(numbering)));
         let class = if emergency {
@@ -163,6 +164,8 @@ pub struct Reading {
     /// It has as many digits as a number of its code has. More are ignored by many networks, so that
     /// lists judge incomplete ones too.
     pub complete: bool,
+    /// It has fewer: nothing that could be connected.
+    short: bool,
 }
 
 impl Reading {
@@ -193,14 +196,14 @@ pub struct Readings {
 
 impl Readings {
     /// The first is what the number means.
-    pub fn iter(&self) -> std::slice::Iter<'_, Reading> {
-        self.list.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &Reading> {
+        self.list.iter().filter(|reading| !reading.short)
     }
 
     /// What the number means.
     #[must_use]
     pub fn first(&self) -> Option<&Reading> {
-        self.list.first()
+        self.iter().next()
     }
 
     fn any_complete(&self) -> bool {
@@ -227,6 +230,7 @@ impl Readings {
             text,
             region: understood.region,
             complete: understood.complete && whole,
+            short: understood.short && whole,
         };
         self.overflow |= self.list.try_push(reading).is_err();
     }

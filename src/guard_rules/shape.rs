@@ -8,12 +8,12 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::field_errors::FieldErrors;
+use crate::fraud_guard::Way;
 use crate::fraud_guard::numbering::{numbering, region};
 use crate::fraud_guard::rule::{
     CAP_MAX, DESTINATIONS_MAX, ENTRIES_MAX, Hours, NUMBER_MATCH, NumberMatch, Rule, RuleKind,
     Scope, Spend,
 };
-use crate::fraud_guard::Way;
 use crate::links::rules::{DISPLAY_TEXT, is_display_text};
 use crate::trunks::text::NETWORK;
 

@@ -1,5 +1,6 @@
 //! Call control as a whole: scripted datagrams in, messages, media commands and records out.
 
+mod aliases;
 mod attempts;
 mod commands;
 mod delayed;

@@ -62,6 +62,8 @@ pub struct Understood {
     pub region: Region,
     /// It has as many digits as numbers of that code have.
     pub complete: bool,
+    /// It has fewer than any number of that code.
+    pub short: bool,
 }
 
 static NUMBERING: LazyLock<Numbering> = LazyLock::new(|| parse(include_str!("table.txt")));
@@ -93,6 +95,7 @@ impl Numbering {
         Some(Understood {
             region,
             complete: possible && digits.len() <= E164_DIGITS_MAX,
+            short: length < code.lengths.trailing_zeros(),
         })
     }
 

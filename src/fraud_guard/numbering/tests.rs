@@ -27,6 +27,7 @@ fn numbers_have_their_country_and_length() {
         let understood = numbering.understand(digits).unwrap();
         assert_eq!(understood.region, region(country).unwrap(), "{digits}");
         assert_eq!(understood.complete, complete, "{digits}");
+        assert_eq!(understood.short, digits == "441", "{digits}");
     }
     for nonsense in ["", "0", "2101234567", "99912345678", "44a", "１"] {
         assert_eq!(numbering.understand(nonsense), None, "{nonsense}");

@@ -82,12 +82,49 @@ impl ResolveRefusal {
     }
 }
 
+/// What was asked for, and the links that were found for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The request path.
+    pub user: &'a str,
+    /// With its host; HTTP gives none.
+    pub whole: Option<&'a str>,
+    /// The link of `user`.
+    pub by_user: Option<&'a Link>,
+    /// The link of `whole`.
+    pub by_whole: Option<&'a Link>,
+}
+
+/// What a request path means now: the link of it, of it with its host, or ad hoc. With
+/// `links.hide_state` every one of the three is gone through whatever was found, and every refusal is
+/// [`ResolveRefusal::Unknown`].
+///
+/// # Errors
+/// It may not be called now.
+pub fn resolve_asked(
+    asked: &Asked<'_>,
+    settings: &Settings,
+    sip_domain: &str,
+    now: Timestamp,
+) -> Result<ResolvedLink, ResolveRefusal> {
+    let of = |link: Option<&Link>, path: &str| {
+        link.map(|link| resolve_link(link, settings, sip_domain, path, now))
+    };
+    let by_user = of(asked.by_user, asked.user);
+    let by_whole = of(asked.by_whole, asked.whole.unwrap_or_default());
+    let ad_hoc = resolve_ad_hoc(asked.user, settings, sip_domain);
+    match by_user.or(by_whole) {
+        Some(Err(_)) if settings.hide_state => Err(ResolveRefusal::Unknown),
+        Some(resolved) => resolved,
+        None => ad_hoc,
+    }
+}
+
 /// What a stored link means now. `sip_domain` is the configured one; the setting overrides it.
 ///
 /// # Errors
-/// The link may not be called now. With `links.hide_state` every refusal is
-/// [`ResolveRefusal::Unknown`].
-pub fn resolve_link(
+/// The link may not be called now.
+fn resolve_link(
     link: &Link,
     settings: &Settings,
     sip_domain: &str,
@@ -95,11 +132,7 @@ pub fn resolve_link(
     now: Timestamp,
 ) -> Result<ResolvedLink, ResolveRefusal> {
     if let Some(refusal) = refusal(link, now) {
-        return Err(if settings.hide_state {
-            ResolveRefusal::Unknown
-        } else {
-            refusal
-        });
+        return Err(refusal);
     }
     let destination = with_domain(&link.destination, settings, sip_domain);
     let caller_alias = link
@@ -139,7 +172,7 @@ pub fn resolve_link(
 ///
 /// # Errors
 /// [`ResolveRefusal::Unknown`], whatever the reason: the caller learns nothing of the rules.
-pub fn resolve_ad_hoc(
+fn resolve_ad_hoc(
     route: &str,
     settings: &Settings,
     sip_domain: &str,
