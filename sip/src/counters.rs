@@ -38,6 +38,10 @@ pub struct Counters {
     pub attempts: u64,
     /// Requests of ours that were sent without a transaction, because the table was full.
     pub sent_without_transaction: u64,
+    /// Requests of ours that went by TCP because a datagram might not carry them.
+    pub sent_by_tcp_for_size: u64,
+    /// Of these, the ones that went by UDP after all.
+    pub fell_back_to_udp: u64,
     dropped: BTreeMap<&'static str, u64>,
 }
 

@@ -567,6 +567,9 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// What an INVITE, OPTIONS or other request outside a dialog may be: methods we list in Allow.
     pub allow: Vec<Method>,
+    /// Each UDP socket has a TCP listener at its address: a request too long for a datagram goes by
+    /// TCP, and by UDP after all where that fails (RFC 3261 §18.1.1).
+    pub tcp: bool,
     /// Early media goes to a caller that supports 100rel in a reliable response, also where it does
     /// not require one (RFC 3262 §3).
     pub reliable_early_media: bool,
@@ -596,6 +599,7 @@ impl Default for EndpointConfig {
                 Method::Bye,
                 Method::Options,
             ],
+            tcp: false,
             reliable_early_media: false,
             session_timer: None,
             info_types: Vec::new(),

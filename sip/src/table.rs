@@ -165,6 +165,20 @@ impl<T> Table<T> {
         })
     }
 
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(index, slot)| {
+                let key = Key {
+                    index: u32::try_from(index).ok()?,
+                    generation: slot.generation,
+                };
+                Some((key, slot.entry.as_mut()?))
+            })
+    }
+
     /// Panics in debug builds where the table contradicts itself.
     pub fn check_invariants(&self) {
         debug_assert!(self.count <= self.capacity, "the bound holds");

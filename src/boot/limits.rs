@@ -6,9 +6,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use packet_io::PacketIoConfig;
 
 use crate::config::{Config, MediaIo};
+use crate::shell::tcp::TcpLimits;
 
 /// Descriptors that are not media: listeners, the database, logs, event descriptors.
 pub const DESCRIPTORS_RESERVED: u64 = 1_000;
+/// Connections of SIP that are within [`DESCRIPTORS_RESERVED`]; more take from the calls.
+pub const CONNECTIONS_RESERVED: u64 = 512;
 /// Two legs of two sockets each.
 pub const SOCKETS_A_CALL: u64 = 4;
 
@@ -52,7 +55,9 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
     let ports = split(&config.media.ports, workers);
     let port_pairs: u64 = ports.iter().map(pairs_in).sum();
     let addresses = u64::try_from(config.media.addresses.len().max(1)).unwrap_or(1);
-    let by_descriptors = descriptors.saturating_sub(DESCRIPTORS_RESERVED) / SOCKETS_A_CALL;
+    let reserved = DESCRIPTORS_RESERVED
+        + u64::from(config.sip.connections_max).saturating_sub(CONNECTIONS_RESERVED);
+    let by_descriptors = descriptors.saturating_sub(reserved) / SOCKETS_A_CALL;
     let by_ports = port_pairs * addresses / 2;
     let (calls, binding) = [
         (u64::from(config.limits.calls_max), "limits.calls_max"),
@@ -65,7 +70,7 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
     let calls_max = u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
     // What calls hold, what waits in stock, and as much again for ports that rest after a call.
     let wanted = u64::from(calls_max) * 4 / u64::from(workers) + 2 * u64::from(config.media.stock);
-    let allowed = descriptors.saturating_sub(DESCRIPTORS_RESERVED / 2) / 2 / u64::from(workers);
+    let allowed = descriptors.saturating_sub(reserved / 2) / 2 / u64::from(workers);
     let smallest = ports.iter().map(pairs_in).min().unwrap_or(1) * addresses;
     let pairs = wanted.min(allowed).min(smallest).max(2);
     Limits {
@@ -74,6 +79,15 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
         workers,
         pairs_a_worker: u32::try_from(pairs).unwrap_or(u32::MAX),
         ports,
+    }
+}
+
+/// What connections that peers open may be.
+#[must_use]
+pub const fn tcp(config: &Config) -> TcpLimits {
+    TcpLimits {
+        connections_max: config.sip.connections_max,
+        connections_per_source_max: config.sip.connections_per_source_max,
     }
 }
 

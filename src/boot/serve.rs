@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::limits::{self, Limits};
-use super::sockets::{bind_http, bind_sip, explain};
+use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
 use crate::config::{Config, MediaIo};
@@ -23,6 +23,7 @@ use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
 use crate::shell::signalling::{self, Parts, SignallingLink, Word};
+use crate::shell::tcp;
 use crate::shell::wake::Wake;
 use crate::storage::{StorageError, Store};
 
@@ -132,6 +133,7 @@ async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
 
 async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sockets = bind_sip(config)?;
+    let sip_listeners = bind_sip_tcp(config, &sockets)?;
     let listeners = bind_http(config).await?;
     let store = Store::open(&config.storage).await?;
     let closed = store.start_node(Timestamp::now()).await?;
@@ -146,11 +148,23 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let panics = Arc::new(PanicWatch::default());
     let watched = Arc::clone(&panics);
     let (links, media) = start_media(config, limits, &wake, &panics)?;
-    let control = CallControl::new(call_config(config, limits, &sockets)?);
+    let control = CallControl::new(call_config(config, limits, &sockets, &sip_listeners)?);
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let gate = Arc::new(tcp::Gate::default());
+    let locals = locals(&sockets, &sip_listeners);
+    let tcp_limits = limits::tcp(config);
+    let streams = tcp::start(
+        sip_listeners,
+        locals,
+        tcp_limits,
+        Arc::clone(&gate),
+        Arc::clone(&wake),
+    )
+    .map_err(ServeError::system("a SIP listener"))?;
     let (link, signalling) = signalling::start(Parts {
         control,
         sockets,
+        streams,
         media: links,
         questions,
         records: store.records(),
@@ -160,7 +174,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     .map_err(ServeError::system("the signalling thread"))?;
     tokio::spawn(answer_questions(store.clone(), link.clone(), asked));
     let local = LocalSettings::new(config);
-    tokio::spawn(follow_snapshots(store.clone(), link.clone(), local));
+    tokio::spawn(follow_snapshots(store.clone(), link.clone(), local, gate));
     tokio::spawn(follow_store(store.clone()));
     let view = health::Node::new(NodeParts {
         store: store.clone(),
@@ -228,8 +242,10 @@ fn call_config(
     config: &Config,
     limits: &Limits,
     sockets: &[(SocketAddr, std::net::UdpSocket)],
+    listeners: &[(SocketAddr, std::net::TcpListener)],
 ) -> Result<CallConfig, ServeError> {
     use sip::message::Method;
+    let names = |named: &SocketAddr| listeners.iter().any(|(listener, _)| listener == named);
     Ok(CallConfig {
         endpoint: EndpointConfig {
             number: 0,
@@ -248,11 +264,13 @@ fn call_config(
                 Method::Prack,
                 Method::Update,
             ],
+            tcp: sockets.iter().all(|(named, _)| names(named)),
             reliable_early_media: false,
             ..EndpointConfig::default()
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),
+        listeners: listeners.iter().map(|(named, _)| *named).collect(),
         advertised_host: None,
         own_hosts: config
             .sip

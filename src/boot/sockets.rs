@@ -1,12 +1,12 @@
 //! Sockets are bound before anything else is started: a busy port is told by its name.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use super::serve::ServeError;
 use crate::config::Config;
 use crate::http::Listener;
-use crate::shell::udp;
+use crate::shell::{tcp, udp};
 
 /// The SIP sockets, each with the address that messages name for it.
 pub(super) fn bind_sip(config: &Config) -> Result<Vec<(SocketAddr, UdpSocket)>, ServeError> {
@@ -22,6 +22,47 @@ pub(super) fn bind_sip(config: &Config) -> Result<Vec<(SocketAddr, UdpSocket)>, 
                 .map_err(|error| ServeError::bind("sip.listen", *address, error))?;
             Ok((named(bound, config.sip.advertised), socket))
         })
+        .collect()
+}
+
+/// The SIP listeners for TCP, each with the address that messages name for it: the configured ones, or
+/// one beside each UDP socket.
+pub(super) fn bind_sip_tcp(
+    config: &Config,
+    sockets: &[(SocketAddr, UdpSocket)],
+) -> Result<Vec<(SocketAddr, TcpListener)>, ServeError> {
+    let beside = || {
+        let bound = sockets
+            .iter()
+            .filter_map(|(_, socket)| socket.local_addr().ok());
+        ("sip.listen", bound.collect())
+    };
+    let configured = config.sip.listen_tcp.clone();
+    let (key, addresses) = configured.map_or_else(beside, |listen| ("sip.listen_tcp", listen));
+    addresses
+        .into_iter()
+        .map(|address| {
+            let error = |error| ServeError::bind(key, address, error);
+            let listener = tcp::bind(address).map_err(error)?;
+            let bound = listener.local_addr().map_err(error)?;
+            Ok((named(bound, config.sip.advertised), listener))
+        })
+        .collect()
+}
+
+/// The addresses that messages name, each with the one that is bound for it.
+pub(super) fn locals(
+    sockets: &[(SocketAddr, UdpSocket)],
+    listeners: &[(SocketAddr, TcpListener)],
+) -> Vec<(SocketAddr, IpAddr)> {
+    let udp = sockets
+        .iter()
+        .map(|(named, socket)| (*named, socket.local_addr()));
+    let tcp = listeners
+        .iter()
+        .map(|(named, listener)| (*named, listener.local_addr()));
+    tcp.chain(udp)
+        .filter_map(|(named, bound)| Some((named, bound.ok()?.ip())))
         .collect()
 }
 

@@ -12,6 +12,7 @@ use crate::call::snapshot::{Settings, Snapshot};
 use crate::config::Config;
 use crate::guard_rules;
 use crate::shell::signalling::{Question, SignallingLink, Word};
+use crate::shell::tcp::Gate;
 use crate::storage::{Snapshot as Stored, Store};
 
 /// Questions that wait for the database at once.
@@ -60,7 +61,12 @@ pub(super) async fn answer_questions(
 
 /// Hands every new snapshot of the database to signalling, the first one at once.
 /// But first what the fraud guard counted in the last run: it must be there before the first call.
-pub(super) async fn follow_snapshots(store: Store, link: SignallingLink, local: LocalSettings) {
+pub(super) async fn follow_snapshots(
+    store: Store,
+    link: SignallingLink,
+    local: LocalSettings,
+    gate: Arc<Gate>,
+) {
     let mut watch = store.watch();
     match guard_rules::counts::load(&store, Timestamp::now()).await {
         Ok(counts) => say(&link, Word::GuardCounts(counts)).await,
@@ -68,7 +74,9 @@ pub(super) async fn follow_snapshots(store: Store, link: SignallingLink, local: 
     }
     loop {
         let stored = Arc::clone(&watch.borrow_and_update());
-        say(&link, Word::Snapshot(Arc::new(local.complete(&stored)))).await;
+        let snapshot = Arc::new(local.complete(&stored));
+        gate.replace(Arc::clone(&snapshot));
+        say(&link, Word::Snapshot(snapshot)).await;
         if watch.changed().await.is_err() {
             return;
         }

@@ -19,7 +19,7 @@ use crate::cdr::record::{CallOpened, Record};
 use crate::fraud_guard::{Reason, Way};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
-use crate::sources::admission::{Admitted, admit};
+use crate::sources::admission::{Admitted, admit_flow};
 use crate::trunks::identity;
 
 /// A refusal on its way: status, stable word, and what the response carries.
@@ -85,7 +85,7 @@ impl CallControl {
         self.counters.calls_offered += 1;
         let id = self.random_id();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
+        let source = admit_flow(&snapshot.trunks, &snapshot.sources, offered.flow);
         let extension = match self.prove_caller(now, source, &offered) {
             Ok(extension) => extension,
             Err(unproved) => return self.refuse_unproved(now, key, unproved),
@@ -185,6 +185,7 @@ impl CallControl {
                 .config
                 .sockets
                 .iter()
+                .chain(&self.config.listeners)
                 .any(|socket| socket.ip() == address);
             if own || offered.flow.local.ip() == address {
                 return true;
@@ -266,10 +267,11 @@ impl CallControl {
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
         let call = self.calls.get(&key).ok_or_else(gone)?;
-        let remote = call.offered.flow.remote;
+        let flow = call.offered.flow;
+        let remote = flow.remote;
         let is_extension = call.extension.is_some();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let source = admit(&snapshot.trunks, &snapshot.sources, remote)
+        let source = admit_flow(&snapshot.trunks, &snapshot.sources, flow)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
         // Whoever proved to be an extension may call every link, wherever the phone stands.
         if !(is_extension && link.link.is_some()) {

@@ -33,7 +33,7 @@ use crate::fraud_guard::{Guard, Rules, StoredCount};
 use crate::registrar::bindings::Bindings;
 use crate::registrar::proof::{Prover, find};
 use crate::registration::Registrations;
-use crate::sources::admission::admit;
+use crate::sources::admission::{admit, admit_flow};
 use crate::trunks::health::{Health, TargetKey};
 use crate::trunks::model::Trunk;
 
@@ -50,8 +50,10 @@ pub struct Config {
     pub endpoint: EndpointConfig,
     /// Seed of the one generator behind call ids, session ids and weighted choices.
     pub seed: [u8; 32],
-    /// Our SIP addresses, one a socket.
+    /// Our SIP addresses for UDP, one a socket.
     pub sockets: Vec<SocketAddr>,
+    /// Our SIP addresses for TCP, one a listener.
+    pub listeners: Vec<SocketAddr>,
     /// Host written in From and identity headers; `None`: the address of the socket.
     pub advertised_host: Option<String>,
     /// Further names and addresses that are us in a Request-URI.
@@ -161,9 +163,12 @@ impl CallControl {
         self.touched = None;
         match input {
             Input::Datagram { flow, bytes } => {
-                let known = admit(&self.snapshot.trunks, &self.snapshot.sources, flow.remote);
+                let known = admit_flow(&self.snapshot.trunks, &self.snapshot.sources, flow);
                 if known.is_none() && !self.former_peers.knows(flow.remote) {
                     self.counters.unknown_source += 1;
+                    if flow.transport.is_reliable() {
+                        self.put(Output::Close { flow });
+                    }
                     return;
                 }
                 let datagram = sip::event::Input::Datagram { flow, bytes };

@@ -29,14 +29,16 @@ pub struct Ticket(pub u64);
 /// What the world says.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A datagram on one of our SIP sockets, from anybody: call control decides who is heard.
+    /// A datagram on one of our SIP sockets, or a whole message of a connection, from anybody: call
+    /// control decides who is heard.
     Datagram {
         /// The path it came by.
         flow: Flow,
         /// All of it.
         bytes: &'a [u8],
     },
-    /// A send on this flow failed, or the kernel reported an ICMP error for it.
+    /// A send on this flow failed, or the kernel reported an ICMP error for it; or a connection could
+    /// not be made, or is closed.
     TransportFailed {
         /// The path that does not work.
         flow: Flow,
@@ -91,6 +93,11 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send what is in the send buffer on this flow.
     Send {
+        /// The path.
+        flow: Flow,
+    },
+    /// Close this connection without a word: a message came by it from nobody we know.
+    Close {
         /// The path.
         flow: Flow,
     },

@@ -1,6 +1,6 @@
 //! OPTIONS towards trunks: `trunks::health` says when, the endpoint sends, the answer goes back.
 
-use sip::event::{Flow, Ping, PingKey, Transport};
+use sip::event::{Ping, PingKey};
 use sip::message::{StatusCode, Uri};
 
 use super::control::CallControl;
@@ -22,16 +22,14 @@ impl CallControl {
     }
 
     fn ping(&self, target: &TargetKey) -> Option<Ping> {
-        let local = self.local_for(target.address);
         let address = target.address;
+        let trunks = self.snapshot.trunks.iter();
+        let trunk = trunks.filter(|trunk| trunk.id == target.trunk).last()?;
+        let flow = self.path_to(trunk, address);
         Some(Ping {
-            flow: Flow {
-                transport: Transport::Udp,
-                local,
-                remote: address,
-            },
+            flow,
             request_uri: Uri::sip(None, &address.ip().to_string(), Some(address.port()))?,
-            from: Uri::sip(None, &self.own_host(local), None)?,
+            from: Uri::sip(None, &self.own_host(flow.local), None)?,
             timeout: PING_TIMEOUT,
         })
     }

@@ -27,7 +27,7 @@ use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Reason, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
-use crate::trunks::model::{MediaLatch, OfferMode, ReliableProvisional, Trunk};
+use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
 /// What became of one entry of the route list.
@@ -487,27 +487,15 @@ impl CallControl {
         self.put_record(Record::AttemptClosed(closed));
     }
 
-    /// Our socket towards `target`: of its family; loopback for loopback, and only for it.
-    pub(super) fn local_for(&self, target: SocketAddr) -> SocketAddr {
-        let same_family = |socket: &&SocketAddr| socket.is_ipv4() == target.is_ipv4();
-        let same_reach =
-            |socket: &&SocketAddr| socket.ip().is_loopback() == target.ip().is_loopback();
-        let sockets = &self.config.sockets;
-        sockets
-            .iter()
-            .filter(same_family)
-            .find(same_reach)
-            .or_else(|| sockets.iter().find(same_family))
-            .or_else(|| sockets.first())
-            .copied()
-            .unwrap_or(target)
-    }
-
-    /// The path to a target of this trunk.
-    pub(super) fn path_to(&self, _trunk: &Trunk, target: SocketAddr) -> Flow {
+    /// The path to a target of this trunk: by its transport, from the port of ours that it knows.
+    pub(super) fn path_to(&self, trunk: &Trunk, target: SocketAddr) -> Flow {
+        let (transport, sockets) = match trunk.transport {
+            model::Transport::Udp => (Transport::Udp, &self.config.sockets),
+            model::Transport::Tcp => (Transport::Tcp, &self.config.listeners),
+        };
         Flow {
-            transport: Transport::Udp,
-            local: self.local_for(target),
+            transport,
+            local: local_for(sockets, trunk.local_port, target),
             remote: target,
         }
     }
@@ -518,6 +506,19 @@ impl CallControl {
             .clone()
             .unwrap_or_else(|| local.ip().to_string())
     }
+}
+
+/// The socket towards a target: of its address family, of its reach, at the port it knows us by. A
+/// port that we do not listen on is no reason not to call.
+fn local_for(sockets: &[SocketAddr], port: Option<u16>, target: SocketAddr) -> SocketAddr {
+    let rank = |socket: &&SocketAddr| {
+        (
+            socket.is_ipv4() != target.is_ipv4(),
+            socket.ip().is_loopback() != target.ip().is_loopback(),
+            port.is_some_and(|port| port != socket.port()),
+        )
+    };
+    sockets.iter().min_by_key(rank).copied().unwrap_or(target)
 }
 
 /// How a source is learnt: the trunk says; a peer behind NAT that names a private address while its

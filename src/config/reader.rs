@@ -257,6 +257,17 @@ impl<'d> Reader<'d> {
         })
     }
 
+    /// The same where an absent list is not an empty one.
+    pub(super) fn optional_texts<T>(
+        &self,
+        key: &'static str,
+        accepted: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.value(key)?;
+        Some(self.texts(key, Vec::new(), accepted, parse))
+    }
+
     /// A list of whole numbers within a range.
     pub(super) fn wholes<T: TryFrom<i64>>(
         &self,

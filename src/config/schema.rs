@@ -53,6 +53,12 @@ pub struct NodeConfig {
 pub struct SipConfig {
     /// UDP sockets.
     pub listen: Vec<SocketAddr>,
+    /// TCP listeners; `None`: one beside each UDP socket.
+    pub listen_tcp: Option<Vec<SocketAddr>>,
+    /// TCP connections that peers open, at once.
+    pub connections_max: u32,
+    /// Of these, from one address.
+    pub connections_per_source_max: u32,
     /// The domain we answer for; `None`: our address stands for it.
     pub domain: Option<String>,
     /// The address in Via, Contact and From; `None`: that of the socket.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::answer::{Expected, Tag, created, done, json};
+use super::answer::{Expected, Tag, created, done, json, segment};
 use super::body::{Body, Name};
 use super::problem::Problem;
 use super::router::HttpState;
@@ -36,7 +36,7 @@ async fn add(
 ) -> Result<Response, Problem> {
     let shape = ExtensionShape::from(&store::add(&state.store, draft).await?);
     tracing::info!(extension = shape.name, "an extension was made");
-    let location = format!("/api/v1/extensions/{}", shape.id);
+    let location = format!("/api/v1/extensions/{}", segment(&shape.name));
     Ok(Tag::of(&shape).on(created(&location, &shape)))
 }
 

@@ -4,6 +4,7 @@ pub mod asker;
 pub mod media_link;
 pub mod panics;
 pub mod signalling;
+pub mod tcp;
 pub mod udp;
 pub mod wake;
 

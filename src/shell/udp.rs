@@ -20,7 +20,7 @@ pub const DATAGRAM_OCTETS_MAX: usize = 65_535;
 /// What we ask of the kernel for a burst of INVITEs; it may give less.
 const RECEIVE_BUFFER_OCTETS: usize = 4 << 20;
 /// CS3, what signalling is marked with (RFC 4594 §3.2), in the upper six bits of the octet.
-const TRAFFIC_CLASS: u32 = 24 << 2;
+pub(super) const TRAFFIC_CLASS: u32 = 24 << 2;
 
 /// `SO_EE_ORIGIN_ICMP` and `SO_EE_ORIGIN_ICMP6`: a router or the peer's host said so, not we.
 const ORIGIN_ICMP: u8 = 2;

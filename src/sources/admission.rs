@@ -5,9 +5,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use sip::event::Flow;
+
 use super::model::{LinkAccess, Source};
 use crate::links::resolve::ResolvedLink;
-use crate::trunks::model::Trunk;
+use crate::trunks::model::{Transport, Trunk};
 
 /// Whose packet it is.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +76,30 @@ pub fn admit<'a>(
     trunk
         .map(Admitted::Trunk)
         .or_else(|| source().map(Admitted::Source))
+}
+
+/// The same for a message that came by `flow`. Of two trunks at one address, the port and the transport
+/// of ours that they reach tell which: Cisco tells two trunks of one peer apart so, and a peer's own port
+/// says nothing over TCP.
+#[must_use]
+pub fn admit_flow<'a>(
+    trunks: &'a [Trunk],
+    sources: &'a [Source],
+    flow: Flow,
+) -> Option<Admitted<'a>> {
+    let is_mine = |trunk: &&Trunk| {
+        let by_this_transport = match flow.transport {
+            sip::event::Transport::Udp => trunk.transport == Transport::Udp,
+            sip::event::Transport::Tcp => trunk.transport == Transport::Tcp,
+        };
+        by_this_transport && trunk.local_port == Some(flow.local.port())
+    };
+    let mine = || trunks.iter().filter(|trunk| trunk.enabled).filter(is_mine);
+    let own = mine()
+        .find(|trunk| trunk.has_target(flow.remote))
+        .or_else(|| mine().find(|trunk| trunk.owns_source(flow.remote)));
+    own.map(Admitted::Trunk)
+        .or_else(|| admit(trunks, sources, flow.remote))
 }
 
 impl<'a> Admitted<'a> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::gateway::{Gateway, trunk};
+use crate::gateway::{Gateway, link, trunk};
 use crate::tone;
 use crate::world::{Process, World, is_listening, until};
 
@@ -37,6 +37,16 @@ impl Phone {
     /// Writes its folder and starts it; with `dial` it calls, without it answers. It ends, and
     /// closes its recordings, after `seconds`.
     fn start(&self, world: &World, seconds: u32, dial: Option<&str>) -> Process {
+        self.start_by("udp", world, seconds, dial)
+    }
+
+    fn start_by(
+        &self,
+        transport: &str,
+        world: &World,
+        seconds: u32,
+        dial: Option<&str>,
+    ) -> Process {
         let file = |name: &str| world.file(&format!("{}/{name}", self.name));
         fs::create_dir_all(file("rec")).expect("a folder");
         fs::write(file("tone.wav"), tone::wav(self.tone_hz, 20)).expect("a file");
@@ -49,7 +59,7 @@ impl Phone {
             .replace("RTP_LAST", &(self.port + 36_010).to_string());
         world.write(&format!("{}/config", self.name), &config);
         let account = format!(
-            "<sip:{}@{}:{}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n",
+            "<sip:{}@{}:{};transport={transport}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n",
             self.user, self.address, self.port
         );
         world.write(&format!("{}/accounts", self.name), &account);
@@ -104,20 +114,7 @@ fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
     caller.wait(Duration::from_secs(20));
     callee.wait(Duration::from_secs(20));
 
-    for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
-        let heard = here.heard(&world);
-        let (other, own) = (
-            tone::loudest_share(&heard, there.tone_hz),
-            tone::loudest_share(&heard, here.tone_hz),
-        );
-        assert!(
-            other > 0.8,
-            "{} hears {other:.2} of {}",
-            here.name,
-            there.name
-        );
-        assert!(own < 0.1, "{} hears {own:.2} of itself", here.name);
-    }
+    each_hears_the_other(&world);
     let trace = callee.said();
     let invite = trace
         .split("INVITE sip:desk@")
@@ -133,6 +130,48 @@ fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
     assert_eq!(
         calls[0]["attempts"][0]["caller_alias"], "website.7",
         "{calls:?}"
+    );
+}
+
+fn each_hears_the_other(world: &World) {
+    for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
+        let heard = here.heard(world);
+        let (other, own) = (
+            tone::loudest_share(&heard, there.tone_hz),
+            tone::loudest_share(&heard, here.tone_hz),
+        );
+        assert!(
+            other > 0.8,
+            "{} hears {other:.2} of {}",
+            here.name,
+            there.name
+        );
+        assert!(own < 0.1, "{} hears {own:.2} of itself", here.name);
+    }
+}
+
+/// both sides by TCP, from ports of the kernel's choice.
+#[test]
+fn by_tcp_each_side_hears_the_other() {
+    let Some(world) = World::open(&["ip", "baresip"]) else {
+        return;
+    };
+    let callee = format!("{}:{}", CALLEE.address, CALLEE.port);
+    let tables = trunk("desks", &callee, 10).replace("targets", "transport = \"tcp\"\ntargets")
+        + &link("support", "desk");
+    let gateway = Gateway::start(&world, &tables);
+    let mut callee = CALLEE.start_by("tcp", &world, 9, None);
+    let dial = "sip:support@127.0.0.1:5060;transport=tcp";
+    let mut caller = CALLER.start_by("tcp", &world, 6, Some(dial));
+    caller.wait(Duration::from_secs(20));
+    callee.wait(Duration::from_secs(20));
+    each_hears_the_other(&world);
+    let calls = gateway.closed_calls(1);
+    assert_eq!(calls[0]["status"], 200, "{calls:?}");
+    let trace = callee.said();
+    assert!(
+        trace.contains("Via: SIP/2.0/TCP 127.0.0.1:5060;"),
+        "{trace}"
     );
 }
 

@@ -18,5 +18,6 @@ mod gateway;
 mod node;
 mod phone;
 mod sipp;
+mod tcp;
 mod tone;
 mod world;

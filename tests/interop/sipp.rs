@@ -13,10 +13,10 @@ use crate::tone;
 use crate::world::{Process, World, is_listening, until};
 
 /// The peers behind the two trunks of these tests.
-const FIRST: &str = "127.0.0.21:5080";
+pub(crate) const FIRST: &str = "127.0.0.21:5080";
 const SECOND: &str = "127.0.0.22:5080";
-const CALLER: &str = "127.0.0.1:5400";
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const CALLER: &str = "127.0.0.1:5400";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A link `desk` over two trunks, the first one preferred.
 fn two_trunks() -> String {
@@ -29,7 +29,7 @@ fn one_trunk() -> String {
 }
 
 /// Writes a scenario of ours with its blanks filled in.
-fn scenario(world: &World, name: &str, blanks: &[(&str, &str)]) -> String {
+pub(crate) fn scenario(world: &World, name: &str, blanks: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/interop/sipp/{name}.xml"));
     let mut text = fs::read_to_string(&path).expect("a scenario");
     for (blank, value) in [("HOLD_MS", "200")].iter().chain(blanks).rev() {
@@ -41,7 +41,7 @@ fn scenario(world: &World, name: &str, blanks: &[(&str, &str)]) -> String {
         .to_string()
 }
 
-fn sipp(local: &str) -> Command {
+pub(crate) fn sipp(local: &str) -> Command {
     let (address, port) = local.split_once(':').expect("address and port");
     let mut command = Command::new("sipp");
     command.args(["-i", address, "-mi", address, "-p", port, "-mp", "40000"]);

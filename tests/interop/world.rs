@@ -79,13 +79,36 @@ fn is_installed(tool: &str) -> bool {
 
 /// True when somebody listens on this UDP address in this test's network.
 pub(crate) fn is_listening(address: &str) -> bool {
+    // `thread-self`: the namespace is this thread's, not the process's.
+    let sockets = fs::read_to_string("/proc/thread-self/net/udp").unwrap_or_default();
+    sockets.contains(&format!("{} ", of_the_kernel(address)))
+}
+
+/// True when somebody listens on this TCP address in this test's network.
+pub(crate) fn is_listening_tcp(address: &str) -> bool {
+    let listens = format!("{} 00000000:0000 0A ", of_the_kernel(address));
+    let sockets = fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();
+    sockets.contains(&listens)
+}
+
+/// Connections that were made to this TCP address lately, as the side that made them sees it: open
+/// ones, and those that ended in the last minute.
+pub(crate) fn connections_to(address: &str) -> usize {
+    let remote = of_the_kernel(address);
+    let sockets = fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();
+    let lines = sockets.lines().skip(1);
+    lines
+        .filter(|line| line.split_whitespace().nth(2) == Some(&remote))
+        .count()
+}
+
+/// An address as `/proc/net` writes it.
+fn of_the_kernel(address: &str) -> String {
     let port = address
         .rsplit(':')
         .next()
         .and_then(|port| port.parse::<u16>().ok());
-    let label = format!(":{:04X} ", port.expect("a port"));
-    // `thread-self`: the namespace is this thread's, not the process's.
-    let sockets = fs::read_to_string("/proc/thread-self/net/udp").unwrap_or_default();
+    let label = format!(":{:04X}", port.expect("a port"));
     let [a, b, c, d]: [u8; 4] = address
         .split([':', '.'])
         .take(4)
@@ -93,7 +116,7 @@ pub(crate) fn is_listening(address: &str) -> bool {
         .collect::<Vec<_>>()
         .try_into()
         .expect("four parts");
-    sockets.contains(&format!("{:08X}{label}", u32::from_le_bytes([a, b, c, d])))
+    format!("{:08X}{label}", u32::from_le_bytes([a, b, c, d]))
 }
 
 fn not_run<T>(reason: &str) -> Option<T> {

@@ -63,7 +63,7 @@ pub(super) fn begin(
     );
     let dialog = dialog_of(core, &dial);
     let tag = dialog.local_tag;
-    let contact = compose::contact(Some(&dial.contact_user), dial.flow.local);
+    let contact = compose::contact(Some(&dial.contact_user), dial.flow);
     let timers = dial.timers;
     let (credentials, has_offered) = (dial.credentials.clone(), dial.offer.is_some());
     let stage = Stage::Attempting(Box::new(Attempt {
@@ -117,6 +117,7 @@ fn dialog_of(core: &mut Core, dial: &Dial) -> Dialog {
         remote_target: dial.request_uri.clone(),
         route_set: RouteSet::default(),
         flow: dial.flow,
+        is_flow_open: true,
     }
 }
 
@@ -391,6 +392,20 @@ pub(super) fn leave(
     core.arm(key);
     if let Some(failure) = failure {
         report_failure(core, now, call, key, failure, None);
+    }
+}
+
+/// The connection of this INVITE broke before anything was heard. Nobody waits for it, and whoever
+/// answers nevertheless is acknowledged and ended.
+pub(super) fn break_off(core: &mut Core, now: Instant, key: Key, transaction: Key) {
+    let is_current = core
+        .legs
+        .get_mut(key)
+        .and_then(Leg::attempt_mut)
+        .is_some_and(|attempt| attempt.transaction == transaction);
+    if is_current {
+        let failure = AttemptFailure::TransportFailed;
+        leave(core, now, key, Some(failure), &Refusal::default());
     }
 }
 

@@ -3,14 +3,13 @@
 //! Owns the order of headers. Every message ends in the scratch buffer of the core and comes back
 //! as the packet that is sent and, where a machine repeats it, kept.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::core::Core;
 use super::prack;
 use crate::dialog::Dialog;
 use crate::dialog::route_set::RouteValue;
-use crate::event::{Flow, Refusal, Reliable};
+use crate::event::{Flow, Refusal, Reliable, Transport};
 use crate::identifier::Identifier;
 use crate::limits::MAX_FORWARDS_DEFAULT;
 use crate::message::{self, HeaderName, Message, MessageWriter, Method, StatusCode};
@@ -74,10 +73,15 @@ impl<'a> RequestParts<'a> {
 }
 
 /// Value of a Contact of ours.
-pub(super) fn contact(user: Option<&str>, local: SocketAddr) -> Box<str> {
+pub(super) fn contact(user: Option<&str>, flow: Flow) -> Box<str> {
+    let local = flow.local;
+    let transport = match flow.transport {
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+    };
     match user {
-        Some(user) if !user.is_empty() => format!("<sip:{user}@{local}>").into(),
-        Some(_) | None => format!("<sip:{local}>").into(),
+        Some(user) if !user.is_empty() => format!("<sip:{user}@{local}{transport}>").into(),
+        Some(_) | None => format!("<sip:{local}{transport}>").into(),
     }
 }
 
@@ -186,7 +190,7 @@ fn write_request(
         "each request has the next number (RFC 3261 §12.2.1.1)"
     );
     let mut writer = MessageWriter::request(scratch, parts.method, dialog.request_uri());
-    write_via(&mut writer, dialog.next_hop().local, parts.branch);
+    write_via(&mut writer, dialog.next_hop(), parts.branch);
     writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
     for route in dialog.route_set.routes(dialog.remote_target.as_str()) {
         match route {
@@ -231,7 +235,7 @@ pub(super) fn first_invite(
     let (dial, dialog) = (&attempt.dial, &leg.dialog);
     let uri = dial.request_uri.as_str();
     let mut writer = MessageWriter::request(&mut core.scratch, &Method::Invite, uri);
-    write_via(&mut writer, dial.flow.local, branch);
+    write_via(&mut writer, dial.flow, branch);
     writer.header_display(&HeaderName::MaxForwards, &dial.max_forwards);
     writer.header(&HeaderName::From, &dialog.local);
     writer.header(&HeaderName::To, &dialog.remote);
@@ -269,7 +273,7 @@ pub(super) fn outside_dialog(
     let (tag, call_id) = (core.identifiers.tag(), core.identifiers.call_id());
     let uri = ping.request_uri.as_str();
     let mut writer = MessageWriter::request(&mut core.scratch, method, uri);
-    write_via(&mut writer, ping.flow.local, branch);
+    write_via(&mut writer, ping.flow, branch);
     writer.header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT);
     writer.header_display(
         &HeaderName::From,
@@ -278,10 +282,7 @@ pub(super) fn outside_dialog(
     writer.header_display(&HeaderName::To, &format_args!("<{uri}>"));
     writer.header_display(&HeaderName::CallId, &call_id);
     writer.header_display(&HeaderName::CSeq, &format_args!("{PING_CSEQ} {method}"));
-    writer.header(
-        &HeaderName::Contact,
-        contact(None, ping.flow.local).as_bytes(),
-    );
+    writer.header(&HeaderName::Contact, contact(None, ping.flow).as_bytes());
     writer.header(&HeaderName::Accept, SDP_TYPE.as_bytes());
     write_product(&mut writer, &HeaderName::UserAgent, &core.config.product);
     writer.finish();
@@ -325,10 +326,20 @@ pub(super) fn companion(
     Some(core.packet())
 }
 
-pub(super) fn write_via(writer: &mut MessageWriter<'_>, local: SocketAddr, branch: &Identifier) {
+/// `rport` asks for what a datagram needs (RFC 3581 §3); a connection needs nothing of the kind.
+pub(super) fn write_via(writer: &mut MessageWriter<'_>, flow: Flow, branch: &Identifier) {
+    let Flow {
+        transport, local, ..
+    } = flow;
+    let rport = if transport.is_reliable() {
+        ""
+    } else {
+        ";rport"
+    };
+    let transport = transport.as_str();
     writer.header_display(
         &HeaderName::Via,
-        &format_args!("SIP/2.0/UDP {local};branch={branch};rport"),
+        &format_args!("SIP/2.0/{transport} {local};branch={branch}{rport}"),
     );
 }
 

@@ -14,16 +14,19 @@ use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
 use super::register::Registration;
 use super::registrar::RegisterRequest;
-use super::{acknowledge, attempt, options, prack, register, registrar, reoffer, uac, uas};
+use super::{
+    acknowledge, attempt, failed_flow, options, prack, register, registrar, reoffer, uac, uas,
+};
 use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
-use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Output};
+use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Output, Transport};
 use crate::identifier::{Identifier, Identifiers};
 use crate::limits;
 use crate::message::{self, SendBuffer, StartLine};
 use crate::table::{Full, Key, KeyedMap, Table};
 use crate::transaction::layer::{ClientIdentity, ClientKind, Packet, Transactions};
+use crate::transport::via;
 
 /// The state of an endpoint.
 #[derive(Debug)]
@@ -151,7 +154,7 @@ impl Core {
         self.touched = None;
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
-            Input::TransportFailed { flow } => self.handle_transport_failed(now, flow),
+            Input::TransportFailed { flow } => failed_flow::handle(self, now, flow),
             Input::Expired => self.handle_expired(now),
         }
     }
@@ -169,16 +172,6 @@ impl Core {
                 }
             },
             Err(error) => self.discard(flow, DropReason::Unreadable(error)),
-        }
-    }
-
-    fn handle_transport_failed(&mut self, now: Instant, flow: Flow) {
-        for key in self.transactions.unheard_on(flow) {
-            if let Some(user) = self.transactions.remove(key) {
-                self.touched = user.leg();
-                uac::handle_transport_failed(self, now, user, key);
-                self.release_transaction(user);
-            }
         }
     }
 
@@ -288,7 +281,7 @@ impl Core {
         Arc::from(self.scratch.as_bytes())
     }
 
-    /// Sends a request of ours by a new client transaction.
+    /// Sends a request of ours by a new client transaction; a long one by TCP.
     pub(super) fn start_client(
         &mut self,
         now: Instant,
@@ -297,13 +290,33 @@ impl Core {
         (flow, packet): (Flow, Packet),
         user: User,
     ) -> Result<Key, Full> {
+        let by_tcp = self.by_tcp(kind, flow, &packet);
+        let may_fall_back = by_tcp.is_some();
+        let (flow, packet) = by_tcp.unwrap_or((flow, packet));
         let copy = Arc::clone(&packet);
         let key = self
             .transactions
             .start_client(now, kind, identity, flow, copy, user)?;
+        if may_fall_back {
+            self.transactions.allow_fall_back(key);
+            self.counters.sent_by_tcp_for_size += 1;
+        }
         self.hold(user);
         self.send(flow, packet);
         Ok(key)
+    }
+
+    /// RFC 3261 §18.1.1: a request that a datagram might not carry goes by TCP. CANCEL goes the way of
+    /// its INVITE.
+    fn by_tcp(&self, kind: ClientKind, flow: Flow, packet: &Packet) -> Option<(Flow, Packet)> {
+        let is_long = packet.len() > limits::DATAGRAM_REQUEST_SIZE_MAX;
+        let may_change = !flow.transport.is_reliable() && kind != ClientKind::Cancel;
+        if !is_long || !may_change || !self.config.tcp {
+            return None;
+        }
+        let transport = Transport::Tcp;
+        let packet = via::with_transport(packet, transport)?;
+        Some((Flow { transport, ..flow }, packet.into()))
     }
 
     /// The same for a request that must leave even where the table is full: then it is sent once.

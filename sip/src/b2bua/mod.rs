@@ -32,6 +32,7 @@ mod challenge;
 mod compose;
 pub(crate) mod core;
 mod early;
+mod failed_flow;
 pub mod fork;
 mod leg;
 pub(crate) mod modify;

@@ -137,7 +137,7 @@ fn insert(
         .ok()?;
     let tag = dialog.local_tag;
     let user_part = request.message.request_uri().and_then(|uri| uri.user_raw());
-    let contact = compose::contact(user_part, request.flow.local);
+    let contact = compose::contact(user_part, request.flow);
     let stage = Stage::Offered(PendingInvite {
         transaction,
         request: request.to_packet(),

@@ -73,7 +73,7 @@ pub(crate) fn register(
     );
     let expires_s = seconds(register.expires);
     let registration = Registration {
-        contact: compose::contact(Some(&register.contact_user), register.flow.local),
+        contact: compose::contact(Some(&register.contact_user), register.flow),
         call_id: core.identifiers.call_id(),
         tag: core.identifiers.tag(),
         cseq: core.identifiers.first_cseq(),
@@ -176,7 +176,7 @@ fn compose_register(
     let (aor, contact) = (&register.aor, &registration.contact);
     let uri = register.registrar.as_str();
     let mut writer = MessageWriter::request(&mut core.scratch, &Method::Register, uri);
-    compose::write_via(&mut writer, register.flow.local, branch);
+    compose::write_via(&mut writer, register.flow, branch);
     writer
         .header_display(&HeaderName::MaxForwards, &MAX_FORWARDS_DEFAULT)
         .header_display(

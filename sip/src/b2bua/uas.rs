@@ -189,6 +189,9 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         return refuse_unknown_dialog(core, request);
     };
     core.touched = Some(key);
+    if let Some(leg) = core.legs.get_mut(key) {
+        leg.dialog.adopt_flow(request.flow);
+    }
     if request.method == Method::Bye && requires_nothing(request) {
         return bye::handle_bye(core, now, request, key);
     }

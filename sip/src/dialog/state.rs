@@ -31,6 +31,8 @@ pub struct Dialog {
     pub route_set: RouteSet,
     /// The path by which the dialog was made.
     pub flow: Flow,
+    /// Where that is a connection: it has not been closed.
+    pub is_flow_open: bool,
 }
 
 /// Why a request cannot make a dialog.
@@ -75,6 +77,7 @@ impl Dialog {
             remote_target: contact.uri().to_uri(),
             route_set,
             flow,
+            is_flow_open: true,
         })
     }
 
@@ -102,6 +105,24 @@ impl Dialog {
     #[must_use]
     pub fn is_remote_tag(&self, tag: &[u8]) -> bool {
         *self.remote_tag == *tag
+    }
+
+    /// The connection of the dialog is closed: the remote target is connected to from now on, or the
+    /// peer comes by a new connection.
+    pub const fn lose_flow(&mut self) {
+        self.is_flow_open = false;
+    }
+
+    /// A request within the dialog came by this flow. Whoever reconnects from behind a NAT can be
+    /// reached in no other way.
+    pub fn adopt_flow(&mut self, flow: Flow) {
+        let is_same_peer = flow.transport == self.flow.transport
+            && flow.transport.is_reliable()
+            && flow.remote.ip() == self.flow.remote.ip();
+        if !self.is_flow_open && is_same_peer {
+            self.flow = flow;
+            self.is_flow_open = true;
+        }
     }
 
     /// Takes the CSeq of a request of the peer's; `false` where it is lower than the last one
@@ -169,6 +190,6 @@ impl Dialog {
             Some((uri, _)) => uri,
             None => self.remote_target.view(),
         };
-        select::next_hop(uri, self.flow)
+        select::next_hop(uri, self.flow, self.is_flow_open)
     }
 }

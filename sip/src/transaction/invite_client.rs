@@ -1,6 +1,6 @@
 //! The INVITE client transaction (RFC 3261 §17.1.1, figure 5, with RFC 6026 §8.4).
 //!
-//! Owns the state, not the bytes.
+//! Owns the state, not the bytes. Over a reliable transport timer A does not run and timer D is zero.
 //!
 //! | state | 1xx | 2xx | 300–699 | timer A | timer B | timer D | timer M |
 //! |---|---|---|---|---|---|---|---|
@@ -12,15 +12,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::Timers;
+use crate::event::{Timers, Transport};
 
 /// The state of an INVITE that we sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InviteClient {
     /// Sent, nothing heard. Timers A (repeat) and B (give up) run.
     Calling {
-        /// Timer A.
-        retransmit_at: Instant,
+        /// Timer A; `None`: the transport repeats what is lost.
+        retransmit_at: Option<Instant>,
         /// The interval that timer A ran for.
         interval: Duration,
         /// Timer B.
@@ -62,10 +62,10 @@ pub enum InviteClientAction {
 impl InviteClient {
     /// The INVITE leaves now.
     #[must_use]
-    pub fn new(now: Instant, timers: &Timers) -> Self {
+    pub fn new(now: Instant, timers: &Timers, transport: Transport) -> Self {
         debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
         Self::Calling {
-            retransmit_at: now + timers.t1,
+            retransmit_at: timers.first_interval(transport).map(|first| now + first),
             interval: timers.t1,
             give_up_at: now + timers.transaction_timeout(),
         }
@@ -78,6 +78,7 @@ impl InviteClient {
         now: Instant,
         status: u16,
         timers: &Timers,
+        transport: Transport,
     ) -> (Self, InviteClientAction) {
         use InviteClientAction as Action;
         debug_assert!((100..700).contains(&status), "a status that was read");
@@ -91,7 +92,7 @@ impl InviteClient {
             ),
             (Self::Calling { .. } | Self::Proceeding, 300..) => (
                 Self::Completed {
-                    until: now + timers.response_absorption(),
+                    until: now + timers.response_absorption(transport),
                 },
                 Action::DeliverAndAcknowledge,
             ),
@@ -111,7 +112,7 @@ impl InviteClient {
                 (Self::Terminated, InviteClientAction::TimedOut)
             }
             Self::Calling {
-                retransmit_at,
+                retransmit_at: Some(retransmit_at),
                 interval,
                 give_up_at,
             } if retransmit_at <= now => {
@@ -119,7 +120,7 @@ impl InviteClient {
                 let interval = interval * 2;
                 (
                     Self::Calling {
-                        retransmit_at: now + interval,
+                        retransmit_at: Some(now + interval),
                         interval,
                         give_up_at,
                     },
@@ -145,7 +146,7 @@ impl InviteClient {
                 retransmit_at,
                 give_up_at,
                 ..
-            } => Some((*retransmit_at).min(*give_up_at)),
+            } => Some(retransmit_at.map_or(*give_up_at, |at| at.min(*give_up_at))),
             Self::Completed { until } | Self::Accepted { until } => Some(*until),
             Self::Proceeding | Self::Terminated => None,
         }
@@ -167,7 +168,7 @@ mod tests {
     fn every_cell_of_the_state_table_holds() {
         let (start, timers) = (base(), Timers::default());
         let later = start + Duration::from_secs(32);
-        let calling = InviteClient::new(start, &timers);
+        let calling = InviteClient::new(start, &timers, Transport::Udp);
         let completed = InviteClient::Completed { until: later };
         let accepted = InviteClient::Accepted { until: later };
         let proceeding = InviteClient::Proceeding;
@@ -192,7 +193,7 @@ mod tests {
             (terminated, 486, terminated, Action::None),
         ];
         for (state, status, next, action) in cells {
-            let step = state.handle_response(start, status, &timers);
+            let step = state.handle_response(start, status, &timers, Transport::Udp);
             assert_eq!(step, (next, action), "{state:?} with {status}");
         }
         for (state, next, action) in [
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn timer_a_doubles_until_timer_b() {
         let (start, timers) = (base(), Timers::default());
-        let mut state = InviteClient::new(start, &timers);
+        let mut state = InviteClient::new(start, &timers, Transport::Udp);
         let mut sent = Vec::new();
         while let Some(at) = state.deadline() {
             let (next, action) = state.handle_deadline(at);
@@ -230,5 +231,23 @@ mod tests {
             state = next;
         }
         assert_eq!(sent, [500, 1500, 3500, 7500, 15500, 31500]);
+    }
+
+    /// RFC 3261 §17.1.1.2: over TCP the INVITE leaves once, and its ACK is not asked for again; B and
+    /// M run as ever (RFC 6026 §7.2).
+    #[test]
+    fn over_tcp_timer_a_does_not_run_and_timer_d_is_zero() {
+        let (start, timers) = (base(), Timers::default());
+        let later = start + Duration::from_secs(32);
+        let calling = InviteClient::new(start, &timers, Transport::Tcp);
+        assert_eq!(calling.deadline(), Some(later));
+        let timed_out = (InviteClient::Terminated, Action::TimedOut);
+        assert_eq!(calling.handle_deadline(later), timed_out);
+        let (completed, action) = calling.handle_response(start, 486, &timers, Transport::Tcp);
+        assert_eq!(action, Action::DeliverAndAcknowledge);
+        let over = (InviteClient::Terminated, Action::None);
+        assert_eq!(completed.handle_deadline(start), over);
+        let (accepted, _) = calling.handle_response(start, 200, &timers, Transport::Tcp);
+        assert_eq!(accepted.deadline(), Some(later));
     }
 }

@@ -1,6 +1,7 @@
 //! The INVITE server transaction (RFC 3261 §17.2.1, figure 7, with RFC 6026 §8.3 and §8.5).
 //!
-//! Owns the state, not the bytes. The user sends 100 at once, so there is no 200 ms wait.
+//! Owns the state, not the bytes. The user sends 100 at once, so there is no 200 ms wait. Over a
+//! reliable transport timer G does not run and timer I is zero.
 //!
 //! | state | INVITE | ACK | send 1xx | send 2xx | send 300–699 | timer G | timer H | timer I | timer L |
 //! |---|---|---|---|---|---|---|---|---|---|
@@ -12,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::Timers;
+use crate::event::{Timers, Transport};
 
 /// The state of an INVITE that we received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub enum InviteServer {
     Proceeding,
     /// A failure was sent; timers G (repeat) and H (give up) run.
     Completed {
-        /// Timer G.
-        retransmit_at: Instant,
+        /// Timer G; `None`: the transport repeats what is lost.
+        retransmit_at: Option<Instant>,
         /// The interval that timer G ran for.
         interval: Duration,
         /// Timer H.
@@ -77,11 +78,16 @@ impl InviteServer {
 
     /// An ACK that matches this transaction.
     #[must_use]
-    pub fn handle_ack(self, now: Instant, timers: &Timers) -> (Self, InviteServerAction) {
+    pub fn handle_ack(
+        self,
+        now: Instant,
+        timers: &Timers,
+        transport: Transport,
+    ) -> (Self, InviteServerAction) {
         match self {
             Self::Completed { .. } => (
                 Self::Confirmed {
-                    until: now + timers.t4,
+                    until: now + timers.network_life(transport),
                 },
                 InviteServerAction::None,
             ),
@@ -94,7 +100,13 @@ impl InviteServer {
 
     /// The user answers.
     #[must_use]
-    pub fn respond(self, now: Instant, status: u16, timers: &Timers) -> (Self, InviteServerAction) {
+    pub fn respond(
+        self,
+        now: Instant,
+        status: u16,
+        timers: &Timers,
+        transport: Transport,
+    ) -> (Self, InviteServerAction) {
         use InviteServerAction as Action;
         debug_assert!((100..700).contains(&status), "a status that can be sent");
         debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
@@ -108,7 +120,7 @@ impl InviteServer {
             ),
             (Self::Proceeding, 300..) => (
                 Self::Completed {
-                    retransmit_at: now + timers.t1,
+                    retransmit_at: timers.first_interval(transport).map(|first| now + first),
                     interval: timers.t1,
                     give_up_at: now + timers.transaction_timeout(),
                 },
@@ -133,7 +145,7 @@ impl InviteServer {
                 (Self::Terminated, InviteServerAction::NotAcknowledged)
             }
             Self::Completed {
-                retransmit_at,
+                retransmit_at: Some(retransmit_at),
                 interval,
                 give_up_at,
             } if retransmit_at <= now => {
@@ -141,7 +153,7 @@ impl InviteServer {
                 debug_assert!(interval <= timers.t2, "timer G stops growing at T2");
                 (
                     Self::Completed {
-                        retransmit_at: now + interval,
+                        retransmit_at: Some(now + interval),
                         interval,
                         give_up_at,
                     },
@@ -167,7 +179,7 @@ impl InviteServer {
                 retransmit_at,
                 give_up_at,
                 ..
-            } => Some((*retransmit_at).min(*give_up_at)),
+            } => Some(retransmit_at.map_or(*give_up_at, |at| at.min(*give_up_at))),
             Self::Confirmed { until } | Self::Accepted { until } => Some(*until),
             Self::Proceeding | Self::Terminated => None,
         }
@@ -197,7 +209,7 @@ mod tests {
         let later = start + Duration::from_secs(32);
         let proceeding = InviteServer::new();
         let completed = InviteServer::Completed {
-            retransmit_at: start + timers.t1,
+            retransmit_at: Some(start + timers.t1),
             interval: timers.t1,
             give_up_at: later,
         };
@@ -227,7 +239,7 @@ mod tests {
             (terminated, terminated, Action::None),
         ] {
             assert_eq!(
-                state.handle_ack(start, &timers),
+                state.handle_ack(start, &timers, Transport::Udp),
                 (next, action),
                 "ACK in {state:?}"
             );
@@ -249,7 +261,7 @@ mod tests {
             (terminated, 200, terminated, Action::None),
             (terminated, 486, terminated, Action::None),
         ] {
-            let step = state.respond(start, status, &timers);
+            let step = state.respond(start, status, &timers, Transport::Udp);
             assert_eq!(step, (next, action), "{status} in {state:?}");
         }
         for (state, next, action) in [
@@ -276,7 +288,7 @@ mod tests {
     #[test]
     fn timer_g_doubles_up_to_t2_until_timer_h() {
         let (start, timers) = (base(), Timers::default());
-        let (mut state, _) = InviteServer::new().respond(start, 486, &timers);
+        let (mut state, _) = InviteServer::new().respond(start, 486, &timers, Transport::Udp);
         let mut sent = Vec::new();
         while let Some(at) = state.deadline() {
             let (next, action) = state.handle_deadline(at, &timers);
@@ -292,5 +304,20 @@ mod tests {
             ]
         );
         assert_eq!(state, InviteServer::Terminated);
+    }
+
+    /// RFC 3261 §17.2.1: over TCP a failure leaves once, timer H still waits for its ACK, and timer I
+    /// is zero.
+    #[test]
+    fn over_tcp_timer_g_does_not_run_and_timer_i_is_zero() {
+        let (start, timers) = (base(), Timers::default());
+        let later = start + Duration::from_secs(32);
+        let (completed, _) = InviteServer::new().respond(start, 486, &timers, Transport::Tcp);
+        assert_eq!(completed.deadline(), Some(later));
+        let (confirmed, _) = completed.handle_ack(start, &timers, Transport::Tcp);
+        let over = (InviteServer::Terminated, Action::None);
+        assert_eq!(confirmed.handle_deadline(start, &timers), over);
+        let (accepted, _) = InviteServer::new().respond(start, 200, &timers, Transport::Tcp);
+        assert_eq!(accepted.deadline(), Some(later));
     }
 }

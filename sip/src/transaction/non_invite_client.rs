@@ -1,6 +1,6 @@
 //! The non-INVITE client transaction (RFC 3261 §17.1.2, figure 6).
 //!
-//! Owns the state, not the bytes.
+//! Owns the state, not the bytes. Over a reliable transport timer E does not run and timer K is zero.
 //!
 //! | state | 1xx | 200–699 | timer E | timer F | timer K |
 //! |---|---|---|---|---|---|
@@ -11,15 +11,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::Timers;
+use crate::event::{Timers, Transport};
 
 /// The state of a request other than INVITE and ACK that we sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NonInviteClient {
     /// Sent, nothing heard. Timers E (repeat) and F (give up) run.
     Trying {
-        /// Timer E.
-        retransmit_at: Instant,
+        /// Timer E; `None`: the transport repeats what is lost.
+        retransmit_at: Option<Instant>,
         /// The interval that timer E ran for.
         interval: Duration,
         /// Timer F.
@@ -27,8 +27,8 @@ pub enum NonInviteClient {
     },
     /// A provisional response came; timers E (now each T2) and F run on.
     Proceeding {
-        /// Timer E.
-        retransmit_at: Instant,
+        /// Timer E; `None`: the transport repeats what is lost.
+        retransmit_at: Option<Instant>,
         /// Timer F.
         give_up_at: Instant,
     },
@@ -57,10 +57,10 @@ pub enum NonInviteClientAction {
 impl NonInviteClient {
     /// The request leaves now.
     #[must_use]
-    pub fn new(now: Instant, timers: &Timers) -> Self {
+    pub fn new(now: Instant, timers: &Timers, transport: Transport) -> Self {
         debug_assert!(timers.are_sound(), "timers that run: {timers:?}");
         Self::Trying {
-            retransmit_at: now + timers.t1,
+            retransmit_at: timers.first_interval(transport).map(|first| now + first),
             interval: timers.t1,
             give_up_at: now + timers.transaction_timeout(),
         }
@@ -73,6 +73,7 @@ impl NonInviteClient {
         now: Instant,
         status: u16,
         timers: &Timers,
+        transport: Transport,
     ) -> (Self, NonInviteClientAction) {
         use NonInviteClientAction as Action;
         debug_assert!((100..700).contains(&status), "a status that was read");
@@ -98,7 +99,7 @@ impl NonInviteClient {
             ),
             (Self::Trying { .. } | Self::Proceeding { .. }, 200..) => (
                 Self::Completed {
-                    until: now + timers.t4,
+                    until: now + timers.network_life(transport),
                 },
                 Action::Deliver,
             ),
@@ -117,14 +118,14 @@ impl NonInviteClient {
                 (Self::Terminated, Action::TimedOut)
             }
             Self::Trying {
-                retransmit_at,
+                retransmit_at: Some(retransmit_at),
                 interval,
                 give_up_at,
             } if retransmit_at <= now => {
                 let interval = timers.next_capped(interval);
                 (
                     Self::Trying {
-                        retransmit_at: now + interval,
+                        retransmit_at: Some(now + interval),
                         interval,
                         give_up_at,
                     },
@@ -132,11 +133,11 @@ impl NonInviteClient {
                 )
             }
             Self::Proceeding {
-                retransmit_at,
+                retransmit_at: Some(retransmit_at),
                 give_up_at,
             } if retransmit_at <= now => (
                 Self::Proceeding {
-                    retransmit_at: now + timers.t2,
+                    retransmit_at: Some(now + timers.t2),
                     give_up_at,
                 },
                 Action::Retransmit,
@@ -161,7 +162,7 @@ impl NonInviteClient {
             | Self::Proceeding {
                 retransmit_at,
                 give_up_at,
-            } => Some((*retransmit_at).min(*give_up_at)),
+            } => Some(retransmit_at.map_or(*give_up_at, |at| at.min(*give_up_at))),
             Self::Completed { until } => Some(*until),
             Self::Terminated => None,
         }
@@ -183,9 +184,9 @@ mod tests {
     fn every_cell_of_the_state_table_holds() {
         let (start, timers) = (base(), Timers::default());
         let later = start + Duration::from_secs(32);
-        let trying = NonInviteClient::new(start, &timers);
+        let trying = NonInviteClient::new(start, &timers, Transport::Udp);
         let proceeding = NonInviteClient::Proceeding {
-            retransmit_at: start + timers.t1,
+            retransmit_at: Some(start + timers.t1),
             give_up_at: later,
         };
         let completed = NonInviteClient::Completed {
@@ -204,7 +205,7 @@ mod tests {
             (terminated, 100, terminated, Action::None),
             (terminated, 200, terminated, Action::None),
         ] {
-            let step = state.handle_response(start, status, &timers);
+            let step = state.handle_response(start, status, &timers, Transport::Udp);
             assert_eq!(step, (next, action), "{status} in {state:?}");
         }
         for (state, next, action) in [
@@ -235,7 +236,7 @@ mod tests {
     #[test]
     fn timer_e_doubles_up_to_t2_until_timer_f() {
         let (start, timers) = (base(), Timers::default());
-        let mut state = NonInviteClient::new(start, &timers);
+        let mut state = NonInviteClient::new(start, &timers, Transport::Udp);
         let mut sent = Vec::new();
         while let Some(at) = state.deadline() {
             let (next, action) = state.handle_deadline(at, &timers);
@@ -250,5 +251,19 @@ mod tests {
                 500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
             ]
         );
+    }
+
+    /// RFC 3261 §17.1.2.2: over TCP the request leaves once and timer F alone ends the wait.
+    #[test]
+    fn over_tcp_timer_e_does_not_run_and_timer_k_is_zero() {
+        let (start, timers) = (base(), Timers::default());
+        let later = start + Duration::from_secs(32);
+        let trying = NonInviteClient::new(start, &timers, Transport::Tcp);
+        assert_eq!(trying.deadline(), Some(later));
+        let (proceeding, _) = trying.handle_response(start, 100, &timers, Transport::Tcp);
+        assert_eq!(proceeding.deadline(), Some(later));
+        let (completed, _) = trying.handle_response(start, 200, &timers, Transport::Tcp);
+        let over = (NonInviteClient::Terminated, Action::None);
+        assert_eq!(completed.handle_deadline(start, &timers), over);
     }
 }

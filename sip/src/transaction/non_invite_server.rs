@@ -1,6 +1,6 @@
 //! The non-INVITE server transaction (RFC 3261 §17.2.2, figure 8).
 //!
-//! Owns the state, not the bytes.
+//! Owns the state, not the bytes. Over a reliable transport timer J is zero.
 //!
 //! | state | request again | send 1xx | send 200–699 | timer J |
 //! |---|---|---|---|---|
@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use crate::event::Timers;
+use crate::event::{Timers, Transport};
 
 /// The state of a request other than INVITE and ACK that we received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,7 @@ impl NonInviteServer {
         now: Instant,
         status: u16,
         timers: &Timers,
+        transport: Transport,
     ) -> (Self, NonInviteServerAction) {
         use NonInviteServerAction as Action;
         debug_assert!((100..700).contains(&status), "a status that can be sent");
@@ -71,7 +72,7 @@ impl NonInviteServer {
             (Self::Trying | Self::Proceeding, ..200) => (Self::Proceeding, Action::Send),
             (Self::Trying | Self::Proceeding, 200..) => (
                 Self::Completed {
-                    until: now + timers.transaction_timeout(),
+                    until: now + timers.request_absorption(transport),
                 },
                 Action::Send,
             ),
@@ -142,7 +143,7 @@ mod tests {
             (terminated, 100, terminated, Action::None),
             (terminated, 200, terminated, Action::None),
         ] {
-            let step = state.respond(start, status, &timers);
+            let step = state.respond(start, status, &timers, Transport::Udp);
             assert_eq!(step, (next, action), "{status} in {state:?}");
         }
         for (state, next) in [
@@ -162,5 +163,17 @@ mod tests {
                 "{state:?}"
             );
         }
+    }
+
+    /// RFC 3261 §17.2.2.
+    #[test]
+    fn over_tcp_timer_j_is_zero() {
+        #[expect(clippy::disallowed_methods, reason = "a test needs one base instant")]
+        let start = Instant::now();
+        let timers = Timers::default();
+        let trying = NonInviteServer::new();
+        let (completed, _) = trying.respond(start, 200, &timers, Transport::Tcp);
+        let over = (NonInviteServer::Terminated, Action::None);
+        assert_eq!(completed.handle_deadline(start), over);
     }
 }

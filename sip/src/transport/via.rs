@@ -1,20 +1,23 @@
 //! Via of a request we received: `received` and `rport`, and where its responses go.
 //!
-//! Owns RFC 3261 §18.2.1 and §18.2.2 with RFC 3581. `maddr` is not honoured: it would let a peer
-//! point our responses at a third party.
+//! Owns RFC 3261 §18.2.1 and §18.2.2 with RFC 3581, and the Via of ours that changes its transport
+//! (§18.1.1). `maddr` is not honoured: it would let a peer point our responses at a third party.
 
 use std::net::SocketAddr;
 
-use crate::event::Flow;
+use crate::event::{Flow, Transport};
 use crate::message::{Elements, HeaderName, Message, MessageWriter, Via};
 
 /// The port where sent-by names none (RFC 3261 §18.2.2).
-const PORT_DEFAULT: u16 = 5060;
+pub(crate) const PORT_DEFAULT: u16 = 5060;
 
-/// Where the responses of a request go: the address it came from, and the port that `rport` or
-/// sent-by says (RFC 3261 §18.2.2, RFC 3581 §4).
+/// Where the responses of a request go: by its connection, or to the address it came from, and the
+/// port that `rport` or sent-by says (RFC 3261 §18.2.2, RFC 3581 §4).
 #[must_use]
 pub fn response_flow(flow: Flow, via: &Via<'_>) -> Flow {
+    if flow.transport.is_reliable() {
+        return flow;
+    }
     let port = if via.has_rport() {
         flow.remote.port()
     } else {
@@ -24,6 +27,32 @@ pub fn response_flow(flow: Flow, via: &Via<'_>) -> Flow {
         remote: SocketAddr::new(flow.remote.ip(), port),
         ..flow
     }
+}
+
+/// Where they go when the connection is gone: a new one to the same address, at the port of sent-by
+/// (RFC 3261 §18.2.2).
+#[must_use]
+pub const fn without_connection(flow: Flow, sent_by_port: u16) -> Flow {
+    Flow {
+        transport: flow.transport,
+        local: flow.local,
+        remote: SocketAddr::new(flow.remote.ip(), sent_by_port),
+    }
+}
+
+/// A message of ours with another transport in its topmost Via (RFC 3261 §18.1.1). `None`: it has no
+/// Via of ours.
+#[must_use]
+pub fn with_transport(message: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    const START: &[u8] = b"\r\nVia: SIP/2.0/";
+    let word = memchr::memmem::find(message, START)? + START.len();
+    let (before, rest) = message.split_at_checked(word)?;
+    let after = rest.get(Transport::Udp.as_str().len()..)?;
+    debug_assert!(
+        after.starts_with(b" "),
+        "all our transports have three letters"
+    );
+    Some([before, transport.as_str().as_bytes(), after].concat())
 }
 
 /// True where sent-by is this address of ours.
@@ -90,6 +119,32 @@ mod tests {
     use super::*;
     use crate::event::Transport;
     use crate::message::{self, SendBuffer, StatusCode};
+
+    /// RFC 3261 §18.1.1 and §18.2.2.
+    #[test]
+    fn responses_by_tcp_go_by_the_connection_and_then_to_sent_by() {
+        let by_tcp = Flow {
+            transport: Transport::Tcp,
+            ..flow()
+        };
+        let via = Via::parse(b"SIP/2.0/TCP x:5070;rport").unwrap();
+        assert_eq!(response_flow(by_tcp, &via), by_tcp);
+        let remote = without_connection(by_tcp, 5070).remote;
+        assert_eq!(remote.to_string(), "198.51.100.7:5070");
+    }
+
+    #[test]
+    fn only_the_topmost_via_changes_its_transport() {
+        let message = b"INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=b\r\nX: SIP/2.0/UDP\r\n";
+        assert_eq!(
+            with_transport(message, Transport::Tcp).unwrap(),
+            b"INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=b\r\nX: SIP/2.0/UDP\r\n"
+        );
+        assert_eq!(
+            with_transport(b"INVITE sip:a SIP/2.0\r\n", Transport::Tcp),
+            None
+        );
+    }
 
     fn flow() -> Flow {
         Flow {

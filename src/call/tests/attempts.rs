@@ -158,6 +158,35 @@ fn early_media_flows_at_once_and_is_torn_down_between_attempts() {
     world.expect_quiet();
 }
 
+/// RFC 3261 §13.2.1: within one dialog a caller takes the first answer and ignores the next.
+#[test]
+fn early_media_of_one_trunk_and_another_answer_of_the_next_are_two_dialogs_for_the_caller() {
+    for (codec, is_same) in [("8", true), ("0", false)] {
+        let mut world = World::new(vec![trunk(1), trunk(2)]);
+        world.call("610", "c1");
+        let first = world.last(target(1), "INVITE");
+        let early = sdp("192.0.2.1", 6000, 1, "").replace("AVP 0 8", "AVP 8");
+        world.respond(&first, "183 Session Progress", &early);
+        let progress = world.last(PHONE.parse().unwrap(), "SIP/2.0 183");
+        world.respond(&first, "503 Service Unavailable", "");
+        let second = world.last(target(2), "INVITE");
+        let answer = sdp("192.0.2.2", 7000, 1, "").replace("AVP 0 8", &format!("AVP {codec}"));
+        world.respond(&second, "200 OK", &answer);
+        let ok = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+        assert!(
+            ok.body().contains(&format!("RTP/AVP {codec}\r\n")),
+            "{}",
+            ok.body()
+        );
+        assert_eq!(ok.header("To") == progress.header("To"), is_same, "{codec}");
+        world.phone("ACK", "c1", 1, "");
+        world.phone("BYE", "c1", 2, "");
+        let bye = world.last(target(2), "BYE");
+        world.respond(&bye, "200 OK", "");
+        world.expect_quiet();
+    }
+}
+
 #[test]
 fn caller_who_cancels_ends_the_attempt() {
     let mut world = World::new(vec![trunk(1), trunk(2)]);

@@ -5,6 +5,7 @@ mod attempts;
 mod commands;
 mod delayed;
 mod extensions;
+mod floods;
 mod guard;
 mod offerless;
 mod panics;

@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) control: CallControl,
     pub(crate) now: Now,
     pub(super) sent: Vec<Sent>,
+    /// Connections that were closed without a word.
+    pub(super) closed: Vec<Flow>,
     pub(crate) records: Vec<Record>,
     pub(super) tickets: Vec<(Ticket, String)>,
     /// Legs that are connected, with where their packets go.
@@ -142,11 +144,13 @@ impl World {
                     Method::Bye,
                     Method::Cancel,
                 ],
+                tcp: false,
                 reliable_early_media: false,
                 ..EndpointConfig::default()
             },
             seed: [2; 32],
             sockets: vec![US.parse().unwrap()],
+            listeners: vec![US.parse().unwrap()],
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
@@ -164,6 +168,7 @@ impl World {
             control: CallControl::new(config),
             now,
             sent: Vec::new(),
+            closed: Vec::new(),
             records: Vec::new(),
             tickets: Vec::new(),
             legs: BTreeMap::new(),
@@ -238,6 +243,7 @@ impl World {
                         text,
                     });
                 }
+                Output::Close { flow } => self.closed.push(flow),
                 Output::Media { worker: 0, command } => reports.extend(self.obey(&command)),
                 Output::Media { worker, .. } => panic!("no worker {worker}"),
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),

@@ -147,6 +147,9 @@ fn sip(table: Reader<'_>) -> SipConfig {
     let default = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))];
     let sip = SipConfig {
         listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
+        listen_tcp: table.optional_texts("listen_tcp", SOCKET, |text| text.parse().ok()),
+        connections_max: table.whole("connections_max", 512, 1..=65_536),
+        connections_per_source_max: table.whole("connections_per_source_max", 64, 1..=65_536),
         domain: table.optional_text("domain", rules::DOMAIN, tables::domain),
         advertised: table.optional_text("advertised", "an IP address that peers reach", concrete),
         product: table.text(
@@ -159,9 +162,16 @@ fn sip(table: Reader<'_>) -> SipConfig {
     if sip.listen.is_empty() {
         table.conflict("listen", "an empty list", "at least one address and port");
     }
-    if sip.advertised.is_none() && sip.listen.iter().any(|listen| listen.ip().is_unspecified()) {
+    let listen_tcp = sip.listen_tcp.as_deref().unwrap_or_default();
+    for (key, listen) in [
+        ("listen", sip.listen.as_slice()),
+        ("listen_tcp", listen_tcp),
+    ] {
+        if sip.advertised.is_some() || !listen.iter().any(|listen| listen.ip().is_unspecified()) {
+            continue;
+        }
         table.conflict(
-            "listen",
+            key,
             "every address of the machine, and no sip.advertised",
             "one address, or sip.advertised beside it: peers must be told where to answer",
         );

@@ -161,7 +161,7 @@ fn an_unknown_key_is_answered_with_its_nearest_neighbour() {
             .to_string()
     };
     assert!(message("[htp]\n").contains("http (did you mean that?)"));
-    assert!(message("[sip]\nlisten_on = []").contains("the keys listen, domain"));
+    assert!(message("[sip]\nlisten_on = []").contains("the keys listen, listen_tcp"));
     assert!(message("[[trunk]]\nlabel=\"a\"\ntargets=[\"a:1\"]\nweigth=1").contains("weight (did"));
 }
 
@@ -288,4 +288,19 @@ fn links_of_the_file_are_judged_with_the_trunks_of_the_file() {
 fn two_trunks_never_share_a_label() {
     let trunk = "[[trunk]]\nlabel=\"a\"\ntargets=[\"192.0.2.1:5060\"]\n";
     assert_eq!(problems(&format!("{trunk}{trunk}"))[0].1, "trunk");
+}
+
+#[test]
+fn tcp_listens_beside_udp_unless_the_file_says_otherwise() {
+    let sip = |text: &str| Config::parse(Path::new("a.toml"), text).unwrap().sip;
+    assert_eq!(sip("").listen_tcp, None);
+    assert_eq!(sip("[sip]\nlisten_tcp = []").listen_tcp, Some(Vec::new()));
+    let here = sip("[sip]\nlisten_tcp = [\"127.0.0.1:5065\"]").listen_tcp;
+    assert_eq!(here, Some(vec!["127.0.0.1:5065".parse().unwrap()]));
+    let everywhere = Config::parse(
+        Path::new("a.toml"),
+        "[sip]\nlisten_tcp = [\"0.0.0.0:5060\"]",
+    );
+    let error = everywhere.unwrap_err().to_string();
+    assert!(error.contains("sip.listen_tcp"), "{error}");
 }

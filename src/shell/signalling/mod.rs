@@ -1,7 +1,9 @@
-//! The signalling thread: UDP sockets, words of other threads, deadlines; call control in the middle.
+//! The signalling thread: UDP sockets, messages of connections, words of other threads, deadlines; call
+//! control in the middle.
 //!
-//! One turn: up to 32 datagrams a socket, then what others said, then what is due; after each input
-//! call control is drained. Nothing here waits but the poll at the end of a turn.
+//! One turn: up to 32 datagrams a socket and as many messages of connections, then what others said,
+//! then what is due; after each input call control is drained. Nothing here waits but the poll at the
+//! end of a turn.
 
 mod figures;
 
@@ -27,7 +29,8 @@ use tokio::sync::mpsc;
 use super::asker::{self, Asker, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
-use super::udp::UdpPort;
+use super::tcp::{self, Heard, NotSent, Streams};
+use super::udp::{DATAGRAMS_A_TURN, UdpPort};
 use super::wake::Wake;
 use crate::call::control::CallControl;
 use crate::call::counters::Counters;
@@ -114,6 +117,8 @@ pub struct Status {
     pub counters: ArcSwap<Counters>,
     /// Records that were lost because storage stood still.
     pub records_lost: AtomicU64,
+    /// Connections: how many, and why each ended.
+    pub streams: Arc<tcp::Counters>,
     /// What the thread itself counts, as old as `counters`.
     pub figures: ArcSwap<Figures>,
     /// Beaten once a turn.
@@ -145,6 +150,8 @@ pub struct Parts {
     pub control: CallControl,
     /// Sockets with the address that messages name for each.
     pub sockets: Vec<(SocketAddr, UdpSocket)>,
+    /// Connections.
+    pub streams: Streams,
     /// The workers, by number.
     pub media: Vec<MediaLink>,
     /// To control.
@@ -161,6 +168,7 @@ pub struct Parts {
 struct Core {
     control: CallControl,
     senders: Vec<(SocketAddr, UdpSocket)>,
+    streams: Streams,
     media: Vec<MediaLink>,
     questions: mpsc::Sender<Question>,
     records: mpsc::Sender<Record>,
@@ -193,7 +201,10 @@ enum Echo {
 /// A socket cannot be used, or there is no thread.
 pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandle<()>)> {
     let words = Arc::new(ArrayQueue::new(WORDS_MAX));
-    let status = Arc::new(Status::default());
+    let status = Arc::new(Status {
+        streams: Arc::clone(&parts.streams.counters),
+        ..Status::default()
+    });
     let (asker, commands) = asker::pair(Arc::clone(&parts.wake));
     let link = SignallingLink {
         words: Arc::clone(&words),
@@ -208,6 +219,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
     let Parts {
         control,
         sockets,
+        streams,
         media,
         questions,
         records,
@@ -217,6 +229,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
     let core = move || Core {
         control,
         senders,
+        streams,
         media,
         questions,
         records,
@@ -256,7 +269,7 @@ fn run(
     let mut published = Instant::now();
     core.feed(Input::Expired);
     while !core.status.stopped.load(Ordering::Relaxed) {
-        let more = core.receive(&mut ports);
+        let more = core.receive(&mut ports) | core.receive_streams();
         while let Some(word) = words.pop() {
             core.hear(word);
         }
@@ -311,6 +324,21 @@ impl Core {
             }
         }
         more
+    }
+
+    /// What came by connections. Each is as dear as a datagram, and gets no more of a turn.
+    fn receive_streams(&mut self) -> bool {
+        for _ in 0..DATAGRAMS_A_TURN {
+            match self.streams.poll() {
+                Some(Heard::Message(flow, bytes)) => {
+                    let bytes = &bytes;
+                    self.feed(Input::Datagram { flow, bytes });
+                }
+                Some(Heard::Failed(flow)) => self.feed(Input::TransportFailed { flow }),
+                None => return false,
+            }
+        }
+        !self.streams.is_quiet()
     }
 
     /// What ICMP says of our peers (RFC 3261 §18.4): requests that one has not heard need not wait
@@ -421,7 +449,11 @@ impl Core {
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Send { flow } => self.send(flow),
+            Output::Send { flow } => match flow.transport {
+                Transport::Udp => self.send(flow),
+                Transport::Tcp => self.send_by_stream(flow),
+            },
+            Output::Close { flow } => self.streams.close(flow),
             Output::Media { worker, command } => {
                 let Some(link) = self.media.get_mut(usize::from(worker)) else {
                     return;
@@ -460,10 +492,23 @@ impl Core {
         }
     }
 
+    fn send_by_stream(&mut self, flow: Flow) {
+        match self.streams.send(flow, self.buffer.as_bytes()) {
+            Ok(()) => {}
+            // The connection's own end says so.
+            Err(NotSent::Closed | NotSent::Full) => {}
+            Err(NotSent::NoRoom) => {
+                tracing::warn!(remote = %flow.remote, "no more SIP connections can be opened");
+                self.echoes.push_back(Echo::TransportFailed(flow));
+            }
+        }
+    }
+
     fn send(&mut self, flow: Flow) {
         let sender = self.senders.iter().find(|(named, _)| *named == flow.local);
         let Some((_, socket)) = sender else {
             tracing::warn!(local = %flow.local, "a message for a socket that we do not have");
+            self.echoes.push_back(Echo::TransportFailed(flow));
             return;
         };
         let mut sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
@@ -539,10 +584,8 @@ impl Core {
         quiet: bool,
     ) {
         wake.prepare_to_sleep();
-        if !words.is_empty()
-            || !commands.is_empty()
-            || self.media.iter().any(|link| !link.is_quiet())
-        {
+        let is_quiet = self.streams.is_quiet() && self.media.iter().all(MediaLink::is_quiet);
+        if !words.is_empty() || !commands.is_empty() || !is_quiet {
             wake.awake(false);
             return;
         }

@@ -9,6 +9,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
     let core = Core {
         control,
         senders: Vec::new(),
+        streams: Streams::none(),
         media: Vec::new(),
         questions,
         records,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::network::Packet;
 use crate::store::Reply;
+use crate::streams::Segment;
 use crate::time::SimTime;
 
 /// What is due at a time.
@@ -13,6 +14,9 @@ pub(crate) enum Due {
     Leg(usize),
     Reply(Reply),
     Unreachable(SocketAddr),
+    Segment(Segment),
+    /// The connection to this peer breaks, where it is still that one.
+    Breaks(SocketAddr, u32),
 }
 
 /// What is due, when, and before what else at that time.

@@ -22,6 +22,7 @@ mod peer;
 mod random;
 mod run;
 mod store;
+mod streams;
 mod swarm;
 mod time;
 mod trace;

@@ -112,6 +112,8 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         trunks,
         calls,
         closing,
+        by_tcp,
+        stream_faults,
     } = drawing;
     let gateway = Gateway::new(&random, snapshot, host, sabotage);
     let mut world = World::new(Setup {
@@ -127,6 +129,10 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
     for (name, address, ping) in trunks {
         world.add_node(&name, address, ping, false);
     }
+    for name in by_tcp {
+        world.connect_node(&name);
+    }
+    world.set_stream_faults(stream_faults);
     let mut last = Duration::ZERO;
     for call in calls {
         last = last.max(call.at);

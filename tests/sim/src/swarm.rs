@@ -20,6 +20,7 @@ use crate::peer::plan::{Action, OnCancel, Plan, Reply, Trigger};
 use crate::peer::session::{Direction, PCMA, PCMU, TELEPHONE_EVENT};
 use crate::random::Generator;
 use crate::store::{Store, link};
+use crate::streams::StreamFaults;
 use crate::world::Ping;
 
 /// One call of a world.
@@ -71,6 +72,10 @@ pub(crate) struct Drawing {
     pub(crate) calls: Vec<PlannedCall>,
     /// The gateway is told to close, and how.
     pub(crate) closing: Option<(Duration, Closing)>,
+    /// Names of those that speak TCP.
+    pub(crate) by_tcp: Vec<String>,
+    /// Of their connections.
+    pub(crate) stream_faults: StreamFaults,
 }
 
 /// Which kinds of misbehaviour a world has.
@@ -117,7 +122,8 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         store = store.with_faults(80, 80);
     }
     let pings = dice.chance(400);
-    let snapshot = snapshot(&trunks, pings, &mut dice);
+    let mut snapshot = snapshot(&trunks, pings, &mut dice);
+    let (by_tcp, stream_faults) = draw_streams(random, &phones, &mut snapshot);
     let most = if dice.chance(400) { 20 } else { 8 };
     let count = 1 + dice.below(most);
     let mut calls = Vec::new();
@@ -145,6 +151,12 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         )
     });
     let host = draw_host(&mut dice);
+    // The same INVITE once more by a connection is no repetition: after the ACK of a failure it is a
+    // request of its own (RFC 3261 §17.2.1, timer I).
+    for call in calls.iter_mut().filter(|call| by_tcp.contains(&call.phone)) {
+        let is_flood = |action: &Action| matches!(action, Action::Flood(_));
+        call.caller.rules.retain(|rule| !is_flood(&rule.action));
+    }
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
     }
@@ -157,7 +169,34 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         trunks,
         calls,
         closing,
+        by_tcp,
+        stream_faults,
     }
+}
+
+/// Drawn apart, so that a seed means what it meant before there was TCP but for the transport.
+fn draw_streams(
+    random: &Generator,
+    phones: &[(String, SocketAddr)],
+    snapshot: &mut Snapshot,
+) -> (Vec<String>, StreamFaults) {
+    let mut dice = random.split("transports");
+    if dice.chance(500) {
+        return (Vec::new(), StreamFaults::default());
+    }
+    let mut by_tcp = Vec::new();
+    for trunk in &mut snapshot.trunks {
+        if dice.chance(600) {
+            trunk.transport = Transport::Tcp;
+            by_tcp.push(trunk.label.clone());
+        }
+    }
+    for (phone, _) in phones {
+        if dice.chance(400) {
+            by_tcp.push(phone.clone());
+        }
+    }
+    (by_tcp, StreamFaults::draw(&mut dice))
 }
 
 fn draw_ping(dice: &mut Generator) -> Ping {

@@ -1,8 +1,9 @@
 //! Any order of anything: peers, commands and time at random, from a seed.
 //!
 //! Asserts what holds whatever happens: no panic and no broken table (the facade checks them after
-//! each step), deadlines that move forward, repetitions octet by octet, CSeq that grows, one
-//! `Ended` and one `CallGone` a call, and nothing left once everybody is silent.
+//! each step), deadlines that move forward, repetitions octet by octet, CSeq that grows, a final
+//! answer to each request of a peer's, one `Ended` and one `CallGone` a call, and nothing left once
+//! everybody is silent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::world::*;
 use crate::event::{
     CallKey, Credentials, Dial, Event, Input, LegKey, Ping, PingKey, RefreshBy, Refusal, Reliable,
 };
-use crate::message::{HeaderName, StatusCode};
+use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
 
 /// Longest time until everything is over: an unacknowledged 2xx (64·T1), then the BYE (64·T1),
@@ -36,6 +37,8 @@ struct Chaos {
     fates: BTreeMap<CallKey, (bool, bool)>,
     /// Branch and method of our requests to their text.
     requests: BTreeMap<(String, String), String>,
+    /// Branch and CSeq of what the peers asked and nobody has answered finally.
+    unanswered: BTreeMap<(String, String), String>,
     /// Call-ID and tags to the last CSeq of ours.
     sequences: BTreeMap<(String, String, String), u32>,
     next: u32,
@@ -53,6 +56,7 @@ impl Chaos {
             pings: Vec::new(),
             fates: BTreeMap::new(),
             requests: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             sequences: BTreeMap::new(),
             next: 0,
         }
@@ -77,6 +81,15 @@ impl Chaos {
     }
 
     fn say(&mut self, from: &'static str, text: String) {
+        let said = Sent {
+            to: OURS.into(),
+            text: text.clone(),
+        };
+        let method = said.parsed().method();
+        if method.is_some_and(|method| !matches!(method.as_str(), "ACK" | "CANCEL")) {
+            let key = (said.branch(), said.header(&HeaderName::CSeq));
+            self.unanswered.insert(key, text.clone());
+        }
         self.world.receive(from, &text);
         self.said.push((from, text));
         self.look();
@@ -92,8 +105,22 @@ impl Chaos {
         }
     }
 
+    fn take_answer(&mut self, message: &Message<'_>) {
+        let branch = message.top_via().and_then(|via| via.branch());
+        let cseq = message.value(&HeaderName::CSeq);
+        if let (true, Some(branch), Some(cseq)) = (
+            message.status().is_some_and(StatusCode::is_final),
+            branch,
+            cseq,
+        ) {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            self.unanswered.remove(&(text(branch), text(cseq)));
+        }
+    }
+
     fn check_sent(&mut self, sent: &Sent) {
         let message = sent.parsed();
+        self.take_answer(&message);
         let Some(method) = message.method() else {
             return;
         };
@@ -369,7 +396,11 @@ impl Chaos {
         };
         self.world.endpoint.handle_input(self.world.now, input);
         // A refusal repeats what is broken: the checks of our own text are not for it.
-        self.world.drain_unread();
+        for unread in self.world.drain_unread() {
+            if let Ok(message) = message::parse(&unread) {
+                self.take_answer(&message);
+            }
+        }
         self.look();
     }
 
@@ -465,6 +496,11 @@ impl Chaos {
         self.look();
         assert!(self.world.endpoint.is_idle(), "{:#?}", self.world.endpoint);
         assert!(self.fates.values().all(|(ended, gone)| *ended && *gone));
+        assert!(
+            self.unanswered.is_empty(),
+            "each request gets its answer: {:#?}",
+            self.unanswered
+        );
         assert!(self.pings.is_empty());
     }
 }

@@ -14,4 +14,5 @@ mod pracks;
 mod registers;
 mod reoffers;
 mod requests;
+mod streams;
 mod updates;

@@ -501,6 +501,7 @@ fn a_ping_over_ipv6_is_answered() {
     assert!(world.endpoint.poll_output(&mut buffer).is_some());
     let text = String::from_utf8(buffer.as_bytes().to_vec()).unwrap();
     let sent = Sent {
+        by: crate::event::Transport::Udp,
         to: flow.remote.to_string(),
         text,
     };

@@ -20,6 +20,7 @@ pub(super) const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 
 /// A message that left, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sent {
+    pub(super) by: Transport,
     pub(super) to: String,
     pub(super) text: String,
 }
@@ -76,6 +77,13 @@ pub(super) fn flow(remote: &str) -> Flow {
     }
 }
 
+pub(super) fn by_tcp(remote: &str) -> Flow {
+    Flow {
+        transport: Transport::Tcp,
+        ..flow(remote)
+    }
+}
+
 pub(super) fn sdp() -> SessionDescription {
     SessionDescription::parse(SDP.as_bytes()).unwrap()
 }
@@ -94,6 +102,7 @@ pub(super) fn config(calls_max: u32) -> EndpointConfig {
             Method::Prack,
             Method::Update,
         ],
+        tcp: true,
         ..EndpointConfig::default()
     }
 }
@@ -161,6 +170,7 @@ impl World {
                         "we write what we would read: {text}"
                     );
                     self.sent.push(Sent {
+                        by: flow.transport,
                         to: flow.remote.to_string(),
                         text,
                     });
@@ -171,16 +181,22 @@ impl World {
     }
 
     /// Drains without a look at the messages, which may repeat what the peer broke.
-    pub(super) fn drain_unread(&mut self) {
+    pub(super) fn drain_unread(&mut self) -> Vec<Vec<u8>> {
+        let mut unread = Vec::new();
         while let Some(output) = self.endpoint.poll_output(&mut self.buffer) {
-            if let Output::Event(event) = output {
-                self.events.push(event);
+            match output {
+                Output::Event(event) => self.events.push(event),
+                Output::Send { .. } => unread.push(self.buffer.as_bytes().to_vec()),
             }
         }
+        unread
     }
 
     pub(super) fn receive(&mut self, from: &str, text: &str) {
-        let flow = flow(from);
+        self.receive_by(flow(from), text);
+    }
+
+    pub(super) fn receive_by(&mut self, flow: Flow, text: &str) {
         self.endpoint.handle_input(
             self.now,
             Input::Datagram {
@@ -188,6 +204,13 @@ impl World {
                 bytes: text.as_bytes(),
             },
         );
+        self.drain();
+    }
+
+    /// A send on this flow failed, or its connection is closed.
+    pub(super) fn fail(&mut self, flow: Flow) {
+        let failed = Input::TransportFailed { flow };
+        self.endpoint.handle_input(self.now, failed);
         self.drain();
     }
 

@@ -10,7 +10,8 @@ use sluice::links::model::Destination;
 use sluice::links::resolve::{ResolveRefusal, ResolvedLink};
 use sluice::sources::model::{LinkAccess, Source};
 use sluice::trunks::model::{
-    IdentityProfile, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional, Trunk,
+    IdentityProfile, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional, Transport,
+    Trunk,
 };
 
 use super::words::{compare, describe, payloads, said};
@@ -53,6 +54,7 @@ impl Stage {
             store: Store::new(Duration::ZERO, random.split("store")),
             snapshot: Snapshot::default(),
             nodes: Vec::new(),
+            by_tcp: Vec::new(),
             target: String::new(),
             echoes: Vec::new(),
         };
@@ -64,6 +66,7 @@ impl Stage {
             store,
             snapshot,
             nodes,
+            by_tcp,
             target,
             echoes,
         } = set;
@@ -78,6 +81,9 @@ impl Stage {
         });
         for (name, address, stranger) in nodes {
             world.add_node(&name, address, Ping::Status(200), stranger);
+        }
+        for name in &by_tcp {
+            world.connect_node(name);
         }
         world.understudy = Plan::manual(vec![PCMA, PCMU, TELEPHONE_EVENT]);
         Self {
@@ -410,6 +416,8 @@ struct Set {
     store: Store,
     snapshot: Snapshot,
     nodes: Vec<(String, SocketAddr, bool)>,
+    /// Names of those that speak TCP.
+    by_tcp: Vec<String>,
     /// The link that is called where a line does not say.
     target: String,
     echoes: Vec<String>,
@@ -431,7 +439,18 @@ impl Set {
                     }
                     self.store.add(name, resolved(name, rest));
                 }
-                "trunk" => add_trunk(&mut self.snapshot, &mut self.nodes, name, rest),
+                "trunk" => {
+                    add_trunk(&mut self.snapshot, &mut self.nodes, name, rest);
+                    if rest.has("tcp") {
+                        self.by_tcp.push(name.clone());
+                    }
+                }
+                "phone" => {
+                    self.add_phone(name);
+                    if rest.has("tcp") {
+                        self.by_tcp.push(name.clone());
+                    }
+                }
                 "block" => self.snapshot.guard.block_prefixes.push(name.clone()),
                 _ => {}
             },
@@ -477,6 +496,7 @@ impl Set {
             }],
             links: LinkAccess::All,
             ad_hoc: false,
+            registers: false,
         });
     }
 }
@@ -602,6 +622,9 @@ fn add_trunk(
         priority.unwrap_or_else(|| u16::from(last)),
     );
     shape(&mut trunk, rest);
+    if rest.has("tcp") {
+        trunk.transport = Transport::Tcp;
+    }
     if let Some(calls) = rest.value("max_calls").and_then(|text| text.parse().ok()) {
         trunk.max_calls = calls;
     }

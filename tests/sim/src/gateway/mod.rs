@@ -104,11 +104,13 @@ impl Gateway {
                     Method::Prack,
                     Method::Update,
                 ],
+                tcp: false,
                 reliable_early_media: false,
                 ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
             sockets: vec![GATEWAY],
+            listeners: vec![GATEWAY],
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
@@ -132,10 +134,15 @@ impl Gateway {
         self.input(now, Input::Snapshot(Arc::new(snapshot)))
     }
 
-    /// A SIP datagram.
-    pub(crate) fn datagram(&mut self, now: SimTime, packet: &Packet) -> Vec<Effect> {
+    /// A SIP datagram, or a whole message of a connection.
+    pub(crate) fn datagram(
+        &mut self,
+        now: SimTime,
+        packet: &Packet,
+        transport: Transport,
+    ) -> Vec<Effect> {
         let flow = Flow {
-            transport: Transport::Udp,
+            transport,
             local: packet.target,
             remote: packet.source,
         };
@@ -156,10 +163,15 @@ impl Gateway {
         effects
     }
 
-    /// A datagram of ours did not reach that peer: the kernel says so.
-    pub(crate) fn unreachable(&mut self, now: SimTime, peer: SocketAddr) -> Vec<Effect> {
+    /// A datagram of ours did not reach that peer, or its connection broke: the kernel says so.
+    pub(crate) fn unreachable(
+        &mut self,
+        now: SimTime,
+        peer: SocketAddr,
+        transport: Transport,
+    ) -> Vec<Effect> {
         let flow = Flow {
-            transport: Transport::Udp,
+            transport,
             local: GATEWAY,
             remote: peer,
         };
@@ -303,6 +315,9 @@ impl Gateway {
                     damaged: false,
                 };
                 effects.extend(self.sabotaged(packet).map(Effect::Send));
+            }
+            Output::Close { flow } => {
+                effects.push(Effect::Note(format!("close {}", flow.remote)));
             }
             Output::Media { worker: _, command } => commands.push_back(command),
             Output::Resolve {

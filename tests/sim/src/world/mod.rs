@@ -25,6 +25,7 @@ use crate::peer::text::{Text, user_of};
 use crate::peer::voice::Voice;
 use crate::random::Generator;
 use crate::store::Store;
+use crate::streams::{StreamFaults, Streams};
 use crate::time::SimTime;
 use crate::trace::Trace;
 
@@ -72,6 +73,7 @@ pub(crate) struct World {
     agenda: BinaryHeap<Reverse<Entry>>,
     random: Generator,
     network: Network,
+    pub(crate) streams: Streams,
     tolerance: Tolerance,
     pub(crate) gateway: Gateway,
     store: Store,
@@ -119,6 +121,7 @@ impl World {
             order: 0,
             agenda: BinaryHeap::new(),
             network: Network::new(faults, random.split("network")),
+            streams: Streams::new(faults.delay_max, random.split("streams")),
             tolerance: Tolerance {
                 delay,
                 loses: faults.loses(),
@@ -152,6 +155,21 @@ impl World {
             ping,
             stranger,
         });
+    }
+
+    /// This node is reached by TCP, and comes by TCP.
+    pub(crate) fn connect_node(&mut self, name: &str) {
+        let node = self.nodes.iter().find(|given| given.name == name);
+        self.streams.add(node.expect("the node was added").address);
+    }
+
+    /// What connections do from now on.
+    pub(crate) fn set_stream_faults(&mut self, faults: StreamFaults) {
+        self.streams.set_faults(faults);
+        self.tolerance.loses |= faults.close > 0;
+        if faults.stall > 0 {
+            self.tolerance.delay += Duration::from_secs(10);
+        }
     }
 
     /// A leg that will call `target` from this node.
@@ -310,9 +328,15 @@ impl World {
             }
             Due::Packet(packet) => self.reach_peer(&packet),
             Due::Leg(place) => self.with_leg(place, |leg, now, out| leg.handle_deadline(now, out)),
-            Due::Unreachable(peer) => {
-                let effects = self.gateway.unreachable(self.now, peer);
-                self.apply(effects)
+            Due::Unreachable(peer) => self.tell_unreachable(peer),
+            Due::Segment(segment) => self.reach_by_stream(segment),
+            Due::Breaks(peer, generation) => {
+                if self.streams.break_off(peer, generation) {
+                    self.trace
+                        .note(self.now, &format!("the connection of {peer} breaks"));
+                    return self.tell_unreachable(peer);
+                }
+                Ok(())
             }
             Due::Reply(reply) => {
                 let effects = self.gateway.reply(self.now, reply);
@@ -338,7 +362,8 @@ impl World {
             self.wire.arrived(self.now, packet.source, &message);
             self.disturb(&message);
         }
-        let effects = self.gateway.datagram(self.now, packet);
+        let transport = self.transport(packet.source);
+        let effects = self.gateway.datagram(self.now, packet, transport);
         self.apply(effects)
     }
 
@@ -512,6 +537,7 @@ impl World {
             )));
         }
         if let Some(message) = Text::parse(&packet.bytes) {
+            self.check_transport(packet.target, &message)?;
             self.note_attempt(&message);
             self.disturb(&message);
         }
@@ -559,6 +585,7 @@ impl World {
     /// The network stops to lose: a world that shall come to rest.
     pub(crate) const fn heal(&mut self) {
         self.network.heal();
+        self.streams.heal();
     }
 
     /// Tells the gateway something that no peer says.

@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::{Node, World};
+use sip::event::Transport;
+
+use super::{Node, Ping, World};
 use crate::agenda::Due;
 use crate::checker::Violation;
 use crate::gateway::GATEWAY;
 use crate::network::{Fate, Kind, Packet};
 use crate::peer::text::Text;
+use crate::streams::{Segment, over_tcp};
 use crate::trace::Rung;
 
 impl World {
@@ -15,6 +18,11 @@ impl World {
         let rung = (packet.kind == Kind::Signalling).then(|| self.rung(&packet));
         self.trace
             .datagram(self.now, packet.source, packet.target, &packet.bytes);
+        if packet.kind == Kind::Signalling
+            && let Some((peer, to_gateway)) = self.stream_of(&packet)
+        {
+            return self.ship_by_stream(peer, to_gateway, &packet, rung);
+        }
         let (fate, arrivals) = match self.next_delay.take() {
             Some(delay) => (Fate::Carried, vec![(self.now + delay, packet)]),
             None => self.network.carry(self.now, packet),
@@ -30,6 +38,118 @@ impl World {
         for (at, packet) in arrivals {
             self.schedule(at, Due::Packet(packet));
         }
+    }
+
+    /// The peer whose connection carries this message, and which way.
+    fn stream_of(&self, packet: &Packet) -> Option<(SocketAddr, bool)> {
+        let to_gateway = packet.target.ip() == GATEWAY.ip();
+        let peer = if to_gateway {
+            packet.source
+        } else {
+            packet.target
+        };
+        self.streams.has(peer).then_some((peer, to_gateway))
+    }
+
+    fn ship_by_stream(
+        &mut self,
+        peer: SocketAddr,
+        to_gateway: bool,
+        packet: &Packet,
+        rung: Option<Rung>,
+    ) {
+        let mut note = "";
+        if !to_gateway
+            && self
+                .node(peer)
+                .is_some_and(|node| node.ping == Ping::Absent)
+        {
+            // Nobody listens: the connection is not made.
+            self.schedule(self.now, Due::Unreachable(peer));
+            note = "refused";
+        } else {
+            let extra = self.next_delay.take().unwrap_or_default();
+            let bytes = if to_gateway {
+                over_tcp(&packet.bytes)
+            } else {
+                packet.bytes.clone()
+            };
+            let carried = self
+                .streams
+                .carry(self.now, peer, to_gateway, &bytes, extra);
+            if carried.segments.len() > 1 {
+                note = "cut";
+            }
+            for (at, segment) in carried.segments {
+                self.schedule(at, Due::Segment(segment));
+            }
+            if let Some((at, generation)) = carried.breaks {
+                self.schedule(at, Due::Breaks(peer, generation));
+            }
+        }
+        if let Some(rung) = rung {
+            self.trace.rung(Rung { note, ..rung });
+        }
+    }
+
+    /// Octets of a connection arrive; what is whole is heard.
+    pub(super) fn reach_by_stream(&mut self, segment: Segment) -> Result<(), Violation> {
+        let (peer, to_gateway) = (segment.peer, segment.to_gateway);
+        let messages = self.streams.arrive(segment).map_err(Violation::of_world)?;
+        for bytes in messages {
+            let (source, target) = if to_gateway {
+                (peer, GATEWAY)
+            } else {
+                (GATEWAY, peer)
+            };
+            let packet = Packet {
+                kind: Kind::Signalling,
+                source,
+                target,
+                bytes,
+                damaged: false,
+            };
+            if to_gateway {
+                self.reach_gateway(&packet)?;
+            } else {
+                self.reach_peer(&packet)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gateway is told that a peer cannot be reached, or that its connection is gone.
+    pub(super) fn tell_unreachable(&mut self, peer: SocketAddr) -> Result<(), Violation> {
+        let transport = self.transport(peer);
+        let effects = self.gateway.unreachable(self.now, peer, transport);
+        self.apply(effects)
+    }
+
+    /// How this peer speaks.
+    pub(super) fn transport(&self, peer: SocketAddr) -> Transport {
+        if self.streams.has(peer) {
+            Transport::Tcp
+        } else {
+            Transport::Udp
+        }
+    }
+
+    /// RFC 3261 §18.1.1: the Via of a request says how it leaves.
+    pub(super) fn check_transport(
+        &self,
+        target: SocketAddr,
+        message: &Text,
+    ) -> Result<(), Violation> {
+        let transport = self.transport(target);
+        let expected = format!("SIP/2.0/{} ", transport.as_str());
+        let via = message.header("Via").unwrap_or("");
+        if message.request_method().is_some() && !via.starts_with(&expected) {
+            return Err(Violation::of_world(format!(
+                "a request to {target}, which is reached by {}, says Via: {via}",
+                transport.as_str()
+            )));
+        }
+        Ok(())
     }
 
     fn rung(&self, packet: &Packet) -> Rung {

@@ -4,6 +4,8 @@
 //! itself: every step says what must be sent and who must hear of it. `U` is the user of a
 //! transaction (RFC 3261 §17, "TU"), which this file only hands back.
 
+mod failed_flow;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -55,6 +57,8 @@ struct Transaction<U> {
     packet: Option<Packet>,
     /// INVITE client: the ACK of a failure.
     acknowledgement: Option<Packet>,
+    /// Client: it goes by TCP for its size alone, and may go by UDP after all (RFC 3261 §18.1.1).
+    may_fall_back: bool,
     index: Index,
     token: Option<Token>,
 }
@@ -73,6 +77,8 @@ enum Index {
     Server {
         key: Box<[u8]>,
         merged: Option<Box<[u8]>>,
+        /// Port of sent-by: where responses go when the connection is gone.
+        port: u16,
     },
 }
 
@@ -181,9 +187,11 @@ impl<U: Copy> Transactions<U> {
         debug_assert!(!packet.is_empty(), "a request has octets");
         let index = (identity, kind == ClientKind::Cancel);
         let machine = match kind {
-            ClientKind::Invite => Machine::InviteClient(InviteClient::new(now, &self.timers)),
+            ClientKind::Invite => {
+                Machine::InviteClient(InviteClient::new(now, &self.timers, flow.transport))
+            }
             ClientKind::Cancel | ClientKind::NonInvite => {
-                Machine::NonInviteClient(NonInviteClient::new(now, &self.timers))
+                Machine::NonInviteClient(NonInviteClient::new(now, &self.timers, flow.transport))
             }
         };
         let key = self.table.insert(Transaction {
@@ -192,6 +200,7 @@ impl<U: Copy> Transactions<U> {
             user,
             packet: Some(packet),
             acknowledgement: None,
+            may_fall_back: false,
             index: Index::Client(index),
             token: None,
         })?;
@@ -237,9 +246,11 @@ impl<U: Copy> Transactions<U> {
             user,
             packet: None,
             acknowledgement: None,
+            may_fall_back: false,
             index: Index::Server {
                 key: server.clone(),
                 merged: merged.clone(),
+                port: identity.port,
             },
             token: None,
         })?;
@@ -299,10 +310,10 @@ impl<U: Copy> Transactions<U> {
         let Some(transaction) = self.table.get_mut(key) else {
             return ResponseStep::Absorb;
         };
-        let user = transaction.user;
+        let (user, transport) = (transaction.user, transaction.flow.transport);
         let step = match transaction.machine {
             Machine::InviteClient(machine) => {
-                let (next, action) = machine.handle_response(now, status, &self.timers);
+                let (next, action) = machine.handle_response(now, status, &self.timers, transport);
                 transaction.machine = Machine::InviteClient(next);
                 if matches!(next, InviteClient::Accepted { .. }) {
                     // Neither repeated nor cancelled any more: its octets can go.
@@ -323,7 +334,7 @@ impl<U: Copy> Transactions<U> {
                 }
             }
             Machine::NonInviteClient(machine) => {
-                let (next, action) = machine.handle_response(now, status, &self.timers);
+                let (next, action) = machine.handle_response(now, status, &self.timers, transport);
                 transaction.machine = Machine::NonInviteClient(next);
                 match action {
                     NonInviteClientAction::Deliver => ResponseStep::Deliver(user),
@@ -376,10 +387,11 @@ impl<U: Copy> Transactions<U> {
         let Some(transaction) = self.table.get_mut(key) else {
             return RequestStep::Absorb;
         };
+        let transport = transaction.flow.transport;
         let repeated = match transaction.machine {
             Machine::InviteServer(machine) => {
                 let (next, action) = if is_ack {
-                    machine.handle_ack(now, &self.timers)
+                    machine.handle_ack(now, &self.timers, transport)
                 } else {
                     machine.handle_retransmission()
                 };
@@ -420,14 +432,15 @@ impl<U: Copy> Transactions<U> {
         packet: &Packet,
     ) -> Option<Flow> {
         let transaction = self.table.get_mut(key)?;
+        let transport = transaction.flow.transport;
         let sends = match transaction.machine {
             Machine::InviteServer(machine) => {
-                let (next, action) = machine.respond(now, status, &self.timers);
+                let (next, action) = machine.respond(now, status, &self.timers, transport);
                 transaction.machine = Machine::InviteServer(next);
                 action == InviteServerAction::Send
             }
             Machine::NonInviteServer(machine) => {
-                let (next, action) = machine.respond(now, status, &self.timers);
+                let (next, action) = machine.respond(now, status, &self.timers, transport);
                 transaction.machine = Machine::NonInviteServer(next);
                 action == NonInviteServerAction::Send
             }
@@ -501,22 +514,6 @@ impl<U: Copy> Transactions<U> {
         expiry
     }
 
-    /// Client transactions on this flow that have heard nothing yet: a failed send ends them
-    /// (RFC 3261 §17.1.4).
-    #[must_use]
-    pub fn unheard_on(&self, flow: Flow) -> Vec<Key> {
-        let unheard = |transaction: &Transaction<U>| match transaction.machine {
-            Machine::InviteClient(machine) => matches!(machine, InviteClient::Calling { .. }),
-            Machine::NonInviteClient(machine) => matches!(machine, NonInviteClient::Trying { .. }),
-            Machine::InviteServer(_) | Machine::NonInviteServer(_) => false,
-        };
-        self.table
-            .iter()
-            .filter(|(_, transaction)| transaction.flow == flow && unheard(transaction))
-            .map(|(key, _)| key)
-            .collect()
-    }
-
     /// Ends a transaction whatever its state, and gives back its user.
     pub fn remove(&mut self, key: Key) -> Option<U> {
         let mut transaction = self.table.remove(key)?;
@@ -530,6 +527,7 @@ impl<U: Copy> Transactions<U> {
             Index::Server {
                 key: server,
                 merged,
+                port: _,
             } => {
                 let found = self.servers.remove(&server);
                 debug_assert_eq!(found, Some(key), "its key led to it");
