@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::book::Book;
+use super::book::{Book, Ticks};
 use super::dial_plan::Classified;
 use super::number::international;
 use super::numbering::Region;
 use super::rule::{RULES_MAX, Rule, RuleKind, Scope};
-use super::trie::{EXACT, Fit, RuleIndex, Trie};
+use super::trie::{Fit, Fits, RuleIndex, Trie};
 use super::verdict::Attempt;
 
 /// Rules and their books.
@@ -17,6 +17,10 @@ pub(super) struct Compiled {
     entries: Vec<Entry>,
     trie: Trie,
     countries: BTreeMap<Region, Vec<RuleIndex>>,
+    /// Rules that name no numbers and no countries, in their order.
+    anywhere: Vec<RuleIndex>,
+    /// Rules whose book has rows that end.
+    keyed: Vec<RuleIndex>,
     serial_last: u32,
 }
 
@@ -26,8 +30,6 @@ struct Entry {
     book: Book,
     /// Names the book for those who hold something in it.
     serial: u32,
-    /// It names no numbers and no countries.
-    anywhere: bool,
 }
 
 /// The rules that concern one attempt.
@@ -36,13 +38,13 @@ pub(super) struct Named {
     /// In their order.
     pub(super) applies: Vec<RuleIndex>,
     /// How well each rule names what the number means.
-    meant: Vec<Fit>,
+    meant: Fits,
 }
 
 impl Named {
     /// How well an allow rule names the number; 0: only something that it could be read as.
     pub(super) fn allowing(&self, index: RuleIndex) -> Fit {
-        self.meant.get(usize::from(index)).copied().unwrap_or(0)
+        self.meant.of(index)
     }
 }
 
@@ -52,6 +54,8 @@ impl Default for Compiled {
             entries: Vec::new(),
             trie: Trie::new(),
             countries: BTreeMap::new(),
+            anywhere: Vec::new(),
+            keyed: Vec::new(),
             serial_last: 0,
         }
     }
@@ -68,6 +72,8 @@ impl Compiled {
         let mut old = std::mem::take(&mut self.entries);
         self.trie = Trie::new();
         self.countries.clear();
+        self.anywhere.clear();
+        self.keyed.clear();
         for rule in rules.iter().filter(|rule| rule.enabled).take(RULES_MAX) {
             let kept = old
                 .iter()
@@ -94,13 +100,13 @@ impl Compiled {
         for country in &rule.scope.countries {
             self.countries.entry(*country).or_default().push(index);
         }
-        let anywhere = rule.scope.numbers.is_empty() && rule.scope.countries.is_empty();
-        self.entries.push(Entry {
-            rule,
-            book,
-            serial,
-            anywhere,
-        });
+        if rule.scope.numbers.is_empty() && rule.scope.countries.is_empty() {
+            self.anywhere.push(index);
+        }
+        if rule.kind.is_keyed() {
+            self.keyed.push(index);
+        }
+        self.entries.push(Entry { rule, book, serial });
     }
 
     pub(super) fn len(&self) -> RuleIndex {
@@ -136,14 +142,19 @@ impl Compiled {
         self.entries.iter().map(|entry| (entry.serial, &entry.book))
     }
 
-    pub(super) fn books_mut(&mut self) -> impl Iterator<Item = &mut Book> {
-        self.entries.iter_mut().map(|entry| &mut entry.book)
+    /// Drops rows that are over.
+    pub(super) fn purge(&mut self, now: Ticks) {
+        for index in &self.keyed {
+            if let Some(entry) = self.entries.get_mut(usize::from(*index)) {
+                entry.book.purge(now);
+            }
+        }
     }
 
     /// Every rule that concerns the attempt: by the text that is dialled, by what it means, and, for
     /// all rules but those that allow, by everything it could be read as.
     pub(super) fn find(&self, user: &str, classified: &Classified, attempt: &Attempt<'_>) -> Named {
-        let mut meant = vec![0; self.entries.len()];
+        let mut meant = Fits::default();
         self.trie.find(user, &mut meant);
         let mut readings = classified.readings.iter();
         if let Some(first) = readings.next() {
@@ -161,33 +172,28 @@ impl Compiled {
             // `00` is written as `+` in every list, whatever the dial plan says.
             self.trie.find(&format!("+{digits}"), &mut read);
         }
-        let mut applies = Vec::new();
-        for (index, entry) in self.entries.iter().enumerate() {
-            let fit = read.get(index).copied().unwrap_or(0);
-            if (entry.anywhere || fit > 0)
-                && concerns(&entry.rule.scope, attempt)
-                && let Ok(index) = RuleIndex::try_from(index)
-            {
-                applies.push(index);
-            }
-            if entry.anywhere
-                && entry.rule.kind == RuleKind::Allow
-                && let Some(fit) = meant.get_mut(index)
-            {
-                *fit = 1;
-            }
+        let mut applies: Vec<RuleIndex> =
+            self.anywhere.iter().copied().chain(read.rules()).collect();
+        applies.sort_unstable();
+        applies.retain(|index| {
+            self.rule(*index)
+                .is_some_and(|rule| concerns(&rule.scope, attempt))
+        });
+        for index in &self.anywhere {
+            meant.raise(*index, ANYWHERE);
         }
         Named { applies, meant }
     }
 
-    fn of_country(&self, region: Region, fits: &mut [Fit]) {
+    fn of_country(&self, region: Region, fits: &mut Fits) {
         for index in self.countries.get(&region).into_iter().flatten() {
-            if let Some(fit) = fits.get_mut(usize::from(*index)) {
-                *fit = (*fit).max(1);
-            }
+            fits.raise(*index, ANYWHERE);
         }
     }
 }
+
+/// A country, or everything: less than any digit.
+const ANYWHERE: Fit = 1;
 
 fn concerns(scope: &Scope, attempt: &Attempt<'_>) -> bool {
     let way = scope.ways.is_empty() || scope.ways.contains(&attempt.way);
@@ -201,5 +207,3 @@ fn concerns(scope: &Scope, attempt: &Attempt<'_>) -> bool {
         });
     way && trunk && network
 }
-
-const _: () = assert!(EXACT == Fit::MAX);

@@ -153,6 +153,7 @@ impl<'g, 'a> Judge<'g, 'a> {
         classified: &Classified,
     ) -> Result<Allowed, Reason> {
         let mut allowed = Allowed::default();
+        let subject = Subject::of(self.attempt, user, classified);
         if self.steps.is_some() {
             for index in 0..compiled.len() {
                 if !named.applies.contains(&index)
@@ -204,7 +205,7 @@ impl<'g, 'a> Judge<'g, 'a> {
                 | RuleKind::ConcurrentPerDestination(_)
                 | RuleKind::DestinationsPerHour(_)
                 | RuleKind::SameDestination { .. } => {
-                    self.cap(rule, book, user, classified)?;
+                    self.cap(rule, book, subject)?;
                 }
             }
         }
@@ -228,13 +229,7 @@ impl<'g, 'a> Judge<'g, 'a> {
         }
     }
 
-    fn cap(
-        &mut self,
-        rule: &Rule,
-        book: &Book,
-        user: &str,
-        classified: &Classified,
-    ) -> Result<(), Reason> {
+    fn cap(&mut self, rule: &Rule, book: &Book, subject: Subject) -> Result<(), Reason> {
         let (cap, counts_calls) = match &rule.kind {
             RuleKind::CallsPerDay(cap)
             | RuleKind::CallsPerDayPerIp(cap)
@@ -254,7 +249,7 @@ impl<'g, 'a> Judge<'g, 'a> {
         if counts_calls && !self.attempt.first_of_call {
             return self.answer(rule, true, || "a further attempt of a counted call".into());
         }
-        let Some(keys) = keys_of(&rule.kind, self.attempt, user, classified) else {
+        let Some(keys) = subject.keys(&rule.kind) else {
             return self.answer(rule, true, || "no source address to count".into());
         };
         if let Book::Second(window) = book {
@@ -389,35 +384,45 @@ impl<'g, 'a> Judge<'g, 'a> {
     }
 }
 
-/// The rows of an attempt in the book of a rule; `None`: it has no source to count.
-pub(super) fn keys_of(
-    kind: &RuleKind,
-    attempt: &Attempt<'_>,
-    user: &str,
-    classified: &Classified,
-) -> Option<Keys> {
-    let number = classified.readings.first();
-    let number = number
-        .filter(|_| classified.class == Class::E164)
-        .map_or(user, |reading| reading.as_str());
-    let destination = Key::of_destination(number);
-    let source = attempt.client.map(Key::of_source);
-    let one = match kind {
-        RuleKind::Allow
-        | RuleKind::Block
-        | RuleKind::Emergency
-        | RuleKind::Hours(_)
-        | RuleKind::Duration(_)
-        | RuleKind::CallsPerDay(_)
-        | RuleKind::CallsPerSecond(_)
-        | RuleKind::Concurrent(_)
-        | RuleKind::SpendPerDay(_) => Key::ALL,
-        RuleKind::CallsPerDayPerIp(_)
-        | RuleKind::ConcurrentPerIp(_)
-        | RuleKind::DestinationsPerHour(_) => source?,
-        RuleKind::ConcurrentPerDestination(_) | RuleKind::SameDestination { .. } => destination,
-    };
-    Some(Keys { one, destination })
+/// Whom an attempt is of and to, as books name them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject {
+    source: Option<Key>,
+    destination: Key,
+}
+
+impl Subject {
+    pub(super) fn of(attempt: &Attempt<'_>, user: &str, classified: &Classified) -> Self {
+        let number = classified.readings.first();
+        let number = number
+            .filter(|_| classified.class == Class::E164)
+            .map_or(user, |reading| reading.as_str());
+        Self {
+            source: attempt.client.map(Key::of_source),
+            destination: Key::of_destination(number),
+        }
+    }
+
+    /// Its rows in the book of a rule; `None`: it has no source to count.
+    pub(super) fn keys(self, kind: &RuleKind) -> Option<Keys> {
+        let destination = self.destination;
+        let one = match kind {
+            RuleKind::Allow
+            | RuleKind::Block
+            | RuleKind::Emergency
+            | RuleKind::Hours(_)
+            | RuleKind::Duration(_)
+            | RuleKind::CallsPerDay(_)
+            | RuleKind::CallsPerSecond(_)
+            | RuleKind::Concurrent(_)
+            | RuleKind::SpendPerDay(_) => Key::ALL,
+            RuleKind::CallsPerDayPerIp(_)
+            | RuleKind::ConcurrentPerIp(_)
+            | RuleKind::DestinationsPerHour(_) => self.source?,
+            RuleKind::ConcurrentPerDestination(_) | RuleKind::SameDestination { .. } => destination,
+        };
+        Some(Keys { one, destination })
+    }
 }
 
 /// Micro units a minute; extensions and names cost nothing.

@@ -12,6 +12,33 @@ pub(super) type Fit = u8;
 /// The whole number is in the list.
 pub(super) const EXACT: Fit = Fit::MAX;
 
+/// The rules that name a number, and how well: few, however many rules there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fits(Vec<(RuleIndex, Fit)>);
+
+impl Fits {
+    /// How well this rule fits.
+    pub(super) fn of(&self, rule: RuleIndex) -> Fit {
+        let mut known = self.0.iter();
+        known
+            .find(|(index, _)| *index == rule)
+            .map_or(0, |(_, fit)| *fit)
+    }
+
+    /// This rule fits at least so well.
+    pub(super) fn raise(&mut self, rule: RuleIndex, fit: Fit) {
+        match self.0.iter_mut().find(|(index, _)| *index == rule) {
+            Some((_, known)) => *known = fit.max(*known),
+            None => self.0.push((rule, fit)),
+        }
+    }
+
+    /// The rules that fit at all.
+    pub(super) fn rules(&self) -> impl Iterator<Item = RuleIndex> {
+        self.0.iter().map(|(index, _)| *index)
+    }
+}
+
 /// The tree.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
@@ -79,12 +106,10 @@ impl Trie {
     }
 
     /// Raises the fit of each rule that names `text`.
-    pub(super) fn find(&self, text: &str, fits: &mut [Fit]) {
+    pub(super) fn find(&self, text: &str, fits: &mut Fits) {
         let mut raise = |rules: &[RuleIndex], fit: Fit| {
             for rule in rules {
-                if let Some(known) = fits.get_mut(usize::from(*rule)) {
-                    *known = fit.max(*known);
-                }
+                fits.raise(*rule, fit);
             }
         };
         let Some(mut node) = self.nodes.first() else {
@@ -121,9 +146,9 @@ mod tests {
         trie.add("", true, 2);
         trie.add("room-é", true, 3);
         let fits = |text: &str| {
-            let mut fits = [0; 4];
+            let mut fits = Fits::default();
             trie.find(text, &mut fits);
-            fits
+            [0, 1, 2, 3].map(|rule| fits.of(rule))
         };
         assert_eq!(fits("+442071"), [6, EXACT, 1, 0]);
         assert_eq!(fits("+442072"), [6, 0, 1, 0]);

@@ -11,7 +11,7 @@ use super::changes::{Changes, StoredCount};
 use super::compiled::Compiled;
 use super::dial_plan::DialPlan;
 use super::explain::{ALLOWED, Explanation};
-use super::judge::{Judge, Judged, keys_of, rate_of};
+use super::judge::{Judge, Judged, Subject, rate_of};
 use super::reason::{Reason, Way};
 use super::rule::RuleKind;
 use super::rules::Rules;
@@ -199,9 +199,7 @@ impl Guard {
     pub fn verdict(&mut self, attempt: &Attempt<'_>, now: Instant) -> Verdict {
         let ticks = self.start(now);
         self.changes.note_time(ticks, attempt.at, &self.compiled);
-        for book in self.compiled.books_mut() {
-            book.purge(ticks);
-        }
+        self.compiled.purge(ticks);
         let judged = Judge::new(self, attempt, now, None).judge();
         let overruled = match judged.outcome {
             Ok(()) => None,
@@ -232,12 +230,13 @@ impl Guard {
     ) -> Option<Cleared> {
         let user = judged.user?;
         let classified = judged.classified?;
+        let subject = Subject::of(attempt, &user, &classified);
         let mut holds = Vec::new();
         for index in judged.applies {
             let Some((rule, serial, book)) = self.compiled.entry_mut(index) else {
                 continue;
             };
-            let Some(keys) = keys_of(&rule.kind, attempt, &user, &classified) else {
+            let Some(keys) = subject.keys(&rule.kind) else {
                 continue;
             };
             let rate = if let RuleKind::SpendPerDay(spend) = &rule.kind {
