@@ -1,5 +1,6 @@
 //! The program: arguments, then one library call.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -14,9 +15,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (mut results, mut errors) = (std::io::stdout(), std::io::stderr());
     let json = arguments.json;
+    let watched = errors.is_terminal();
     let outcome = run(
         &arguments,
-        &mut Output::new(&mut results, &mut errors, json),
+        &mut Output::new(&mut results, &mut errors, json).watched(watched),
     );
     ExitCode::from(outcome.exit_code())
 }

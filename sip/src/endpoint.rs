@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{
-    acknowledge, attempt, call, modify, offered, options, place, register, registrar, reoffer,
+    acknowledge, attempt, call, identity, info, modify, offered, options, place, register,
+    registrar, reoffer, session_timer,
 };
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
 use crate::event::{
     CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, RefreshBy, Refusal,
-    Register, RegisterKey, RegisterRequestKey,
+    Register, RegisterKey, RegisterRequestKey, SessionTimer,
 };
 use crate::message::{HeaderName, SendBuffer, StatusCode};
 use crate::sdp::SessionDescription;
@@ -273,6 +274,39 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Sets the session timer of a caller's leg before it is answered (RFC 4028 §9); an interval of
+    /// zero switches it off. `EndpointConfig::session_timer` holds without it.
+    ///
+    /// # Errors
+    /// The call has ended, or the leg is no caller's that waits for its answer.
+    pub fn set_session_timer(
+        &mut self,
+        call: CallKey,
+        leg: LegKey,
+        settings: SessionTimer,
+    ) -> Result<(), CommandError> {
+        let result = session_timer::set(&mut self.core, call.0, leg.0, settings);
+        self.checked(result)
+    }
+
+    /// Sends INFO within the dialog of a leg (RFC 6086). An empty body has no type. Nothing is heard
+    /// of its answer, but a 481 ends the call with `DialogLost`.
+    ///
+    /// # Errors
+    /// The leg is not confirmed; or the body is too large, or too many wait for their answers.
+    pub fn inform(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<(), CommandError> {
+        let core = &mut self.core;
+        let result = info::inform(core, now, call.0, leg.0, content_type, body);
+        self.checked(result)
+    }
+
     /// Registers with a trunk; `RegisterEnded` follows. The key stays, with Call-ID and CSeq, until
     /// `forget_register`.
     ///
@@ -325,6 +359,36 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Who is connected at the other end of this leg: Remote-Party-ID, P-Asserted-Identity, Privacy, as
+    /// they shall stand in each 18x, 2xx, re-INVITE and UPDATE of ours from now on.
+    ///
+    /// # Errors
+    /// The call has ended, or has no such leg.
+    pub fn set_connected(
+        &mut self,
+        call: CallKey,
+        leg: LegKey,
+        headers: Vec<(HeaderName, Box<[u8]>)>,
+    ) -> Result<(), CommandError> {
+        let result = identity::set(&mut self.core, call.0, leg.0, headers);
+        self.checked(result)
+    }
+
+    /// Says it at once, by an UPDATE without an offer; `RefreshBy::Invite`: the peer does not know
+    /// UPDATE and will hear of it with the next re-INVITE.
+    ///
+    /// # Errors
+    /// The leg is not confirmed, or a table is full.
+    pub fn tell_connected(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        leg: LegKey,
+    ) -> Result<RefreshBy, CommandError> {
+        let result = identity::tell(&mut self.core, now, call.0, leg.0);
+        self.checked(result)
+    }
+
     /// Sends OPTIONS outside a dialog; `PingEnded` follows.
     ///
     /// # Errors
@@ -341,6 +405,13 @@ impl Endpoint {
     /// While draining, INVITE and OPTIONS outside a dialog get 503.
     pub const fn set_draining(&mut self, draining: bool) {
         self.core.config.draining = draining;
+    }
+
+    /// In overload a new INVITE outside a dialog gets 503 without state, with a Retry-After from
+    /// `retry_after` to two and a half times as much. Emergency calls and requests within dialogs go
+    /// on, and OPTIONS is answered as ever.
+    pub fn set_overloaded(&mut self, overloaded: bool, retry_after: Duration) {
+        self.core.overloaded = overloaded.then_some(retry_after);
     }
 
     /// Calls that have not ended.

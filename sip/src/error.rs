@@ -160,6 +160,10 @@ pub enum ProtocolError {
     Draining,
     /// As many calls as we may carry: 503.
     CallsFull,
+    /// Session-Expires is less than we take: 422.
+    SessionInterval,
+    /// The body of an INFO is larger than we take: 413.
+    InfoTooLarge,
     /// No room for another transaction: 503.
     TransactionsFull,
     /// We were told that we are overloaded: 503.
@@ -201,6 +205,8 @@ impl ProtocolError {
             Self::EventPackage => "event_package",
             Self::Draining => "draining",
             Self::CallsFull => "calls_full",
+            Self::SessionInterval => "session_interval",
+            Self::InfoTooLarge => "info_too_large",
             Self::TransactionsFull => "transactions_full",
             Self::Overloaded => "overloaded",
             Self::RegisterContacts => "register_contacts",

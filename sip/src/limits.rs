@@ -72,6 +72,9 @@ pub const GLARE_RETRIES_MAX: u8 = 3;
 /// names ten seconds.
 pub const RETRY_AFTER_S_MAX: u32 = 10;
 
+/// Identity headers that call control has written to a leg: three mechanisms, two lines each.
+pub const IDENTITY_HEADERS_MAX: usize = 6;
+
 /// Headers of an INVITE that call control sees in `CallOffered`.
 pub const OFFERED_HEADERS_MAX: usize = 16;
 

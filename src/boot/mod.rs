@@ -1,6 +1,10 @@
 //! From a configuration to a running node, and back to nothing.
 
+mod api;
 pub mod limits;
+pub mod notify;
+pub mod reload;
 pub mod serve;
 mod sockets;
+mod supervise;
 mod tasks;

@@ -9,16 +9,21 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use media::engine::WorkerConfig;
 use sip::event::EndpointConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::api;
 use super::limits::{self, Limits};
+use super::notify::Supervisor;
+use super::reload::Reload;
 use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
+use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
+use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
-use crate::http::{HttpState, Listener, serve as serve_http};
+use crate::hep::{Capture, CaptureFigures};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -39,6 +44,14 @@ pub enum ServeError {
         address: SocketAddr,
         /// In words.
         why: String,
+    },
+    /// The socket of the command line could not be made.
+    #[error("http.socket {}: {source}", path.display())]
+    Socket {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// The database.
     #[error("{0}")]
@@ -63,7 +76,7 @@ impl ServeError {
         Self::Bind { key, address, why }
     }
 
-    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
     }
 }
@@ -98,27 +111,35 @@ struct Node {
 }
 
 async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
+    let supervisor = Arc::new(Supervisor::from_environment());
     // From here on a signal is not lost, whenever it comes.
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(ServeError::system("the signal handler"))?;
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(ServeError::system("the signal handler"))?;
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut hangup = handler(SignalKind::hangup())?;
+    let mut reload = Reload::new(config);
     let node = start(config, limits).await?;
     announce(config, limits, &node).map_err(ServeError::system("standard output"))?;
+    supervisor.ready(&format!("ready, up to {} calls", limits.calls_max));
+    let watch = supervise::watch(Arc::clone(&node.view), Arc::clone(&supervisor));
+    let watch = tokio::spawn(watch);
     let mut signalled = async || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    tokio::select! {
-        () = signalled() => {}
-        () = node.view.asked_to_drain() => {}
+    loop {
+        tokio::select! {
+            () = signalled() => break,
+            () = node.view.asked_to_drain() => break,
+            _ = hangup.recv() => supervise::reload(&node.view, &supervisor, &mut reload),
+        }
     }
     node.view.enter(Phase::Draining);
-    tracing::info!(drain_s = config.node.drain.as_secs(), "draining");
+    supervisor.stopping(reload.drain + STOPPED_WITHIN);
+    tracing::info!(drain_s = reload.drain.as_secs(), "draining");
     tokio::select! {
-        () = drain(&node.link, config.node.drain) => {
+        () = drain(&node.link, reload.drain) => {
             node.view.enter(Phase::Stopping);
             tokio::select! {
                 () = stop(&node.link) => {}
@@ -128,7 +149,24 @@ async fn run(config: &Config, limits: &Limits) -> Result<(), ServeError> {
         () = signalled() => tracing::warn!("second signal: ending at once"),
     }
     finish(node).await;
+    api::remove_socket(config.http.socket.as_ref());
+    watch.abort();
     Ok(())
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, ServeError> {
+    signal(kind).map_err(ServeError::system("the signal handler"))
+}
+
+/// Copies of messages, where a collector is configured.
+fn open_capture(config: &Config) -> Result<(Option<Capture>, Arc<CaptureFigures>), ServeError> {
+    let copies = Arc::<CaptureFigures>::default();
+    let Some(collector) = config.hep.collector else {
+        return Ok((None, copies));
+    };
+    let capture = Capture::open(collector, config.hep.id, Arc::clone(&copies))
+        .map_err(|error| ServeError::bind("hep.collector", collector, error))?;
+    Ok((Some(capture), copies))
 }
 
 async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
@@ -136,6 +174,13 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sip_listeners = bind_sip_tcp(config, &sockets)?;
     let listeners = bind_http(config).await?;
     let store = Store::open(&config.storage).await?;
+    let exported = Arc::<ExportFigures>::default();
+    if let Some(folder) = &config.cdr.folder {
+        store.export_closed_calls();
+        let (folder, format) = (folder.clone(), config.cdr.format);
+        let figures = Arc::clone(&exported);
+        tokio::spawn(export::run(store.clone(), folder, format, figures));
+    }
     let closed = store.start_node(Timestamp::now()).await?;
     if closed > 0 {
         tracing::warn!(
@@ -149,6 +194,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let watched = Arc::clone(&panics);
     let (links, media) = start_media(config, limits, &wake, &panics)?;
     let control = CallControl::new(call_config(config, limits, &sockets, &sip_listeners)?);
+    let (capture, copies) = open_capture(config)?;
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let gate = Arc::new(tcp::Gate::default());
     let locals = locals(&sockets, &sip_listeners);
@@ -161,6 +207,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         Arc::clone(&wake),
     )
     .map_err(ServeError::system("a SIP listener"))?;
+    let connections = Arc::clone(&streams.counters);
     let (link, signalling) = signalling::start(Parts {
         control,
         sockets,
@@ -170,6 +217,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         records: store.records(),
         wake,
         panics,
+        capture,
     })
     .map_err(ServeError::system("the signalling thread"))?;
     tokio::spawn(answer_questions(store.clone(), link.clone(), asked));
@@ -186,8 +234,13 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         panics: watched,
         limits: limits.clone(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        connections,
+        connections_max: tcp_limits.connections_max,
+        copies,
+        exported,
+        media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
-    let http_stop = start_http(config, &store, &view, listeners);
+    let http_stop = api::start(config, &store, &view, listeners).await?;
     wait_for_stock(&link).await;
     view.enter(Phase::Ready);
     Ok(Node {
@@ -282,28 +335,6 @@ fn call_config(
     })
 }
 
-fn start_http(
-    config: &Config,
-    store: &Store,
-    node: &Arc<health::Node>,
-    listeners: Vec<Listener>,
-) -> watch::Sender<bool> {
-    let (stop, stopped) = watch::channel(false);
-    let state = HttpState {
-        resolve_open: config.http.resolve_open,
-        node: Some(Arc::clone(node)),
-        ..HttpState::new(store.clone())
-    };
-    for listener in listeners {
-        let mut stopped = stopped.clone();
-        tokio::spawn(serve_http(listener, state.clone(), async move {
-            // The sender going away ends it just as well.
-            let _ended = stopped.changed().await;
-        }));
-    }
-    stop
-}
-
 async fn follow_store(store: Store) {
     if let Err(error) = store.follow().await {
         tracing::error!(%error, "changes of the database are no longer followed");
@@ -378,7 +409,11 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
 async fn drain(link: &SignallingLink, time: Duration) {
     tasks::say(link, Word::Drain).await;
     let end = Instant::now() + time;
-    while Instant::now() < end && link.status.calls_active.load(Ordering::Relaxed) > 0 {
+    let calls_go_on = || {
+        !link.status.draining.load(Ordering::Acquire)
+            || link.status.calls_active.load(Ordering::Relaxed) > 0
+    };
+    while Instant::now() < end && calls_go_on() {
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -439,4 +474,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const STOP_MAX: Duration = Duration::from_millis(2_300);
 const JOIN_MAX: Duration = Duration::from_millis(200);
 const STORE_CLOSE_MAX: Duration = Duration::from_millis(400);
+/// All of these together.
+const STOPPED_WITHIN: Duration = Duration::from_secs(4);
 const RUNTIME_END_MAX: Duration = Duration::from_millis(100);

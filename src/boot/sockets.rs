@@ -1,7 +1,12 @@
 //! Sockets are bound before anything else is started: a busy port is told by its name.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use nix::sys::stat::{Mode, umask};
 
 use super::serve::ServeError;
 use crate::config::Config;
@@ -77,6 +82,25 @@ pub(super) async fn bind_http(config: &Config) -> Result<Vec<Listener>, ServeErr
     Ok(listeners)
 }
 
+/// The Unix socket of the command line: only this user may open it. A file of a run that was killed
+/// is taken away; another node cannot be behind it, because this one holds the lock of the database.
+pub(super) fn bind_local(path: &Path) -> io::Result<Listener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Between bind and chmod nobody else may come in.
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = tokio::net::UnixListener::bind(path);
+    umask(before);
+    let listener = bound?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(Listener::Unix(listener))
+}
+
 /// Peers on this machine meet a loopback socket at its own address, whatever is advertised.
 fn named(bound: SocketAddr, advertised: Option<IpAddr>) -> SocketAddr {
     match advertised {
@@ -106,6 +130,17 @@ pub(super) fn explain(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_user_only_and_a_stale_one_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/sluice.sock");
+        drop(bind_local(&path).unwrap());
+        let _listener = bind_local(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        tokio::net::UnixStream::connect(&path).await.unwrap();
+    }
 
     #[test]
     fn loopback_keeps_its_address_and_others_take_the_advertised_one() {

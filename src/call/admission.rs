@@ -96,6 +96,7 @@ impl CallControl {
         let age = self.live_calls.begin(&id, key);
         let mut call = new_call(id, a_leg, offered);
         (call.age, call.started_at) = (age, now.timestamp);
+        call.started = Some(now.instant);
         name.clone_into(&mut call.source);
         call.extension = extension;
         self.calls.insert(key, call);
@@ -352,6 +353,7 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         age: 0,
         source: String::new(),
         started_at: Timestamp::UNIX_EPOCH,
+        started: None,
         a_leg,
         offered,
         from_trunk: None,
@@ -363,6 +365,8 @@ fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
         routes: VecDeque::new(),
         attempts: 0,
         failures: Vec::new(),
+        reasons: Vec::new(),
+        reason: None,
         offer: None,
         wants_offer: false,
         a_media: None,

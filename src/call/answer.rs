@@ -28,8 +28,9 @@ impl CallControl {
         if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
             return;
         }
+        let at = call.time(now);
         if let Some(attempt) = &mut call.attempt {
-            attempt.ringing_at.get_or_insert(now.timestamp);
+            attempt.ringing_at.get_or_insert(at);
         }
         // Early media that cannot be used is no reason to end a call that only rings.
         let early = answer.and_then(|answer| self.join_early(key, answer).ok().flatten());
@@ -50,10 +51,11 @@ impl CallControl {
         if call.side(leg) != Some(Side::B) || call.answered_at.is_some() {
             return;
         }
+        let at = call.time(now);
         let Some(attempt) = &mut call.attempt else {
             return;
         };
-        attempt.answered_at = Some(now.timestamp);
+        attempt.answered_at = Some(at);
         attempt.cleared.note_answered(now.instant);
         let duration_max = attempt.cleared.duration_max();
         let joined = match (&answered.offer, &answered.answer) {
@@ -92,7 +94,7 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        call.answered_at = Some(now.timestamp);
+        call.answered_at = Some(call.time(now));
         let at = now.instant + duration_max;
         call.ends_at = Some(at);
         let line = LogLine {

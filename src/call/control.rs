@@ -359,8 +359,10 @@ impl CallControl {
                 leg,
                 status,
                 answer,
+                connected,
                 ..
             } => {
+                self.note_peer(call, leg, &connected);
                 self.handle_progress(now, call, leg, status, answer.as_deref());
             }
             Event::Answered {
@@ -368,18 +370,26 @@ impl CallControl {
                 leg,
                 answered,
             } => {
+                self.note_peer(call, leg, &answered.connected);
                 self.handle_answered(now, call, leg, &answered);
             }
             Event::AttemptFailed {
-                call, leg, failure, ..
+                call,
+                leg,
+                failure,
+                reason,
             } => {
-                self.handle_attempt_failed(now, call, leg, failure);
+                self.handle_attempt_failed(now, call, leg, failure, reason);
             }
             Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
             Event::Confirmed { call: _ } => {}
             Event::Reoffered {
-                call, leg, offer, ..
+                call,
+                leg,
+                offer,
+                connected,
             } => {
+                self.handle_connected_changed(now, call, leg, &connected);
                 self.handle_reoffered(now, call, leg, offer);
             }
             Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
@@ -387,7 +397,11 @@ impl CallControl {
                 let answer = answer.as_deref().map_err(|fault| fault.as_str());
                 self.handle_reoffer_completed(now, call, leg, answer);
             }
-            Event::ConnectedChanged { .. } => {}
+            Event::ConnectedChanged {
+                call,
+                leg,
+                connected,
+            } => self.handle_connected_changed(now, call, leg, &connected),
             Event::ReofferAnswered { call, leg, answer } => {
                 self.handle_reoffer_answered(now, call, leg, answer.as_deref());
             }
@@ -395,8 +409,11 @@ impl CallControl {
                 self.handle_reoffer_refused(now, call, leg, status);
             }
             Event::Ended {
-                call, by, cause, ..
-            } => self.handle_ended(now, call, by, cause),
+                call,
+                by,
+                cause,
+                reason,
+            } => self.handle_ended(now, call, by, cause, reason),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
             Event::InfoReceived { .. } => {}

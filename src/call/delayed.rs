@@ -151,11 +151,7 @@ impl CallControl {
 
 /// The codecs that this side may speak; empty: all.
 pub(super) fn policy_of<'a>(call: &Call, side: Side, trunks: &'a [Trunk]) -> Policy<'a> {
-    let id = match side {
-        Side::A => call.from_trunk.as_ref(),
-        Side::B => call.attempt.as_ref().map(|attempt| &attempt.trunk),
-    };
-    let trunk = id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id));
+    let trunk = call.trunk(side, trunks);
     trunk.map_or(&[], |trunk| &trunk.codecs)
 }
 

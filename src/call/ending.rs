@@ -2,7 +2,7 @@
 
 use media::command::Command;
 use sip::b2bua::fork;
-use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Refusal, ReleaseParty};
+use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, ReleaseParty};
 use sip::message::StatusCode;
 
 use super::control::CallControl;
@@ -21,6 +21,7 @@ impl CallControl {
         key: CallKey,
         leg: LegKey,
         failure: AttemptFailure,
+        reason: Option<Q850>,
     ) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -32,11 +33,13 @@ impl CallControl {
         {
             return;
         }
-        let Some(attempt) = call.attempt.take() else {
+        let Some(mut attempt) = call.attempt.take() else {
             return;
         };
+        attempt.reason = reason;
         let status = fork::status_of(failure);
         call.failures.push(failure);
+        call.reasons.push(reason);
         let trunk = attempt.trunk.clone();
         if matches!(
             failure,
@@ -69,11 +72,12 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        let at = call.time(now);
         let Some((_, closed)) = call.left.iter_mut().find(|(left, _)| *left == leg) else {
             return;
         };
-        closed.at = now.timestamp;
-        closed.answered_at = Some(now.timestamp);
+        closed.at = at;
+        closed.answered_at = Some(at);
         closed.status = 200;
         closed.outcome = LATE_ANSWER.to_owned();
         let record = Record::AttemptClosed(closed.clone());
@@ -86,13 +90,15 @@ impl CallControl {
         key: CallKey,
         by: ReleaseParty,
         cause: EndCause,
+        reason: Option<Q850>,
     ) {
-        let Some(call) = self.calls.get(&key) else {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         if call.over {
             return;
         }
+        call.reason = reason.or(call.reason);
         let answered = call.answered_at.is_some();
         let ending = call.ending.unwrap_or_else(|| Ending {
             released_by: released_by(by),
@@ -235,6 +241,7 @@ impl CallControl {
             media,
             ringing_at,
             answered_at,
+            reason,
             ..
         } = attempt;
         self.guard.release(cleared, now.instant);
@@ -245,11 +252,12 @@ impl CallControl {
         let closed = AttemptClosed {
             call: call.id.clone(),
             number,
-            at: now.timestamp,
+            at: call.time(now),
             ringing_at,
             answered_at,
             status,
             outcome: outcome.to_owned(),
+            q850: reason.map(|reason| reason.0),
             media: MediaFigures::default(),
         };
         call.left.push((leg, closed.clone()));
@@ -309,11 +317,12 @@ impl CallControl {
         let record = Record::AttemptClosed(AttemptClosed {
             call: call.id.clone(),
             number: attempt.number,
-            at: now.timestamp,
+            at: call.time(now),
             ringing_at: attempt.ringing_at,
             answered_at: attempt.answered_at,
             status: 503,
             outcome: "media_queue_full".to_owned(),
+            q850: None,
             media: MediaFigures::default(),
         });
         self.guard.release(attempt.cleared, now.instant);
@@ -325,7 +334,7 @@ impl CallControl {
 fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
     CallClosed {
         call: call.id.clone(),
-        at: now.timestamp,
+        at: call.time(now),
         answered_at: call.answered_at,
         // An answered call was a 200 to its caller, whatever ended it.
         status: if call.answered_at.is_some() {
@@ -335,6 +344,7 @@ fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
         },
         released_by: ending.released_by.to_owned(),
         cause: ending.cause.to_owned(),
+        q850: call.reason.map(|reason| reason.0),
         link: call.link,
         media: MediaFigures::default(),
     }

@@ -9,6 +9,7 @@ mod admission;
 pub mod alias;
 mod answer;
 pub mod command;
+mod connected;
 pub mod control;
 pub mod counters;
 mod delayed;

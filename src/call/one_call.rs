@@ -5,17 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use media::command::Target;
-use sip::event::{AttemptFailure, CallOffered, LegKey};
+use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
 use sip::offer_answer::{Descriptions, RemoteAudio};
 use sip::sdp::SessionDescription;
 
-use super::event::Ticket;
+use super::event::{Now, Ticket};
 use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Way};
 use crate::links::model::LinkId;
-use crate::trunks::identity::Privacy;
+use crate::trunks::identity::{Party, Privacy};
+use crate::trunks::model::Trunk;
 use crate::trunks::select::Route;
 
 /// One call: an a-leg, and the attempts for its b-leg.
@@ -28,6 +29,8 @@ pub(super) struct Call {
     /// Name of the source it came from.
     pub(super) source: String,
     pub(super) started_at: Timestamp,
+    /// The same moment on the clock that never jumps.
+    pub(super) started: Option<std::time::Instant>,
     pub(super) a_leg: LegKey,
     pub(super) offered: Box<CallOffered>,
     /// The trunk it came from, by id; counted there until the call is over.
@@ -43,6 +46,10 @@ pub(super) struct Call {
     pub(super) routes: VecDeque<Route>,
     pub(super) attempts: u32,
     pub(super) failures: Vec<AttemptFailure>,
+    /// What each of them gave as its Q.850 cause.
+    pub(super) reasons: Vec<Option<Q850>>,
+    /// The cause that the end of the call was given.
+    pub(super) reason: Option<Q850>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<RemoteAudio>,
     /// The caller's INVITE had no offer: ours goes in the 2xx (delayed offer).
@@ -101,12 +108,15 @@ pub(super) struct Attempt {
     pub(super) answered_at: Option<Timestamp>,
     /// Its 2xx offered, and our answer has not left.
     pub(super) owes_answer: bool,
+    pub(super) reason: Option<Q850>,
 }
 
 /// A leg's media and the port pair under it.
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) leg: LegMedia,
+    /// Who its peer says it is, since it said so.
+    pub(super) connected: Option<Party>,
     /// Where the pair is bound.
     pub(super) bound: SocketAddr,
     /// Where the leg's signalling comes from.
@@ -187,6 +197,15 @@ pub(super) struct Ending {
 }
 
 impl Call {
+    /// The time that its records bear: the wall clock as it was when the call began, and from then
+    /// on the clock that never jumps. No setting of the clock makes a call shorter or longer.
+    pub(super) fn time(&self, now: Now) -> Timestamp {
+        let started = self.started.unwrap_or(now.instant);
+        let begun = self.started.map_or(now.timestamp, |_| self.started_at);
+        let passed = now.instant.saturating_duration_since(started);
+        begun.saturating_add(passed).unwrap_or(now.timestamp)
+    }
+
     pub(super) fn ports(&self, side: Side) -> Option<&Ports> {
         match side {
             Side::A => self.a_media.as_ref(),
@@ -206,6 +225,15 @@ impl Call {
             Side::A => Some(self.a_leg),
             Side::B => self.attempt.as_ref().map(|attempt| attempt.leg),
         }
+    }
+
+    /// The trunk on this side.
+    pub(super) fn trunk<'a>(&self, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {
+        let id = match side {
+            Side::A => self.from_trunk.as_ref(),
+            Side::B => self.attempt.as_ref().map(|attempt| &attempt.trunk),
+        };
+        id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id))
     }
 
     /// Which side a leg is; `None` for an attempt that is over.

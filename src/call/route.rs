@@ -10,7 +10,8 @@ use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
 use sip::event::{
-    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, Refusal, Reliable, Transport,
+    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, RefreshBy, Refusal, Reliable,
+    SessionTimer, Transport,
 };
 use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
@@ -148,6 +149,7 @@ impl CallControl {
         let leg = LegMedia::new(stocked.pair, named, latch, session_id);
         Some(Ports {
             leg,
+            connected: None,
             bound: stocked.rtp,
             signalling,
         })
@@ -192,7 +194,7 @@ impl CallControl {
         let opened = AttemptOpened {
             call: call.id.clone(),
             number: call.attempts,
-            at: now.timestamp,
+            at: call.time(now),
             trunk: trunk.id.clone(),
             destination: format!("{user}@{host}"),
             caller_name: wanted.caller_name.clone(),
@@ -312,7 +314,7 @@ impl CallControl {
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
                     let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at, owes_answer) = (None, None, false);
+                    let (ringing_at, answered_at, owes_answer, reason) = (None, None, false, None);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
@@ -324,6 +326,7 @@ impl CallControl {
                         ringing_at,
                         answered_at,
                         owes_answer,
+                        reason,
                     });
                 }
                 Tried::Dialled
@@ -369,7 +372,7 @@ impl CallControl {
             offer,
             reliable: reliable(trunk),
             credentials: credentials(trunk),
-            session_timer: None,
+            session_timer: session_timer(trunk),
             timers: AttemptTimers {
                 response: trunk.response_timeout,
                 progress: trunk.progress_timeout,
@@ -462,7 +465,16 @@ impl CallControl {
             cause: failover::cause(best),
             status: status.code(),
         };
-        self.refuse_as(now, key, status, ending, &Refusal::default());
+        let said = call.failures.iter().position(|failure| *failure == best);
+        let reason = said.and_then(|place| call.reasons.get(place).copied().flatten());
+        let refusal = Refusal {
+            q850_cause: reason.map(|reason| reason.0),
+            ..Refusal::default()
+        };
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.reason = reason;
+        }
+        self.refuse_as(now, key, status, ending, &refusal);
     }
 
     fn skip(&mut self, opened: AttemptOpened, outcome: &'static str) -> Tried {
@@ -481,6 +493,7 @@ impl CallControl {
             answered_at: None,
             status,
             outcome: outcome.to_owned(),
+            q850: None,
             media: MediaFigures::default(),
         };
         self.put_record(Record::AttemptOpened(opened));
@@ -544,6 +557,18 @@ const fn is_private(address: IpAddr) -> bool {
         IpAddr::V4(ipv4) => ipv4.is_private() || ipv4.is_link_local(),
         IpAddr::V6(ipv6) => ipv6.is_unique_local() || ipv6.is_unicast_link_local(),
     }
+}
+
+/// RFC 4028 §7.1; an interval of zero asks for none.
+pub(super) fn session_timer(trunk: &Trunk) -> Option<SessionTimer> {
+    (!trunk.session_expires.is_zero()).then(|| SessionTimer {
+        expires: trunk.session_expires,
+        min: trunk.session_min,
+        refresh_by: match trunk.refresh_by {
+            model::RefreshBy::Invite => RefreshBy::Invite,
+            model::RefreshBy::Update => RefreshBy::Update,
+        },
+    })
 }
 
 const fn reliable(trunk: &Trunk) -> Reliable {

@@ -2,6 +2,7 @@
 //! data made by call control; `writer` stores it.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::fraud_guard::StoredCount;
 
@@ -10,7 +11,7 @@ use crate::fraud_guard::StoredCount;
 pub const LATE_ANSWER: &str = "late_answer";
 
 /// One fact for the CDR store, in the order call control made it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     /// A call was accepted for processing.
     CallOpened(CallOpened),
@@ -25,7 +26,7 @@ pub enum Record {
 }
 
 /// The call's row at its start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallOpened {
     /// Unique, made by call control: 128 bits in hexadecimal.
     pub call: String,
@@ -44,7 +45,7 @@ pub struct CallOpened {
 }
 
 /// An attempt's row at its start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptOpened {
     /// The call.
     pub call: String,
@@ -65,7 +66,7 @@ pub struct AttemptOpened {
 }
 
 /// An attempt's row at its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttemptClosed {
     /// The call.
     pub call: String,
@@ -82,12 +83,14 @@ pub struct AttemptClosed {
     pub status: u16,
     /// Stable word: `answered`, `no_response`, `guard_denied`, …
     pub outcome: String,
+    /// The Q.850 cause of its Reason header.
+    pub q850: Option<u8>,
     /// Media of the b-leg.
     pub media: MediaFigures,
 }
 
 /// The call's row at its end.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallClosed {
     /// The call.
     pub call: String,
@@ -101,6 +104,8 @@ pub struct CallClosed {
     pub released_by: String,
     /// Stable word: `normal`, `cancelled`, `busy`, `node_restart`, `guard_denied`, …
     pub cause: String,
+    /// The Q.850 cause in the Reason header of the BYE, CANCEL or failure that ended it.
+    pub q850: Option<u8>,
     /// The link that was reached.
     pub link: Option<i64>,
     /// Media of the a-leg.
@@ -108,7 +113,7 @@ pub struct CallClosed {
 }
 
 /// What one leg's media saw.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MediaFigures {
     /// RTP packets from the peer.
     pub packets_received: u64,

@@ -1,14 +1,14 @@
 //! Reading CDRs back.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use crate::storage::{StorageError, Store};
 
 /// One call with its attempts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -32,7 +32,7 @@ pub struct CdrCall {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -55,7 +55,7 @@ pub struct CdrAttempt {
 }
 
 /// One leg's media; absent while the row is open.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -78,36 +78,62 @@ pub async fn list(store: &Store, calls: u32) -> Result<Vec<CdrCall>, StorageErro
         .await?;
     let mut calls = Vec::with_capacity(rows.len());
     for row in &rows {
-        let call: String = row.try_get("call")?;
-        let attempts = sqlx::query("SELECT * FROM attempts WHERE call = $1 ORDER BY number")
-            .bind(&call)
-            .fetch_all(store.readers())
-            .await?;
-        let released_by: Option<String> = row.try_get("released_by")?;
-        let cause: Option<String> = row.try_get("cause")?;
-        let attempts = attempts
-            .iter()
-            .map(|row| attempt(row, released_by.as_deref(), cause.as_deref()))
-            .collect::<Result<_, _>>()?;
-        calls.push(CdrCall {
-            call,
-            opened_at: time(row.try_get("opened_at_ms")?)?,
-            answered_at: optional_time(row, "answered_at_ms")?,
-            closed_at: optional_time(row, "closed_at_ms")?,
-            source: row.try_get("source")?,
-            source_address: row.try_get("source_address")?,
-            call_id: row.try_get("call_id")?,
-            request_path: row.try_get("request_path")?,
-            caller: row.try_get("caller")?,
-            link: row.try_get("link")?,
-            status: row.try_get("status")?,
-            released_by,
-            cause,
-            media: media(row)?,
-            attempts,
-        });
+        calls.push(whole_call(store, row).await?);
     }
     Ok(calls)
+}
+
+/// Calls that ended before `until` and are in no file yet, in the order of their end.
+pub(super) async fn to_export(
+    store: &Store,
+    until: Timestamp,
+    count: u32,
+) -> Result<Vec<CdrCall>, StorageError> {
+    let rows = sqlx::query(
+        "SELECT * FROM calls WHERE exported = 0 AND closed_at_ms <= $1 \
+         ORDER BY closed_at_ms LIMIT $2",
+    )
+    .bind(until.as_millisecond())
+    .bind(i64::from(count))
+    .fetch_all(store.readers())
+    .await?;
+    let mut calls = Vec::with_capacity(rows.len());
+    for row in &rows {
+        calls.push(whole_call(store, row).await?);
+    }
+    Ok(calls)
+}
+
+/// A call's row with its attempts.
+pub(super) async fn whole_call(store: &Store, row: &SqliteRow) -> Result<CdrCall, StorageError> {
+    let call: String = row.try_get("call")?;
+    let attempts = sqlx::query("SELECT * FROM attempts WHERE call = $1 ORDER BY number")
+        .bind(&call)
+        .fetch_all(store.readers())
+        .await?;
+    let released_by: Option<String> = row.try_get("released_by")?;
+    let cause: Option<String> = row.try_get("cause")?;
+    let attempts = attempts
+        .iter()
+        .map(|row| attempt(row, released_by.as_deref(), cause.as_deref()))
+        .collect::<Result<_, _>>()?;
+    Ok(CdrCall {
+        call,
+        opened_at: time(row.try_get("opened_at_ms")?)?,
+        answered_at: optional_time(row, "answered_at_ms")?,
+        closed_at: optional_time(row, "closed_at_ms")?,
+        source: row.try_get("source")?,
+        source_address: row.try_get("source_address")?,
+        call_id: row.try_get("call_id")?,
+        request_path: row.try_get("request_path")?,
+        caller: row.try_get("caller")?,
+        link: row.try_get("link")?,
+        status: row.try_get("status")?,
+        released_by,
+        cause,
+        media: media(row)?,
+        attempts,
+    })
 }
 
 fn attempt(

@@ -15,6 +15,7 @@ use crate::storage::{Connection, StorageError};
 pub(crate) async fn write_records(
     connection: &mut Connection,
     records: &[Record],
+    export: bool,
 ) -> sqlx::Result<()> {
     let mut calls_opened = Vec::new();
     let mut attempts_opened = Vec::new();
@@ -38,8 +39,37 @@ pub(crate) async fn write_records(
     open_attempts(connection, &attempts_opened).await?;
     close_attempts(connection, &attempts_closed).await?;
     answer_late(connection, &late_answers).await?;
-    close_calls(connection, &calls_closed).await?;
+    close_calls(connection, &calls_closed, export).await?;
     guard_rules::counts::write(connection, &guard_counts).await
+}
+
+/// How far a spool of records is replayed, in the transaction that writes the records.
+pub(crate) async fn write_replayed(
+    connection: &mut Connection,
+    spool: i64,
+    offset: u64,
+) -> sqlx::Result<()> {
+    for (name, value) in [("spool", spool), ("spool_offset", count(offset))] {
+        sqlx::query("UPDATE sequences SET value = $1 WHERE name = $2")
+            .bind(value)
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Which spool was replayed last, and how far.
+pub(crate) async fn replayed(connection: &mut Connection) -> sqlx::Result<(i64, u64)> {
+    let mut values = [0; 2];
+    for (value, name) in values.iter_mut().zip(["spool", "spool_offset"]) {
+        *value = sqlx::query_scalar("SELECT value FROM sequences WHERE name = $1")
+            .bind(name)
+            .fetch_one(&mut *connection)
+            .await?;
+    }
+    let [spool, offset]: [i64; 2] = values;
+    Ok((spool, u64::try_from(offset).unwrap_or(0)))
 }
 
 async fn open_calls(connection: &mut Connection, rows: &[&CallOpened]) -> sqlx::Result<()> {
@@ -88,8 +118,8 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
         return Ok(());
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, received, sent, \
-         lost, jitter) AS (",
+        "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, q850, received, \
+         sent, lost, jitter) AS (",
     );
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
@@ -99,6 +129,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
             .push_bind(closed.answered_at.map(Timestamp::as_millisecond))
             .push_bind(i64::from(closed.status))
             .push_bind(&closed.outcome)
+            .push_bind(closed.q850.map(i64::from))
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
             .push_bind(count(closed.media.packets_lost))
@@ -111,6 +142,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
          answered_at_ms = coalesce(attempts.answered_at_ms, closed.answered_at), \
          status = coalesce(attempts.status, closed.status), \
          outcome = coalesce(attempts.outcome, closed.outcome), \
+         q850 = coalesce(attempts.q850, closed.q850), \
          packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
          WHERE attempts.call = closed.call AND attempts.number = closed.number \
@@ -143,14 +175,20 @@ async fn answer_late(connection: &mut Connection, rows: &[&AttemptClosed]) -> sq
     query.build().execute(connection).await.map(drop)
 }
 
-async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx::Result<()> {
+async fn close_calls(
+    connection: &mut Connection,
+    rows: &[&CallClosed],
+    export: bool,
+) -> sqlx::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH closed (call, at, answered_at, status, released_by, cause, link, received, sent, \
-         lost, jitter) AS (",
+        "WITH closed (call, at, answered_at, status, released_by, cause, q850, link, received, \
+         sent, lost, jitter) AS (",
     );
+    // Only where files are wanted: the index of calls to write stays empty otherwise.
+    let exported = export.then_some(0_i64);
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
             .push_bind(closed.at.as_millisecond())
@@ -158,6 +196,7 @@ async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx:
             .push_bind(i64::from(closed.status))
             .push_bind(&closed.released_by)
             .push_bind(&closed.cause)
+            .push_bind(closed.q850.map(i64::from))
             .push_bind(closed.link)
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
@@ -167,10 +206,12 @@ async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx:
     query.push(
         ") UPDATE calls SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
          status = closed.status, released_by = closed.released_by, cause = closed.cause, \
+         q850 = closed.q850, \
          link = closed.link, packets_received = closed.received, packets_sent = closed.sent, \
-         packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
-         WHERE calls.call = closed.call AND calls.closed_at_ms IS NULL",
+         packets_lost = closed.lost, jitter_ms = closed.jitter, exported = ",
     );
+    query.push_bind(exported);
+    query.push(" FROM closed WHERE calls.call = closed.call AND calls.closed_at_ms IS NULL");
     query.build().execute(connection).await.map(drop)
 }
 
@@ -178,6 +219,7 @@ async fn close_calls(connection: &mut Connection, rows: &[&CallClosed]) -> sqlx:
 pub(crate) async fn close_open_calls(
     connection: &mut Connection,
     now: Timestamp,
+    export: bool,
 ) -> Result<u64, StorageError> {
     sqlx::query(
         "UPDATE attempts SET closed_at_ms = $1, status = 0, outcome = 'node_restart' \
@@ -188,9 +230,10 @@ pub(crate) async fn close_open_calls(
     .await?;
     let calls = sqlx::query(
         "UPDATE calls SET closed_at_ms = $1, status = 0, released_by = 'gateway', \
-         cause = 'node_restart' WHERE closed_at_ms IS NULL",
+         cause = 'node_restart', exported = $2 WHERE closed_at_ms IS NULL",
     )
     .bind(now.as_millisecond())
+    .bind(export.then_some(0_i64))
     .execute(connection)
     .await?;
     Ok(calls.rows_affected())

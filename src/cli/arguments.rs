@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::guard_rules::shape::KINDS;
+use crate::tokens::scope::Scope;
+
 /// A click on a link becomes a SIP call.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, about, after_help = EXAMPLES, max_term_width = 100)]
@@ -14,14 +17,36 @@ pub struct Arguments {
     /// Print JSON instead of a table
     #[arg(long, global = true)]
     pub json: bool,
+    /// Address of a node [default: the socket of the node of --config, or its database where none
+    /// runs]
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_URL",
+        value_name = "http://HOST:PORT"
+    )]
+    pub url: Option<String>,
+    /// Token for --url; the environment is the better place, because others see the command line
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_TOKEN",
+        hide_env_values = true,
+        requires = "url"
+    )]
+    pub token: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a node until SIGTERM or Ctrl-C
-    Serve,
+    /// Run a node until SIGTERM or Ctrl-C; SIGHUP reads the configuration again
+    Serve {
+        /// Media workers under real-time priority, whatever `media.realtime` says
+        #[arg(long)]
+        realtime: bool,
+    },
     /// Judge a configuration file without starting anything
     CheckConfig {
         /// The file [default: the one of --config]
@@ -34,6 +59,11 @@ pub(super) enum Command {
         are those of this shell; a service manager may give the node others."
     )]
     Limits,
+    /// Look at machine, configuration and trunks: what is wrong and what to do; exit code 1 if
+    /// something is bad
+    Doctor,
+    /// Every metric of /metrics with its kind, labels and meaning
+    Metrics,
     /// What request paths reach
     #[command(subcommand)]
     Links(LinksCommand),
@@ -49,6 +79,12 @@ pub(super) enum Command {
     /// What calls were
     #[command(subcommand)]
     Cdr(CdrCommand),
+    /// Who may ask the node for what over HTTP
+    #[command(subcommand)]
+    Tokens(TokensCommand),
+    /// What the fraud guard lets out
+    #[command(subcommand)]
+    Guard(GuardCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,8 +99,8 @@ pub(super) enum LinksCommand {
         #[arg(long, short)]
         search: Option<String>,
         /// Only links with a higher id: the last one of the page before
-        #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-        after: i64,
+        #[arg(long)]
+        after: Option<String>,
         /// Links of one page
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         rows: u32,
@@ -74,10 +110,21 @@ pub(super) enum LinksCommand {
         /// Request path or id
         link: String,
     },
+    /// Change a link; what is not named stays as it is
+    #[command(
+        after_help = "An empty value takes the default again.\n\nExample:\n  sluice links \
+                            set support --destination 611 --caller-name ''"
+    )]
+    Set(Box<SetLink>),
     /// Delete one link
     Delete {
         /// Request path or id
         link: String,
+    },
+    /// Write all links, one JSON object a line, as `import` takes them
+    Export {
+        /// The file [default: standard output]
+        file: Option<PathBuf>,
     },
     /// Make many links, from a file with one JSON object a line
     #[command(
@@ -141,9 +188,52 @@ pub(super) struct AddLink {
     pub(super) video_policy: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct SetLink {
+    /// Request path or id
+    pub(super) link: String,
+    /// Whom it reaches: user, user@domain, local:echo or local:tone
+    #[arg(long, short)]
+    pub(super) destination: Option<String>,
+    /// What the guest sees
+    #[arg(long)]
+    pub(super) display_name: Option<String>,
+    /// Name shown at the called endpoint
+    #[arg(long)]
+    pub(super) caller_name: Option<String>,
+    /// SIP user part shown at the called endpoint
+    #[arg(long)]
+    pub(super) caller_alias: Option<String>,
+    /// Append a number to the alias, a new one for each call
+    #[arg(long, value_name = "true|false")]
+    pub(super) unique_alias: Option<bool>,
+    /// The URL may name the caller
+    #[arg(long, value_name = "true|false")]
+    pub(super) allow_custom_caller_name: Option<bool>,
+    /// false: answered as gone
+    #[arg(long, value_name = "true|false")]
+    pub(super) enabled: Option<bool>,
+    /// Not callable before this time (RFC 3339)
+    #[arg(long)]
+    pub(super) valid_after: Option<String>,
+    /// Not callable from this time on (RFC 3339)
+    #[arg(long)]
+    pub(super) valid_before: Option<String>,
+    /// Label or id of the only trunk that may carry its calls
+    #[arg(long)]
+    pub(super) trunk: Option<String>,
+    /// Seconds after which the guest page calls by itself, 0 to 60
+    #[arg(long)]
+    pub(super) auto_call_after_s: Option<u32>,
+    /// sendrecv, inactive, recvonly or recvonly_initially
+    #[arg(long)]
+    pub(super) video_policy: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum SettingsCommand {
-    /// Show all settings, or one
+    /// Show all settings, or one with what it takes
+    #[command(alias = "list")]
     Show {
         /// Its key
         key: Option<String>,
@@ -156,6 +246,11 @@ pub(super) enum SettingsCommand {
         /// Its value
         #[arg(allow_hyphen_values = true)]
         value: String,
+    },
+    /// Give one setting its default again
+    Reset {
+        /// Its key
+        key: String,
     },
 }
 
@@ -172,6 +267,35 @@ pub(super) enum TrunksCommand {
     },
     /// List trunks by label
     List,
+    /// Show one trunk with all its keys; never its password
+    Show {
+        /// Label or id
+        trunk: String,
+    },
+    /// Change keys of a trunk; the others stay as they are
+    #[command(
+        after_help = "KEY is a key of a [[trunk]] table in conf/sluice.toml; lists have commas \
+        between their entries, an empty value takes the default again.\n\nExample:\n  \
+        sluice trunks set carrier priority=20 patterns=+49*,+43* enabled=false"
+    )]
+    Set {
+        /// Label or id
+        trunk: String,
+        /// What to change
+        #[arg(value_name = "KEY=VALUE", required_unless_present = "password_file")]
+        changes: Vec<String>,
+        /// A file with the new password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Delete a trunk
+    Delete {
+        /// Label or id
+        trunk: String,
+        /// Although links are pinned to it; their calls are refused from then on
+        #[arg(long)]
+        force: bool,
+    },
     /// Send OPTIONS to each target of a trunk; exit code 1 if one does not answer
     Test {
         /// Label or id
@@ -193,6 +317,41 @@ pub(super) enum SourcesCommand {
     },
     /// List sources in the order in which they are asked
     List,
+    /// Show one source
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Add a source
+    #[command(
+        after_help = "Example:\n  sluice sources add office --network 192.0.2.0/24 --links all"
+    )]
+    Add(SourceWords),
+    /// Change or move a source; what is not named stays as it is
+    Set(SourceWords),
+    /// Delete a source
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SourceWords {
+    /// Its name, for logs and CDRs
+    pub(super) name: String,
+    /// Address or network whose packets are its own; may be given several times
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(super) networks: Vec<String>,
+    /// Which links it may reach: all, none, or request paths with commas between them
+    #[arg(long)]
+    pub(super) links: Option<String>,
+    /// It may call route strings that no link names
+    #[arg(long, value_name = "true|false")]
+    pub(super) ad_hoc: Option<bool>,
+    /// Its place in the order, from 1
+    #[arg(long)]
+    pub(super) position: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,7 +361,214 @@ pub(super) enum CdrCommand {
         /// How many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         calls: u32,
+        #[command(flatten)]
+        filter: CdrFilter,
     },
+    /// One call with everything that is known of it
+    Show {
+        /// Its name, as `list --json` and the log have it
+        call: String,
+    },
+    /// Write calls as CSV, newest first, a line each, safe to open in a spreadsheet
+    Export {
+        /// The file [default: standard output]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        filter: CdrFilter,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CdrFilter {
+    /// Only calls that began at this time or later (RFC 3339)
+    #[arg(long)]
+    pub(super) from: Option<String>,
+    /// Only calls that began before this time (RFC 3339)
+    #[arg(long)]
+    pub(super) to: Option<String>,
+    /// Only calls with an attempt on this trunk, by label or id
+    #[arg(long)]
+    pub(super) trunk: Option<String>,
+    /// Only calls to the link of this number
+    #[arg(long)]
+    pub(super) link: Option<i64>,
+    /// Only calls that ended for this cause, such as normal or busy
+    #[arg(long)]
+    pub(super) cause: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GuardCommand {
+    /// The rules, in the order in which they are asked
+    #[command(subcommand)]
+    Rules(GuardRulesCommand),
+    /// What the guard would say to a number, and which rule decides; nothing is counted
+    #[command(
+        after_help = "Example:\n  sluice guard explain +18765550123 --trunk carrier \
+                            --ip 192.0.2.7"
+    )]
+    Explain {
+        /// The number, as a link or a guest would write it
+        number: String,
+        /// Label or id of the trunk [default: that of the link, else the first that carries it]
+        #[arg(long)]
+        trunk: Option<String>,
+        /// Source address
+        #[arg(long)]
+        ip: Option<String>,
+        /// Request path or id of the link by which it is called
+        #[arg(long)]
+        link: Option<String>,
+        /// The time (RFC 3339) [default: now]
+        #[arg(long)]
+        at: Option<String>,
+        /// link, ad_hoc, api, extension or transit
+        #[arg(long)]
+        way: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GuardRulesCommand {
+    /// List the rules in their order
+    List,
+    /// Make a rule; it counts from now on
+    #[command(
+        after_help = "Example:\n  sluice guard rules add 'no Caribbean' block \
+                            --country JM --number '+1809*' --position 1"
+    )]
+    Add {
+        #[command(flatten)]
+        rule: Box<RuleArguments>,
+        /// Place in the order, counted from 1 [default: last]
+        #[arg(long)]
+        position: Option<usize>,
+    },
+    /// Replace a rule; its id stays
+    Set {
+        /// Id or name
+        id: String,
+        #[command(flatten)]
+        rule: Box<RuleArguments>,
+        /// Place in the order, counted from 1 [default: where it is]
+        #[arg(long)]
+        position: Option<usize>,
+    },
+    /// Delete a rule and its counts
+    Delete {
+        /// Id or name
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RuleArguments {
+    /// Its name
+    pub(super) name: String,
+    /// What it says
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(KINDS))]
+    pub(super) kind: String,
+    /// Store it, but do not ask it
+    #[arg(long)]
+    pub(super) disabled: bool,
+    /// A number (610) or a prefix (+449*) that it names; may be given several times
+    #[arg(long = "number", value_name = "NUMBER")]
+    pub(super) numbers: Vec<String>,
+    /// A country that it names, in two letters; may be given several times
+    #[arg(long = "country", value_name = "COUNTRY")]
+    pub(super) countries: Vec<String>,
+    /// A way out that it concerns; none: all
+    #[arg(long = "way", value_name = "WAY")]
+    pub(super) ways: Vec<String>,
+    /// A trunk that it concerns, by label or id; none: all
+    #[arg(long = "trunk", value_name = "TRUNK")]
+    pub(super) trunks: Vec<String>,
+    /// A network of sources that it concerns; none: all
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(super) networks: Vec<String>,
+    /// The cap of a rule that counts
+    #[arg(long)]
+    pub(super) max: Option<u32>,
+    /// Of a call, or within which calls to one destination count
+    #[arg(long)]
+    pub(super) seconds: Option<u32>,
+    /// Time zone of the hours
+    #[arg(long)]
+    pub(super) zone: Option<String>,
+    /// A day of the hours, mon to sun; none: all
+    #[arg(long = "day", value_name = "DAY")]
+    pub(super) days: Vec<String>,
+    /// Calls are allowed from this time of day (08:00)
+    #[arg(long)]
+    pub(super) from: Option<String>,
+    /// Until this one (18:00)
+    #[arg(long)]
+    pub(super) until: Option<String>,
+    /// Micro units of money within 24 hours
+    #[arg(long)]
+    pub(super) micros_max: Option<u64>,
+    /// Micro units a minute of a prefix, such as +44=12000; may be given several times
+    #[arg(long = "rate", value_name = "PREFIX=MICROS")]
+    pub(super) rates: Vec<String>,
+    /// Micro units a minute to everywhere else
+    #[arg(long)]
+    pub(super) other_rate: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokensCommand {
+    /// Make a token; it is printed once and stored nowhere
+    #[command(after_help = scopes_help())]
+    Add {
+        /// Whose it is
+        label: String,
+        /// What it may do; may be given several times, or with commas
+        #[arg(
+            long = "scope",
+            required = true,
+            value_delimiter = ',',
+            value_name = "SCOPE"
+        )]
+        scopes: Vec<String>,
+        /// Label or id of a trunk that its calls may use; none: all
+        #[arg(long = "trunk", value_name = "TRUNK")]
+        trunks: Vec<String>,
+        /// Calls that it may place a minute
+        #[arg(long, value_name = "N")]
+        calls_per_minute: Option<u32>,
+        /// Calls of it at once
+        #[arg(long, value_name = "N")]
+        concurrent_calls: Option<u32>,
+        /// Not from this time on (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+    /// List tokens by id; what they look like is not known any more
+    List,
+    /// Show one token
+    Show {
+        /// Its id
+        id: i64,
+    },
+    /// Revoke a token: the next request with it is refused
+    #[command(alias = "delete")]
+    Revoke {
+        /// Its id
+        id: i64,
+    },
+}
+
+/// Every scope with its meaning.
+fn scopes_help() -> String {
+    let mut help = "Scopes:\n".to_owned();
+    for scope in Scope::ALL {
+        help.push_str(&format!("  {:18}{}\n", scope.as_str(), scope.meaning()));
+    }
+    help.push_str(
+        "  links:* and the like for all of a kind, * for everything\n\nExample:\n  \
+         sluice tokens add 'booking portal' --scope resolve,links:write",
+    );
+    help
 }
 
 const EXAMPLES: &str = "Examples:
@@ -211,4 +577,7 @@ const EXAMPLES: &str = "Examples:
   sluice --config conf/demo.toml trunks apply trunks.toml
   sluice --config conf/demo.toml cdr list --json
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong arguments or configuration.";
+Commands reach the node by its socket, or by --url and --token; where no node runs, they work on the
+database that --config names.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong arguments or configuration, 3 no node reached.";

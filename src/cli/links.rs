@@ -1,57 +1,81 @@
 //! `sluice links …`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::arguments::{AddLink, LinksCommand};
+use axum::body::Body;
+use axum::http::Method;
+use bytes::Bytes;
+use http_body_util::channel::{Channel, Sender};
+
+use super::arguments::{AddLink, LinksCommand, SetLink};
+use super::client::{Client, escape, query};
+use super::fields::rows;
 use super::output::Output;
 use super::run::CommandError;
-use crate::links::api::{LinkDraftShape, LinkShape};
-use crate::links::draft::{LinkDraft, RequestPath};
-use crate::links::model::Link;
-use crate::links::store::{self, LinkQuery};
-use crate::storage::Store;
+use crate::http::fields_of;
+use crate::links::api::{
+    ImportReport, ImportState, LinkDraftShape, LinkList, LinkPatch, LinkShape, RequestPathFrom,
+};
 
 pub(super) async fn run(
     command: &LinksCommand,
-    store: &Store,
+    client: &mut Client,
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
     match command {
         LinksCommand::Add(add) => {
-            let link = store::create(store, &draft(add)).await?;
-            show(link, output)
+            let link: LinkShape = client.send(Method::POST, PATH, &draft(add)).await?;
+            show(&link, output)
         }
         LinksCommand::List {
             search,
             after,
             rows,
         } => {
-            let query = LinkQuery {
-                search: search.clone(),
-                after: *after,
-                rows: *rows,
-            };
-            list(store, &query, output).await
+            let words = [
+                ("search", search.clone()),
+                ("cursor", after.clone()),
+                ("limit", Some(rows.to_string())),
+                ("total", Some("true".to_owned())),
+            ];
+            list(&client.get(&query(PATH, &words)).await?, output)
         }
-        LinksCommand::Show { link } => show(store::get(store, link).await?, output),
+        LinksCommand::Show { link } => show(&find(client, link).await?, output),
+        LinksCommand::Set(set) => {
+            let path = format!("{PATH}/{}", find(client, &set.link).await?.id);
+            let link: LinkShape = client.send(Method::PATCH, &path, &patch(set)).await?;
+            show(&link, output)
+        }
         LinksCommand::Delete { link } => {
-            let link = store::delete(store, link).await?;
+            let link = find(client, link).await?;
+            client.delete(&format!("{PATH}/{}", link.id)).await?;
             Ok(output.line(&format!("deleted link {} ({})", link.id, link.request_path))?)
         }
-        LinksCommand::Import { file } => import(store, file, output).await,
+        LinksCommand::Import { file } => import(file, client, output).await,
+        LinksCommand::Export { file } => export(file.as_deref(), client, output).await,
     }
 }
 
-fn draft(add: &AddLink) -> LinkDraft {
-    let request_path = match &add.request_path {
-        Some(path) => RequestPath::Custom(path.clone()),
-        None if add.path_from_destination => RequestPath::Destination,
-        None => RequestPath::Random,
-    };
-    LinkDraft {
-        request_path,
+/// A link by its request path, or else by its id: people name paths.
+async fn find(client: &mut Client, name: &str) -> Result<LinkShape, CommandError> {
+    let by_path = query(PATH, &[("request_path", Some(name.to_owned()))]);
+    let found: LinkList = client.get(&by_path).await?;
+    match found.links.into_iter().next() {
+        Some(link) => Ok(link),
+        None => client.get(&format!("{PATH}/{}", escape(name))).await,
+    }
+}
+
+fn draft(add: &AddLink) -> LinkDraftShape {
+    LinkDraftShape {
+        request_path: add.request_path.clone(),
+        request_path_from: if add.path_from_destination {
+            RequestPathFrom::Destination
+        } else {
+            RequestPathFrom::Random
+        },
         destination: add.destination.clone(),
         display_name: add.display_name.clone(),
         caller_name: add.caller_name.clone(),
@@ -64,61 +88,53 @@ fn draft(add: &AddLink) -> LinkDraft {
         trunk: add.trunk.clone(),
         auto_call_after_s: add.auto_call_after_s,
         video_policy: add.video_policy.clone(),
-        created_by: "command line".to_owned(),
     }
 }
 
-fn show(link: Link, output: &mut Output<'_>) -> Result<(), CommandError> {
-    if output.is_json() {
-        return Ok(output.document(&LinkShape::from(link))?);
+fn patch(set: &SetLink) -> LinkPatch {
+    // An empty word takes the default again.
+    let word = |word: &Option<String>| {
+        let word = word.clone()?;
+        Some(Some(word).filter(|word| !word.is_empty()))
+    };
+    LinkPatch {
+        destination: set.destination.clone(),
+        display_name: word(&set.display_name),
+        caller_name: word(&set.caller_name),
+        caller_alias: word(&set.caller_alias),
+        unique_alias: set.unique_alias,
+        allow_custom_caller_name: set.allow_custom_caller_name,
+        enabled: set.enabled,
+        valid_after: word(&set.valid_after),
+        valid_before: word(&set.valid_before),
+        trunk: word(&set.trunk),
+        auto_call_after_s: set.auto_call_after_s.map(Some),
+        video_policy: word(&set.video_policy),
     }
-    let time =
-        |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
-    let rows = [
-        ("id", link.id.to_string()),
-        ("request_path", link.request_path),
-        ("destination", link.destination.to_string()),
-        ("display_name", link.display_name.unwrap_or_default()),
-        ("caller_name", link.caller_name.unwrap_or_default()),
-        ("caller_alias", link.caller_alias.unwrap_or_default()),
-        ("unique_alias", link.unique_alias.to_string()),
-        (
-            "allow_custom_caller_name",
-            link.allow_custom_caller_name.to_string(),
-        ),
-        ("enabled", link.enabled.to_string()),
-        ("valid_after", time(link.valid_after)),
-        ("valid_before", time(link.valid_before)),
-        ("trunk", link.trunk.unwrap_or_default()),
-        ("created_by", link.created_by),
-        ("created_at", link.created_at.to_string()),
-        ("updated_at", link.updated_at.to_string()),
-    ];
-    let rows = rows.map(|(name, value)| [name.to_owned(), value]);
+}
+
+fn show(link: &LinkShape, output: &mut Output<'_>) -> Result<(), CommandError> {
+    if output.is_json() {
+        return Ok(output.document(link)?);
+    }
+    let rows = rows(link, fields_of::<LinkShape>())?;
     Ok(output.table(["FIELD", "VALUE"], &rows)?)
 }
 
-async fn list(
-    store: &Store,
-    query: &LinkQuery,
-    output: &mut Output<'_>,
-) -> Result<(), CommandError> {
-    let (links, total) = store::list(store, query).await?;
+fn list(page: &LinkList, output: &mut Output<'_>) -> Result<(), CommandError> {
     if output.is_json() {
-        let links: Vec<LinkShape> = links.into_iter().map(LinkShape::from).collect();
-        return Ok(output.document(&serde_json::json!({ "total": total, "links": links }))?);
+        return Ok(output.document(page)?);
     }
-    let last = links.last().map(|link| link.id);
-    let shown = links.len();
-    let rows: Vec<[String; 6]> = links
-        .into_iter()
+    let rows: Vec<[String; 6]> = page
+        .links
+        .iter()
         .map(|link| {
             [
                 link.id.to_string(),
-                link.request_path,
-                link.destination.to_string(),
-                link.caller_name.unwrap_or_default(),
-                link.caller_alias.unwrap_or_default(),
+                link.request_path.clone(),
+                link.destination.clone(),
+                link.caller_name.clone().unwrap_or_default(),
+                link.caller_alias.clone().unwrap_or_default(),
                 if link.enabled { "yes" } else { "no" }.to_owned(),
             ]
         })
@@ -132,46 +148,63 @@ async fn list(
         "ENABLED",
     ];
     output.table(heads, &rows)?;
-    if let Some(last) = last.filter(|_| i64::try_from(shown).is_ok_and(|shown| shown < total)) {
+    if let Some(next) = &page.next {
+        let total = page.total.unwrap_or_default();
+        let shown = rows.len();
         output.say(&format!(
-            "{shown} of {total} links; the next page: --after {last}"
+            "{shown} of {total} links; the next page: --after {next}"
         ))?;
     }
     Ok(())
 }
 
-async fn import(store: &Store, file: &Path, output: &mut Output<'_>) -> Result<(), CommandError> {
-    let mut reader: Box<dyn BufRead> = if file == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
+async fn import(
+    file: &Path,
+    client: &mut Client,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    let reader: Box<dyn Read + Send> = if file == Path::new("-") {
+        Box::new(io::stdin())
     } else {
         let opened = File::open(file)
             .map_err(|error| CommandError::Refused(format!("{}: {error}", file.display())))?;
-        Box::new(BufReader::with_capacity(1 << 20, opened))
+        Box::new(opened)
     };
-    store.expect_many_rows().await?;
-    let mut import = Import::default();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            break;
-        }
-        import.take(&line);
-        if import.drafts.len() == IMPORT_ROWS {
-            import.store(store, output).await?;
-            if import.stored % PROGRESS_EVERY < IMPORT_ROWS {
-                output.say(&format!("{} links stored", import.stored))?;
-            }
-        }
+    client.expect_many_rows().await?;
+    let (sender, body) = Channel::<Bytes, io::Error>::new(PIECES_AHEAD);
+    let sent = tokio::spawn(send_file(reader, sender));
+    let mut reports = client
+        .stream(
+            Method::POST,
+            "/api/v1/import/links",
+            Some("application/x-ndjson"),
+            Body::new(body),
+        )
+        .await?;
+    let mut last = None;
+    while let Some(report) = reports.line::<ImportReport>().await? {
+        tell(&report, output)?;
+        last = Some(report);
     }
-    import.store(store, output).await?;
-    let Import {
-        stored, refused, ..
-    } = import;
+    sent.await.map_err(io::Error::other)??;
+    let Some(last) = last else {
+        return Err(CommandError::Refused("the node gave no answer".to_owned()));
+    };
+    if last.refused > REFUSALS_TOLD {
+        output.say("further refused lines are counted only")?;
+    }
+    let (stored, refused) = (last.stored, last.refused);
     if output.is_json() {
         output.document(&serde_json::json!({ "stored": stored, "refused": refused }))?;
     } else {
         output.line(&format!("{stored} links stored, {refused} lines refused"))?;
+    }
+    if let (ImportState::Failed, detail) = (last.state, last.detail) {
+        let detail = detail.unwrap_or_default();
+        let line = last.line;
+        return Err(CommandError::Refused(format!(
+            "the import ended at line {line}: {detail}"
+        )));
     }
     if refused > 0 {
         return Err(CommandError::Refused(format!(
@@ -181,58 +214,100 @@ async fn import(store: &Store, file: &Path, output: &mut Output<'_>) -> Result<(
     Ok(())
 }
 
-#[derive(Default)]
-struct Import {
-    line: usize,
-    drafts: Vec<LinkDraft>,
-    /// Line of each draft.
-    lines: Vec<usize>,
-    /// What to say about lines of this batch.
-    refusals: Vec<(usize, String)>,
-    stored: usize,
-    refused: usize,
-}
-
-impl Import {
-    fn take(&mut self, line: &str) {
-        self.line += 1;
-        if line.trim().is_empty() {
-            return;
+fn tell(report: &ImportReport, output: &mut Output<'_>) -> io::Result<()> {
+    let ImportReport {
+        line,
+        stored,
+        refused,
+        ..
+    } = report;
+    match report.state {
+        ImportState::Progress => {
+            output.progress(&format!("{stored} links stored, {refused} lines refused"))
         }
-        match serde_json::from_str::<LinkDraftShape>(line) {
-            Ok(shape) => {
-                self.drafts.push(shape.into());
-                self.lines.push(self.line);
-            }
-            Err(error) => self.refusals.push((self.line, error.to_string())),
+        ImportState::Refused => {
+            let wrong: Vec<String> = report
+                .errors
+                .iter()
+                .map(|wrong| {
+                    let found = wrong.found.escape_debug();
+                    let accepted = &wrong.accepted;
+                    match wrong.field.as_str() {
+                        "" => format!("{found}; accepted: {accepted}"),
+                        field => format!("{field}: found `{found}`, accepted: {accepted}"),
+                    }
+                })
+                .collect();
+            output.say(&format!("line {line}: {}", wrong.join("; ")))
         }
-    }
-
-    async fn store(&mut self, store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
-        let imported = store::import(store, std::mem::take(&mut self.drafts)).await?;
-        self.stored += imported.stored;
-        for (position, errors) in imported.refused {
-            let line = self.lines.get(position).copied().unwrap_or_default();
-            self.refusals
-                .push((line, errors.to_string().replace('\n', "; ")));
-        }
-        self.lines.clear();
-        self.refusals.sort_by_key(|(line, _)| *line);
-        for (line, why) in self.refusals.drain(..) {
-            self.refused += 1;
-            if self.refused <= REFUSALS_SHOWN_MAX {
-                output.say(&format!("line {line}: {why}"))?;
-            } else if self.refused == REFUSALS_SHOWN_MAX + 1 {
-                output.say("further refused lines are counted only")?;
-            }
-        }
-        Ok(())
+        ImportState::Done | ImportState::Failed => Ok(()),
     }
 }
 
-/// Links of one transaction.
-const IMPORT_ROWS: usize = 1_000;
-/// Links between two lines of progress.
-const PROGRESS_EVERY: usize = 100_000;
-/// Refused lines that are named.
-const REFUSALS_SHOWN_MAX: usize = 100;
+/// Reads the file on a thread of its own, as fast as the node takes it.
+async fn send_file(
+    mut reader: Box<dyn Read + Send>,
+    mut sender: Sender<Bytes, io::Error>,
+) -> io::Result<()> {
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; PIECE_OCTETS];
+            let octets = reader.read(&mut piece);
+            (
+                reader,
+                octets.map(|octets| {
+                    piece.truncate(octets);
+                    piece
+                }),
+            )
+        });
+        let (again, piece) = read.await.map_err(io::Error::other)?;
+        reader = again;
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                let told = io::Error::new(error.kind(), error.to_string());
+                sender.abort(error);
+                return Err(told);
+            }
+        };
+        if piece.is_empty() || sender.send_data(piece.into()).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn export(
+    file: Option<&Path>,
+    client: &mut Client,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    let mut stream = client
+        .stream(Method::GET, "/api/v1/export/links", None, Body::empty())
+        .await?;
+    let Some(file) = file else {
+        while let Some(piece) = stream.piece().await? {
+            output.raw(&piece)?;
+        }
+        return Ok(());
+    };
+    let named = |error| CommandError::Refused(format!("{}: {error}", file.display()));
+    let mut to = BufWriter::new(File::create(file).map_err(named)?);
+    let mut links = 0_usize;
+    while let Some(piece) = stream.piece().await? {
+        links += piece.iter().filter(|octet| **octet == b'\n').count();
+        to.write_all(&piece).map_err(named)?;
+        output.progress(&format!("{links} links written"))?;
+    }
+    to.flush().map_err(named)?;
+    Ok(output.say(&format!("{links} links written to {}", file.display()))?)
+}
+
+const PATH: &str = "/api/v1/links";
+/// Octets of one piece of a file.
+const PIECE_OCTETS: usize = 64 * 1024;
+/// Pieces that wait for the node.
+const PIECES_AHEAD: usize = 4;
+/// Refused lines that the node names.
+const REFUSALS_TOLD: u64 = 100;

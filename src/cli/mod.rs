@@ -3,12 +3,18 @@
 
 mod arguments;
 mod cdr;
+mod client;
+mod doctor;
+mod fields;
+mod guard;
 mod limits;
 mod links;
+mod metrics;
 mod output;
 mod run;
 mod settings;
 mod sources;
+mod tokens;
 mod trunks;
 
 pub use arguments::Arguments;

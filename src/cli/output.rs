@@ -9,6 +9,10 @@ pub struct Output<'w> {
     results: &'w mut (dyn Write + Send),
     errors: &'w mut (dyn Write + Send),
     json: bool,
+    /// Somebody looks at the errors while they come.
+    watched: bool,
+    /// A line of progress stands there and may be written over.
+    in_progress: bool,
 }
 
 impl std::fmt::Debug for Output<'_> {
@@ -31,7 +35,37 @@ impl<'w> Output<'w> {
             results,
             errors,
             json,
+            watched: false,
+            in_progress: false,
         }
+    }
+
+    /// Errors go to a terminal: long work shows how far it is.
+    #[must_use]
+    pub const fn watched(self, watched: bool) -> Self {
+        Self { watched, ..self }
+    }
+
+    /// How far a long work is: one line that is written over, and only where somebody looks.
+    pub(super) fn progress(&mut self, text: &str) -> io::Result<()> {
+        if !self.watched {
+            return Ok(());
+        }
+        self.in_progress = true;
+        write!(self.errors, "\r{}\u{1b}[K", printable(text))?;
+        self.errors.flush()
+    }
+
+    fn end_progress(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.in_progress) {
+            write!(self.errors, "\r\u{1b}[K")?;
+        }
+        Ok(())
+    }
+
+    /// Octets of the result, as they are.
+    pub(super) fn raw(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.results.write_all(octets)
     }
 
     /// Results are JSON.
@@ -41,11 +75,13 @@ impl<'w> Output<'w> {
 
     /// A line of the result.
     pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        self.end_progress()?;
         writeln!(self.results, "{}", printable(text))
     }
 
     /// A line about what went wrong, or how far a long work is.
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
+        self.end_progress()?;
         for line in text.lines() {
             writeln!(self.errors, "{}", printable(line))?;
         }
@@ -54,6 +90,7 @@ impl<'w> Output<'w> {
 
     /// The result as one JSON document.
     pub(super) fn document(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.end_progress()?;
         serde_json::to_writer_pretty(&mut *self.results, value)?;
         writeln!(self.results)
     }

@@ -1,53 +1,78 @@
 //! `sluice settings …`.
 
+use axum::http::Method;
+
 use super::arguments::SettingsCommand;
+use super::client::{Client, escape};
+use super::fields::plain;
 use super::output::Output;
 use super::run::CommandError;
-use crate::settings::model::{SETTINGS, Setting};
-use crate::settings::store;
-use crate::storage::{StorageError, Store};
+use crate::settings::api::{SettingList, SettingShape, SettingValue};
 
 pub(super) async fn run(
     command: &SettingsCommand,
-    store: &Store,
+    client: &mut Client,
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
     match command {
-        SettingsCommand::Show { key } => show(key.as_deref(), store, output),
+        SettingsCommand::Show { key: None } => {
+            let list: SettingList = client.get("/api/v1/settings").await?;
+            show(&list.settings, output)
+        }
+        SettingsCommand::Show { key: Some(key) } => {
+            let setting: SettingShape = client.get(&path(key)).await?;
+            show_one(&setting, output)
+        }
         SettingsCommand::Set { key, value } => {
-            store::set(store, key, value).await?;
-            show(Some(key), store, output)
+            let value = SettingValue {
+                value: value.clone().into(),
+            };
+            let setting: SettingShape = client.send(Method::PUT, &path(key), &value).await?;
+            show(&[setting], output)
+        }
+        SettingsCommand::Reset { key } => {
+            client.delete(&path(key)).await?;
+            let setting: SettingShape = client.get(&path(key)).await?;
+            show(&[setting], output)
         }
     }
 }
 
-fn show(key: Option<&str>, store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
-    let snapshot = store.snapshot();
-    let wanted: Vec<&Setting> = SETTINGS
-        .iter()
-        .filter(|setting| key.is_none_or(|key| key == setting.key))
-        .collect();
-    let mut rows = Vec::with_capacity(wanted.len());
-    for setting in wanted {
-        let value = snapshot
-            .settings
-            .show(setting.key)
-            .map_err(StorageError::from)?;
-        rows.push([
-            setting.key.to_owned(),
-            value,
-            setting.description.to_owned(),
-        ]);
-    }
-    if let (Some(key), true) = (key, rows.is_empty()) {
-        snapshot.settings.show(key).map_err(StorageError::from)?;
-    }
+fn path(key: &str) -> String {
+    format!("/api/v1/settings/{}", escape(key))
+}
+
+fn show(settings: &[SettingShape], output: &mut Output<'_>) -> Result<(), CommandError> {
     if output.is_json() {
-        let values: serde_json::Map<String, serde_json::Value> = rows
-            .into_iter()
-            .map(|[key, value, _]| (key, value.into()))
+        let values: serde_json::Map<String, serde_json::Value> = settings
+            .iter()
+            .map(|setting| (setting.key.clone(), setting.value.clone()))
             .collect();
         return Ok(output.document(&values)?);
     }
+    let rows: Vec<[String; 3]> = settings
+        .iter()
+        .map(|setting| {
+            [
+                setting.key.clone(),
+                plain(&setting.value),
+                setting.description.clone(),
+            ]
+        })
+        .collect();
     Ok(output.table(["KEY", "VALUE", "MEANING"], &rows)?)
+}
+
+fn show_one(setting: &SettingShape, output: &mut Output<'_>) -> Result<(), CommandError> {
+    if output.is_json() {
+        return show(std::slice::from_ref(setting), output);
+    }
+    let rows = [
+        ["key".to_owned(), setting.key.clone()],
+        ["value".to_owned(), plain(&setting.value)],
+        ["default".to_owned(), plain(&setting.default)],
+        ["accepted".to_owned(), setting.accepted.clone()],
+        ["meaning".to_owned(), setting.description.clone()],
+    ];
+    Ok(output.table(["FIELD", "VALUE"], &rows)?)
 }

@@ -1,37 +1,99 @@
 //! `sluice sources …`.
 
-use super::arguments::SourcesCommand;
+use axum::http::Method;
+use serde_json::{Map, Value, json};
+
+use super::arguments::{SourceWords, SourcesCommand};
+use super::client::{Client, escape};
+use super::fields::plain;
 use super::output::Output;
 use super::run::CommandError;
 use crate::config::load_sources;
-use crate::sources::shape::{LinksShape, SourceShape};
-use crate::sources::store;
-use crate::storage::Store;
+use crate::sources::api::{SourceList, SourceView};
 
 pub(super) async fn run(
     command: &SourcesCommand,
-    store: &Store,
+    client: &mut Client,
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
-    if let SourcesCommand::Apply { file } = command {
-        store::replace(store, load_sources(file)?).await?;
+    match command {
+        SourcesCommand::Apply { file } => {
+            let wanted = SourceList::new(&load_sources(file)?);
+            let list: SourceList = client.send(Method::PUT, PATH, &wanted).await?;
+            show(&list.sources, output)
+        }
+        SourcesCommand::List => {
+            let list: SourceList = client.get(PATH).await?;
+            show(&list.sources, output)
+        }
+        SourcesCommand::Show { name } => {
+            let source: SourceView = client.get(&path(name)).await?;
+            show(&[source], output)
+        }
+        SourcesCommand::Add(words) => {
+            let mut body = object(words);
+            body.insert("name".to_owned(), words.name.clone().into());
+            let source: SourceView = client.send(Method::POST, PATH, &body).await?;
+            show(&[source], output)
+        }
+        SourcesCommand::Set(words) => {
+            let (path, body) = (path(&words.name), object(words));
+            let source: SourceView = client.send(Method::PATCH, &path, &body).await?;
+            show(&[source], output)
+        }
+        SourcesCommand::Delete { name } => {
+            client.delete(&path(name)).await?;
+            Ok(output.line(&format!("deleted source {name}"))?)
+        }
     }
-    let sources = store::list(store).await?;
-    let shapes: Vec<SourceShape> = sources.iter().map(SourceShape::from).collect();
+}
+
+fn path(name: &str) -> String {
+    format!("{PATH}/{}", escape(name))
+}
+
+fn object(words: &SourceWords) -> Map<String, Value> {
+    let mut object = Map::new();
+    if !words.networks.is_empty() {
+        object.insert("networks".to_owned(), json!(words.networks));
+    }
+    if let Some(links) = &words.links {
+        let value = match links.as_str() {
+            "all" | "none" => json!(links),
+            paths => paths.split(',').collect(),
+        };
+        object.insert("links".to_owned(), value);
+    }
+    if let Some(ad_hoc) = words.ad_hoc {
+        object.insert("ad_hoc".to_owned(), ad_hoc.into());
+    }
+    if let Some(position) = words.position {
+        object.insert("position".to_owned(), position.into());
+    }
+    object
+}
+
+fn show(sources: &[SourceView], output: &mut Output<'_>) -> Result<(), CommandError> {
     if output.is_json() {
-        return Ok(output.document(&shapes)?);
+        return Ok(output.document(&sources)?);
     }
-    let rows: Vec<[String; 4]> = shapes
-        .into_iter()
-        .map(|shape| {
-            let links = match shape.links {
-                LinksShape::All => "all".to_owned(),
-                LinksShape::None => "none".to_owned(),
-                LinksShape::Listed(paths) => paths.join(" "),
+    let rows: Vec<[String; 4]> = sources
+        .iter()
+        .map(|source| {
+            let links = match source.links.as_array() {
+                Some(paths) => paths.iter().map(plain).collect::<Vec<_>>().join(" "),
+                None => plain(&source.links),
             };
-            let ad_hoc = if shape.ad_hoc { "yes" } else { "no" }.to_owned();
-            [shape.name, shape.networks.join(" "), links, ad_hoc]
+            let ad_hoc = if source.ad_hoc { "yes" } else { "no" }.to_owned();
+            [
+                source.name.clone(),
+                source.networks.join(" "),
+                links,
+                ad_hoc,
+            ]
         })
         .collect();
     Ok(output.table(["NAME", "NETWORKS", "LINKS", "AD HOC"], &rows)?)
 }
+
+const PATH: &str = "/api/v1/sources";

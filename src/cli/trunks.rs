@@ -1,75 +1,159 @@
 //! `sluice trunks …`.
 
+use std::path::Path;
+
+use axum::http::Method;
+use serde_json::{Map, Value, json};
+
 use super::arguments::TrunksCommand;
+use super::client::{Client, escape};
+use super::fields::rows;
 use super::output::Output;
 use super::run::CommandError;
 use crate::config::load_trunks;
-use crate::storage::Store;
-use crate::trunks::store;
+use crate::http::fields_of;
+use crate::trunks::api::{AppliedList, TrunkList, TrunkTest, TrunkView};
+use crate::trunks::shape::TrunkShape;
 
 pub(super) async fn run(
     command: &TrunksCommand,
-    store: &Store,
+    client: &mut Client,
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
     match command {
-        TrunksCommand::Apply { file } => {
-            let applied = store::apply(store, load_trunks(file)?).await?;
-            if output.is_json() {
-                let rows: Vec<_> = applied
-                    .iter()
-                    .map(|trunk| {
-                        let (id, label) = (&trunk.id, &trunk.label);
-                        serde_json::json!({"id": id, "label": label, "result": trunk.applied.as_str()})
-                    })
-                    .collect();
-                return Ok(output.document(&rows)?);
-            }
-            for trunk in applied {
-                output.line(&format!(
-                    "{} {} ({})",
-                    trunk.applied.as_str(),
-                    trunk.label,
-                    trunk.id
-                ))?;
-            }
-            Ok(())
+        TrunksCommand::Apply { file } => apply(file, client, output).await,
+        TrunksCommand::List => {
+            let list: TrunkList = client.get(PATH).await?;
+            show_all(&list.trunks, output)
         }
-        TrunksCommand::List => list(store, output).await,
-        TrunksCommand::Test { trunk } => test(trunk, store, output),
+        TrunksCommand::Show { trunk } => {
+            let trunk: TrunkView = client.get(&path(trunk)).await?;
+            show(&trunk, output)
+        }
+        TrunksCommand::Set {
+            trunk,
+            changes,
+            password_file,
+        } => {
+            let now: Value = client.get(&path(trunk)).await?;
+            let mut body = changed(&now, changes)?;
+            if let Some(file) = password_file {
+                body.insert("password".to_owned(), password(file)?.into());
+            }
+            let trunk: TrunkView = client.send(Method::PATCH, &path(trunk), &body).await?;
+            show(&trunk, output)
+        }
+        TrunksCommand::Delete { trunk, force } => {
+            let force = if *force { "?force=true" } else { "" };
+            client.delete(&format!("{}{force}", path(trunk))).await?;
+            Ok(output.line(&format!("deleted trunk {trunk}"))?)
+        }
+        TrunksCommand::Test { trunk } => test(trunk, client, output).await,
     }
 }
 
-async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
-    let trunks = store::list(store).await?;
-    if output.is_json() {
-        let mut rows = Vec::with_capacity(trunks.len());
-        for trunk in trunks {
-            let mut row = serde_json::to_value(&trunk.shape).map_err(std::io::Error::other)?;
-            if let Some(fields) = row.as_object_mut() {
-                fields.insert("id".to_owned(), trunk.id.into());
-                fields.insert("has_password".to_owned(), trunk.password.is_some().into());
-            }
-            rows.push(row);
+fn path(trunk: &str) -> String {
+    format!("{PATH}/{}", escape(trunk))
+}
+
+async fn apply(
+    file: &Path,
+    client: &mut Client,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    let mut trunks = Vec::new();
+    for table in load_trunks(file)? {
+        let mut object = match serde_json::to_value(&table.shape) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) | Err(_) => Map::new(),
+        };
+        if let Some(id) = table.id {
+            object.insert("id".to_owned(), id.into());
         }
-        return Ok(output.document(&rows)?);
+        if let Some(password) = &table.password {
+            object.insert("password".to_owned(), password.expose().into());
+        }
+        trunks.push(object);
+    }
+    let body = json!({ "trunks": trunks });
+    let list: AppliedList = client
+        .send(Method::POST, "/api/v1/apply/trunks", &body)
+        .await?;
+    if output.is_json() {
+        return Ok(output.document(&list.applied)?);
+    }
+    for trunk in list.applied {
+        output.line(&format!("{} {} ({})", trunk.result, trunk.label, trunk.id))?;
+    }
+    Ok(())
+}
+
+/// `KEY=VALUE` by the type that the key has now.
+fn changed(now: &Value, changes: &[String]) -> Result<Map<String, Value>, CommandError> {
+    let mut body = Map::new();
+    for change in changes {
+        let Some((key, text)) = change.split_once('=') else {
+            return Err(CommandError::Usage(format!(
+                "`{change}` is no change; accepted: KEY=VALUE"
+            )));
+        };
+        let value = match now.get(key) {
+            _ if text.is_empty() => Value::Null,
+            Some(Value::Array(_)) => text.split(',').map(number_or_text).collect(),
+            Some(Value::String(_)) => Value::String(text.to_owned()),
+            Some(Value::Null) | None => number_or_text(text),
+            Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+                serde_json::from_str(text).unwrap_or_else(|_word| text.into())
+            }
+        };
+        body.insert(key.to_owned(), value);
+    }
+    Ok(body)
+}
+
+/// Codes and ports are numbers, `+49*` and `192.0.2.1:5060` are none.
+fn number_or_text(text: &str) -> Value {
+    let number = text.bytes().all(|octet| octet.is_ascii_digit());
+    let whole = text.parse::<u16>().ok().filter(|_| number);
+    whole.map_or_else(|| text.into(), Value::from)
+}
+
+fn password(file: &Path) -> Result<String, CommandError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CommandError::Refused(format!("{}: {error}", file.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn show(trunk: &TrunkView, output: &mut Output<'_>) -> Result<(), CommandError> {
+    if output.is_json() {
+        return Ok(output.document(trunk)?);
+    }
+    let mut order = vec!["id"];
+    order.extend(fields_of::<TrunkShape>());
+    let rows = rows(trunk, &order)?;
+    Ok(output.table(["KEY", "VALUE"], &rows)?)
+}
+
+fn show_all(trunks: &[TrunkView], output: &mut Output<'_>) -> Result<(), CommandError> {
+    if output.is_json() {
+        return Ok(output.document(&trunks)?);
     }
     let rows: Vec<[String; 7]> = trunks
-        .into_iter()
+        .iter()
         .map(|trunk| {
-            let targets: Vec<String> = trunk
-                .shape
+            let shape = &trunk.shape;
+            let targets: Vec<&str> = shape
                 .targets
-                .into_iter()
-                .map(|target| target.address)
+                .iter()
+                .map(|target| target.address.as_str())
                 .collect();
             [
-                trunk.id,
-                trunk.shape.label,
-                trunk.shape.preset,
-                if trunk.shape.enabled { "yes" } else { "no" }.to_owned(),
-                trunk.shape.priority.to_string(),
-                trunk.shape.weight.to_string(),
+                trunk.id.clone(),
+                shape.label.clone(),
+                shape.preset.clone(),
+                if shape.enabled { "yes" } else { "no" }.to_owned(),
+                shape.priority.to_string(),
+                shape.weight.to_string(),
                 targets.join(" "),
             ]
         })
@@ -80,41 +164,39 @@ async fn list(store: &Store, output: &mut Output<'_>) -> Result<(), CommandError
     Ok(output.table(heads, &rows)?)
 }
 
-fn test(name: &str, store: &Store, output: &mut Output<'_>) -> Result<(), CommandError> {
-    let snapshot = store.snapshot();
-    let named = |trunk: &&crate::trunks::model::Trunk| trunk.label == name || trunk.id == name;
-    let Some(trunk) = snapshot.trunks.iter().find(named) else {
-        return Err(CommandError::Refused(format!(
-            "no trunk has the label or id `{name}`"
-        )));
-    };
-    let mut silent = 0_usize;
-    for tested in crate::trunks::test::test(trunk) {
-        let line = match tested.outcome {
-            Ok(answer) => {
-                silent += usize::from(!answer.is_up);
-                let milliseconds = answer.round_trip.as_secs_f64() * 1_000.0;
-                match answer.status {
-                    Some(status) => format!("{} {status} {milliseconds:.1} ms", tested.target),
-                    None => format!("{} no answer", tested.target),
-                }
-            }
-            Err(error) => {
-                silent += 1;
-                format!("{} {error}", tested.target)
-            }
-        };
-        output.line(&line)?;
+async fn test(
+    name: &str,
+    client: &mut Client,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    let tested: TrunkTest = client.post(&format!("{}/test", path(name))).await?;
+    if output.is_json() {
+        output.document(&tested)?;
+    } else {
+        for target in &tested.targets {
+            output.line(
+                &match (target.status, target.round_trip_ms, &target.error) {
+                    (_, _, Some(error)) => format!("{} {error}", target.target),
+                    (Some(status), Some(time), None) => {
+                        format!("{} {status} {time:.1} ms", target.target)
+                    }
+                    _ => format!("{} no answer", target.target),
+                },
+            )?;
+        }
     }
-    if trunk.targets.is_empty() {
+    let down = tested.targets.iter().filter(|target| !target.up).count();
+    if tested.targets.is_empty() {
         return Err(CommandError::Refused(format!(
             "{name}: no target has an address now"
         )));
     }
-    if silent > 0 {
+    if down > 0 {
         return Err(CommandError::Refused(format!(
-            "{name}: {silent} of its targets are down"
+            "{name}: {down} of its targets are down"
         )));
     }
     Ok(())
 }
+
+const PATH: &str = "/api/v1/trunks";

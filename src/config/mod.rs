@@ -6,6 +6,7 @@
 
 mod import;
 mod load;
+mod objects;
 mod problem;
 mod reader;
 mod schema;
@@ -13,5 +14,9 @@ mod tables;
 
 pub use import::FirstImport;
 pub use load::{load_sources, load_trunks};
+pub use objects::{source_of_object, trunk_of_object};
 pub use problem::{ConfigErrors, Problem};
-pub use schema::{Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig};
+pub use schema::{
+    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,
+    NodeConfig, SipConfig,
+};

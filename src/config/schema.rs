@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cdr::export::ExportFormat;
 use crate::links::draft::LinkDraft;
+use crate::log::LogFormat;
 use crate::sources::model::Source;
 use crate::storage::StorageOptions;
 use crate::trunks::apply::TrunkTable;
@@ -27,6 +29,12 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[storage]`.
     pub storage: StorageOptions,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[cdr]`.
+    pub cdr: CdrConfig,
+    /// `[hep]`.
+    pub hep: HepConfig,
     /// `[[trunk]]`, imported while no trunk is stored.
     pub trunks: Vec<TrunkTable>,
     /// `[[source]]`, imported while no source is stored.
@@ -44,8 +52,33 @@ pub struct NodeConfig {
     pub data: PathBuf,
     /// How long calls may go on after SIGTERM.
     pub drain: Duration,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
     /// Filter of log lines, as `tracing_subscriber::EnvFilter` reads it.
-    pub log: String,
+    pub level: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// `[cdr]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CdrConfig {
+    /// Where a file a day is written; `None`: none is.
+    pub folder: Option<PathBuf>,
+    /// How.
+    pub format: ExportFormat,
+}
+
+/// `[hep]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HepConfig {
+    /// Where copies of SIP messages go; `None`: none are made.
+    pub collector: Option<SocketAddr>,
+    /// Our number there.
+    pub id: u32,
 }
 
 /// `[sip]`.
@@ -90,6 +123,8 @@ pub struct HttpConfig {
     pub listen: Vec<SocketAddr>,
     /// `resolve` answers without a token. Loopback only.
     pub resolve_open: bool,
+    /// Unix socket of the command line; `None`: there is none.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[media]`.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
+use serde::{Deserialize, Serialize};
 
 use super::rule::{Rule, RuleKind};
 use super::window::Window;
@@ -26,7 +27,7 @@ pub const KEYS_MAX: usize = 131_072;
 const PURGED_MAX: usize = 1_024;
 
 /// A source, a destination, or a pair of both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key(pub u128);
 
 impl Key {

@@ -7,7 +7,7 @@ use super::book::{Book, Ticks};
 use super::dial_plan::Classified;
 use super::number::international;
 use super::numbering::Region;
-use super::rule::{RULES_MAX, Rule, RuleKind, Scope};
+use super::rule::{RULES_MAX, Rule, Scope};
 use super::trie::{Fit, Fits, RuleIndex, Trie};
 use super::verdict::Attempt;
 

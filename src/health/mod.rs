@@ -33,6 +33,15 @@ impl Default for Heart {
 }
 
 impl Heart {
+    /// One that was last beaten then.
+    #[cfg(test)]
+    pub(crate) fn last_beaten(start: Instant) -> Self {
+        Self {
+            start,
+            beaten: AtomicU64::new(0),
+        }
+    }
+
     /// The thread turns.
     pub fn beat(&self, now: Instant) {
         let since = now.saturating_duration_since(self.start).as_millis();

@@ -9,10 +9,13 @@ use tokio::sync::watch;
 use super::Heart;
 use super::readiness::{self, Readiness};
 use crate::boot::limits::Limits;
+use crate::cdr::export::ExportFigures;
+use crate::hep::CaptureFigures;
 use crate::metrics::{exposition, gather};
 use crate::shell::media_link::MediaStatus;
 use crate::shell::panics::PanicWatch;
 use crate::shell::signalling::Status;
+use crate::shell::tcp;
 use crate::storage::Store;
 
 /// What the node does.
@@ -78,6 +81,16 @@ pub struct NodeParts {
     pub limits: Limits,
     /// `limits.calls_per_second_max`.
     pub calls_per_second_max: u32,
+    /// What connections of SIP count.
+    pub connections: Arc<tcp::Counters>,
+    /// Connections that peers may open.
+    pub connections_max: u32,
+    /// What became of copies for the capture server.
+    pub copies: Arc<CaptureFigures>,
+    /// Calls written to files.
+    pub exported: Arc<ExportFigures>,
+    /// How packets meet the kernel.
+    pub media_io: &'static str,
 }
 
 /// A running node.

@@ -17,14 +17,14 @@ use super::problem::Problem;
 /// A JSON body of ours. Unknown and read-only fields are refused by name, so that nothing can be set
 /// that the type does not offer.
 #[derive(Debug)]
-pub(super) struct Body<T>(pub(super) T);
+pub(super) struct Body<T, const OCTETS: usize = BODY_OCTETS_MAX>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Sync, const OCTETS: usize> FromRequest<S> for Body<T, OCTETS> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         require_type(&request, &["application/json"])?;
-        let text = read(request, BODY_OCTETS_MAX).await?;
+        let text = read(request, OCTETS).await?;
         Ok(Self(json::parse(&text)?))
     }
 }
@@ -136,6 +136,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
 
 /// Octets of a JSON body.
 pub(super) const BODY_OCTETS_MAX: usize = 64 * 1024;
+/// Octets of a JSON body that holds a whole list.
+pub(super) const LIST_OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// From the first to the last octet of a body.
 pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Octets of a name in a path: as long as a request path may be.

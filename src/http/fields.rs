@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
 /// The fields of a struct, as serde names them; empty for what is no struct.
-pub(super) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(crate) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     let fields = Cell::new(&[][..]);
     let asked = T::deserialize(Probe(&fields));
     debug_assert!(asked.is_err(), "the probe gives no value");

@@ -52,6 +52,10 @@ pub(super) fn value(text: &[u8]) -> Result<Value, Problem> {
 pub(super) fn shape<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
     let known = fields_of::<T>();
     let Value::Object(mut object) = value else {
+        if !known.is_empty() {
+            // serde would take a list for the fields in their order.
+            return Err(bad("bad_json", "A JSON object is wanted here"));
+        }
         return serde_path_to_error::deserialize(value).map_err(|error| {
             bad("bad_json", "The JSON has not the shape that is wanted here")
                 .with_detail(error.inner().to_string())

@@ -5,10 +5,14 @@
 mod access;
 mod answer;
 mod body;
+mod cdrs;
 mod extensions;
 mod fields;
 mod guard;
+mod import;
 mod json;
+mod lines;
+mod links;
 mod openapi;
 mod operation;
 mod problem;
@@ -17,9 +21,17 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod settings;
+mod sources;
 mod tokens;
 mod tries;
+mod trunk_schema;
+mod trunks;
 
 pub use access::Origin;
+pub(crate) use fields::fields_of;
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};
+
+#[cfg(test)]
+mod tests;

@@ -302,7 +302,7 @@ mod tests {
             if known.is_empty() {
                 continue;
             }
-            let (mut named, mut known) = (schema.names(), known.to_vec());
+            let (mut named, mut known) = (schema.names(), known);
             named.sort_unstable();
             known.sort_unstable();
             assert_eq!(named, known, "{}", schema.name);

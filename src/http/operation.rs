@@ -1,4 +1,5 @@
-//! `/healthz`, `/readyz`, `/metrics`: what a supervisor, a load balancer and Prometheus ask.
+//! `/healthz`, `/readyz`, `/metrics`: what a supervisor, a load balancer and Prometheus ask; and the
+//! request to drain.
 //!
 //! The first two tell anybody one word and stable reasons. `/metrics` is for this machine, and for
 //! tokens with the scope `operate`.
@@ -11,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::access::Access;
 use super::problem::Problem;
 use super::router::HttpState;
 use super::routes::{Content, Needs, Operation, Routes, Verb};
@@ -22,6 +24,7 @@ pub(super) fn routes() -> Routes {
         .with(HEALTH, health)
         .with(READINESS, readiness)
         .with(METRICS, metrics)
+        .with(DRAIN, drain)
 }
 
 /// Every thread turns. Without a node behind it, that this answers is all there is to say.
@@ -57,6 +60,17 @@ async fn metrics(State(state): State<HttpState>) -> Response {
         exposition::CONTENT_TYPE,
         node.metrics().into_bytes(),
     )
+}
+
+/// As SIGTERM does.
+async fn drain(State(state): State<HttpState>, access: Access) -> Response {
+    let Some(node) = &state.node else {
+        return no_node();
+    };
+    if node.ask_to_drain() {
+        tracing::info!(by = access.label(), "asked to drain");
+    }
+    StatusCode::ACCEPTED.into_response()
 }
 
 /// Counts every answer by its status.
@@ -118,3 +132,15 @@ const METRICS: Operation = Operation::new(
 )
 .answering(Content::Text(exposition::CONTENT_TYPE))
 .refusing(&[(503, "No node runs behind this surface.")]);
+
+const DRAIN: Operation = Operation {
+    status: 202,
+    description: "New calls are refused from now on, those that are up go on for node.drain_s, then \
+                  the node ends. As SIGTERM does.",
+    ..Operation::new(
+        Verb::Post,
+        "/api/v1/node/drain",
+        Needs::Scope(Scope::Operate),
+        "Take no new calls, and end when the last one is over",
+    )
+};

@@ -110,8 +110,24 @@ impl Problem {
         .with_errors(errors)
     }
 
+    /// The wrong fields.
+    pub(super) fn errors(&self) -> &FieldErrors {
+        static NONE: FieldErrors = FieldErrors::new();
+        self.more.as_ref().map_or(&NONE, |more| &more.errors)
+    }
+
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.title)?;
+        match &self.detail {
+            Some(detail) => write!(formatter, ": {detail}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -163,6 +179,7 @@ impl From<StorageError> for Problem {
             | StorageError::NodeKey { .. }
             | StorageError::Corrupt { .. }
             | StorageError::Closed
+            | StorageError::Uncommitted { .. }
             | StorageError::Database(_)) => {
                 // Paths and the words of the database are for the log.
                 tracing::error!(%error, "an answer could not be given");

@@ -10,7 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
-use super::{extensions, guard, openapi, operation, resolver, tokens};
+use super::{
+    cdrs, extensions, guard, import, links, openapi, operation, resolver, settings, sources,
+    tokens, trunks,
+};
 use crate::health::Node;
 use crate::storage::Store;
 
@@ -45,6 +48,12 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .and(operation::routes())
         .and(resolver::routes())
+        .and(links::routes())
+        .and(import::routes())
+        .and(settings::routes())
+        .and(trunks::routes())
+        .and(sources::routes())
+        .and(cdrs::routes())
         .and(tokens::routes())
         .and(extensions::routes())
         .and(guard::routes())

@@ -1,8 +1,6 @@
 //! One route: its method, path, scope and what the document says of it, together. A route cannot be
 //! added without them, and its handler is not reached without its scope.
 
-#![expect(dead_code, reason = "the resources that use all of it come one by one")]
-
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn;

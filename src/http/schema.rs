@@ -13,9 +13,11 @@ pub(super) struct Schema {
     pub(super) name: &'static str,
     /// Its fields, in the order in which they are shown.
     pub(super) fields: &'static [Field],
+    /// Further properties, found elsewhere: each the JSON Schema of one, with its example.
+    pub(super) more: fn() -> Map<String, Value>,
     /// The names that serde knows; a test compares.
     #[cfg_attr(not(test), expect(dead_code, reason = "asked by tests"))]
-    pub(super) known: fn() -> &'static [&'static str],
+    pub(super) known: fn() -> Vec<&'static str>,
     /// Whether a value is of our type; a test gives it the example.
     #[cfg_attr(not(test), expect(dead_code, reason = "asked by tests"))]
     pub(super) parses: fn(&Value) -> Result<(), String>,
@@ -34,7 +36,6 @@ pub(super) struct Field {
 
 /// The type of a field.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "the resources that use the others come next")]
 pub(super) enum Kind {
     /// A text.
     Text,
@@ -48,8 +49,6 @@ pub(super) enum Kind {
     Time,
     /// A list of texts.
     Texts,
-    /// A list of whole numbers.
-    Wholes,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Another object.
@@ -71,18 +70,33 @@ impl Schema {
         Self {
             name,
             fields,
-            known: fields_of::<T>,
+            more: Map::new,
+            known: known::<T>,
             parses: parses::<T>,
+        }
+    }
+
+    /// With properties that are found elsewhere; `known` are the names of all.
+    pub(super) const fn and(
+        self,
+        more: fn() -> Map<String, Value>,
+        known: fn() -> Vec<&'static str>,
+    ) -> Self {
+        Self {
+            more,
+            known,
+            ..self
         }
     }
 
     /// The schema as the document holds it (JSON Schema 2020-12).
     pub(super) fn document(&self) -> Value {
-        let properties: Map<String, Value> = self
+        let mut properties: Map<String, Value> = self
             .fields
             .iter()
             .map(|field| (field.name.to_owned(), field.document()))
             .collect();
+        properties.extend((self.more)());
         let required: Vec<&str> = self
             .fields
             .iter()
@@ -100,11 +114,17 @@ impl Schema {
 
     /// An object with the example of each field.
     pub(super) fn example(&self) -> Value {
-        self.fields
-            .iter()
-            .map(|field| (field.name.to_owned(), field.example()))
-            .collect::<Map<_, _>>()
-            .into()
+        let mut example: Map<String, Value> = (self.more)()
+            .into_iter()
+            .map(|(name, property)| {
+                let example = property.get("example").cloned().unwrap_or_default();
+                (name, example)
+            })
+            .collect();
+        for field in self.fields {
+            example.insert(field.name.to_owned(), field.example());
+        }
+        example.into()
     }
 
     /// The schemas that this one names.
@@ -114,9 +134,15 @@ impl Schema {
 
     /// The names of the fields.
     #[cfg(test)]
-    pub(super) fn names(&self) -> Vec<&'static str> {
-        self.fields.iter().map(|field| field.name).collect()
+    pub(super) fn names(&self) -> Vec<String> {
+        let own = self.fields.iter().map(|field| field.name.to_owned());
+        own.chain((self.more)().into_iter().map(|(name, _)| name))
+            .collect()
     }
+}
+
+fn known<T: DeserializeOwned>() -> Vec<&'static str> {
+    fields_of::<T>().to_vec()
 }
 
 fn parses<T: DeserializeOwned>(value: &Value) -> Result<(), String> {
@@ -183,7 +209,6 @@ impl Kind {
             Self::Boolean => json!({"type": "boolean"}),
             Self::Time => json!({"type": "string", "format": "date-time"}),
             Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
-            Self::Wholes => json!({"type": "array", "items": {"type": "integer"}}),
             Self::Word(words) => json!({"type": "string", "enum": words}),
             Self::Object(schema) => reference(schema),
             Self::Objects(schema) => json!({"type": "array", "items": reference(schema)}),
@@ -202,7 +227,6 @@ impl Kind {
             | Self::Boolean
             | Self::Time
             | Self::Texts
-            | Self::Wholes
             | Self::Word(_)
             | Self::Any => None,
         }

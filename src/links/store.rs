@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{Span, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::draft::{DraftWorld, LinkDraft};
 use super::model::{Link, LinkId, VideoPolicy};
@@ -29,9 +30,6 @@ pub(crate) async fn by_request_path(
 /// # Errors
 /// There is none, or the database cannot be read.
 pub async fn get(store: &Store, id_or_path: &str) -> Result<Link, StorageError> {
-    if let Some(link) = by_request_path(store, id_or_path).await? {
-        return Ok(link);
-    }
     if let Ok(id) = id_or_path.parse::<LinkId>() {
         let row = sqlx::query("SELECT * FROM links WHERE id = $1")
             .bind(id)
@@ -40,6 +38,10 @@ pub async fn get(store: &Store, id_or_path: &str) -> Result<Link, StorageError> 
         if let Some(row) = row {
             return read(&row);
         }
+    }
+    let path: String = id_or_path.nfc().collect();
+    if let Some(link) = by_request_path(store, &path).await? {
+        return Ok(link);
     }
     Err(StorageError::NotFound {
         what: "link",
@@ -145,44 +147,143 @@ pub struct LinkQuery {
     pub rows: u32,
 }
 
-/// One page of links, by id, and how many there are in all.
+/// One page of links, by id, and whether there are more.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn list(store: &Store, query: &LinkQuery) -> Result<(Vec<Link>, i64), StorageError> {
+pub async fn list(store: &Store, query: &LinkQuery) -> Result<(Vec<Link>, bool), StorageError> {
+    let _turn = store.turn_to_list().await?;
     let search = query.search.as_deref().map(like_pattern);
+    let wanted = query.rows.clamp(1, PAGE_ROWS_MAX);
     let rows = sqlx::query(LIST)
         .bind(query.after)
         .bind(&search)
-        .bind(i64::from(query.rows.min(PAGE_ROWS_MAX)))
+        .bind(i64::from(wanted) + 1)
         .fetch_all(store.readers())
         .await?;
-    let total = sqlx::query_scalar(COUNT)
-        .bind(&search)
-        .fetch_one(store.readers())
-        .await?;
-    Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let page = rows.iter().take(wanted).map(read);
+    Ok((page.collect::<Result<_, _>>()?, rows.len() > wanted))
 }
 
-/// Deletes a link, found by request path or id; the link that is gone.
+/// How many links a search finds in all. With millions of links it takes its time.
 ///
 /// # Errors
-/// There is none, or the database did not take it.
-pub async fn delete(store: &Store, id_or_path: &str) -> Result<Link, StorageError> {
-    let link = get(store, id_or_path).await?;
-    let id = link.id;
+/// The database cannot be read.
+pub async fn count(store: &Store, search: Option<&str>) -> Result<i64, StorageError> {
+    let _turn = store.turn_to_list().await?;
+    let text = if search.is_some() { COUNT } else { COUNT_ALL };
+    let mut query = sqlx::query_scalar(text);
+    if let Some(search) = search {
+        query = query.bind(like_pattern(search));
+    }
+    Ok(query.fetch_one(store.readers()).await?)
+}
+
+/// Changes a link. `change` sees it as it is in the transaction and makes its new draft, or refuses.
+///
+/// # Errors
+/// There is none, `change` refuses, every field that breaks a rule, or the database did not take it.
+pub async fn update(
+    store: &Store,
+    id: LinkId,
+    change: impl FnOnce(&Link) -> Result<LinkDraft, StorageError> + Send + 'static,
+) -> Result<Link, StorageError> {
+    let snapshot = store.snapshot();
     store
         .write(move |connection| {
             work(async move {
+                let link = by_id(connection, id).await?;
+                let mut trunks = trunks::store::names_of(&snapshot);
+                // A pin to a trunk that is gone stays until somebody changes it.
+                trunks.extend(link.trunk.iter().map(|id| (id.clone(), id.clone())));
+                let judged = change(&link)?.judge(&DraftWorld {
+                    now: Timestamp::now(),
+                    random: 0,
+                    default_caller_alias: &snapshot.settings.default_caller_alias,
+                    trunks: &trunks,
+                })?;
+                let next = Link {
+                    id,
+                    request_path: link.request_path,
+                    created_at: link.created_at,
+                    ..judged
+                };
+                write(connection, &next).await?;
+                Ok(next)
+            })
+        })
+        .await
+}
+
+/// Deletes a link, if `check` does not object; the link that is gone.
+///
+/// # Errors
+/// There is none, `check` objects, or the database did not take it.
+pub async fn delete(
+    store: &Store,
+    id: LinkId,
+    check: impl FnOnce(&Link) -> Result<(), StorageError> + Send + 'static,
+) -> Result<Link, StorageError> {
+    store
+        .write(move |connection| {
+            work(async move {
+                let link = by_id(connection, id).await?;
+                check(&link)?;
                 sqlx::query("DELETE FROM links WHERE id = $1")
                     .bind(id)
                     .execute(connection)
                     .await?;
-                Ok(())
+                Ok(link)
             })
         })
+        .await
+}
+
+/// Request paths of links that are pinned to a trunk, at most `rows` of them.
+pub(crate) async fn pinned_to(
+    connection: &mut Connection,
+    trunk: &str,
+    rows: u32,
+) -> Result<Vec<String>, StorageError> {
+    let text = "SELECT request_path FROM links WHERE trunk = $1 ORDER BY id LIMIT $2";
+    Ok(sqlx::query_scalar(text)
+        .bind(trunk)
+        .bind(i64::from(rows))
+        .fetch_all(connection)
+        .await?)
+}
+
+async fn by_id(connection: &mut Connection, id: LinkId) -> Result<Link, StorageError> {
+    let row = sqlx::query("SELECT * FROM links WHERE id = $1")
+        .bind(id)
+        .fetch_optional(connection)
         .await?;
-    Ok(link)
+    read(&row.ok_or_else(|| StorageError::NotFound {
+        what: "link",
+        value: id.to_string(),
+    })?)
+}
+
+async fn write(connection: &mut Connection, link: &Link) -> Result<(), StorageError> {
+    sqlx::query(UPDATE)
+        .bind(link.destination.to_string())
+        .bind(&link.display_name)
+        .bind(&link.caller_name)
+        .bind(&link.caller_alias)
+        .bind(link.unique_alias)
+        .bind(link.allow_custom_caller_name)
+        .bind(link.enabled)
+        .bind(link.valid_after.map(Timestamp::as_millisecond))
+        .bind(link.valid_before.map(Timestamp::as_millisecond))
+        .bind(&link.trunk)
+        .bind(link.auto_call_after_s.map(i64::from))
+        .bind(link.video_policy.map(VideoPolicy::as_str))
+        .bind(link.updated_at.as_millisecond())
+        .bind(link.id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Deletes links whose window closed longer ago than the setting `links.expiry_days`.
@@ -331,11 +432,15 @@ const BY_REQUEST_PATH: &str = "SELECT * FROM links WHERE request_path = $1";
 const INSERT: &str = "INSERT INTO links (request_path, destination, display_name, caller_name, \
     caller_alias, unique_alias, allow_custom_caller_name, enabled, valid_after_ms, \
     valid_before_ms, trunk, auto_call_after_s, video_policy, created_by, created_at_ms, updated_at_ms) ";
+const UPDATE: &str = "UPDATE links SET destination = $1, display_name = $2, caller_name = $3, \
+    caller_alias = $4, unique_alias = $5, allow_custom_caller_name = $6, enabled = $7, \
+    valid_after_ms = $8, valid_before_ms = $9, trunk = $10, \
+    auto_call_after_s = $11, video_policy = $12, updated_at_ms = $13 WHERE id = $14";
+const COUNT_ALL: &str = "SELECT COUNT(*) FROM links";
 const LIST: &str = "SELECT * FROM links WHERE id > $1 AND ($2 IS NULL \
     OR request_path LIKE $2 ESCAPE '\\' OR destination LIKE $2 ESCAPE '\\' \
     OR display_name LIKE $2 ESCAPE '\\' OR caller_name LIKE $2 ESCAPE '\\') ORDER BY id LIMIT $3";
-const COUNT: &str = "SELECT COUNT(*) FROM links WHERE $1 IS NULL \
-    OR request_path LIKE $1 ESCAPE '\\' OR destination LIKE $1 ESCAPE '\\' \
+const COUNT: &str = "SELECT COUNT(*) FROM links WHERE request_path LIKE $1 ESCAPE '\\' OR destination LIKE $1 ESCAPE '\\' \
     OR display_name LIKE $1 ESCAPE '\\' OR caller_name LIKE $1 ESCAPE '\\'";
 const DELETE_EXPIRED: &str = "DELETE FROM links WHERE id IN \
     (SELECT id FROM links WHERE valid_before_ms IS NOT NULL AND valid_before_ms < $1 LIMIT 250)";

@@ -240,6 +240,31 @@ pub static WITHOUT_TRANSACTION: Metric = counter(
     "sip_sent_without_transaction",
     "Requests of ours that were sent without a transaction, because the table was full",
 );
+/// SIP connections that are open.
+pub static TCP_CONNECTIONS: Metric = gauge("sip_tcp_connections", "SIP connections that are open");
+/// SIP connections that peers may open.
+pub static TCP_CONNECTIONS_MAX: Metric = gauge(
+    "sip_tcp_connections_max",
+    "SIP connections that peers may open",
+);
+/// SIP connections that peers opened.
+pub static TCP_ACCEPTED: Metric = counter("sip_tcp_accepted", "SIP connections that peers opened");
+/// SIP connections that we opened.
+pub static TCP_CONNECTED: Metric = counter("sip_tcp_connected", "SIP connections that we opened");
+/// SIP connections that ended or were not made, by reason.
+pub static TCP_ENDED: Metric = counter(
+    "sip_tcp_ended",
+    "SIP connections that ended or were not made, by reason",
+)
+.by(&["reason"]);
+/// Keep-alives of peers that were answered.
+pub static TCP_PINGS_ANSWERED: Metric = counter(
+    "sip_tcp_pings_answered",
+    "Keep-alives of peers that were answered",
+);
+/// Keep-alives of ours.
+pub static TCP_PINGS_SENT: Metric = counter("sip_tcp_pings_sent", "Keep-alives of ours");
+
 // Media.
 
 /// Datagrams taken from the kernel.
@@ -482,6 +507,13 @@ pub static ALL: &[&Metric] = &[
     &TABLE_USED,
     &TABLE_MAX,
     &WITHOUT_TRANSACTION,
+    &TCP_CONNECTIONS,
+    &TCP_CONNECTIONS_MAX,
+    &TCP_ACCEPTED,
+    &TCP_CONNECTED,
+    &TCP_ENDED,
+    &TCP_PINGS_ANSWERED,
+    &TCP_PINGS_SENT,
     &MEDIA_PACKETS_RECEIVED,
     &MEDIA_PACKETS_SENT,
     &MEDIA_SENT,

@@ -8,6 +8,7 @@ use media::drop_reason::DropReason;
 use super::catalogue as c;
 use super::process::Process;
 use super::samples::Samples;
+use crate::cdr::spool::SPOOL_OCTETS_MAX;
 use crate::health::{Node, Phase};
 use crate::shell::media_link::{self, MediaStatus};
 use crate::shell::signalling::{self, Status};
@@ -31,6 +32,7 @@ pub fn node(node: &Node, now: Instant) -> Samples {
     );
     calls(&parts.signalling, &mut to);
     messages(&parts.signalling, &mut to);
+    connections(node, &mut to);
     for (number, status) in parts.media.iter().enumerate() {
         let worker = number.to_string();
         media(&worker, status, &mut to);
@@ -44,6 +46,7 @@ pub fn node(node: &Node, now: Instant) -> Samples {
         &[],
         parts.signalling.records_lost.load(Relaxed),
     );
+    spool(node, &mut to);
     itself(node, now, &mut to);
     process(&mut to);
     to
@@ -115,6 +118,21 @@ fn messages(status: &Status, to: &mut Samples) {
         to.whole(&c::TABLE_USED, &[table.name], u64::from(table.used));
         to.whole(&c::TABLE_MAX, &[table.name], u64::from(table.max));
     }
+}
+
+fn connections(node: &Node, to: &mut Samples) {
+    let counters = &node.parts.connections;
+    to.whole(&c::TCP_CONNECTIONS, &[], counters.open.load(Relaxed));
+    let max = u64::from(node.parts.connections_max);
+    to.whole(&c::TCP_CONNECTIONS_MAX, &[], max);
+    to.whole(&c::TCP_ACCEPTED, &[], counters.accepted.load(Relaxed));
+    to.whole(&c::TCP_CONNECTED, &[], counters.connected.load(Relaxed));
+    for (reason, count) in counters.ended_by_reason() {
+        to.whole(&c::TCP_ENDED, &[reason], count);
+    }
+    let answered = counters.pings_answered.load(Relaxed);
+    to.whole(&c::TCP_PINGS_ANSWERED, &[], answered);
+    to.whole(&c::TCP_PINGS_SENT, &[], counters.pings_sent.load(Relaxed));
 }
 
 fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
@@ -203,6 +221,16 @@ fn storage(store: &Store, to: &mut Samples) {
     );
 }
 
+fn spool(node: &Node, to: &mut Samples) {
+    let figures = node.parts.store.figures();
+    to.whole(&c::SPOOL_RECORDS, &[], figures.spool_records.load(Relaxed));
+    to.whole(&c::SPOOL_USED, &[], figures.spool_octets.load(Relaxed));
+    to.whole(&c::SPOOL_MAX, &[], SPOOL_OCTETS_MAX);
+    let exported = &node.parts.exported;
+    to.whole(&c::EXPORTED, &[], exported.calls.load(Relaxed));
+    to.whole(&c::EXPORT_FAILURES, &[], exported.failures.load(Relaxed));
+}
+
 fn itself(node: &Node, now: Instant, to: &mut Samples) {
     to.whole(&c::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
     for phase in Phase::ALL {
@@ -211,6 +239,16 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
     for (thread, age) in node.hearts(now) {
         to.real(&c::HEART_AGE, &[&thread], age.as_secs_f64());
     }
+    to.whole(&c::MEDIA_IO, &[node.parts.media_io], 1);
+    let copies = &node.parts.copies;
+    to.whole(&c::CAPTURE_SENT, &[], copies.sent.load(Relaxed));
+    to.whole(&c::CAPTURE_DROPPED, &[], copies.dropped.load(Relaxed));
+    let log = crate::log::figures();
+    for (level, count) in crate::log::LEVELS.into_iter().zip(&log.lines) {
+        to.whole(&c::LOG_LINES, &[level], count.load(Relaxed));
+    }
+    to.whole(&c::LOG_SUPPRESSED, &[], log.suppressed.load(Relaxed));
+    to.whole(&c::LOG_LOST, &[], log.lost.load(Relaxed));
     to.whole(&c::PANICS, &[], node.parts.panics.total());
     for (outcome, count) in ["done", "refused"].into_iter().zip(&node.reloads) {
         to.whole(&c::RELOADS, &[outcome], count.load(Relaxed));

@@ -27,6 +27,8 @@ pub struct Settings {
     pub hide_state: bool,
     /// Days after which an expired link is deleted; 0: kept for ever.
     pub expiry_days: u32,
+    /// Days after which the records of a call are deleted; 0: kept for ever.
+    pub cdr_retention_days: u32,
     /// Route strings that no link names.
     pub ad_hoc: AdHocSettings,
     /// The fraud guard's rules.
@@ -62,6 +64,7 @@ impl Default for Settings {
             sip_domain: None,
             hide_state: false,
             expiry_days: 0,
+            cdr_retention_days: 0,
             ad_hoc: AdHocSettings {
                 enabled: false,
                 unique_alias: false,
@@ -128,6 +131,55 @@ pub struct Setting {
     pub description: &'static str,
     set: fn(&mut Settings, &str) -> Result<(), &'static str>,
     show: fn(&Settings) -> String,
+}
+
+/// What kind of value a setting has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingKind {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Whole,
+    /// A text; lists have commas between their entries.
+    Text,
+}
+
+impl Setting {
+    /// The value that it has where nobody has set it.
+    #[must_use]
+    pub fn default(&self) -> String {
+        (self.show)(&Settings::default())
+    }
+
+    /// What it takes, as the end of the sentence "accepted: …".
+    #[must_use]
+    pub fn accepted(&self) -> &'static str {
+        // No setting takes a NUL; its refusal is the sentence.
+        (self.set)(&mut Settings::default(), "\0")
+            .err()
+            .unwrap_or("any text")
+    }
+
+    /// What kind of value it has: that of its default.
+    #[must_use]
+    pub fn kind(&self) -> SettingKind {
+        let default = self.default();
+        if matches!(default.as_str(), "true" | "false") {
+            SettingKind::Boolean
+        } else if !default.is_empty() && default.bytes().all(|octet| octet.is_ascii_digit()) {
+            SettingKind::Whole
+        } else {
+            SettingKind::Text
+        }
+    }
+}
+
+/// The setting of a key.
+///
+/// # Errors
+/// [`SettingError::Unknown`].
+pub fn setting(key: &str) -> Result<&'static Setting, SettingError> {
+    find(key)
 }
 
 /// The names of all settings.
@@ -234,6 +286,16 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |settings| settings.expiry_days.to_string(),
+    },
+    Setting {
+        key: "cdr.retention_days",
+        description: "Delete the records of a call this many days after it began; 0 keeps them for ever.",
+        set: |settings, value| {
+            settings.cdr_retention_days =
+                number(value, EXPIRY_DAYS_MAX).ok_or("a whole number of days from 0 to 36500")?;
+            Ok(())
+        },
+        show: |settings| settings.cdr_retention_days.to_string(),
     },
     Setting {
         key: "sip.domain",
@@ -453,6 +515,12 @@ mod tests {
             copy.set(setting.key, &(setting.show)(&defaults)).unwrap();
             assert_eq!(copy, defaults, "{}", setting.key);
             assert!(setting.description.ends_with('.'), "{}", setting.key);
+            assert_ne!(
+                setting.accepted(),
+                "any text",
+                "{} takes a NUL",
+                setting.key
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::model::Source;
 use super::shape::SourceShape;
+use crate::field_errors::FieldErrors;
 use crate::storage::{Connection, StorageError, Store, bump_revision, work};
 
 /// All stored policies.
@@ -65,33 +66,67 @@ pub async fn list(store: &Store) -> Result<Vec<Source>, StorageError> {
 /// # Errors
 /// Two have the same name, or the database did not take them.
 pub async fn replace(store: &Store, sources: Vec<Source>) -> Result<(), StorageError> {
+    change(store, move |stored| {
+        *stored = sources;
+        Ok(())
+    })
+    .await
+}
+
+/// Changes the list of policies: `change` sees it as it is in the transaction.
+///
+/// # Errors
+/// `change` refuses, two have the same name, there are too many, or the database did not take them.
+pub async fn change<T: Send + 'static>(
+    store: &Store,
+    change: impl FnOnce(&mut Vec<Source>) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    let outcome = store
+        .write(move |connection| {
+            work(async move {
+                let mut sources = load(connection).await?;
+                let outcome = change(&mut sources)?;
+                check(&sources)?;
+                write_all(connection, &sources).await?;
+                Ok(outcome)
+            })
+        })
+        .await?;
+    store.refresh().await?;
+    Ok(outcome)
+}
+
+fn check(sources: &[Source]) -> Result<(), StorageError> {
     for (index, source) in sources.iter().enumerate() {
-        if sources
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.name == source.name)
-        {
+        let mut earlier = sources.iter().take(index);
+        if earlier.any(|earlier| earlier.name == source.name) {
             return Err(StorageError::Duplicate {
                 what: "source",
                 value: source.name.clone(),
             });
         }
     }
-    store
-        .write(move |connection| {
-            work(async move {
-                sqlx::query("DELETE FROM sources")
-                    .execute(&mut *connection)
-                    .await?;
-                for (position, source) in sources.iter().enumerate() {
-                    insert(connection, position, source).await?;
-                }
-                bump_revision(connection).await
-            })
-        })
-        .await?;
-    store.refresh().await
+    if sources.len() > SOURCES_MAX {
+        let mut errors = FieldErrors::new();
+        let accepted = format!("at most {SOURCES_MAX} sources");
+        errors.add("sources", &sources.len().to_string(), accepted);
+        return Err(StorageError::Invalid(errors));
+    }
+    Ok(())
 }
+
+async fn write_all(connection: &mut Connection, sources: &[Source]) -> Result<(), StorageError> {
+    sqlx::query("DELETE FROM sources")
+        .execute(&mut *connection)
+        .await?;
+    for (position, source) in sources.iter().enumerate() {
+        insert(connection, position, source).await?;
+    }
+    bump_revision(connection).await
+}
+
+/// Sources of one system.
+pub const SOURCES_MAX: usize = 1_000;
 
 async fn insert(
     connection: &mut Connection,

@@ -99,6 +99,12 @@ pub enum StorageError {
     /// The writer has ended: the program is shutting down.
     #[error("storage is closed")]
     Closed,
+    /// The work was done, but not committed.
+    #[error("database: {detail}")]
+    Uncommitted {
+        /// What SQLite says.
+        detail: String,
+    },
     /// Anything else that SQLite says.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -123,6 +129,7 @@ impl StorageError {
             Self::NodeKey { .. } => "node_key",
             Self::Corrupt { .. } => "corrupt",
             Self::Closed => "closed",
+            Self::Uncommitted { .. } => "uncommitted",
             Self::Database(_) => "database",
         }
     }

@@ -17,4 +17,8 @@ pub struct StorageFigures {
     pub failures: AtomicU64,
     /// It takes no call records now.
     pub failing: AtomicBool,
+    /// Call records in the spool.
+    pub spool_records: AtomicU64,
+    /// Octets of the spool.
+    pub spool_octets: AtomicU64,
 }

@@ -8,6 +8,7 @@ mod code;
 mod database;
 mod error;
 mod figures;
+mod keeping;
 mod node_key;
 mod randomness;
 mod snapshot;

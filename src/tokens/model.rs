@@ -79,6 +79,12 @@ impl TokenTable {
         Self(rows)
     }
 
+    /// True when nobody has a token.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The token whose clear text this is, expired or not. The row is found by the first octets of
     /// the digest, of which a guess learns nothing about the clear text; the digests are compared
     /// whole, in constant time.

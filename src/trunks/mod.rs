@@ -1,5 +1,6 @@
 //! Trunks: interconnections, and the choice among them.
 
+pub mod api;
 pub mod apply;
 pub mod health;
 pub mod identity;

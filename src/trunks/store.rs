@@ -5,6 +5,7 @@ use sqlx::Row as _;
 use super::apply::TrunkTable;
 use super::model::Secret;
 use super::shape::{StoredTrunk, TrunkShape};
+use crate::links;
 use crate::storage::{
     Connection, NodeKey, Snapshot, StorageError, Store, bump_revision, randomness, work,
 };
@@ -101,6 +102,146 @@ pub async fn apply(
         .await?;
     store.refresh().await?;
     Ok(applied)
+}
+
+/// One trunk, by its id or label.
+///
+/// # Errors
+/// There is none, or the database cannot be read.
+pub async fn get(store: &Store, id_or_label: &str) -> Result<StoredTrunk, StorageError> {
+    let trunks = list(store).await?;
+    find(trunks, id_or_label)
+}
+
+/// Makes a trunk.
+///
+/// # Errors
+/// Its id or label is another trunk's, there are too many, or the database did not take it.
+pub async fn create(store: &Store, table: TrunkTable) -> Result<StoredTrunk, StorageError> {
+    let key = store.key().clone();
+    let made = store
+        .write(move |connection| {
+            work(async move {
+                let stored = load(connection, &key).await?;
+                let label = &table.shape.label;
+                let taken = |trunk: &StoredTrunk| {
+                    trunk.shape.label == *label || Some(&trunk.id) == table.id.as_ref()
+                };
+                if stored.iter().any(taken) {
+                    return Err(StorageError::Duplicate {
+                        what: "trunk label",
+                        value: label.clone(),
+                    });
+                }
+                let applied = apply_all(connection, &key, std::slice::from_ref(&table)).await?;
+                bump_revision(connection).await?;
+                Ok(StoredTrunk {
+                    id: applied
+                        .into_iter()
+                        .map(|made| made.id)
+                        .next()
+                        .unwrap_or_default(),
+                    shape: table.shape,
+                    password: table.password,
+                })
+            })
+        })
+        .await?;
+    store.refresh().await?;
+    Ok(made)
+}
+
+/// Changes a trunk. `change` sees it as it is in the transaction and makes its new table, or refuses.
+///
+/// # Errors
+/// There is none, `change` refuses, the label is another trunk's, or the database did not take it.
+pub async fn update(
+    store: &Store,
+    id_or_label: &str,
+    change: impl FnOnce(&StoredTrunk) -> Result<TrunkTable, StorageError> + Send + 'static,
+) -> Result<StoredTrunk, StorageError> {
+    let (key, name) = (store.key().clone(), id_or_label.to_owned());
+    let next = store
+        .write(move |connection| {
+            work(async move {
+                let stored = find(load(connection, &key).await?, &name)?;
+                let table = change(&stored)?;
+                debug_assert_eq!(table.id.as_ref(), Some(&stored.id));
+                apply_all(connection, &key, std::slice::from_ref(&table)).await?;
+                bump_revision(connection).await?;
+                Ok(StoredTrunk {
+                    id: stored.id,
+                    shape: table.shape,
+                    password: table.password,
+                })
+            })
+        })
+        .await?;
+    store.refresh().await?;
+    Ok(next)
+}
+
+/// Deletes a trunk, if `check` does not object. One that links are pinned to goes only by `force`:
+/// their calls are refused from then on, because a pin never falls back.
+///
+/// # Errors
+/// There is none, links name it, `check` objects, or the database did not take it.
+pub async fn delete(
+    store: &Store,
+    id_or_label: &str,
+    force: bool,
+    check: impl FnOnce(&StoredTrunk) -> Result<(), StorageError> + Send + 'static,
+) -> Result<(), StorageError> {
+    let trunk = get(store, id_or_label).await?;
+    if !force {
+        // Not in the transaction: with millions of links it takes its time.
+        let _turn = store.turn_to_list().await?;
+        let mut reader = store.readers().acquire().await?;
+        let paths = links::store::pinned_to(&mut reader, &trunk.id, LINKS_NAMED_MAX + 1).await?;
+        if !paths.is_empty() {
+            return Err(StorageError::InUseBy {
+                what: "trunk",
+                value: trunk.shape.label,
+                by: name_some(&paths),
+            });
+        }
+    }
+    let (key, id) = (store.key().clone(), trunk.id);
+    store
+        .write(move |connection| {
+            work(async move {
+                check(&find(load(connection, &key).await?, &id)?)?;
+                sqlx::query("DELETE FROM trunks WHERE id = $1")
+                    .bind(&id)
+                    .execute(&mut *connection)
+                    .await?;
+                bump_revision(connection).await
+            })
+        })
+        .await?;
+    store.refresh().await
+}
+
+/// "the links a, b, c" or "the links a, b, c and others".
+fn name_some(paths: &[String]) -> String {
+    let shown = usize::try_from(LINKS_NAMED_MAX).unwrap_or(usize::MAX);
+    let named: Vec<&str> = paths.iter().take(shown).map(String::as_str).collect();
+    let others = if paths.len() > shown {
+        " and others"
+    } else {
+        ""
+    };
+    format!("the links {}{others}", named.join(", "))
+}
+
+fn find(trunks: Vec<StoredTrunk>, id_or_label: &str) -> Result<StoredTrunk, StorageError> {
+    trunks
+        .into_iter()
+        .find(|trunk| trunk.id == id_or_label || trunk.shape.label == id_or_label)
+        .ok_or_else(|| StorageError::NotFound {
+            what: "trunk",
+            value: id_or_label.to_owned(),
+        })
 }
 
 /// Imports the tables when no trunk is stored. Returns how many.
@@ -241,5 +382,7 @@ pub fn names_of(snapshot: &Snapshot) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Links that a refusal names.
+const LINKS_NAMED_MAX: u32 = 10;
 /// Trunks of one system.
 pub const TRUNKS_MAX: usize = 1_000;

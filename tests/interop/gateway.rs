@@ -11,8 +11,8 @@ use crate::world::{Process, World, until};
 
 /// Where the gateway of every test listens.
 pub(crate) const SIP: &str = "127.0.0.1:5060";
-const HTTP: &str = "127.0.0.1:8080";
-const BINARY: &str = env!("CARGO_BIN_EXE_sluice");
+pub(crate) const HTTP: &str = "127.0.0.1:8080";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sluice");
 
 /// A gateway, its configuration file and its data folder.
 #[derive(Debug)]

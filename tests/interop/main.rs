@@ -14,8 +14,11 @@
 )]
 
 mod baresip;
+mod cucm;
 mod gateway;
 mod node;
+mod operation;
+mod party;
 mod phone;
 mod sipp;
 mod tcp;

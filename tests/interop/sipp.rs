@@ -238,6 +238,17 @@ fn early_media_is_offered_before_the_answer() {
     assert_eq!(call["status"], 200, "{call}");
 }
 
+/// RFC 3262: the callee's early media is acknowledged by us, ours by the caller; the 200 of either
+/// side needs no description any more.
+#[test]
+fn reliable_early_media_is_acknowledged_on_both_sides() {
+    let Some(call) = one_call(&one_trunk(), "caller_reliable", "callee_reliable", &[]) else {
+        return;
+    };
+    assert_eq!(call["status"], 200, "{call}");
+    assert_eq!(call["released_by"], "originating", "{call}");
+}
+
 /// RFC 3264 §8.4: hold and resume go through, and their answers come back.
 #[test]
 fn hold_and_resume_pass_through() {

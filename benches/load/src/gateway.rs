@@ -152,7 +152,9 @@ fn tail(log: &Path) -> String {
 const CONFIGURATION: &str = r#"[node]
 data = "DATA"
 drain_s = 0
-log = "warn"
+
+[log]
+level = "warn"
 
 [sip]
 listen = ["SIP"]

@@ -9,7 +9,9 @@ use super::bye;
 use super::call;
 use super::compose::{self, RequestParts, ResponseParts};
 use super::core::Core;
+use super::identity;
 use super::leg::{Acknowledgement, PendingInvite, Reoffer, Stage, Unacknowledged};
+use super::session_timer;
 use super::uas::{self, Request};
 use crate::dialog::Dialog;
 use crate::error::{CommandError, ProtocolError};
@@ -50,12 +52,16 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
         "an offer of the peer's is answered"
     );
     let request = message::parse(&pending.request).ok()?;
+    let identity = leg.identity.clone();
+    let session = session_timer::accept(core, now, key, &request);
     let parts = ResponseParts {
+        headers: &identity::shown(&identity),
         to_tag: answer.is_first.then_some(tag.as_str()),
         contact: Some(&contact),
         makes_dialog: answer.is_first,
         capabilities: true,
         body: answer.body,
+        session,
         ..Default::default()
     };
     let status = StatusCode::OK;
@@ -66,6 +72,9 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
     core.send(flow, Arc::clone(&packet));
     let timers = core.config.timers;
     core.change(key, |leg| {
+        if let Some(body) = answer.body {
+            session_timer::note_description(leg, body);
+        }
         if answer.is_first {
             leg.stage = Stage::Confirmed;
         } else {
@@ -166,6 +175,7 @@ pub(crate) fn answer_offer(
         return Err(CommandError::NothingToAnswer);
     }
     debug_assert!(leg.is_confirmed(), "a 2xx made the dialog");
+    core.change(key, |leg| session_timer::note_description(leg, answer));
     take_unanswered(core, key, Some(answer));
     Ok(())
 }

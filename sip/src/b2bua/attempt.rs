@@ -9,7 +9,8 @@ use super::compose;
 use super::core::{Core, User};
 use super::early::{self, connected_of, sdp_of};
 use super::leg::{Attempt, Leg, Side, Stage};
-use super::{acknowledge, bye, call, cancel, challenge, place, reason, reoffer};
+use super::session_timer::Session;
+use super::{acknowledge, bye, call, cancel, challenge, place, reason, reoffer, session_timer};
 use crate::dialog::{Dialog, RouteSet};
 use crate::error::CommandError;
 use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Q850, Refusal};
@@ -66,6 +67,8 @@ pub(super) fn begin(
     let contact = compose::contact(Some(&dial.contact_user), dial.flow);
     let timers = dial.timers;
     let (credentials, has_offered) = (dial.credentials.clone(), dial.offer.is_some());
+    let session_timer = dial.session_timer;
+    let offer = dial.offer.clone().filter(|_| session_timer.is_some());
     let stage = Stage::Attempting(Box::new(Attempt {
         dial,
         transaction: call,
@@ -79,6 +82,10 @@ pub(super) fn begin(
         early: Vec::new(),
     }));
     let mut leg = Leg::new(call, side, stage, dialog, contact);
+    leg.session = Session::new(session_timer);
+    if let Some(offer) = offer {
+        session_timer::note_description(&mut leg, &offer);
+    }
     leg.credentials = credentials;
     leg.has_offered = has_offered;
     let key = core
@@ -176,6 +183,16 @@ pub(super) fn handle_response(
             return;
         }
     }
+    let is_waited_for = is_waited_for(core, key);
+    if is_waited_for && session_timer::lengthen(core, key, response, status) {
+        // The same INVITE with the next CSeq; a proxy may challenge it anew.
+        if let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) {
+            attempt.is_authorized = false;
+        }
+        if send_invite(core, now, key, None).is_some() {
+            return;
+        }
+    }
     reoffer::close(core, now, key);
     let reason = reason::of(response);
     let failure = AttemptFailure::Refused(status);
@@ -260,6 +277,7 @@ fn handle_success(
         offer,
     } = chosen;
     debug_assert!(dialog.local_cseq >= cseq, "the peer answers what we sent");
+    session_timer::accepted(core, now, key, response);
     if offer.is_none() {
         acknowledge::send(core, key, &dialog, cseq, true, None);
     }

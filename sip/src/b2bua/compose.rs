@@ -4,6 +4,7 @@
 //! as the packet that is sent and, where a machine repeats it, kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::core::Core;
 use super::prack;
@@ -14,6 +15,7 @@ use crate::identifier::Identifier;
 use crate::limits::MAX_FORWARDS_DEFAULT;
 use crate::message::{self, HeaderName, Message, MessageWriter, Method, StatusCode};
 use crate::sdp::SessionDescription;
+use crate::session_timer::{Agreement, Asked, OPTION_TAG, Refresher};
 use crate::table::Key;
 use crate::transaction::layer::Packet;
 use crate::transport::via;
@@ -41,6 +43,8 @@ pub(super) struct ResponseParts<'a> {
     pub(super) headers: &'a [(HeaderName, &'a [u8])],
     /// Retry-After, Warning, Reason.
     pub(super) refusal: Option<&'a Refusal>,
+    /// What a 2xx agrees to (RFC 4028 §9).
+    pub(super) session: Option<Agreement>,
     /// The body.
     pub(super) body: Option<&'a SessionDescription>,
 }
@@ -54,7 +58,11 @@ pub(super) struct RequestParts<'a> {
     pub(super) contact: Option<&'a str>,
     pub(super) headers: &'a [(HeaderName, Box<[u8]>)],
     pub(super) refusal: Option<&'a Refusal>,
+    /// The session timer that it asks for.
+    pub(super) session: Option<Asked>,
     pub(super) body: Option<&'a SessionDescription>,
+    /// A body of another type: of an INFO.
+    pub(super) content: Option<(&'a str, &'a [u8])>,
 }
 
 impl<'a> RequestParts<'a> {
@@ -67,7 +75,9 @@ impl<'a> RequestParts<'a> {
             contact: None,
             headers: &[],
             refusal: None,
+            session: None,
             body: None,
+            content: None,
         }
     }
 }
@@ -128,7 +138,14 @@ pub(super) fn response(
         writer.header(&HeaderName::Contact, contact.as_bytes());
     }
     if parts.capabilities {
-        write_capabilities(&mut writer, &core.allow);
+        write_capabilities(
+            &mut writer,
+            &core.allow,
+            core.config.session_timer.is_some(),
+        );
+    }
+    if let Some(agreed) = parts.session {
+        write_agreement(&mut writer, agreed);
     }
     for (name, value) in parts.headers {
         writer.header(name, value);
@@ -217,8 +234,17 @@ fn write_request(
     if let Some(refusal) = parts.refusal {
         write_refusal(&mut writer, refusal, false);
     }
+    if let Some(asked) = parts.session {
+        write_asked(&mut writer, asked);
+    }
     write_product(&mut writer, &HeaderName::UserAgent, product);
-    finish(writer, parts.body);
+    match parts.content {
+        Some((content_type, body)) => {
+            debug_assert!(parts.body.is_none(), "a message has one body");
+            writer.finish_with_body(content_type, |buffer| buffer.push(body));
+        }
+        None => finish(writer, parts.body),
+    }
 }
 
 /// A request that makes a dialog: the INVITE of an attempt.
@@ -253,6 +279,9 @@ pub(super) fn first_invite(
             writer.header(&HeaderName::Require, prack::OPTION_TAG.as_bytes());
         }
         Reliable::Off | Reliable::Supported | Reliable::Required => {}
+    }
+    if let Some(session) = &leg.session {
+        write_asked(&mut writer, session.asked());
     }
     for (name, value) in dial.headers.iter().chain(&leg.authorization) {
         writer.header(name, value);
@@ -343,10 +372,58 @@ pub(super) fn write_via(writer: &mut MessageWriter<'_>, flow: Flow, branch: &Ide
     );
 }
 
-fn write_capabilities(writer: &mut MessageWriter<'_>, allow: &str) {
+/// Supported, Session-Expires and Min-SE of a request (RFC 4028 §7.1, §7.4).
+fn write_asked(writer: &mut MessageWriter<'_>, asked: Asked) {
+    writer.header(&HeaderName::Supported, OPTION_TAG.as_bytes());
+    write_session_expires(writer, asked.expires.interval, asked.expires.refresher);
+    if let Some(least) = asked.min {
+        debug_assert!(
+            least <= asked.expires.interval,
+            "nobody asks for less than its least"
+        );
+        writer.header_display(&HeaderName::MinSe, &least.as_secs());
+    }
+}
+
+/// Session-Expires of a 2xx, and Require where the peer refreshes (RFC 4028 §9).
+fn write_agreement(writer: &mut MessageWriter<'_>, agreed: Agreement) {
+    let refresher = if agreed.we_refresh {
+        Refresher::Uas
+    } else {
+        Refresher::Uac
+    };
+    debug_assert!(
+        agreed.we_refresh || agreed.is_supported,
+        "only who can refreshes"
+    );
+    if !agreed.we_refresh {
+        writer.header(&HeaderName::Require, OPTION_TAG.as_bytes());
+    }
+    write_session_expires(writer, agreed.interval, Some(refresher));
+}
+
+fn write_session_expires(
+    writer: &mut MessageWriter<'_>,
+    interval: Duration,
+    refresher: Option<Refresher>,
+) {
+    let seconds = interval.as_secs();
+    match refresher {
+        Some(refresher) => writer.header_display(
+            &HeaderName::SessionExpires,
+            &format_args!("{seconds};refresher={}", refresher.as_str()),
+        ),
+        None => writer.header_display(&HeaderName::SessionExpires, &seconds),
+    };
+}
+
+fn write_capabilities(writer: &mut MessageWriter<'_>, allow: &str, has_timer: bool) {
     writer.header(&HeaderName::Allow, allow.as_bytes());
     writer.header(&HeaderName::Accept, SDP_TYPE.as_bytes());
     writer.header(&HeaderName::Supported, prack::OPTION_TAG.as_bytes());
+    if has_timer {
+        writer.header(&HeaderName::Supported, OPTION_TAG.as_bytes());
+    }
 }
 
 pub(super) fn write_product(writer: &mut MessageWriter<'_>, name: &HeaderName, product: &str) {

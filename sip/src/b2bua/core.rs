@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldhash::quality::FixedState;
 
@@ -15,7 +15,8 @@ use super::options::PendingPing;
 use super::register::Registration;
 use super::registrar::RegisterRequest;
 use super::{
-    acknowledge, attempt, failed_flow, options, prack, register, registrar, reoffer, uac, uas,
+    acknowledge, attempt, failed_flow, options, prack, register, registrar, reoffer, session_timer,
+    uac, uas,
 };
 use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub(super) register_requests: Table<RegisterRequest>,
     pub(super) deadlines: DeadlineQueue<Owner>,
     pub(super) scratch: SendBuffer,
+    /// Told that we are overloaded: how long a new call shall wait.
+    pub(crate) overloaded: Option<Duration>,
     /// Value of Allow.
     pub(super) allow: Box<str>,
     /// The leg that the last input is about, as soon as that is known.
@@ -75,6 +78,10 @@ pub(crate) enum User {
     Update(Key),
     /// Client: our PRACK.
     Prack(Key),
+    /// Client: our UPDATE that refreshes the session.
+    Refresh(Key),
+    /// Client: our INFO.
+    Info(Key),
     /// Client: the BYE that ends this leg.
     Bye(Key),
     /// Client: a CANCEL, or the BYE of a fork that answered too late. Nobody waits for the answer,
@@ -97,6 +104,8 @@ impl User {
             | Self::Reinvite(leg)
             | Self::Update(leg)
             | Self::Prack(leg)
+            | Self::Refresh(leg)
+            | Self::Info(leg)
             | Self::Bye(leg)
             | Self::Errand(leg)
             | Self::Leg(leg) => Some(leg),
@@ -136,6 +145,7 @@ impl Core {
             register_requests: Table::new(limits::REGISTER_REQUESTS_MAX),
             deadlines: DeadlineQueue::default(),
             scratch: SendBuffer::new(),
+            overloaded: None,
             touched: None,
             outputs: VecDeque::new(),
             stateless_tags: FixedState::with_seed(identifiers.map_seed()),
@@ -203,6 +213,7 @@ impl Core {
                     prack::handle_deadline(self, now, key);
                     acknowledge::handle_deadline(self, now, key);
                     reoffer::handle_deadline(self, now, key);
+                    session_timer::handle_deadline(self, now, key);
                     self.arm(key);
                 }
                 Some(Owner::Ping(key)) => options::handle_deadline(self, key),
@@ -233,8 +244,8 @@ impl Core {
 
     pub(super) fn send(&mut self, flow: Flow, packet: Packet) {
         debug_assert!(
-            packet.ends_with(b"\n"),
-            "a message ends with a line or a body of lines"
+            memchr::memmem::find(&packet, b"\r\n\r\n").is_some(),
+            "a message has an end of its headers"
         );
         debug_assert!(flow.remote.port() != 0, "port 0 is nowhere");
         self.counters.messages_sent += 1;

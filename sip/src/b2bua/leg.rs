@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::session_timer::Session;
 use crate::deadline::Token;
 use crate::dialog::Dialog;
 use crate::event::{Credentials, Dial, Flow, RefreshBy, Refusal, Supported, Timers};
@@ -51,6 +52,8 @@ pub(crate) struct Leg {
     pub(crate) other_forks: Vec<(Box<[u8]>, u32)>,
     /// The peer's Allow names UPDATE (RFC 3311 §4).
     pub(crate) allows_update: bool,
+    /// Who is connected at the other end, as it is written to this peer.
+    pub(crate) identity: Vec<(HeaderName, Box<[u8]>)>,
     /// What was said before the final response of the caller's INVITE, while it has none.
     pub(crate) provisional: Option<Box<Provisional>>,
     /// RSeq and CSeq number of the reliable response that our 2xx overtook: its PRACK may still come
@@ -60,6 +63,10 @@ pub(crate) struct Leg {
     pub(crate) reoffer: Reoffer,
     /// The ACKs of 2xx responses, for their repetitions.
     pub(crate) acknowledgements: Vec<Acknowledgement>,
+    /// The session timer; `None`: off (RFC 4028).
+    pub(crate) session: Option<Box<Session>>,
+    /// INFO requests of ours without a final response.
+    pub(crate) infos_pending: u8,
     /// What our last INVITE answered a challenge with; the ACK of its 2xx repeats it (§13.2.2.4).
     pub(crate) authorization: Option<(HeaderName, Box<[u8]>)>,
     /// For challenges of the peer.
@@ -253,6 +260,8 @@ pub(crate) enum Reoffer {
         offer: Box<SessionDescription>,
         /// How often it was sent.
         tries: u8,
+        /// It refreshes the session and changes nothing.
+        is_refresh: bool,
         /// The method.
         by: RefreshBy,
         /// The peer's tag of the dialog.
@@ -271,6 +280,8 @@ pub(crate) struct SentReoffer {
     pub(crate) tries: u8,
     /// A challenge has been answered.
     pub(crate) is_authorized: bool,
+    /// It refreshes the session and changes nothing: call control hears nothing of it (RFC 4028).
+    pub(crate) is_refresh: bool,
     /// 64·T1: then CANCEL, and once more 64·T1 later the end. An UPDATE has timer F instead.
     pub(crate) give_up_at: Option<Instant>,
     /// CANCEL was sent.
@@ -318,10 +329,13 @@ impl Leg {
             has_offered: true,
             other_forks: Vec::new(),
             allows_update: false,
+            identity: Vec::new(),
             provisional: None,
             overtaken: None,
             reoffer: Reoffer::Idle,
             acknowledgements: Vec::new(),
+            session: None,
+            infos_pending: 0,
             authorization: None,
             credentials: None,
             realm: None,
@@ -346,11 +360,20 @@ impl Leg {
             Reoffer::Idle => None,
         };
         let provisional = self.provisional.as_ref().and_then(|said| said.deadline());
+        let session = self.session.as_ref().filter(|_| self.is_confirmed());
+        let session = session.and_then(|session| session.deadline());
         let unanswered = self.unanswered.as_ref().map(|wait| wait.give_up_at);
-        [attempt, provisional, unacknowledged, unanswered, reoffer]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            attempt,
+            provisional,
+            unacknowledged,
+            unanswered,
+            reoffer,
+            session,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// True where nothing of it is left.
@@ -406,6 +429,7 @@ impl Leg {
     pub(crate) fn set_over(&mut self) {
         self.stage = Stage::Over;
         self.unacknowledged = None;
+        self.session = None;
         self.provisional = None;
         debug_assert!(self.unanswered.is_none(), "each 2xx gets its ACK");
         debug_assert!(

@@ -17,7 +17,8 @@
 //! | UPDATE | 405 | 200, or `Reoffered` |
 //! | PRACK | 405 | 200 where it acknowledges one of ours, else 481 |
 //! | REGISTER | `RegisterOffered` where Allow names it, else 405 | 405 |
-//! | INFO, MESSAGE, PUBLISH | 405 | 405 |
+//! | INFO | 405 | 200 and `InfoReceived` where Allow names it, else 405 |
+//! | MESSAGE, PUBLISH | 405 | 405 |
 //! | any other | 501 | 501 |
 //!
 //! Refusals outside a call keep no state (RFC 3261 §8.2.7): one datagram, no timer, and a tag that
@@ -34,16 +35,20 @@ pub(crate) mod core;
 mod early;
 mod failed_flow;
 pub mod fork;
+pub(crate) mod identity;
+pub(crate) mod info;
 mod leg;
 pub(crate) mod modify;
 pub(crate) mod offered;
 pub(crate) mod options;
+mod overload;
 pub(crate) mod place;
 mod prack;
 mod reason;
 pub(crate) mod register;
 pub(crate) mod registrar;
 pub(crate) mod reoffer;
+pub(crate) mod session_timer;
 mod uac;
 mod uas;
 mod update;

@@ -22,7 +22,7 @@ use super::core::{Core, User};
 use super::early::sdp_of;
 use super::leg::{EarlyDialog, Leg, Reoffer, SentReoffer, Stage};
 use super::reoffer::{note_exchange, note_target};
-use super::{call, cancel, challenge, prack};
+use super::{call, cancel, challenge, prack, session_timer};
 use crate::error::CommandError;
 use crate::event::{CallKey, EndCause, Event, LegKey, RefreshBy, ReleaseParty};
 use crate::limits::{GLARE_RETRIES_MAX, RETRY_AFTER_S_MAX};
@@ -68,8 +68,29 @@ pub(crate) fn offer(
         by,
         remote_tag,
         tries: 1,
+        is_refresh: false,
     };
     send(core, now, key, asked, None).ok_or(CommandError::LimitReached)
+}
+
+/// A re-INVITE that refreshes the session, with the description that the peer has already
+/// (RFC 4028 §7.4). Call control hears of it only where the dialog is lost.
+pub(super) fn refresh(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    description: Box<SessionDescription>,
+) -> Option<()> {
+    let leg = core.legs.get(key)?;
+    debug_assert!(leg.is_confirmed(), "an early dialog is not refreshed");
+    let asked = Asked {
+        offer: description,
+        by: RefreshBy::Invite,
+        remote_tag: leg.dialog.remote_tag.clone(),
+        tries: 1,
+        is_refresh: true,
+    };
+    send(core, now, key, asked, None)
 }
 
 /// The caller's early dialog has its answer, and no 2xx is on its way.
@@ -86,6 +107,7 @@ struct Asked {
     by: RefreshBy,
     remote_tag: Box<[u8]>,
     tries: u8,
+    is_refresh: bool,
 }
 
 fn send(
@@ -109,8 +131,11 @@ fn send(
         "an early dialog is changed by UPDATE only (RFC 3311 §1)"
     );
     let is_authorized = authorization.is_some();
-    let headers: Vec<_> = authorization.clone().into_iter().collect();
+    let identity = leg.identity.iter().cloned();
+    let headers: Vec<_> = authorization.clone().into_iter().chain(identity).collect();
     let contact = leg.contact.clone();
+    let session = leg.session.as_ref().filter(|_| leg.is_confirmed());
+    let session = session.map(|session| session.asked());
     let dialog = leg.dialog_mut(&asked.remote_tag)?;
     let cseq = dialog.next_local_cseq();
     let dialog = dialog.clone();
@@ -125,6 +150,7 @@ fn send(
     let parts = RequestParts {
         contact: Some(&contact),
         headers: &headers,
+        session,
         body: Some(&asked.offer),
         ..RequestParts::new(&method, cseq, &branch)
     };
@@ -140,6 +166,7 @@ fn send(
             offer: asked.offer,
             tries: asked.tries,
             is_authorized,
+            is_refresh: asked.is_refresh,
             give_up_at,
             is_cancelled: false,
             by: asked.by,
@@ -180,7 +207,7 @@ pub(super) fn handle_response(
         .cseq()
         .is_some_and(|cseq| cseq.method == Method::Invite);
     if status.is_success() && is_invite {
-        return handle_success(core, key, transaction, response);
+        return handle_success(core, now, key, transaction, response);
     }
     let Some(sent) = take_sent(core, key, transaction) else {
         return;
@@ -194,7 +221,7 @@ pub(super) fn handle_response(
     }
     let is_lost = status == StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST
         || (status == StatusCode::REQUEST_TIMEOUT && !sent.is_cancelled);
-    end_refused(core, now, key, status, is_lost);
+    end_refused(core, now, key, status, (is_lost, sent.is_refresh));
 }
 
 /// What is pending on this leg has a dialog, and call control waits for it.
@@ -223,6 +250,7 @@ fn send_again(
         by: sent.by,
         remote_tag: sent.remote_tag.clone(),
         tries: sent.tries,
+        is_refresh: sent.is_refresh,
     };
     let method = match sent.by {
         RefreshBy::Invite => Method::Invite,
@@ -239,6 +267,11 @@ fn send_again(
         if header.is_some() && send(core, now, key, asked.clone(), header).is_some() {
             return true;
         }
+    }
+    if session_timer::lengthen(core, key, response, status)
+        && send(core, now, key, asked.clone(), None).is_some()
+    {
+        return true;
     }
     let is_unknown =
         status == StatusCode::METHOD_NOT_ALLOWED || status == StatusCode::NOT_IMPLEMENTED;
@@ -261,6 +294,7 @@ fn send_again(
             retry_at: now + wait,
             offer: asked.offer,
             tries: asked.tries,
+            is_refresh: asked.is_refresh,
             by: asked.by,
             remote_tag: asked.remote_tag,
         }
@@ -298,13 +332,22 @@ fn wait_before_retry(
 }
 
 /// A confirmed dialog that is lost ends its call; an early one ends with its INVITE.
-fn end_refused(core: &mut Core, now: Instant, key: Key, status: StatusCode, is_lost: bool) {
+fn end_refused(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    status: StatusCode,
+    (is_lost, is_refresh): (bool, bool),
+) {
     let Some(leg) = core.legs.get(key) else {
         return;
     };
     let call = leg.call;
     if is_lost && leg.is_confirmed() {
         return call::end_by(core, now, call, ReleaseParty::Gateway, EndCause::DialogLost);
+    }
+    if is_refresh {
+        return session_timer::refused(core, now, key);
     }
     core.emit(Event::ReofferRefused {
         call: CallKey(call),
@@ -314,7 +357,13 @@ fn end_refused(core: &mut Core, now: Instant, key: Key, status: StatusCode, is_l
     prack::proceed(core, now, key);
 }
 
-fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Message<'_>) {
+fn handle_success(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    transaction: Key,
+    response: &Message<'_>,
+) {
     let tag = response.to().and_then(|to| to.tag()).unwrap_or_default();
     let Some(cseq) = response.cseq().map(|cseq| cseq.number) else {
         return;
@@ -337,7 +386,12 @@ fn handle_success(core: &mut Core, key: Key, transaction: Key, response: &Messag
     else {
         return;
     };
-    if sent.is_some() {
+    let Some(sent) = sent else { return };
+    session_timer::accepted(core, now, key, response);
+    core.change(key, |leg| {
+        session_timer::note_description(leg, &sent.offer);
+    });
+    if !sent.is_refresh {
         let answer = sdp_of(response);
         core.emit(Event::ReofferAnswered {
             call: CallKey(call),
@@ -359,6 +413,9 @@ fn handle_updated(
     if !is_alive(core, key) {
         return;
     }
+    if core.legs.get(key).is_some_and(Leg::is_confirmed) {
+        session_timer::accepted(core, now, key, response);
+    }
     let answer = sdp_of(response);
     let call = core.change(key, |leg| {
         note_exchange(leg, &sent.remote_tag, &sent.offer, answer.clone());
@@ -376,8 +433,9 @@ fn handle_updated(
 /// No response at all within timer B or F: the dialog is lost (RFC 5057 §5.1).
 pub(super) fn handle_lost(core: &mut Core, now: Instant, key: Key, transaction: Key) {
     let sent = take_sent(core, key, transaction);
-    if sent.is_some() && is_alive(core, key) {
-        end_refused(core, now, key, StatusCode::REQUEST_TIMEOUT, true);
+    if let Some(sent) = sent.filter(|_| is_alive(core, key)) {
+        let status = StatusCode::REQUEST_TIMEOUT;
+        end_refused(core, now, key, status, (true, sent.is_refresh));
     }
 }
 
@@ -390,8 +448,8 @@ pub(super) fn refused(
     status: StatusCode,
 ) {
     let sent = take_sent(core, key, transaction);
-    if sent.is_some() && is_alive(core, key) {
-        end_refused(core, now, key, status, false);
+    if let Some(sent) = sent.filter(|_| is_alive(core, key)) {
+        end_refused(core, now, key, status, (false, sent.is_refresh));
     }
 }
 
@@ -426,9 +484,11 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
                 sent.give_up_at = Some(now + timeout);
                 return cancel::send(core, now, key, transaction, None);
             }
-            let is_confirmed = leg.is_confirmed();
+            let (is_refresh, is_confirmed) = (sent.is_refresh, leg.is_confirmed());
             forget_sent(core, key);
-            if is_confirmed {
+            if is_refresh {
+                session_timer::refused(core, now, key);
+            } else if is_confirmed {
                 let status = StatusCode::REQUEST_TIMEOUT;
                 core.emit(Event::ReofferRefused {
                     call,
@@ -453,6 +513,7 @@ fn retry(core: &mut Core, now: Instant, key: Key) {
         tries,
         by,
         remote_tag,
+        is_refresh,
         ..
     } = std::mem::take(&mut leg.reoffer)
     else {
@@ -465,9 +526,13 @@ fn retry(core: &mut Core, now: Instant, key: Key) {
         by,
         remote_tag,
         tries: tries + 1,
+        is_refresh,
     };
     if may_send && send(core, now, key, asked, None).is_some() {
         return;
+    }
+    if is_refresh {
+        return session_timer::refused(core, now, key);
     }
     let status = StatusCode::REQUEST_PENDING;
     core.emit(Event::ReofferRefused {

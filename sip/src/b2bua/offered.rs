@@ -11,8 +11,9 @@ use super::call::{self, Call};
 use super::compose::{self, ResponseParts};
 use super::core::{Core, User};
 use super::leg::{Leg, OfferedBy, PendingInvite, Provisional, Reoffer, Side, Stage};
+use super::session_timer::{self, Session};
 use super::uas::{self, Request};
-use super::{prack, reoffer, update};
+use super::{identity, prack, reoffer, update};
 use crate::dialog::{Dialog, DialogRefused};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{
@@ -40,6 +41,10 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     }
     if request.message.max_forwards() == Some(0) {
         return uas::refuse(core, request, StatusCode::TOO_MANY_HOPS, Error::TooManyHops);
+    }
+    let settings = core.config.session_timer;
+    if let Some(least) = session_timer::too_small(settings, request.message) {
+        return session_timer::refuse(core, request, least);
     }
     let Some(offer) = take_offer(core, request) else {
         return;
@@ -154,6 +159,7 @@ fn insert(
     let mut leg = Leg::new(call, Side::A, stage, dialog, contact);
     let supported = supported_of(request.message);
     leg.allows_update = supported.update;
+    leg.session = Session::new(core.config.session_timer);
     // An INVITE that is over at once is no INVITE: 0 is read over.
     let expires_s = request.message.expires_s().filter(|&seconds| seconds > 0);
     let expires_at = expires_s.map(|seconds| request.at + Duration::from_secs(seconds.into()));
@@ -259,10 +265,16 @@ pub(super) fn respond(
     let pending = pending.clone();
     let tag = leg.dialog.local_tag;
     let contact = leg.contact.clone();
+    let identity = leg.identity.clone();
     let is_trying = status == StatusCode::TRYING;
     debug_assert!(!status.is_success(), "a 2xx is repeated by `acknowledge`");
     debug_assert!(leg.side == Side::A, "the caller is answered");
+    let mut headers = parts.headers.to_vec();
+    if !is_trying && !status.is_failure() {
+        headers.extend(identity::shown(&identity));
+    }
     let parts = ResponseParts {
+        headers: &headers,
         to_tag: (!is_trying).then_some(tag.as_str()),
         contact: (!is_trying && !status.is_failure()).then_some(&*contact),
         makes_dialog: !is_trying && !status.is_failure(),
@@ -437,6 +449,9 @@ pub(super) fn answer_now(
     };
     let leg = core.legs.get_mut(a_leg)?;
     let said = leg.provisional.take()?;
+    if let Some(said) = &said.said {
+        session_timer::note_description(leg, said);
+    }
     let Stage::Offered(pending) = &leg.stage else {
         return None;
     };

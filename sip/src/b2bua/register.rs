@@ -40,7 +40,7 @@ pub(crate) struct Registration {
 }
 
 /// A REGISTER without a final response.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Pending {
     transaction: Key,
     expires_s: u32,
@@ -245,7 +245,7 @@ fn again(
     response: &Message<'_>,
     status: StatusCode,
 ) -> Option<(Pending, Authorization)> {
-    let next = Pending { ..*pending };
+    let next = *pending;
     if status == StatusCode::INTERVAL_TOO_BRIEF {
         let least = response.min_expires_s()?;
         let helps = !pending.is_lengthened

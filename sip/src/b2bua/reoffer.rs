@@ -4,6 +4,7 @@
 //! `modify`. What an offer means is call control's affair: an offer of one leg is given to it, and it
 //! offers to the other.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acknowledge::{self, Answer};
@@ -12,7 +13,7 @@ use super::core::{Core, User};
 use super::early::{connected_of, sdp_of};
 use super::leg::{Leg, OfferedBy, PendingInvite, Reoffer};
 use super::uas::{self, Request};
-use super::{modify, offered, prack, update};
+use super::{identity, modify, offered, prack, session_timer, update};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{CallKey, Event, LegKey};
 use crate::message::{self, HeaderName, Message, StatusCode};
@@ -96,7 +97,8 @@ fn hand_up(
     }
     let changed = core.change(key, |leg| {
         let before = std::mem::replace(&mut leg.reoffer, Reoffer::Received(pending));
-        (leg.call, matches!(before, Reoffer::Retrying { .. }))
+        let gave_way = matches!(before, Reoffer::Retrying { is_refresh, .. } if !is_refresh);
+        (leg.call, gave_way)
     });
     let Some((call, gave_way)) = changed else {
         return;
@@ -207,8 +209,16 @@ pub(crate) fn answer(
         return acknowledge::answer(core, now, key, &answer).ok_or(CommandError::WrongState);
     }
     let leg = core.legs.get(key).ok_or(CommandError::NoSuchLeg)?;
-    let contact = leg.contact.clone();
+    let (contact, is_confirmed) = (leg.contact.clone(), leg.is_confirmed());
+    let identity = leg.identity.clone();
+    let request = Arc::clone(&pending.request);
+    let update = message::parse(&request)
+        .ok()
+        .filter(|_| is_confirmed && pending.by == OfferedBy::Update);
+    let session = update.and_then(|update| session_timer::accept(core, now, key, &update));
     let parts = ResponseParts {
+        session,
+        headers: &identity::shown(&identity),
         contact: Some(&contact)
             .filter(|_| pending.by == OfferedBy::Update)
             .map(|it| &**it),
@@ -235,8 +245,13 @@ pub(super) fn note_exchange(
     ours: &SessionDescription,
     theirs: Option<Box<SessionDescription>>,
 ) {
+    session_timer::note_description(leg, ours);
     if let Some(said) = &mut leg.provisional {
         said.said = Some(Box::new(ours.clone()));
+        // A 2xx that waits for this exchange has nothing to add to it.
+        if let Some(held) = &mut said.held_answer {
+            held.as_mut().clone_from(ours);
+        }
     }
     let early = leg
         .attempt_mut()

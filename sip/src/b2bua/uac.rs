@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Core, User};
-use super::{attempt, bye, compose, modify, options, prack, register};
+use super::{attempt, bye, compose, info, modify, options, prack, register, session_timer};
 use crate::error::{DropReason, ProtocolError};
 use crate::event::{AttemptFailure, Flow, RegisterOutcome};
 use crate::message::{HeaderName, Message, Method, StatusCode};
@@ -88,6 +88,10 @@ fn deliver(
             modify::handle_response(core, now, leg, transaction, response, status);
         }
         User::Prack(leg) => prack::handle_response(core, now, leg, response, status),
+        User::Refresh(leg) => {
+            session_timer::handle_response(core, now, leg, transaction, response, status);
+        }
+        User::Info(leg) => info::handle_response(core, now, leg, response, status),
         User::Bye(leg) => bye::handle_response(core, now, leg, response, status),
         User::Ping(ping) => options::handle_response(core, ping, status),
         User::Register(key) => register::handle_response(core, now, key, response, status),
@@ -108,6 +112,8 @@ pub(super) fn handle_timeout(core: &mut Core, now: Instant, user: User, transact
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
         User::Register(key) => register::fail(core, key, RegisterOutcome::NoResponse),
+        User::Refresh(leg) => session_timer::handle_lost(core, now, leg, transaction),
+        User::Info(leg) => info::end(core, leg),
         User::Prack(_) | User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }
@@ -126,6 +132,8 @@ pub(super) fn handle_transport_failed(core: &mut Core, now: Instant, user: User,
         User::Bye(leg) => bye::finish(core, leg),
         User::Ping(ping) => options::end(core, ping, None),
         User::Register(key) => register::fail(core, key, RegisterOutcome::TransportFailed),
+        User::Refresh(leg) => session_timer::handle_unsent(core, now, leg, transaction),
+        User::Info(leg) => info::end(core, leg),
         User::Prack(_) | User::Errand(_) | User::Leg(_) | User::Nobody => {}
     }
 }

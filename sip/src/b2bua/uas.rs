@@ -3,12 +3,13 @@
 //! Owns inspection and dispatch, and the refusals that keep no state.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::core::{Core, User};
 use super::leg::Stage;
 use super::{
-    acknowledge, bye, cancel, compose, offered, options, prack, registrar, reoffer, update,
+    acknowledge, bye, cancel, compose, info, offered, options, overload, prack, registrar, reoffer,
+    session_timer, update,
 };
 use crate::error::{DropReason, ProtocolError};
 use crate::event::Flow;
@@ -152,13 +153,17 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         | Method::Other(_) => return refuse_method(core, request),
     }
     let scheme = request.message.request_uri().map(|uri| uri.scheme());
-    if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
+    let is_served = matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel));
+    if !is_served && !overload::is_emergency(core, request) {
         return refuse(
             core,
             request,
             StatusCode::UNSUPPORTED_URI_SCHEME,
             Error::UriScheme,
         );
+    }
+    if is_too_much(core, request) {
+        return;
     }
     if core.transactions.is_merged(&request.identity) {
         return refuse(
@@ -183,6 +188,19 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     }
 }
 
+/// In overload a new INVITE gets 503, before anything is looked up for it.
+fn is_too_much(core: &mut Core, request: &Request<'_>) -> bool {
+    let is_new = request.method == Method::Invite;
+    let Some(wait) = core.overloaded.filter(|_| is_new) else {
+        return false;
+    };
+    if overload::is_emergency(core, request) {
+        return false;
+    }
+    refuse_for(core, request, wait, ProtocolError::Overloaded);
+    true
+}
+
 /// A request with a tag in To (RFC 3261 §12.2.2).
 fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     let Some(key) = find_leg(core, request) else {
@@ -192,7 +210,7 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     if let Some(leg) = core.legs.get_mut(key) {
         leg.dialog.adopt_flow(request.flow);
     }
-    if request.method == Method::Bye && requires_nothing(request) {
+    if request.method == Method::Bye && requires_nothing(core, request) {
         return bye::handle_bye(core, now, request, key);
     }
     let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
@@ -213,7 +231,14 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     if requires_extension(core, request) {
         return;
     }
+    let is_target_refresh = matches!(request.method, Method::Invite | Method::Update);
+    if is_target_refresh && session_timer::refuses(core, request, key) {
+        return;
+    }
     match &request.method {
+        Method::Info if core.config.allow.contains(&Method::Info) => {
+            info::handle_info(core, now, request, key);
+        }
         Method::Invite => reoffer::handle_invite(core, now, request, key),
         Method::Options => options::answer(core, request, false),
         Method::Refer => refuse(core, request, StatusCode::DECLINE, ProtocolError::Refer),
@@ -259,19 +284,19 @@ fn is_loop(core: &Core, request: &Request<'_>) -> bool {
         })
 }
 
-/// Extensions that a request may require (RFC 3261 §8.2.2.3).
-const UNDERSTOOD: [&str; 1] = [prack::OPTION_TAG];
-
-fn is_understood(tag: &[u8]) -> bool {
-    let is_it = |known: &&str| known.as_bytes().eq_ignore_ascii_case(tag);
-    tag.is_empty() || UNDERSTOOD.iter().any(is_it)
+/// Extensions that a request may require (RFC 3261 §8.2.2.3). A session timer that is off is not
+/// understood: nobody would refresh.
+fn is_understood(core: &Core, tag: &[u8]) -> bool {
+    let is_it = |known: &str| known.as_bytes().eq_ignore_ascii_case(tag);
+    let has_timer = core.config.session_timer.is_some();
+    tag.is_empty() || is_it(prack::OPTION_TAG) || (has_timer && is_it(session_timer::OPTION_TAG))
 }
 
-fn requires_nothing(request: &Request<'_>) -> bool {
+fn requires_nothing(core: &Core, request: &Request<'_>) -> bool {
     request
         .message
         .elements(&HeaderName::Require)
-        .all(is_understood)
+        .all(|tag| is_understood(core, tag))
 }
 
 /// Answers 420 where the request requires an extension.
@@ -279,7 +304,7 @@ fn requires_extension(core: &mut Core, request: &Request<'_>) -> bool {
     let tags: Vec<&[u8]> = request
         .message
         .elements(&HeaderName::Require)
-        .filter(|tag| !is_understood(tag))
+        .filter(|tag| !is_understood(core, tag))
         .collect();
     if tags.is_empty() {
         return false;
@@ -338,10 +363,15 @@ pub(super) fn refuse(
     refuse_with(core, request, status, &[], error);
 }
 
-/// Refuses for want of room: 503 with a Retry-After of 2 to 5 s, so that not all come back at once;
-/// the same request gets the same.
+/// Refuses for want of room: 503. Calls end all the time, so a moment later there may be some.
 pub(super) fn refuse_overloaded(core: &mut Core, request: &Request<'_>, error: ProtocolError) {
-    let wait_s = 2 + core.stateless_hash(request) % 4;
+    refuse_for(core, request, overload::FULL_WAIT, error);
+}
+
+/// 503 with a Retry-After between `wait` and two and a half times as much, so that not all come back
+/// at once; the same request gets the same.
+fn refuse_for(core: &mut Core, request: &Request<'_>, wait: Duration, error: ProtocolError) {
+    let wait_s = overload::retry_after_s(wait, core.stateless_hash(request));
     let wait = wait_s.to_string();
     let headers = [(HeaderName::RetryAfter, wait.as_bytes())];
     let status = StatusCode::SERVICE_UNAVAILABLE;

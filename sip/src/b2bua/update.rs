@@ -20,7 +20,7 @@ use super::compose::ResponseParts;
 use super::core::Core;
 use super::leg::{OfferedBy, Reoffer, Stage};
 use super::uas::{self, Request, Responder};
-use super::{early, offered, reoffer};
+use super::{early, offered, reoffer, session_timer};
 use crate::event::{CallKey, Event, LegKey};
 use crate::message::{HeaderName, Message, StatusCode};
 use crate::table::Key;
@@ -91,8 +91,14 @@ fn refresh(core: &mut Core, now: Instant, request: &Request<'_>, key: Key) {
     let Some(leg) = core.legs.get(key) else {
         return;
     };
-    let (call, contact) = (leg.call, leg.contact.clone());
+    let (call, contact, is_confirmed) = (leg.call, leg.contact.clone(), leg.is_confirmed());
+    let session = if is_confirmed {
+        session_timer::accept(core, now, key, request.message)
+    } else {
+        None
+    };
     let parts = ResponseParts {
+        session,
         contact: Some(&contact),
         capabilities: true,
         ..Default::default()

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod attempts;
+mod clock;
 mod commands;
 mod delayed;
 mod extensions;

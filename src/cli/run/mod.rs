@@ -4,11 +4,12 @@ use std::io;
 use std::path::Path;
 
 use super::arguments::{Arguments, Command};
+use super::client::Client;
 use super::output::Output;
-use super::{cdr, limits, links, settings, sources, trunks};
+use super::{cdr, doctor, guard, limits, links, metrics, settings, sources, tokens, trunks};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
-use crate::storage::{StorageError, Store};
+use crate::storage::StorageError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +20,19 @@ pub enum Outcome {
     Refused,
     /// Wrong arguments or configuration; what and why was said.
     Misconfigured,
+    /// No node answers where one was looked for.
+    Unreachable,
 }
 
 impl Outcome {
-    /// 0, 1 or 2.
+    /// 0, 1, 2 or 3.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Refused => 1,
             Self::Misconfigured => 2,
+            Self::Unreachable => 3,
         }
     }
 }
@@ -46,6 +50,10 @@ pub(super) enum CommandError {
     Serve(#[from] ServeError),
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 /// Runs one command.
@@ -54,7 +62,11 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         Command::CheckConfig { file } => {
             check_config(file.as_ref().unwrap_or(&arguments.config), output)
         }
-        Command::Serve => serve(&arguments.config),
+        Command::Serve { realtime } => serve(&arguments.config, *realtime),
+        Command::Doctor => {
+            existing(&arguments.config).and_then(|config| doctor::run(&config, output))
+        }
+        Command::Metrics => metrics::run(output),
         Command::Limits => {
             existing(&arguments.config).and_then(|config| limits::run(&config, output))
         }
@@ -62,13 +74,16 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Settings(_)
         | Command::Trunks(_)
         | Command::Sources(_)
-        | Command::Cdr(_) => with_store(arguments, output),
+        | Command::Cdr(_)
+        | Command::Tokens(_)
+        | Command::Guard(_) => with_client(arguments, output),
     };
     let Err(error) = ended else {
         return Outcome::Done;
     };
     let outcome = match error {
-        CommandError::Config(_) => Outcome::Misconfigured,
+        CommandError::Config(_) | CommandError::Usage(_) => Outcome::Misconfigured,
+        CommandError::Unreachable(_) => Outcome::Unreachable,
         // The reader of our output went away: nothing is wrong.
         CommandError::Print(ref error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Outcome::Done;
@@ -94,47 +109,51 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
     Ok(())
 }
 
-/// Opens the database that the configuration names and runs the command on it.
-fn serve(file: &Path) -> Result<(), CommandError> {
-    let config = existing(file)?;
-    let unreadable = |error| CommandError::Refused(format!("node.log: {error}"));
-    crate::log::start(&config.node.log).map_err(unreadable)?;
-    Ok(crate::boot::serve::serve(&config)?)
+fn serve(file: &Path, realtime: bool) -> Result<(), CommandError> {
+    let mut config = existing(file)?;
+    config.media.realtime |= realtime;
+    let unreadable = |error| CommandError::Refused(format!("log.level: {error}"));
+    crate::log::start(&config.log.level, config.log.format).map_err(unreadable)?;
+    let served = crate::boot::serve::serve(&config);
+    crate::log::flush();
+    Ok(served?)
 }
 
-fn with_store(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
-    let config = existing(&arguments.config)?;
+/// Connects to the node, or to what stands for it, and runs the command there.
+fn with_client(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let store = Store::open(&config.storage).await?;
-        let ended = dispatch(&arguments.command, &store, &config, output).await;
-        store.close().await;
+        let mut client = Client::connect(arguments).await?;
+        let ended = dispatch(&arguments.command, &mut client, output).await;
+        client.close().await;
         ended
     })
 }
 
 async fn dispatch(
     command: &Command,
-    store: &Store,
-    config: &Config,
+    client: &mut Client,
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
-    // What the file brings to a first start must be there before the first change, or the change
-    // would keep it out for ever.
-    config.import_first(store).await?;
     match command {
-        Command::Links(command) => links::run(command, store, output).await,
-        Command::Settings(command) => settings::run(command, store, output).await,
-        Command::Trunks(command) => trunks::run(command, store, output).await,
-        Command::Sources(command) => sources::run(command, store, output).await,
-        Command::Cdr(command) => cdr::run(command, store, output).await,
-        Command::Serve | Command::Limits | Command::CheckConfig { .. } => Ok(()),
+        Command::Links(command) => links::run(command, client, output).await,
+        Command::Settings(command) => settings::run(command, client, output).await,
+        Command::Trunks(command) => trunks::run(command, client, output).await,
+        Command::Sources(command) => sources::run(command, client, output).await,
+        Command::Cdr(command) => cdr::run(command, client, output).await,
+        Command::Tokens(command) => tokens::run(command, client, output).await,
+        Command::Guard(command) => guard::run(command, client, output).await,
+        Command::Serve { .. }
+        | Command::Limits
+        | Command::Doctor
+        | Command::Metrics
+        | Command::CheckConfig { .. } => Ok(()),
     }
 }
 
-fn existing(file: &Path) -> Result<Config, CommandError> {
+pub(super) fn existing(file: &Path) -> Result<Config, CommandError> {
     if !file.exists() {
         return Err(CommandError::Config(missing(file)));
     }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Document, Reader};
 use super::schema::{
-    Config, HttpConfig, LimitsConfig, MediaConfig, MediaIo, NodeConfig, SipConfig,
+    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,
+    NodeConfig, SipConfig,
 };
 use super::tables;
+use crate::cdr::export::ExportFormat;
 use crate::links::rules;
+use crate::log::LogFormat;
 use crate::sources::model::Source;
 use crate::storage::{StorageOptions, Sync};
 use crate::trunks::apply::TrunkTable;
@@ -35,10 +38,13 @@ impl Config {
         let root = Reader::root(&document, &table);
         let node = node(root.table("node"));
         let sip = sip(root.table("sip"));
-        let http = http(root.table("http"));
+        let http = http(root.table("http"), &node);
         let media = media(root.table("media"));
         let limits = limits(root.table("limits"));
         let storage = storage(root.table("storage"), &node, &sip);
+        let log = log(root.table("log"));
+        let cdr = cdr(root.table("cdr"));
+        let hep = hep(root.table("hep"));
         let trunks = trunks(&root, file);
         let sources = root
             .tables("source")
@@ -58,6 +64,9 @@ impl Config {
             media,
             limits,
             storage,
+            log,
+            cdr,
+            hep,
             trunks,
             sources,
             links,
@@ -128,16 +137,6 @@ fn node(table: Reader<'_>) -> NodeConfig {
         }),
         data: table.text("data", PathBuf::from("/var/lib/sluice"), FOLDER, path),
         drain: table.seconds("drain_s", Duration::from_secs(60), 0..=86_400),
-        log: table.text(
-            "log",
-            "info".to_owned(),
-            "a log filter such as \"info\"",
-            |text| {
-                text.parse::<tracing_subscriber::EnvFilter>()
-                    .ok()
-                    .map(|_| text.to_owned())
-            },
-        ),
     };
     table.finish();
     node
@@ -180,11 +179,19 @@ fn sip(table: Reader<'_>) -> SipConfig {
     sip
 }
 
-fn http(table: Reader<'_>) -> HttpConfig {
+fn http(table: Reader<'_>, node: &NodeConfig) -> HttpConfig {
     let default = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))];
     let http = HttpConfig {
         listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
         resolve_open: table.boolean("resolve_open", false),
+        socket: table.text("socket", socket_of(&node.data), SOCKET_FILE, |text| {
+            let path = PathBuf::from(text);
+            match text {
+                "" => Some(None),
+                _ if fits_a_socket(&path) => Some(Some(path)),
+                _ => None,
+            }
+        }),
     };
     if let Some(open) = http.listen.iter().find(|listen| !listen.ip().is_loopback())
         && http.resolve_open
@@ -197,6 +204,17 @@ fn http(table: Reader<'_>) -> HttpConfig {
     }
     table.finish();
     http
+}
+
+/// `sluice.sock` in the data folder; none where that name is too long for a socket.
+fn socket_of(data: &Path) -> Option<PathBuf> {
+    Some(data.join("sluice.sock")).filter(|path| fits_a_socket(path))
+}
+
+/// The kernel's bound on the name of a Unix socket, unix(7).
+fn fits_a_socket(path: &Path) -> bool {
+    let octets = path.as_os_str().as_encoded_bytes();
+    octets.len() <= SOCKET_OCTETS_MAX && !octets.contains(&0)
 }
 
 fn media(table: Reader<'_>) -> MediaConfig {
@@ -261,6 +279,62 @@ fn storage(table: Reader<'_>, node: &NodeConfig, sip: &SipConfig) -> StorageOpti
     storage
 }
 
+fn log(table: Reader<'_>) -> LogConfig {
+    let log = LogConfig {
+        level: table.text(
+            "level",
+            "info".to_owned(),
+            "a log filter such as \"info\"",
+            |text| {
+                text.parse::<tracing_subscriber::EnvFilter>()
+                    .ok()
+                    .map(|_| text.to_owned())
+            },
+        ),
+        format: table.text(
+            "format",
+            LogFormat::Auto,
+            "auto, text, json or journal",
+            |text| match text {
+                "auto" => Some(LogFormat::Auto),
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                "journal" => Some(LogFormat::Journal),
+                _ => None,
+            },
+        ),
+    };
+    table.finish();
+    log
+}
+
+fn cdr(table: Reader<'_>) -> CdrConfig {
+    let cdr = CdrConfig {
+        folder: table.optional_text("folder", FOLDER, path),
+        format: table.text(
+            "format",
+            ExportFormat::Jsonl,
+            "jsonl or csv",
+            |text| match text {
+                "jsonl" => Some(ExportFormat::Jsonl),
+                "csv" => Some(ExportFormat::Csv),
+                _ => None,
+            },
+        ),
+    };
+    table.finish();
+    cdr
+}
+
+fn hep(table: Reader<'_>) -> HepConfig {
+    let hep = HepConfig {
+        collector: table.optional_text("collector", SOCKET, |text| text.parse().ok()),
+        id: table.whole("id", 1, 0..=4_294_967_295),
+    };
+    table.finish();
+    hep
+}
+
 fn trunks(root: &Reader<'_>, file: &Path) -> Vec<TrunkTable> {
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let tables = root.tables("trunk").into_iter();
@@ -301,6 +375,9 @@ fn ports(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
 }
 
 const FOLDER: &str = "the name of a folder";
+/// Octets of the name of a Unix socket.
+const SOCKET_OCTETS_MAX: usize = 107;
+const SOCKET_FILE: &str = "the name of a file of at most 107 octets, or nothing for none";
 const SOCKET: &str = "address and port such as \"127.0.0.1:5060\"";
 const PORTS: &str = "a range such as \"10000-32767\", from 1024 up";
 

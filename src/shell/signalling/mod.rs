@@ -39,6 +39,7 @@ use crate::call::snapshot::Snapshot;
 use crate::cdr::record::Record;
 use crate::fraud_guard::StoredCount;
 use crate::health::{BEAT_EVERY, Heart};
+use crate::hep::{Capture, Protocol};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 
 /// Words of control that signalling has not taken yet.
@@ -111,6 +112,8 @@ pub struct SignallingLink {
 pub struct Status {
     /// Calls up or being set up.
     pub calls_active: AtomicU64,
+    /// After [`Word::Drain`]: no new call is taken, and `calls_active` is of a moment after that.
+    pub draining: AtomicBool,
     /// After [`Word::Stop`]: nothing is left to do.
     pub stopped: AtomicBool,
     /// Totals, half a second old at most.
@@ -162,6 +165,8 @@ pub struct Parts {
     pub wake: Arc<Wake>,
     /// Panics of all turns.
     pub panics: Arc<PanicWatch>,
+    /// Copies messages to a capture server, where there is one.
+    pub capture: Option<Capture>,
 }
 
 /// Everything but the receiving sockets: what an input meets.
@@ -186,6 +191,7 @@ struct Core {
     /// Something happened since the counters were published.
     dirty: bool,
     figures: Figures,
+    capture: Option<Capture>,
 }
 
 enum Echo {
@@ -225,6 +231,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         records,
         wake,
         panics,
+        capture,
     } = parts;
     let core = move || Core {
         control,
@@ -243,6 +250,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         drained: false,
         dirty: true,
         figures: Figures::default(),
+        capture,
     };
     let thread = std::thread::Builder::new()
         .name("signalling".to_owned())
@@ -313,7 +321,7 @@ impl Core {
                     local,
                     remote,
                 };
-                self.figures.received.count(bytes);
+                self.note_received(flow, bytes);
                 self.feed(Input::Datagram { flow, bytes });
             });
             match received {
@@ -332,6 +340,7 @@ impl Core {
             match self.streams.poll() {
                 Some(Heard::Message(flow, bytes)) => {
                     let bytes = &bytes;
+                    self.note_received(flow, bytes);
                     self.feed(Input::Datagram { flow, bytes });
                 }
                 Some(Heard::Failed(flow)) => self.feed(Input::TransportFailed { flow }),
@@ -366,7 +375,12 @@ impl Core {
             Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
             Word::GuardCounts(counts) => self.feed(Input::GuardCounts(counts)),
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
-            Word::Drain => self.feed(Input::Drain),
+            Word::Drain => {
+                self.feed(Input::Drain);
+                // Whoever waits for the last call must not read numbers of before it began.
+                self.publish();
+                self.status.draining.store(true, Ordering::Release);
+            }
             Word::Stop => self.feed(Input::Stop),
         }
     }
@@ -492,7 +506,26 @@ impl Core {
         }
     }
 
+    /// A message has come: counted, and copied where somebody captures.
+    fn note_received(&mut self, flow: Flow, bytes: &[u8]) {
+        self.figures.received.count(bytes);
+        if let Some(capture) = &mut self.capture {
+            let now = Timestamp::now();
+            capture.copy(now, protocol(flow), flow.remote, flow.local, bytes);
+        }
+    }
+
+    /// The message in the buffer goes.
+    fn note_sent(&mut self, flow: Flow) {
+        self.figures.sent.count(self.buffer.as_bytes());
+        if let Some(capture) = &mut self.capture {
+            let (now, message) = (Timestamp::now(), self.buffer.as_bytes());
+            capture.copy(now, protocol(flow), flow.local, flow.remote, message);
+        }
+    }
+
     fn send_by_stream(&mut self, flow: Flow) {
+        self.note_sent(flow);
         match self.streams.send(flow, self.buffer.as_bytes()) {
             Ok(()) => {}
             // The connection's own end says so.
@@ -517,7 +550,7 @@ impl Core {
             self.send_failed = true;
             sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         }
-        self.figures.sent.count(self.buffer.as_bytes());
+        self.note_sent(flow);
         match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
@@ -610,6 +643,13 @@ impl Core {
         let _ready = ppoll(&mut descriptors, wait, None);
         let signalled = descriptors.last().and_then(PollFd::any);
         wake.awake(signalled == Some(true));
+    }
+}
+
+const fn protocol(flow: Flow) -> Protocol {
+    match flow.transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
     }
 }
 

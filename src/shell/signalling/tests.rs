@@ -23,6 +23,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         drained: false,
         dirty: false,
         figures: Figures::default(),
+        capture: None,
     };
     (core, recorded)
 }

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::{ConnectOptions as _, Sqlite, SqlitePool};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::database::{self, StorageOptions};
@@ -36,7 +37,10 @@ struct Inner {
     records: mpsc::Sender<Record>,
     key: NodeKey,
     figures: Arc<StorageFigures>,
+    export: Arc<AtomicBool>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Long lists and searches under way: they must leave readers to those who look one link up.
+    lists: Semaphore,
     /// Held while this process is the node of this database.
     node_lock: Mutex<Option<File>>,
 }
@@ -56,8 +60,13 @@ impl Store {
         let (jobs, jobs_queue) = mpsc::channel(JOBS_QUEUE_MAX);
         let (records, records_queue) = mpsc::channel(RECORDS_QUEUE_MAX);
         let figures = Arc::<StorageFigures>::default();
+        let export = Arc::<AtomicBool>::default();
         let writer = Writer {
             figures: Arc::clone(&figures),
+            spool: None,
+            spool_refused: false,
+            retry_at: tokio::time::Instant::now(),
+            export: Arc::clone(&export),
             connection: database.writer,
             sync: options.sync,
             jobs: jobs_queue,
@@ -73,7 +82,9 @@ impl Store {
                 records,
                 key,
                 figures,
+                export,
                 snapshot: watch::Sender::new(Arc::new(first)),
+                lists: Semaphore::new(LISTS_MAX),
                 node_lock: Mutex::new(None),
             }),
         })
@@ -99,8 +110,21 @@ impl Store {
             .node_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(file);
-        self.write(move |connection| work(cdr::writer::close_open_calls(connection, now)))
+        // First what the last run could not write: it may close calls.
+        let (done, taken) = oneshot::channel();
+        let path = self.inner.path.with_extension("spool");
+        let take = self.inner.jobs.send(Job::TakeSpool { path, done });
+        take.await.map_err(|_closed| StorageError::Closed)?;
+        taken.await.map_err(|_closed| StorageError::Closed)??;
+        let export = self.inner.export.load(Ordering::Relaxed);
+        self.write(move |connection| work(cdr::writer::close_open_calls(connection, now, export)))
             .await
+    }
+
+    /// Calls that close from now on are marked for the files of `cdr::export`. Before
+    /// [`Store::start_node`].
+    pub fn export_closed_calls(&self) {
+        self.inner.export.store(true, Ordering::Relaxed);
     }
 
     /// What a request path means now. Order: `user`, then `user@host`, then ad hoc. Never waits for
@@ -195,6 +219,12 @@ impl Store {
         self.inner.records.clone()
     }
 
+    /// Not closed yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.inner.jobs.is_closed()
+    }
+
     /// What the writer counts.
     #[must_use]
     pub fn figures(&self) -> &StorageFigures {
@@ -269,6 +299,7 @@ impl Store {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut until_names = NAMES_EVERY_POLLS;
         let mut until_expiry = EXPIRY_EVERY_POLLS;
+        let mut cleaning = tokio::spawn(clean_up(self.clone()));
         while !self.inner.jobs.is_closed() {
             tick.tick().await;
             until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
@@ -279,10 +310,9 @@ impl Store {
             if let Err(error) = polled {
                 tracing::warn!(%error, "settings, trunks and sources could not be read again");
             }
-            if until_expiry == 0
-                && let Err(error) = links::store::delete_expired(self, Timestamp::now()).await
-            {
-                tracing::warn!(%error, "expired links were not deleted");
+            // Beside the polling: a first clean-up of very many rows takes its time.
+            if until_expiry == 0 && cleaning.is_finished() {
+                cleaning = tokio::spawn(clean_up(self.clone()));
             }
             if until_expiry == 0
                 && let Err(error) = guard_rules::counts::delete_over(self, Timestamp::now()).await
@@ -350,6 +380,14 @@ impl Store {
         .await
     }
 
+    /// A turn to read a list: at most [`LISTS_MAX`] at once, so that readers are left for calls.
+    pub(crate) async fn turn_to_list(&self) -> Result<SemaphorePermit<'_>, StorageError> {
+        match tokio::time::timeout(LIST_WAIT_MAX, self.inner.lists.acquire()).await {
+            Ok(turn) => turn.map_err(|_closed| StorageError::Closed),
+            Err(_elapsed) => Err(StorageError::Busy),
+        }
+    }
+
     /// Connections that read.
     pub(crate) fn readers(&self) -> &sqlx::Pool<Sqlite> {
         &self.inner.readers
@@ -390,6 +428,19 @@ impl Store {
     }
 }
 
+/// Deletes links and calls that are kept no longer, some at a time.
+async fn clean_up(store: Store) {
+    let now = Timestamp::now();
+    if let Err(error) = links::store::delete_expired(&store, now).await {
+        tracing::warn!(%error, "expired links were not deleted");
+    }
+    match cdr::query::delete_old(&store, now).await {
+        Ok(0) => {}
+        Ok(calls) => tracing::info!(calls, "old call records were deleted"),
+        Err(error) => tracing::warn!(%error, "old call records were not deleted"),
+    }
+}
+
 fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         Cow::Borrowed(text)
@@ -402,6 +453,10 @@ fn nfc(text: &str) -> Cow<'_, str> {
 pub const RECORDS_QUEUE_MAX: usize = 8_192;
 /// Pieces of work that may wait for the writer.
 pub const JOBS_QUEUE_MAX: usize = 256;
+/// Lists that are read at once, of four readers.
+const LISTS_MAX: usize = 2;
+/// How long a list waits for its turn.
+const LIST_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How soon a change by another process is seen.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Names of trunk targets are looked up again this often.

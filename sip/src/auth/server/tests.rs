@@ -102,7 +102,7 @@ fn an_old_nonce_is_stale_only_for_who_knows_the_password() {
     let again = nonces.challenge(late, REALM, Algorithm::Sha256, true);
     assert!(read(&again).stale);
     let right = answer(&read(&again), "100", "right", 1);
-    assert!(check(&mut nonces, late + NONCE_AGE_S_MAX, &right).is_ok());
+    check(&mut nonces, late + NONCE_AGE_S_MAX, &right).unwrap();
 }
 
 /// MD5 where SHA-256 was asked for, another realm, another gateway's nonce, an invented one.
@@ -131,7 +131,7 @@ fn a_nonce_fits_its_realm_its_algorithm_and_its_maker_only() {
             String::from_utf8_lossy(&text)
         );
     }
-    assert!(check(&mut nonces, 1, &with(&|_| {})).is_ok());
+    check(&mut nonces, 1, &with(&|_| {})).unwrap();
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn an_answer_of_odd_shape_is_malformed_and_nothing_worse() {
         right.replace(", nc=00000001", ""),
         right.replace("cnonce=\"0a4f113b\"", "cnonce=\"\""),
         right.replace(", cnonce=\"0a4f113b\"", ""),
-        right.replace(&response, &response[1..]),
+        right.replace(&response, response.get(1..).unwrap()),
         right.replace(&response, &format!("{response}0")),
         right.replace(&response, ""),
         right.replace(&response, &long),
@@ -189,7 +189,7 @@ fn an_answer_of_odd_shape_is_malformed_and_nothing_worse() {
             found,
             Err(AuthFailure::Malformed),
             "{}",
-            &text[..text.len().min(300)]
+            text.get(..300).unwrap_or(&text)
         );
     }
     // What is odd and allowed: case, space, unknown parameters, no quotes, quotes around tokens.
@@ -207,11 +207,11 @@ fn a_forgotten_nonce_is_stale_and_never_new() {
     let mut nonces = nonces();
     let first = read(&nonces.challenge(0, REALM, Algorithm::Md5, false));
     let replayed = answer(&first, "100", "right", 1);
-    assert!(check(&mut nonces, 0, &replayed).is_ok());
+    check(&mut nonces, 0, &replayed).unwrap();
     let unused = read(&nonces.challenge(0, REALM, Algorithm::Md5, false));
     for _ in 0..NONCE_COUNTS_MAX {
         let challenge = read(&nonces.challenge(1, REALM, Algorithm::Md5, false));
-        assert!(check(&mut nonces, 1, &answer(&challenge, "100", "right", 1)).is_ok());
+        check(&mut nonces, 1, &answer(&challenge, "100", "right", 1)).unwrap();
         assert!(nonces.count() <= NONCE_COUNTS_MAX);
     }
     assert_eq!(check(&mut nonces, 1, &replayed), Err(AuthFailure::Stale));
@@ -221,11 +221,11 @@ fn a_forgotten_nonce_is_stale_and_never_new() {
     let late = answer(&unused, "100", "right", 1);
     let outcome = check(&mut nonces, 1, &late);
     assert!(outcome.is_ok() || outcome == Err(AuthFailure::Stale));
-    assert!(check(&mut nonces, 1, &late).is_err());
+    check(&mut nonces, 1, &late).unwrap_err();
     // Time empties the table.
     let now_s = NONCE_AGE_S_MAX + 100;
     let challenge = read(&nonces.challenge(now_s, REALM, Algorithm::Md5, false));
-    assert!(check(&mut nonces, now_s, &answer(&challenge, "100", "right", 1)).is_ok());
+    check(&mut nonces, now_s, &answer(&challenge, "100", "right", 1)).unwrap();
     assert_eq!(nonces.count(), 1);
 }
 

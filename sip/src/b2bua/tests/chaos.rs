@@ -82,6 +82,7 @@ impl Chaos {
 
     fn say(&mut self, from: &'static str, text: String) {
         let said = Sent {
+            by: crate::event::Transport::Udp,
             to: OURS.into(),
             text: text.clone(),
         };

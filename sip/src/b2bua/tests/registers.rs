@@ -278,9 +278,7 @@ fn what_is_granted_is_read_from_our_contact_then_from_expires() {
 }
 
 fn taking() -> World {
-    let mut world = World::new();
-    world.allow(Method::Register);
-    world
+    World::allowing(Method::Register)
 }
 
 fn registering(contact: &str, extra: &str) -> String {

@@ -118,7 +118,7 @@ fn an_invite_that_cannot_be_served_is_refused_without_state() {
             "extension",
         ),
         (
-            change("INVITE sip:link@10.0.0.9:5060", "INVITE urn:service:sos"),
+            change("INVITE sip:link@10.0.0.9:5060", "INVITE urn:isbn:1"),
             "416",
             "uri_scheme",
         ),

@@ -262,6 +262,30 @@ fn a_200_waits_for_an_early_update() {
     world.assert_quiescent();
 }
 
+/// What the early dialog agreed on last is what the 2xx confirms, without a word of its own.
+#[test]
+fn a_200_that_waited_for_an_early_update_confirms_what_that_agreed() {
+    let mut world = World::new();
+    let (open, progress) = early_caller(&mut world);
+    let update = open.caller_says(&progress, ("UPDATE", 3, "up"), "", &other_sdp(4_002));
+    world.receive(CALLER, &update);
+    world.receive(TRUNK, &response(&open.b_invite, 200, "callee", Some(SDP)));
+    world.answer(open.call, SDP);
+    let answer = crate::sdp::SessionDescription::parse(other_sdp(6_000).as_bytes()).unwrap();
+    world
+        .endpoint
+        .answer_reoffer(world.now, open.call, open.a_leg, &answer)
+        .unwrap();
+    world.sent.clear();
+    world.drain();
+    let sent = world.take_sent();
+    assert!(sent[0].text.contains("m=audio 6000"), "of the UPDATE");
+    assert!(!sent[1].text.contains("m=audio"), "of the INVITE");
+    assert_eq!(sent[1].to_tag(), progress.to_tag());
+    world.hang_up(open.call);
+    world.assert_quiescent();
+}
+
 /// RFC 3311 §5.2: 500 while the peer's first one waits, 491 while ours does.
 #[test]
 fn an_update_meets_what_is_pending() {

@@ -134,12 +134,17 @@ impl World {
     }
 
     fn with(calls_max: u32, reliable_early_media: bool) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a test needs one base instant")]
-        let start = Instant::now();
-        let endpoint = Endpoint::new(EndpointConfig {
+        Self::of(EndpointConfig {
             reliable_early_media,
             ..config(calls_max)
-        });
+        })
+    }
+
+    /// An endpoint of this configuration.
+    pub(super) fn of(config: EndpointConfig) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test needs one base instant")]
+        let start = Instant::now();
+        let endpoint = Endpoint::new(config);
         let (sent, events, buffer) = (Vec::new(), Vec::new(), SendBuffer::new());
         Self {
             endpoint,
@@ -150,11 +155,11 @@ impl World {
         }
     }
 
-    /// A method more in Allow.
-    pub(super) fn allow(&mut self, method: Method) {
+    /// With a method more in Allow.
+    pub(super) fn allowing(method: Method) -> Self {
         let mut config = config(100);
         config.allow.push(method);
-        self.endpoint = Endpoint::new(config);
+        Self::of(config)
     }
 
     pub(super) fn drain(&mut self) {
@@ -190,6 +195,15 @@ impl World {
             }
         }
         unread
+    }
+
+    /// Without a look at the answers, which repeat what the peer broke.
+    pub(super) fn receive_unread(&mut self, from: &str, text: &str) {
+        let flow = flow(from);
+        let bytes = text.as_bytes();
+        self.endpoint
+            .handle_input(self.now, Input::Datagram { flow, bytes });
+        self.drain_unread();
     }
 
     pub(super) fn receive(&mut self, from: &str, text: &str) {

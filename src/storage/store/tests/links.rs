@@ -98,32 +98,35 @@ async fn lists_page_by_id_and_search_without_wildcards() {
             after,
             rows,
         };
-        let (links, total) = links_store::list(&store, &query).await.unwrap();
+        let (links, more) = links_store::list(&store, &query).await.unwrap();
         let paths: Vec<String> = links.into_iter().map(|link| link.request_path).collect();
-        (paths.join(" "), total)
+        let total = links_store::count(&store, search).await.unwrap();
+        (paths.join(" "), more, total)
     };
-    assert_eq!(list(None, 0, 3).await, ("a_b axb c%d".to_owned(), 4));
-    assert_eq!(list(None, 3, 3).await, ("ccd".to_owned(), 4));
-    assert_eq!(list(Some("a_"), 0, 9).await, ("a_b".to_owned(), 1));
-    assert_eq!(list(Some("C%"), 0, 9).await, ("c%d".to_owned(), 1));
+    assert_eq!(list(None, 0, 3).await, ("a_b axb c%d".to_owned(), true, 4));
+    assert!(!list(None, 0, 4).await.1);
+    assert_eq!(list(None, 3, 3).await, ("ccd".to_owned(), false, 4));
+    assert_eq!(list(Some("a_"), 0, 9).await, ("a_b".to_owned(), false, 1));
+    assert_eq!(list(Some("C%"), 0, 9).await, ("c%d".to_owned(), false, 1));
 }
 
 #[tokio::test]
-async fn deleting_takes_a_path_or_an_id_and_says_when_there_is_none() {
+async fn deleting_says_when_there_is_none_and_leaves_what_is_objected_to() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let one = links_store::create(&store, &custom("one", "610"))
         .await
         .unwrap();
-    links_store::create(&store, &custom("two", "610"))
+    let objected = links_store::delete(&store, one.id, |_| Err(StorageError::Changed)).await;
+    objected.unwrap_err();
+    assert_eq!(links_store::get(&store, "1").await.unwrap(), one);
+    links_store::delete(&store, one.id, |_| Ok(()))
         .await
         .unwrap();
-    links_store::delete(&store, &one.id.to_string())
+    let error = links_store::delete(&store, one.id, |_| Ok(()))
         .await
-        .unwrap();
-    links_store::delete(&store, "two").await.unwrap();
-    let error = links_store::delete(&store, "two").await.unwrap_err();
-    assert_eq!(error.to_string(), "no link `two`");
+        .unwrap_err();
+    assert_eq!(error.to_string(), "no link `1`");
 }
 
 #[tokio::test]

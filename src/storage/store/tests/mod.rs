@@ -1,5 +1,6 @@
 //! The store on a real file: what survives, what is refused, what never waits.
 
+mod full;
 mod links;
 mod records;
 mod trunks;
@@ -181,6 +182,54 @@ async fn work_that_fails_leaves_nothing_behind() {
         .await;
     outcome.unwrap_err();
     assert_eq!(store.reserve_alias_block(1).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn work_that_waits_together_is_committed_together_and_the_failed_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let (started, has_started) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let stalled = store.clone();
+    let stall = tokio::spawn(async move {
+        stalled
+            .write(move |_connection| {
+                work(async move {
+                    started.send(()).unwrap();
+                    released.await.unwrap();
+                    Ok(())
+                })
+            })
+            .await
+    });
+    has_started.await.unwrap();
+    let tasks: Vec<_> = (0..100)
+        .map(|index| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let path = if index % 10 == 9 {
+                    "same".to_owned()
+                } else {
+                    format!("p{index}")
+                };
+                let made = crate::links::store::create(&store, &custom(&path, "610")).await;
+                made.map(|link| link.id)
+            })
+        })
+        .collect();
+    let alias = tokio::spawn({
+        let store = store.clone();
+        async move { store.reserve_alias_block(7).await }
+    });
+    release.send(()).unwrap();
+    stall.await.unwrap().unwrap();
+    let mut made = 0;
+    for task in tasks {
+        made += usize::from(task.await.unwrap().is_ok());
+    }
+    assert_eq!(alias.await.unwrap().unwrap(), 1);
+    assert_eq!(made, 91, "of ten with the same path one was made");
+    assert_eq!(crate::links::store::count(&store, None).await.unwrap(), 91);
 }
 
 #[tokio::test]

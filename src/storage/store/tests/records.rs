@@ -37,6 +37,7 @@ fn attempt_closed(call: &str, number: u32) -> Record {
         answered_at: None,
         status: 486,
         outcome: "busy".to_owned(),
+        q850: Some(17),
         media: MediaFigures::default(),
     })
 }
@@ -49,6 +50,7 @@ fn closed(call: &str) -> Record {
         status: 200,
         released_by: "originating".to_owned(),
         cause: "normal".to_owned(),
+        q850: Some(16),
         link: Some(7),
         media: MediaFigures {
             packets_received: 500,
@@ -100,6 +102,7 @@ async fn each_attempt_says_who_released_it() {
         };
         Record::AttemptClosed(AttemptClosed {
             outcome: word.to_owned(),
+            q850: Some(17),
             ..closed
         })
     };
@@ -153,6 +156,7 @@ async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
             answered_at: Some(at(130)),
             status: 200,
             outcome: cdr::record::LATE_ANSWER.to_owned(),
+            q850: Some(17),
             ..closed
         })
     };

@@ -192,6 +192,7 @@ mod tests {
             status: 200,
             released_by: String::new(),
             cause: String::new(),
+            q850: None,
             link: None,
             media: sluice::cdr::record::MediaFigures::default(),
         })

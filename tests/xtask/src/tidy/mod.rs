@@ -76,6 +76,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
     findings.extend(rules::safety_texts(tree));
     findings.extend(rules::orphans(tree));
     findings.extend(rules::drop_reasons(tree));
+    findings.extend(rules::metrics(tree));
     findings.extend(manifest::reasons(tree));
     findings.extend(architecture::names(tree));
     findings.extend(requirements::names(tree));

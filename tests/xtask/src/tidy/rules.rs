@@ -394,6 +394,52 @@ pub(super) fn drop_reasons(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// Where every metric is named once.
+const CATALOGUE: &str = "src/metrics/catalogue.rs";
+
+/// Each metric of the catalogue is shown and gathered: one that nobody counts says nothing.
+pub(super) fn metrics(tree: &Tree) -> Vec<Finding> {
+    let Some(catalogue) = tree.file(CATALOGUE) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for (line, text) in catalogue.production() {
+        let Some(name) = text.strip_prefix("pub static ").and_then(|rest| {
+            rest.strip_suffix(": Metric =")
+                .or_else(|| rest.split_once(": Metric = ").map(|(name, _)| name))
+        }) else {
+            continue;
+        };
+        let listed = format!("&{name},");
+        if !catalogue
+            .production()
+            .any(|(_, text)| text.trim() == listed)
+        {
+            findings.push(Finding::new(
+                CATALOGUE,
+                line,
+                format!("`{name}` is not in `ALL`"),
+            ));
+        }
+        let gathered = tree
+            .rust()
+            .filter(|file| file.path.starts_with("src/") && file.path != CATALOGUE)
+            .any(|file| file.production().any(|(_, text)| names(text, name)));
+        if !gathered {
+            let message = format!("`{name}` is never gathered");
+            findings.push(Finding::new(CATALOGUE, line, message));
+        }
+    }
+    findings
+}
+
+/// The line has `::NAME` as a whole word.
+fn names(line: &str, name: &str) -> bool {
+    line.split(&format!("::{name}"))
+        .skip(1)
+        .any(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+}
+
 /// `label` of the line `Self::Variant => "label"`.
 fn label_of(file: &File, variant: &str) -> Option<String> {
     let start = format!("Self::{variant} => \"");

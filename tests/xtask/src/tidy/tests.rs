@@ -254,3 +254,26 @@ fn the_table_of_requirements_names_only_what_exists() {
     assert!(refused(&with(good(), &no_flow), "held"));
     assert!(refused(&with(good(), "A-01\tt\n"), "four columns"));
 }
+
+#[test]
+fn a_metric_that_is_never_gathered_is_refused() {
+    let catalogue = "pub static CALLS: Metric = counter(\"calls\", \"x\");\n\
+                     pub static CALLS_MAX: Metric =\n    gauge(\"calls_max\", \"x\");\n\
+                     pub static SPOOL: Metric = gauge(\"spool\", \"x\");\n\
+                     pub static ALL: &[&Metric] = &[\n    &CALLS,\n    &CALLS_MAX,\n];\n";
+    let gather = "fn g() { put(&c::CALLS_MAX, 1); put(&c::SPOOL, 1); }\n";
+    let tree = Tree::new(vec![
+        File::new("src/metrics/catalogue.rs", catalogue),
+        File::new("src/metrics/gather.rs", gather),
+    ]);
+    let findings = rules::metrics(&tree);
+    assert!(
+        refused(&findings, "`CALLS` is never gathered"),
+        "{findings:?}"
+    );
+    assert!(
+        refused(&findings, "`SPOOL` is not in `ALL`"),
+        "{findings:?}"
+    );
+    assert_eq!(findings.len(), 2, "{findings:?}");
+}

@@ -50,6 +50,10 @@ struct Server {
     responses: BTreeMap<u16, Vec<u8>>,
     answered: Option<(u16, SimTime)>,
     tag: Option<String>,
+    /// What the gateway described under each of its tags.
+    described: BTreeMap<String, String>,
+    /// A reliable response had the answer (RFC 3262): the 2xx needs none.
+    answered_reliably: bool,
     acknowledged: bool,
     /// The same request came again and was not answered since.
     asked_again: bool,
@@ -105,6 +109,8 @@ impl Wire {
                 responses: BTreeMap::new(),
                 answered: None,
                 tag: None,
+                described: BTreeMap::new(),
+                answered_reliably: false,
                 acknowledged: false,
                 asked_again: false,
             });
@@ -289,7 +295,8 @@ impl Wire {
             return Err("a repeated final response with other octets".to_owned());
         }
         server.asked_again = false;
-        let again = server.responses.insert(status, bytes.to_vec()).is_some();
+        let before = server.responses.insert(status, bytes.to_vec());
+        let again = before.is_some_and(|before| before == bytes);
         if status >= 200 {
             let first = server.answered.filter(|(before, _)| *before == status);
             server.answered = Some(first.unwrap_or((status, now)));
@@ -301,15 +308,13 @@ impl Wire {
             .tag("To")
             .ok_or("a response above 100 without a To tag")?
             .to_owned();
-        let expected = server.to_tag.as_ref().or(server.tag.as_ref());
-        if expected.is_some_and(|expected| *expected != tag) {
-            return Err("two To tags in responses to one request".to_owned());
-        }
-        server.tag = Some(tag.clone());
+        server.takes_tag(&tag, &about, &message.body)?;
         if about != "INVITE" {
             return Ok(());
         }
-        if (200..300).contains(&status) && message.body.is_empty() {
+        server.answered_reliably |= message.header("RSeq").is_some() && !message.body.is_empty();
+        let owes_body = (200..300).contains(&status) && !server.answered_reliably;
+        if owes_body && message.body.is_empty() {
             return Err("a 2xx to INVITE without an answer or offer".to_owned());
         }
         if (200..300).contains(&status) && message.contact_uri().is_none() {
@@ -340,6 +345,39 @@ impl Wire {
         }
         Ok(())
     }
+}
+
+impl Server {
+    /// One tag a request; but an INVITE that makes a dialog may make several, as if it were forked:
+    /// one for each answer, because within a dialog the first one counts (RFC 3261 §13.2.1).
+    fn takes_tag(&mut self, tag: &str, about: &str, body: &str) -> Result<(), String> {
+        let expected = self.to_tag.as_ref().or(self.tag.as_ref());
+        if let Some(expected) = expected.filter(|expected| *expected != tag) {
+            let before = self.described.get(expected);
+            let is_another = before.is_some_and(|before| *before != without_origin(body));
+            if self.to_tag.is_some() || about != "INVITE" || body.is_empty() || !is_another {
+                return Err("two To tags in responses to one request".to_owned());
+            }
+        }
+        self.tag = Some(tag.to_owned());
+        if about != "INVITE" || body.is_empty() {
+            return Ok(());
+        }
+        let said = without_origin(body);
+        let before = self.described.entry(tag.to_owned()).or_insert(said.clone());
+        if *before != said {
+            return Err("two answers in one dialog (RFC 3261 §13.2.1)".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A description without the line whose version rises.
+fn without_origin(body: &str) -> String {
+    body.lines()
+        .filter(|line| !line.starts_with("o="))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn check_shape(message: &Text, method: &str) -> Result<(), String> {

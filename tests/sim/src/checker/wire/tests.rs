@@ -141,6 +141,25 @@ fn a_final_response_is_final_and_comes_to_what_was_asked() {
     refused(sends(&mut wire, 40_000, &ok), "more than 64·T1");
 }
 
+/// RFC 3261 §13.2.1.
+#[test]
+fn another_answer_to_a_new_invite_has_a_tag_of_its_own_and_no_other_has() {
+    let mut wire = Wire::default();
+    let invite = request("INVITE", "a", 1, "");
+    wire.arrived(SimTime::ZERO, PEER.into(), &invite);
+    let early = response(&invite, 183, "t", &session(1, 10));
+    sends(&mut wire, 0, &early).unwrap();
+    refused(
+        sends(&mut wire, 0, &response(&invite, 180, "t", &session(2, 12))),
+        "two answers in one dialog",
+    );
+    refused(
+        sends(&mut wire, 0, &response(&invite, 181, "u", &session(2, 10))),
+        "two To tags",
+    );
+    sends(&mut wire, 0, &response(&invite, 200, "u", &session(2, 12))).unwrap();
+}
+
 #[test]
 fn a_changed_session_has_the_next_version() {
     let mut dialog = Dialog::default();

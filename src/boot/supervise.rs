@@ -1,0 +1,140 @@
+//! Looks after the node while it runs: feeds the watchdog as long as every thread turns, says so
+//! where one does not, tells what the log left out, and reads the configuration again when asked.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::notify::Supervisor;
+use super::reload::Reload;
+use crate::health::{Node, Phase};
+
+/// How often it looks, where no watchdog asks for more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Looks in the time after which the watchdog bites.
+const LOOKS_A_BITE: u32 = 4;
+
+/// Runs until the node ends its calls.
+pub(super) async fn watch(node: Arc<Node>, supervisor: Arc<Supervisor>) {
+    let every = supervisor
+        .watchdog
+        .map_or(LOOK_EVERY, |bite| (bite / LOOKS_A_BITE).min(LOOK_EVERY));
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut alive = true;
+    while node.phase() != Phase::Stopping {
+        tick.tick().await;
+        let now = Instant::now();
+        let was_alive = std::mem::replace(&mut alive, node.is_alive(now));
+        if alive && supervisor.watchdog.is_some() {
+            supervisor.alive();
+        }
+        match (was_alive, alive) {
+            (true, false) => {
+                let still = node.hearts(now).max_by_key(|(_, age)| *age);
+                let (thread, age) = still.unwrap_or_default();
+                tracing::error!(thread, age_s = age.as_secs(), "a thread stands still");
+            }
+            (false, true) => tracing::warn!("every thread turns again"),
+            (true, true) | (false, false) => {}
+        }
+        crate::log::tell_suppressed(now);
+    }
+}
+
+/// SIGHUP.
+pub(super) fn reload(node: &Node, supervisor: &Supervisor, reload: &mut Reload) {
+    supervisor.reloading();
+    let outcome = usize::from(match reload.again() {
+        Ok(changes) => {
+            tracing::info!(
+                applied = changes.applied.join(" "),
+                "the configuration was read again"
+            );
+            if !changes.restart.is_empty() {
+                let keys = changes.restart.join(" ");
+                tracing::warn!(keys, "these keys have changed and take effect at a restart");
+            }
+            for command in changes.commands {
+                tracing::warn!(
+                    command,
+                    "tables of the file fill an empty database only; this command changes what \
+                     is stored"
+                );
+            }
+            false
+        }
+        Err(errors) => {
+            tracing::error!(%errors, "the configuration has errors: the old one stays");
+            true
+        }
+    });
+    if let Some(count) = node.reloads.get(outcome) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    supervisor.ready("ready");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::boot::limits;
+    use crate::config::Config;
+    use crate::health::{Heart, NodeParts, STILL_AFTER};
+    use crate::shell::signalling::Status;
+    use crate::storage::Store;
+
+    async fn node(folder: &std::path::Path, heart: Heart) -> Arc<Node> {
+        let text = format!("[node]\ndata = \"{}\"\n", folder.display());
+        let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
+        Node::new(NodeParts {
+            store: Store::open(&config.storage).await.unwrap(),
+            signalling: Arc::new(Status {
+                heart,
+                ..Status::default()
+            }),
+            media: Vec::new(),
+            panics: Arc::default(),
+            limits: limits::derive(&config, 20_000, 2),
+            calls_per_second_max: 1,
+            connections: Arc::default(),
+            connections_max: 1,
+            copies: Arc::default(),
+            exported: Arc::default(),
+            media_io: "none",
+        })
+    }
+
+    /// What systemd hears while the node is looked after for a while.
+    async fn heard(node: &Arc<Node>, folder: &std::path::Path) -> Vec<String> {
+        let path = folder.join("notify");
+        std::fs::remove_file(&path).ok();
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        systemd.set_nonblocking(true).unwrap();
+        let supervisor = Supervisor::at(&path, Some(Duration::from_millis(40))).unwrap();
+        let watched = watch(Arc::clone(node), Arc::new(supervisor));
+        let while_ = Duration::from_millis(200);
+        tokio::time::timeout(while_, watched).await.unwrap_err();
+        let mut words = Vec::new();
+        let mut octets = [0; 128];
+        while let Ok(length) = systemd.recv(&mut octets) {
+            words.push(String::from_utf8_lossy(&octets[..length]).into_owned());
+        }
+        words
+    }
+
+    #[tokio::test]
+    async fn the_watchdog_is_fed_only_while_every_thread_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(long_ago) = Instant::now().checked_sub(2 * STILL_AFTER) else {
+            return; // The machine has just started: there is no such moment.
+        };
+        let node = node(folder.path(), Heart::last_beaten(long_ago)).await;
+        assert_eq!(heard(&node, folder.path()).await, Vec::<String>::new());
+        node.parts.signalling.heart.beat(Instant::now());
+        let words = heard(&node, folder.path()).await;
+        assert!(!words.is_empty() && words.iter().all(|word| word == "WATCHDOG=1\n"));
+    }
+}

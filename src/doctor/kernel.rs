@@ -1,0 +1,127 @@
+//! What the kernel gives us: the ring, descriptors, locked memory, socket buffers.
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::{Finding, read};
+use crate::boot::limits;
+use crate::config::{Config, MediaIo};
+
+/// What a SIP socket asks for (a burst of INVITEs).
+const RECEIVE_BUFFER_OCTETS: u64 = 4 << 20;
+/// What sends want of the kernel.
+const SEND_BUFFER_OCTETS: u64 = 1 << 18;
+/// Rings and their buffers, where memory is counted against the limit (before Linux 5.12).
+const LOCKED_OCTETS: u64 = 8 << 20;
+
+pub(super) fn examine(config: &Config) -> Vec<Finding> {
+    let descriptors = limits::raise_descriptors();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let derived = limits::derive(config, descriptors, cores);
+    let capacity = format!(
+        "{} calls at once, bound by {}",
+        derived.calls_max, derived.binding
+    );
+    let capacity = if derived.binding == "limits.calls_max" {
+        Finding::good("capacity", capacity)
+    } else {
+        let advice = match derived.binding {
+            "descriptors" => format!(
+                "raise LimitNOFILE of the unit above {}: a call takes {}",
+                descriptors,
+                limits::SOCKETS_A_CALL
+            ),
+            _ => "widen media.ports, or add an address to media.addresses".to_owned(),
+        };
+        Finding::warning(
+            "capacity",
+            format!(
+                "{capacity}; limits.calls_max wants {}",
+                config.limits.calls_max
+            ),
+            advice,
+        )
+    };
+    vec![
+        ring(config, &derived),
+        capacity,
+        locked_memory(),
+        buffer("rmem_max", RECEIVE_BUFFER_OCTETS),
+        buffer("wmem_max", SEND_BUFFER_OCTETS),
+    ]
+}
+
+fn ring(config: &Config, derived: &limits::Limits) -> Finding {
+    let chosen = match packet_io::AnyPacketIo::choose(limits::packet_io(config, derived)) {
+        Ok(chosen) => chosen,
+        Err(refused) => {
+            return Finding::bad(
+                "io_uring",
+                format!("neither a ring nor epoll: {refused}"),
+                "see the error: usually descriptors or memory",
+            );
+        }
+    };
+    let step = chosen.step().as_str();
+    match (chosen.ring_refused(), config.media.io) {
+        (Some(why), MediaIo::Uring) => Finding::bad(
+            "io_uring",
+            format!("refused ({why}), and media.io demands it"),
+            "media.io = \"auto\", or allow io_uring: kernel.io_uring_disabled = 0, and in the \
+             seccomp profile of the container",
+        ),
+        (Some(why), MediaIo::Auto) => Finding::warning(
+            "io_uring",
+            format!("refused ({why}): media run on {step}"),
+            "kernel.io_uring_disabled = 0, and allow it in the seccomp profile of the container",
+        ),
+        (Some(_), MediaIo::Epoll) | (None, _) => Finding::good("io_uring", step),
+    }
+}
+
+fn locked_memory() -> Finding {
+    let Ok((soft, _)) = getrlimit(Resource::RLIMIT_MEMLOCK) else {
+        return Finding::warning("memlock", "not known", "");
+    };
+    if soft >= LOCKED_OCTETS {
+        return Finding::good("memlock", format!("{} KiB", soft >> 10));
+    }
+    Finding::warning(
+        "memlock",
+        format!("{} KiB", soft >> 10),
+        "LimitMEMLOCK=64M in the unit: kernels before 5.12 count rings against it",
+    )
+}
+
+fn buffer(name: &'static str, wanted: u64) -> Finding {
+    let given = read(&format!("/proc/sys/net/core/{name}"));
+    let Some(given) = given.and_then(|text| text.parse::<u64>().ok()) else {
+        return Finding::warning(name, "not to be seen here", "");
+    };
+    if given >= wanted {
+        return Finding::good(name, given.to_string());
+    }
+    Finding::warning(
+        name,
+        format!("{given} octets; we ask for {wanted}"),
+        format!("sysctl -w net.core.{name}={wanted}: bursts are lost below it"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Grade;
+    use super::*;
+
+    #[test]
+    fn what_bounds_the_calls_is_named_with_a_remedy() {
+        let text = "[limits]\ncalls_max = 100000\n[media]\nports = \"10000-10007\"\n";
+        let config = Config::parse(Path::new("test.toml"), text).unwrap();
+        let findings = examine(&config);
+        let capacity = findings.iter().find(|finding| finding.check == "capacity");
+        let capacity = capacity.unwrap();
+        assert_eq!(capacity.grade, Grade::Warning);
+        assert!(capacity.advice.contains("media."), "{capacity:?}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Trunks: do their names have addresses, do their targets answer OPTIONS.
+
+use std::time::{Duration, Instant};
+
+use super::Finding;
+use crate::storage::Store;
+use crate::trunks;
+use crate::trunks::model::Trunk;
+use crate::trunks::test::Tested;
+
+/// A name that takes longer makes calls wait.
+const NAME_SLOW: Duration = Duration::from_millis(500);
+const NAME_TIME_MAX: Duration = Duration::from_secs(3);
+/// Trunks that are asked; the rest is named as not asked.
+const TRUNKS_MAX: usize = 64;
+
+pub(super) async fn examine(store: &Store) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match trunks::store::list(store).await {
+        Ok(stored) => {
+            let addresses = stored
+                .iter()
+                .filter(|trunk| trunk.shape.enabled)
+                .flat_map(|trunk| &trunk.shape.targets);
+            for target in addresses {
+                findings.extend(name(&target.address).await);
+            }
+        }
+        Err(error) => {
+            let advice = "mend the database, or restore it from a backup";
+            findings.push(Finding::bad("trunks", error.to_string(), advice));
+        }
+    }
+    let snapshot = store.snapshot();
+    let enabled: Vec<Trunk> = snapshot
+        .trunks
+        .iter()
+        .filter(|trunk| trunk.enabled)
+        .cloned()
+        .collect();
+    if enabled.is_empty() {
+        let advice = "sluice trunks apply FILE makes one";
+        findings.push(Finding::warning("trunks", "none is enabled", advice));
+    }
+    let left_out = enabled.len().saturating_sub(TRUNKS_MAX);
+    let asked: Vec<_> = enabled
+        .into_iter()
+        .take(TRUNKS_MAX)
+        .map(|trunk| {
+            // Each waits for its peer.
+            tokio::task::spawn_blocking(move || (trunk.label.clone(), trunks::test::test(&trunk)))
+        })
+        .collect();
+    for answer in asked {
+        if let Ok((label, tested)) = answer.await {
+            findings.extend(tested.iter().map(|tested| judge(&label, tested)));
+        }
+    }
+    if left_out > 0 {
+        let found = format!("{left_out} more trunks were not asked");
+        findings.push(Finding::warning(
+            "trunks",
+            found,
+            "sluice trunks test LABEL asks one",
+        ));
+    }
+    findings
+}
+
+/// `None`: it is an address, no name.
+async fn name(target: &str) -> Option<Finding> {
+    if target.parse::<std::net::SocketAddr>().is_ok() {
+        return None;
+    }
+    let began = Instant::now();
+    let looked_up = tokio::time::timeout(NAME_TIME_MAX, tokio::net::lookup_host(target)).await;
+    let took = began.elapsed();
+    Some(match looked_up {
+        Ok(Ok(addresses)) => {
+            let count = addresses.count();
+            let found = format!("{target}: {count} addresses in {} ms", took.as_millis());
+            if took > NAME_SLOW {
+                Finding::warning("dns", found, "a local caching resolver makes it faster")
+            } else {
+                Finding::good("dns", found)
+            }
+        }
+        Ok(Err(error)) => Finding::bad(
+            "dns",
+            format!("{target}: {error}"),
+            "mend the name, or /etc/resolv.conf; an address in its place needs no name server",
+        ),
+        Err(_elapsed) => Finding::bad(
+            "dns",
+            format!("{target}: no answer in {} s", NAME_TIME_MAX.as_secs()),
+            "look at /etc/resolv.conf: no name server answers",
+        ),
+    })
+}
+
+fn judge(label: &str, tested: &Tested) -> Finding {
+    let target = tested.target;
+    match &tested.outcome {
+        Ok(answer) => match answer.status {
+            Some(status) if answer.is_up => Finding::good(
+                "trunk",
+                format!(
+                    "{label} {target}: {status} in {} ms",
+                    answer.round_trip.as_millis()
+                ),
+            ),
+            Some(status) => Finding::bad(
+                "trunk",
+                format!("{label} {target}: {status}, which counts as down"),
+                "the peer is there and says no: does it know our address? down_codes of the trunk \
+                 name what counts",
+            ),
+            None => Finding::bad(
+                "trunk",
+                format!("{label} {target}: no answer to OPTIONS"),
+                "is a firewall between us, is the port right, does the peer know our address?",
+            ),
+        },
+        Err(error) => Finding::bad(
+            "trunk",
+            format!("{label} {target}: {error}"),
+            "look at the route to it (ip route get)",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Grade;
+    use super::*;
+    use crate::trunks::test::Answer;
+
+    #[test]
+    fn a_silent_trunk_is_bad_and_one_that_answers_is_good() {
+        let tested = |status, is_up| Tested {
+            target: "192.0.2.1:5060".parse().unwrap(),
+            outcome: Ok(Answer {
+                status,
+                round_trip: Duration::from_millis(3),
+                is_up,
+            }),
+        };
+        assert_eq!(judge("a", &tested(Some(200), true)).grade, Grade::Good);
+        assert_eq!(judge("a", &tested(Some(503), false)).grade, Grade::Bad);
+        let silent = judge("a", &tested(None, false));
+        assert!(silent.grade == Grade::Bad && silent.advice.contains("firewall"));
+    }
+}

@@ -1,0 +1,189 @@
+//! Tokens: shown once, revoked at once, never more than their maker.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+use super::super::access::Origin;
+use super::{ELSEWHERE, world};
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_a_revoked_one_is_refused_at_once() {
+    let world = world().await;
+    let draft = json!({"label": "portal", "scopes": ["links:read"], "concurrent_calls": 2});
+    let made = world.ask_json("POST", "/api/v1/tokens", draft).await;
+    assert_eq!(made.status, 201);
+    let clear = made.json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(clear.len(), 46);
+    let location = made.header("location").to_owned();
+    let shown = world.ask("GET", &location).await.json();
+    assert!(shown["token"].is_null());
+    assert_eq!(shown["concurrent_calls"], 2);
+    let listed = world.ask("GET", "/api/v1/tokens").await.body;
+    assert!(!String::from_utf8_lossy(&listed).contains(&clear));
+    assert_eq!(
+        world
+            .with_token(&clear, "GET", "/api/v1/links")
+            .await
+            .status,
+        200
+    );
+    let own = world
+        .with_token(&clear, "GET", "/api/v1/token")
+        .await
+        .json();
+    assert_eq!(own["label"], "portal");
+    assert_eq!(world.ask("DELETE", &location).await.status, 204);
+    assert_eq!(
+        world
+            .with_token(&clear, "GET", "/api/v1/links")
+            .await
+            .status,
+        401
+    );
+    assert_eq!(world.ask("DELETE", &location).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused() {
+    let world = world().await;
+    let token = world.token(&["*"]).await;
+    let text = "UPDATE tokens SET expires_at_ms = 1000";
+    world
+        .store
+        .write(move |connection| {
+            crate::storage::work(async move {
+                sqlx::query(text).execute(&mut *connection).await?;
+                crate::storage::bump_revision(connection).await
+            })
+        })
+        .await
+        .unwrap();
+    world.store.refresh().await.unwrap();
+    let answer = world.with_token(&token, "GET", "/api/v1/links").await;
+    assert_eq!(answer.status, 401);
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("expired")
+    );
+}
+
+#[tokio::test]
+async fn a_token_makes_none_that_may_do_more() {
+    let world = world().await;
+    let token = world.token(&["tokens:write", "links:read"]).await;
+    let ask = async |scopes: &[&str]| {
+        let body = json!({"label": "x", "scopes": scopes}).to_string();
+        let request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/tokens")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        world.send(request, Origin::Network(ELSEWHERE)).await
+    };
+    assert_eq!(ask(&["links:read"]).await.status, 201);
+    for more in [
+        &["*"][..],
+        &["links:write"],
+        &["links:*"],
+        &["links:read", "operate"],
+    ] {
+        let answer = ask(more).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (403, "more_than_own")
+        );
+    }
+    assert_eq!(ask(&["no:such"]).await.status, 422);
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_slowed_down_and_a_right_one_passes() {
+    let world = world().await;
+    let right = world.token(&["links:read"]).await;
+    let mut refused = Vec::new();
+    for index in 0..12 {
+        let wrong = format!("sl_{index:043}");
+        refused.push(world.with_token(&wrong, "GET", "/api/v1/links").await);
+    }
+    assert!(refused[..10].iter().all(|answer| answer.status == 401));
+    let last = &refused[11];
+    assert_eq!(
+        (last.status.as_u16(), last.code().as_str()),
+        (429, "too_many_failed_tries")
+    );
+    assert_eq!(last.header("retry-after"), "6");
+    assert_eq!(
+        world
+            .with_token(&right, "GET", "/api/v1/links")
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_bearer_token_is_none() {
+    let world = world().await;
+    let right = world.token(&["links:read"]).await;
+    let ask = async |values: &[&str]| {
+        let mut request = Request::builder().uri("/api/v1/links");
+        for value in values {
+            request = request.header("authorization", *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let answer = world.send(request, Origin::Network(ELSEWHERE)).await;
+        answer.status.as_u16()
+    };
+    let (good, basic) = (format!("bearer {right}"), format!("Basic {right}"));
+    assert_eq!(
+        ask(&[&good]).await,
+        200,
+        "the scheme's case does not matter"
+    );
+    assert_eq!(ask(&[&good, &good]).await, 401, "two headers are none");
+    for wrong in [basic.as_str(), &right, "Bearer", "Bearer ", ""] {
+        assert_eq!(ask(&[wrong]).await, 401, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_token_is_made_once_and_never_again() {
+    let world = world().await;
+    let first = crate::tokens::store::first(&world.store)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        world
+            .with_token(&first, "GET", "/api/v1/tokens")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        crate::tokens::store::first(&world.store).await.unwrap(),
+        None
+    );
+    world.ask("DELETE", "/api/v1/tokens/1").await;
+    assert_eq!(
+        crate::tokens::store::first(&world.store).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_is_noted() {
+    let world = world().await;
+    let token = world.token(&["links:read"]).await;
+    assert!(world.ask("GET", "/api/v1/tokens/1").await.json()["last_used_at"].is_null());
+    world.with_token(&token, "GET", "/api/v1/links").await;
+    // The note is a write of its own, queued before this one.
+    tokio::task::yield_now().await;
+    world.token(&["resolve"]).await;
+    assert!(world.ask("GET", "/api/v1/tokens/1").await.json()["last_used_at"].is_string());
+}
