@@ -76,6 +76,9 @@ pub enum Target {
     Echo,
     /// A tone goes to the sender, one packet for each received (`local:tone`).
     Tone,
+    /// What a caller hears while the other end rings goes to the sender (425 Hz, one second in five),
+    /// one packet for each received in G.711; packets of other codecs go nowhere.
+    Ringback,
 }
 
 /// Control to worker.

@@ -347,7 +347,7 @@ impl Endpoint {
     /// Answers a REGISTER of the peer's.
     ///
     /// # Errors
-    /// Nothing waits for an answer: it came more than 64·T1 ago. Or the status is not final.
+    /// Nothing waits for an answer: it came more than 24 s ago, and got 504. Or the status is not final.
     pub fn answer_register(
         &mut self,
         now: Instant,

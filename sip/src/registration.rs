@@ -68,7 +68,8 @@ impl RegisterOutcome {
     }
 }
 
-/// A REGISTER of a peer's (RFC 3261 §10.3). It waits for `answer_register`, 64·T1 at most.
+/// A REGISTER of a peer's (RFC 3261 §10.3). It waits for `answer_register`, 24 s at most:
+/// then it gets 504.
 #[derive(Debug, Clone)]
 pub struct RegisterOffered {
     /// Where it came from; requests to the extension go back by it.

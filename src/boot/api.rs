@@ -13,6 +13,7 @@ use super::sockets::bind_local;
 use crate::config::Config;
 use crate::health;
 use crate::http::{HttpState, Listener, serve};
+use crate::shell::Asker;
 use crate::storage::Store;
 use crate::tokens;
 
@@ -21,6 +22,7 @@ pub(super) async fn start(
     config: &Config,
     store: &Store,
     node: &Arc<health::Node>,
+    calls: Asker,
     mut listeners: Vec<Listener>,
 ) -> Result<watch::Sender<bool>, ServeError> {
     show_first_token(config, store).await?;
@@ -36,6 +38,7 @@ pub(super) async fn start(
     let state = HttpState {
         resolve_open: config.http.resolve_open,
         node: Some(Arc::clone(node)),
+        calls: Some(calls),
         ..HttpState::new(store.clone())
     };
     for listener in listeners {

@@ -240,7 +240,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         exported,
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
-    let http_stop = api::start(config, &store, &view, listeners).await?;
+    let http_stop = api::start(config, &store, &view, link.asker(), listeners).await?;
     wait_for_stock(&link).await;
     view.enter(Phase::Ready);
     Ok(Node {
@@ -332,6 +332,7 @@ fn call_config(
             .map(ToString::to_string)
             .collect(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        ladder: config.log.ladder,
     })
 }
 

@@ -4,23 +4,21 @@
 //! can the offer be used; then the link store is asked, and its answer is held against the source
 //! policy.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sip::event::{CallKey, CallOffered, LegKey, Refusal};
 use sip::message::StatusCode;
 use sip::offer_answer::read_offer;
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
-use super::one_call::{Call, WantedParty};
+use super::one_call::{Beginning, Call, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
 use crate::fraud_guard::{Reason, Way};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit_flow};
-use crate::trunks::identity;
+use crate::trunks::identity::{self, Privacy};
 
 /// A refusal on its way: status, stable word, and what the response carries.
 pub(super) struct Denied {
@@ -59,6 +57,18 @@ impl Denied {
             .with_warning(reason.text())
     }
 
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) const fn cause(&self) -> &'static str {
+        self.cause
+    }
+
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        self.refusal.retry_after
+    }
+
     pub(super) fn of_code(code: u16, cause: &'static str) -> Self {
         Self::new(
             StatusCode::new(code).unwrap_or(StatusCode::FORBIDDEN),
@@ -94,10 +104,11 @@ impl CallControl {
         self.open_record(now, &id, source, &offered);
         self.live += 1;
         let age = self.live_calls.begin(&id, key);
-        let mut call = new_call(id, a_leg, offered);
-        (call.age, call.started_at) = (age, now.timestamp);
-        call.started = Some(now.instant);
-        name.clone_into(&mut call.source);
+        self.ladders.begin(age, &id);
+        self.ladders.claim(age, offered.call_id.as_bytes());
+        let beginning = Beginning::Offered(offered);
+        let mut call = Call::new(id, a_leg, beginning, name.to_owned(), now);
+        call.age = age;
         call.extension = extension;
         self.calls.insert(key, call);
         match self.examine(now, key, source) {
@@ -145,7 +156,7 @@ impl CallControl {
         }
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
         let call = self.calls.get(&key).ok_or_else(gone)?;
-        let offered = &call.offered;
+        let offered = call.offered().ok_or_else(gone)?;
         let host = offered.request_uri.host().to_owned();
         if !self.is_ours(&host, offered) {
             return Err(Denied::new(StatusCode::FORBIDDEN, "relay_denied"));
@@ -192,14 +203,14 @@ impl CallControl {
                 return true;
             }
         }
-        self.is_own_name(host, offered.flow.local.ip())
+        self.is_own_name(host, Some(offered.flow.local.ip()))
     }
 
     /// A name or address by which we are called.
-    pub(super) fn is_own_name(&self, host: &str, local: std::net::IpAddr) -> bool {
+    pub(super) fn is_own_name(&self, host: &str, local: Option<std::net::IpAddr>) -> bool {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
             let mut sockets = self.config.sockets.iter();
-            return local == address || sockets.any(|socket| socket.ip() == address);
+            return local == Some(address) || sockets.any(|socket| socket.ip() == address);
         }
         let domain = self.snapshot.settings.sip_domain.as_deref();
         let advertised = self.config.advertised_host.as_deref();
@@ -268,7 +279,7 @@ impl CallControl {
     fn accept_link(&mut self, key: CallKey, link: ResolvedLink) -> Result<Destination, Denied> {
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
         let call = self.calls.get(&key).ok_or_else(gone)?;
-        let flow = call.offered.flow;
+        let flow = call.offered().ok_or_else(gone)?.flow;
         let remote = flow.remote;
         let is_extension = call.extension.is_some();
         let snapshot = std::sync::Arc::clone(&self.snapshot);
@@ -282,18 +293,7 @@ impl CallControl {
                     Denied::of_code(not_admitted.status(), not_admitted.as_str())
                 })?;
         }
-        let caller_alias =
-            if link.unique_alias && matches!(link.destination, Destination::Remote { .. }) {
-                let number = self.aliases.take().ok_or_else(|| {
-                    Denied::new(StatusCode::SERVICE_UNAVAILABLE, "alias_numbers_empty")
-                })?;
-                format!(
-                    "{}{}{number}",
-                    link.caller_alias, link.unique_alias_separator
-                )
-            } else {
-                link.caller_alias
-            };
+        let caller_alias = self.alias_of(&link)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.link = link.link;
         if let Destination::Remote { user, domain } = &link.destination {
@@ -305,11 +305,29 @@ impl CallControl {
                 pinned: link.trunk,
                 way: way_of(call.from_trunk.is_some(), link.named_by_link),
                 named_by_link: link.named_by_link,
-                privacy: identity::asked_privacy(&call.offered.headers),
+                privacy: call.offered().map_or(Privacy::OPEN, |offered| {
+                    identity::asked_privacy(&offered.headers)
+                }),
                 screened: true,
             });
         }
         Ok(link.destination)
+    }
+
+    /// The number that a link's calls show, with the next of the unique numbers where it wants one.
+    pub(super) fn alias_of(&mut self, link: &ResolvedLink) -> Result<String, Denied> {
+        let is_remote = matches!(link.destination, Destination::Remote { .. });
+        if !link.unique_alias || !is_remote {
+            return Ok(link.caller_alias.clone());
+        }
+        let number = self
+            .aliases
+            .take()
+            .ok_or_else(|| Denied::new(StatusCode::SERVICE_UNAVAILABLE, "alias_numbers_empty"))?;
+        Ok(format!(
+            "{}{}{number}",
+            link.caller_alias, link.unique_alias_separator
+        ))
     }
 
     fn open_record(
@@ -344,43 +362,6 @@ impl CallControl {
             call: Some(id.to_owned()),
             detail: format!("source {source}, Call-ID {}", offered.call_id),
         }));
-    }
-}
-
-fn new_call(id: String, a_leg: LegKey, offered: Box<CallOffered>) -> Call {
-    Call {
-        id,
-        age: 0,
-        source: String::new(),
-        started_at: Timestamp::UNIX_EPOCH,
-        started: None,
-        a_leg,
-        offered,
-        from_trunk: None,
-        extension: None,
-        phones: Vec::new(),
-        ticket: None,
-        link: None,
-        wanted: None,
-        routes: VecDeque::new(),
-        attempts: 0,
-        failures: Vec::new(),
-        reasons: Vec::new(),
-        reason: None,
-        offer: None,
-        wants_offer: false,
-        a_media: None,
-        attempt: None,
-        left: Vec::new(),
-        local_party: None,
-        answered_at: None,
-        reoffer: None,
-        asked: None,
-        waiting: None,
-        untold: None,
-        ends_at: None,
-        ending: None,
-        over: false,
     }
 }
 

@@ -22,6 +22,9 @@ impl CallControl {
         status: StatusCode,
         answer: Option<&SessionDescription>,
     ) {
+        if self.is_first_party(key, leg) {
+            return self.handle_first_party_rings(now, key);
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -31,6 +34,12 @@ impl CallControl {
         let at = call.time(now);
         if let Some(attempt) = &mut call.attempt {
             attempt.ringing_at.get_or_insert(at);
+        }
+        if call.placed().is_some() {
+            if let Some(answer) = answer {
+                self.hear_second_party(key, answer);
+            }
+            return;
         }
         // Early media that cannot be used is no reason to end a call that only rings.
         let early = answer.and_then(|answer| self.join_early(key, answer).ok().flatten());
@@ -45,6 +54,9 @@ impl CallControl {
         leg: LegKey,
         answered: &Answered,
     ) {
+        if self.is_first_party(key, leg) {
+            return self.handle_first_party_answered(now, key, answered);
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -57,6 +69,15 @@ impl CallControl {
         };
         attempt.answered_at = Some(at);
         attempt.cleared.note_answered(now.instant);
+        if self.is_placed(key) {
+            return match self.join_second_party(now, key, answered) {
+                Ok(()) => {}
+                Err(cause) => self.refuse_unjoined(now, key, cause),
+            };
+        }
+        let Some(attempt) = self.calls.get(&key).and_then(|call| call.attempt.as_ref()) else {
+            return;
+        };
         let duration_max = attempt.cleared.duration_max();
         let joined = match (&answered.offer, &answered.answer) {
             (Some(offer), _) => self.join_offer(now, key, offer),
@@ -96,7 +117,9 @@ impl CallControl {
         };
         call.answered_at = Some(call.time(now));
         let at = now.instant + duration_max;
-        call.ends_at = Some(at);
+        if let Some(before) = call.ends_at.replace(at) {
+            self.deadlines.remove(&(before, key));
+        }
         let line = LogLine {
             level: Level::Debug,
             event: "call_answered",
@@ -201,7 +224,10 @@ impl CallControl {
             let Some(ports) = call.ports(side) else {
                 continue;
             };
-            let other = call.ports(side.other()).map(|ports| &ports.leg);
+            // What a local party plays is in the codecs of the one who hears it.
+            let alone = side == Side::A && call.local_party.is_some();
+            let other = call.ports(side.other()).filter(|_| !alone);
+            let other = other.map(|ports| &ports.leg);
             commands.push(Command::Update {
                 pair: ports.leg.pair,
                 plan: ports.leg.plan(other, timeout),
@@ -213,8 +239,14 @@ impl CallControl {
         }
     }
 
-    /// Between attempts the caller hears nothing, and nothing of the caller goes anywhere.
+    /// Between attempts the caller hears nothing (the first party of a placed call: ringback), and nothing of the caller goes anywhere.
     pub(super) fn silence_a_leg(&mut self, key: CallKey) {
+        if let Some(call) = self.calls.get_mut(&key)
+            && call.placed().is_some()
+            && call.answered_at.is_none()
+        {
+            call.local_party = Some(media::command::Target::Ringback);
+        }
         let joined = self
             .calls
             .get(&key)

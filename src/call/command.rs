@@ -4,8 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::Serialize;
-
+use super::ladder::LadderView;
 use super::view::CallView;
 use crate::links::resolve::ResolvedLink;
 
@@ -31,6 +30,11 @@ pub enum Command {
     List(ListCalls),
     /// One call.
     Show {
+        /// Its id.
+        call: String,
+    },
+    /// The SIP messages of one call.
+    Ladder {
         /// Its id.
         call: String,
     },
@@ -87,10 +91,10 @@ pub struct Grant {
     pub token: String,
     /// Trunks that its calls may use, by id; `None`: all.
     pub trunks: Option<Vec<String>>,
-    /// Orders within a minute; 0: no cap.
-    pub calls_per_minute: u32,
-    /// Calls at once; 0: no cap.
-    pub concurrent_calls: u32,
+    /// Orders within a minute; `None`: no cap.
+    pub calls_per_minute: Option<u32>,
+    /// Calls at once; `None`: no cap.
+    pub concurrent_calls: Option<u32>,
 }
 
 impl Grant {
@@ -100,8 +104,8 @@ impl Grant {
         Self {
             token: token.into(),
             trunks: None,
-            calls_per_minute: 0,
-            concurrent_calls: 0,
+            calls_per_minute: None,
+            concurrent_calls: None,
         }
     }
 }
@@ -146,12 +150,14 @@ pub enum CommandOutcome {
     Calls(CallPage),
     /// A call.
     Call(Box<CallView>),
+    /// Its messages.
+    Ladder(LadderView),
     /// The trunks.
     TrunkStates(Vec<TrunkState>),
 }
 
 /// A page of a list, oldest call first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CallPage {
     /// The calls.
     pub calls: Vec<CallView>,
@@ -162,7 +168,7 @@ pub struct CallPage {
 }
 
 /// How a trunk is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrunkState {
     /// Its id.
     pub id: String,
@@ -181,7 +187,7 @@ pub struct TrunkState {
 }
 
 /// How one address of a trunk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetState {
     /// The address.
     pub address: SocketAddr,
@@ -204,6 +210,8 @@ pub enum CommandRefusal {
     Draining,
     /// The asker's: there is no such call.
     NoSuchCall,
+    /// The asker's: of this call no messages are kept.
+    NoLadder,
     /// The asker's: its token may not use the trunk.
     TokenTrunk,
     /// The asker's: as many orders of its token as allowed came within a minute.
@@ -233,6 +241,7 @@ impl CommandRefusal {
             Self::Lost => "internal_error",
             Self::Draining => "draining",
             Self::NoSuchCall => "no_such_call",
+            Self::NoLadder => "no_ladder",
             Self::TokenTrunk => "token_trunk",
             Self::TokenCallsPerMinute => "token_calls_per_minute",
             Self::TokenConcurrentCalls => "token_concurrent_calls",
@@ -252,6 +261,7 @@ impl CommandRefusal {
             | Self::Lost
             | Self::Draining
             | Self::NoSuchCall
+            | Self::NoLadder
             | Self::TokenTrunk
             | Self::IdempotencyConflict => None,
         }

@@ -70,7 +70,7 @@ impl CallControl {
         let other = side.other();
         let towards = call.trunk(other, &snapshot.trunks);
         let remote = match other {
-            Side::A => Some(call.offered.flow.remote),
+            Side::A => call.a_address(),
             Side::B => call.attempt.as_ref().map(|attempt| attempt.target),
         };
         let (Some(leg), Some(towards), Some(remote)) = (call.leg_key(other), towards, remote)

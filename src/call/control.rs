@@ -22,8 +22,10 @@ use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
+use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
+use super::orders::Orders;
 use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
@@ -60,6 +62,8 @@ pub struct Config {
     pub own_hosts: Vec<String>,
     /// New calls a second; 0: no limit.
     pub calls_per_second_max: u32,
+    /// The messages of each call are kept for whoever asks.
+    pub ladder: bool,
 }
 
 /// Call control. See the module.
@@ -73,6 +77,12 @@ pub struct CallControl {
     pub(super) loads: TrunkLoads,
     pub(super) stock: Stock,
     pub(super) aliases: AliasNumbers,
+    pub(super) orders: Orders,
+    pub(super) ladders: Ladders,
+    /// Keys that placed calls had, and what they have instead; until the endpoint lets go of them.
+    pub(super) replaced: BTreeMap<CallKey, CallKey>,
+    /// No new calls are taken.
+    pub(super) is_draining: bool,
     pub(super) offered_lately: Window,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
@@ -121,6 +131,7 @@ impl CallControl {
         random.fill_bytes(&mut secret);
         let prover = Prover::new(secret);
         Self {
+            ladders: Ladders::new(config.ladder, config.seed),
             endpoint: Endpoint::new(config.endpoint.clone()),
             random,
             snapshot: Arc::default(),
@@ -129,6 +140,9 @@ impl CallControl {
             loads: TrunkLoads::default(),
             stock: Stock::default(),
             aliases: AliasNumbers::default(),
+            orders: Orders::default(),
+            replaced: BTreeMap::new(),
+            is_draining: false,
             offered_lately: Window::default(),
             calls: BTreeMap::new(),
             live_calls: LiveCalls::default(),
@@ -161,6 +175,7 @@ impl CallControl {
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         self.now = Some(now);
         self.touched = None;
+        self.ladders.turn();
         match input {
             Input::Datagram { flow, bytes } => {
                 let known = admit_flow(&self.snapshot.trunks, &self.snapshot.sources, flow);
@@ -171,6 +186,8 @@ impl CallControl {
                     }
                     return;
                 }
+                let (at, way) = (now.timestamp, ladder::Way::Received);
+                self.ladders.note(at, flow.remote, way, bytes, None);
                 let datagram = sip::event::Input::Datagram { flow, bytes };
                 self.endpoint.handle_input(now.instant, datagram);
             }
@@ -193,7 +210,10 @@ impl CallControl {
             }
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Command { ticket, command } => self.handle_command(now, ticket, command),
-            Input::Drain => self.endpoint.set_draining(true),
+            Input::Drain => {
+                self.is_draining = true;
+                self.endpoint.set_draining(true);
+            }
             Input::Stop => self.stop(now),
             Input::Expired => self.handle_expired(now),
         }
@@ -220,7 +240,10 @@ impl CallControl {
                 return Some(output);
             }
             match self.endpoint.poll_output(buffer) {
-                Some(sip::event::Output::Send { flow }) => return Some(Output::Send { flow }),
+                Some(sip::event::Output::Send { flow }) => {
+                    self.note_sent(flow.remote, buffer.as_bytes());
+                    return Some(Output::Send { flow });
+                }
                 // The endpoint is drained before the next command: events wait for their turn.
                 Some(sip::event::Output::Event(event)) => self.events.push_back(event),
                 None => match (self.events.pop_front(), self.now) {
@@ -229,6 +252,15 @@ impl CallControl {
                 },
             }
         }
+    }
+
+    /// A new dialog of ours is of the call that the last step was about.
+    fn note_sent(&mut self, remote: SocketAddr, octets: &[u8]) {
+        let Some(now) = self.now else { return };
+        let call = self.touched.and_then(|key| self.calls.get(&key));
+        let began = call.map(|call| call.age);
+        let way = ladder::Way::Sent;
+        self.ladders.note(now.timestamp, remote, way, octets, began);
     }
 
     /// When [`Input::Expired`] is due; `None`: nothing is pending.
@@ -261,6 +293,8 @@ impl CallControl {
         counters.calls_active = count(self.live);
         counters.stock_available = count(self.stock.available());
         counters.stock_taken = count(self.stock.taken());
+        counters.ladder_octets = count(self.ladders.octets());
+        counters.ladder_messages_dropped = self.ladders.dropped;
         counters.endpoint = self.endpoint.counters().clone();
         counters.tables = self.endpoint.tables();
         counters.guard = self.guard.counters().by_reason();
@@ -304,10 +338,14 @@ impl CallControl {
     pub fn check_invariants(&self) {
         let live = || self.calls.values().filter(|call| !call.over);
         let attempts = live().filter(|call| call.attempt.is_some()).count();
+        let placed = live().filter(|call| call.placed_leg().is_some()).count();
+        let ordered = live().filter(|call| call.placed().is_some()).count();
+        assert_eq!(self.orders.active(), ordered, "calls of tokens");
+        self.ladders.check_invariants();
         let a_legs = live().filter(|call| call.a_media.is_some()).count();
         let received = live().filter(|call| call.from_trunk.is_some()).count();
         assert_eq!(
-            count(attempts),
+            count(attempts + placed),
             u64::from(self.guard.active()),
             "cleared attempts"
         );
@@ -319,7 +357,7 @@ impl CallControl {
             "pairs taken"
         );
         assert_eq!(
-            count(attempts + received),
+            count(attempts + placed + received),
             u64::from(self.loads.total()),
             "trunk loads"
         );
@@ -438,9 +476,9 @@ impl CallControl {
                 }
             }
             Report::Disconnected { pair, counters } => {
-                if let Some((bound, record)) = self.draining.disconnected(pair, &counters) {
+                if let Some((bound, records)) = self.draining.disconnected(pair, &counters) {
                     self.stock.forget(pair, bound);
-                    if let Some(record) = record {
+                    for record in records.into_iter().flatten() {
                         self.put_record(record);
                     }
                 }
@@ -480,7 +518,8 @@ impl CallControl {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return self.refuse(now, key, status, "store_silent", &Refusal::default());
         }
-        let cause = if call.local_party.is_some() {
+        let party = call.local_party.and_then(super::local_party::name);
+        let cause = if party.is_some() {
             "local_party_over"
         } else {
             "guard_duration_max"
@@ -510,10 +549,7 @@ impl CallControl {
         self.former_peers.clear();
         for (key, call) in &self.calls {
             let target = call.attempt.as_ref().map(|attempt| attempt.target);
-            for remote in [Some(call.offered.flow.remote), target]
-                .into_iter()
-                .flatten()
-            {
+            for remote in [call.a_address(), target].into_iter().flatten() {
                 if admit(&self.snapshot.trunks, &self.snapshot.sources, remote).is_none() {
                     self.former_peers.keep(*key, remote);
                 }
@@ -579,14 +615,12 @@ impl CallControl {
             return;
         }
         if call.answered_at.is_none() {
-            self.refuse(
-                now,
-                key,
-                StatusCode::SERVICE_UNAVAILABLE,
-                cause,
-                &Refusal::default(),
-            );
-            return;
+            // Who ordered a call and takes it back has cancelled it.
+            let status = match call.placed() {
+                Some(_) => StatusCode::REQUEST_TERMINATED,
+                None => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            return self.refuse(now, key, status, cause, &Refusal::default());
         }
         call.ending = Some(Ending {
             released_by: "gateway",
@@ -635,7 +669,11 @@ impl CallControl {
             detail: format!("{} {}", status.code(), ending.cause),
         };
         self.put(Output::Log(line));
-        let told = self.endpoint.refuse(now.instant, key, status, refusal);
+        let told = match self.calls.get(&key).and_then(Call::placed) {
+            // Nobody waits for a final response of ours.
+            Some(_) => self.endpoint.hang_up(now.instant, key, refusal),
+            None => self.endpoint.refuse(now.instant, key, status, refusal),
+        };
         self.check(told);
     }
 

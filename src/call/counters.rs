@@ -9,6 +9,8 @@ pub struct Counters {
     pub unknown_source: u64,
     /// INVITEs outside a dialog.
     pub calls_offered: u64,
+    /// Calls placed by command.
+    pub calls_placed: u64,
     /// Calls answered.
     pub calls_answered: u64,
     /// Attempts dialled.
@@ -25,6 +27,10 @@ pub struct Counters {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Calls up or being set up.
     pub calls_active: u64,
+    /// Octets of SIP messages kept for whoever looks at a call.
+    pub ladder_octets: u64,
+    /// Such messages that were let go of before their time.
+    pub ladder_messages_dropped: u64,
     /// Media pairs in stock.
     pub stock_available: u64,
     /// Media pairs that calls hold.

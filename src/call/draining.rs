@@ -14,6 +14,8 @@ pub(super) const WAIT_MAX: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug)]
 struct Pair {
+    /// The row of a placed call's first party, before the call's.
+    first: Option<Record>,
     record: Option<Record>,
     bound: SocketAddr,
 }
@@ -37,32 +39,58 @@ impl Draining {
         if record.is_some() {
             self.due.push_back((now + WAIT_MAX, pair));
         }
-        self.pairs.insert(pair, Pair { record, bound });
+        let first = None;
+        self.pairs.insert(
+            pair,
+            Pair {
+                first,
+                record,
+                bound,
+            },
+        );
     }
 
-    /// The counters came. The pair is forgotten: where it was bound, and the record that waited.
+    /// The same for the first party of a placed call: two records follow its counters.
+    pub(super) fn begin_placed(
+        &mut self,
+        pair: PairKey,
+        bound: SocketAddr,
+        (first, record): (Record, Record),
+        now: Instant,
+    ) {
+        self.begin(pair, bound, Some(record), now);
+        if let Some(pair) = self.pairs.get_mut(&pair) {
+            pair.first = Some(first);
+        }
+    }
+
+    /// The counters came. The pair is forgotten: where it was bound, and the records that waited.
     pub(super) fn disconnected(
         &mut self,
         pair: PairKey,
         counters: &LegCounters,
-    ) -> Option<(SocketAddr, Option<Record>)> {
-        let Pair { mut record, bound } = self.pairs.remove(&pair)?;
-        let figures = figures(counters);
-        match &mut record {
-            Some(Record::AttemptClosed(closed)) => closed.media = figures,
-            Some(Record::CallClosed(closed)) => closed.media = figures,
-            Some(Record::CallOpened(_) | Record::AttemptOpened(_) | Record::GuardCounts(_))
-            | None => {}
+    ) -> Option<(SocketAddr, [Option<Record>; 2])> {
+        let Pair {
+            first,
+            record,
+            bound,
+        } = self.pairs.remove(&pair)?;
+        let mut records = [first, record];
+        for record in records.iter_mut().flatten() {
+            match record {
+                Record::AttemptClosed(closed) => closed.media = figures(counters),
+                Record::CallClosed(closed) => closed.media = figures(counters),
+                Record::CallOpened(_) | Record::AttemptOpened(_) | Record::GuardCounts(_) => {}
+            }
         }
-        Some((bound, record))
+        Some((bound, records))
     }
 
     /// The pair was never connected, so no counters will come: where it was bound, and the record
     /// that waited.
-    pub(super) fn unused(&mut self, pair: PairKey) -> Option<(SocketAddr, Option<Record>)> {
-        self.pairs
-            .remove(&pair)
-            .map(|Pair { record, bound }| (bound, record))
+    pub(super) fn unused(&mut self, pair: PairKey) -> Option<(SocketAddr, [Option<Record>; 2])> {
+        let removed = self.pairs.remove(&pair);
+        removed.map(|pair| (pair.bound, [pair.first, pair.record]))
     }
 
     /// A record that has waited long enough. Its pair stays until the worker lets go of it.
@@ -71,11 +99,13 @@ impl Draining {
             if at > now {
                 return None;
             }
-            self.due.pop_front();
             let waiting = self.pairs.get_mut(&pair);
-            if let Some(record) = waiting.and_then(|pair| pair.record.take()) {
+            if let Some(record) =
+                waiting.and_then(|pair| pair.first.take().or_else(|| pair.record.take()))
+            {
                 return Some(record);
             }
+            self.due.pop_front();
         }
         None
     }

@@ -23,6 +23,9 @@ impl CallControl {
         failure: AttemptFailure,
         reason: Option<Q850>,
     ) {
+        if self.is_first_party(key, leg) {
+            return self.handle_first_party_failed(now, key, failure, reason);
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -69,6 +72,10 @@ impl CallControl {
 
     /// A 2xx crossed our CANCEL: `sip` has acknowledged and ended it; the attempt's row says so.
     pub(super) fn handle_late_answer(&mut self, now: Now, key: CallKey, leg: LegKey) {
+        let mut key = key;
+        while let Some(next) = self.replaced.get(&key) {
+            key = *next;
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -119,6 +126,7 @@ impl CallControl {
             self.finish(now, key, lost);
         }
         self.calls.remove(&key);
+        self.replaced.remove(&key);
         self.former_peers.forget(key);
     }
 
@@ -183,9 +191,14 @@ impl CallControl {
         call.over = true;
         self.live = self.live.saturating_sub(1);
         self.live_calls.end(&call.id, call.age);
+        self.ladders.end(call.age, now.instant);
         call.routes.clear();
         (call.reoffer, call.asked, call.waiting) = (None, None, None);
         let untold = call.untold.take();
+        let former = call
+            .placed()
+            .map(|placed| (placed.token.clone(), call.view()));
+        let first_party = call.placed_mut().and_then(|placed| placed.leg.take());
         let (attempt, a_media) = (call.attempt.take(), call.a_media.take());
         let (ticket, trunk) = (call.ticket.take(), call.from_trunk.take());
         let ends_at = call.ends_at.take();
@@ -200,17 +213,22 @@ impl CallControl {
             ),
         };
         if let Some(attempt) = attempt {
-            let answered = attempt.answered_at.is_some();
-            let (status, outcome) = if answered {
-                (200, "answered")
-            } else {
-                (487, ending.cause)
-            };
+            let (status, outcome) = outcome_of(attempt.answered_at.is_some(), ending);
             self.close_attempt(now, key, attempt, status, outcome);
         }
+        let first_party = first_party.map(|leg| {
+            let (status, outcome) = outcome_of(leg.answered_at.is_some(), ending);
+            self.close_first_party(now, key, leg, (status, outcome, None))
+        });
         match a_media {
-            Some(ports) => self.release_ports(now, &ports, Some(record)),
-            None => self.put_record(record),
+            Some(ports) => self.release_a_ports(now, &ports, first_party, record),
+            None => first_party
+                .into_iter()
+                .chain([record])
+                .for_each(|record| self.put_record(record)),
+        }
+        if let Some((token, view)) = former {
+            self.orders.end(&token, view, now.instant);
         }
         if let Some(ticket) = ticket {
             self.tickets.remove(&ticket);
@@ -272,16 +290,36 @@ impl CallControl {
         self.send_media(Command::Disconnect { pair });
     }
 
+    /// The same for the a-leg, whose counters belong to the call's record, and in a placed call to
+    /// that of its first party.
+    fn release_a_ports(
+        &mut self,
+        now: Now,
+        ports: &Ports,
+        first_party: Option<Record>,
+        record: Record,
+    ) {
+        let pair = ports.leg.pair;
+        self.pairs.remove(&pair);
+        let Some(first_party) = first_party else {
+            return self.release_ports(now, ports, Some(record));
+        };
+        let records = (first_party, record);
+        self.draining
+            .begin_placed(pair, ports.bound, records, now.instant);
+        self.send_media(Command::Disconnect { pair });
+    }
+
     /// The worker's queue took no `Connect`: the pair was never used, the call cannot go on.
     pub(super) fn handle_connect_refused(&mut self, now: Now, pair: media::command::PairKey) {
         let Some(key) = self.pairs.remove(&pair) else {
             // The call ended meanwhile, and the pair waits for counters that will never come.
-            if let Some((rtp, record)) = self.draining.unused(pair) {
+            if let Some((rtp, records)) = self.draining.unused(pair) {
                 self.stock.forget(pair, rtp);
                 self.stock.add(StockedPair { pair, rtp });
-                record
-                    .into_iter()
-                    .for_each(|record| self.put_record(record));
+                for record in records.into_iter().flatten() {
+                    self.put_record(record);
+                }
             }
             return;
         };
@@ -331,7 +369,16 @@ impl CallControl {
     }
 }
 
-fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
+/// How an attempt ends with its call.
+const fn outcome_of(answered: bool, ending: Ending) -> (u16, &'static str) {
+    if answered {
+        (200, "answered")
+    } else {
+        (487, ending.cause)
+    }
+}
+
+pub(super) fn closed_call(call: &Call, now: Now, ending: Ending) -> CallClosed {
     CallClosed {
         call: call.id.clone(),
         at: call.time(now),

@@ -5,7 +5,7 @@
 //! priority, so that ports, identity, latching and the guard are those of every attempt.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,20 +108,23 @@ impl CallControl {
         let caller = call.extension.as_deref();
         let caller = caller.and_then(|name| find(&snapshot.extensions, name));
         let caller = caller.ok_or_else(unknown)?;
-        let user = call.offered.request_uri.user().unwrap_or_default();
+        let offered = call.offered().ok_or_else(unknown)?;
+        let user = offered.request_uri.user().unwrap_or_default().into_owned();
         let reaches_phone = find(&snapshot.extensions, &user).is_some();
         if !reaches_phone && caller.trunks.is_empty() {
             return Err(unknown());
         }
+        let domain = offered.request_uri.host().to_owned();
+        let privacy = identity::asked_privacy(&offered.headers);
         call.wanted = Some(WantedParty {
-            user: user.into_owned(),
-            domain: call.offered.request_uri.host().to_owned(),
+            user,
+            domain,
             caller_name: caller.display_name.clone(),
             caller_alias: caller.name.clone(),
             pinned: None,
             way: Way::Extension,
             named_by_link: reaches_phone,
-            privacy: identity::asked_privacy(&call.offered.headers),
+            privacy,
             screened: true,
         });
         Ok(())
@@ -133,20 +136,36 @@ impl CallControl {
         now: Now,
         key: CallKey,
     ) -> Result<Option<VecDeque<Route>>, Denied> {
-        let snapshot = Arc::clone(&self.snapshot);
         let Some(call) = self.calls.get(&key) else {
             return Ok(None);
         };
-        let local = call.offered.flow.local.ip();
-        let Some(wanted) = call
-            .wanted
-            .as_ref()
-            .filter(|wanted| wanted.pinned.is_none())
-        else {
+        let local = call.offered().map(|offered| offered.flow.local.ip());
+        let Some(wanted) = call.wanted.clone() else {
             return Ok(None);
         };
+        let Some((phones, routes)) = self.phones_of(now, &wanted, local)? else {
+            return Ok(None);
+        };
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.phones = phones;
+        }
+        Ok(Some(routes))
+    }
+
+    /// The phones of a party that is an extension of ours, and the ways to them. `local`: the address
+    /// of ours that the caller met.
+    pub(super) fn phones_of(
+        &self,
+        now: Now,
+        wanted: &WantedParty,
+        local: Option<IpAddr>,
+    ) -> Result<Option<(Vec<Phone>, VecDeque<Route>)>, Denied> {
+        if wanted.pinned.is_some() {
+            return Ok(None);
+        }
         let own = wanted.domain.is_empty() || self.is_own_name(&wanted.domain, local);
-        let Some(extension) = find(&snapshot.extensions, &wanted.user).filter(|_| own) else {
+        let extension = find(&self.snapshot.extensions, &wanted.user);
+        let Some(extension) = extension.filter(|_| own) else {
             return Ok(None);
         };
         let phones: Vec<Phone> = self
@@ -168,10 +187,7 @@ impl CallControl {
             target: phone.target,
         };
         let routes = phones.iter().map(route).collect();
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.phones = phones;
-        }
-        Ok(Some(routes))
+        Ok(Some((phones, routes)))
     }
 
     /// An extension leaves by the trunks of its account only.

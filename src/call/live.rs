@@ -13,7 +13,7 @@ use super::command::{
 };
 use super::control::CallControl;
 use super::event::{Now, Output, Ticket};
-use super::one_call::Call;
+use super::one_call::{Call, Side};
 
 /// Calls that are not over, by id and by age. As many entries as calls.
 #[derive(Debug, Default)]
@@ -71,10 +71,16 @@ pub(super) fn number(id: &str) -> Option<u128> {
 impl CallControl {
     pub(super) fn handle_command(&mut self, now: Now, ticket: Ticket, command: Command) {
         let outcome = match command {
-            Command::Place(_place) => Err(CommandRefusal::Stopped),
+            Command::Place(place) => self.place_call(now, *place),
             Command::End { call, cause } => self.end_call(now, &call, cause),
             Command::List(list) => Ok(CommandOutcome::Calls(self.list_calls(&list))),
             Command::Show { call } => self.show_call(&call),
+            Command::Ladder { call } => {
+                let ladder = self.ladders.show(&call);
+                ladder
+                    .map(CommandOutcome::Ladder)
+                    .ok_or(CommandRefusal::NoLadder)
+            }
             Command::ListTrunkStates => Ok(CommandOutcome::TrunkStates(self.trunk_states())),
         };
         if let Err(refusal) = outcome {
@@ -96,9 +102,11 @@ impl CallControl {
     }
 
     fn show_call(&self, id: &str) -> Result<CommandOutcome, CommandRefusal> {
-        let key = self.live_calls.find(id).ok_or(CommandRefusal::NoSuchCall)?;
-        let call = self.calls.get(&key).ok_or(CommandRefusal::NoSuchCall)?;
-        Ok(CommandOutcome::Call(Box::new(call.view())))
+        let live = self.live_calls.find(id);
+        let live = live.and_then(|key| self.calls.get(&key)).map(Call::view);
+        let call = live.or_else(|| self.orders.former(id).cloned());
+        let call = call.ok_or(CommandRefusal::NoSuchCall)?;
+        Ok(CommandOutcome::Call(Box::new(call)))
     }
 
     fn list_calls(&self, list: &ListCalls) -> CallPage {
@@ -149,8 +157,9 @@ impl CallControl {
 
 fn is_wanted(call: &Call, list: &ListCalls) -> bool {
     let on_trunk = |id: &String| {
-        let callee = call.attempt.as_ref().map(|attempt| &attempt.trunk);
-        call.from_trunk.as_ref() == Some(id) || callee == Some(id)
+        [Side::A, Side::B]
+            .into_iter()
+            .any(|side| call.trunk_id(side) == Some(id))
     };
     list.trunk.as_ref().is_none_or(on_trunk)
         && list.link.is_none_or(|link| call.link == Some(link))

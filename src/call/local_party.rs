@@ -67,7 +67,7 @@ pub(super) const fn name(party: Target) -> Option<&'static str> {
     match party {
         Target::Echo => Some("local:echo"),
         Target::Tone => Some("local:tone"),
-        Target::Leg(_) | Target::Nowhere => None,
+        Target::Ringback | Target::Leg(_) | Target::Nowhere => None,
     }
 }
 
@@ -79,7 +79,9 @@ pub(super) fn playable(offered: &[Codec], party: Target) -> Vec<Codec> {
             .any(|name| codec.name.eq_ignore_ascii_case(name))
     };
     match party {
-        Target::Tone => offered.iter().filter(is_g711).take(1).cloned().collect(),
+        Target::Tone | Target::Ringback => {
+            offered.iter().filter(is_g711).take(1).cloned().collect()
+        }
         Target::Echo | Target::Leg(_) | Target::Nowhere => offered.to_vec(),
     }
 }

@@ -19,6 +19,9 @@ use crate::trunks::identity::{Party, Privacy};
 use crate::trunks::model::Trunk;
 use crate::trunks::select::Route;
 
+/// Max-Forwards of an INVITE that none of a peer preceded (RFC 3261 §8.1.1.6).
+pub(super) const MAX_FORWARDS: u8 = 70;
+
 /// One call: an a-leg, and the attempts for its b-leg.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -30,9 +33,9 @@ pub(super) struct Call {
     pub(super) source: String,
     pub(super) started_at: Timestamp,
     /// The same moment on the clock that never jumps.
-    pub(super) started: Option<std::time::Instant>,
+    pub(super) started: std::time::Instant,
     pub(super) a_leg: LegKey,
-    pub(super) offered: Box<CallOffered>,
+    pub(super) beginning: Beginning,
     /// The trunk it came from, by id; counted there until the call is over.
     pub(super) from_trunk: Option<String>,
     /// The extension that proved to call.
@@ -73,6 +76,54 @@ pub(super) struct Call {
     pub(super) ending: Option<Ending>,
     /// Its end has been recorded; only the key still lives.
     pub(super) over: bool,
+}
+
+/// How a call began.
+#[derive(Debug)]
+pub(super) enum Beginning {
+    /// An INVITE came.
+    Offered(Box<CallOffered>),
+    /// Somebody ordered it.
+    Placed(Box<Placed>),
+}
+
+/// A call that was ordered, and its first party, which we dial.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// The token that ordered it: its calls are counted until they are over.
+    pub(super) token: String,
+    /// The trunks that it may use, by id; `None`: all.
+    pub(super) trunks: Option<Vec<String>>,
+    /// Where the order came from.
+    pub(super) client: Option<IpAddr>,
+    /// The request path, or the second party as it was written.
+    pub(super) request_path: String,
+    /// The first party, and who calls it.
+    pub(super) from: WantedParty,
+    /// The local party that the first one is joined with, where it is no trunk's.
+    pub(super) local_party: Option<Target>,
+    /// Ways to the first party that are left.
+    pub(super) routes: VecDeque<Route>,
+    /// Where the first party registered, if it is an extension.
+    pub(super) phones: Vec<Phone>,
+    /// Attempts at the first party.
+    pub(super) attempts: u32,
+    /// The first party, while it is dialled or up.
+    pub(super) leg: Option<PlacedLeg>,
+}
+
+/// The a-leg of a placed call. Its key is the call's `a_leg`, its media the call's `a_media`.
+#[derive(Debug)]
+pub(super) struct PlacedLeg {
+    pub(super) number: u32,
+    pub(super) trunk: String,
+    pub(super) target: SocketAddr,
+    /// Request-URI user and host as dialled.
+    pub(super) destination: String,
+    /// The guard's proof; goes back to it when the leg is over.
+    pub(super) cleared: Cleared,
+    pub(super) ringing_at: Option<Timestamp>,
+    pub(super) answered_at: Option<Timestamp>,
 }
 
 /// Whom the caller wants, and who the caller is to them.
@@ -197,13 +248,129 @@ pub(super) struct Ending {
 }
 
 impl Call {
+    /// A call at its start.
+    pub(super) const fn new(
+        id: String,
+        a_leg: LegKey,
+        beginning: Beginning,
+        source: String,
+        now: Now,
+    ) -> Self {
+        Self {
+            id,
+            age: 0,
+            source,
+            started_at: now.timestamp,
+            started: now.instant,
+            a_leg,
+            beginning,
+            from_trunk: None,
+            extension: None,
+            phones: Vec::new(),
+            ticket: None,
+            link: None,
+            wanted: None,
+            routes: VecDeque::new(),
+            attempts: 0,
+            failures: Vec::new(),
+            reasons: Vec::new(),
+            reason: None,
+            offer: None,
+            wants_offer: false,
+            a_media: None,
+            attempt: None,
+            left: Vec::new(),
+            local_party: None,
+            answered_at: None,
+            reoffer: None,
+            asked: None,
+            waiting: None,
+            untold: None,
+            ends_at: None,
+            ending: None,
+            over: false,
+        }
+    }
+
+    /// The INVITE that it began with.
+    pub(super) fn offered(&self) -> Option<&CallOffered> {
+        match &self.beginning {
+            Beginning::Offered(offered) => Some(offered),
+            Beginning::Placed(_) => None,
+        }
+    }
+
+    /// The order that it began with.
+    pub(super) fn placed(&self) -> Option<&Placed> {
+        match &self.beginning {
+            Beginning::Offered(_) => None,
+            Beginning::Placed(placed) => Some(placed),
+        }
+    }
+
+    pub(super) fn placed_mut(&mut self) -> Option<&mut Placed> {
+        match &mut self.beginning {
+            Beginning::Offered(_) => None,
+            Beginning::Placed(placed) => Some(placed),
+        }
+    }
+
+    /// The first party of a placed call, while it is dialled or up.
+    pub(super) fn placed_leg(&self) -> Option<&PlacedLeg> {
+        self.placed()?.leg.as_ref()
+    }
+
+    pub(super) fn placed_leg_mut(&mut self) -> Option<&mut PlacedLeg> {
+        self.placed_mut()?.leg.as_mut()
+    }
+
+    /// Where the a-leg's signalling goes.
+    pub(super) fn a_address(&self) -> Option<SocketAddr> {
+        match &self.beginning {
+            Beginning::Offered(offered) => Some(offered.flow.remote),
+            Beginning::Placed(placed) => placed.leg.as_ref().map(|leg| leg.target),
+        }
+    }
+
+    /// Where the wish for the call came from.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        match &self.beginning {
+            Beginning::Offered(offered) => Some(offered.flow.remote.ip()),
+            Beginning::Placed(placed) => placed.client,
+        }
+    }
+
+    /// What may still be forwarded (RFC 7332).
+    pub(super) fn max_forwards(&self) -> u8 {
+        match &self.beginning {
+            Beginning::Offered(offered) => offered.max_forwards.saturating_sub(1),
+            Beginning::Placed(_) => MAX_FORWARDS,
+        }
+    }
+
+    /// The trunk that this side is on, by id.
+    pub(super) fn trunk_id(&self, side: Side) -> Option<&String> {
+        match side {
+            Side::A => {
+                let placed = self.placed_leg().map(|leg| &leg.trunk);
+                self.from_trunk.as_ref().or(placed)
+            }
+            Side::B => self.attempt.as_ref().map(|attempt| &attempt.trunk),
+        }
+    }
+
+    /// The next attempt is the first one at its party: the guard counts parties, not attempts.
+    pub(super) fn is_first_attempt(&self, number: u32) -> bool {
+        let placed = self.placed();
+        number == 1 || placed.is_some_and(|placed| number == placed.attempts + 1)
+    }
+
     /// The time that its records bear: the wall clock as it was when the call began, and from then
     /// on the clock that never jumps. No setting of the clock makes a call shorter or longer.
     pub(super) fn time(&self, now: Now) -> Timestamp {
-        let started = self.started.unwrap_or(now.instant);
-        let begun = self.started.map_or(now.timestamp, |_| self.started_at);
-        let passed = now.instant.saturating_duration_since(started);
-        begun.saturating_add(passed).unwrap_or(now.timestamp)
+        let passed = now.instant.saturating_duration_since(self.started);
+        let time = self.started_at.saturating_add(passed);
+        time.unwrap_or(now.timestamp)
     }
 
     pub(super) fn ports(&self, side: Side) -> Option<&Ports> {
@@ -229,10 +396,7 @@ impl Call {
 
     /// The trunk on this side.
     pub(super) fn trunk<'a>(&self, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {
-        let id = match side {
-            Side::A => self.from_trunk.as_ref(),
-            Side::B => self.attempt.as_ref().map(|attempt| &attempt.trunk),
-        };
+        let id = self.trunk_id(side);
         id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id))
     }
 

@@ -51,7 +51,7 @@ impl CallControl {
         if !matches!(source, Some(Admitted::Source(source)) if source.registers) {
             return Answer::plain(StatusCode::FORBIDDEN, "register_not_from_here");
         }
-        if !self.is_own_name(offered.request_uri.host(), offered.flow.local.ip()) {
+        if !self.is_own_name(offered.request_uri.host(), Some(offered.flow.local.ip())) {
             return Answer::plain(StatusCode::NOT_FOUND, "register_other_domain");
         }
         let account = offered.aor.user().unwrap_or_default();

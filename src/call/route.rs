@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
@@ -15,7 +16,7 @@ use sip::event::{
 };
 use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
-use sip::sdp::Direction;
+use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
 use super::control::CallControl;
@@ -23,7 +24,7 @@ use super::event::{Level, LogLine, Now, Output};
 use super::failover;
 use super::media_plan::abilities;
 use super::media_plan::leg::LegMedia;
-use super::one_call::{Attempt, Ending, Ports, Side, WantedParty};
+use super::one_call::{Attempt, Call, Ending, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Reason, Verdict};
@@ -31,8 +32,22 @@ use crate::trunks::identity::{self, Caller, Privacy, Written};
 use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
 
+/// An attempt that is thought of.
+pub(super) struct Considered {
+    /// Its call, by id.
+    pub(super) call: String,
+    /// Which attempt of the call, 1 and up.
+    pub(super) number: u32,
+    /// It is the first one at its party.
+    pub(super) is_first: bool,
+    /// Where the wish came from.
+    pub(super) client: Option<IpAddr>,
+    /// The time in its row.
+    pub(super) at: Timestamp,
+}
+
 /// What became of one entry of the route list.
-enum Tried {
+pub(super) enum Tried {
     /// An INVITE is on its way.
     Dialled,
     /// Not this one, perhaps the next.
@@ -73,20 +88,8 @@ impl CallControl {
             .filter(|codec| codec.is_speech())
             .map(|codec| codec.name.to_string())
             .collect();
-        let wanted = Wanted {
-            user: &wanted.user,
-            domain: &wanted.domain,
-            pinned: wanted.pinned.as_deref(),
-            came_from,
-            codecs: &codecs,
-        };
-        let present = Present {
-            loads: &self.loads,
-            health: &self.health,
-            now: now.instant,
-        };
-        let routes = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
-            .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
+        let wanted = wanted.clone();
+        let routes = self.find_routes(now, &wanted, &codecs, came_from, None)?;
         let routes = self.permitted(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
@@ -94,11 +97,38 @@ impl CallControl {
         Ok(())
     }
 
+    /// The trunks that can carry a call to `wanted`, best first. `allowed`: only these.
+    pub(super) fn find_routes(
+        &mut self,
+        now: Now,
+        wanted: &WantedParty,
+        codecs: &[String],
+        came_from: Option<&Trunk>,
+        allowed: Option<&[String]>,
+    ) -> Result<Vec<Route>, Denied> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let wanted = Wanted {
+            user: &wanted.user,
+            domain: &wanted.domain,
+            pinned: wanted.pinned.as_deref(),
+            came_from,
+            allowed,
+            codecs,
+        };
+        let present = Present {
+            loads: &self.loads,
+            health: &self.health,
+            now: now.instant,
+        };
+        select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
+            .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))
+    }
+
     /// Ports for the a-leg, on a worker that has `count` pairs: both legs live on one.
     pub(super) fn take_a_ports(&mut self, key: CallKey, count: usize) -> Result<(), Denied> {
         let empty = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "media_stock_empty");
         let call = self.calls.get(&key).ok_or_else(empty)?;
-        let signalling = call.offered.flow.remote.ip();
+        let signalling = call.a_address().ok_or_else(empty)?.ip();
         let snapshot = Arc::clone(&self.snapshot);
         let trunk = call.from_trunk.as_ref();
         let trunk = trunk.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
@@ -124,7 +154,7 @@ impl CallControl {
         Ok(())
     }
 
-    fn take_ports(
+    pub(super) fn take_ports(
         &mut self,
         worker: u16,
         signalling: IpAddr,
@@ -188,13 +218,38 @@ impl CallControl {
             return Tried::Skipped;
         };
         call.attempts += 1;
-        let call_remote = call.offered.flow.remote.ip();
-        let user = trunk.rewrite(&wanted.user);
-        let host = trunk.request_host.as_deref().unwrap_or(&wanted.domain);
-        let opened = AttemptOpened {
+        let considered = Considered {
             call: call.id.clone(),
             number: call.attempts,
+            is_first: call.is_first_attempt(call.attempts),
+            client: call.client(),
             at: call.time(now),
+        };
+        match self.consider(now, considered, &wanted, trunk, route.target) {
+            Ok((cleared, opened)) => {
+                let target = route.target;
+                self.dial(now, key, trunk, target, &wanted, cleared, opened)
+            }
+            Err(tried) => tried,
+        }
+    }
+
+    /// Whether an attempt at `wanted` over `trunk` may be made: caps, health, and the guard's word
+    /// for what would be dialled. Where not, its row is closed.
+    pub(super) fn consider(
+        &mut self,
+        now: Now,
+        considered: Considered,
+        wanted: &WantedParty,
+        trunk: &Trunk,
+        target: SocketAddr,
+    ) -> Result<(Cleared, AttemptOpened), Tried> {
+        let user = trunk.rewrite(&wanted.user);
+        let host = host_of(trunk, wanted);
+        let opened = AttemptOpened {
+            call: considered.call,
+            number: considered.number,
+            at: considered.at,
             trunk: trunk.id.clone(),
             destination: format!("{user}@{host}"),
             caller_name: wanted.caller_name.clone(),
@@ -202,49 +257,41 @@ impl CallControl {
             dialed: false,
         };
         if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
-            return self.skip(opened, "trunk_at_cap");
+            return Err(self.skip(opened, "trunk_at_cap"));
         }
         if !self.registrations.permits(&trunk.id, now.instant) {
-            return self.skip(opened, "trunk_not_registered");
+            return Err(self.skip(opened, "trunk_not_registered"));
         }
-        if !self.health.is_up(&trunk.id, route.target) {
-            return self.skip(opened, "trunk_down");
+        if !self.health.is_up(&trunk.id, target) {
+            return Err(self.skip(opened, "trunk_down"));
         }
         let attempt = fraud_guard::Attempt {
             user: &user,
             way: wanted.way,
             trunk: &trunk.id,
             dial_plan: &trunk.dial_plan,
-            client: Some(call_remote),
+            client: considered.client,
             at: now.timestamp,
             named_by_link: wanted.named_by_link,
-            first_of_call: opened.number == 1,
+            first_of_call: considered.is_first,
         };
         match self.guard.verdict(&attempt, now.instant) {
             Verdict::Allow(cleared) => {
                 if let Some(reason) = cleared.overruled() {
                     self.note_overruled(&opened, reason);
                 }
-                let host = host.to_owned();
-                self.dial(
-                    now,
-                    key,
-                    trunk,
-                    route.target,
-                    &host,
-                    &wanted,
-                    cleared,
-                    opened,
-                )
+                Ok((cleared, opened))
             }
             Verdict::Refuse(reason) => {
                 self.close_undialled(opened, reason.status(), reason.as_str());
-                Tried::Denied(Denied::by_guard(reason, snapshot.settings.hide_state))
+                let hide_state = self.snapshot.settings.hide_state;
+                Err(Tried::Denied(Denied::by_guard(reason, hide_state)))
             }
         }
     }
 
-    /// The one place that dials: what the guard cleared, as the trunk wants it written.
+    /// Dials the second party: what the guard cleared, as the trunk wants it written. (The first
+    /// party of a placed call is dialled in `place`, by a `Cleared` just so.)
     #[expect(
         clippy::too_many_arguments,
         reason = "an INVITE is made of this many things"
@@ -255,11 +302,11 @@ impl CallControl {
         key: CallKey,
         trunk: &Trunk,
         target: SocketAddr,
-        host: &str,
         wanted: &WantedParty,
         cleared: Cleared,
         mut opened: AttemptOpened,
     ) -> Tried {
+        let host = host_of(trunk, wanted);
         let flow = self.path_to(trunk, target);
         let local = flow.local;
         let caller = Caller {
@@ -294,7 +341,7 @@ impl CallControl {
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
         let flow = phone.map_or(flow, |phone| phone.flow);
-        let dial = self.invite(key, trunk, flow, uri, written, &mut media);
+        let dial = self.invite_callee(key, trunk, flow, uri, written, &mut media);
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
         self.pairs.insert(pair, key);
@@ -340,7 +387,7 @@ impl CallControl {
         }
     }
 
-    fn invite(
+    fn invite_callee(
         &self,
         key: CallKey,
         trunk: &Trunk,
@@ -349,36 +396,26 @@ impl CallControl {
         written: Written,
         media: &mut Ports,
     ) -> Dial {
-        let offer = (trunk.offer == OfferMode::Early).then(|| {
+        let placed = self
+            .calls
+            .get(&key)
+            .is_some_and(|call| call.placed().is_some());
+        let offer = (trunk.offer == OfferMode::Early || placed).then(|| {
             let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
             media.leg.offer(&codecs, direction, ptime_ms)
         });
-        let max_forwards = self
-            .calls
-            .get(&key)
-            .map_or(70, |call| call.offered.max_forwards);
-        // RFC 3608 §6: what the registrar answered is the way of what we send through it.
+        let call = self.calls.get(&key);
+        let max_forwards = call.map_or(MAX_FORWARDS, Call::max_forwards);
+        let written = self.by_service_route(trunk, written);
+        invite(trunk, flow, uri, written, max_forwards, offer)
+    }
+
+    /// RFC 3608 §6: what the registrar answered is the way of what we send through it.
+    pub(super) fn by_service_route(&self, trunk: &Trunk, mut written: Written) -> Written {
         let service_route = self.registrations.service_route(&trunk.id).iter();
-        let mut headers = written.headers;
-        headers.extend(service_route.map(|value| (HeaderName::Route, value.clone())));
-        Dial {
-            flow,
-            request_uri: uri.clone(),
-            from: written.from,
-            to: NameAddr::new(uri),
-            contact_user: written.contact_user,
-            headers,
-            max_forwards: max_forwards.saturating_sub(1),
-            offer,
-            reliable: reliable(trunk),
-            credentials: credentials(trunk),
-            session_timer: session_timer(trunk),
-            timers: AttemptTimers {
-                response: trunk.response_timeout,
-                progress: trunk.progress_timeout,
-                ring: trunk.ring_timeout,
-            },
-        }
+        let routes = service_route.map(|value| (HeaderName::Route, value.clone()));
+        written.headers.extend(routes);
+        written
     }
 
     /// The guard only watches.
@@ -404,10 +441,11 @@ impl CallControl {
             return Vec::new();
         };
         let private = wanted.privacy != Privacy::OPEN;
-        identity::diversions(&call.offered.headers, trunk, private, own_host)
+        let headers = call.offered().map_or(&[][..], |offered| &offered.headers);
+        identity::diversions(headers, trunk, private, own_host)
     }
 
-    fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
+    pub(super) fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
         self.put(Output::Log(LogLine {
             level: Level::Debug,
             event: "attempt",
@@ -477,14 +515,19 @@ impl CallControl {
         self.refuse_as(now, key, status, ending, &refusal);
     }
 
-    fn skip(&mut self, opened: AttemptOpened, outcome: &'static str) -> Tried {
+    pub(super) fn skip(&mut self, opened: AttemptOpened, outcome: &'static str) -> Tried {
         self.counters.refuse(outcome);
         self.close_undialled(opened, 503, outcome);
         Tried::Skipped
     }
 
     /// An attempt that was decided against: its row is opened and closed at once.
-    fn close_undialled(&mut self, opened: AttemptOpened, status: u16, outcome: &'static str) {
+    pub(super) fn close_undialled(
+        &mut self,
+        opened: AttemptOpened,
+        status: u16,
+        outcome: &'static str,
+    ) {
         let closed = AttemptClosed {
             call: opened.call.clone(),
             number: opened.number,
@@ -521,6 +564,40 @@ impl CallControl {
     }
 }
 
+/// Host of the Request-URI.
+pub(super) fn host_of<'a>(trunk: &'a Trunk, wanted: &'a WantedParty) -> &'a str {
+    trunk.request_host.as_deref().unwrap_or(&wanted.domain)
+}
+
+/// An INVITE as this trunk wants it.
+pub(super) fn invite(
+    trunk: &Trunk,
+    flow: Flow,
+    uri: Uri,
+    written: Written,
+    max_forwards: u8,
+    offer: Option<SessionDescription>,
+) -> Dial {
+    Dial {
+        flow,
+        request_uri: uri.clone(),
+        from: written.from,
+        to: NameAddr::new(uri),
+        contact_user: written.contact_user,
+        headers: written.headers,
+        max_forwards,
+        offer,
+        reliable: reliable(trunk),
+        credentials: credentials(trunk),
+        session_timer: session_timer(trunk),
+        timers: AttemptTimers {
+            response: trunk.response_timeout,
+            progress: trunk.progress_timeout,
+            ring: trunk.ring_timeout,
+        },
+    }
+}
+
 /// The socket towards a target: of its address family, of its reach, at the port it knows us by. A
 /// port that we do not listen on is no reason not to call.
 fn local_for(sockets: &[SocketAddr], port: Option<u16>, target: SocketAddr) -> SocketAddr {
@@ -536,7 +613,11 @@ fn local_for(sockets: &[SocketAddr], port: Option<u16>, target: SocketAddr) -> S
 
 /// How a source is learnt: the trunk says; a peer behind NAT that names a private address while its
 /// signalling comes from a public one is met where its signalling is.
-fn latch(trunk: Option<&Trunk>, signalling: IpAddr, named: Option<SocketAddr>) -> LatchPolicy {
+pub(super) fn latch(
+    trunk: Option<&Trunk>,
+    signalling: IpAddr,
+    named: Option<SocketAddr>,
+) -> LatchPolicy {
     match trunk.map(|trunk| trunk.media_latch) {
         Some(MediaLatch::Sdp) => LatchPolicy::Sdp,
         Some(MediaLatch::Signalling) => LatchPolicy::Signalling(signalling),

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::one_call::{Call, Ports, Side};
+use super::one_call::{Beginning, Call, Ports, Side};
 use crate::links::model::LinkId;
 
 /// A call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CallView {
     /// 128 bits in hexadecimal; the same as in its record.
     pub id: String,
@@ -27,6 +26,8 @@ pub struct CallView {
     pub started_at: Timestamp,
     /// When both sides were joined.
     pub answered_at: Option<Timestamp>,
+    /// Why it ends, where that is known.
+    pub cause: Option<&'static str>,
     /// Attempts so far, both legs.
     pub attempts: u32,
     /// Its legs, as far as they are there.
@@ -34,7 +35,7 @@ pub struct CallView {
 }
 
 /// A side of a call.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegView {
     /// `a`: the caller, or the party that was dialled first.
     pub side: LegSide,
@@ -57,8 +58,7 @@ pub struct LegView {
 }
 
 /// Which side of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LegSide {
     /// The first.
     A,
@@ -67,8 +67,7 @@ pub enum LegSide {
 }
 
 /// Who began a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// An INVITE came.
     Offered,
@@ -77,8 +76,7 @@ pub enum Origin {
 }
 
 /// How far a call or a leg is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallState {
     /// An INVITE is on its way, and nothing rings yet.
     Calling,
@@ -92,7 +90,38 @@ pub enum CallState {
     Ended,
 }
 
+impl LegSide {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+}
+
+impl Origin {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offered => "offered",
+            Self::Placed => "placed",
+        }
+    }
+}
+
 impl CallState {
+    /// All of them, in the order of a call.
+    pub const ALL: [Self; 5] = [
+        Self::Calling,
+        Self::Ringing,
+        Self::Connecting,
+        Self::Connected,
+        Self::Ended,
+    ];
+
     /// As it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -109,52 +138,81 @@ impl CallState {
 impl Call {
     /// How far it is.
     pub(super) fn state(&self) -> CallState {
-        let ringing = self
-            .attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.ringing_at.is_some());
+        let ringing = |since: Option<Timestamp>| match since {
+            Some(_) => CallState::Ringing,
+            None => CallState::Calling,
+        };
         if self.over || self.ending.is_some() {
-            CallState::Ended
-        } else if self.answered_at.is_some() {
-            CallState::Connected
-        } else if ringing {
-            CallState::Ringing
-        } else {
-            CallState::Calling
+            return CallState::Ended;
+        }
+        if self.answered_at.is_some() {
+            return CallState::Connected;
+        }
+        match self.placed_leg() {
+            Some(leg) if leg.answered_at.is_some() => CallState::Connecting,
+            Some(leg) => ringing(leg.ringing_at),
+            None => ringing(self.attempt.as_ref().and_then(|attempt| attempt.ringing_at)),
         }
     }
 
     /// The call, for somebody outside.
     pub(super) fn view(&self) -> CallView {
         let state = self.state();
-        let mut legs = vec![LegView {
-            side: LegSide::A,
-            state,
-            trunk: self.from_trunk.clone(),
-            address: Some(self.offered.flow.remote),
-            party: self.offered.from.uri().as_str().to_owned(),
-            ringing_at: None,
-            answered_at: self.answered_at,
-            codec: codec(self.ports(Side::A)),
-            held: self.ports(Side::A).is_some_and(|ports| ports.leg.is_held()),
-        }];
+        let mut legs: Vec<LegView> = self.view_of_caller(state).into_iter().collect();
         legs.extend(self.view_of_callee());
+        let (origin, request_path) = match &self.beginning {
+            Beginning::Offered(offered) => (
+                Origin::Offered,
+                offered
+                    .request_uri
+                    .user()
+                    .map(std::borrow::Cow::into_owned)
+                    .unwrap_or_default(),
+            ),
+            Beginning::Placed(placed) => (Origin::Placed, placed.request_path.clone()),
+        };
         CallView {
             id: self.id.clone(),
             state,
-            origin: Origin::Offered,
+            origin,
             source: self.source.clone(),
             link: self.link,
-            request_path: self
-                .offered
-                .request_uri
-                .user()
-                .map(std::borrow::Cow::into_owned)
-                .unwrap_or_default(),
+            request_path,
             started_at: self.started_at,
             answered_at: self.answered_at,
+            cause: self.ending.map(|ending| ending.cause),
             attempts: self.attempts,
             legs,
+        }
+    }
+
+    fn view_of_caller(&self, state: CallState) -> Option<LegView> {
+        let ports = self.ports(Side::A);
+        let codec = codec(ports);
+        let held = self.answered_at.is_some() && ports.is_some_and(|ports| ports.leg.is_held());
+        match &self.beginning {
+            Beginning::Offered(offered) => Some(LegView {
+                side: LegSide::A,
+                state,
+                trunk: self.from_trunk.clone(),
+                address: Some(offered.flow.remote),
+                party: offered.from.uri().as_str().to_owned(),
+                ringing_at: None,
+                answered_at: self.answered_at,
+                codec,
+                held,
+            }),
+            Beginning::Placed(placed) => placed.leg.as_ref().map(|leg| LegView {
+                side: LegSide::A,
+                state: state_of_leg(leg.ringing_at, leg.answered_at),
+                trunk: Some(leg.trunk.clone()),
+                address: Some(leg.target),
+                party: leg.destination.clone(),
+                ringing_at: leg.ringing_at,
+                answered_at: leg.answered_at,
+                codec,
+                held,
+            }),
         }
     }
 
@@ -173,14 +231,9 @@ impl Call {
             });
         }
         let attempt = self.attempt.as_ref()?;
-        let state = match (attempt.ringing_at, attempt.answered_at) {
-            (_, Some(_)) => CallState::Connected,
-            (Some(_), None) => CallState::Ringing,
-            (None, None) => CallState::Calling,
-        };
         Some(LegView {
             side: LegSide::B,
-            state,
+            state: state_of_leg(attempt.ringing_at, attempt.answered_at),
             trunk: Some(attempt.trunk.clone()),
             address: Some(attempt.target),
             party: attempt.destination.clone(),
@@ -192,9 +245,37 @@ impl Call {
     }
 }
 
+const fn state_of_leg(ringing_at: Option<Timestamp>, answered_at: Option<Timestamp>) -> CallState {
+    match (ringing_at, answered_at) {
+        (_, Some(_)) => CallState::Connected,
+        (Some(_), None) => CallState::Ringing,
+        (None, None) => CallState::Calling,
+    }
+}
+
 /// The first codec for speech that the peer named: the one it sends, as far as that can be known.
 fn codec(ports: Option<&Ports>) -> Option<String> {
     let remote = ports?.leg.remote()?;
     let speech = remote.codecs.iter().find(|codec| codec.is_speech())?;
     Some(speech.name.to_string())
+}
+
+#[cfg(test)]
+impl CallView {
+    /// A call that is over.
+    pub(super) fn ended(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            state: CallState::Ended,
+            origin: Origin::Placed,
+            source: String::new(),
+            link: None,
+            request_path: String::new(),
+            started_at: Timestamp::UNIX_EPOCH,
+            answered_at: None,
+            cause: None,
+            attempts: 0,
+            legs: Vec::new(),
+        }
+    }
 }

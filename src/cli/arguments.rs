@@ -27,13 +27,7 @@ pub struct Arguments {
     )]
     pub url: Option<String>,
     /// Token for --url; the environment is the better place, because others see the command line
-    #[arg(
-        long,
-        global = true,
-        env = "SLUICE_TOKEN",
-        hide_env_values = true,
-        requires = "url"
-    )]
+    #[arg(long, global = true, env = "SLUICE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -62,6 +56,8 @@ pub(super) enum Command {
     /// Look at machine, configuration and trunks: what is wrong and what to do; exit code 1 if
     /// something is bad
     Doctor,
+    /// The node takes no new calls, and ends when the last one is over or `node.drain_s` have passed
+    Drain,
     /// Every metric of /metrics with its kind, labels and meaning
     Metrics,
     /// What request paths reach
@@ -85,6 +81,9 @@ pub(super) enum Command {
     /// What the fraud guard lets out
     #[command(subcommand)]
     Guard(GuardCommand),
+    /// Accounts that SIP phones register
+    #[command(subcommand)]
+    Extensions(ExtensionsCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -349,6 +348,9 @@ pub(super) struct SourceWords {
     /// It may call route strings that no link names
     #[arg(long, value_name = "true|false")]
     pub(super) ad_hoc: Option<bool>,
+    /// Phones register from there: who calls proves to be an extension
+    #[arg(long, value_name = "true|false")]
+    pub(super) registers: Option<bool>,
     /// Its place in the order, from 1
     #[arg(long)]
     pub(super) position: Option<u32>,
@@ -395,6 +397,60 @@ pub(super) struct CdrFilter {
     /// Only calls that ended for this cause, such as normal or busy
     #[arg(long)]
     pub(super) cause: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExtensionsCommand {
+    /// Make an extension: a phone may register it at once
+    #[command(
+        after_help = "Phones register from sources that say so:\n  sluice sources add desks --network \
+        192.0.2.0/24 --links none --registers true\n\nExample:\n  sluice extensions add 610 \
+        --password-file 610.password --display-name 'Front desk'"
+    )]
+    Add {
+        /// The user part it registers, and its digest user name
+        name: String,
+        #[command(flatten)]
+        words: ExtensionWords,
+    },
+    /// List extensions by name
+    List,
+    /// Show one extension
+    Show {
+        /// Name or id
+        extension: String,
+    },
+    /// Change an extension; what is not named stays
+    Set {
+        /// Name or id
+        extension: String,
+        #[command(flatten)]
+        words: ExtensionWords,
+    },
+    /// Delete an extension: its phones are not reached any more
+    Delete {
+        /// Name or id
+        extension: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExtensionWords {
+    /// A file with the password, - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// Shown where it calls
+    #[arg(long)]
+    pub(super) display_name: Option<String>,
+    /// Off: registers nothing and is not reached
+    #[arg(long, value_name = "true|false")]
+    pub(super) enabled: Option<bool>,
+    /// Labels or ids of trunks that its own calls may leave by, with commas between them
+    #[arg(long, value_delimiter = ',', value_name = "TRUNK")]
+    pub(super) trunks: Option<Vec<String>>,
+    /// Phones that may be registered at once
+    #[arg(long, value_name = "N")]
+    pub(super) contacts_max: Option<u8>,
 }
 
 #[derive(Debug, Subcommand)]

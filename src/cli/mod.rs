@@ -5,6 +5,7 @@ mod arguments;
 mod cdr;
 mod client;
 mod doctor;
+mod extensions;
 mod fields;
 mod guard;
 mod limits;

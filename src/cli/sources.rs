@@ -64,6 +64,9 @@ fn object(words: &SourceWords) -> Map<String, Value> {
         };
         object.insert("links".to_owned(), value);
     }
+    if let Some(registers) = words.registers {
+        object.insert("registers".to_owned(), registers.into());
+    }
     if let Some(ad_hoc) = words.ad_hoc {
         object.insert("ad_hoc".to_owned(), ad_hoc.into());
     }

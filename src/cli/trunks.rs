@@ -99,9 +99,13 @@ fn changed(now: &Value, changes: &[String]) -> Result<Map<String, Value>, Comman
         };
         let value = match now.get(key) {
             _ if text.is_empty() => Value::Null,
-            Some(Value::Array(_)) => text.split(',').map(number_or_text).collect(),
-            Some(Value::String(_)) => Value::String(text.to_owned()),
-            Some(Value::Null) | None => number_or_text(text),
+            // Patterns such as 610 are texts: only lists of codes are lists of numbers.
+            Some(Value::Array(_)) if key.ends_with("_codes") => {
+                text.split(',').map(number_or_text).collect()
+            }
+            Some(Value::Array(_)) => text.split(',').collect(),
+            Some(Value::Null) | None if key.ends_with("_port") => number_or_text(text),
+            Some(Value::String(_) | Value::Null) | None => Value::String(text.to_owned()),
             Some(Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
                 serde_json::from_str(text).unwrap_or_else(|_word| text.into())
             }

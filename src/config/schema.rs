@@ -61,6 +61,8 @@ pub struct LogConfig {
     pub level: String,
     /// How lines are written.
     pub format: LogFormat,
+    /// The SIP messages of each call are kept a while.
+    pub ladder: bool,
 }
 
 /// `[cdr]`.

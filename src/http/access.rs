@@ -71,7 +71,6 @@ impl Access {
     }
 
     /// The address it came from; `None`: the local socket.
-    #[expect(dead_code, reason = "calls are judged by it")]
     pub(super) const fn client(&self) -> Option<IpAddr> {
         self.client
     }

@@ -5,6 +5,10 @@
 mod access;
 mod answer;
 mod body;
+mod call_ladder;
+mod call_schema;
+mod call_shape;
+mod calls;
 mod cdrs;
 mod extensions;
 mod fields;

@@ -70,7 +70,12 @@ async fn drain(State(state): State<HttpState>, access: Access) -> Response {
     if node.ask_to_drain() {
         tracing::info!(by = access.label(), "asked to drain");
     }
-    StatusCode::ACCEPTED.into_response()
+    let body = serde_json::json!({"phase": "draining"});
+    typed(
+        StatusCode::ACCEPTED,
+        "application/json",
+        body.to_string().into_bytes(),
+    )
 }
 
 /// Counts every answer by its status.
@@ -135,6 +140,7 @@ const METRICS: Operation = Operation::new(
 
 const DRAIN: Operation = Operation {
     status: 202,
+    answer: Content::AnyJson,
     description: "New calls are refused from now on, those that are up go on for node.drain_s, then \
                   the node ends. As SIGTERM does.",
     ..Operation::new(

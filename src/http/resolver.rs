@@ -87,8 +87,12 @@ fn answer(body: Vec<u8>) -> Response {
     response
 }
 
-/// The statuses of PRODUCT §1.
 fn refuse(refusal: ResolveRefusal) -> Response {
+    refusal_of(refusal).into_response()
+}
+
+/// The statuses of PRODUCT §1.
+pub(super) fn refusal_of(refusal: ResolveRefusal) -> Problem {
     let problem = |status, title| Problem::new(status, refusal.as_str(), title);
     match refusal {
         ResolveRefusal::Unknown => problem(StatusCode::NOT_FOUND, "No such link"),
@@ -100,7 +104,6 @@ fn refuse(refusal: ResolveRefusal) -> Response {
             problem(StatusCode::SERVICE_UNAVAILABLE, "Links cannot be read now")
         }
     }
-    .into_response()
 }
 
 /// Percent-decoding (RFC 3986 §2.1) and NFC. `None`: a broken escape, or no UTF-8.

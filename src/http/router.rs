@@ -11,10 +11,11 @@ use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
 use super::{
-    cdrs, extensions, guard, import, links, openapi, operation, resolver, settings, sources,
+    calls, cdrs, extensions, guard, import, links, openapi, operation, resolver, settings, sources,
     tokens, trunks,
 };
 use crate::health::Node;
+use crate::shell::Asker;
 use crate::storage::Store;
 
 /// What the answers need.
@@ -26,6 +27,8 @@ pub struct HttpState {
     pub resolve_open: bool,
     /// The node behind this surface; `None`: there is only a database.
     pub node: Option<Arc<Node>>,
+    /// Call control; `None`: no calls are handled here.
+    pub calls: Option<Asker>,
     /// Failed tries and uses of tokens.
     pub(crate) watch: Arc<Watch>,
 }
@@ -38,6 +41,7 @@ impl HttpState {
             store,
             resolve_open: false,
             node: None,
+            calls: None,
             watch: Arc::default(),
         }
     }
@@ -55,6 +59,7 @@ pub(super) fn routes() -> Routes {
         .and(sources::routes())
         .and(cdrs::routes())
         .and(tokens::routes())
+        .and(calls::routes())
         .and(extensions::routes())
         .and(guard::routes())
         .and(openapi::routes())

@@ -180,6 +180,8 @@ const DELETE: Operation =
 const NAME: &str = "For logs and CDRs.";
 const NETWORKS: &str = "Addresses or networks whose packets are its own.";
 const LINKS: &str = "Which links it may reach: \"all\", \"none\" or a list of request paths.";
+const REGISTERS: &str =
+    "Phones of the registrar are there: whoever calls from it proves to be an extension.";
 const AD_HOC: &str =
     "It may call route strings that no link names, where the setting ad_hoc.enabled is on.";
 const POSITION: &str = "Its place, from 1.";
@@ -192,6 +194,7 @@ static SOURCE: Schema = Schema::of::<SourceView>(
         Field::new("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
         Field::new("links", Kind::Any, LINKS, "\"all\""),
         Field::new("ad_hoc", Kind::Boolean, AD_HOC, "false"),
+        Field::new("registers", Kind::Boolean, REGISTERS, "false"),
         Field::new("position", Kind::Whole, POSITION, "1"),
     ],
 );
@@ -226,6 +229,7 @@ static DRAFT: Schema = Schema::of::<Sent>(
         Field::new("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
         Field::optional("links", Kind::Any, LINKS, "\"all\""),
         Field::optional("ad_hoc", Kind::Boolean, AD_HOC, "false"),
+        Field::optional("registers", Kind::Boolean, REGISTERS, "false"),
         Field::optional("position", Kind::Whole, POSITION, "1"),
     ],
 );
@@ -237,6 +241,7 @@ static PATCH: Schema = Schema::of::<Value>(
         Field::optional("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
         Field::optional("links", Kind::Any, LINKS, "[\"support\"]"),
         Field::optional("ad_hoc", Kind::Boolean, AD_HOC, "false"),
+        Field::optional("registers", Kind::Boolean, REGISTERS, "false"),
         Field::optional("position", Kind::Whole, POSITION, "1"),
     ],
 );

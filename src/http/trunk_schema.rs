@@ -19,7 +19,8 @@ fn properties() -> Map<String, Value> {
         .iter()
         .filter(|name| !OWN.contains(name))
         .map(|name| {
-            let (example, description) = documented.get(name).cloned().unwrap_or_default();
+            let table = (Value::Null, "A table of its own, as in conf/sluice.toml.");
+            let (example, description) = documented.get(name).cloned().unwrap_or(table);
             let default = defaults.get(name).cloned().unwrap_or_default();
             let example = if example.is_null() {
                 default.clone()

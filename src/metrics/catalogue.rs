@@ -421,8 +421,11 @@ pub static HTTP_REQUESTS: Metric = counter(
 .by(&["status"]);
 /// HTTP connections now.
 pub static HTTP_CONNECTIONS: Metric = gauge("http_connections", "HTTP connections now");
-/// HTTP connections at once.
-pub static HTTP_CONNECTIONS_MAX: Metric = gauge("http_connections_max", "HTTP connections at once");
+/// HTTP connections at once on each listener.
+pub static HTTP_CONNECTIONS_MAX: Metric = gauge(
+    "http_connections_max",
+    "HTTP connections at once on each listener",
+);
 // The node.
 
 /// 1; the version stands in the label.

@@ -175,9 +175,11 @@ mod tests {
                 tickets.push(waiting.begin(asked));
             }
             for (ticket, command) in tickets.into_iter().rev() {
-                let outcome = match command {
-                    Command::Show { call } if call == "one" => Ok(CommandOutcome::Ended),
-                    _ => Err(CommandRefusal::NoSuchCall),
+                let is_one = matches!(&command, Command::Show { call } if call == "one");
+                let outcome = if is_one {
+                    Ok(CommandOutcome::Ended)
+                } else {
+                    Err(CommandRefusal::NoSuchCall)
                 };
                 waiting.end(ticket, outcome);
             }

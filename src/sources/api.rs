@@ -19,6 +19,8 @@ pub struct SourceView {
     pub links: Value,
     /// It may dial route strings that no link names.
     pub ad_hoc: bool,
+    /// Phones of the registrar are there.
+    pub registers: bool,
     /// Its place, from 1: the first source that matches a packet counts.
     pub position: usize,
 }
@@ -44,6 +46,7 @@ impl SourceView {
                 LinkAccess::Listed(paths) => paths.clone().into(),
             },
             ad_hoc: source.ad_hoc,
+            registers: source.registers,
             position: index + 1,
         }
     }

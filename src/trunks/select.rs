@@ -23,6 +23,8 @@ pub struct Wanted<'a> {
     pub pinned: Option<&'a str>,
     /// The trunk it came from, by id: going out again needs `transit` on both.
     pub came_from: Option<&'a Trunk>,
+    /// Only these trunks may carry it, by id; `None`: any.
+    pub allowed: Option<&'a [String]>,
     /// Codec names of the offer, without telephone-event.
     pub codecs: &'a [String],
 }
@@ -129,13 +131,16 @@ pub fn routes(
 
 fn carries(trunk: &Trunk, wanted: &Wanted<'_>) -> bool {
     let pinned = wanted.pinned.is_none_or(|pinned| pinned == trunk.id);
+    let allowed = wanted
+        .allowed
+        .is_none_or(|allowed| allowed.contains(&trunk.id));
     let transit = wanted
         .came_from
         .is_none_or(|from| from.transit && trunk.transit);
     let open = trunk.enabled && trunk.carries_terminating && trunk.outbound_cap() != Some(0);
     // A pin names the trunk whatever its patterns say: the link was made for it.
     let covers = wanted.pinned.is_some() || trunk.covers(wanted.user, wanted.domain);
-    pinned && transit && open && covers
+    pinned && allowed && transit && open && covers
 }
 
 fn has_common_codec(trunk: &Trunk, codecs: &[String]) -> bool {
@@ -216,6 +221,7 @@ mod tests {
             domain: "example.com",
             pinned: None,
             came_from: None,
+            allowed: None,
             codecs,
         }
     }

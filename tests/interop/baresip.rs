@@ -10,22 +10,22 @@ use crate::tone;
 use crate::world::{Process, World, is_listening, until};
 
 /// One phone: where it is and what it says.
-struct Phone {
-    name: &'static str,
+pub(crate) struct Phone {
+    pub(crate) name: &'static str,
     address: &'static str,
     port: u16,
     user: &'static str,
-    tone_hz: f64,
+    pub(crate) tone_hz: f64,
 }
 
-const CALLER: Phone = Phone {
+pub(crate) const CALLER: Phone = Phone {
     name: "caller",
     address: "127.0.0.1",
     port: 5520,
     user: "alice",
     tone_hz: 600.0,
 };
-const CALLEE: Phone = Phone {
+pub(crate) const CALLEE: Phone = Phone {
     name: "callee",
     address: "127.0.0.1",
     port: 5540,
@@ -47,6 +47,21 @@ impl Phone {
         seconds: u32,
         dial: Option<&str>,
     ) -> Process {
+        let account = format!(
+            "<sip:{}@{}:{};transport={transport}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n",
+            self.user, self.address, self.port
+        );
+        self.start_as(&account, world, seconds, dial)
+    }
+
+    /// The same with this account.
+    pub(crate) fn start_as(
+        &self,
+        account: &str,
+        world: &World,
+        seconds: u32,
+        dial: Option<&str>,
+    ) -> Process {
         let file = |name: &str| world.file(&format!("{}/{name}", self.name));
         fs::create_dir_all(file("rec")).expect("a folder");
         fs::write(file("tone.wav"), tone::wav(self.tone_hz, 20)).expect("a file");
@@ -58,11 +73,7 @@ impl Phone {
             .replace("RTP_FIRST", &(self.port + 36_000).to_string())
             .replace("RTP_LAST", &(self.port + 36_010).to_string());
         world.write(&format!("{}/config", self.name), &config);
-        let account = format!(
-            "<sip:{}@{}:{};transport={transport}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1\n",
-            self.user, self.address, self.port
-        );
-        world.write(&format!("{}/accounts", self.name), &account);
+        world.write(&format!("{}/accounts", self.name), account);
         world.write(&format!("{}/contacts", self.name), "");
         let mut command = Command::new("baresip");
         command.args([
@@ -87,7 +98,7 @@ impl Phone {
     }
 
     /// The samples it received.
-    fn heard(&self, world: &World) -> Vec<i16> {
+    pub(crate) fn heard(&self, world: &World) -> Vec<i16> {
         let folder = world.file(&format!("{}/rec", self.name));
         let recordings: Vec<PathBuf> = fs::read_dir(folder)
             .expect("a folder")

@@ -15,6 +15,7 @@
 
 mod baresip;
 mod cucm;
+mod extensions;
 mod gateway;
 mod node;
 mod operation;

@@ -168,6 +168,31 @@ fn draining_refuses_new_calls_and_waits_for_the_last_one() {
 }
 
 #[test]
+fn the_drain_command_ends_a_node_after_its_last_call() {
+    let Some(world) = World::open(&["ip"]) else {
+        return;
+    };
+    let config = write_config(&world, "", &echo_link());
+    let text = fs::read_to_string(&config).expect("a file");
+    world.write("sluice.toml", &text.replace("drain_s = 0", "drain_s = 60"));
+    let mut gateway = Gateway::start_with(&world, config);
+    assert_eq!(
+        http("POST", "/api/v1/node/drain").0,
+        401,
+        "not for everybody"
+    );
+    let mut phone = Phone::new("127.0.0.1");
+    let target = phone.call("echo");
+    gateway.run(&["drain"]);
+    until("the word of it", PATIENCE, || {
+        http("GET", "/readyz").0 == 503
+    });
+    assert!(phone.exchange(target, 10).len() >= 8, "the call goes on");
+    phone.hang_up();
+    assert!(gateway.process.wait(PATIENCE).success());
+}
+
+#[test]
 fn metrics_show_a_call_and_every_limit_that_could_refuse_one() {
     let Some(world) = World::open(&["ip"]) else {
         return;

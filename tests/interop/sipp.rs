@@ -50,7 +50,7 @@ pub(crate) fn sipp(local: &str) -> Command {
 }
 
 /// Starts a callee and waits until it listens.
-fn callee(world: &World, local: &str, name: &str, blanks: &[(&str, &str)]) -> Process {
+pub(crate) fn callee(world: &World, local: &str, name: &str, blanks: &[(&str, &str)]) -> Process {
     let file = scenario(world, name, blanks);
     let process = world.start(name, sipp(local).args(["-sf", &file, "-m", "1"]));
     until("the callee's port", PATIENCE, || is_listening(local));
@@ -58,7 +58,7 @@ fn callee(world: &World, local: &str, name: &str, blanks: &[(&str, &str)]) -> Pr
 }
 
 /// Lets a caller call `desk` and fails the test when its scenario does.
-fn caller(world: &World, name: &str, blanks: &[(&str, &str)]) {
+pub(crate) fn caller(world: &World, name: &str, blanks: &[(&str, &str)]) {
     let file = scenario(world, name, blanks);
     let arguments = [SIP, "-s", "desk", "-sf", &file, "-m", "1"];
     world

@@ -126,6 +126,7 @@ impl<Io: PacketIo> Worker<Io> {
             Target::Leg(pair) => (Route::Leg, pair.slot, pair.generation),
             Target::Echo => (Route::Echo, slot, own),
             Target::Tone => (Route::Tone, slot, own),
+            Target::Ringback => (Route::Ringback, slot, own),
         };
         line.receives = leg.plan.receives;
         line.payload_received = PAYLOAD_NONE;

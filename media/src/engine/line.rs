@@ -30,6 +30,7 @@ pub(super) enum Route {
     Leg,
     Echo,
     Tone,
+    Ringback,
 }
 
 /// What decides about a received packet.
@@ -79,8 +80,10 @@ impl IngressLine {
         match self.route {
             _ if !self.receives => Err(DropReason::NotReceiving),
             Route::Nowhere => Err(DropReason::NoTarget),
-            Route::Echo | Route::Tone if !self.is_locked => Err(DropReason::DestinationUnknown),
-            Route::Leg | Route::Echo | Route::Tone => Ok(()),
+            Route::Echo | Route::Tone | Route::Ringback if !self.is_locked => {
+                Err(DropReason::DestinationUnknown)
+            }
+            Route::Leg | Route::Echo | Route::Tone | Route::Ringback => Ok(()),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
 use crate::limits::{LEG_BURST_PACKETS_MAX, LEG_PACKETS_PER_SECOND_MAX};
 use crate::relay::{Arrived, rewrite};
 use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
+use crate::tone::ToneTable;
 
 impl<Io: PacketIo> Worker<Io> {
     /// Takes one datagram wherever it belongs.
@@ -171,16 +172,24 @@ impl<Io: PacketIo> Worker<Io> {
             Gate::Address => Some(line.destination),
             Gate::Connected => None,
         };
+        if from.route == Route::Ringback && !ToneTable::plays(payload_type) {
+            return Err(DropReason::NoTarget);
+        }
         let placed = line.continuity.place(arrived)?;
         rewrite(view, placed, line.ssrc, payload_type);
-        if from.route == Route::Tone
+        if matches!(from.route, Route::Tone | Route::Ringback)
             && let Some(leg) = self
                 .pairs
                 .get_mut(slot as usize)
                 .and_then(|pair| pair.leg.as_mut())
         {
-            self.tone
-                .play(payload_type, &mut leg.tone, view.payload_mut());
+            let payload = view.payload_mut();
+            if from.route == Route::Ringback {
+                self.tone
+                    .play_ringback(payload_type, &mut leg.tone, payload);
+            } else {
+                self.tone.play(payload_type, &mut leg.tone, payload);
+            }
         }
         Ok(to)
     }
@@ -250,7 +259,7 @@ impl<Io: PacketIo> Worker<Io> {
         line.payload_received = mapping.received;
         line.payload_sent = match line.route {
             Route::Nowhere | Route::Leg => mapping.sent,
-            Route::Echo | Route::Tone => mapping.received,
+            Route::Echo | Route::Tone | Route::Ringback => mapping.received,
         };
         let clock = ClockRate::from_hz(mapping.clock_rate_hz);
         if clock != line.clock

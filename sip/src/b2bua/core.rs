@@ -218,7 +218,7 @@ impl Core {
                 }
                 Some(Owner::Ping(key)) => options::handle_deadline(self, key),
                 Some(Owner::Register(key)) => register::handle_deadline(self, key),
-                Some(Owner::RegisterRequest(key)) => registrar::handle_deadline(self, key),
+                Some(Owner::RegisterRequest(key)) => registrar::handle_deadline(self, now, key),
                 None => return,
             }
         }

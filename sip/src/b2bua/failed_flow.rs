@@ -10,18 +10,16 @@ use super::leg::{Leg, Stage};
 use super::{attempt, uac};
 use crate::event::Flow;
 use crate::message;
-use crate::table::Key;
 use crate::transport::via;
 
 /// A send on this flow failed, or its connection is closed.
 pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
-    let lost = if flow.transport.is_reliable() {
-        lose(core, flow)
-    } else {
-        Vec::new()
-    };
+    let is_stream = flow.transport.is_reliable();
+    if is_stream {
+        lose(core, flow);
+    }
     let other_path = |core: &Core, user: User| {
-        let leg = user.leg().filter(|leg| lost.contains(leg))?;
+        let leg = user.leg().filter(|_| is_stream)?;
         core.legs.get(leg).map(Leg::path)
     };
     for key in core.transactions.unheard_on(flow) {
@@ -36,7 +34,7 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
         }
         // A first INVITE has other targets to go to; what belongs to a dialog has not. But the peer may
         // have got it before the connection broke, and may answer by another one.
-        if let (User::Invite(leg), true) = (user, flow.transport.is_reliable()) {
+        if let (User::Invite(leg), true) = (user, is_stream) {
             attempt::break_off(core, now, leg, key);
             continue;
         }
@@ -59,20 +57,17 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
     }
 }
 
-/// The legs whose dialog has lost its connection; responses and kept messages take their new path.
-fn lose(core: &mut Core, flow: Flow) -> Vec<Key> {
-    let mut lost = Vec::new();
-    for (key, leg) in core.legs.iter_mut() {
-        if leg.dialog.flow == flow && leg.dialog.is_flow_open {
+/// Dialogs lose their connection; responses and kept messages take their new path.
+fn lose(core: &mut Core, flow: Flow) {
+    for (_, leg) in core.legs.iter_mut() {
+        if leg.dialog.flow == flow {
             leg.dialog.lose_flow();
-            lost.push(key);
         }
         reroute_kept(leg, flow);
     }
     for (flow, packet) in core.transactions.reroute_responses(flow) {
         core.repeat(flow, packet);
     }
-    lost
 }
 
 /// A 2xx that waits for its ACK goes where its transaction's responses go; an ACK goes where the

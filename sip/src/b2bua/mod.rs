@@ -13,7 +13,7 @@
 //! | CANCEL | 200 where an INVITE waits, else 481 | the same |
 //! | REFER | 403 | 603 |
 //! | SUBSCRIBE | 489 | 489 |
-//! | NOTIFY | 481 | 481 |
+//! | NOTIFY | 481: we subscribe to nothing (RFC 6665 §4.1.3) | 481 |
 //! | UPDATE | 405 | 200, or `Reoffered` |
 //! | PRACK | 405 | 200 where it acknowledges one of ours, else 481 |
 //! | REGISTER | `RegisterOffered` where Allow names it, else 405 | 405 |

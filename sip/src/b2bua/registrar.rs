@@ -54,7 +54,10 @@ pub(super) fn handle_register(core: &mut Core, now: Instant, request: &Request<'
         debug_assert!(false, "there was room");
         return;
     };
-    let give_up_at = now + core.config.timers.transaction_timeout();
+    // Before the peer gives up, so that it still hears of it.
+    let timers = core.config.timers;
+    let wait = timers.transaction_timeout().saturating_sub(timers.t2 * 2);
+    let give_up_at = now + wait;
     if let Some(waiting) = core.register_requests.get_mut(key) {
         let owner = Owner::RegisterRequest(key);
         core.deadlines
@@ -159,13 +162,14 @@ fn take(core: &mut Core, key: Key) -> Option<RegisterRequest> {
     Some(waiting)
 }
 
-/// Nobody answered within 64·T1; the peer has given up too.
-pub(super) fn handle_deadline(core: &mut Core, key: Key) {
-    if let Some(waiting) = core.register_requests.get_mut(key) {
-        waiting.token = None;
-    }
-    if let Some(waiting) = take(core, key) {
-        core.transactions.remove(waiting.transaction);
-        core.discard_for(waiting.flow, ProtocolError::RegisterUnanswered);
-    }
+/// Nobody answered in time: 504.
+pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
+    let Some(waiting) = core.register_requests.get_mut(key) else {
+        return;
+    };
+    waiting.token = None;
+    let flow = waiting.flow;
+    let answered = answer(core, now, key, StatusCode::SERVER_TIME_OUT, &[]);
+    debug_assert!(answered.is_ok(), "what waits can be answered");
+    core.discard_for(flow, ProtocolError::RegisterUnanswered);
 }

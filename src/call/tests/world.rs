@@ -154,6 +154,7 @@ impl World {
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
+            ladder: true,
         };
         let now = Now {
             instant: Instant::now(),

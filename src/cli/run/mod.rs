@@ -6,7 +6,9 @@ use std::path::Path;
 use super::arguments::{Arguments, Command};
 use super::client::Client;
 use super::output::Output;
-use super::{cdr, doctor, guard, limits, links, metrics, settings, sources, tokens, trunks};
+use super::{
+    cdr, doctor, extensions, guard, limits, links, metrics, settings, sources, tokens, trunks,
+};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::StorageError;
@@ -76,7 +78,9 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Sources(_)
         | Command::Cdr(_)
         | Command::Tokens(_)
-        | Command::Guard(_) => with_client(arguments, output),
+        | Command::Guard(_)
+        | Command::Extensions(_)
+        | Command::Drain => with_client(arguments, output),
     };
     let Err(error) = ended else {
         return Outcome::Done;
@@ -132,6 +136,14 @@ fn with_client(arguments: &Arguments, output: &mut Output<'_>) -> Result<(), Com
     })
 }
 
+async fn drain(client: &mut Client, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let answer: serde_json::Value = client.post("/api/v1/node/drain").await?;
+    if output.is_json() {
+        return Ok(output.document(&answer)?);
+    }
+    Ok(output.line("the node drains: it ends when the last call is over")?)
+}
+
 async fn dispatch(
     command: &Command,
     client: &mut Client,
@@ -145,6 +157,8 @@ async fn dispatch(
         Command::Cdr(command) => cdr::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
         Command::Guard(command) => guard::run(command, client, output).await,
+        Command::Extensions(command) => extensions::run(command, client, output).await,
+        Command::Drain => drain(client, output).await,
         Command::Serve { .. }
         | Command::Limits
         | Command::Doctor

@@ -322,3 +322,208 @@ fn no_calls_are_an_empty_list() {
     assert_eq!(world.done(&["cdr", "list", "--json"]), "[]\n");
     assert_eq!(world.done(&["cdr", "list"]).lines().count(), 1);
 }
+
+#[test]
+fn a_link_is_changed_and_all_are_exported_as_they_are_imported() {
+    let world = World::new();
+    world.done(&["links", "add", "a", "-d", "610", "--caller-name", "Web"]);
+    world.done(&["links", "add", "610", "-d", "611"]);
+    let words = [
+        "links",
+        "set",
+        "a",
+        "-d",
+        "612",
+        "--caller-name",
+        "",
+        "--enabled",
+        "false",
+    ];
+    let shown = world.done(&words);
+    assert!(shown.contains("612") && !shown.contains("Web"), "{shown}");
+    let shown = world.done(&["links", "show", "610"]);
+    assert!(
+        shown.contains("611"),
+        "a path is found before an id: {shown}"
+    );
+    let exported = world.done(&["links", "export"]);
+    assert_eq!(
+        exported.lines().next(),
+        Some("{\"destination\":\"612\",\"request_path\":\"a\",\"enabled\":false}")
+    );
+    let other = World::new();
+    let file = other.file("links.jsonl", &exported);
+    assert_eq!(
+        other.done(&["links", "import", &file]),
+        "2 links stored, 0 lines refused\n"
+    );
+    assert_eq!(other.done(&["links", "export"]), exported);
+}
+
+#[test]
+fn a_setting_is_shown_with_what_it_takes_and_reset() {
+    let world = World::new();
+    world.done(&["settings", "set", "links.expiry_days", "7"]);
+    let shown = world.done(&["settings", "show", "links.expiry_days"]);
+    assert!(shown.contains("0 to 36500"), "{shown}");
+    let reset = world.done(&["settings", "reset", "links.expiry_days", "--json"]);
+    assert_eq!(reset, "{\n  \"links.expiry_days\": 0\n}\n");
+}
+
+#[test]
+fn a_trunk_is_shown_changed_and_kept_while_links_need_it() {
+    let world = World::new();
+    let file = world.file(
+        "trunks.toml",
+        "[[trunk]]\nlabel = \"carrier\"\npreset = \"carrier\"\ntargets = [\"192.0.2.1:5060\"]\n",
+    );
+    world.done(&["trunks", "apply", &file]);
+    let secret = world.file("secret", "correct-horse\n");
+    let words = [
+        "trunks",
+        "set",
+        "carrier",
+        "priority=7",
+        "patterns=+49*,610",
+        "enabled=false",
+        "failover_codes=500,503",
+        "from_host=gw.example",
+        "username=u",
+        "--password-file",
+        &secret,
+    ];
+    let shown = world.done(&words);
+    for line in ["priority", "+49* 610", "500 503", "gw.example"] {
+        assert!(shown.contains(line), "{line} in\n{shown}");
+    }
+    assert!(!shown.contains("horse"), "{shown}");
+    let shown = world.done(&["trunks", "set", "carrier", "from_host="]);
+    assert!(!shown.contains("gw.example"), "{shown}");
+    let (outcome, _, errors) = world.run(&["trunks", "set", "carrier", "weight=0", "colour=red"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(
+        errors.contains("weight: ") && errors.contains("colour: "),
+        "{errors}"
+    );
+    let (outcome, _, _) = world.run(&["trunks", "set", "carrier", "weight"]);
+    assert_eq!(outcome, Outcome::Misconfigured);
+    world.done(&["links", "add", "pinned", "-d", "610", "--trunk", "carrier"]);
+    let (outcome, _, errors) = world.run(&["trunks", "delete", "carrier"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("pinned"), "{errors}");
+    world.done(&["trunks", "delete", "carrier", "--force"]);
+    assert_eq!(world.done(&["trunks", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn sources_are_added_moved_and_deleted() {
+    let world = World::new();
+    let words = [
+        "sources",
+        "add",
+        "b",
+        "--network",
+        "192.0.2.0/24",
+        "--links",
+        "x,y",
+    ];
+    assert!(world.done(&words).contains("x y"));
+    world.done(&[
+        "sources",
+        "add",
+        "a",
+        "--network",
+        "10.0.0.0/8",
+        "--position",
+        "1",
+    ]);
+    world.done(&["sources", "set", "b", "--links", "all", "--ad-hoc", "true"]);
+    let list = world.done(&["sources", "list"]);
+    let names: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(names, ["NAME", "a", "b"]);
+    world.done(&["sources", "delete", "a"]);
+    assert_eq!(world.done(&["sources", "list"]).lines().count(), 2);
+}
+
+#[test]
+fn a_token_is_printed_alone_and_once() {
+    let world = World::new();
+    let (outcome, token, errors) =
+        world.run(&["tokens", "add", "portal", "--scope", "links:read,resolve"]);
+    assert_eq!(outcome, Outcome::Done, "{errors}");
+    assert_eq!((token.trim_end().len(), token.lines().count()), (46, 1));
+    assert!(errors.contains("links:read"), "{errors}");
+    let list = world.done(&["tokens", "list"]);
+    assert!(list.contains("portal") && !list.contains("sl_"), "{list}");
+    let (outcome, _, errors) = world.run(&["tokens", "add", "x", "--scope", "links:erase"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("links:write"), "{errors}");
+    world.done(&["tokens", "revoke", "1"]);
+    assert_eq!(world.done(&["tokens", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn a_node_that_is_not_reached_is_exit_code_3_and_no_http_url_is_2() {
+    // The discard port of a machine that has no such service.
+    let words = [
+        "sluice",
+        "--url",
+        "http://127.0.0.1:9",
+        "--token",
+        "x",
+        "links",
+        "list",
+    ];
+    let (outcome, _, errors) = run_line(&words);
+    assert_eq!(outcome.exit_code(), 3);
+    assert!(errors.contains("127.0.0.1:9 cannot be reached"), "{errors}");
+    let (outcome, _, errors) = run_line(&["sluice", "--url", "https://x", "links", "list"]);
+    assert_eq!(outcome.exit_code(), 2);
+    assert!(errors.contains("https"), "{errors}");
+}
+
+#[test]
+fn commands_reach_a_node_by_its_socket_and_by_url_with_a_token() {
+    use crate::http::{HttpState, Listener, serve};
+    use crate::storage::Store;
+
+    let world = World::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = Config::load(&world.folder.path().join("sluice.toml")).unwrap();
+    let (store, address) = runtime.block_on(async {
+        let store = Store::open(&config.storage).await.unwrap();
+        let unix = tokio::net::UnixListener::bind(config.http.socket.as_ref().unwrap()).unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        for listener in [Listener::Unix(unix), Listener::Tcp(tcp)] {
+            let state = HttpState::new(store.clone());
+            tokio::spawn(serve(listener, state, std::future::pending()));
+        }
+        (store, address)
+    });
+    world.done(&["settings", "set", "links.default_caller_name", "Visitor"]);
+    let name = store.snapshot().settings.default_caller_name.clone();
+    assert_eq!(name, "Visitor", "the node that runs knows it at once");
+    let token = world.done(&["tokens", "add", "x", "--scope", "links:read"]);
+    let url = format!("http://{address}");
+    let ask = |words: &[&str]| {
+        let mut line = vec!["sluice", "--url", &url, "--token", token.trim_end()];
+        line.extend(words);
+        run_line(&line)
+    };
+    let (outcome, list, errors) = ask(&["links", "list"]);
+    assert_eq!(outcome, Outcome::Done, "{errors}");
+    assert!(list.starts_with("ID"), "{list}");
+    let (outcome, _, errors) = ask(&["links", "add", "a", "-d", "610"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("links:write"), "{errors}");
+    let (_, _, errors) = run_line(&["sluice", "--url", &url, "links", "list"]);
+    assert!(errors.contains("SLUICE_TOKEN"), "{errors}");
+}

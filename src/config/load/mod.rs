@@ -303,6 +303,7 @@ fn log(table: Reader<'_>) -> LogConfig {
                 _ => None,
             },
         ),
+        ladder: table.boolean("ladder", true),
     };
     table.finish();
     log

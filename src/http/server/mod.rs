@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::access::Origin;
 use super::router::{HttpState, router};
+use crate::health::Node;
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub async fn serve(
     state: HttpState,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    let node = state.node.clone();
     let router = router(state);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopped) = watch::channel(false);
@@ -53,7 +56,7 @@ pub async fn serve(
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &router, &stopped, permit) => accepted,
+            accepted = accept(&listener, &router, &stopped, Place::new(permit, node.clone())) => accepted,
         };
         if let Err(error) = accepted {
             // No descriptors left, or the peer went away: neither ends the server.
@@ -70,15 +73,49 @@ pub async fn serve(
     }
 }
 
+/// Room for one connection; counted from the moment it is taken.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    node: Option<Arc<Node>>,
+    taken: bool,
+}
+
+impl Place {
+    const fn new(permit: OwnedSemaphorePermit, node: Option<Arc<Node>>) -> Self {
+        Self {
+            _permit: permit,
+            node,
+            taken: false,
+        }
+    }
+
+    fn take(mut self) -> Self {
+        self.taken = true;
+        if let Some(node) = &self.node {
+            node.http.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(node) = self.node.take().filter(|_| self.taken) {
+            node.http.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 async fn accept(
     listener: &Listener,
     router: &Router,
     stopped: &watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) -> io::Result<()> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
+            let place = place.take();
             stream.set_nodelay(true).ok();
             let origin = Origin::Network(peer.ip());
             tokio::spawn(connection(
@@ -86,17 +123,18 @@ async fn accept(
                 origin,
                 router.clone(),
                 stopped.clone(),
-                permit,
+                place,
             ));
         }
         Listener::Unix(listener) => {
             let (stream, _peer) = listener.accept().await?;
+            let place = place.take();
             tokio::spawn(connection(
                 stream,
                 Origin::Local,
                 router.clone(),
                 stopped.clone(),
-                permit,
+                place,
             ));
         }
     }
@@ -134,7 +172,7 @@ async fn connection(
     origin: Origin,
     router: Router,
     mut stopped: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 ) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

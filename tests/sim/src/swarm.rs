@@ -151,12 +151,6 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         )
     });
     let host = draw_host(&mut dice);
-    // The same INVITE once more by a connection is no repetition: after the ACK of a failure it is a
-    // request of its own (RFC 3261 §17.2.1, timer I).
-    for call in calls.iter_mut().filter(|call| by_tcp.contains(&call.phone)) {
-        let is_flood = |action: &Action| matches!(action, Action::Flood(_));
-        call.caller.rules.retain(|rule| !is_flood(&rule.action));
-    }
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
     }
@@ -360,6 +354,12 @@ fn draw_call(
         let count = u32::try_from(dice.below(20)).unwrap_or(1);
         caller = caller.then(Trigger::Start, dice.millis(0, 200), Action::Flood(count));
     }
+    if moods.bad_peers {
+        caller = draw_astray(caller, dice);
+    }
+    if moods.bad_media {
+        caller.drift_ppm = draw_drift(dice);
+    }
     let callees = trunks
         .iter()
         .map(|(name, ..)| {
@@ -420,9 +420,29 @@ fn draw_hold(plan: Plan, dice: &mut Generator) -> Plan {
     )
 }
 
+/// Requests that fit nothing.
+fn draw_astray(plan: Plan, dice: &mut Generator) -> Plan {
+    let at = dice.millis(0, 2_000);
+    match dice.below(4) {
+        0 => plan.then(Trigger::Confirmed, at, Action::WrongTag),
+        1 => plan.then(Trigger::Confirmed, at, Action::WrongPrack),
+        _ => plan,
+    }
+}
+
+/// A cheap quartz is off by a hundred millionths; a broken one by thousands.
+fn draw_drift(dice: &mut Generator) -> i32 {
+    let ppm = i32::try_from(dice.below(5_000)).unwrap_or(0);
+    if dice.chance(500) { ppm } else { -ppm }
+}
+
 fn draw_bad_media(plan: Plan, dice: &mut Generator) -> Plan {
     let at = dice.millis(0, 1_000);
-    match dice.below(3) {
+    match dice.below(4) {
+        3 => {
+            let digit = u8::try_from(dice.below(16)).unwrap_or(0);
+            plan.then(Trigger::Confirmed, at, Action::Digit(digit))
+        }
         0 => plan.then(Trigger::Confirmed, at, Action::ChangeSsrc),
         1 => {
             let gap = u16::try_from(dice.below(5_000)).unwrap_or(1);
@@ -451,6 +471,17 @@ fn draw_callee(moods: Moods, dice: &mut Generator) -> Plan {
     }
     if moods.bad_peers && dice.chance(300) {
         plan.on_cancel = OnCancel::Answer;
+    }
+    if moods.bad_peers && dice.chance(200) {
+        let count = u32::try_from(dice.below(60)).unwrap_or(1);
+        let at = dice.millis(1, 500);
+        plan = plan.then(Trigger::InviteArrived, at, Action::ProvisionalStorm(count));
+    }
+    if moods.bad_peers {
+        plan = draw_astray(plan, dice);
+    }
+    if moods.bad_media {
+        plan.drift_ppm = draw_drift(dice);
     }
     let decides = dice.millis(20, 3_000);
     plan = plan.then(

@@ -305,6 +305,22 @@ fn the_tone_party_plays_g711_and_echoes_the_rest() {
 }
 
 #[test]
+fn ringback_answers_speech_and_nothing_else() {
+    let mut harness = Harness::new();
+    let ringing = harness.connect(plan("198.51.100.1:4000"), Target::Ringback);
+    let mut stream = Stream::new(4);
+    let packet = stream.next();
+    let sent = harness.exchange(ringing.ours, ringing.peer, &packet);
+    assert_eq!(sent.len(), 1);
+    assert_ne!(sent[0].rtp().payload(), &packet[12..], "not its own voice");
+    stream.payload_type = 101;
+    let event = stream.next();
+    let sent = harness.exchange(ringing.ours, ringing.peer, &event);
+    assert_eq!(sent.len(), 0);
+    assert_eq!(harness.dropped(DropReason::NoTarget), 1);
+}
+
+#[test]
 fn a_flood_of_one_leg_is_bounded() {
     let mut harness = Harness::new();
     let (a, _) = harness.call();

@@ -12,11 +12,13 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use super::registers;
 use super::world::*;
 use crate::event::{
-    CallKey, Credentials, Dial, Event, Input, LegKey, Ping, PingKey, RefreshBy, Refusal, Reliable,
+    CallKey, Credentials, Dial, EndpointConfig, Event, Input, LegKey, Ping, PingKey, RefreshBy,
+    Refusal, RegisterKey, RegisterRequestKey, Reliable, SessionTimer,
 };
-use crate::message::{self, HeaderName, Message, StatusCode};
+use crate::message::{self, HeaderName, Message, Method, StatusCode};
 use crate::sdp::SessionDescription;
 
 /// Longest time until everything is over: an unacknowledged 2xx (64·T1), then the BYE (64·T1),
@@ -33,6 +35,10 @@ struct Chaos {
     calls: Vec<CallKey>,
     legs: Vec<(CallKey, LegKey)>,
     pings: Vec<PingKey>,
+    /// Our registrations, and whether one waits for its answer.
+    registers: BTreeMap<RegisterKey, bool>,
+    /// REGISTER requests that wait for ours.
+    offered_registers: Vec<RegisterRequestKey>,
     /// Call to: ended, gone.
     fates: BTreeMap<CallKey, (bool, bool)>,
     /// Branch and method of our requests to their text.
@@ -47,13 +53,15 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64) -> Self {
         Self {
-            world: World::with_calls_max_and_reliable_early_media(40),
+            world: World::of(chaotic()),
             random: ChaCha8Rng::seed_from_u64(seed),
             said: Vec::new(),
             heard: Vec::new(),
             calls: Vec::new(),
             legs: Vec::new(),
             pings: Vec::new(),
+            registers: BTreeMap::new(),
+            offered_registers: Vec::new(),
             fates: BTreeMap::new(),
             requests: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -173,9 +181,16 @@ impl Chaos {
                 self.pings.remove(index.expect("a ping ends once"));
                 return;
             }
-            Event::RegisterEnded { .. } | Event::RegisterOffered { .. } | Event::Dropped { .. } => {
+            Event::RegisterEnded { register, .. } => {
+                let pending = self.registers.get_mut(register).expect("it is known");
+                assert!(std::mem::replace(pending, false), "a REGISTER ends once");
                 return;
             }
+            Event::RegisterOffered { request, .. } => {
+                self.offered_registers.push(*request);
+                return;
+            }
+            Event::Dropped { .. } => return,
         };
         let (ended, gone) = self.fates.get_mut(&call).expect("a call is offered first");
         assert!(!*gone, "nothing after CallGone: {event:?}");
@@ -195,7 +210,8 @@ impl Chaos {
     fn step(&mut self) {
         match self.below(100) {
             0..6 => self.new_invite(),
-            6..30 => self.peer_answers(),
+            6..8 => self.peer_registers(),
+            8..30 => self.peer_answers(),
             30..35 => self.caller_acknowledges_early(),
             35..42 => self.peer_acknowledges(),
             42..46 => self.peer_cancels(),
@@ -203,9 +219,10 @@ impl Chaos {
             56..62 => self.peer_repeats(),
             62..64 => self.noise(),
             64..65 => self.transport_fails(),
-            65..90 => self.command(),
+            65..85 => self.command(),
+            85..91 => self.command_of_a_dialog(),
             _ => {
-                let milliseconds = [0, 10, 500, 2_000, 5_000][self.below(5)];
+                let milliseconds = [0, 10, 500, 500, 2_000, 5_000, 60_000][self.below(7)];
                 self.world.pass_ms(milliseconds);
                 self.look();
             }
@@ -220,10 +237,13 @@ impl Chaos {
         let from = "<sip:alice@10.0.0.1>;tag=alice";
         let headers = [
             "",
+            "Supported: timer\r\nSession-Expires: 90;refresher=uac\r\nAllow: UPDATE\r\n",
+            "Supported: timer, 100rel\r\nSession-Expires: 120\r\n",
+            "Require: timer\r\nSession-Expires: 10\r\n",
             "Supported: 100rel\r\nAllow: UPDATE\r\n",
             "Require: 100rel\r\nAllow: UPDATE\r\n",
             "Expires: 20\r\n",
-        ][self.below(4)];
+        ][self.below(7)];
         let text = request("INVITE", CALLER, from, &to, &id, 1, &id, body);
         self.say(CALLER, with_headers(&text, headers));
     }
@@ -242,7 +262,7 @@ impl Chaos {
         };
         let statuses = [
             100, 100, 180, 183, 199, 200, 200, 200, 200, 200, 202, 302, 401, 407, 408, 481, 486,
-            487, 491, 491, 500, 503, 603,
+            422, 423, 487, 491, 491, 500, 503, 603,
         ];
         let status = statuses[self.below(statuses.len())];
         let body = [None, Some(SDP), Some("v=0\r\nbad")][self.below(3)];
@@ -250,7 +270,14 @@ impl Chaos {
         let allow = ["", "Allow: INVITE, UPDATE\r\n"][self.below(2)];
         let rseq = self.below(4);
         let reliable = format!("Require: 100rel\r\nRSeq: {rseq}\r\n{allow}");
+        let least = 90 + self.below(200);
+        let session = format!("Session-Expires: {least};refresher=uac\r\n{allow}");
+        let peers_session = session.replace("uac", "uas");
+        let longer = format!("Min-SE: {least}\r\nMin-Expires: {}\r\n", least * 40);
         let headers = match status {
+            200 if least.is_multiple_of(3) => &session,
+            200 if least % 3 == 1 => &peers_session,
+            422 | 423 => &longer,
             101..200 if rseq > 0 => &reliable,
             401 => "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n",
             407 => "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n",
@@ -359,6 +386,8 @@ impl Chaos {
         let method = [
             "BYE", "INVITE", "INVITE", "UPDATE", "UPDATE", "OPTIONS", "INFO", "REFER", "PRACK",
         ][self.below(9)];
+        let session = "Supported: timer\r\nSession-Expires: 90;refresher=uac\r\n";
+        let headers = ["", session, "Session-Expires: 9\r\n"][self.below(3)];
         let body = if matches!(method, "INVITE" | "UPDATE") && self.below(3) > 0 {
             SDP
         } else {
@@ -367,10 +396,26 @@ impl Chaos {
         let cseq = [1, 2, self.next + 10][self.below(3)];
         let branch = format!("in{}", self.next);
         let call_id = sent.header(&HeaderName::CallId);
-        self.say(
-            peer,
-            request(method, peer, &from, &to, &call_id, cseq, &branch, body),
+        let text = request(method, peer, &from, &to, &call_id, cseq, &branch, body);
+        self.say(peer, with_headers(&text, headers));
+    }
+
+    fn peer_registers(&mut self) {
+        self.next += 1;
+        let aor = "<sip:100@10.0.0.9>";
+        let id = format!("register{}", self.next);
+        let text = request(
+            "REGISTER",
+            CALLER,
+            &format!("{aor};tag=r"),
+            aor,
+            &id,
+            1,
+            &id,
+            "",
         );
+        let headers = ["", "Authorization: Digest x=y\r\n", "Contact: *\r\n"][self.below(3)];
+        self.say(CALLER, with_headers(&text, headers));
     }
 
     fn peer_repeats(&mut self) {
@@ -438,6 +483,7 @@ impl Chaos {
                     realm: None,
                 };
                 let dial = Dial {
+                    session_timer: chaotic().session_timer,
                     credentials: Some(credentials),
                     offer,
                     reliable: Reliable::Supported,
@@ -479,6 +525,61 @@ impl Chaos {
         }
     }
 
+    fn command_of_a_dialog(&mut self) {
+        let now = self.world.now;
+        let (known, offered) = (
+            self.registers.keys().copied().collect::<Vec<_>>(),
+            self.offered_registers.clone(),
+        );
+        let (register, request) = (self.pick(&known), self.pick(&offered));
+        let leg = self.pick(&self.legs.clone());
+        let status = [StatusCode::OK, StatusCode::UNAUTHORIZED][self.below(2)];
+        let expires = Duration::from_secs([0, 60, 3_600][self.below(3)]);
+        let timer = chaotic().session_timer;
+        let endpoint = &mut self.world.endpoint;
+        match (self.random.next_u32() % 7, leg, register, request) {
+            (0, ..) => {
+                let dial = Dial {
+                    session_timer: timer,
+                    ..dial()
+                };
+                if let Ok((call, leg)) = endpoint.place(now, dial) {
+                    self.fates.insert(call, (false, false));
+                    self.calls.push(call);
+                    self.legs.push((call, leg));
+                }
+            }
+            (1, ..) => {
+                if let Ok(key) = endpoint.register(now, registers::asked()) {
+                    self.registers.insert(key, true);
+                }
+            }
+            (2, _, Some(key), _) => {
+                if endpoint.refresh_register(now, key, expires).is_ok() {
+                    self.registers.insert(key, true);
+                }
+            }
+            (3, _, Some(key), _) => {
+                endpoint.forget_register(key).unwrap();
+                self.registers.remove(&key);
+            }
+            (4 | 5, _, _, Some(key)) => {
+                // It may have waited too long.
+                let _declined = endpoint.answer_register(now, key, status, &[]).err();
+                self.offered_registers.retain(|kept| *kept != key);
+            }
+            (_, Some((call, leg)), ..) => {
+                let _declined = endpoint.inform(now, call, leg, "a/b", b"x").err();
+                if let Some(timer) = timer {
+                    let _declined = endpoint.set_session_timer(call, leg, timer).err();
+                }
+            }
+            (_, None, ..) => {}
+        }
+        self.world.drain();
+        self.look();
+    }
+
     /// Call control hangs up, and the peers say nothing more.
     fn fall_silent(&mut self) {
         for call in self.calls.clone() {
@@ -503,7 +604,24 @@ impl Chaos {
             self.unanswered
         );
         assert!(self.pings.is_empty());
+        assert!(self.registers.values().all(|pending| !pending));
     }
+}
+
+/// Everything is on, and intervals are the shortest that there are.
+fn chaotic() -> EndpointConfig {
+    let mut config = EndpointConfig {
+        reliable_early_media: true,
+        session_timer: Some(SessionTimer {
+            expires: Duration::from_secs(90),
+            min: Duration::from_secs(90),
+            refresh_by: RefreshBy::Update,
+        }),
+        info_types: vec!["application/sdp".into()],
+        ..config(40)
+    };
+    config.allow.extend([Method::Info, Method::Register]);
+    config
 }
 
 proptest! {

@@ -15,7 +15,7 @@ use crate::message::{HeaderName, Method, StatusCode, Uri};
 const CHALLENGE: &str =
     "WWW-Authenticate: Digest realm=\"trunk\", nonce=\"n1\", qop=\"auth\", algorithm=MD5\r\n";
 
-fn asked() -> Register {
+pub(super) fn asked() -> Register {
     Register {
         flow: flow(TRUNK),
         registrar: Uri::parse(b"sip:trunk.example").unwrap(),

@@ -191,6 +191,25 @@ fn a_refusal_is_sent_again_by_the_new_connection() {
     assert_eq!(log(world), [""; 0], "there is no third way");
 }
 
+/// The same for a peer whose own port is that of sent-by.
+#[test]
+fn a_refusal_is_sent_again_once_to_a_peer_that_uses_one_port() {
+    let mut world = World::new();
+    world.receive_by(by_tcp(CALLER), &over_tcp(&invite("tcp")));
+    let call = world.take_events().iter().find_map(Event::call).unwrap();
+    let refusal = Refusal::default();
+    world
+        .endpoint
+        .refuse(world.now, call, StatusCode::BUSY_HERE, &refusal)
+        .unwrap();
+    world.drain();
+    world.sent.clear();
+    world.fail(by_tcp(CALLER));
+    assert_eq!(log(&mut world), [format!("486>TCP {CALLER}")]);
+    world.fail(by_tcp(CALLER));
+    assert_eq!(log(&mut world), [""; 0]);
+}
+
 /// one connection both ways, and the peer's Contact when it is gone.
 #[test]
 fn a_request_within_the_dialog_follows_the_contact_when_the_connection_is_gone() {
@@ -207,7 +226,7 @@ fn a_request_within_the_dialog_follows_the_contact_when_the_connection_is_gone()
 
 /// The connection broke with our BYE in it.
 #[test]
-fn a_bye_that_broke_with_its_connection_is_sent_again_once() {
+fn a_bye_that_broke_with_its_connection_is_sent_again_three_times() {
     let mut pair = Pair::connected();
     pair.hang_up();
     pair.world.sent.clear();
@@ -215,11 +234,16 @@ fn a_bye_that_broke_with_its_connection_is_sent_again_once() {
     assert_eq!(log(&mut pair.world), [format!("BYE>TCP {CALLER}")]);
     pair.world.fail(by_tcp(TRUNK));
     assert_eq!(log(&mut pair.world), [format!("BYE>TCP {TRUNK}")]);
-    for peer in [CALLER, TRUNK] {
+    for _ in 0..2 {
+        pair.world.fail(by_tcp(TRUNK));
+        assert_eq!(log(&mut pair.world), [format!("BYE>TCP {TRUNK}")]);
+    }
+    for peer in [TRUNK, CALLER, CALLER, CALLER] {
         pair.world.fail(by_tcp(peer));
     }
-    assert_eq!(log(&mut pair.world), [""; 0]);
+    pair.world.sent.clear();
     pair.world.assert_quiescent();
+    assert_eq!(log(&mut pair.world), [""; 0]);
 }
 
 /// Whoever comes back by a new connection is reached by it.

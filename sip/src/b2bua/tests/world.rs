@@ -129,10 +129,6 @@ impl World {
         Self::with(100, true)
     }
 
-    pub(super) fn with_calls_max_and_reliable_early_media(calls_max: u32) -> Self {
-        Self::with(calls_max, true)
-    }
-
     fn with(calls_max: u32, reliable_early_media: bool) -> Self {
         Self::of(EndpointConfig {
             reliable_early_media,

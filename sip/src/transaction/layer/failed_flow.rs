@@ -14,6 +14,9 @@ use crate::event::{Flow, Transport};
 use crate::table::Key;
 use crate::transport::via;
 
+/// How often a request leaves by another connection because its own broke.
+const MOVES_MAX: u8 = 3;
+
 impl<U> Transaction<U> {
     /// A request of ours that no response has come to.
     const fn is_unheard(&self) -> bool {
@@ -86,10 +89,15 @@ impl<U: Copy> Transactions<U> {
         self.start_again(now, key, flow)
     }
 
-    /// A request that nobody has heard leaves by another path; what must be sent.
+    /// A request that nobody has heard leaves by another path, or by a new connection; what must be
+    /// sent. `None`: it has done so often enough.
     pub fn start_again(&mut self, now: Instant, key: Key, flow: Flow) -> Option<(Flow, Packet)> {
         let transaction = self.table.get_mut(key)?;
         debug_assert!(transaction.is_unheard(), "what was heard is not sent again");
+        if transaction.moves >= MOVES_MAX {
+            return None;
+        }
+        transaction.moves += 1;
         transaction.flow = flow;
         transaction.machine = match transaction.machine {
             Machine::InviteClient(_) => {
@@ -119,16 +127,14 @@ impl<U: Copy> Transactions<U> {
         debug_assert!(flow.transport.is_reliable(), "a socket is not closed");
         let mut again = Vec::new();
         for (_, transaction) in self.table.iter_mut() {
-            let Index::Server { port, .. } = &transaction.index else {
+            let Index::Server { port, .. } = &mut transaction.index else {
                 continue;
             };
             if transaction.flow != flow || *port == 0 {
                 continue;
             }
-            let rerouted = via::without_connection(flow, *port);
-            if rerouted == flow {
-                continue;
-            }
+            // Once, and also where the peer's own port is that of sent-by: it can be connected to.
+            let rerouted = via::without_connection(flow, std::mem::take(port));
             transaction.flow = rerouted;
             if let (Machine::InviteServer(InviteServer::Completed { .. }), Some(packet)) =
                 (&transaction.machine, &transaction.packet)

@@ -59,6 +59,8 @@ struct Transaction<U> {
     acknowledgement: Option<Packet>,
     /// Client: it goes by TCP for its size alone, and may go by UDP after all (RFC 3261 §18.1.1).
     may_fall_back: bool,
+    /// Client: how often it left by another connection.
+    moves: u8,
     index: Index,
     token: Option<Token>,
 }
@@ -77,7 +79,7 @@ enum Index {
     Server {
         key: Box<[u8]>,
         merged: Option<Box<[u8]>>,
-        /// Port of sent-by: where responses go when the connection is gone.
+        /// Port of sent-by: where responses go when the connection is gone; 0: they go there.
         port: u16,
     },
 }
@@ -201,6 +203,7 @@ impl<U: Copy> Transactions<U> {
             packet: Some(packet),
             acknowledgement: None,
             may_fall_back: false,
+            moves: 0,
             index: Index::Client(index),
             token: None,
         })?;
@@ -247,6 +250,7 @@ impl<U: Copy> Transactions<U> {
             packet: None,
             acknowledgement: None,
             may_fall_back: false,
+            moves: 0,
             index: Index::Server {
                 key: server.clone(),
                 merged: merged.clone(),

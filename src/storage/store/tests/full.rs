@@ -53,7 +53,7 @@ async fn what_a_full_database_does_not_take_is_written_once_when_there_is_room()
     store.flush().await.unwrap();
     assert!(!figures.failing.load(Ordering::Relaxed));
     assert_eq!(figures.spool_records.load(Ordering::Relaxed), 0);
-    let calls = crate::cdr::store::list(&store, 1_000).await.unwrap();
+    let calls = cdr::store::list(&store, 1_000).await.unwrap();
     assert_eq!(calls.len(), CALLS);
     assert_eq!(figures.records_refused.load(Ordering::Relaxed), 0);
     crate::links::store::create(&store, &custom("again", "610"))

@@ -114,6 +114,7 @@ impl Gateway {
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
+            ladder: true,
         };
         Self {
             base: Base::new(),

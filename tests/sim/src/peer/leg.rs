@@ -324,6 +324,10 @@ impl Leg {
             Action::ChangeSsrc => self.media.change_ssrc(&mut self.random),
             Action::JumpSequence(gap) => self.media.jump(*gap),
             Action::Intrude => self.intrude(out),
+            Action::ProvisionalStorm(count) => self.storm(now, *count, out),
+            Action::WrongTag => self.misdirect("BYE", out),
+            Action::WrongPrack => self.misdirect("PRACK", out),
+            Action::Digit(digit) => self.press(*digit, out),
             Action::Invite => {}
         }
     }

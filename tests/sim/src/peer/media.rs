@@ -240,7 +240,41 @@ impl Leg {
         } else {
             self.media.left -= 1;
         }
-        self.arm(now + Duration::from_millis(20), Timer::Voice, out);
+        let drift = i64::from(self.plan.drift_ppm) * 20;
+        let after = Duration::from_nanos(u64::try_from(20_000_000 + drift).unwrap_or(20_000_000));
+        self.arm(now + after, Timer::Voice, out);
+    }
+
+    /// A key is pressed (RFC 4733 §2.5.1.4): the event, its end three times, and a network that
+    /// doubles the last.
+    pub(super) fn press(&mut self, digit: u8, out: &mut Outbox) {
+        let Some(remote) = self.media.remote.filter(|_| self.media.may_send()) else {
+            return;
+        };
+        let mut packets = Vec::new();
+        for (number, duration) in [160_u16, 320, 480, 480, 480].into_iter().enumerate() {
+            let marker = if number == 0 { 0x80 } else { 0 };
+            let end = if number >= 2 { 0x80 } else { 0 };
+            let mut bytes = vec![0x80, TELEPHONE_EVENT | marker];
+            bytes.extend_from_slice(&self.media.sequence.to_be_bytes());
+            bytes.extend_from_slice(&self.media.timestamp.to_be_bytes());
+            bytes.extend_from_slice(&self.media.ssrc.to_be_bytes());
+            bytes.extend_from_slice(&[digit, end | 10]);
+            bytes.extend_from_slice(&duration.to_be_bytes());
+            self.media.sequence = self.media.sequence.wrapping_add(1);
+            packets.push(bytes);
+        }
+        let last = packets.last().cloned();
+        packets.extend(last.iter().cloned());
+        packets.extend(last);
+        self.media.timestamp = self.media.timestamp.wrapping_add(480);
+        out.packets.extend(packets.into_iter().map(|bytes| Packet {
+            kind: Kind::Media,
+            source: self.media.local,
+            target: remote,
+            bytes,
+            damaged: false,
+        }));
     }
 
     /// RTP that looks like this leg's, from an address that is not its own.

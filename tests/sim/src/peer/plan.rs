@@ -42,6 +42,14 @@ pub(crate) enum Action {
     JumpSequence(u16),
     /// Somebody else sends RTP to where this leg sends it.
     Intrude,
+    /// Provisional responses, this many, at once.
+    ProvisionalStorm(u32),
+    /// A BYE that names a tag nobody has.
+    WrongTag,
+    /// A PRACK for a response that was never sent.
+    WrongPrack,
+    /// A telephone event, its end three times and twice more the same octets.
+    Digit(u8),
 }
 
 /// A response to the INVITE.
@@ -110,6 +118,8 @@ pub(crate) struct Plan {
     pub(crate) manual: bool,
     /// RTP packets it sends at most; 0: none.
     pub(crate) voice_packets: u32,
+    /// Its clock runs slow by this many millionths; negative: fast.
+    pub(crate) drift_ppm: i32,
     /// Audio payload types it can do, in order.
     pub(crate) payloads: Vec<u8>,
 }
@@ -124,6 +134,7 @@ impl Plan {
             silent: false,
             manual: false,
             voice_packets: 0,
+            drift_ppm: 0,
             payloads,
         }
     }

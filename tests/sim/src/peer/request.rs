@@ -70,6 +70,25 @@ impl Leg {
         }
     }
 
+    /// A request that belongs to no dialog and no transaction; nobody waits for its answer.
+    pub(super) fn misdirect(&mut self, method: &str, out: &mut Outbox) {
+        if self.state != State::Answered {
+            return;
+        }
+        let branch = format!("z9hG4bK{}", self.random.token());
+        let mut text = self.build(method, &branch, self.number_local + 1, String::new());
+        if method == "PRACK" {
+            text = text.with("RAck", "77 1 INVITE");
+        } else {
+            for (name, value) in &mut text.headers {
+                if name == "To" {
+                    value.push_str("-nobody");
+                }
+            }
+        }
+        self.send(text.encode(), out);
+    }
+
     /// The last request again and again.
     pub(super) fn flood(&self, count: u32, out: &mut Outbox) {
         if let Some(client) = self.clients.last() {

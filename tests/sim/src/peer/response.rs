@@ -166,6 +166,17 @@ impl Leg {
         }
     }
 
+    /// More provisional responses than anybody needs.
+    pub(super) fn storm(&mut self, now: SimTime, count: u32, out: &mut Outbox) {
+        for number in 0..count {
+            if self.state != State::Inviting {
+                return;
+            }
+            let status = if number % 3 == 2 { 183 } else { 180 };
+            self.reply(now, &Reply::plain(status), out);
+        }
+    }
+
     /// A response to the INVITE that began the dialog, or to the newest one (manual legs).
     pub(crate) fn reply(&mut self, now: SimTime, reply: &Reply, out: &mut Outbox) {
         let body = reply.session.then(|| self.media.answer());

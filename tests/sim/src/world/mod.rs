@@ -160,7 +160,9 @@ impl World {
     /// This node is reached by TCP, and comes by TCP.
     pub(crate) fn connect_node(&mut self, name: &str) {
         let node = self.nodes.iter().find(|given| given.name == name);
-        self.streams.add(node.expect("the node was added").address);
+        let address = node.expect("the node was added").address;
+        self.streams.add(address);
+        self.wire.add_stream(address);
     }
 
     /// What connections do from now on.

@@ -3,7 +3,7 @@
 //! Owns the rules of RFC 3261 §8, §9, §12, §13, §14 and §17 and RFC 3264 §8 that an observer can
 //! judge without knowing what the gateway thinks. Times are those of the gateway's edge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct Wire {
     clients: BTreeMap<ClientKey, Client>,
     servers: BTreeMap<ServerKey, Server>,
     dialogs: BTreeMap<(String, String), Dialog>,
+    /// Peers that speak TCP.
+    streams: BTreeSet<SocketAddr>,
 }
 
 /// Call-ID, branch, method.
@@ -71,6 +73,11 @@ struct Dialog {
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 impl Wire {
+    /// This peer speaks TCP.
+    pub(crate) fn add_stream(&mut self, peer: SocketAddr) {
+        let _ = self.streams.insert(peer);
+    }
+
     /// A datagram reached the gateway from a peer that it listens to.
     pub(crate) fn arrived(&mut self, now: SimTime, peer: SocketAddr, message: &Text) {
         let call_id = message.call_id().to_owned();
@@ -97,8 +104,17 @@ impl Wire {
             }
             return;
         }
+        let key = (peer, call_id, branch, about);
+        // RFC 3261 §17.2.2: timer J is zero. Whoever asks again by a new connection asks anew.
+        let is_over = |server: &Server| server.answered.is_some();
+        if self.streams.contains(&peer)
+            && key.3 != "INVITE"
+            && self.servers.get(&key).is_some_and(is_over)
+        {
+            let _ = self.servers.remove(&key);
+        }
         self.servers
-            .entry((peer, call_id, branch, about))
+            .entry(key)
             .and_modify(|server| server.asked_again = true)
             .or_insert_with(|| Server {
                 first: now,
@@ -364,7 +380,10 @@ impl Server {
             return Ok(());
         }
         let said = without_origin(body);
-        let before = self.described.entry(tag.to_owned()).or_insert(said.clone());
+        let before = self
+            .described
+            .entry(tag.to_owned())
+            .or_insert_with(|| said.clone());
         if *before != said {
             return Err("two answers in one dialog (RFC 3261 §13.2.1)".to_owned());
         }

@@ -9,6 +9,9 @@ pub const BODY_PARTS_MAX: usize = 16;
 /// Depth of multiparts within multiparts that is looked into.
 const DEPTH_MAX: usize = 3;
 
+/// Octets of a boundary (RFC 2046 §5.1.1).
+const BOUNDARY_SIZE_MAX: usize = 70;
+
 /// Type and subtype of a Content-Type value.
 pub(super) fn media_type(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (essence, _) = split_parameters(value);
@@ -38,16 +41,42 @@ fn sdp_within<'a>(content_type: Option<&[u8]>, body: &'a [u8], depth: usize) -> 
     let (_, parameters) = split_parameters(value);
     let boundary = parameters
         .value("boundary")
-        .filter(|boundary| !boundary.is_empty())?;
-    Parts {
+        .filter(|boundary| !boundary.is_empty() && boundary.len() <= BOUNDARY_SIZE_MAX)?;
+    let mut found = Parts {
         rest: body,
         boundary,
         count: 0,
     }
-    .find_map(|part| {
+    .filter_map(|part| {
         let (headers, content) = split_headers(part);
-        sdp_within(Some(part_type(headers)), content, depth.saturating_sub(1))
-    })
+        let inner = Some(part_type(headers));
+        is_plain_session(headers)
+            .then(|| sdp_within(inner, content, depth.saturating_sub(1)))
+            .flatten()
+    });
+    // Of alternatives the last one that is understood is the best (RFC 2046 §5.1.4).
+    let sdp = if subtype.eq_ignore_ascii_case(b"alternative") {
+        found.last()
+    } else {
+        found.next()
+    };
+    debug_assert!(
+        sdp.is_none_or(|sdp| sdp.len() <= body.len()),
+        "a part lies within its body"
+    );
+    sdp
+}
+
+/// True for a part that describes the session and is written as it is. Another disposition is
+/// another session (`early-session`, RFC 3959); an encoded part is for mail (RFC 3261 §7.4.1).
+fn is_plain_session(headers: &[u8]) -> bool {
+    let disposition = part_header(headers, &[b"Content-Disposition"]);
+    let disposition = disposition.map(|value| scan::trim(split_parameters(value).0));
+    let encoding = part_header(headers, &[b"Content-Transfer-Encoding"]);
+    let is_one_of =
+        |value: &[u8], words: &[&[u8]]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+    disposition.is_none_or(|value| is_one_of(value, &[b"session", b"render"]))
+        && encoding.is_none_or(|value| is_one_of(value, &[b"binary", b"8bit", b"7bit"]))
 }
 
 fn split_parameters(value: &[u8]) -> (&[u8], Parameters<'_>) {
@@ -57,14 +86,19 @@ fn split_parameters(value: &[u8]) -> (&[u8], Parameters<'_>) {
 
 /// The Content-Type of a part; plain text where none is given.
 fn part_type(headers: &[u8]) -> &[u8] {
+    part_header(headers, &[b"Content-Type", b"c"]).unwrap_or(b"text/plain")
+}
+
+/// The first header of a part with one of these names.
+fn part_header<'a>(headers: &'a [u8], names: &[&[u8]]) -> Option<&'a [u8]> {
     headers
         .split(|&byte| byte == b'\n')
         .filter_map(|line| scan::split_once(line, b':'))
         .find(|(name, _)| {
             let name = scan::trim(name);
-            name.eq_ignore_ascii_case(b"Content-Type") || name.eq_ignore_ascii_case(b"c")
+            names.iter().any(|known| name.eq_ignore_ascii_case(known))
         })
-        .map_or(b"text/plain", |(_, value)| scan::trim(value))
+        .map(|(_, value)| scan::trim(value))
 }
 
 /// Headers and content of a part, divided by its first empty line.
@@ -75,14 +109,18 @@ fn split_headers(part: &[u8]) -> (&[u8], &[u8]) {
     {
         return (&[], content);
     }
-    for (separator, size) in [(&b"\r\n\r\n"[..], 4), (&b"\n\n"[..], 2)] {
-        if let Some(index) = memchr::memmem::find(part, separator) {
-            let content = part.get(index..).and_then(|rest| rest.get(size..));
-            return (
-                part.get(..index).unwrap_or_default(),
-                content.unwrap_or_default(),
-            );
-        }
+    // Whichever comes first: a peer may mix both line ends.
+    let ends = [(&b"\r\n\r\n"[..], 4), (&b"\n\n"[..], 2)];
+    let first = ends
+        .iter()
+        .filter_map(|(end, size)| Some((memchr::memmem::find(part, end)?, *size)))
+        .min();
+    if let Some((index, size)) = first {
+        let content = part.get(index..).and_then(|rest| rest.get(size..));
+        return (
+            part.get(..index).unwrap_or_default(),
+            content.unwrap_or_default(),
+        );
     }
     (part, &[])
 }
@@ -142,3 +180,6 @@ impl<'a> Iterator for Parts<'a, '_> {
         self.take_to_delimiter()
     }
 }
+
+#[cfg(test)]
+mod tests;

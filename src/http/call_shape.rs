@@ -1,0 +1,140 @@
+//! Calls, legs and the state of trunks as JSON.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::call::command::{CallPage, TargetState, TrunkState};
+use crate::call::view::{CallState, CallView, LegView};
+
+/// A call.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct CallShape {
+    id: String,
+    state: String,
+    origin: String,
+    source: String,
+    link: Option<i64>,
+    request_path: String,
+    started_at: Timestamp,
+    answered_at: Option<Timestamp>,
+    cause: Option<String>,
+    attempts: u32,
+    legs: Vec<LegShape>,
+}
+
+impl From<CallView> for CallShape {
+    fn from(call: CallView) -> Self {
+        Self {
+            id: call.id,
+            state: call.state.as_str().to_owned(),
+            origin: call.origin.as_str().to_owned(),
+            source: call.source,
+            link: call.link,
+            request_path: call.request_path,
+            started_at: call.started_at,
+            answered_at: call.answered_at,
+            cause: call.cause.map(str::to_owned),
+            attempts: call.attempts,
+            legs: call.legs.into_iter().map(LegShape::from).collect(),
+        }
+    }
+}
+
+/// A side of a call.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LegShape {
+    side: String,
+    state: String,
+    trunk: Option<String>,
+    address: Option<String>,
+    party: String,
+    ringing_at: Option<Timestamp>,
+    answered_at: Option<Timestamp>,
+    codec: Option<String>,
+    held: bool,
+}
+
+impl From<LegView> for LegShape {
+    fn from(leg: LegView) -> Self {
+        Self {
+            side: leg.side.as_str().to_owned(),
+            state: leg.state.as_str().to_owned(),
+            trunk: leg.trunk,
+            address: leg.address.map(|address| address.to_string()),
+            party: leg.party,
+            ringing_at: leg.ringing_at,
+            answered_at: leg.answered_at,
+            codec: leg.codec,
+            held: leg.held,
+        }
+    }
+}
+
+/// A page of calls.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct CallPageShape {
+    calls: Vec<CallShape>,
+    next: Option<u64>,
+    live: usize,
+}
+
+impl From<CallPage> for CallPageShape {
+    fn from(page: CallPage) -> Self {
+        Self {
+            calls: page.calls.into_iter().map(CallShape::from).collect(),
+            next: page.next,
+            live: page.live,
+        }
+    }
+}
+
+/// How a trunk is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TrunkStateShape {
+    id: String,
+    label: String,
+    enabled: bool,
+    up: bool,
+    targets: Vec<TargetStateShape>,
+    calls_sent: u32,
+    calls_received: u32,
+}
+
+impl From<&TrunkState> for TrunkStateShape {
+    fn from(trunk: &TrunkState) -> Self {
+        Self {
+            id: trunk.id.clone(),
+            label: trunk.label.clone(),
+            enabled: trunk.enabled,
+            up: trunk.up,
+            targets: trunk.targets.iter().map(TargetStateShape::from).collect(),
+            calls_sent: trunk.calls_sent,
+            calls_received: trunk.calls_received,
+        }
+    }
+}
+
+/// How an address of a trunk is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TargetStateShape {
+    address: String,
+    up: bool,
+    pinged: bool,
+}
+
+impl From<&TargetState> for TargetStateShape {
+    fn from(target: &TargetState) -> Self {
+        Self {
+            address: target.address.to_string(),
+            up: target.up,
+            pinged: target.pinged,
+        }
+    }
+}
+
+/// The state that a query names.
+pub(super) fn state_named(word: &str) -> Option<CallState> {
+    CallState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+}
