@@ -14,5 +14,5 @@ mod placed;
 mod registrations;
 mod reoffers;
 mod setup;
-pub(crate) mod ways;
-mod world;
+mod ways;
+pub(crate) mod world;
