@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use media::engine::WorkerConfig;
-use sip::event::EndpointConfig;
+use sip::event::{EndpointConfig, RefreshBy, SessionTimer};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +20,7 @@ use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
 use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
+use crate::call::inform::INFO_TYPES;
 use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
@@ -316,8 +317,11 @@ fn call_config(
                 Method::Options,
                 Method::Prack,
                 Method::Update,
+                Method::Info,
             ],
             tcp: sockets.iter().all(|(named, _)| names(named)),
+            session_timer: Some(SESSION_TIMER),
+            info_types: INFO_TYPES.map(Into::into).into(),
             reliable_early_media: false,
             ..EndpointConfig::default()
         },
@@ -341,6 +345,13 @@ async fn follow_store(store: Store) {
         tracing::error!(%error, "changes of the database are no longer followed");
     }
 }
+
+/// Towards callers that are no trunk: what a trunk has where nothing is set.
+const SESSION_TIMER: SessionTimer = SessionTimer {
+    expires: Duration::from_secs(1_800),
+    min: Duration::from_secs(90),
+    refresh_by: RefreshBy::Invite,
+};
 
 /// A call that comes first must not meet an empty stock.
 async fn wait_for_stock(link: &SignallingLink) {

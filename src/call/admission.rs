@@ -12,7 +12,8 @@ use sip::offer_answer::read_offer;
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
-use super::one_call::{Beginning, Call, WantedParty};
+use super::one_call::{Beginning, Call, Side, WantedParty};
+use super::route::session_timer;
 use crate::cdr::record::{CallOpened, Record};
 use crate::fraud_guard::{Reason, Way};
 use crate::links::model::Destination;
@@ -113,6 +114,7 @@ impl CallControl {
         self.calls.insert(key, call);
         match self.examine(now, key, source) {
             Ok((user, host)) => {
+                self.set_callers_timer(key);
                 let ticket = self.next_ticket(now, key);
                 let source = name.to_owned();
                 self.put(Output::Resolve {
@@ -123,6 +125,21 @@ impl CallControl {
                 });
             }
             Err(denied) => self.deny(now, key, &denied),
+        }
+    }
+
+    /// A trunk has settings of its own for its calls to us; zero switches the timer off.
+    fn set_callers_timer(&mut self, key: CallKey) {
+        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if let Some(trunk) = call.trunk(Side::A, &snapshot.trunks) {
+            let a_leg = call.a_leg;
+            let told = self
+                .endpoint
+                .set_session_timer(key, a_leg, session_timer(trunk));
+            self.check(told);
         }
     }
 

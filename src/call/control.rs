@@ -26,6 +26,7 @@ use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
 use super::one_call::{Call, Ending};
 use super::orders::Orders;
+use super::overload::Overload;
 use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
@@ -84,6 +85,7 @@ pub struct CallControl {
     /// No new calls are taken.
     pub(super) is_draining: bool,
     pub(super) offered_lately: Window,
+    pub(super) overload: Overload,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
     /// Calls that are not over.
@@ -144,6 +146,7 @@ impl CallControl {
             replaced: BTreeMap::new(),
             is_draining: false,
             offered_lately: Window::default(),
+            overload: Overload::default(),
             calls: BTreeMap::new(),
             live_calls: LiveCalls::default(),
             live: 0,
@@ -186,6 +189,7 @@ impl CallControl {
                     }
                     return;
                 }
+                self.watch_load(now);
                 let (at, way) = (now.timestamp, ladder::Way::Received);
                 self.ladders.note(at, flow.remote, way, bytes, None);
                 let datagram = sip::event::Input::Datagram { flow, bytes };
@@ -454,7 +458,12 @@ impl CallControl {
             } => self.handle_ended(now, call, by, cause, reason),
             Event::CallGone { call } => self.handle_gone(now, call),
             Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
-            Event::InfoReceived { .. } => {}
+            Event::InfoReceived {
+                call,
+                leg,
+                content_type,
+                body,
+            } => self.handle_informed(now, call, leg, &content_type, &body),
             Event::RegisterEnded { register, outcome } => {
                 self.handle_register_ended(now, register, outcome);
             }
@@ -488,6 +497,7 @@ impl CallControl {
     }
 
     fn handle_expired(&mut self, now: Now) {
+        self.watch_lateness(now);
         self.endpoint
             .handle_input(now.instant, sip::event::Input::Expired);
         self.bindings.expire(now.instant);

@@ -15,6 +15,8 @@ pub struct Counters {
     pub calls_answered: u64,
     /// Attempts dialled.
     pub attempts: u64,
+    /// How often new calls began to be turned away without state.
+    pub overloads: u64,
     /// Commands that the endpoint declined, because the call had ended meanwhile.
     pub commands_declined: u64,
     /// Calls refused or ended by us, by reason.

@@ -589,7 +589,7 @@ pub(super) fn invite(
         offer,
         reliable: reliable(trunk),
         credentials: credentials(trunk),
-        session_timer: session_timer(trunk),
+        session_timer: Some(session_timer(trunk)).filter(|timer| !timer.expires.is_zero()),
         timers: AttemptTimers {
             response: trunk.response_timeout,
             progress: trunk.progress_timeout,
@@ -641,15 +641,15 @@ const fn is_private(address: IpAddr) -> bool {
 }
 
 /// RFC 4028 §7.1; an interval of zero asks for none.
-pub(super) fn session_timer(trunk: &Trunk) -> Option<SessionTimer> {
-    (!trunk.session_expires.is_zero()).then(|| SessionTimer {
+pub(super) const fn session_timer(trunk: &Trunk) -> SessionTimer {
+    SessionTimer {
         expires: trunk.session_expires,
         min: trunk.session_min,
         refresh_by: match trunk.refresh_by {
             model::RefreshBy::Invite => RefreshBy::Invite,
             model::RefreshBy::Update => RefreshBy::Update,
         },
-    })
+    }
 }
 
 const fn reliable(trunk: &Trunk) -> Reliable {

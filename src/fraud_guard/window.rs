@@ -13,12 +13,12 @@ impl Window {
     /// True when one more at `now` stays within `cap` a second. A cap of zero is no cap.
     #[must_use]
     pub fn admits(&self, now: Instant, cap: u32) -> bool {
-        let recent = self
-            .times
-            .iter()
-            .filter(|time| now.saturating_duration_since(**time) < WINDOW)
-            .count();
-        cap == 0 || recent < usize::try_from(cap).unwrap_or(usize::MAX)
+        let Some(before) = usize::try_from(cap).unwrap_or(usize::MAX).checked_sub(1) else {
+            return true;
+        };
+        // In order: where this one is past the window, fewer than `cap` are within it.
+        let first = self.times.iter().nth_back(before);
+        first.is_none_or(|time| now.saturating_duration_since(*time) >= WINDOW)
     }
 
     /// Counts one at `now`. Without a cap nothing is kept.

@@ -2,7 +2,7 @@
 //! (E-01), delayed offers (C-01), every `m=` line (C-09). The verdict on media is by frequency.
 
 use crate::gateway::{Gateway, SIP, link, trunk};
-use crate::party::{Machine, Party, audio, converse};
+use crate::party::{Machine, Party, audio, converse, header};
 use crate::tone::Law;
 use crate::world::World;
 
@@ -271,4 +271,46 @@ fn each_of_six_lines_is_answered_in_order() {
     );
     scene.both_hear(&ok, &invite, 0);
     scene.finish();
+}
+
+/// C-13, J-01, J-03, M.14: the description of a multipart body is found; no Route in the first INVITE;
+/// two hops of Record-Route are the route of each request within the dialog.
+#[test]
+fn multipart_offer_is_read_and_two_hops_are_the_route() {
+    let Some(mut scene) = Scene::open() else {
+        return;
+    };
+    let session = scene.desk.session(1, "sendrecv");
+    let body = format!(
+        "--uniqueBoundary\r\nContent-Type: application/sdp;charset=UTF-8\r\n\r\n{session}\r\n\
+         --uniqueBoundary\r\nContent-Type: application/x-cisco-remotecc-request+xml\r\n\r\n<x/>\r\n\
+         --uniqueBoundary--\r\n"
+    );
+    scene.caller.call("desk", "", &body);
+    let invite = scene.cucm.expect_request("INVITE");
+    assert_eq!(header(&invite, "Route"), None, "no preloaded Route");
+    let hops = format!("Record-Route: <sip:{CUCM};lr;hop=1>, <sip:{CUCM};lr;hop=2>\r\n");
+    scene.cucm.respond(
+        &invite,
+        "200 OK",
+        &hops,
+        &scene.phone.session(1, "sendrecv"),
+    );
+    let back = format!("<sip:{CUCM};lr;hop=2>, <sip:{CUCM};lr;hop=1>");
+    let ack = scene.cucm.expect_request("ACK");
+    assert_eq!(route(&ack), back, "{ack}");
+    let ok = scene.caller.expect(200);
+    scene.caller.acknowledge("");
+    scene.both_hear(&ok, &invite, 0);
+    scene.caller.ask("BYE", "");
+    let bye = scene.cucm.expect_request("BYE");
+    assert_eq!(route(&bye), back, "{bye}");
+    scene.cucm.respond(&bye, "200 OK", "", "");
+    let _ok = scene.caller.expect(200);
+}
+
+/// All Route values in order, whether on one line or several.
+fn route(text: &str) -> String {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("Route: "));
+    lines.collect::<Vec<_>>().join(", ")
 }

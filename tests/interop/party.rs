@@ -315,6 +315,9 @@ fn uri_of(contact: &str) -> String {
 fn end(body: &str) -> String {
     let kind = if body.is_empty() {
         ""
+    } else if let Some(boundary) = body.strip_prefix("--").and_then(|body| body.lines().next()) {
+        let kind = format!("Content-Type: multipart/mixed;boundary=\"{boundary}\"\r\n");
+        return format!("{kind}Content-Length: {}\r\n\r\n{body}", body.len());
     } else {
         "Content-Type: application/sdp\r\n"
     };

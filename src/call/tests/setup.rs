@@ -243,13 +243,47 @@ fn full_stock_is_a_counted_refusal_and_nothing_leaks() {
     for number in 0..PAIRS / 2 {
         world.answered(&format!("c{number}"));
     }
-    world.call("610", "over");
-    assert_eq!(world.heard(), 503);
-    assert_eq!(world.control.counters().refused["media_stock_empty"], 1);
+    world.invite("sales", "over", &sdp("10.0.0.5", 4000, 1, ""));
+    let refusal = world.last(PHONE.parse().unwrap(), "SIP/2.0 503");
+    assert_ne!(refusal.header("Retry-After"), "0");
+    assert!(
+        world.tickets.is_empty(),
+        "without state, and nobody is asked"
+    );
+    let counters = world.control.counters();
+    assert_eq!(
+        (counters.overloads, counters.refused["overload_stock_empty"]),
+        (1, 1)
+    );
+    // A call that is up is heard as ever, and its end makes room for the next.
+    world.phone("BYE", "c0", 2, "");
+    world.stock(PAIRS);
+    world.stock(PAIRS + 1);
+    world.answered("next");
     world.feed(Input::Stop);
     world.pass(Duration::from_secs(4));
     assert!(world.stopped);
     world.expect_quiet();
+}
+
+/// A deadline that is handled late says that events pile up: new calls wait, the others go on.
+#[test]
+fn node_that_falls_behind_turns_new_calls_away_without_state() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.call("610", "c1");
+    let invite = world.last(target(1), "INVITE");
+    // The repetition of the INVITE is long past when we come to it.
+    world.now.instant += Duration::from_secs(2);
+    world.feed(Input::Expired);
+    world.invite("sales", "over", &sdp("10.0.0.5", 4000, 1, ""));
+    assert_eq!(world.heard(), 503);
+    assert!(world.tickets.is_empty(), "nobody is asked");
+    assert_eq!(world.control.counters().refused["overload_behind"], 1);
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    assert_eq!(world.heard(), 200, "a call that was there goes on");
+    world.now.instant += Duration::from_millis(1_100);
+    world.invite("sales", "later", &sdp("10.0.0.5", 4000, 1, ""));
+    assert_eq!(world.heard(), 100, "it has caught up");
 }
 
 #[test]

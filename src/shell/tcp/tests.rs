@@ -167,6 +167,21 @@ fn an_answer_goes_back_by_the_connection_of_its_request() {
     assert_eq!(&answer, b"SIP/2.0 100 Trying\r\n\r\n");
 }
 
+/// What waits is counted before its task can write it: a count below nothing would end the connection.
+#[test]
+fn a_thousand_answers_go_by_one_connection() {
+    let mut world = World::new();
+    let mut stream = world.connect();
+    stream.write_all(invite(1).as_bytes()).unwrap();
+    let (flow, _) = world.message();
+    let mut heard = [0; 2];
+    for _ in 0..1_000 {
+        world.streams.send(flow, b"ok").unwrap();
+        stream.read_exact(&mut heard).unwrap();
+    }
+    assert_eq!(world.streams.count(), 1);
+}
+
 #[test]
 fn a_connection_is_made_for_a_flow_and_used_both_ways() {
     let mut world = World::new();

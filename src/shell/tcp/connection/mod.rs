@@ -210,7 +210,7 @@ impl Outgoing {
 
     /// Of our own.
     fn push_own(&mut self, bytes: &[u8], now: Instant) {
-        self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
         self.push(bytes, now);
     }
 
@@ -225,7 +225,7 @@ impl Outgoing {
     fn written(&mut self, count: usize, now: Instant) {
         self.start += count;
         self.progress_at = now;
-        let before = self.waiting.fetch_sub(count, Ordering::Relaxed);
+        let before = self.waiting.fetch_sub(count, Ordering::AcqRel);
         debug_assert!(before >= count, "what is written was counted");
     }
 }

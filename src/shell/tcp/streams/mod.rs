@@ -75,18 +75,19 @@ impl Outbox {
     }
 
     pub(super) fn put(&self, bytes: &[u8]) -> Result<(), NotSent> {
-        let waiting = self.octets.load(Ordering::Relaxed);
-        if waiting + bytes.len() > OUTBOX_OCTETS_MAX {
-            return Err(NotSent::Full);
-        }
-        match self.sender.try_send(bytes.into()) {
-            Ok(()) => {
-                self.octets.fetch_add(bytes.len(), Ordering::Relaxed);
-                Ok(())
+        // Counted before it is there: the task may write it before we are back.
+        let waiting = self.octets.fetch_add(bytes.len(), Ordering::AcqRel);
+        let refused = if waiting + bytes.len() > OUTBOX_OCTETS_MAX {
+            NotSent::Full
+        } else {
+            match self.sender.try_send(bytes.into()) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => NotSent::Full,
+                Err(mpsc::error::TrySendError::Closed(_)) => NotSent::Closed,
             }
-            Err(mpsc::error::TrySendError::Full(_)) => Err(NotSent::Full),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(NotSent::Closed),
-        }
+        };
+        self.octets.fetch_sub(bytes.len(), Ordering::AcqRel);
+        Err(refused)
     }
 }
 

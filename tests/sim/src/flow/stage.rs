@@ -350,6 +350,7 @@ impl Stage {
             ("cause", closed.cause.clone()),
             ("attempts", rows.attempts.len().to_string()),
             ("answered", yes(closed.answered_at.is_some())),
+            ("q850", closed.q850.unwrap_or_default().to_string()),
             (
                 "billed_ms",
                 rows.billed().unwrap_or_default().as_millis().to_string(),
@@ -374,6 +375,7 @@ impl Stage {
             ("number", number.to_string()),
             ("status", attempt.status.to_string()),
             ("outcome", attempt.outcome.clone()),
+            ("q850", attempt.q850.unwrap_or_default().to_string()),
             ("answered", yes(attempt.answered_at.is_some())),
             ("rang", yes(attempt.ringing_at.is_some())),
         ]
@@ -451,6 +453,7 @@ impl Set {
                         self.by_tcp.push(name.clone());
                     }
                 }
+                "silence" => self.snapshot.settings.media_timeout = Duration::ZERO,
                 "block" => self.snapshot.guard.block_prefixes.push(name.clone()),
                 _ => {}
             },

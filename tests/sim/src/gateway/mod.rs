@@ -103,8 +103,15 @@ impl Gateway {
                     Method::Options,
                     Method::Prack,
                     Method::Update,
+                    Method::Info,
                 ],
                 tcp: false,
+                info_types: sluice::call::inform::INFO_TYPES.map(Into::into).into(),
+                session_timer: Some(sip::event::SessionTimer {
+                    expires: std::time::Duration::from_secs(1_800),
+                    min: std::time::Duration::from_secs(90),
+                    refresh_by: sip::event::RefreshBy::Invite,
+                }),
                 reliable_early_media: false,
                 ..EndpointConfig::default()
             },
