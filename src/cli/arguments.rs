@@ -182,7 +182,7 @@ pub(super) struct AddLink {
     /// Seconds after which the guest page calls by itself, 0 to 60
     #[arg(long)]
     pub(super) auto_call_after_s: Option<u32>,
-    /// sendrecv, inactive, recvonly or recvonly_initially
+    /// What the page does with video: `sendrecv`, `inactive`, `recvonly` or `recvonly_initially`
     #[arg(long)]
     pub(super) video_policy: Option<String>,
 }
@@ -224,7 +224,7 @@ pub(super) struct SetLink {
     /// Seconds after which the guest page calls by itself, 0 to 60
     #[arg(long)]
     pub(super) auto_call_after_s: Option<u32>,
-    /// sendrecv, inactive, recvonly or recvonly_initially
+    /// What the page does with video: `sendrecv`, `inactive`, `recvonly` or `recvonly_initially`
     #[arg(long)]
     pub(super) video_policy: Option<String>,
 }
@@ -478,7 +478,7 @@ pub(super) enum GuardCommand {
         /// The time (RFC 3339) [default: now]
         #[arg(long)]
         at: Option<String>,
-        /// link, ad_hoc, api, extension or transit
+        /// `link`, `ad_hoc`, `api`, `extension` or `transit`
         #[arg(long)]
         way: Option<String>,
     },

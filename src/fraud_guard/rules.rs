@@ -7,6 +7,10 @@ use super::rule::Rule;
 
 /// What is allowed, how much, how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Rules {
     /// Destinations that need no link. A number or the beginning of one.
     pub allow_prefixes: Vec<String>,

@@ -103,13 +103,14 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
     // Windows that would be over by then are over.
     let ahead = u64::try_from(at.as_millisecond().saturating_sub(now.as_millisecond()));
     let instant = instant + Duration::from_millis(ahead.unwrap_or(0).min(YEAR_MS));
+    let usual = if link.is_some() {
+        Way::Link
+    } else {
+        Way::AdHoc
+    };
     let attempt = Attempt {
         user: &trunk.rewrite(&asked.number),
-        way: asked.way.unwrap_or(if link.is_some() {
-            Way::Link
-        } else {
-            Way::AdHoc
-        }),
+        way: asked.way.unwrap_or(usual),
         trunk: &trunk.id,
         dial_plan: &trunk.dial_plan,
         client: asked.client,

@@ -479,9 +479,7 @@ mod tests {
         assert_eq!(errors.fields(), ["zone", "from", "until"]);
         let errors = draft(r#"{"name":"n","kind":"magic"}"#).judge("gr_1", None);
         assert_eq!(errors.unwrap_err().fields(), ["kind"]);
-        assert!(
-            serde_json::from_str::<RuleDraft>(r#"{"name":"n","kind":"allow","id":"x"}"#).is_err()
-        );
+        serde_json::from_str::<RuleDraft>(r#"{"name":"n","kind":"allow","id":"x"}"#).unwrap_err();
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::settings::model::Settings;
 
 /// A resolved call target: every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of its own in the answer"
+)]
 pub struct ResolvedLink {
     /// `None`: ad hoc.
     pub link: Option<LinkId>,
