@@ -124,6 +124,7 @@ impl LocalSettings {
                 hide_state: stored.settings.hide_state,
                 media_timeout: self.media_timeout,
                 advertised_media: self.advertised_media,
+                digest_offer: stored.settings.digest_offer,
             },
         }
     }

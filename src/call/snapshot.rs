@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fraud_guard::Rules;
-use crate::registrar::model::Extension;
+use crate::registrar::model::{DigestOffer, Extension};
 use crate::sources::model::Source;
 use crate::trunks::model::Trunk;
 
@@ -34,6 +34,8 @@ pub struct Settings {
     pub media_timeout: Duration,
     /// The address our descriptions name; `None`: that of the port. A trunk's own comes first.
     pub advertised_media: Option<IpAddr>,
+    /// What challenges to phones offer.
+    pub digest_offer: DigestOffer,
 }
 
 impl Default for Settings {
@@ -43,6 +45,7 @@ impl Default for Settings {
             hide_state: false,
             media_timeout: Duration::from_secs(60),
             advertised_media: None,
+            digest_offer: DigestOffer::Both,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::fraud_guard::Rules;
 use crate::links::model::{AUTO_CALL_S_MAX, VIDEO_POLICY, VideoPolicy};
 use crate::links::rules;
+use crate::registrar::model::DigestOffer;
 
 /// All settings, parsed. A snapshot of it never changes; a change makes a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub cdr_retention_days: u32,
     /// Route strings that no link names.
     pub ad_hoc: AdHocSettings,
+    /// What challenges to phones offer.
+    pub digest_offer: DigestOffer,
     /// The fraud guard's rules.
     pub guard: Rules,
 }
@@ -73,6 +76,7 @@ impl Default for Settings {
                 allow_custom_caller_name: false,
                 allowed: vec!["*".to_owned()],
             },
+            digest_offer: DigestOffer::Both,
             guard: Rules::default(),
         }
     }
@@ -366,6 +370,15 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |settings| settings.ad_hoc.allowed.join(","),
+    },
+    Setting {
+        key: "registrar.digest",
+        description: "Algorithms that phones are challenged with: both, sha-256 or md5. Some older phones only know md5 and give up where sha-256 stands beside it.",
+        set: |settings, value| {
+            settings.digest_offer = DigestOffer::from_word(value).ok_or("both, sha-256 or md5")?;
+            Ok(())
+        },
+        show: |settings| settings.digest_offer.as_str().to_owned(),
     },
     Setting {
         key: "guard.allow_prefixes",
