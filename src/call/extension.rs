@@ -63,6 +63,7 @@ impl CallControl {
             method: &Method::Invite,
             authorization: &offered.authorization,
             realm: &self.realm(),
+            offer: self.snapshot.settings.digest_offer,
         };
         let snapshot = Arc::clone(&self.snapshot);
         match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
