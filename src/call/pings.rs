@@ -24,7 +24,7 @@ impl CallControl {
     fn ping(&self, target: &TargetKey) -> Option<Ping> {
         let address = target.address;
         let mut trunks = self.snapshot.trunks.iter();
-        let trunk = trunks.rfind(|trunk| trunk.id == target.trunk)?;
+        let trunk = trunks.find(|trunk| trunk.id == target.trunk)?;
         let flow = self.path_to(trunk, address);
         Some(Ping {
             flow,

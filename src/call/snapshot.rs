@@ -28,6 +28,8 @@ pub struct Snapshot {
 pub struct Settings {
     /// The domain we answer for, beside our own addresses.
     pub sip_domain: Option<String>,
+    /// Every refusal of a link or by the guard looks like an unknown link.
+    pub hide_state: bool,
     /// A call ends after this long without media, while not held; zero: never.
     pub media_timeout: Duration,
     /// The address our descriptions name; `None`: that of the port. A trunk's own comes first.
@@ -40,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sip_domain: None,
+            hide_state: false,
             media_timeout: Duration::from_secs(60),
             advertised_media: None,
             digest_offer: DigestOffer::Both,

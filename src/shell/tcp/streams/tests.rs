@@ -81,7 +81,7 @@ fn a_peers_connection_is_used_for_the_address_that_it_names_as_its_own() {
     world.streams.send(flow("10.0.0.1:40000"), b"200").unwrap();
     assert_eq!(&*letters.receiver.try_recv().unwrap(), b"OPTIONS");
     assert_eq!(&*letters.receiver.try_recv().unwrap(), b"200");
-    assert!(world.dials.try_recv().is_err(), "no second connection");
+    world.dials.try_recv().expect_err("no second connection");
     assert_eq!(world.close(1), ["10.0.0.1:40000", "10.0.0.1:5060"]);
     world
         .streams
