@@ -144,7 +144,7 @@ mod tests {
                 weight: 1,
             }];
             let shown = serde_json::to_value(&shape).unwrap();
-            let table = trunk_of_object(object(shown)).unwrap();
+            let table = trunk_of_object(&object(shown)).unwrap();
             assert_eq!(table.shape, shape, "{name}");
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         fields.sort_unstable();
         assert_eq!(fields, ["ad_hoc", "links", "name", "networks", "x"]);
         let source = source_of_object(object(
-            json!({"name": "a", "networks": ["192.0.2.0/24"], "links": ["x"]}),
+            &json!({"name": "a", "networks": ["192.0.2.0/24"], "links": ["x"]}),
         ))
         .unwrap();
         assert_eq!(source.name, "a");
