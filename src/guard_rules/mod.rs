@@ -6,3 +6,6 @@ pub mod counts;
 pub mod explain;
 pub mod shape;
 pub mod store;
+
+#[cfg(test)]
+mod tests;
