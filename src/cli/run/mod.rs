@@ -6,7 +6,9 @@ use std::path::Path;
 use super::arguments::{Arguments, Command};
 use super::client::Client;
 use super::output::Output;
-use super::{cdr, doctor, extensions, limits, links, metrics, settings, sources, tokens, trunks};
+use super::{
+    calls, cdr, doctor, extensions, limits, links, metrics, settings, sources, tokens, trunks,
+};
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::StorageError;
@@ -77,6 +79,7 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Cdr(_)
         | Command::Tokens(_)
         | Command::Extensions(_)
+        | Command::Calls(_)
         | Command::Drain => with_client(arguments, output),
     };
     let Err(error) = ended else {
@@ -154,6 +157,7 @@ async fn dispatch(
         Command::Cdr(command) => cdr::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
         Command::Extensions(command) => extensions::run(command, client, output).await,
+        Command::Calls(command) => calls::run(command, client, output).await,
         Command::Drain => drain(client, output).await,
         Command::Serve { .. }
         | Command::Limits
