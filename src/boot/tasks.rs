@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::call::snapshot::{Settings, Snapshot};
 use crate::config::Config;
+use crate::guard_rules;
 use crate::shell::signalling::{Question, SignallingLink, Word};
 use crate::shell::tcp::Gate;
 use crate::storage::{Snapshot as Stored, Store};
@@ -59,6 +60,7 @@ pub(super) async fn answer_questions(
 }
 
 /// Hands every new snapshot of the database to signalling, the first one at once.
+/// But first what the fraud guard counted in the last run: it must be there before the first call.
 pub(super) async fn follow_snapshots(
     store: Store,
     link: SignallingLink,
@@ -66,6 +68,10 @@ pub(super) async fn follow_snapshots(
     gate: Arc<Gate>,
 ) {
     let mut watch = store.watch();
+    match guard_rules::counts::load(&store, Timestamp::now()).await {
+        Ok(counts) => say(&link, Word::GuardCounts(counts)).await,
+        Err(error) => tracing::error!(%error, "the counts of the fraud guard begin anew"),
+    }
     loop {
         let stored = Arc::clone(&watch.borrow_and_update());
         let snapshot = Arc::new(local.complete(&stored));
@@ -115,8 +121,10 @@ impl LocalSettings {
             guard: stored.settings.guard.clone(),
             settings: Settings {
                 sip_domain,
+                hide_state: stored.settings.hide_state,
                 media_timeout: self.media_timeout,
                 advertised_media: self.advertised_media,
+                digest_offer: stored.settings.digest_offer,
             },
         }
     }

@@ -15,7 +15,7 @@ use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::one_call::{Beginning, Call, Side, WantedParty};
 use super::route::session_timer;
 use crate::cdr::record::{CallOpened, Record};
-use crate::fraud_guard::Way;
+use crate::fraud_guard::{Reason, Way};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::admission::{Admitted, admit_flow};
@@ -45,6 +45,17 @@ impl Denied {
     pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.refusal.retry_after = retry_after;
         self
+    }
+
+    /// PRODUCT §1: guard 403 with a text, rate 480 with Retry-After; hidden, both are an unknown link.
+    /// The record says what it was.
+    pub(super) fn by_guard(reason: Reason, hide_state: bool) -> Self {
+        if hide_state {
+            return Self::new(StatusCode::NOT_FOUND, reason.as_str());
+        }
+        Self::of_code(reason.status(), reason.as_str())
+            .with_retry_after(reason.retry_after())
+            .with_warning(reason.text())
     }
 
     pub(super) const fn status(&self) -> StatusCode {

@@ -68,6 +68,7 @@ impl CallControl {
             return;
         };
         attempt.answered_at = Some(at);
+        attempt.cleared.note_answered(now.instant);
         if self.is_placed(key) {
             return match self.join_second_party(now, key, answered) {
                 Ok(()) => {}

@@ -31,8 +31,8 @@ use super::snapshot::Snapshot;
 use super::stock::Stock;
 use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
-use crate::fraud_guard::Guard;
 use crate::fraud_guard::window::Window;
+use crate::fraud_guard::{Guard, Rules, StoredCount};
 use crate::registrar::bindings::Bindings;
 use crate::registrar::proof::{Prover, find};
 use crate::registration::Registrations;
@@ -42,6 +42,9 @@ use crate::trunks::model::Trunk;
 
 /// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
 pub const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Counts of the guard in one record.
+const COUNTS_OF_RECORD_MAX: usize = 500;
 
 /// What call control is, set once.
 #[derive(Debug, Clone)]
@@ -133,9 +136,8 @@ impl CallControl {
             ladders: Ladders::new(config.ladder, config.seed),
             endpoint: Endpoint::new(config.endpoint.clone()),
             random,
-            config,
             snapshot: Arc::default(),
-            guard: Guard::default(),
+            guard: Guard::seeded(Rules::default(), guard_seed(&config.seed)),
             health: Health::default(),
             loads: TrunkLoads::default(),
             stock: Stock::default(),
@@ -168,6 +170,7 @@ impl CallControl {
             now: None,
             stop: Stopping::No,
             stopping: Vec::new(),
+            config,
         }
     }
 
@@ -206,6 +209,9 @@ impl CallControl {
                 self.handle_resolved(now, ticket, outcome);
             }
             Input::AliasBlock { first, count } => self.aliases.add(first, count, now.instant),
+            Input::GuardCounts(counts) => {
+                self.guard.restore(counts, now.instant, now.timestamp);
+            }
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => {
@@ -218,6 +224,16 @@ impl CallControl {
         self.ask_for_aliases(now);
         self.send_pings(now);
         self.send_registers(now);
+        let counts = self.guard.take_changes(now.instant, now.timestamp);
+        self.store_counts(counts);
+    }
+
+    fn store_counts(&mut self, counts: Vec<StoredCount>) {
+        let mut counts = counts.into_iter().peekable();
+        while counts.peek().is_some() {
+            let piece = counts.by_ref().take(COUNTS_OF_RECORD_MAX).collect();
+            self.put_record(Record::GuardCounts(piece));
+        }
     }
 
     /// What must be done next; `None`: everything is said. For `Output::Send` the message is in
@@ -266,6 +282,7 @@ impl CallControl {
             self.registrations.poll_deadline(),
             self.bindings.poll_deadline(),
             self.aliases.poll_deadline(),
+            self.guard.poll_deadline(),
             stop,
         ]
         .into_iter()
@@ -591,7 +608,12 @@ impl CallControl {
             return None;
         }
         self.stop = Stopping::Done;
-        Some(Output::Stopped)
+        if let Some(now) = self.now {
+            let counts = self.guard.flush_changes(now.instant, now.timestamp);
+            self.store_counts(counts);
+        }
+        self.put(Output::Stopped);
+        self.outputs.pop_front()
     }
 
     /// We end the call: BYE where it is up, a final failure where it is not.
@@ -694,6 +716,12 @@ impl CallControl {
         let (high, low) = (self.random.next_u64(), self.random.next_u64());
         format!("{high:016x}{low:016x}")
     }
+}
+
+/// The part of the seed that keys the guard's tables.
+fn guard_seed(seed: &[u8; 32]) -> u64 {
+    seed.first_chunk()
+        .map_or(0, |part| u64::from_le_bytes(*part))
 }
 
 fn count(length: usize) -> u64 {

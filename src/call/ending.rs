@@ -262,7 +262,7 @@ impl CallControl {
             reason,
             ..
         } = attempt;
-        self.guard.release(cleared);
+        self.guard.release(cleared, now.instant);
         self.loads.end_sent(&trunk);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
@@ -363,7 +363,7 @@ impl CallControl {
             q850: None,
             media: MediaFigures::default(),
         });
-        self.guard.release(attempt.cleared);
+        self.guard.release(attempt.cleared, now.instant);
         self.loads.end_sent(&attempt.trunk);
         self.put_record(record);
     }

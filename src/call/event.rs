@@ -10,6 +10,7 @@ use sip::event::Flow;
 use super::command::{Command, CommandOutcome, CommandRefusal};
 use super::snapshot::Snapshot;
 use crate::cdr::record::Record;
+use crate::fraud_guard::StoredCount;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 
 /// The two clocks: one that never jumps, for deadlines, and one for records.
@@ -68,6 +69,8 @@ pub enum Input<'a> {
         /// How many.
         count: u32,
     },
+    /// What the fraud guard counted before the node was started. Comes before the first snapshot.
+    GuardCounts(Vec<StoredCount>),
     /// A new snapshot replaces the old one; calls that are up keep what they were given.
     Snapshot(Arc<Snapshot>),
     /// Somebody asks or orders. Answered by [`Output::CommandDone`] within the same turn.

@@ -25,6 +25,9 @@ use crate::trunks::model::{MediaLatch, Trunk};
 use crate::trunks::select::Route;
 use crate::trunks::shape::{StoredTrunk, TrunkShape};
 
+/// The phones of a party, and the ways to them.
+pub(super) type Ways = (Vec<Phone>, VecDeque<Route>);
+
 /// A phone that shall ring.
 #[derive(Debug, Clone)]
 pub(super) struct Phone {
@@ -63,6 +66,7 @@ impl CallControl {
             method: &Method::Invite,
             authorization: &offered.authorization,
             realm: &self.realm(),
+            offer: self.snapshot.settings.digest_offer,
         };
         let snapshot = Arc::clone(&self.snapshot);
         match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
@@ -159,7 +163,7 @@ impl CallControl {
         now: Now,
         wanted: &WantedParty,
         local: Option<IpAddr>,
-    ) -> Result<Option<(Vec<Phone>, VecDeque<Route>)>, Denied> {
+    ) -> Result<Option<Ways>, Denied> {
         if wanted.pinned.is_some() {
             return Ok(None);
         }

@@ -23,8 +23,8 @@ impl CallControl {
 
     fn ping(&self, target: &TargetKey) -> Option<Ping> {
         let address = target.address;
-        let trunks = self.snapshot.trunks.iter();
-        let trunk = trunks.filter(|trunk| trunk.id == target.trunk).last()?;
+        let mut trunks = self.snapshot.trunks.iter();
+        let trunk = trunks.find(|trunk| trunk.id == target.trunk)?;
         let flow = self.path_to(trunk, address);
         Some(Ping {
             flow,

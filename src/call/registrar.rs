@@ -61,6 +61,7 @@ impl CallControl {
             method: &Method::Register,
             authorization: &offered.authorization,
             realm: &self.realm(),
+            offer: self.snapshot.settings.digest_offer,
         };
         let name = match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
             Proof::Extension(name) => name,

@@ -27,7 +27,7 @@ use super::media_plan::leg::LegMedia;
 use super::one_call::{Attempt, Call, Ending, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
-use crate::fraud_guard::{self, Cleared, Verdict};
+use crate::fraud_guard::{self, Cleared, Reason, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
 use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
@@ -276,11 +276,16 @@ impl CallControl {
             first_of_call: considered.is_first,
         };
         match self.guard.verdict(&attempt, now.instant) {
-            Verdict::Allow(cleared) => Ok((cleared, opened)),
+            Verdict::Allow(cleared) => {
+                if let Some(reason) = cleared.overruled() {
+                    self.note_overruled(&opened, reason);
+                }
+                Ok((cleared, opened))
+            }
             Verdict::Refuse(reason) => {
                 self.close_undialled(opened, reason.status(), reason.as_str());
-                let denied = Denied::of_code(reason.status(), reason.as_str());
-                Err(Tried::Denied(denied.with_retry_after(reason.retry_after())))
+                let hide_state = self.snapshot.settings.hide_state;
+                Err(Tried::Denied(Denied::by_guard(reason, hide_state)))
             }
         }
     }
@@ -325,11 +330,11 @@ impl CallControl {
             None => Uri::sip(Some(cleared.user()), host, None),
         };
         let (Some(written), Some(uri)) = (written, uri) else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             return self.skip(opened, "unwritable_uri");
         };
         let Some(mut media) = self.take_b_ports(key, trunk, target.ip()) else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             self.close_undialled(opened, 503, "media_stock_empty");
             return Tried::Denied(Denied::of_code(503, "media_stock_empty"));
         };
@@ -374,7 +379,7 @@ impl CallControl {
                 Tried::Dialled
             }
             Err(_declined) => {
-                self.guard.release(cleared);
+                self.guard.release(cleared, now.instant);
                 self.release_ports(now, &media, None);
                 self.close_undialled(opened, 503, "dial_declined");
                 Tried::Denied(Denied::of_code(503, "dial_declined"))
@@ -411,6 +416,16 @@ impl CallControl {
         let routes = service_route.map(|value| (HeaderName::Route, value.clone()));
         written.headers.extend(routes);
         written
+    }
+
+    /// The guard only watches.
+    fn note_overruled(&mut self, opened: &AttemptOpened, reason: Reason) {
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: "guard_dry_run",
+            call: Some(opened.call.clone()),
+            detail: format!("{} trunk {}", reason.as_str(), opened.trunk),
+        }));
     }
 
     /// Who was called before: a trunk says it, and a trunk hears it (F-10).

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fraud_guard::Rules;
-use crate::registrar::model::Extension;
+use crate::registrar::model::{DigestOffer, Extension};
 use crate::sources::model::Source;
 use crate::trunks::model::Trunk;
 
@@ -28,18 +28,24 @@ pub struct Snapshot {
 pub struct Settings {
     /// The domain we answer for, beside our own addresses.
     pub sip_domain: Option<String>,
+    /// Every refusal of a link or by the guard looks like an unknown link.
+    pub hide_state: bool,
     /// A call ends after this long without media, while not held; zero: never.
     pub media_timeout: Duration,
     /// The address our descriptions name; `None`: that of the port. A trunk's own comes first.
     pub advertised_media: Option<IpAddr>,
+    /// What challenges to phones offer.
+    pub digest_offer: DigestOffer,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             sip_domain: None,
+            hide_state: false,
             media_timeout: Duration::from_secs(60),
             advertised_media: None,
+            digest_offer: DigestOffer::Both,
         }
     }
 }

@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::fraud_guard::StoredCount;
+
 /// Outcome of an attempt that was left and answered after all. Its record is the second one of its
 /// row.
 pub const LATE_ANSWER: &str = "late_answer";
@@ -19,6 +21,8 @@ pub enum Record {
     AttemptClosed(AttemptClosed),
     /// The call ended.
     CallClosed(CallClosed),
+    /// What the fraud guard has counted: no CDR, but it goes the same way.
+    GuardCounts(Vec<StoredCount>),
 }
 
 /// The call's row at its start.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, LATE_ANSWER, Record};
+use crate::guard_rules;
 use crate::storage::{Connection, StorageError};
 
 /// Writes a batch inside the transaction it is given. Within one call, rows open before they close
@@ -21,6 +22,7 @@ pub(crate) async fn write_records(
     let mut attempts_closed = Vec::new();
     let mut late_answers = Vec::new();
     let mut calls_closed = Vec::new();
+    let mut guard_counts = Vec::new();
     for record in records {
         match record {
             Record::CallOpened(opened) => calls_opened.push(opened),
@@ -30,13 +32,15 @@ pub(crate) async fn write_records(
             }
             Record::AttemptClosed(closed) => attempts_closed.push(closed),
             Record::CallClosed(closed) => calls_closed.push(closed),
+            Record::GuardCounts(counts) => guard_counts.extend(counts),
         }
     }
     open_calls(connection, &calls_opened).await?;
     open_attempts(connection, &attempts_opened).await?;
     close_attempts(connection, &attempts_closed).await?;
     answer_late(connection, &late_answers).await?;
-    close_calls(connection, &calls_closed, export).await
+    close_calls(connection, &calls_closed, export).await?;
+    guard_rules::counts::write(connection, &guard_counts).await
 }
 
 /// How far a spool of records is replayed, in the transaction that writes the records.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::call_arguments::CallsCommand;
+use crate::guard_rules::shape::KINDS;
 use crate::tokens::scope::Scope;
 
 /// A click on a link becomes a SIP call.
@@ -81,6 +82,9 @@ pub(super) enum Command {
     /// Who may ask the node for what over HTTP
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// What the fraud guard lets out
+    #[command(subcommand)]
+    Guard(GuardCommand),
     /// Accounts that SIP phones register
     #[command(subcommand)]
     Extensions(ExtensionsCommand),
@@ -179,6 +183,12 @@ pub(super) struct AddLink {
     /// Label or id of the only trunk that may carry its calls
     #[arg(long)]
     pub(super) trunk: Option<String>,
+    /// Seconds after which the guest page calls by itself, 0 to 60
+    #[arg(long)]
+    pub(super) auto_call_after_s: Option<u32>,
+    /// What the page does with video: `sendrecv`, `inactive`, `recvonly` or `recvonly_initially`
+    #[arg(long)]
+    pub(super) video_policy: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -215,6 +225,12 @@ pub(super) struct SetLink {
     /// Label or id of the only trunk that may carry its calls
     #[arg(long)]
     pub(super) trunk: Option<String>,
+    /// Seconds after which the guest page calls by itself, 0 to 60
+    #[arg(long)]
+    pub(super) auto_call_after_s: Option<u32>,
+    /// What the page does with video: `sendrecv`, `inactive`, `recvonly` or `recvonly_initially`
+    #[arg(long)]
+    pub(super) video_policy: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -439,6 +455,124 @@ pub(super) struct ExtensionWords {
     /// Phones that may be registered at once
     #[arg(long, value_name = "N")]
     pub(super) contacts_max: Option<u8>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GuardCommand {
+    /// The rules, in the order in which they are asked
+    #[command(subcommand)]
+    Rules(GuardRulesCommand),
+    /// What the guard would say to a number, and which rule decides; nothing is counted
+    #[command(
+        after_help = "Example:\n  sluice guard explain +18765550123 --trunk carrier \
+                            --ip 192.0.2.7"
+    )]
+    Explain {
+        /// The number, as a link or a guest would write it
+        number: String,
+        /// Label or id of the trunk [default: that of the link, else the first that carries it]
+        #[arg(long)]
+        trunk: Option<String>,
+        /// Source address
+        #[arg(long)]
+        ip: Option<String>,
+        /// Request path or id of the link by which it is called
+        #[arg(long)]
+        link: Option<String>,
+        /// The time (RFC 3339) [default: now]
+        #[arg(long)]
+        at: Option<String>,
+        /// `link`, `ad_hoc`, `api`, `extension` or `transit`
+        #[arg(long)]
+        way: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GuardRulesCommand {
+    /// List the rules in their order
+    List,
+    /// Make a rule; it counts from now on
+    #[command(
+        after_help = "Example:\n  sluice guard rules add 'no Caribbean' block \
+                            --country JM --number '+1809*' --position 1"
+    )]
+    Add {
+        #[command(flatten)]
+        rule: Box<RuleArguments>,
+        /// Place in the order, counted from 1 [default: last]
+        #[arg(long)]
+        position: Option<usize>,
+    },
+    /// Replace a rule; its id stays
+    Set {
+        /// Id or name
+        id: String,
+        #[command(flatten)]
+        rule: Box<RuleArguments>,
+        /// Place in the order, counted from 1 [default: where it is]
+        #[arg(long)]
+        position: Option<usize>,
+    },
+    /// Delete a rule and its counts
+    Delete {
+        /// Id or name
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RuleArguments {
+    /// Its name
+    pub(super) name: String,
+    /// What it says
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(KINDS))]
+    pub(super) kind: String,
+    /// Store it, but do not ask it
+    #[arg(long)]
+    pub(super) disabled: bool,
+    /// A number (610) or a prefix (+449*) that it names; may be given several times
+    #[arg(long = "number", value_name = "NUMBER")]
+    pub(super) numbers: Vec<String>,
+    /// A country that it names, in two letters; may be given several times
+    #[arg(long = "country", value_name = "COUNTRY")]
+    pub(super) countries: Vec<String>,
+    /// A way out that it concerns; none: all
+    #[arg(long = "way", value_name = "WAY")]
+    pub(super) ways: Vec<String>,
+    /// A trunk that it concerns, by label or id; none: all
+    #[arg(long = "trunk", value_name = "TRUNK")]
+    pub(super) trunks: Vec<String>,
+    /// A network of sources that it concerns; none: all
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(super) networks: Vec<String>,
+    /// The cap of a rule that counts
+    #[arg(long)]
+    pub(super) max: Option<u32>,
+    /// Of a call, or within which calls to one destination count
+    #[arg(long)]
+    pub(super) seconds: Option<u32>,
+    /// Time zone of the hours
+    #[arg(long)]
+    pub(super) zone: Option<String>,
+    /// A day of the hours, mon to sun; none: all
+    #[arg(long = "day", value_name = "DAY")]
+    pub(super) days: Vec<String>,
+    /// Calls are allowed from this time of day (08:00)
+    #[arg(long)]
+    pub(super) from: Option<String>,
+    /// Until this one (18:00)
+    #[arg(long)]
+    pub(super) until: Option<String>,
+    /// Micro units of money within 24 hours
+    #[arg(long)]
+    pub(super) micros_max: Option<u64>,
+    /// Micro units a minute of a prefix, such as +44=12000; may be given several times
+    #[arg(long = "rate", value_name = "PREFIX=MICROS")]
+    pub(super) rates: Vec<String>,
+    /// Micro units a minute to everywhere else
+    #[arg(long)]
+    pub(super) other_rate: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]

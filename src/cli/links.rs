@@ -86,6 +86,8 @@ fn draft(add: &AddLink) -> LinkDraftShape {
         valid_after: add.valid_after.clone(),
         valid_before: add.valid_before.clone(),
         trunk: add.trunk.clone(),
+        auto_call_after_s: add.auto_call_after_s,
+        video_policy: add.video_policy.clone(),
     }
 }
 
@@ -106,6 +108,8 @@ fn patch(set: &SetLink) -> LinkPatch {
         valid_after: word(&set.valid_after),
         valid_before: word(&set.valid_before),
         trunk: word(&set.trunk),
+        auto_call_after_s: set.auto_call_after_s.map(Some),
+        video_policy: word(&set.video_policy),
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod doctor;
 mod extensions;
 mod fields;
+mod guard;
 mod limits;
 mod links;
 mod metrics;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::reader::Reader;
 use crate::fraud_guard::dial_plan::{self, DialPlan};
 use crate::links::draft::{DraftWorld, LinkDraft, RequestPath};
-use crate::links::model::{DESTINATION, Destination};
+use crate::links::model::{AUTO_CALL_S_MAX, DESTINATION, Destination};
 use crate::links::rules;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
@@ -300,6 +300,8 @@ pub(super) fn link(table: Reader<'_>, trunks: &[TrunkTable]) -> Option<LinkDraft
         valid_after: text("valid_after"),
         valid_before: text("valid_before"),
         trunk: text("trunk"),
+        auto_call_after_s: auto_call(&table),
+        video_policy: text("video_policy"),
         created_by: "configuration file".to_owned(),
     };
     if let Some(destination) = &destination {
@@ -310,8 +312,14 @@ pub(super) fn link(table: Reader<'_>, trunks: &[TrunkTable]) -> Option<LinkDraft
     destination.map(|_| draft)
 }
 
+/// Absent: the setting.
+fn auto_call(table: &Reader<'_>) -> Option<u32> {
+    let seconds = table.whole("auto_call_after_s", -1_i32, 0..=AUTO_CALL_S_MAX.into());
+    u32::try_from(seconds).ok()
+}
+
 fn judge(table: &Reader<'_>, draft: &LinkDraft, trunks: &[TrunkTable]) {
-    const KEYS: [&str; 9] = [
+    const KEYS: [&str; 11] = [
         "request_path",
         "destination",
         "display_name",
@@ -321,6 +329,8 @@ fn judge(table: &Reader<'_>, draft: &LinkDraft, trunks: &[TrunkTable]) {
         "valid_after",
         "valid_before",
         "trunk",
+        "auto_call_after_s",
+        "video_policy",
     ];
     let names: Vec<(String, String)> = trunks
         .iter()

@@ -1,6 +1,11 @@
 //! How a trunk reads what we dial: its country, its access codes, its extensions.
 
+use std::iter;
+
+use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize};
+
+use super::numbering::{self, Numbering, Region};
 
 /// What a number means to the peer behind a trunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +45,206 @@ impl Default for DialPlan {
     }
 }
 
+impl DialPlan {
+    /// What the canonical number `user` means to the peer behind the trunk, and everything else that
+    /// it could mean to a network behind that one.
+    #[must_use]
+    pub fn classify(&self, user: &str, numbering: &Numbering) -> Classified {
+        let mut readings = Readings::default();
+        let mut emergency = false;
+        // Without an outside line first: a `+` is never behind one.
+        let bodies = iter::once(user).chain(
+            self.outside
+                .iter()
+                .filter_map(|code| user.strip_prefix(code.as_str()))
+                .filter(|body| !body.is_empty()),
+        );
+        for body in bodies {
+            emergency |= self.is_emergency(body);
+            self.read(body, numbering, &mut readings);
+        }
+        emergency |= readings
+            .list
+            .iter()
+            .any(|reading| self.is_emergency(reading.national(numbering)));
+        let class = if emergency {
+            Class::Emergency
+        } else if self.is_extension(user) && !readings.any_complete() {
+            Class::Extension
+        } else if readings.any_complete() && !readings.overflow {
+            Class::E164
+        } else {
+            Class::Unknown
+        };
+        readings.put_complete_first();
+        Classified { class, readings }
+    }
+
+    fn is_emergency(&self, number: &str) -> bool {
+        self.emergency.iter().any(|emergency| emergency == number)
+    }
+
+    fn is_extension(&self, user: &str) -> bool {
+        let length = u8::try_from(user.len()).unwrap_or(u8::MAX);
+        self.extension_lengths.contains(&length) && is_digits(user)
+    }
+
+    /// Every way to read what stands behind an outside line.
+    fn read(&self, body: &str, numbering: &Numbering, readings: &mut Readings) {
+        if let Some(digits) = body.strip_prefix('+') {
+            return readings.add("", digits, numbering);
+        }
+        for code in &self.international {
+            if let Some(digits) = body.strip_prefix(code.as_str()) {
+                readings.add("", digits, numbering);
+            }
+        }
+        if let Some(region) = self.region.as_deref().and_then(numbering::region)
+            && let Some(code) = numbering.code_of(region)
+        {
+            let code = code.to_string();
+            let usual = numbering.national_prefix(region);
+            for prefix in [self.national.as_str(), usual] {
+                if !prefix.is_empty()
+                    && let Some(digits) = body.strip_prefix(prefix)
+                {
+                    readings.add(&code, digits, numbering);
+                }
+            }
+            readings.add(&code, body, numbering);
+        }
+        if self.bare {
+            readings.add("", body, numbering);
+        }
+    }
+}
+
+/// What a number is to a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A number inside the company.
+    Extension,
+    /// A number of the telephone network.
+    E164,
+    /// An emergency service.
+    Emergency,
+    /// None of these: a name, a service code, an incomplete number.
+    Unknown,
+}
+
+impl Class {
+    /// Stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Extension => "extension",
+            Self::E164 => "e164",
+            Self::Emergency => "emergency",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A class, and the numbers behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classified {
+    /// What it is.
+    pub class: Class,
+    /// What it can be read as in E.164; the first is what it means.
+    pub readings: Readings,
+}
+
+/// One number in E.164.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// `+`, country code, national number; digits beyond [`READING_OCTETS_MAX`] are cut off.
+    text: ArrayString<READING_OCTETS_MAX>,
+    /// Its country.
+    pub region: Region,
+    /// It has as many digits as a number of its code has. More are ignored by many networks, so that
+    /// lists judge incomplete ones too.
+    pub complete: bool,
+    /// It has fewer: nothing that could be connected.
+    short: bool,
+}
+
+impl Reading {
+    /// With `+`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Without `+`.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        self.text.get(1..).unwrap_or_default()
+    }
+
+    fn national(&self, numbering: &Numbering) -> &str {
+        numbering.national(self.digits())
+    }
+}
+
+/// A few numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readings {
+    list: ArrayVec<Reading, READINGS_MAX>,
+    /// There were more: nobody can say what it means.
+    overflow: bool,
+}
+
+impl Readings {
+    /// The first is what the number means.
+    pub fn iter(&self) -> impl Iterator<Item = &Reading> {
+        self.list.iter().filter(|reading| !reading.short)
+    }
+
+    /// What the number means.
+    #[must_use]
+    pub fn first(&self) -> Option<&Reading> {
+        self.iter().next()
+    }
+
+    fn any_complete(&self) -> bool {
+        self.list.iter().any(|reading| reading.complete)
+    }
+
+    fn put_complete_first(&mut self) {
+        self.list.sort_by_key(|reading| !reading.complete);
+    }
+
+    fn add(&mut self, code: &str, digits: &str, numbering: &Numbering) {
+        let mut text = ArrayString::new();
+        let mut whole = true;
+        for character in iter::once('+').chain(code.chars()).chain(digits.chars()) {
+            whole &= text.try_push(character).is_ok();
+        }
+        let Some(understood) = numbering.understand(text.get(1..).unwrap_or_default()) else {
+            return;
+        };
+        if self.list.iter().any(|known| known.text == text) {
+            return;
+        }
+        let reading = Reading {
+            text,
+            region: understood.region,
+            complete: understood.complete && whole,
+            short: understood.short && whole,
+        };
+        self.overflow |= self.list.try_push(reading).is_err();
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+/// Octets of a reading that are kept: twice as long as any number.
+pub const READING_OCTETS_MAX: usize = 32;
+/// Readings of one number.
+pub const READINGS_MAX: usize = 8;
+
 /// Emergency numbers that many networks answer, whatever the country (3GPP TS 22.101 §10.1.1 names
 /// 112 and 911 for every network).
 pub const EMERGENCY: [&str; 3] = ["112", "911", "999"];
@@ -64,4 +269,83 @@ pub fn is_code(text: &str) -> bool {
 #[must_use]
 pub fn is_region(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn british() -> DialPlan {
+        DialPlan {
+            region: Some("GB".into()),
+            outside: vec!["9".into()],
+            extension_lengths: vec![3, 4],
+            reaches_pstn: true,
+            ..DialPlan::default()
+        }
+    }
+
+    fn class_of(plan: &DialPlan, user: &str) -> (Class, Option<String>) {
+        let classified = plan.classify(user, numbering::numbering());
+        let first = classified.readings.first();
+        (
+            classified.class,
+            first.map(|reading| reading.as_str().to_owned()),
+        )
+    }
+
+    #[test]
+    fn numbers_are_read_by_the_plan_of_their_trunk() {
+        let plan = british();
+        let number = Some("+442071838750".to_owned());
+        for spelling in [
+            "+442071838750",
+            "00442071838750",
+            "02071838750",
+            "2071838750",
+            "900442071838750",
+            "902071838750",
+        ] {
+            assert_eq!(
+                class_of(&plan, spelling),
+                (Class::E164, number.clone()),
+                "{spelling}"
+            );
+        }
+        assert_eq!(class_of(&plan, "610").0, Class::Extension);
+        for unknown in ["alice", "*98#", "12345", "+44", "+999123456789", "0", "9"] {
+            assert_eq!(class_of(&plan, unknown).0, Class::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn emergency_numbers_are_found_behind_every_prefix() {
+        let plan = british();
+        for spelling in ["112", "999", "9112", "9999", "+44999", "0044112", "0112"] {
+            assert_eq!(class_of(&plan, spelling).0, Class::Emergency, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn digits_beyond_a_number_leave_it_readable_for_the_lists() {
+        let classified = british().classify("+19005551234999", numbering::numbering());
+        assert_eq!(classified.class, Class::Unknown);
+        assert_eq!(
+            classified.readings.first().map(Reading::as_str),
+            Some("+19005551234999")
+        );
+        let long = format!("+1900{}", "5".repeat(200));
+        let classified = british().classify(&long, numbering::numbering());
+        assert!(classified.readings.first().is_some_and(|it| !it.complete));
+    }
+
+    #[test]
+    fn without_a_region_only_international_numbers_are_read() {
+        let plan = DialPlan::default();
+        assert_eq!(class_of(&plan, "02071838750").0, Class::Unknown);
+        assert_eq!(class_of(&plan, "442071838750").0, Class::Unknown);
+        assert_eq!(class_of(&plan, "+442071838750").0, Class::E164);
+        let bare = DialPlan { bare: true, ..plan };
+        assert_eq!(class_of(&bare, "442071838750").0, Class::E164);
+    }
 }

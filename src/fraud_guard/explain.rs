@@ -1,5 +1,7 @@
 //! Why the guard would decide as it does: every question it asks, in order, and nothing counted.
 
+use std::time::Duration;
+
 use super::reason::Reason;
 
 /// The whole reasoning about one attempt.
@@ -19,9 +21,14 @@ pub struct Explanation {
     pub outcome: Result<(), Reason>,
     /// Position in `steps` of the one that decides.
     pub decided_by: Option<usize>,
+    /// How long the call might last.
+    pub duration_max: Duration,
     /// The guard only watches: it is dialled whatever the outcome.
     pub dry_run: bool,
 }
+
+/// How the answer of a rule begins that lets a number out.
+pub(super) const ALLOWED: &str = "allowed";
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]

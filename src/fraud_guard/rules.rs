@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use super::number::{canonical_prefix, international};
+use super::rule::Rule;
 
 /// What is allowed, how much, how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub struct Rules {
     /// Destinations that need no link. A number or the beginning of one.
     pub allow_prefixes: Vec<String>,
@@ -19,6 +24,14 @@ pub struct Rules {
     pub duration_max: Duration,
     /// True: a destination that no stored link names may be dialled although no prefix allows it.
     pub unnamed_allowed: bool,
+    /// Premium-rate ranges are refused.
+    pub block_premium: bool,
+    /// Satellite ranges and global networks are refused.
+    pub block_satellite: bool,
+    /// Decide, log and count, but let pass.
+    pub dry_run: bool,
+    /// The named rules, in their order.
+    pub named: Vec<Rule>,
 }
 
 impl Default for Rules {
@@ -30,6 +43,10 @@ impl Default for Rules {
             concurrent_calls: 0,
             duration_max: Duration::from_secs(4 * 3600),
             unnamed_allowed: false,
+            block_premium: true,
+            block_satellite: true,
+            dry_run: false,
+            named: Vec::new(),
         }
     }
 }
@@ -49,13 +66,21 @@ impl Rules {
     /// The longest prefix decides; between equals the block list.
     #[must_use]
     pub fn prefix_verdict(&self, number: &str) -> PrefixVerdict {
-        let allowed = longest(&self.allow_prefixes, number);
+        let allowed = self.allowed_octets(number);
         let blocked = longest(&self.block_prefixes, number);
         match (allowed, blocked) {
             (None, None) => PrefixVerdict::Unlisted,
             (Some(allowed), blocked) if Some(allowed) > blocked => PrefixVerdict::Allowed,
             (_, _) => PrefixVerdict::Blocked,
         }
+    }
+}
+
+impl Rules {
+    /// Octets of the longest allowed prefix that `number` begins with.
+    #[must_use]
+    pub fn allowed_octets(&self, number: &str) -> Option<usize> {
+        longest(&self.allow_prefixes, number)
     }
 }
 

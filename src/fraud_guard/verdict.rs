@@ -1,15 +1,20 @@
 //! The verdict on one attempt, and the proof of it without which nothing is dialled.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::book::{Book, Key, Span, Ticks};
+use super::changes::{Changes, StoredCount};
+use super::compiled::Compiled;
 use super::dial_plan::DialPlan;
-use super::explain::Explanation;
-use super::number::canonical;
+use super::explain::{ALLOWED, Explanation};
+use super::judge::{Judge, Judged, Subject, rate_of};
 use super::reason::{Reason, Way};
-use super::rules::{PrefixVerdict, Rules};
+use super::rule::RuleKind;
+use super::rules::Rules;
 use super::window::Window;
 
 /// An attempt as the guard sees it: after the trunk's number rewriting.
@@ -23,13 +28,13 @@ pub struct Attempt<'a> {
     pub trunk: &'a str,
     /// How that trunk reads a number.
     pub dial_plan: &'a DialPlan,
-    /// Where the wish came from; `None`: this machine's operator.
+    /// Where the wish came from; `None`: this machine's operator, who is not counted by address.
     pub client: Option<IpAddr>,
     /// Wall time, for hours of the day.
     pub at: Timestamp,
     /// A stored link names this destination.
     pub named_by_link: bool,
-    /// False for the second and later attempts of one call: the rate counts calls.
+    /// False for the second and later attempts of one call: rates count calls.
     pub first_of_call: bool,
 }
 
@@ -49,6 +54,20 @@ pub enum Verdict {
 pub struct Cleared {
     user: String,
     duration_max: Duration,
+    overruled: Option<Reason>,
+    answered: Option<Instant>,
+    holds: Vec<Hold>,
+}
+
+/// What an attempt holds in one book.
+#[derive(Debug, PartialEq, Eq)]
+struct Hold {
+    serial: u32,
+    key: Key,
+    /// Micro units a minute.
+    rate: u64,
+    /// Micro units that are promised to it.
+    promised: u64,
 }
 
 impl Cleared {
@@ -62,6 +81,17 @@ impl Cleared {
     #[must_use]
     pub const fn duration_max(&self) -> Duration {
         self.duration_max
+    }
+
+    /// Why it would have been refused, were this not a dry run.
+    #[must_use]
+    pub const fn overruled(&self) -> Option<Reason> {
+        self.overruled
+    }
+
+    /// The attempt was answered: from now on it costs money.
+    pub fn note_answered(&mut self, now: Instant) {
+        self.answered.get_or_insert(now);
     }
 }
 
@@ -101,50 +131,169 @@ impl Counters {
 #[derive(Debug, Default)]
 pub struct Guard {
     rules: Rules,
+    compiled: Compiled,
     cleared: u32,
     window: Window,
     counters: Counters,
+    /// The time of the first input.
+    epoch: Option<Instant>,
+    seed: u64,
+    changes: Changes,
+    /// Counts of the last run, by rule, until that rule is there.
+    restored: BTreeMap<String, Vec<(Key, Span)>>,
 }
 
 impl Guard {
     /// A guard that has seen nothing.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self {
-            rules,
+        Self::seeded(rules, 0)
+    }
+
+    /// The same; `seed` keys its tables, so that nobody outside knows which rows collide.
+    #[must_use]
+    pub fn seeded(rules: Rules, seed: u64) -> Self {
+        let mut guard = Self {
+            seed,
             ..Self::default()
-        }
+        };
+        guard.replace_rules(rules);
+        guard
     }
 
     /// New rules; what is up and what began lately stays counted.
     pub fn replace_rules(&mut self, rules: Rules) {
+        if self.rules.named != rules.named {
+            let restored = &mut self.restored;
+            self.compiled
+                .replace(&rules.named, self.seed, |rule, book| {
+                    if let Some(rows) = restored.remove(&rule.id) {
+                        book.restore(rows);
+                    }
+                });
+        }
         self.rules = rules;
+    }
+
+    /// What the last run has counted. Comes before the rules that count.
+    pub fn restore(&mut self, counts: Vec<StoredCount>, now: Instant, at: Timestamp) {
+        let ticks = self.start(now);
+        for count in counts {
+            // Started in the future: the clock was set back meanwhile. It counts as just begun.
+            let age = at
+                .as_millisecond()
+                .saturating_sub(count.started_at_ms)
+                .max(0);
+            let span = Span {
+                start: ticks.saturating_sub(age),
+                value: count.value,
+            };
+            self.restored
+                .entry(count.rule)
+                .or_default()
+                .push((count.key, span));
+        }
     }
 
     /// Judges one attempt. An allowed one counts as up until [`Guard::release`].
     pub fn verdict(&mut self, attempt: &Attempt<'_>, now: Instant) -> Verdict {
-        match self.judge(attempt, now) {
-            Ok(user) => {
-                if attempt.first_of_call {
-                    self.window.count(now, self.rules.calls_per_second);
-                }
-                self.cleared = self.cleared.saturating_add(1);
-                self.counters.allowed += 1;
-                Verdict::Allow(Cleared {
-                    user,
-                    duration_max: self.rules.duration_max,
-                })
-            }
+        let ticks = self.start(now);
+        self.changes.note_time(ticks, attempt.at, &self.compiled);
+        self.compiled.purge(ticks);
+        let judged = Judge::new(self, attempt, now, None).judge();
+        let overruled = match judged.outcome {
+            Ok(()) => None,
             Err(reason) => {
                 self.counters.refuse(reason);
-                Verdict::Refuse(reason)
+                if !self.rules.dry_run || judged.user.is_none() {
+                    return Verdict::Refuse(reason);
+                }
+                self.counters.overruled += 1;
+                Some(reason)
             }
+        };
+        self.counters.allowed += 1;
+        match self.clear(attempt, judged, now, ticks, overruled) {
+            Some(cleared) => Verdict::Allow(cleared),
+            None => Verdict::Refuse(Reason::NumberMalformed),
         }
     }
 
+    /// Counts what is allowed.
+    fn clear(
+        &mut self,
+        attempt: &Attempt<'_>,
+        judged: Judged,
+        now: Instant,
+        ticks: Ticks,
+        overruled: Option<Reason>,
+    ) -> Option<Cleared> {
+        let user = judged.user?;
+        let classified = judged.classified?;
+        let subject = Subject::of(attempt, &user, &classified);
+        let mut holds = Vec::new();
+        for index in judged.applies {
+            let Some((rule, serial, book)) = self.compiled.entry_mut(index) else {
+                continue;
+            };
+            let Some(keys) = subject.keys(&rule.kind) else {
+                continue;
+            };
+            let rate = if let RuleKind::SpendPerDay(spend) = &rule.kind {
+                rate_of(spend, &classified)
+            } else {
+                0
+            };
+            let promised = cost(rate, judged.duration_max);
+            if attempt.first_of_call {
+                if let (Book::Second(window), RuleKind::CallsPerSecond(cap)) =
+                    (&mut *book, &rule.kind)
+                {
+                    window.count(now, *cap);
+                }
+                book.count(keys, ticks);
+            }
+            book.begin(keys, promised, ticks);
+            if book.is_held() {
+                holds.push(Hold {
+                    serial,
+                    key: keys.one,
+                    rate,
+                    promised,
+                });
+            }
+            if let Some(row) = book.row(keys) {
+                self.changes.note(serial, row, now);
+            }
+        }
+        if attempt.first_of_call {
+            self.window.count(now, self.rules.calls_per_second);
+        }
+        self.cleared = self.cleared.saturating_add(1);
+        Some(Cleared {
+            user,
+            duration_max: judged.duration_max,
+            overruled,
+            answered: None,
+            holds,
+        })
+    }
+
     /// The attempt, or the call it became, is over.
-    pub fn release(&mut self, cleared: Cleared) {
-        drop(cleared);
+    pub fn release(&mut self, cleared: Cleared, now: Instant) {
+        let ticks = self.start(now);
+        let talked = cleared.answered.map_or(Duration::ZERO, |answered| {
+            now.saturating_duration_since(answered)
+        });
+        for hold in cleared.holds {
+            let Some((_, book)) = self.compiled.of_serial(hold.serial) else {
+                continue;
+            };
+            book.end(hold.key, hold.promised, cost(hold.rate, talked), ticks);
+            if hold.promised > 0 {
+                self.changes.note(hold.serial, hold.key, now);
+            }
+        }
         debug_assert!(self.cleared > 0, "released once more than cleared");
         self.cleared = self.cleared.saturating_sub(1);
     }
@@ -152,17 +301,58 @@ impl Guard {
     /// Which rule would decide and why. Nothing is counted.
     #[must_use]
     pub fn explain(&self, attempt: &Attempt<'_>, now: Instant) -> Explanation {
-        let judged = self.judge(attempt, now);
+        let mut steps = Vec::new();
+        let judged = Judge::new(self, attempt, now, Some(&mut steps)).judge();
+        let first = judged
+            .classified
+            .as_ref()
+            .and_then(|classified| classified.readings.first());
+        let country = first.map(|reading| String::from_utf8_lossy(&reading.region).into_owned());
+        let class = judged
+            .classified
+            .as_ref()
+            .map_or("malformed", |classified| classified.class.as_str());
+        let readings = judged
+            .classified
+            .iter()
+            .flat_map(|classified| classified.readings.iter())
+            .map(|reading| reading.as_str().to_owned());
         Explanation {
-            dialled: canonical(attempt.user).ok(),
-            class: "unknown",
-            readings: Vec::new(),
-            country: None,
-            steps: Vec::new(),
-            outcome: judged.map(drop),
-            decided_by: None,
-            dry_run: false,
+            readings: readings.collect(),
+            class,
+            country,
+            dialled: judged.user,
+            outcome: judged.outcome,
+            decided_by: match judged.outcome {
+                Err(_) => steps.len().checked_sub(1),
+                Ok(()) => steps
+                    .iter()
+                    .position(|step| step.answer.starts_with(ALLOWED)),
+            },
+            duration_max: judged.duration_max,
+            dry_run: self.rules.dry_run,
+            steps,
         }
+    }
+
+    /// What has been counted and is not stored yet, once a second at most; empty: nothing is due.
+    pub fn take_changes(&mut self, now: Instant, at: Timestamp) -> Vec<StoredCount> {
+        if self.changes.due().is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        self.flush_changes(now, at)
+    }
+
+    /// The same at the end, whatever the time.
+    pub fn flush_changes(&mut self, now: Instant, at: Timestamp) -> Vec<StoredCount> {
+        let ticks = self.start(now);
+        self.changes.take(ticks, at, &mut self.compiled)
+    }
+
+    /// When [`Guard::take_changes`] has something.
+    #[must_use]
+    pub const fn poll_deadline(&self) -> Option<Instant> {
+        self.changes.due()
     }
 
     /// Attempts and calls that hold a [`Cleared`].
@@ -177,22 +367,39 @@ impl Guard {
         self.counters
     }
 
-    fn judge(&self, attempt: &Attempt<'_>, now: Instant) -> Result<String, Reason> {
-        let user = canonical(attempt.user).map_err(|_malformed| Reason::NumberMalformed)?;
-        match self.rules.prefix_verdict(&user) {
-            PrefixVerdict::Blocked => return Err(Reason::PrefixBlocked),
-            PrefixVerdict::Allowed => {}
-            PrefixVerdict::Unlisted if attempt.named_by_link || self.rules.unnamed_allowed => {}
-            PrefixVerdict::Unlisted => return Err(Reason::NotNamed),
-        }
-        if self.rules.concurrent_calls > 0 && self.cleared >= self.rules.concurrent_calls {
-            return Err(Reason::ConcurrentCalls);
-        }
-        if attempt.first_of_call && !self.window.admits(now, self.rules.calls_per_second) {
-            return Err(Reason::CallsPerSecond);
-        }
-        Ok(user)
+    /// The rules in force.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
     }
+
+    pub(super) const fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    pub(super) const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Milliseconds since the first input.
+    pub(super) fn ticks(&self, now: Instant) -> Ticks {
+        let since = self
+            .epoch
+            .map_or(Duration::ZERO, |epoch| now.saturating_duration_since(epoch));
+        Ticks::try_from(since.as_millis()).unwrap_or(Ticks::MAX)
+    }
+
+    fn start(&mut self, now: Instant) -> Ticks {
+        self.epoch.get_or_insert(now);
+        self.ticks(now)
+    }
+}
+
+/// Micro units for a call, by the second, rounded up.
+fn cost(rate: u64, talked: Duration) -> u64 {
+    let millis = u64::try_from(talked.as_millis()).unwrap_or(u64::MAX);
+    let seconds = millis.div_ceil(1_000);
+    rate.saturating_mul(seconds).div_ceil(60)
 }
 
 #[cfg(test)]
@@ -276,7 +483,7 @@ mod tests {
         };
         let second = guard.verdict(&attempt("100", &DialPlan::default(), true), now);
         assert_eq!(refused(second), Some(Reason::ConcurrentCalls));
-        guard.release(cleared);
+        guard.release(cleared, now);
         assert_eq!(
             refused(guard.verdict(&attempt("100", &DialPlan::default(), true), now)),
             None

@@ -206,6 +206,10 @@ const CUSTOM: &str = "The URL may name the caller.";
 const ENABLED: &str = "False: answered as gone.";
 const AFTER: &str = "Not callable before.";
 const BEFORE: &str = "Not callable from this time on.";
+const WHOLE: Kind = Kind::Nullable(&Kind::Whole);
+const AUTO_CALL: &str =
+    "Seconds after which the guest page calls by itself, 0 to 60; null: the setting.";
+const VIDEO: &str = "sendrecv, inactive, recvonly or recvonly_initially; null: the setting.";
 const TRUNK: &str = "Id or label of the only trunk that carries its calls; null: any that can.";
 
 pub(super) static DRAFT: Schema = Schema::of::<LinkDraftShape>(
@@ -233,6 +237,8 @@ pub(super) static DRAFT: Schema = Schema::of::<LinkDraftShape>(
         Field::optional("valid_after", TIME, AFTER, "\"2026-01-01T00:00:00Z\""),
         Field::optional("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
         Field::optional("trunk", TEXT, TRUNK, "null"),
+        Field::optional("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
+        Field::optional("video_policy", TEXT, VIDEO, "null"),
     ],
 );
 
@@ -254,6 +260,8 @@ static PATCH: Schema = Schema::of::<LinkPatch>(
         Field::optional("valid_after", TIME, AFTER, "null"),
         Field::optional("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
         Field::optional("trunk", TEXT, TRUNK, "null"),
+        Field::optional("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
+        Field::optional("video_policy", TEXT, VIDEO, "null"),
     ],
 );
 
@@ -282,6 +290,8 @@ static LINK: Schema = Schema::of::<LinkShape>(
             "Id of the only trunk that carries its calls.",
             "null",
         ),
+        Field::new("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
+        Field::new("video_policy", TEXT, VIDEO, "null"),
         Field::new(
             "created_by",
             Kind::Text,

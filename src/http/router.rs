@@ -11,7 +11,7 @@ use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
 use super::{
-    calls, cdrs, extensions, import, links, openapi, operation, resolver, settings, sources,
+    calls, cdrs, extensions, guard, import, links, openapi, operation, resolver, settings, sources,
     tokens, trunks,
 };
 use crate::health::Node;
@@ -61,6 +61,7 @@ pub(super) fn routes() -> Routes {
         .and(tokens::routes())
         .and(calls::routes())
         .and(extensions::routes())
+        .and(guard::routes())
         .and(openapi::routes())
 }
 

@@ -39,6 +39,10 @@ pub struct LinkDraftShape {
     pub valid_before: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_call_after_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_policy: Option<String>,
 }
 
 /// Where the request path comes from when none is given.
@@ -94,6 +98,8 @@ impl LinkDraftShape {
             valid_after: self.valid_after,
             valid_before: self.valid_before,
             trunk: self.trunk,
+            auto_call_after_s: self.auto_call_after_s,
+            video_policy: self.video_policy,
             created_by: created_by.to_owned(),
         }
     }
@@ -115,6 +121,8 @@ impl From<Link> for LinkDraftShape {
             valid_after: link.valid_after.map(|time| time.to_string()),
             valid_before: link.valid_before.map(|time| time.to_string()),
             trunk: link.trunk,
+            auto_call_after_s: link.auto_call_after_s.map(u32::from),
+            video_policy: link.video_policy.map(|policy| policy.as_str().to_owned()),
         }
     }
 }
@@ -172,10 +180,24 @@ pub struct LinkPatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub trunk: Option<Option<String>>,
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auto_call_after_s: Option<Option<u32>>,
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub video_policy: Option<Option<String>>,
 }
 
 /// Tells `null` from absent.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
@@ -197,6 +219,8 @@ impl LinkPatch {
             valid_after: self.valid_after.unwrap_or(now.valid_after),
             valid_before: self.valid_before.unwrap_or(now.valid_before),
             trunk: self.trunk.unwrap_or(now.trunk),
+            auto_call_after_s: self.auto_call_after_s.unwrap_or(now.auto_call_after_s),
+            video_policy: self.video_policy.unwrap_or(now.video_policy),
             ..now
         }
     }
@@ -234,6 +258,8 @@ pub struct LinkShape {
     pub valid_after: Option<Timestamp>,
     pub valid_before: Option<Timestamp>,
     pub trunk: Option<String>,
+    pub auto_call_after_s: Option<u8>,
+    pub video_policy: Option<String>,
     pub created_by: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -254,6 +280,8 @@ impl From<Link> for LinkShape {
             valid_after: link.valid_after,
             valid_before: link.valid_before,
             trunk: link.trunk,
+            auto_call_after_s: link.auto_call_after_s,
+            video_policy: link.video_policy.map(|policy| policy.as_str().to_owned()),
             created_by: link.created_by,
             created_at: link.created_at,
             updated_at: link.updated_at,
@@ -316,12 +344,17 @@ pub struct ResolvedShape<'a> {
     destination: String,
     /// Request-URI of the call; absent for a local party.
     destination_uri: Option<String>,
+    /// What the guest sees.
+    display_name: &'a str,
     caller_name: &'a str,
+    allow_custom_caller_name: bool,
     /// The caller ID, without its number.
     caller_alias: &'a str,
     unique_alias: bool,
     unique_alias_separator: char,
     trunk: Option<&'a str>,
+    auto_call_after_s: Option<u8>,
+    video_policy: &'static str,
     valid_after: Option<Timestamp>,
     valid_before: Option<Timestamp>,
 }
@@ -341,11 +374,15 @@ impl<'a> From<&'a ResolvedLink> for ResolvedShape<'a> {
             link: resolved.link,
             destination_uri,
             destination,
+            display_name: &resolved.display_name,
             caller_name: &resolved.caller_name,
+            allow_custom_caller_name: resolved.allow_custom_caller_name,
             caller_alias: &resolved.caller_alias,
             unique_alias: resolved.unique_alias,
             unique_alias_separator: resolved.unique_alias_separator,
             trunk: resolved.trunk.as_deref(),
+            auto_call_after_s: resolved.auto_call_after_s,
+            video_policy: resolved.video_policy.as_str(),
             valid_after: resolved.valid_after,
             valid_before: resolved.valid_before,
         }

@@ -37,6 +37,10 @@ pub struct Link {
     pub valid_before: Option<Timestamp>,
     /// Id of the trunk that must carry the call (`tr_…`); never falls back.
     pub trunk: Option<String>,
+    /// Seconds after which the guest page calls by itself; `None`: the setting.
+    pub auto_call_after_s: Option<u8>,
+    /// What the guest page does with video; `None`: the setting.
+    pub video_policy: Option<VideoPolicy>,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -44,6 +48,63 @@ pub struct Link {
     /// Last change.
     pub updated_at: Timestamp,
 }
+
+/// What the guest page does with video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VideoPolicy {
+    /// Both ways.
+    SendRecv,
+    /// Not at all.
+    Inactive,
+    /// The guest sees and is not seen.
+    RecvOnly,
+    /// The guest sees, and is seen once it wishes so.
+    RecvOnlyInitially,
+}
+
+impl VideoPolicy {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::SendRecv,
+        Self::Inactive,
+        Self::RecvOnly,
+        Self::RecvOnlyInitially,
+    ];
+
+    /// Its word in files, the database and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::Inactive => "inactive",
+            Self::RecvOnly => "recvonly",
+            Self::RecvOnlyInitially => "recvonly_initially",
+        }
+    }
+}
+
+impl FromStr for VideoPolicy {
+    type Err = NotAVideoPolicy;
+
+    fn from_str(text: &str) -> Result<Self, NotAVideoPolicy> {
+        Self::ALL
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+            .ok_or(NotAVideoPolicy)
+    }
+}
+
+/// The text is no video policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("accepted: {VIDEO_POLICY}")]
+pub struct NotAVideoPolicy;
+
+/// The sentence of [`VideoPolicy::from_str`].
+pub const VIDEO_POLICY: &str = "sendrecv, inactive, recvonly or recvonly_initially";
+/// The sentence of `auto_call_after_s`.
+pub const AUTO_CALL: &str = "0 to 60 seconds";
+/// Seconds after which the guest page calls by itself, at most.
+pub const AUTO_CALL_S_MAX: u8 = 60;
 
 /// Whom a link reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]

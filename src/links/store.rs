@@ -1,12 +1,14 @@
 //! Links in the database: one unique index answers a request path, however many there are.
 
+use std::time::Duration;
+
 use jiff::{Span, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::draft::{DraftWorld, LinkDraft};
-use super::model::{Link, LinkId};
+use super::model::{Link, LinkId, VideoPolicy};
 use crate::field_errors::FieldErrors;
 use crate::storage::{Connection, StorageError, Store, randomness, work};
 use crate::trunks;
@@ -275,6 +277,8 @@ async fn write(connection: &mut Connection, link: &Link) -> Result<(), StorageEr
         .bind(link.valid_after.map(Timestamp::as_millisecond))
         .bind(link.valid_before.map(Timestamp::as_millisecond))
         .bind(&link.trunk)
+        .bind(link.auto_call_after_s.map(i64::from))
+        .bind(link.video_policy.map(VideoPolicy::as_str))
         .bind(link.updated_at.as_millisecond())
         .bind(link.id)
         .execute(connection)
@@ -309,6 +313,7 @@ pub(crate) async fn delete_expired(store: &Store, now: Timestamp) -> Result<u64,
         if piece == 0 {
             return Ok(deleted);
         }
+        tokio::time::sleep(EXPIRY_PAUSE).await;
     }
 }
 
@@ -361,6 +366,8 @@ async fn insert_rows(
             .push_bind(link.valid_after.map(Timestamp::as_millisecond))
             .push_bind(link.valid_before.map(Timestamp::as_millisecond))
             .push_bind(&link.trunk)
+            .push_bind(link.auto_call_after_s.map(i64::from))
+            .push_bind(link.video_policy.map(VideoPolicy::as_str))
             .push_bind(&link.created_by)
             .push_bind(link.created_at.as_millisecond())
             .push_bind(link.updated_at.as_millisecond());
@@ -393,6 +400,12 @@ fn read(row: &SqliteRow) -> Result<Link, StorageError> {
             .map(time)
             .transpose()?,
         trunk: row.try_get("trunk")?,
+        auto_call_after_s: row
+            .try_get::<Option<i64>, _>("auto_call_after_s")?
+            .and_then(|seconds| u8::try_from(seconds).ok()),
+        video_policy: row
+            .try_get::<Option<&str>, _>("video_policy")?
+            .and_then(|word| word.parse().ok()),
         created_by: row.try_get("created_by")?,
         created_at: time(row.try_get("created_at_ms")?)?,
         updated_at: time(row.try_get("updated_at_ms")?)?,
@@ -418,10 +431,11 @@ fn like_pattern(search: &str) -> String {
 const BY_REQUEST_PATH: &str = "SELECT * FROM links WHERE request_path = $1";
 const INSERT: &str = "INSERT INTO links (request_path, destination, display_name, caller_name, \
     caller_alias, unique_alias, allow_custom_caller_name, enabled, valid_after_ms, \
-    valid_before_ms, trunk, created_by, created_at_ms, updated_at_ms) ";
+    valid_before_ms, trunk, auto_call_after_s, video_policy, created_by, created_at_ms, updated_at_ms) ";
 const UPDATE: &str = "UPDATE links SET destination = $1, display_name = $2, caller_name = $3, \
     caller_alias = $4, unique_alias = $5, allow_custom_caller_name = $6, enabled = $7, \
-    valid_after_ms = $8, valid_before_ms = $9, trunk = $10, updated_at_ms = $11 WHERE id = $12";
+    valid_after_ms = $8, valid_before_ms = $9, trunk = $10, \
+    auto_call_after_s = $11, video_policy = $12, updated_at_ms = $13 WHERE id = $14";
 const COUNT_ALL: &str = "SELECT COUNT(*) FROM links";
 const LIST: &str = "SELECT * FROM links WHERE id > $1 AND ($2 IS NULL \
     OR request_path LIKE $2 ESCAPE '\\' OR destination LIKE $2 ESCAPE '\\' \
@@ -429,9 +443,11 @@ const LIST: &str = "SELECT * FROM links WHERE id > $1 AND ($2 IS NULL \
 const COUNT: &str = "SELECT COUNT(*) FROM links WHERE request_path LIKE $1 ESCAPE '\\' OR destination LIKE $1 ESCAPE '\\' \
     OR display_name LIKE $1 ESCAPE '\\' OR caller_name LIKE $1 ESCAPE '\\'";
 const DELETE_EXPIRED: &str = "DELETE FROM links WHERE id IN \
-    (SELECT id FROM links WHERE valid_before_ms IS NOT NULL AND valid_before_ms < $1 LIMIT 1000)";
+    (SELECT id FROM links WHERE valid_before_ms IS NOT NULL AND valid_before_ms < $1 LIMIT 250)";
 
+/// Between two pieces of expired links: records of calls and other writes go on meanwhile.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(2);
 /// Links of one page.
 pub const PAGE_ROWS_MAX: u32 = 1_000;
-/// Rows of one INSERT: 14 values each, far under SQLite's 32,766 parameters.
+/// Rows of one INSERT: 16 values each, far under SQLite's 32,766 parameters.
 const INSERT_ROWS_MAX: usize = 100;

@@ -1,8 +1,9 @@
 //! Who has guessed too often. Pure.
 //!
-//! Counts failed authentications by source (an IPv4 address, an IPv6 /64) and, with a wider margin,
-//! by account, so that many sources together do not get more guesses than one. A challenge that
-//! was not answered yet is no failure.
+//! Counts failed authentications by source (an IPv4 address, an IPv6 /64) and account together, so
+//! that one phone with an old password does not lock its neighbours behind the same NAT out; and,
+//! with a wider margin, by source alone and by account alone, so that neither many accounts nor
+//! many sources get more guesses than one. A challenge that was not answered yet is no failure.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 /// Whose failures are counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Guesser {
+    Phone(IpAddr, String),
     Source(IpAddr),
     Account(String),
 }
@@ -34,26 +36,25 @@ impl Lockout {
     /// True while this source, or whoever tries this account, is not answered with another chance.
     #[must_use]
     pub fn is_locked(&self, source: IpAddr, account: &str, now: Instant) -> bool {
-        [
-            Guesser::Source(network(source)),
-            Guesser::Account(account.to_owned()),
-        ]
-        .iter()
-        .filter_map(|guesser| self.guessers.get(guesser))
-        .any(|failures| failures.locked_until.is_some_and(|until| now < until))
+        guessers(source, account)
+            .iter()
+            .filter_map(|(guesser, _)| self.guessers.get(guesser))
+            .any(|failures| failures.locked_until.is_some_and(|until| now < until))
     }
 
     /// A wrong password, or an account that does not exist. True where this one locked somebody out.
     pub fn failed(&mut self, source: IpAddr, account: &str, now: Instant) -> bool {
-        let by_source = self.count(Guesser::Source(network(source)), SOURCE_FAILURES_MAX, now);
-        let account = Guesser::Account(account.chars().take(ACCOUNT_CHARACTERS_MAX).collect());
-        let by_account = self.count(account, ACCOUNT_FAILURES_MAX, now);
-        by_source || by_account
+        let mut locks = false;
+        for (guesser, most) in guessers(source, account) {
+            locks |= self.count(guesser, most, now);
+        }
+        locks
     }
 
-    /// The right password: the source is no guesser.
-    pub fn succeeded(&mut self, source: IpAddr) {
-        self.guessers.remove(&Guesser::Source(network(source)));
+    /// The right password: this phone is no guesser. Who else is behind its address may be one.
+    pub fn succeeded(&mut self, source: IpAddr, account: &str) {
+        let [(phone, _), ..] = guessers(source, account);
+        self.guessers.remove(&phone);
     }
 
     /// Guessers that are remembered.
@@ -112,6 +113,17 @@ impl Lockout {
     }
 }
 
+/// Whose failure it is, and how many of it lock.
+fn guessers(source: IpAddr, account: &str) -> [(Guesser, u32); 3] {
+    let source = network(source);
+    let account: String = account.chars().take(ACCOUNT_CHARACTERS_MAX).collect();
+    [
+        (Guesser::Phone(source, account.clone()), PHONE_FAILURES_MAX),
+        (Guesser::Source(source), SOURCE_FAILURES_MAX),
+        (Guesser::Account(account), ACCOUNT_FAILURES_MAX),
+    ]
+}
+
 fn is_over(failures: &Failures, now: Instant) -> bool {
     match failures.locked_until {
         Some(until) => until <= now,
@@ -129,8 +141,10 @@ fn network(source: IpAddr) -> IpAddr {
     }
 }
 
-/// Failures of one source that lock it out.
-pub const SOURCE_FAILURES_MAX: u32 = 10;
+/// Failures of one source on one account that lock it out there.
+pub const PHONE_FAILURES_MAX: u32 = 10;
+/// Failures of one source, on whatever accounts, that lock it out.
+pub const SOURCE_FAILURES_MAX: u32 = 50;
 /// Failures on one account, from anywhere, that lock it.
 pub const ACCOUNT_FAILURES_MAX: u32 = 50;
 /// Failures further apart are not added up.
@@ -150,15 +164,19 @@ mod tests {
     }
 
     #[test]
-    fn ten_failures_of_a_source_lock_it_for_five_minutes() {
+    fn ten_failures_on_an_account_lock_that_phone_and_not_its_neighbour() {
         let (mut lockout, start) = (Lockout::default(), Instant::now());
         let source = address("192.0.2.1");
-        for number in 0..SOURCE_FAILURES_MAX - 1 {
-            assert!(!lockout.failed(source, &format!("6{number}"), start));
+        for _ in 1..PHONE_FAILURES_MAX {
+            assert!(!lockout.failed(source, "610", start));
         }
         assert!(!lockout.is_locked(source, "610", start));
         assert!(lockout.failed(source, "610", start));
-        assert!(lockout.is_locked(source, "other", start));
+        assert!(lockout.is_locked(source, "610", start));
+        assert!(
+            !lockout.is_locked(source, "611", start),
+            "behind the same NAT"
+        );
         assert!(!lockout.is_locked(address("192.0.2.2"), "610", start));
         assert!(!lockout.is_locked(source, "610", start + LOCKED_FOR));
         assert!(
@@ -168,17 +186,29 @@ mod tests {
     }
 
     #[test]
-    fn failures_far_apart_are_forgotten_and_a_success_forgives() {
+    fn a_source_that_tries_many_accounts_is_locked_as_a_whole() {
+        let (mut lockout, now) = (Lockout::default(), Instant::now());
+        let source = address("192.0.2.1");
+        for number in 1..=SOURCE_FAILURES_MAX {
+            let locked = lockout.failed(source, &number.to_string(), now);
+            assert_eq!(locked, number == SOURCE_FAILURES_MAX);
+        }
+        assert!(lockout.is_locked(source, "never tried", now));
+    }
+
+    #[test]
+    fn failures_far_apart_are_forgotten_and_a_success_forgives_the_phone() {
         let (mut lockout, start) = (Lockout::default(), Instant::now());
         let source = address("192.0.2.1");
         for number in 0..40 {
             assert!(!lockout.failed(source, "610", start + WINDOW * number));
         }
-        for _ in 1..SOURCE_FAILURES_MAX {
-            lockout.failed(source, "611", start + WINDOW * 50);
+        let later = start + WINDOW * 50;
+        for _ in 1..PHONE_FAILURES_MAX {
+            lockout.failed(source, "611", later);
         }
-        lockout.succeeded(source);
-        assert!(!lockout.failed(source, "612", start + WINDOW * 50));
+        lockout.succeeded(source, "611");
+        assert!(!lockout.failed(source, "611", later));
     }
 
     #[test]
@@ -208,8 +238,8 @@ mod tests {
     fn a_flood_of_sources_is_bounded_and_the_locked_stay_locked() {
         let (mut lockout, now) = (Lockout::default(), Instant::now());
         let guesser = address("192.0.2.1");
-        for _ in 0..SOURCE_FAILURES_MAX {
-            lockout.failed(guesser, "610", now);
+        for number in 0..SOURCE_FAILURES_MAX {
+            lockout.failed(guesser, &number.to_string(), now);
         }
         for number in 0..u32::try_from(GUESSERS_MAX).unwrap() + 100 {
             lockout.failed(IpAddr::V4((0x0a00_0000 + number).into()), "x", now);

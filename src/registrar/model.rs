@@ -1,5 +1,7 @@
 //! An extension: an account that a phone registers, and what it may call (PRODUCT §6). Pure.
 
+use sip::auth::Algorithm;
+
 use crate::trunks::model::Secret;
 
 /// An account of the registrar.
@@ -19,6 +21,49 @@ pub struct Extension {
     pub trunks: Vec<String>,
     /// Phones that may be registered at once.
     pub contacts_max: u8,
+}
+
+/// Which algorithms a challenge offers (RFC 8760). A phone of before 2020 may give up at the sight of
+/// SHA-256, although MD5 stands beside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DigestOffer {
+    /// SHA-256, then MD5.
+    #[default]
+    Both,
+    /// SHA-256 alone.
+    Sha256,
+    /// MD5 alone.
+    Md5,
+}
+
+impl DigestOffer {
+    /// The word of the setting.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Sha256 => "sha-256",
+            Self::Md5 => "md5",
+        }
+    }
+
+    /// What the word means.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Both, Self::Sha256, Self::Md5]
+            .into_iter()
+            .find(|offer| offer.as_str() == word)
+    }
+
+    /// In the order of a challenge.
+    #[must_use]
+    pub const fn algorithms(self) -> &'static [Algorithm] {
+        match self {
+            Self::Both => &[Algorithm::Sha256, Algorithm::Md5],
+            Self::Sha256 => &[Algorithm::Sha256],
+            Self::Md5 => &[Algorithm::Md5],
+        }
+    }
 }
 
 impl Extension {

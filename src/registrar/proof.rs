@@ -9,7 +9,7 @@ use sip::auth::server::{AuthFailure, Nonces};
 use sip::message::{HeaderName, Method};
 
 use super::lockout::{LOCKED_FOR, Lockout};
-use super::model::Extension;
+use super::model::{DigestOffer, Extension};
 
 /// What a request proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Claim<'a> {
     pub authorization: &'a [Box<[u8]>],
     /// The realm of our challenges.
     pub realm: &'a str,
+    /// The algorithms of our challenges.
+    pub offer: DigestOffer,
 }
 
 impl Prover {
@@ -82,7 +84,7 @@ impl Prover {
             match self.nonces.check(seconds, value, claim.method, &secret_of) {
                 Ok(user) => {
                     debug_assert_eq!(&*user, claim.account, "the account that was asked for");
-                    self.lockout.succeeded(claim.source);
+                    self.lockout.succeeded(claim.source, claim.account);
                     return Proof::Extension(user.into());
                 }
                 // A proxy's answer may stand beside the one for us.
@@ -97,9 +99,11 @@ impl Prover {
             };
         }
         let stale = failure.is_some_and(AuthFailure::is_stale);
-        let headers = [Algorithm::Sha256, Algorithm::Md5]
-            .into_iter()
-            .map(|algorithm| {
+        let headers = claim
+            .offer
+            .algorithms()
+            .iter()
+            .map(|&algorithm| {
                 let value = self
                     .nonces
                     .challenge(seconds, claim.realm, algorithm, stale);
@@ -141,7 +145,7 @@ fn worse(one: Option<AuthFailure>, other: AuthFailure) -> Option<AuthFailure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lockout::SOURCE_FAILURES_MAX;
+    use super::super::lockout::PHONE_FAILURES_MAX;
     use super::super::model::tests::extension;
     use super::*;
     use sip::auth::{Answering, challenges, write_authorization};
@@ -154,6 +158,7 @@ mod tests {
         extensions: Vec<Extension>,
         now: Instant,
         source: IpAddr,
+        offer: DigestOffer,
     }
 
     impl World {
@@ -163,6 +168,7 @@ mod tests {
                 extensions: vec![extension("610"), extension("611")],
                 now: Instant::now(),
                 source: "192.0.2.1".parse().unwrap(),
+                offer: DigestOffer::Both,
             }
         }
 
@@ -173,6 +179,7 @@ mod tests {
                 method: &Method::Register,
                 authorization,
                 realm: REALM,
+                offer: self.offer,
             };
             self.prover.prove(&claim, &self.extensions, self.now)
         }
@@ -219,6 +226,16 @@ mod tests {
             let answered = answer(&headers, which, "610", "password of 610");
             assert_eq!(world.ask("610", &answered), Proof::Extension("610".into()));
         }
+    }
+
+    #[test]
+    fn an_old_phone_is_offered_md5_alone_where_the_setting_says_so() {
+        let mut world = World::new();
+        world.offer = DigestOffer::Md5;
+        let headers = world.challenged("610");
+        assert_eq!(headers.len(), 1);
+        let answered = answer(&headers, 0, "610", "password of 610");
+        assert_eq!(world.ask("610", &answered), Proof::Extension("610".into()));
     }
 
     #[test]
@@ -279,11 +296,11 @@ mod tests {
     #[test]
     fn who_guesses_is_locked_out_and_the_right_password_does_not_help() {
         let mut world = World::new();
-        for number in 1..=SOURCE_FAILURES_MAX {
+        for number in 1..=PHONE_FAILURES_MAX {
             let headers = world.challenged("610");
             let wrong = answer(&headers, 0, "610", "guess");
             let locked = matches!(world.ask("610", &wrong), Proof::Locked { .. });
-            assert_eq!(locked, number == SOURCE_FAILURES_MAX);
+            assert_eq!(locked, number == PHONE_FAILURES_MAX);
         }
         assert!(matches!(world.ask("610", &[]), Proof::Locked { .. }));
         world.source = "192.0.2.2".parse().unwrap();

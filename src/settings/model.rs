@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::fraud_guard::Rules;
+use crate::links::model::{AUTO_CALL_S_MAX, VIDEO_POLICY, VideoPolicy};
 use crate::links::rules;
+use crate::registrar::model::DigestOffer;
 
 /// All settings, parsed. A snapshot of it never changes; a change makes a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +14,12 @@ pub struct Settings {
     pub default_caller_name: String,
     /// Caller alias of a link that names none.
     pub default_caller_alias: String,
+    /// What the guest sees for a link that says nothing; `None`: the destination.
+    pub default_display_name: Option<String>,
+    /// Seconds after which the guest page calls by itself, for a link that says nothing.
+    pub auto_call_after_s: Option<u8>,
+    /// What the guest page does with video, for a link that says nothing.
+    pub video_policy: VideoPolicy,
     /// Stands between a unique alias and its number.
     pub unique_alias_separator: char,
     /// Overrides `sip.domain` of the configuration file; `None`: that one.
@@ -24,6 +32,8 @@ pub struct Settings {
     pub cdr_retention_days: u32,
     /// Route strings that no link names.
     pub ad_hoc: AdHocSettings,
+    /// What challenges to phones offer.
+    pub digest_offer: DigestOffer,
     /// The fraud guard's rules.
     pub guard: Rules,
 }
@@ -35,6 +45,12 @@ pub struct AdHocSettings {
     pub enabled: bool,
     /// Append a number of the one sequence to the default alias.
     pub unique_alias: bool,
+    /// Seconds after which the guest page calls by itself.
+    pub auto_call_after_s: Option<u8>,
+    /// What the guest page does with video.
+    pub video_policy: VideoPolicy,
+    /// The guest may say its own name.
+    pub allow_custom_caller_name: bool,
     /// Patterns of the route strings that are let through; `*` stands for any characters.
     pub allowed: Vec<String>,
 }
@@ -44,6 +60,9 @@ impl Default for Settings {
         Self {
             default_caller_name: "Guest".to_owned(),
             default_caller_alias: "guest".to_owned(),
+            default_display_name: None,
+            auto_call_after_s: None,
+            video_policy: VideoPolicy::SendRecv,
             unique_alias_separator: '.',
             sip_domain: None,
             hide_state: false,
@@ -52,8 +71,12 @@ impl Default for Settings {
             ad_hoc: AdHocSettings {
                 enabled: false,
                 unique_alias: false,
+                auto_call_after_s: None,
+                video_policy: VideoPolicy::SendRecv,
+                allow_custom_caller_name: false,
                 allowed: vec!["*".to_owned()],
             },
+            digest_offer: DigestOffer::Both,
             guard: Rules::default(),
         }
     }
@@ -205,6 +228,36 @@ pub const SETTINGS: &[Setting] = &[
         show: |settings| settings.default_caller_alias.clone(),
     },
     Setting {
+        key: "links.default_display_name",
+        description: "What the guest sees of a link that has no display name; empty shows the destination.",
+        set: |settings, value| {
+            if !value.is_empty() && !rules::is_display_text(value) {
+                return Err(rules::DISPLAY_TEXT);
+            }
+            settings.default_display_name = (!value.is_empty()).then(|| value.to_owned());
+            Ok(())
+        },
+        show: |settings| settings.default_display_name.clone().unwrap_or_default(),
+    },
+    Setting {
+        key: "links.auto_call_after_s",
+        description: "Seconds after which the guest page calls by itself where a link says nothing; empty never does.",
+        set: |settings, value| {
+            settings.auto_call_after_s = auto_call(value)?;
+            Ok(())
+        },
+        show: |settings| shown(settings.auto_call_after_s),
+    },
+    Setting {
+        key: "links.video_policy",
+        description: "What the guest page does with video where a link says nothing.",
+        set: |settings, value| {
+            settings.video_policy = value.parse().map_err(|_other| VIDEO_POLICY)?;
+            Ok(())
+        },
+        show: |settings| settings.video_policy.as_str().to_owned(),
+    },
+    Setting {
         key: "links.unique_alias_separator",
         description: "Stands between the alias and its number where a link asks for a unique alias.",
         set: |settings, value| {
@@ -279,6 +332,33 @@ pub const SETTINGS: &[Setting] = &[
         show: |settings| settings.ad_hoc.unique_alias.to_string(),
     },
     Setting {
+        key: "ad_hoc.auto_call_after_s",
+        description: "Seconds after which the guest page calls by itself in ad hoc calls; empty never does.",
+        set: |settings, value| {
+            settings.ad_hoc.auto_call_after_s = auto_call(value)?;
+            Ok(())
+        },
+        show: |settings| shown(settings.ad_hoc.auto_call_after_s),
+    },
+    Setting {
+        key: "ad_hoc.video_policy",
+        description: "What the guest page does with video in ad hoc calls.",
+        set: |settings, value| {
+            settings.ad_hoc.video_policy = value.parse().map_err(|_other| VIDEO_POLICY)?;
+            Ok(())
+        },
+        show: |settings| settings.ad_hoc.video_policy.as_str().to_owned(),
+    },
+    Setting {
+        key: "ad_hoc.allow_custom_caller_name",
+        description: "Let the URL of an ad hoc call name the caller.",
+        set: |settings, value| {
+            settings.ad_hoc.allow_custom_caller_name = boolean(value)?;
+            Ok(())
+        },
+        show: |settings| settings.ad_hoc.allow_custom_caller_name.to_string(),
+    },
+    Setting {
         key: "ad_hoc.allowed",
         description: "Route strings that ad hoc calls may name, separated by commas; * stands for any characters.",
         set: |settings, value| {
@@ -290,6 +370,15 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |settings| settings.ad_hoc.allowed.join(","),
+    },
+    Setting {
+        key: "registrar.digest",
+        description: "Algorithms that phones are challenged with: both, sha-256 or md5. Some older phones only know md5 and give up where sha-256 stands beside it.",
+        set: |settings, value| {
+            settings.digest_offer = DigestOffer::from_word(value).ok_or("both, sha-256 or md5")?;
+            Ok(())
+        },
+        show: |settings| settings.digest_offer.as_str().to_owned(),
     },
     Setting {
         key: "guard.allow_prefixes",
@@ -350,6 +439,33 @@ pub const SETTINGS: &[Setting] = &[
         },
         show: |settings| (!settings.guard.unnamed_allowed).to_string(),
     },
+    Setting {
+        key: "guard.block_premium",
+        description: "Refuse premium-rate ranges, unless a rule or allowed prefix names them at least as exactly.",
+        set: |settings, value| {
+            settings.guard.block_premium = boolean(value)?;
+            Ok(())
+        },
+        show: |settings| settings.guard.block_premium.to_string(),
+    },
+    Setting {
+        key: "guard.block_satellite",
+        description: "Refuse satellite ranges and global networks, unless a rule or allowed prefix names them.",
+        set: |settings, value| {
+            settings.guard.block_satellite = boolean(value)?;
+            Ok(())
+        },
+        show: |settings| settings.guard.block_satellite.to_string(),
+    },
+    Setting {
+        key: "guard.dry_run",
+        description: "Judge, log and count every attempt, but refuse none: to try rules out.",
+        set: |settings, value| {
+            settings.guard.dry_run = boolean(value)?;
+            Ok(())
+        },
+        show: |settings| settings.guard.dry_run.to_string(),
+    },
 ];
 
 /// Entries of one list setting.
@@ -359,6 +475,24 @@ const EXPIRY_DAYS_MAX: u32 = 36_500;
 /// A day.
 const DURATION_S_MAX: u32 = 86_400;
 const PREFIXES: &str = "prefixes of digits, letters, + * # . _ -, separated by commas";
+
+/// Empty: never.
+fn auto_call(value: &str) -> Result<Option<u8>, &'static str> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let seconds = number(value, AUTO_CALL_S_MAX.into());
+    seconds
+        .and_then(|seconds| u8::try_from(seconds).ok())
+        .map(Some)
+        .ok_or("0 to 60, or nothing")
+}
+
+fn shown(seconds: Option<u8>) -> String {
+    seconds
+        .map(|seconds| seconds.to_string())
+        .unwrap_or_default()
+}
 
 fn boolean(value: &str) -> Result<bool, &'static str> {
     match value {
@@ -414,6 +548,8 @@ mod tests {
             ("links.expiry_days", "-1"),
             ("sip.domain", "two words"),
             ("ad_hoc.enabled", "1"),
+            ("links.auto_call_after_s", "61"),
+            ("ad_hoc.video_policy", "both"),
             ("ad_hoc.allowed", "2*;3"),
             ("guard.allow_prefixes", "+49,x y"),
             ("guard.calls_per_second", "many"),

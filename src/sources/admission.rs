@@ -152,7 +152,7 @@ impl<'a> Admitted<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::links::model::Destination;
+    use crate::links::model::{Destination, VideoPolicy};
     use crate::trunks::model::Network;
     use crate::trunks::model::tests::trunk;
 
@@ -181,6 +181,11 @@ mod tests {
             unique_alias: false,
             unique_alias_separator: '.',
             trunk: None,
+            display_name: String::new(),
+            auto_call_after_s: None,
+            video_policy: VideoPolicy::SendRecv,
+            allow_custom_caller_name: false,
+            named_by_guest: false,
             named_by_link: link.is_some(),
             valid_after: None,
             valid_before: None,

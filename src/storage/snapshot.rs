@@ -14,7 +14,7 @@ use crate::sources::model::{LinkAccess, Source};
 use crate::tokens::model::TokenTable;
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
 use crate::trunks::shape::StoredTrunk;
-use crate::{registrar, settings, sources, tokens, trunks};
+use crate::{guard_rules, registrar, settings, sources, tokens, trunks};
 
 /// Settings, trunks, sources and tokens as of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,8 @@ pub(super) async fn load(
     key: &NodeKey,
 ) -> Result<Snapshot, StorageError> {
     let revision = revision(connection).await?;
-    let settings = settings::store::load(connection).await?;
+    let mut settings = settings::store::load(connection).await?;
+    settings.guard.named = guard_rules::store::load(connection).await?;
     let stored = trunks::store::load(connection, key).await?;
     let mut sources = sources::store::load(connection).await?;
     let extensions = registrar::store::load(connection, key).await?;

@@ -91,8 +91,7 @@ pub(crate) fn is_listening_tcp(address: &str) -> bool {
     sockets.contains(&listens)
 }
 
-/// Connections that were made to this TCP address lately, as the side that made them sees it: open
-/// ones, and those that ended in the last minute.
+/// Connections to this TCP address, as the side that made them sees it.
 pub(crate) fn connections_to(address: &str) -> usize {
     let remote = of_the_kernel(address);
     let sockets = fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();

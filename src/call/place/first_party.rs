@@ -98,7 +98,7 @@ impl CallControl {
             None => Uri::sip(Some(cleared.user()), host, None),
         };
         let (Some(written), Some(uri)) = (written, uri) else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             return Err(self.skip(opened, "unwritable_uri"));
         };
         let worker = self.stock.place(2, target.ip());
@@ -106,7 +106,7 @@ impl CallControl {
         let media =
             worker.and_then(|worker| self.take_ports(worker, target.ip(), Some(trunk), latch));
         let Some(mut media) = media else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             self.close_undialled(opened, 503, "media_stock_empty");
             return Err(Tried::Denied(Denied::of_code(503, "media_stock_empty")));
         };
@@ -124,7 +124,7 @@ impl CallControl {
             target: Target::Nowhere,
         });
         let Ok((key, a_leg)) = self.endpoint.place(now.instant, dial) else {
-            self.guard.release(cleared);
+            self.guard.release(cleared, now.instant);
             self.release_ports(now, &media, None);
             self.close_undialled(opened, 503, "dial_declined");
             return Err(Tried::Denied(Denied::of_code(503, "dial_declined")));
@@ -260,7 +260,7 @@ impl CallControl {
         leg: PlacedLeg,
         (status, outcome, q850): (u16, &str, Option<u8>),
     ) -> Record {
-        self.guard.release(leg.cleared);
+        self.guard.release(leg.cleared, now.instant);
         self.loads.end_sent(&leg.trunk);
         let call = self.calls.get_mut(&key);
         let closed = AttemptClosed {

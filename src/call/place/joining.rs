@@ -64,6 +64,7 @@ impl CallControl {
         let party = placed.local_party;
         let Some(leg) = &mut placed.leg else { return };
         leg.answered_at = Some(at);
+        leg.cleared.note_answered(now.instant);
         let duration_max = leg.cleared.duration_max();
         match remote {
             Ok(remote) => {

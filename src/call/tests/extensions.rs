@@ -12,7 +12,7 @@ use crate::registrar::model::tests::extension;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::Network;
 
-const PHONE: &str = "172.16.0.5:5061";
+pub(super) const PHONE: &str = "172.16.0.5:5061";
 const OTHER: &str = "172.16.0.6:5062";
 
 fn address(text: &str) -> SocketAddr {
@@ -20,7 +20,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 /// Phones live in 172.16.0.0/12; 610 and 611 have accounts.
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::new(vec![trunk(1)]);
     world.change(|snapshot| {
         snapshot.extensions = vec![extension("610"), extension("611")];
@@ -101,7 +101,7 @@ fn register(world: &mut World, name: &str, at: &str, expires: &str) -> Sent {
 }
 
 /// An INVITE of a phone that proves to be `name`.
-fn invite(world: &mut World, name: &str, at: &str, user: &str) {
+pub(super) fn invite(world: &mut World, name: &str, at: &str, user: &str) {
     let (from, body) = (address(at), sdp("172.16.0.5", 4000, 1, ""));
     world.datagram(from, &request("INVITE", user, name, at, 1, "", &body));
     let refusal = world.last(from, "SIP/2.0 401");

@@ -1,15 +1,18 @@
 //! Call control as a whole: scripted datagrams in, messages, media commands and records out.
 
+mod aliases;
 mod attempts;
 mod clock;
 mod commands;
 mod delayed;
 mod extensions;
 mod floods;
+mod guard;
 mod offerless;
 mod panics;
 mod placed;
 mod registrations;
 mod reoffers;
 mod setup;
+mod ways;
 pub(crate) mod world;

@@ -28,7 +28,7 @@ fn world() -> World {
     world
 }
 
-fn order(from: &str, to: &str) -> PlaceCall {
+pub(super) fn order(from: &str, to: &str) -> PlaceCall {
     let party = |user: &str| Party {
         user: user.into(),
         domain: Some("example.com".into()),

@@ -16,7 +16,7 @@ use crate::call::control::{CallControl, Config};
 use crate::call::event::{Input, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
 use crate::cdr::record::{AttemptClosed, CallClosed, Record};
-use crate::links::model::Destination;
+use crate::links::model::{Destination, VideoPolicy};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::{Network, Trunk, tests::trunk as plain_trunk};
@@ -92,6 +92,11 @@ pub(super) fn link(destination: Destination) -> ResolvedLink {
         unique_alias: false,
         unique_alias_separator: '.',
         trunk: None,
+        display_name: String::new(),
+        auto_call_after_s: None,
+        video_policy: VideoPolicy::SendRecv,
+        allow_custom_caller_name: false,
+        named_by_guest: false,
         named_by_link: true,
         valid_after: None,
         valid_before: None,

@@ -7,7 +7,8 @@ use super::arguments::{Arguments, Command};
 use super::client::Client;
 use super::output::Output;
 use super::{
-    calls, cdr, doctor, extensions, limits, links, metrics, settings, sources, tokens, trunks,
+    calls, cdr, doctor, extensions, guard, limits, links, metrics, settings, sources, tokens,
+    trunks,
 };
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
@@ -78,6 +79,7 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Sources(_)
         | Command::Cdr(_)
         | Command::Tokens(_)
+        | Command::Guard(_)
         | Command::Extensions(_)
         | Command::Calls(_)
         | Command::Drain => with_client(arguments, output),
@@ -156,6 +158,7 @@ async fn dispatch(
         Command::Sources(command) => sources::run(command, client, output).await,
         Command::Cdr(command) => cdr::run(command, client, output).await,
         Command::Tokens(command) => tokens::run(command, client, output).await,
+        Command::Guard(command) => guard::run(command, client, output).await,
         Command::Extensions(command) => extensions::run(command, client, output).await,
         Command::Calls(command) => calls::run(command, client, output).await,
         Command::Drain => drain(client, output).await,

@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::model::{DESTINATION, Destination, Link, LinkId};
+use super::model::{
+    AUTO_CALL, AUTO_CALL_S_MAX, DESTINATION, Destination, Link, LinkId, VIDEO_POLICY, VideoPolicy,
+};
 use super::rules;
 use crate::field_errors::FieldErrors;
 
@@ -34,6 +36,10 @@ pub struct LinkDraft {
     pub valid_before: Option<String>,
     /// Id or label of the trunk that must carry the call.
     pub trunk: Option<String>,
+    /// 0 to 60.
+    pub auto_call_after_s: Option<u32>,
+    /// A word of [`VideoPolicy`].
+    pub video_policy: Option<String>,
     /// Who makes it.
     pub created_by: String,
 }
@@ -65,6 +71,8 @@ impl LinkDraft {
             valid_after: None,
             valid_before: None,
             trunk: None,
+            auto_call_after_s: None,
+            video_policy: None,
             created_by: String::new(),
         }
     }
@@ -108,6 +116,8 @@ impl LinkDraft {
             );
         }
         let trunk = self.judge_trunk(world, &mut errors);
+        let auto_call_after_s = self.judge_auto_call(&mut errors);
+        let video_policy = self.judge_video_policy(&mut errors);
         let created_by = self.created_by.clone();
         if created_by.chars().count() > rules::DISPLAY_CHARS_MAX {
             errors.add("created_by", &created_by, "at most 128 characters");
@@ -128,6 +138,8 @@ impl LinkDraft {
             valid_after,
             valid_before,
             trunk,
+            auto_call_after_s,
+            video_policy,
             created_by,
             created_at: now,
             updated_at: now,
@@ -173,6 +185,29 @@ impl LinkDraft {
             );
         }
         alias.map(str::to_owned)
+    }
+
+    fn judge_auto_call(&self, errors: &mut FieldErrors) -> Option<u8> {
+        let wanted = self.auto_call_after_s?;
+        let seconds = u8::try_from(wanted)
+            .ok()
+            .filter(|seconds| *seconds <= AUTO_CALL_S_MAX);
+        if seconds.is_none() {
+            errors.add("auto_call_after_s", &wanted.to_string(), AUTO_CALL);
+        }
+        seconds
+    }
+
+    fn judge_video_policy(&self, errors: &mut FieldErrors) -> Option<VideoPolicy> {
+        let wanted = self
+            .video_policy
+            .as_deref()
+            .filter(|word| !word.is_empty())?;
+        let policy = wanted.parse().ok();
+        if policy.is_none() {
+            errors.add("video_policy", wanted, VIDEO_POLICY);
+        }
+        policy
     }
 
     fn judge_trunk(&self, world: &DraftWorld<'_>, errors: &mut FieldErrors) -> Option<String> {

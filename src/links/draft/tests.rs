@@ -181,6 +181,8 @@ fn every_wrong_field_is_named_at_once() {
         enabled: true,
         valid_after: Some("never".to_owned()),
         valid_before: Some("soon".to_owned()),
+        auto_call_after_s: Some(61),
+        video_policy: Some("both".to_owned()),
         trunk: Some("missing".to_owned()),
         created_by: "z".repeat(129),
     };
@@ -195,6 +197,8 @@ fn every_wrong_field_is_named_at_once() {
             "valid_after",
             "valid_before",
             "trunk",
+            "auto_call_after_s",
+            "video_policy",
             "created_by"
         ]
     );

@@ -1,13 +1,18 @@
 //! Resolving: what a request path means now. The one decision that HTTP and SIP share.
 
 use jiff::Timestamp;
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::model::{Destination, Link, LinkId};
+use super::model::{Destination, Link, LinkId, VideoPolicy};
 use super::rules;
 use crate::settings::model::Settings;
 
 /// A resolved call target: every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of its own in the answer"
+)]
 pub struct ResolvedLink {
     /// `None`: ad hoc.
     pub link: Option<LinkId>,
@@ -25,12 +30,34 @@ pub struct ResolvedLink {
     pub unique_alias_separator: char,
     /// The pinned trunk.
     pub trunk: Option<String>,
+    /// What the guest sees: link, else setting, else the destination.
+    pub display_name: String,
+    /// Seconds after which the guest page calls by itself: link, else setting, else never.
+    pub auto_call_after_s: Option<u8>,
+    /// What the guest page does with video: link, else setting, else both ways.
+    pub video_policy: VideoPolicy,
+    /// The guest may say its own name ([`ResolvedLink::name_guest`]).
+    pub allow_custom_caller_name: bool,
+    /// The guest has said it: nobody vouches for it.
+    pub named_by_guest: bool,
     /// True when a stored link names this destination (the guard's last rule asks).
     pub named_by_link: bool,
     /// The link's window opens.
     pub valid_after: Option<Timestamp>,
     /// The link's window closes.
     pub valid_before: Option<Timestamp>,
+}
+
+impl ResolvedLink {
+    /// The guest says its name (query `callerName`). Where that is not allowed, or is no name that
+    /// people read, it changes nothing.
+    pub fn name_guest(&mut self, name: &str) {
+        let name: String = name.trim().nfc().collect();
+        if self.allow_custom_caller_name && rules::is_display_text(&name) {
+            self.caller_name = name;
+            self.named_by_guest = true;
+        }
+    }
 }
 
 /// Why a request path reaches nobody. Statuses: HTTP and SIP, PRODUCT §1.
@@ -59,12 +86,49 @@ impl ResolveRefusal {
     }
 }
 
+/// What was asked for, and the links that were found for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The request path.
+    pub user: &'a str,
+    /// With its host; HTTP gives none.
+    pub whole: Option<&'a str>,
+    /// The link of `user`.
+    pub by_user: Option<&'a Link>,
+    /// The link of `whole`.
+    pub by_whole: Option<&'a Link>,
+}
+
+/// What a request path means now: the link of it, of it with its host, or ad hoc. With
+/// `links.hide_state` every one of the three is gone through whatever was found, and every refusal is
+/// [`ResolveRefusal::Unknown`].
+///
+/// # Errors
+/// It may not be called now.
+pub fn resolve_asked(
+    asked: &Asked<'_>,
+    settings: &Settings,
+    sip_domain: &str,
+    now: Timestamp,
+) -> Result<ResolvedLink, ResolveRefusal> {
+    let of = |link: Option<&Link>, path: &str| {
+        link.map(|link| resolve_link(link, settings, sip_domain, path, now))
+    };
+    let by_user = of(asked.by_user, asked.user);
+    let by_whole = of(asked.by_whole, asked.whole.unwrap_or_default());
+    let ad_hoc = resolve_ad_hoc(asked.user, settings, sip_domain);
+    match by_user.or(by_whole) {
+        Some(Err(_)) if settings.hide_state => Err(ResolveRefusal::Unknown),
+        Some(resolved) => resolved,
+        None => ad_hoc,
+    }
+}
+
 /// What a stored link means now. `sip_domain` is the configured one; the setting overrides it.
 ///
 /// # Errors
-/// The link may not be called now. With `links.hide_state` every refusal is
-/// [`ResolveRefusal::Unknown`].
-pub fn resolve_link(
+/// The link may not be called now.
+fn resolve_link(
     link: &Link,
     settings: &Settings,
     sip_domain: &str,
@@ -72,12 +136,9 @@ pub fn resolve_link(
     now: Timestamp,
 ) -> Result<ResolvedLink, ResolveRefusal> {
     if let Some(refusal) = refusal(link, now) {
-        return Err(if settings.hide_state {
-            ResolveRefusal::Unknown
-        } else {
-            refusal
-        });
+        return Err(refusal);
     }
+    let destination = with_domain(&link.destination, settings, sip_domain);
     let caller_alias = link
         .caller_alias
         .as_deref()
@@ -85,7 +146,12 @@ pub fn resolve_link(
     Ok(ResolvedLink {
         link: Some(link.id),
         request_path: asked.to_owned(),
-        destination: with_domain(&link.destination, settings, sip_domain),
+        display_name: link
+            .display_name
+            .clone()
+            .or_else(|| settings.default_display_name.clone())
+            .unwrap_or_else(|| link.destination.to_string()),
+        destination,
         caller_name: link
             .caller_name
             .as_ref()
@@ -95,6 +161,10 @@ pub fn resolve_link(
         unique_alias: link.unique_alias && !rules::looks_like_telephone_number(caller_alias),
         unique_alias_separator: settings.unique_alias_separator,
         trunk: link.trunk.clone(),
+        auto_call_after_s: link.auto_call_after_s.or(settings.auto_call_after_s),
+        video_policy: link.video_policy.unwrap_or(settings.video_policy),
+        allow_custom_caller_name: link.allow_custom_caller_name,
+        named_by_guest: false,
         named_by_link: true,
         valid_after: link.valid_after,
         valid_before: link.valid_before,
@@ -106,7 +176,7 @@ pub fn resolve_link(
 ///
 /// # Errors
 /// [`ResolveRefusal::Unknown`], whatever the reason: the caller learns nothing of the rules.
-pub fn resolve_ad_hoc(
+fn resolve_ad_hoc(
     route: &str,
     settings: &Settings,
     sip_domain: &str,
@@ -142,6 +212,14 @@ pub fn resolve_ad_hoc(
         unique_alias: settings.ad_hoc.unique_alias && !rules::looks_like_telephone_number(alias),
         unique_alias_separator: settings.unique_alias_separator,
         trunk: None,
+        display_name: settings
+            .default_display_name
+            .clone()
+            .unwrap_or_else(|| route.to_owned()),
+        auto_call_after_s: settings.ad_hoc.auto_call_after_s,
+        video_policy: settings.ad_hoc.video_policy,
+        allow_custom_caller_name: settings.ad_hoc.allow_custom_caller_name,
+        named_by_guest: false,
         named_by_link: false,
         valid_after: None,
         valid_before: None,

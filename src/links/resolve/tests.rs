@@ -19,6 +19,8 @@ fn link() -> Link {
         valid_after: None,
         valid_before: None,
         trunk: None,
+        auto_call_after_s: None,
+        video_policy: None,
         created_by: String::new(),
         created_at: at(0),
         updated_at: at(0),
@@ -30,7 +32,13 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn resolve(link: &Link, settings: &Settings, second: i64) -> Result<ResolvedLink, ResolveRefusal> {
-    resolve_link(link, settings, "gw.example", "sales", at(second))
+    let asked = Asked {
+        user: "sales",
+        whole: None,
+        by_user: Some(link),
+        by_whole: None,
+    };
+    resolve_asked(&asked, settings, "gw.example", at(second))
 }
 
 fn remote(user: &str, domain: &str) -> Destination {
@@ -113,6 +121,103 @@ fn hidden_state_makes_every_refusal_look_unknown() {
     resolve(&link, &settings, 100).unwrap();
     link.enabled = false;
     assert_eq!(resolve(&link, &settings, 100), Err(ResolveRefusal::Unknown));
+}
+
+#[test]
+fn hidden_state_asks_the_same_questions_whatever_there_is() {
+    let mut settings = Settings::default();
+    settings.set("links.hide_state", "true").unwrap();
+    let mut dead = link();
+    dead.enabled = false;
+    for (by_user, by_whole) in [
+        (None, None),
+        (Some(&dead), None),
+        (None, Some(&dead)),
+        (Some(&dead), Some(&link())),
+    ] {
+        let asked = Asked {
+            user: "sales",
+            whole: Some("sales@gw.example"),
+            by_user,
+            by_whole,
+        };
+        let resolved = resolve_asked(&asked, &settings, "gw.example", at(0));
+        assert_eq!(resolved, Err(ResolveRefusal::Unknown));
+    }
+}
+
+#[test]
+fn every_field_that_is_shown_is_the_links_else_a_settings_else_the_products() {
+    let mut settings = Settings::default();
+    let mut link = link();
+    let shown = |link: &Link, settings: &Settings| {
+        let resolved = resolve(link, settings, 0).unwrap();
+        (
+            resolved.display_name,
+            resolved.auto_call_after_s,
+            resolved.video_policy,
+        )
+    };
+    let product = ("610".to_owned(), None, VideoPolicy::SendRecv);
+    assert_eq!(shown(&link, &settings), product);
+    settings.set("links.default_display_name", "Help").unwrap();
+    settings.set("links.auto_call_after_s", "5").unwrap();
+    settings.set("links.video_policy", "inactive").unwrap();
+    let set = ("Help".to_owned(), Some(5), VideoPolicy::Inactive);
+    assert_eq!(shown(&link, &settings), set);
+    link.display_name = Some("Sales".to_owned());
+    link.auto_call_after_s = Some(0);
+    link.video_policy = Some(VideoPolicy::RecvOnlyInitially);
+    let own = ("Sales".to_owned(), Some(0), VideoPolicy::RecvOnlyInitially);
+    assert_eq!(shown(&link, &settings), own);
+}
+
+#[test]
+fn a_guest_says_its_name_where_the_link_lets_it_and_only_a_name() {
+    let settings = Settings::default();
+    let mut link = link();
+    let mut resolved = resolve(&link, &settings, 0).unwrap();
+    resolved.name_guest("Ann");
+    assert_eq!(
+        (resolved.caller_name.as_str(), resolved.named_by_guest),
+        ("Guest", false)
+    );
+    link.allow_custom_caller_name = true;
+    let mut resolved = resolve(&link, &settings, 0).unwrap();
+    for no_name in ["", " ", "a\r\nVia: x", &"x".repeat(129)] {
+        resolved.name_guest(no_name);
+        assert_eq!(resolved.caller_name, "Guest", "{no_name:?}");
+    }
+    resolved.name_guest(" Jo\u{308}rg ");
+    assert_eq!(
+        (resolved.caller_name.as_str(), resolved.named_by_guest),
+        ("J\u{f6}rg", true)
+    );
+}
+
+#[test]
+fn ad_hoc_calls_have_settings_of_their_own() {
+    let mut settings = Settings::default();
+    settings.set("links.auto_call_after_s", "5").unwrap();
+    settings.set("links.video_policy", "inactive").unwrap();
+    for (key, value) in [
+        ("ad_hoc.enabled", "true"),
+        ("ad_hoc.auto_call_after_s", "9"),
+        ("ad_hoc.video_policy", "recvonly"),
+        ("ad_hoc.allow_custom_caller_name", "true"),
+        ("ad_hoc.unique_alias", "true"),
+        ("ad_hoc.allowed", "61*"),
+    ] {
+        settings.set(key, value).unwrap();
+    }
+    let resolved = resolve_ad_hoc("610", &settings, "gw.example").unwrap();
+    assert_eq!(resolved.auto_call_after_s, Some(9));
+    assert_eq!(resolved.video_policy, VideoPolicy::RecvOnly);
+    assert!(resolved.allow_custom_caller_name && resolved.unique_alias);
+    assert_eq!(
+        resolve_ad_hoc("710", &settings, "gw.example"),
+        Err(ResolveRefusal::Unknown)
+    );
 }
 
 #[test]

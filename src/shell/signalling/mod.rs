@@ -37,6 +37,7 @@ use crate::call::counters::Counters;
 use crate::call::event::{Input, Level, LogLine, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
 use crate::cdr::record::Record;
+use crate::fraud_guard::StoredCount;
 use crate::health::{BEAT_EVERY, Heart};
 use crate::hep::{Capture, Protocol};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
@@ -67,6 +68,8 @@ pub enum Word {
         /// How many; 0: it failed.
         count: u32,
     },
+    /// What the fraud guard counted in the last run.
+    GuardCounts(Vec<StoredCount>),
     /// Trunks, sources, settings.
     Snapshot(Arc<Snapshot>),
     /// Take no new calls.
@@ -370,6 +373,7 @@ impl Core {
                 });
             }
             Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
+            Word::GuardCounts(counts) => self.feed(Input::GuardCounts(counts)),
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
             Word::Drain => {
                 self.feed(Input::Drain);

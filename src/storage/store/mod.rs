@@ -19,8 +19,8 @@ use super::node_key::NodeKey;
 use super::snapshot::{self, Snapshot};
 use super::writer::{self, Connection, Job, Work, Writer, work};
 use crate::cdr::record::Record;
-use crate::links::resolve::{ResolveRefusal, ResolvedLink, resolve_ad_hoc, resolve_link};
-use crate::{cdr, links};
+use crate::links::resolve::{Asked, ResolveRefusal, ResolvedLink, resolve_asked};
+use crate::{cdr, guard_rules, links};
 
 /// The open database.
 #[derive(Clone, Debug)]
@@ -143,16 +143,22 @@ impl Store {
         let domain = self.inner.sip_domain.as_str();
         // Request paths are stored in NFC; a phone may write its letters in pieces.
         let user = &*nfc(user);
-        if let Some(link) = self.link_for_call(user).await? {
-            return resolve_link(&link, settings, domain, user, now);
-        }
-        if let Some(host) = host {
-            let whole = format!("{user}@{host}");
-            if let Some(link) = self.link_for_call(&whole).await? {
-                return resolve_link(&link, settings, domain, &whole, now);
+        let whole = host.map(|host| format!("{user}@{host}"));
+        let by_user = self.link_for_call(user).await?;
+        // Hidden, a link that may not be called costs the same questions as one that is not there.
+        let by_whole = match &whole {
+            Some(whole) if by_user.is_none() || settings.hide_state => {
+                self.link_for_call(whole).await?
             }
-        }
-        resolve_ad_hoc(user, settings, domain)
+            Some(_) | None => None,
+        };
+        let asked = Asked {
+            user,
+            whole: whole.as_deref(),
+            by_user: by_user.as_ref(),
+            by_whole: by_whole.as_ref(),
+        };
+        resolve_asked(&asked, settings, domain, now)
     }
 
     async fn link_for_call(
@@ -307,6 +313,11 @@ impl Store {
             // Beside the polling: a first clean-up of very many rows takes its time.
             if until_expiry == 0 && cleaning.is_finished() {
                 cleaning = tokio::spawn(clean_up(self.clone()));
+            }
+            if until_expiry == 0
+                && let Err(error) = guard_rules::counts::delete_over(self, Timestamp::now()).await
+            {
+                tracing::warn!(%error, "old counts of the guard were not deleted");
             }
         }
         Ok(())

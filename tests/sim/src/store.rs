@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sluice::call::event::Ticket;
-use sluice::links::model::Destination;
+use sluice::links::model::{Destination, VideoPolicy};
 use sluice::links::resolve::{ResolveRefusal, ResolvedLink};
 
 use crate::random::Generator;
@@ -134,6 +134,11 @@ pub(crate) fn link(path: &str, destination: Destination) -> ResolvedLink {
         unique_alias: false,
         unique_alias_separator: '.',
         trunk: None,
+        display_name: String::new(),
+        auto_call_after_s: None,
+        video_policy: VideoPolicy::SendRecv,
+        allow_custom_caller_name: false,
+        named_by_guest: false,
         named_by_link: true,
         valid_after: None,
         valid_before: None,

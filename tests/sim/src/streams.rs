@@ -173,7 +173,7 @@ impl Streams {
     ///
     /// # Errors
     /// What the gateway or a peer wrote cannot be cut into messages.
-    pub(crate) fn arrive(&mut self, segment: Segment) -> Result<Vec<Vec<u8>>, String> {
+    pub(crate) fn arrive(&mut self, segment: &Segment) -> Result<Vec<Vec<u8>>, String> {
         let Some(link) = self.links.get_mut(&segment.peer) else {
             return Ok(Vec::new());
         };
@@ -274,7 +274,7 @@ mod tests {
             broke |= carried.breaks.is_some();
             for (_, segment) in carried.segments {
                 pieces += 1;
-                for message in streams.arrive(segment).unwrap() {
+                for message in streams.arrive(&segment).unwrap() {
                     assert_eq!(message, bytes);
                     whole += 1;
                 }
@@ -311,9 +311,9 @@ mod tests {
         assert!(streams.break_off(peer(), generation));
         assert!(!streams.break_off(peer(), generation));
         let (_, segment) = carried.segments.pop().unwrap();
-        assert_eq!(streams.arrive(segment).unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(streams.arrive(&segment).unwrap(), Vec::<Vec<u8>>::new());
         let (_, segment) = carry(&mut streams).segments.pop().unwrap();
-        assert_eq!(streams.arrive(segment).unwrap(), [message(1)]);
+        assert_eq!(streams.arrive(&segment).unwrap(), [message(1)]);
         assert!(
             carry(&mut streams).segments.is_empty(),
             "said once a connection"

@@ -118,7 +118,7 @@ async fn a_message_comes_whole_however_it_is_cut_and_says_once_where_its_sender_
     let mut world = World::new(Peer::Known).await;
     for piece in OPTIONS.as_bytes().chunks(7) {
         world.say(piece).await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
     }
     let first = (OPTIONS.as_bytes().to_vec(), Some(5070));
     assert_eq!(world.message().await, first);
@@ -165,7 +165,7 @@ async fn a_message_in_slow_octets_ends_after_its_time() {
     let mut world = World::new(Peer::Trunk).await;
     for octet in OPTIONS.as_bytes().iter().take(9) {
         world.say(&[*octet]).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
     let (more, word) = world.ended().await;
     assert_eq!(word, "half_message");
@@ -269,7 +269,7 @@ async fn what_waits_is_written_before_we_close() {
 async fn messages_that_signalling_has_no_room_for_wait_with_the_peer() {
     let mut world = World::new(Peer::Known).await;
     world.say(OPTIONS.repeat(50).as_bytes()).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert!(world.events.len() <= world.events.max_capacity());
     for _ in 0..50 {
         assert_eq!(world.message().await.0, OPTIONS.as_bytes());

@@ -193,3 +193,39 @@ async fn expired_links_go_after_their_days_and_not_before() {
     );
     links_store::get(&store, "kept").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_expired_links_go_without_blocking_a_call() {
+    const LINKS: usize = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.expect_many_rows().await.unwrap();
+    for chunk in 0..LINKS / 10_000 {
+        let drafts = (0..10_000).map(|number| {
+            let mut draft = custom(&format!("old-{chunk}-{number}"), "610");
+            draft.valid_before = Some("2026-01-01T00:00:00Z".to_owned());
+            draft
+        });
+        links_store::import(&store, drafts.collect()).await.unwrap();
+    }
+    links_store::create(&store, &custom("live", "610"))
+        .await
+        .unwrap();
+    settings_set(&store, "links.expiry_days", "1").await;
+    let later = "2026-02-01T00:00:00Z".parse().unwrap();
+    let deleting = tokio::spawn({
+        let store = store.clone();
+        async move { links_store::delete_expired(&store, later).await.unwrap() }
+    });
+    // What a call needs: a link, and numbers for its alias from the same writer.
+    for _ in 0..50 {
+        store.resolve("live", None, later).await.unwrap();
+        store.reserve_alias_block(1).await.unwrap();
+    }
+    assert!(
+        !deleting.is_finished(),
+        "a call waits for one piece at most, and there are four hundred"
+    );
+    assert_eq!(deleting.await.unwrap(), 100_000);
+    store.resolve("live", None, later).await.unwrap();
+}

@@ -331,7 +331,7 @@ impl World {
             Due::Packet(packet) => self.reach_peer(&packet),
             Due::Leg(place) => self.with_leg(place, |leg, now, out| leg.handle_deadline(now, out)),
             Due::Unreachable(peer) => self.tell_unreachable(peer),
-            Due::Segment(segment) => self.reach_by_stream(segment),
+            Due::Segment(segment) => self.reach_by_stream(&segment),
             Due::Breaks(peer, generation) => {
                 if self.streams.break_off(peer, generation) {
                     self.trace

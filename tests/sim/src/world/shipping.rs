@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Octets of a connection arrive; what is whole is heard.
-    pub(super) fn reach_by_stream(&mut self, segment: Segment) -> Result<(), Violation> {
+    pub(super) fn reach_by_stream(&mut self, segment: &Segment) -> Result<(), Violation> {
         let (peer, to_gateway) = (segment.peer, segment.to_gateway);
         let messages = self.streams.arrive(segment).map_err(Violation::of_world)?;
         for bytes in messages {

@@ -68,6 +68,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
         findings.extend(rules::sleeps(file));
         findings.extend(rules::ignored_tests(file));
         findings.extend(rules::serde_outside_the_edge(file));
+        findings.extend(rules::dialling_without_a_verdict(file));
     }
     for file in tree.all() {
         findings.extend(rules::machine_paths(file));

@@ -236,6 +236,35 @@ pub(super) fn serde_outside_the_edge(file: &File) -> Vec<Finding> {
         .collect()
 }
 
+/// An INVITE leaves only where the guard's proof is held: whoever calls the endpoint's `dial` or
+/// `place` names the type that only a verdict makes.
+pub(super) fn dialling_without_a_verdict(file: &File) -> Vec<Finding> {
+    if !file.path.starts_with("src/")
+        || file.production().any(|(_, text)| has_word(text, "Cleared"))
+    {
+        return Vec::new();
+    }
+    let flat: String = file
+        .production()
+        .map(|(_, text)| text.trim())
+        .collect::<Vec<_>>()
+        .join("");
+    ["endpoint.dial(", "endpoint.place("]
+        .into_iter()
+        .filter(|call| flat.contains(call))
+        .map(|call| {
+            let message =
+                format!("`{call}…)` without a `Cleared`: the fraud guard has not seen it");
+            Finding::new(&file.path, 1, message)
+        })
+        .collect()
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|character: char| !character.is_alphanumeric() && character != '_')
+        .any(|found| found == word)
+}
+
 /// Paths that exist on one machine only.
 pub(super) fn machine_paths(file: &File) -> Vec<Finding> {
     // Spelt in pieces, so that this file does not find itself.

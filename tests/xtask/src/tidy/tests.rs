@@ -39,6 +39,30 @@ fn a_name_without_meaning_is_refused() {
 }
 
 #[test]
+fn dialling_without_a_verdict_is_refused_however_it_is_wrapped() {
+    for bad in [
+        "fn a(&mut self) { self.endpoint.dial(now, key, dial); }\n",
+        "fn a(&mut self) {\n    self\n        .endpoint\n        .place(now, dial);\n}\n",
+    ] {
+        let file = File::new("src/call/door.rs", bad);
+        let findings = rules::dialling_without_a_verdict(&file);
+        assert!(refused(&findings, "without a `Cleared`"), "{bad}");
+    }
+    let good = "fn a(&mut self, cleared: Cleared) { self.endpoint.dial(now, key, dial); }\n";
+    for (path, text) in [
+        ("src/call/route.rs", good),
+        ("src/call/stock.rs", "fn a() { stock.place(2, like); }\n"),
+        ("tests/sim/src/peer.rs", "fn a() { endpoint.dial(now); }\n"),
+    ] {
+        let file = File::new(path, text);
+        assert!(
+            rules::dialling_without_a_verdict(&file).is_empty(),
+            "{path}"
+        );
+    }
+}
+
+#[test]
 fn a_clock_in_a_core_is_refused_and_in_the_shell_is_not() {
     let text = "fn a() { let now = Instant::now(); }\n";
     assert!(refused(

@@ -1,0 +1,204 @@
+//! Numbers in disguise: no spelling of a blocked number is cleared through any dial plan, and what is
+//! dialled is what was judged.
+
+use proptest::prelude::*;
+
+use super::super::numbering::numbering;
+use super::*;
+
+/// Premium, satellite and blocked numbers in E.164, without `+`.
+const FORBIDDEN: [&str; 6] = [
+    "19005551234",
+    "449098790000",
+    "881612345678",
+    "870773111632",
+    "442071838750",
+    "33899123456",
+];
+
+fn blocking() -> Rules {
+    Rules {
+        named: vec![numbers(rule("a", RuleKind::Block), &["+4420718*"])],
+        calls_per_second: 0,
+        ..Rules::default()
+    }
+}
+
+fn plan() -> impl Strategy<Value = DialPlan> {
+    let region = prop_oneof![
+        Just(None),
+        Just(Some("GB".to_owned())),
+        Just(Some("US".to_owned())),
+        Just(Some("FR".to_owned())),
+        Just(Some("IT".to_owned()))
+    ];
+    let codes = prop_oneof![
+        Just(vec!["00".to_owned()]),
+        Just(vec!["011".to_owned(), "00".to_owned()]),
+        Just(vec!["000".to_owned()])
+    ];
+    let outside = prop_oneof![
+        Just(Vec::new()),
+        Just(vec!["9".to_owned()]),
+        Just(vec!["0".to_owned(), "99".to_owned()])
+    ];
+    let extensions = prop_oneof![Just(Vec::new()), Just(vec![3, 4]), Just(vec![11, 12])];
+    (region, codes, outside, any::<bool>(), extensions).prop_map(
+        |(region, international, outside, bare, extension_lengths)| DialPlan {
+            region,
+            international,
+            outside,
+            bare,
+            extension_lengths,
+            reaches_pstn: true,
+            ..DialPlan::default()
+        },
+    )
+}
+
+/// What a network behind a trunk of this plan would connect: written without regard to the guard's
+/// own reading.
+fn connects(plan: &DialPlan, dialled: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut bodies = vec![dialled.to_owned()];
+    for code in &plan.outside {
+        bodies.extend(dialled.strip_prefix(code.as_str()).map(str::to_owned));
+    }
+    for body in bodies {
+        found.extend(body.strip_prefix('+').map(str::to_owned));
+        for code in &plan.international {
+            found.extend(body.strip_prefix(code.as_str()).map(str::to_owned));
+        }
+        if plan.bare {
+            found.push(body.clone());
+        }
+        let (code, national) = match plan.region.as_deref() {
+            Some("GB") => ("44", "0"),
+            Some("US") => ("1", "1"),
+            Some("FR") => ("33", "0"),
+            Some("IT") => ("39", "0"),
+            _ => continue,
+        };
+        found.extend(
+            body.strip_prefix(national)
+                .map(|rest| format!("{code}{rest}")),
+        );
+        found.push(format!("{code}{body}"));
+    }
+    found
+}
+
+/// A spelling of the number: access codes, separators, escapes, contexts, noise.
+fn spelling() -> impl Strategy<Value = String> {
+    let number = prop::sample::select(FORBIDDEN.to_vec());
+    let front = prop::sample::select(vec![
+        "", "+", "00", "011", "000", "9", "900", "9+", "9011", "990", "tel:+", "sip:00", "%2B",
+        "%2b", "++", "+00", "TEL:", "0", "+0", " +", "％2B", "＋",
+    ]);
+    let noise = prop::collection::vec(0_u8..12, 24);
+    let back = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        ";user=phone",
+        ";phone-context=+44",
+        ";phone-context=+1",
+        "@evil",
+        "%40evil",
+        "%00",
+        "#",
+        "*",
+        "5",
+        "999",
+        " ",
+        ";ext=5",
+        "\u{0}",
+        "?x",
+        "%3buser=phone",
+    ]);
+    (number, front, noise, back, any::<bool>()).prop_map(
+        |(number, front, noise, back, national)| {
+            let number = if national {
+                number
+                    .strip_prefix("44")
+                    .or_else(|| number.strip_prefix("33"))
+                    .unwrap_or(number)
+            } else {
+                number
+            };
+            let mut text = front.to_owned();
+            for (digit, noise) in number.chars().zip(noise) {
+                match noise {
+                    0 => text.push('-'),
+                    1 => text.push('.'),
+                    2 => text.push_str("%28"),
+                    3 => text.push_str("%20"),
+                    4 => {
+                        text.push_str(&format!("%{:02X}", u32::from(digit)));
+                        continue;
+                    }
+                    5 if number.len() % 2 == 0 => {
+                        let wide = char::from_u32(u32::from(digit) + 0xfee0);
+                        text.extend(wide);
+                        continue;
+                    }
+                    _ => {}
+                }
+                text.push(digit);
+            }
+            text + back
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_spelling_of_a_blocked_number_is_cleared_through_any_dial_plan(
+        user in spelling(),
+        plan in plan(),
+    ) {
+        let mut world = World::with(blocking());
+        world.plan = plan;
+        if let Ok(cleared) = world.ask(call(&user)) {
+            for connected in connects(&world.plan, cleared.user()) {
+                let blocked = connected.starts_with("4420718")
+                    || numbering().premium(&connected).is_some()
+                    || numbering().satellite(&connected).is_some();
+                prop_assert!(!blocked, "{user} -> {} -> {connected}", cleared.user());
+            }
+        }
+    }
+
+    /// What is dialled is exactly what was judged: judging it again gives the same text and class.
+    #[test]
+    fn what_is_dialled_is_what_was_judged(user in spelling(), plan in plan()) {
+        let mut world = World::with(Rules {
+            block_premium: false,
+            block_satellite: false,
+            ..Rules::default()
+        });
+        world.plan = plan;
+        if let Ok(cleared) = world.ask(call(&user)) {
+            let dialled = cleared.user().to_owned();
+            let now = world.now();
+            world.guard.release(cleared, now);
+            let told = world.explain(call(&user));
+            let again = world.explain(call(&dialled));
+            prop_assert_eq!(again.dialled.as_ref(), Some(&dialled));
+            prop_assert_eq!((again.class, again.readings), (told.class, told.readings));
+            prop_assert!(dialled.bytes().all(|octet| octet > b' ' && !b"@%;:?\0".contains(&octet)));
+        }
+    }
+
+    /// A trunk that strips and prefixes changes what is judged, not that it is judged.
+    #[test]
+    fn any_text_through_any_plan_gives_a_verdict(user in "\\PC{0,60}", plan in plan()) {
+        let mut world = World::with(blocking());
+        world.plan = plan;
+        if let Ok(cleared) = world.ask(call(&user)) {
+            prop_assert!(!cleared.user().is_empty());
+        }
+    }
+}
