@@ -25,8 +25,11 @@ use crate::trunks::model::{MediaLatch, Trunk};
 use crate::trunks::select::Route;
 use crate::trunks::shape::{StoredTrunk, TrunkShape};
 
-/// The phones of a party, and the ways to them.
-pub(super) type Ways = (Vec<Phone>, VecDeque<Route>);
+/// Where an attempt goes, one after the other.
+type Routes = VecDeque<Route>;
+
+/// The phones of an extension, and a route to each.
+pub(super) type Phones = (Vec<Phone>, Routes);
 
 /// A phone that shall ring.
 #[derive(Debug, Clone)]
@@ -139,7 +142,7 @@ impl CallControl {
         &mut self,
         now: Now,
         key: CallKey,
-    ) -> Result<Option<VecDeque<Route>>, Denied> {
+    ) -> Result<Option<Routes>, Denied> {
         let Some(call) = self.calls.get(&key) else {
             return Ok(None);
         };
@@ -163,7 +166,7 @@ impl CallControl {
         now: Now,
         wanted: &WantedParty,
         local: Option<IpAddr>,
-    ) -> Result<Option<Ways>, Denied> {
+    ) -> Result<Option<Phones>, Denied> {
         if wanted.pinned.is_some() {
             return Ok(None);
         }

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::trunks::preset::{PRESETS, preset};
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -144,14 +144,14 @@ mod tests {
                 weight: 1,
             }];
             let shown = serde_json::to_value(&shape).unwrap();
-            let table = trunk_of_object(object(shown)).unwrap();
+            let table = trunk_of_object(object(&shown)).unwrap();
             assert_eq!(table.shape, shape, "{name}");
         }
     }
 
     #[test]
     fn texts_and_objects_are_targets() {
-        let table = trunk_of_object(object(json!({
+        let table = trunk_of_object(object(&json!({
             "label": "x",
             "targets": ["192.0.2.1:5060", {"address": "sip.example.net:5060", "priority": 20}],
             "realm": null,
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_wrong_key_of_a_trunk_is_named_and_no_file_is_read() {
-        let errors = trunk_of_object(object(json!({
+        let errors = trunk_of_object(object(&json!({
             "targets": [{"address": "nowhere"}],
             "weight": 0,
             "max_cps": "x",
@@ -191,12 +191,12 @@ mod tests {
     #[test]
     fn every_wrong_key_of_a_source_is_named() {
         let errors =
-            source_of_object(object(json!({"links": "some", "ad_hoc": 1, "x": 1}))).unwrap_err();
+            source_of_object(object(&json!({"links": "some", "ad_hoc": 1, "x": 1}))).unwrap_err();
         let mut fields = errors.fields();
         fields.sort_unstable();
         assert_eq!(fields, ["ad_hoc", "links", "name", "networks", "x"]);
         let source = source_of_object(object(
-            json!({"name": "a", "networks": ["192.0.2.0/24"], "links": ["x"]}),
+            &json!({"name": "a", "networks": ["192.0.2.0/24"], "links": ["x"]}),
         ))
         .unwrap();
         assert_eq!(source.name, "a");

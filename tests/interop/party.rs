@@ -59,7 +59,7 @@ impl Party {
     }
 
     /// ACK of the last INVITE's 2xx.
-    pub(crate) fn acknowledge(&mut self, body: &str) {
+    pub(crate) fn acknowledge(&self, body: &str) {
         self.send_request("ACK", self.cseq, "", body);
     }
 

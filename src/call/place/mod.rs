@@ -22,7 +22,7 @@ use super::command::{CommandOutcome, CommandRefusal, Party, PlaceCall, PlaceTo};
 use super::control::CallControl;
 use super::ending::closed_call;
 use super::event::{Level, LogLine, Now, Output};
-use super::extension::Ways;
+use super::extension::Phones;
 use super::media_plan::abilities;
 use super::one_call::{Beginning, Call, Ending, Placed, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
@@ -228,7 +228,7 @@ impl CallControl {
         wanted: &mut WantedParty,
         codecs: &[String],
         allowed: Option<&[String]>,
-    ) -> Result<Ways, Denied> {
+    ) -> Result<Phones, Denied> {
         if let Some((phones, routes)) = self.phones_of(now, wanted, None)? {
             wanted.named_by_link = true;
             return Ok((phones, routes));
