@@ -144,7 +144,7 @@ mod tests {
                 weight: 1,
             }];
             let shown = serde_json::to_value(&shape).unwrap();
-            let table = trunk_of_object(&object(shown)).unwrap();
+            let table = trunk_of_object(object(&shown)).unwrap();
             assert_eq!(table.shape, shape, "{name}");
         }
     }
