@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::call_arguments::CallsCommand;
 use crate::guard_rules::shape::KINDS;
 use crate::tokens::scope::Scope;
 
@@ -72,6 +73,9 @@ pub(super) enum Command {
     /// Who may call
     #[command(subcommand)]
     Sources(SourcesCommand),
+    /// Calls that are up; place one, end one
+    #[command(subcommand)]
+    Calls(CallsCommand),
     /// What calls were
     #[command(subcommand)]
     Cdr(CdrCommand),
@@ -632,6 +636,7 @@ const EXAMPLES: &str = "Examples:
   sluice --config conf/demo.toml links add support --destination 610@example.com
   sluice --config conf/demo.toml trunks apply trunks.toml
   sluice --config conf/demo.toml cdr list --json
+  sluice calls place --from 610 --to +33123456
 
 Commands reach the node by its socket, or by --url and --token; where no node runs, they work on the
 database that --config names.

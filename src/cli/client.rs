@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -117,10 +117,20 @@ impl Client {
         self.ask(Method::POST, path, None, Body::empty()).await
     }
 
+    /// GET, and its text, where the same can be had as JSON.
+    pub(super) async fn text(&mut self, path: &str) -> Result<String, CommandError> {
+        let mut stream = self.stream(Method::GET, path, None, Body::empty()).await?;
+        let mut octets = Vec::new();
+        while let Some(piece) = stream.piece().await? {
+            octets.extend_from_slice(&piece);
+        }
+        Ok(String::from_utf8_lossy(&octets).into_owned())
+    }
+
     /// DELETE.
     pub(super) async fn delete(&mut self, path: &str) -> Result<(), CommandError> {
         let answer = self
-            .request(Method::DELETE, path, None, Body::empty())
+            .request(Method::DELETE, path, None, JSON, Body::empty())
             .await?;
         collect(answer).await.map(drop)
     }
@@ -133,7 +143,7 @@ impl Client {
         kind: Option<&'static str>,
         body: Body,
     ) -> Result<Stream, CommandError> {
-        let answer = self.request(method, path, kind, body).await?;
+        let answer = self.request(method, path, kind, ANY, body).await?;
         Ok(Stream {
             body: answer.into_body(),
             buffer: BytesMut::new(),
@@ -147,7 +157,7 @@ impl Client {
         kind: Option<&'static str>,
         body: Body,
     ) -> Result<T, CommandError> {
-        let answer = self.request(method, path, kind, body).await?;
+        let answer = self.request(method, path, kind, JSON, body).await?;
         let text = collect(answer).await?;
         serde_json::from_slice(&text).map_err(|error| {
             CommandError::Refused(format!(
@@ -162,12 +172,14 @@ impl Client {
         method: Method,
         path: &str,
         kind: Option<&'static str>,
+        wanted: &'static str,
         body: Body,
     ) -> Result<Response<Incoming>, CommandError> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, &self.host);
+            .header(HOST, &self.host)
+            .header(ACCEPT, wanted);
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
@@ -352,6 +364,7 @@ pub(super) fn query(path: &str, words: &[(&str, Option<String>)]) -> String {
 }
 
 const JSON: &str = "application/json";
+const ANY: &str = "*/*";
 /// What the log calls a connection without a network.
 const LOCAL: &str = "localhost";
 /// How long a connection may take to be made.

@@ -2,6 +2,8 @@
 //! that another surface would decide again.
 
 mod arguments;
+mod call_arguments;
+mod calls;
 mod cdr;
 mod client;
 mod doctor;

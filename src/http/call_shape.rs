@@ -8,18 +8,18 @@ use crate::call::view::{CallState, CallView, LegView};
 
 /// A call.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct CallShape {
-    id: String,
-    state: String,
-    origin: String,
-    source: String,
-    link: Option<i64>,
-    request_path: String,
-    started_at: Timestamp,
-    answered_at: Option<Timestamp>,
-    cause: Option<String>,
-    attempts: u32,
-    legs: Vec<LegShape>,
+pub(crate) struct CallShape {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) origin: String,
+    pub(crate) source: String,
+    pub(crate) link: Option<i64>,
+    pub(crate) request_path: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) answered_at: Option<Timestamp>,
+    pub(crate) cause: Option<String>,
+    pub(crate) attempts: u32,
+    pub(crate) legs: Vec<LegShape>,
 }
 
 impl From<CallView> for CallShape {
@@ -42,16 +42,16 @@ impl From<CallView> for CallShape {
 
 /// A side of a call.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LegShape {
-    side: String,
-    state: String,
-    trunk: Option<String>,
-    address: Option<String>,
-    party: String,
-    ringing_at: Option<Timestamp>,
-    answered_at: Option<Timestamp>,
-    codec: Option<String>,
-    held: bool,
+pub(crate) struct LegShape {
+    pub(crate) side: String,
+    pub(crate) state: String,
+    pub(crate) trunk: Option<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) party: String,
+    pub(crate) ringing_at: Option<Timestamp>,
+    pub(crate) answered_at: Option<Timestamp>,
+    pub(crate) codec: Option<String>,
+    pub(crate) held: bool,
 }
 
 impl From<LegView> for LegShape {
@@ -72,10 +72,10 @@ impl From<LegView> for LegShape {
 
 /// A page of calls.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct CallPageShape {
-    calls: Vec<CallShape>,
-    next: Option<u64>,
-    live: usize,
+pub(crate) struct CallPageShape {
+    pub(crate) calls: Vec<CallShape>,
+    pub(crate) next: Option<u64>,
+    pub(crate) live: usize,
 }
 
 impl From<CallPage> for CallPageShape {
@@ -90,7 +90,7 @@ impl From<CallPage> for CallPageShape {
 
 /// How a trunk is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TrunkStateShape {
+pub(crate) struct TrunkStateShape {
     id: String,
     label: String,
     enabled: bool,
@@ -116,7 +116,7 @@ impl From<&TrunkState> for TrunkStateShape {
 
 /// How an address of a trunk is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TargetStateShape {
+pub(crate) struct TargetStateShape {
     address: String,
     up: bool,
     pinged: bool,

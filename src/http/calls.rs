@@ -165,21 +165,10 @@ async fn second_party(state: &HttpState, draft: &PlaceDraft) -> Result<PlaceTo, 
             Err(refusal) => Err(refusal_of(refusal)),
         };
     }
-    let snapshot = state.store.snapshot();
-    let trunk = match &draft.trunk {
-        None => None,
-        Some(named) => {
-            let mut trunks = snapshot.trunks.iter();
-            let found = trunks.find(|trunk| trunk.id == *named || trunk.label == *named);
-            let Some(trunk) = found else {
-                let mut errors = FieldErrors::new();
-                errors.add("trunk", named, "the id or label of a trunk");
-                return Err(errors.into());
-            };
-            Some(trunk.id.clone())
-        }
-    };
+    let trunk = draft.trunk.as_deref();
+    let trunk = trunk.map(|named| trunk_id(state, named)).transpose()?;
     let to = draft.to.as_deref().and_then(party);
+    let snapshot = state.store.snapshot();
     let settings = &snapshot.settings;
     Ok(PlaceTo::Party {
         party: to.ok_or_else(|| Problem::invalid(FieldErrors::new()))?,
@@ -192,6 +181,18 @@ async fn second_party(state: &HttpState, draft: &PlaceDraft) -> Result<PlaceTo, 
             .caller_alias
             .clone()
             .unwrap_or_else(|| settings.default_caller_alias.clone()),
+    })
+}
+
+/// The id of the trunk that has it, or this label.
+fn trunk_id(state: &HttpState, named: &str) -> Result<String, Problem> {
+    let snapshot = state.store.snapshot();
+    let mut trunks = snapshot.trunks.iter();
+    let found = trunks.find(|trunk| trunk.id == named || trunk.label == named);
+    found.map(|trunk| trunk.id.clone()).ok_or_else(|| {
+        let mut errors = FieldErrors::new();
+        errors.add("trunk", named, "the id or label of a trunk");
+        errors.into()
     })
 }
 
@@ -259,10 +260,11 @@ async fn list(
         Some((_, found)) => found,
         None => None,
     };
+    let trunk = query.trunk.as_deref();
     let list = ListCalls {
         after: query.after,
         limit: query.limit.unwrap_or(PAGE_CALLS).clamp(1, PAGE_CALLS_MAX),
-        trunk: query.trunk,
+        trunk: trunk.map(|named| trunk_id(&state, named)).transpose()?,
         link: query.link,
         state: state_named,
     };
@@ -426,7 +428,10 @@ const LIST: Operation = Operation::new(
         "limit",
         "Calls on a page, 50 unless said otherwise, 200 at most.",
     ),
-    ("trunk", "Only calls with a leg on this trunk, by id."),
+    (
+        "trunk",
+        "Only calls with a leg on this trunk, by id or label.",
+    ),
     ("link", "Only calls of this link, by id."),
     (
         "state",

@@ -7,7 +7,7 @@ mod answer;
 mod body;
 mod call_ladder;
 mod call_schema;
-mod call_shape;
+pub(crate) mod call_shape;
 mod calls;
 mod cdrs;
 mod extensions;

@@ -129,6 +129,8 @@ pub static CALLS_REFUSED: Metric = counter(
     "Calls that the node itself refused or ended, by cause",
 )
 .by(&["cause"]);
+/// Calls that were placed by order.
+pub static CALLS_PLACED: Metric = counter("calls_placed", "Calls that were placed by order");
 /// Calls up or being set up.
 pub static CALLS_ACTIVE: Metric = gauge("calls_active", "Calls up or being set up");
 /// Calls at once; what binds stands in the label.
@@ -181,6 +183,20 @@ pub static GUARD_VERDICTS: Metric = counter(
 pub static COMMANDS_DECLINED: Metric = counter(
     "commands_declined",
     "Commands to the SIP core that came after the end of their call",
+);
+/// Orders and questions to call control that were refused, by reason.
+pub static COMMANDS_REFUSED: Metric = counter(
+    "commands_refused",
+    "Orders and questions to call control that were refused, by reason",
+)
+.by(&["reason"]);
+/// SIP messages kept for whoever looks at a call.
+pub static LADDER_BYTES: Metric =
+    gauge("ladder", "SIP messages kept for whoever looks at a call").in_unit(Unit::Bytes);
+/// SIP messages let go of before their time, for want of room.
+pub static LADDER_MESSAGES_DROPPED: Metric = counter(
+    "ladder_messages_dropped",
+    "SIP messages let go of before their time, for want of room",
 );
 // SIP.
 
@@ -484,6 +500,7 @@ pub static PROCESS_START: Metric =
 /// All, in the order of the exposition.
 pub static ALL: &[&Metric] = &[
     &CALLS_OFFERED,
+    &CALLS_PLACED,
     &CALLS_ANSWERED,
     &CALLS_ENDED,
     &CALLS_REFUSED,
@@ -499,6 +516,9 @@ pub static ALL: &[&Metric] = &[
     &TRUNK_TARGETS_UP,
     &GUARD_VERDICTS,
     &COMMANDS_DECLINED,
+    &COMMANDS_REFUSED,
+    &LADDER_BYTES,
+    &LADDER_MESSAGES_DROPPED,
     &REQUESTS_RECEIVED,
     &REQUESTS_SENT,
     &RESPONSES_RECEIVED,

@@ -55,6 +55,7 @@ pub fn node(node: &Node, now: Instant) -> Samples {
 fn calls(status: &Status, to: &mut Samples) {
     let counters = status.counters.load();
     to.whole(&c::CALLS_OFFERED, &[], counters.calls_offered);
+    to.whole(&c::CALLS_PLACED, &[], counters.calls_placed);
     to.whole(&c::CALLS_ANSWERED, &[], counters.calls_answered);
     to.whole(&c::CALLS_ACTIVE, &[], counters.calls_active);
     to.whole(&c::ATTEMPTS, &[], counters.attempts);
@@ -65,6 +66,12 @@ fn calls(status: &Status, to: &mut Samples) {
     for (cause, count) in &counters.refused {
         to.whole(&c::CALLS_REFUSED, &[cause], *count);
     }
+    for (reason, count) in &counters.commands_refused {
+        to.whole(&c::COMMANDS_REFUSED, &[reason], *count);
+    }
+    to.whole(&c::LADDER_BYTES, &[], counters.ladder_octets);
+    let dropped = counters.ladder_messages_dropped;
+    to.whole(&c::LADDER_MESSAGES_DROPPED, &[], dropped);
     for (reason, count) in &counters.guard {
         to.whole(&c::GUARD_VERDICTS, &[reason], *count);
     }

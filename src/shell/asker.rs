@@ -151,6 +151,24 @@ impl Waiting {
     }
 }
 
+/// Who asks is answered by this, in the order of asking.
+#[cfg(test)]
+pub(crate) fn answered_by(
+    mut answer: impl FnMut(Command) -> Result<CommandOutcome, CommandRefusal> + Send + 'static,
+) -> Asker {
+    let wake = Arc::new(Wake::new().expect("an eventfd"));
+    let (asker, commands) = pair(wake);
+    tokio::spawn(async move {
+        loop {
+            while let Some(asked) = commands.poll() {
+                asked.outcome.send(answer(asked.command)).ok();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    asker
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

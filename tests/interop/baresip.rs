@@ -144,7 +144,7 @@ fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
     );
 }
 
-fn each_hears_the_other(world: &World) {
+pub(crate) fn each_hears_the_other(world: &World) {
     for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
         let heard = here.heard(world);
         let (other, own) = (

@@ -21,6 +21,7 @@ mod node;
 mod operation;
 mod party;
 mod phone;
+mod placed;
 mod sipp;
 mod tcp;
 mod tone;

@@ -8,7 +8,6 @@
 mod first_party;
 mod joining;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use media::command::Target;
@@ -23,7 +22,7 @@ use super::command::{CommandOutcome, CommandRefusal, Party, PlaceCall, PlaceTo};
 use super::control::CallControl;
 use super::ending::closed_call;
 use super::event::{Level, LogLine, Now, Output};
-use super::extension::Phone;
+use super::extension::Phones;
 use super::media_plan::abilities;
 use super::one_call::{Beginning, Call, Ending, Placed, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
@@ -31,7 +30,6 @@ use crate::fraud_guard::Way;
 use crate::links::model::{Destination, LinkId};
 use crate::links::resolve::ResolvedLink;
 use crate::trunks::identity::Privacy;
-use crate::trunks::select::Route;
 
 /// The source of a placed call in its record; the token's id follows.
 const SOURCE: &str = "api";
@@ -230,7 +228,7 @@ impl CallControl {
         wanted: &mut WantedParty,
         codecs: &[String],
         allowed: Option<&[String]>,
-    ) -> Result<(Vec<Phone>, VecDeque<Route>), Denied> {
+    ) -> Result<Phones, Denied> {
         if let Some((phones, routes)) = self.phones_of(now, wanted, None)? {
             wanted.named_by_link = true;
             return Ok((phones, routes));

@@ -200,7 +200,7 @@ impl World {
         });
     }
 
-    pub(super) fn change(&mut self, change: impl FnOnce(&mut Snapshot)) {
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.snapshot);
         let snapshot = Arc::new(self.snapshot.clone());
         self.feed(Input::Snapshot(snapshot));
@@ -298,7 +298,7 @@ impl World {
     }
 
     /// Somebody asks or orders.
-    pub(super) fn order(&mut self, command: Order) -> Result<CommandOutcome, CommandRefusal> {
+    pub(crate) fn order(&mut self, command: Order) -> Result<CommandOutcome, CommandRefusal> {
         let ticket = Ticket(u64::MAX);
         self.feed(Input::Command { ticket, command });
         self.outcomes.pop().expect("a command is answered at once")
@@ -385,7 +385,7 @@ impl World {
             .unwrap_or_else(|| panic!("no {start} to {to} in {:#?}", self.starts()))
     }
 
-    pub(super) fn count(&self, to: SocketAddr, start: &str) -> usize {
+    pub(crate) fn count(&self, to: SocketAddr, start: &str) -> usize {
         self.sent
             .iter()
             .filter(|sent| sent.to == to && sent.text.starts_with(start))

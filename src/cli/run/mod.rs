@@ -7,7 +7,8 @@ use super::arguments::{Arguments, Command};
 use super::client::Client;
 use super::output::Output;
 use super::{
-    cdr, doctor, extensions, guard, limits, links, metrics, settings, sources, tokens, trunks,
+    calls, cdr, doctor, extensions, guard, limits, links, metrics, settings, sources, tokens,
+    trunks,
 };
 use crate::boot::serve::ServeError;
 use crate::config::{Config, ConfigErrors};
@@ -80,6 +81,7 @@ pub fn run(arguments: &Arguments, output: &mut Output<'_>) -> Outcome {
         | Command::Tokens(_)
         | Command::Guard(_)
         | Command::Extensions(_)
+        | Command::Calls(_)
         | Command::Drain => with_client(arguments, output),
     };
     let Err(error) = ended else {
@@ -158,6 +160,7 @@ async fn dispatch(
         Command::Tokens(command) => tokens::run(command, client, output).await,
         Command::Guard(command) => guard::run(command, client, output).await,
         Command::Extensions(command) => extensions::run(command, client, output).await,
+        Command::Calls(command) => calls::run(command, client, output).await,
         Command::Drain => drain(client, output).await,
         Command::Serve { .. }
         | Command::Limits

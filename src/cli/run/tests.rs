@@ -527,3 +527,74 @@ fn commands_reach_a_node_by_its_socket_and_by_url_with_a_token() {
     let (_, _, errors) = run_line(&["sluice", "--url", &url, "links", "list"]);
     assert!(errors.contains("SLUICE_TOKEN"), "{errors}");
 }
+
+#[test]
+fn calls_are_placed_listed_shown_and_ended() {
+    use crate::call::tests::world::{World as Control, trunk};
+    use crate::http::{HttpState, Listener, serve};
+    use crate::shell::asker::answered_by;
+    use crate::storage::Store;
+
+    let world = World::new();
+    let refused = world.run(&["calls", "list"]);
+    assert_eq!(refused.0, Outcome::Refused, "no node runs: {}", refused.2);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = Config::load(&world.folder.path().join("sluice.toml")).unwrap();
+    runtime.block_on(async {
+        let mut control = Control::new(vec![trunk(1)]);
+        control.change(|snapshot| snapshot.guard.unnamed_allowed = true);
+        let asker = answered_by(move |command| control.order(command));
+        let unix = tokio::net::UnixListener::bind(config.http.socket.as_ref().unwrap()).unwrap();
+        let state = HttpState {
+            calls: Some(asker),
+            ..HttpState::new(Store::open(&config.storage).await.unwrap())
+        };
+        tokio::spawn(serve(Listener::Unix(unix), state, std::future::pending()));
+    });
+    let place = ["calls", "place", "--from", "610@example.com", "--json"];
+    let placed = world.done(&[&place[..], &["--to", "tel:+33123"]].concat());
+    let placed: serde_json::Value = serde_json::from_str(&placed).unwrap();
+    let id = placed["id"].as_str().unwrap();
+    let list = world.done(&["calls", "list", "--state", "calling"]);
+    assert!(list.contains(id) && list.contains("+33123"), "{list}");
+    assert_eq!(
+        world.done(&["calls", "list", "--json", "--state", "connected"]),
+        "[]\n"
+    );
+    let shown = world.done(&["calls", "show", id]);
+    assert!(shown.contains("legs[1].party"), "{shown}");
+    let ladder = world.done(&["calls", "ladder", id]);
+    assert!(ladder.contains("-> 192.0.2.1:5060 INVITE"), "{ladder}");
+    let ladder = world.done(&["calls", "ladder", id, "--json"]);
+    assert!(ladder.contains("\"direction\": \"sent\""), "{ladder}");
+    assert_eq!(
+        world.done(&["calls", "end", id]),
+        format!("ended call {id}\n")
+    );
+    let (outcome, _, errors) = world.run(&["calls", "end", "none"]);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("No such call"), "{errors}");
+    let (outcome, _, errors) = world.run(&[&place[..], &["--to", "6 1"]].concat());
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(errors.contains("to: found `6 1`"), "{errors}");
+}
+
+#[test]
+fn call_is_placed_to_a_link_or_a_party_never_both_or_none() {
+    let place = ["sluice", "calls", "place", "--from", "610"];
+    for (more, good) in [
+        (&["--link", "a"][..], true),
+        (&["--to", "611", "--trunk", "x"], true),
+        (&[], false),
+        (&["--link", "a", "--to", "611"], false),
+        (&["--link", "a", "--trunk", "x"], false),
+        (&["--link", "a", "--caller-name", "x"], false),
+    ] {
+        let line = [&place[..], more].concat();
+        assert_eq!(Arguments::try_parse_from(line).is_ok(), good, "{more:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The API through its router: every route by table, and each resource by its story.
 
+mod calls;
 mod resources;
 mod tokens;
 mod walk;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use super::access::Origin;
 use super::router::{HttpState, router};
+use crate::shell::Asker;
 use crate::storage::{StorageOptions, Store, Sync};
 use crate::tokens::draft::TokenDraft;
 use crate::tokens::store::add;
@@ -65,6 +67,10 @@ impl Answer {
 }
 
 async fn world() -> World {
+    world_with(None).await
+}
+
+async fn world_with(calls: Option<Asker>) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&StorageOptions {
         path: folder.path().join("sluice.db"),
@@ -73,7 +79,10 @@ async fn world() -> World {
     })
     .await
     .unwrap();
-    let state = HttpState::new(store.clone());
+    let state = HttpState {
+        calls,
+        ..HttpState::new(store.clone())
+    };
     World {
         store,
         router: TowerToHyperService::new(router(state)),
@@ -86,10 +95,14 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 impl World {
     async fn token(&self, scopes: &[&str]) -> String {
+        self.token_with(scopes, TokenDraft::default()).await
+    }
+
+    async fn token_with(&self, scopes: &[&str], caps: TokenDraft) -> String {
         let draft = TokenDraft {
             label: "test".to_owned(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            ..TokenDraft::default()
+            ..caps
         };
         add(&self.store, &draft, "test").await.unwrap().1
     }
