@@ -84,7 +84,7 @@ impl fmt::Display for Question {
 
 /// One SRV record, RFC 2782.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Service {
+pub struct SrvRecord {
     /// Lowest first.
     pub priority: u16,
     /// Share among equals.
@@ -95,7 +95,7 @@ pub struct Service {
     pub host: String,
 }
 
-impl Service {
+impl SrvRecord {
     /// By priority, the heavier first among equals; whatever order the server gave.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
@@ -107,12 +107,12 @@ impl Service {
 
 /// The records that count, best first. None left: the service is decidedly not offered.
 #[must_use]
-pub fn best(services: impl IntoIterator<Item = Service>) -> Vec<Service> {
-    let mut services: Vec<Service> = services
+pub fn best(services: impl IntoIterator<Item = SrvRecord>) -> Vec<SrvRecord> {
+    let mut services: Vec<SrvRecord> = services
         .into_iter()
         .filter(|service| service.port > 0 && !matches!(service.host.as_str(), "" | "."))
         .collect();
-    services.sort_unstable_by(Service::order);
+    services.sort_unstable_by(SrvRecord::order);
     services.dedup();
     services.truncate(ADDRESSES_MAX);
     services
@@ -146,7 +146,7 @@ pub fn plain(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Located> {
 /// The addresses of SRV records as [`best`] gives them, best first. A host with several addresses
 /// has its weight once, not for each. SRV's weight 0, "nearly nothing", is our smallest.
 #[must_use]
-pub fn located(services: &[(Service, Vec<IpAddr>)]) -> Vec<Located> {
+pub fn located(services: &[(SrvRecord, Vec<IpAddr>)]) -> Vec<Located> {
     let mut found: Vec<Located> = Vec::new();
     let (mut step, mut last) = (0_u16, None);
     for (service, addresses) in services.iter().filter(|(_, known)| !known.is_empty()) {
@@ -216,8 +216,8 @@ pub fn targets(found: &[Found]) -> Vec<TrunkTarget> {
 mod tests {
     use super::*;
 
-    fn service(priority: u16, weight: u16, port: u16, host: &str) -> Service {
-        Service {
+    fn service(priority: u16, weight: u16, port: u16, host: &str) -> SrvRecord {
+        SrvRecord {
             priority,
             weight,
             port,

@@ -16,7 +16,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use tokio::task::JoinSet;
 
-use super::place::{ADDRESSES_MAX, Located, PORT, Question, Service, best, located, plain};
+use super::place::{ADDRESSES_MAX, Located, PORT, Question, SrvRecord, best, located, plain};
 
 /// What names meant when they were last asked for.
 #[derive(Debug, Default)]
@@ -171,7 +171,7 @@ async fn service(
         let RData::SRV(record) = &record.data else {
             return None;
         };
-        Some(Service {
+        Some(SrvRecord {
             priority: record.priority,
             weight: record.weight,
             port: record.port,
@@ -191,8 +191,8 @@ async fn service(
 /// The hosts' addresses, all asked for at once; one that is not found has none.
 async fn with_hosts(
     resolver: &TokioResolver,
-    services: Vec<Service>,
-) -> Vec<(Service, Vec<IpAddr>)> {
+    services: Vec<SrvRecord>,
+) -> Vec<(SrvRecord, Vec<IpAddr>)> {
     debug_assert!(services.len() <= ADDRESSES_MAX, "more than are read");
     let mut under_way = JoinSet::new();
     for service in services {
