@@ -561,6 +561,8 @@ pub struct EndpointConfig {
     pub product: Box<str>,
     /// Bounds; see `limits`.
     pub calls_max: u32,
+    /// New calls a second that the tables shall hold, beside what `calls_max` lets expect.
+    pub calls_per_second: u32,
     /// True while draining: INVITE and OPTIONS outside a dialog get 503.
     pub draining: bool,
     /// RFC 3261 §17 T1, T2, T4. `Timers::default()` is the RFC's.
@@ -590,6 +592,7 @@ impl Default for EndpointConfig {
             seed: [0; 32],
             product: "Sluice".into(),
             calls_max: 100,
+            calls_per_second: 0,
             draining: false,
             timers: Timers::default(),
             allow: vec![

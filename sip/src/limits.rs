@@ -8,7 +8,7 @@
 pub const CALLS_MAX: u32 = 20_000;
 
 /// New calls a second that the tables are made for.
-pub const CALLS_PER_SECOND_MAX: u32 = 500;
+pub const CALLS_PER_SECOND_MAX: u32 = 2_000;
 
 /// Legs that stand at once in one call: a B2BUA has two sides.
 pub const LEGS_PER_CALL_MAX: u32 = 2;
@@ -22,29 +22,30 @@ pub const LINGER_S: u32 = 32;
 /// Transactions alive at once: two per standing leg, and what the last 32 s of set-ups leave
 /// behind (timers H, J, L, M: 64·T1; K: 5 s).
 #[must_use]
-pub const fn transactions_max(calls_max: u32) -> u32 {
-    2 * calls_max * LEGS_PER_CALL_MAX + set_ups_per_second(calls_max) * (3 * LINGER_S + 5)
+pub const fn transactions_max(calls_max: u32, rate: u32) -> u32 {
+    2 * calls_max * LEGS_PER_CALL_MAX + set_ups_per_second(calls_max, rate) * (3 * LINGER_S + 5)
 }
 
 /// Calls that exist at once: the standing ones, and those that ended in the last 64·T1 and whose
 /// transactions still swallow repetitions, plus 64·T1 for a BYE that nobody answers.
 #[must_use]
-pub const fn call_entries_max(calls_max: u32) -> u32 {
-    calls_max + set_ups_per_second(calls_max) * 2 * LINGER_S
+pub const fn call_entries_max(calls_max: u32, rate: u32) -> u32 {
+    calls_max + set_ups_per_second(calls_max, rate) * 2 * LINGER_S
 }
 
 /// Legs that exist at once: both of each call, and attempts that were left.
 #[must_use]
-pub const fn legs_max(calls_max: u32) -> u32 {
-    2 * LEGS_PER_CALL_MAX * call_entries_max(calls_max)
+pub const fn legs_max(calls_max: u32, rate: u32) -> u32 {
+    2 * LEGS_PER_CALL_MAX * call_entries_max(calls_max, rate)
 }
 
-/// A small endpoint is not made for the full rate; a quarter of its calls a second is the most it
-/// can mean, and ten at least.
-const fn set_ups_per_second(calls_max: u32) -> u32 {
+/// The rate that the tables are made for: what is asked, but at least a quarter of the calls a second
+/// and ten, and never more than [`CALLS_PER_SECOND_MAX`].
+const fn set_ups_per_second(calls_max: u32, rate: u32) -> u32 {
     let share = calls_max / 4 + 10;
-    if share < CALLS_PER_SECOND_MAX {
-        share
+    let wanted = if share < rate { rate } else { share };
+    if wanted < CALLS_PER_SECOND_MAX {
+        wanted
     } else {
         CALLS_PER_SECOND_MAX
     }
@@ -122,12 +123,12 @@ pub const MAX_FORWARDS_DEFAULT: u8 = 70;
 const _: () = {
     assert!(LEGS_PER_CALL_MAX >= 2, "a B2BUA has two sides");
     assert!(
-        transactions_max(CALLS_MAX) <= 1 << 20,
+        transactions_max(CALLS_MAX, 0) <= 1 << 20,
         "transactions fit the memory of a small host"
     );
-    assert!(legs_max(CALLS_MAX) >= call_entries_max(CALLS_MAX) * LEGS_PER_CALL_MAX);
+    assert!(legs_max(CALLS_MAX, 0) >= call_entries_max(CALLS_MAX, 0) * LEGS_PER_CALL_MAX);
     assert!(
-        call_entries_max(1) > 1,
+        call_entries_max(1, 0) > 1,
         "the smallest endpoint can end a call and take the next"
     );
     assert!(EARLY_DIALOGS_MAX >= 2, "a fork has two branches");
@@ -136,19 +137,19 @@ const _: () = {
         "each fork that rang may answer"
     );
     assert!(
-        transactions_max(1) >= 2 * LEGS_PER_CALL_MAX,
+        transactions_max(1, 0) >= 2 * LEGS_PER_CALL_MAX,
         "the smallest endpoint has a request of each side and its CANCEL"
     );
     assert!(
-        transactions_max(CALLS_MAX) > call_entries_max(CALLS_MAX),
+        transactions_max(CALLS_MAX, 0) > call_entries_max(CALLS_MAX, 0),
         "no call is without a transaction for its end"
     );
     assert!(
-        set_ups_per_second(CALLS_MAX) == CALLS_PER_SECOND_MAX,
+        set_ups_per_second(CALLS_MAX, 0) == CALLS_PER_SECOND_MAX,
         "the largest endpoint takes the full rate"
     );
     assert!(
-        set_ups_per_second(1) >= 10 && set_ups_per_second(1) <= CALLS_PER_SECOND_MAX,
+        set_ups_per_second(1, 0) >= 10 && set_ups_per_second(1, 9_999) <= CALLS_PER_SECOND_MAX,
         "the smallest one takes ten"
     );
     assert!(ATTEMPTS_PER_CALL_MAX >= 2, "there is a next trunk");
@@ -166,7 +167,7 @@ const _: () = {
         "what is kept of a message fits into one"
     );
     assert!(
-        REGISTERS_MAX + REGISTER_REQUESTS_MAX < transactions_max(CALLS_MAX),
+        REGISTERS_MAX + REGISTER_REQUESTS_MAX < transactions_max(CALLS_MAX, 0),
         "registrations leave room for calls"
     );
     assert!(
@@ -189,7 +190,7 @@ const _: () = {
         "RFC 3261 §14.1 asks for another try"
     );
     assert!(
-        PINGS_MAX < transactions_max(CALLS_MAX),
+        PINGS_MAX < transactions_max(CALLS_MAX, 0),
         "pings leave room for calls"
     );
 };

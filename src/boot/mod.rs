@@ -3,6 +3,7 @@
 mod api;
 pub mod limits;
 pub mod notify;
+mod priorities;
 pub mod reload;
 pub mod serve;
 mod sockets;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::api;
 use super::limits::{self, Limits};
 use super::notify::Supervisor;
+use super::priorities::order_threads;
 use super::reload::Reload;
 use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
 use super::supervise;
@@ -243,6 +244,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     });
     let http_stop = api::start(config, &store, &view, link.asker(), listeners).await?;
     wait_for_stock(&link).await;
+    order_threads();
     view.enter(Phase::Ready);
     Ok(Node {
         view,
@@ -306,6 +308,7 @@ fn call_config(
             seed: seed()?,
             product: config.sip.product.as_str().into(),
             calls_max: limits.calls_max,
+            calls_per_second: config.limits.calls_per_second_max,
             draining: false,
             timers: sip::event::Timers::default(),
             allow: vec![

@@ -88,11 +88,11 @@ fn sheet(config: &Config, limits: &Limits, descriptors: u64) -> Result<Sheet, Co
         media_pairs: u64::from(limits.pairs_a_worker) * u64::from(limits.workers),
         media_io: chosen.step().as_str(),
         ring_refused: chosen.ring_refused().map(|refused| refused.to_string()),
-        bounds: bounds(limits.calls_max),
+        bounds: bounds(limits.calls_max, config.limits.calls_per_second_max),
     })
 }
 
-fn bounds(calls_max: u32) -> Vec<Bound> {
+fn bounds(calls_max: u32, rate: u32) -> Vec<Bound> {
     let bound = |name, value: u32, meaning| Bound {
         name,
         value: u64::from(value),
@@ -106,7 +106,7 @@ fn bounds(calls_max: u32) -> Vec<Bound> {
         ),
         bound(
             "sip.transactions_max",
-            sip::limits::transactions_max(calls_max),
+            sip::limits::transactions_max(calls_max, rate),
             "transactions at once; beyond it answers are sent without state",
         ),
         bound(

@@ -283,4 +283,19 @@ mod tests {
         assert_eq!(reach(&from, "other", Some(1)), Err(NotAdmitted::Link));
         assert_eq!(reach(&from, "sales", None), Err(NotAdmitted::AdHoc));
     }
+
+    /// Cisco recommends to run a trunk on every call-processing node, up to 16 of them.
+    #[test]
+    fn sixteen_nodes_of_a_call_manager_are_one_trunk_from_any_port() {
+        let mut trunk = trunk("tr_1", "10.0.0.1:5060");
+        trunk.networks = (2..=16)
+            .map(|last| format!("10.0.0.{last}").parse().unwrap())
+            .collect();
+        let trunks = [trunk];
+        for last in 1..=16_u16 {
+            let from = format!("10.0.0.{last}:{}", 25_000 + last).parse().unwrap();
+            assert_eq!(admit(&trunks, &[], from).map(Admitted::name), Some("tr_1"));
+        }
+        assert!(admit(&trunks, &[], "10.0.0.17:5060".parse().unwrap()).is_none());
+    }
 }

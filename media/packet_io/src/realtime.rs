@@ -23,3 +23,39 @@ pub fn make_realtime() -> io::Result<()> {
         Err(io::Error::last_os_error())
     }
 }
+
+/// Lets a thread of this process step back behind the others: what it does can wait for a packet.
+///
+/// # Errors
+/// There is no such thread.
+pub fn step_back(thread: u32) -> io::Result<()> {
+    // SAFETY: the call takes three numbers and no address; a number that names no thread is refused.
+    let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, BEHIND) };
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// A weight of a tenth beside an ordinary thread.
+const BEHIND: i32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_of_ours_steps_back_and_a_stranger_is_refused() {
+        let own = std::thread::spawn(|| {
+            // SAFETY: the call takes no argument and cannot fail.
+            let thread = unsafe { libc::gettid() };
+            step_back(u32::try_from(thread).unwrap()).unwrap();
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let (_, after_name) = stat.rsplit_once(')').unwrap();
+            after_name.split_whitespace().nth(16).unwrap().to_owned()
+        });
+        assert_eq!(own.join().unwrap(), BEHIND.to_string());
+        step_back(u32::try_from(i32::MAX).unwrap()).unwrap_err();
+    }
+}

@@ -123,7 +123,7 @@ enum Queued {
 impl Core {
     pub(crate) fn new(mut config: EndpointConfig) -> Self {
         config.calls_max = config.calls_max.clamp(1, limits::CALLS_MAX);
-        let calls_max = config.calls_max;
+        let (calls_max, rate) = (config.calls_max, config.calls_per_second);
         let mut identifiers = Identifiers::new(config.number, config.seed);
         let allow = config
             .allow
@@ -133,12 +133,12 @@ impl Core {
         Self {
             allow: allow.join(", ").into(),
             transactions: Transactions::new(
-                limits::transactions_max(calls_max),
+                limits::transactions_max(calls_max, rate),
                 config.timers,
                 &mut identifiers,
             ),
-            calls: Table::new(limits::call_entries_max(calls_max)),
-            legs: Table::new(limits::legs_max(calls_max)),
+            calls: Table::new(limits::call_entries_max(calls_max, rate)),
+            legs: Table::new(limits::legs_max(calls_max, rate)),
             tags: KeyedMap::new(identifiers.map_seed()),
             pings: Table::new(limits::PINGS_MAX),
             registrations: Table::new(limits::REGISTERS_MAX),

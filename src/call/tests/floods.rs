@@ -108,7 +108,7 @@ fn known_flood(address: impl Fn(u32) -> SocketAddr) {
     let counters = world.control.counters();
     assert!(counters.calls_active <= 101, "{}", counters.calls_active);
     assert!(world.control.endpoint().active_calls() <= 100);
-    let entries = sip::limits::call_entries_max(100);
+    let entries = sip::limits::call_entries_max(100, 0);
     assert!(world.control.calls.len() <= usize::try_from(entries).unwrap());
     assert!(world.tickets.len() <= 1_500);
     let byes = world.count(target(1), "BYE ");

@@ -437,3 +437,57 @@ fn second_line_is_used_where_the_first_cannot_be_and_each_line_is_answered() {
     );
     assert!(answer.body().contains("a=rtcp-mux"), "{}", answer.body());
 }
+
+/// Zones rewrite what we put into a Contact (cisco-trunk J-02): neither a user part of ours nor a
+/// parameter is needed to find the dialog again.
+#[test]
+fn a_request_whose_uri_lost_what_our_contact_said_finds_its_dialog() {
+    let mut world = World::new(vec![trunk(1)]);
+    let invite = world.answered("c1");
+    let bye = format!(
+        "BYE sip:198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKbye\r\n\
+         Max-Forwards: 70\r\nFrom: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 7 BYE\r\n\
+         Content-Length: 0\r\n\r\n",
+        invite.header("To"),
+        invite.header("From"),
+        invite.header("Call-ID"),
+    );
+    world.datagram(target(1), &bye);
+    assert_eq!(world.last(target(1), "SIP/2.0").start(), "SIP/2.0 200 OK");
+}
+
+#[test]
+fn the_host_of_the_request_uri_is_the_destinations_or_the_one_of_the_setting() {
+    for (setting, host) in [
+        (None, "example.com"),
+        (Some("cucm.example.net"), "cucm.example.net"),
+    ] {
+        let mut own = trunk(1);
+        own.request_host = setting.map(str::to_owned);
+        let mut world = World::new(vec![own]);
+        world.call("610", "c1");
+        let invite = world.last(target(1), "INVITE");
+        assert_eq!(invite.start(), format!("INVITE sip:610@{host} SIP/2.0"));
+        assert_eq!(invite.header("To"), format!("<sip:610@{host}>"));
+    }
+}
+
+#[test]
+fn events_are_offered_with_every_offer_of_ours_at_101() {
+    let mut delayed = trunk(1);
+    delayed.offer = crate::trunks::model::OfferMode::Early;
+    let mut world = World::new(vec![delayed]);
+    world.invite("sales", "c1", "");
+    world.resolved(Ok(remote("610")));
+    let invite = world.last(target(1), "INVITE");
+    assert!(
+        invite.body().contains("a=rtpmap:101 telephone-event/8000"),
+        "{}",
+        invite.body()
+    );
+    assert!(
+        invite.body().contains("a=fmtp:101 0-15"),
+        "{}",
+        invite.body()
+    );
+}

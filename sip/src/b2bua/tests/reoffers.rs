@@ -365,7 +365,7 @@ fn any_refusal_of_a_reinvite_is_repeated_until_its_ack() {
 fn a_reinvite_is_refused_without_state_where_the_table_is_full() {
     let mut world = World::with_calls_max(1);
     let c = world.connected();
-    let refusals = crate::limits::transactions_max(1) + 1;
+    let refusals = crate::limits::transactions_max(1, 0) + 1;
     for number in 0..refusals {
         let text = c.caller_says("INVITE", 2 + number, &format!("re{number}"), SDP);
         world.receive(CALLER, &text.replace("application/sdp", "text/plain"));
