@@ -15,6 +15,7 @@ use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::apply::TrunkTable;
 use crate::trunks::model::Secret;
+use crate::trunks::place;
 use crate::trunks::preset::{PRESETS, preset};
 use crate::trunks::shape::{TargetShape, TrunkShape};
 use crate::trunks::text::{
@@ -187,10 +188,9 @@ fn negotiation(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
 
 /// `targets = ["192.0.2.1:5060"]` for equal ones, `[[trunk.target]]` for priorities and weights.
 fn targets(table: &Reader<'_>) -> Vec<TargetShape> {
-    const ADDRESS: &str = "host and port such as \"192.0.2.1:5060\" or \"sip.example.com:5060\"";
-    let address = |text: &str| is_host_and_port(text).then(|| text.to_owned());
+    let address = |text: &str| place::is_target(text).then(|| text.to_owned());
     let mut targets: Vec<TargetShape> = table
-        .texts("targets", Vec::new(), ADDRESS, address)
+        .texts("targets", Vec::new(), place::TARGET, address)
         .into_iter()
         .map(|address| TargetShape {
             address,
@@ -199,7 +199,7 @@ fn targets(table: &Reader<'_>) -> Vec<TargetShape> {
         })
         .collect();
     for target in table.tables("target") {
-        let address = target.required_text("address", ADDRESS, address);
+        let address = target.required_text("address", place::TARGET, address);
         let priority = target.whole("priority", 10, 0..=65_535);
         let weight = target.whole("weight", 1, 1..=65_535);
         target.finish();
@@ -210,12 +210,6 @@ fn targets(table: &Reader<'_>) -> Vec<TargetShape> {
         }));
     }
     targets
-}
-
-fn is_host_and_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| {
-        rules::is_domain(host) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    })
 }
 
 /// The password is in a file of its own, so that the configuration can be shown to anybody.

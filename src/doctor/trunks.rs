@@ -6,11 +6,12 @@ use super::Finding;
 use crate::storage::Store;
 use crate::trunks;
 use crate::trunks::model::Trunk;
+use crate::trunks::names::{self, NameError};
+use crate::trunks::place::Question;
 use crate::trunks::test::Tested;
 
 /// A name that takes longer makes calls wait.
 const NAME_SLOW: Duration = Duration::from_millis(500);
-const NAME_TIME_MAX: Duration = Duration::from_secs(3);
 /// Trunks that are asked; the rest is named as not asked.
 const TRUNKS_MAX: usize = 64;
 
@@ -18,12 +19,13 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
     let mut findings = Vec::new();
     match trunks::store::list(store).await {
         Ok(stored) => {
-            let addresses = stored
-                .iter()
-                .filter(|trunk| trunk.shape.enabled)
-                .flat_map(|trunk| &trunk.shape.targets);
-            for target in addresses {
-                findings.extend(name(&target.address).await);
+            let enabled = stored.iter().filter(|trunk| trunk.shape.enabled);
+            let questions = enabled.flat_map(|trunk| {
+                let targets = trunk.shape.targets.iter();
+                targets.filter_map(|target| Question::of(&target.address, trunk.shape.transport))
+            });
+            for question in questions {
+                findings.push(name(&question).await);
             }
         }
         Err(error) => {
@@ -67,35 +69,36 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
     findings
 }
 
-/// `None`: it is an address, no name.
-async fn name(target: &str) -> Option<Finding> {
-    if target.parse::<std::net::SocketAddr>().is_ok() {
-        return None;
-    }
+async fn name(question: &Question) -> Finding {
     let began = Instant::now();
-    let looked_up = tokio::time::timeout(NAME_TIME_MAX, tokio::net::lookup_host(target)).await;
+    let asked = names::ask(question).await;
     let took = began.elapsed();
-    Some(match looked_up {
-        Ok(Ok(addresses)) => {
-            let count = addresses.count();
-            let found = format!("{target}: {count} addresses in {} ms", took.as_millis());
+    match asked {
+        Ok(addresses) if addresses.is_empty() => Finding::bad(
+            "dns",
+            format!("{question}: its SRV record says that there is no such service"),
+            "look at the transport of the trunk, or write the port",
+        ),
+        Ok(addresses) => {
+            let count = addresses.len();
+            let found = format!("{question}: {count} addresses in {} ms", took.as_millis());
             if took > NAME_SLOW {
                 Finding::warning("dns", found, "a local caching resolver makes it faster")
             } else {
                 Finding::good("dns", found)
             }
         }
-        Ok(Err(error)) => Finding::bad(
+        Err(error @ NameError::Late) => Finding::bad(
             "dns",
-            format!("{target}: {error}"),
-            "mend the name, or /etc/resolv.conf; an address in its place needs no name server",
-        ),
-        Err(_elapsed) => Finding::bad(
-            "dns",
-            format!("{target}: no answer in {} s", NAME_TIME_MAX.as_secs()),
+            format!("{question}: {error}"),
             "look at /etc/resolv.conf: no name server answers",
         ),
-    })
+        Err(error) => Finding::bad(
+            "dns",
+            format!("{question}: {error}"),
+            "mend the name, or /etc/resolv.conf; an address in its place needs no name server",
+        ),
+    }
 }
 
 fn judge(label: &str, tested: &Tested) -> Finding {

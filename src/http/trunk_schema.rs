@@ -130,8 +130,8 @@ const PRESET: Field = Field::optional(
     "Defaults for the rest: cucm, expressway, carrier or registering-pbx.",
     "\"carrier\"",
 );
-const TARGETS: &str =
-    "Where it is: texts such as 192.0.2.1:5060, or objects with priority and weight.";
+const TARGETS: &str = "Where it is: texts such as 192.0.2.1:5060 or sip.example.com (found by SRV), or objects with \
+     priority and weight.";
 
 static TARGET: Schema = Schema::of::<crate::trunks::shape::TargetShape>(
     "Target",
@@ -139,7 +139,7 @@ static TARGET: Schema = Schema::of::<crate::trunks::shape::TargetShape>(
         Field::new(
             "address",
             Kind::Text,
-            "Address or name with port.",
+            "Address or name with port, or a name alone, which is found by SRV.",
             "\"192.0.2.1:5060\"",
         ),
         Field::new("priority", Kind::Whole, "Lowest first.", "10"),

@@ -1,9 +1,6 @@
 //! What call control needs of the database, as one value that never changes: a change makes a new
 //! one.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use sqlx::SqliteConnection;
 
 use super::error::StorageError;
@@ -13,6 +10,8 @@ use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
 use crate::tokens::model::TokenTable;
 use crate::trunks::model::{Network, Trunk, TrunkTarget};
+use crate::trunks::names::{Answers, Names};
+use crate::trunks::place::{Found, Question, plain, targets};
 use crate::trunks::shape::StoredTrunk;
 use crate::{guard_rules, registrar, settings, sources, tokens, trunks};
 
@@ -55,6 +54,7 @@ pub(crate) async fn bump_revision(connection: &mut SqliteConnection) -> Result<(
 pub(super) async fn load(
     connection: &mut SqliteConnection,
     key: &NodeKey,
+    names: &Names,
 ) -> Result<Snapshot, StorageError> {
     let revision = revision(connection).await?;
     let mut settings = settings::store::load(connection).await?;
@@ -63,12 +63,13 @@ pub(super) async fn load(
     let mut sources = sources::store::load(connection).await?;
     let extensions = registrar::store::load(connection, key).await?;
     let tokens = tokens::store::load(connection).await?;
-    let mut names_resolved = false;
-    let mut trunks = Vec::with_capacity(stored.len());
-    for stored in &stored {
-        let targets = resolve_targets(stored, &mut names_resolved).await;
-        trunks.push(stored.trunk(targets));
-    }
+    let answers = names
+        .answers(stored.iter().flat_map(questions).collect())
+        .await;
+    let mut trunks: Vec<Trunk> = stored
+        .iter()
+        .map(|stored| stored.trunk(resolved(stored, &answers)))
+        .collect();
     trunks.sort_by_key(|trunk| trunk.priority);
     sources.extend(
         trunks
@@ -83,7 +84,7 @@ pub(super) async fn load(
         sources,
         extensions,
         tokens,
-        names_resolved,
+        names_resolved: !answers.is_empty(),
     })
 }
 
@@ -107,49 +108,24 @@ fn implicit_source(trunk: &Trunk) -> Source {
     }
 }
 
-async fn resolve_targets(stored: &StoredTrunk, names_resolved: &mut bool) -> Vec<TrunkTarget> {
-    let mut targets = Vec::new();
+fn questions(stored: &StoredTrunk) -> impl Iterator<Item = Question> {
+    let transport = stored.shape.transport;
+    let targets = stored.shape.targets.iter();
+    targets.filter_map(move |target| Question::of(&target.address, transport))
+}
+
+fn resolved(stored: &StoredTrunk, answers: &Answers) -> Vec<TrunkTarget> {
+    let mut found = Vec::new();
     for target in &stored.shape.targets {
-        let name = target.address.as_str();
-        let addresses: Vec<SocketAddr> = if let Ok(address) = name.parse() {
-            vec![address]
-        } else {
-            *names_resolved = true;
-            look_up(name, &stored.shape.label).await
+        let located = match Question::of(&target.address, stored.shape.transport) {
+            None => plain(target.address.parse()),
+            Some(question) => answers.get(&question).cloned().unwrap_or_default(),
         };
-        targets.extend(addresses.into_iter().map(|address| TrunkTarget {
-            address,
+        found.extend(located.into_iter().map(|located| Found {
             priority: target.priority,
             weight: target.weight,
+            located,
         }));
     }
-    targets
+    targets(&found)
 }
-
-async fn look_up(name: &str, trunk: &str) -> Vec<SocketAddr> {
-    match tokio::time::timeout(LOOK_UP_TIME_MAX, tokio::net::lookup_host(name)).await {
-        Ok(Ok(addresses)) => {
-            let mut addresses: Vec<SocketAddr> = addresses.take(ADDRESSES_MAX).collect();
-            addresses.sort_unstable();
-            addresses.dedup();
-            addresses
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, name, trunk, "a trunk's target has no address now");
-            Vec::new()
-        }
-        Err(_elapsed) => {
-            tracing::warn!(
-                name,
-                trunk,
-                "the name of a trunk's target was not answered in time"
-            );
-            Vec::new()
-        }
-    }
-}
-
-/// How long a name may take.
-const LOOK_UP_TIME_MAX: Duration = Duration::from_secs(2);
-/// Addresses that one name may have.
-const ADDRESSES_MAX: usize = 16;

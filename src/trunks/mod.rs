@@ -5,6 +5,8 @@ pub mod apply;
 pub mod health;
 pub mod identity;
 pub mod model;
+pub(crate) mod names;
+pub mod place;
 pub mod preset;
 pub mod select;
 pub mod shape;

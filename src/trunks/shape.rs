@@ -87,10 +87,10 @@ pub struct TrunkShape {
     pub links: Vec<String>,
 }
 
-/// One address of a trunk: `host:port`, where host is an address or a name.
+/// One address of a trunk: `host:port`, where host is an address or a name, or a name alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetShape {
-    /// `192.0.2.1:5060`, `[2001:db8::1]:5060` or `sip.example.com:5060`.
+    /// `192.0.2.1:5060`, `[2001:db8::1]:5060` or `sip.example.com:5060`; `sip.example.com` is found by SRV.
     pub address: String,
     /// Lowest first.
     pub priority: u16,

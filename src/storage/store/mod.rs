@@ -20,6 +20,7 @@ use super::snapshot::{self, Snapshot};
 use super::writer::{self, Connection, Job, Work, Writer, work};
 use crate::cdr::record::Record;
 use crate::links::resolve::{Asked, ResolveRefusal, ResolvedLink, resolve_asked};
+use crate::trunks::names::Names;
 use crate::{cdr, guard_rules, links};
 
 /// The open database.
@@ -36,6 +37,8 @@ struct Inner {
     jobs: mpsc::Sender<Job>,
     records: mpsc::Sender<Record>,
     key: NodeKey,
+    /// What the names of trunk targets mean.
+    names: Names,
     figures: Arc<StorageFigures>,
     export: Arc<AtomicBool>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -52,10 +55,14 @@ impl Store {
     /// # Errors
     /// The folder cannot be written, the file is no database of ours, or a newer program wrote it.
     pub async fn open(options: &StorageOptions) -> Result<Self, StorageError> {
+        Self::open_with(options, Names::default()).await
+    }
+
+    async fn open_with(options: &StorageOptions, names: Names) -> Result<Self, StorageError> {
         let database = database::open(options).await?;
         let key = NodeKey::open(options.path.parent().unwrap_or_else(|| Path::new(".")))?;
         let mut reader = database.readers.acquire().await?;
-        let first = snapshot::load(&mut reader, &key).await?;
+        let first = snapshot::load(&mut reader, &key, &names).await?;
         drop(reader);
         let (jobs, jobs_queue) = mpsc::channel(JOBS_QUEUE_MAX);
         let (records, records_queue) = mpsc::channel(RECORDS_QUEUE_MAX);
@@ -81,6 +88,7 @@ impl Store {
                 jobs,
                 records,
                 key,
+                names,
                 figures,
                 export,
                 snapshot: watch::Sender::new(Arc::new(first)),
@@ -338,7 +346,7 @@ impl Store {
             return Ok(());
         }
         if names_due || snapshot::revision(connection).await? != current.revision {
-            let next = snapshot::load(connection, &self.inner.key).await?;
+            let next = snapshot::load(connection, &self.inner.key, &self.inner.names).await?;
             self.publish(next);
         }
         *seen_version = version;
@@ -348,7 +356,7 @@ impl Store {
     /// Publishes what this process has just changed, without waiting for the next poll.
     pub(crate) async fn refresh(&self) -> Result<(), StorageError> {
         let mut reader = self.inner.readers.acquire().await?;
-        let next = snapshot::load(&mut reader, &self.inner.key).await?;
+        let next = snapshot::load(&mut reader, &self.inner.key, &self.inner.names).await?;
         self.publish(next);
         Ok(())
     }

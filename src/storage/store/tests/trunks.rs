@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::load_trunks;
 use crate::sources::model::{LinkAccess, Source};
+use crate::trunks::names::Names;
+use crate::trunks::names::tests::{die, serve, zone};
 use crate::trunks::store::Applied;
 
 #[tokio::test]
@@ -138,4 +140,38 @@ async fn tables_of_the_file_are_imported_at_the_first_start_only() {
         resolved.trunk.as_deref(),
         Some(snapshot.trunks[0].id.as_str())
     );
+}
+
+#[tokio::test]
+async fn a_dead_name_server_takes_no_target_from_a_trunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(zone());
+    let names = Names::asking(server.0);
+    let store = Store::open_with(&options(folder.path()), names)
+        .await
+        .unwrap();
+    let file = folder.path().join("trunks.toml");
+    let text = "[[trunk]]\nlabel = \"a\"\ntargets = [\"192.0.2.7:5060\"]\n\
+                [[trunk.target]]\naddress = \"sip.test\"\npriority = 5\n";
+    fs::write(&file, text).unwrap();
+    crate::trunks::store::apply(&store, load_trunks(&file).unwrap())
+        .await
+        .unwrap();
+    let targets = || {
+        let snapshot = store.snapshot();
+        let targets = snapshot.trunks[0].targets.iter();
+        let shown = targets.map(|one| (one.address.to_string(), one.priority, one.weight));
+        shown.collect::<Vec<_>>()
+    };
+    let expected = [
+        ("192.0.2.7:5060", 10, 1),
+        ("192.0.2.1:5080", 5, 90),
+        ("192.0.2.2:5070", 5, 10),
+        ("192.0.2.3:5090", 6, 5),
+    ]
+    .map(|(address, priority, weight)| (address.to_owned(), priority, weight));
+    assert_eq!(targets(), expected);
+    die(server);
+    store.refresh().await.unwrap();
+    assert_eq!(targets(), expected);
 }
