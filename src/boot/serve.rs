@@ -15,13 +15,14 @@ use tokio::sync::{mpsc, watch};
 use super::api;
 use super::limits::{self, Limits};
 use super::notify::Supervisor;
-use super::priorities::order_threads;
+use super::priorities::{order_threads, take_small_pages};
 use super::reload::Reload;
 use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
 use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
 use crate::call::inform::INFO_TYPES;
+use crate::call::ladder;
 use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
 use crate::health::{self, NodeParts, Phase};
@@ -88,6 +89,7 @@ impl ServeError {
 /// # Errors
 /// Something was not there to start with; nothing is left running.
 pub fn serve(config: &Config) -> Result<(), ServeError> {
+    take_small_pages();
     let descriptors = limits::raise_descriptors();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let limits = limits::derive(config, descriptors, cores);
@@ -339,7 +341,11 @@ fn call_config(
             .map(ToString::to_string)
             .collect(),
         calls_per_second_max: config.limits.calls_per_second_max,
-        ladder: config.log.ladder,
+        ladder_octets: if config.log.ladder {
+            ladder::TOTAL_OCTETS_MAX
+        } else {
+            0
+        },
     })
 }
 

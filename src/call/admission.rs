@@ -111,7 +111,7 @@ impl CallControl {
         let mut call = Call::new(id, a_leg, beginning, name.to_owned(), now);
         call.age = age;
         call.extension = extension;
-        self.calls.insert(key, call);
+        self.calls.insert(key, Box::new(call));
         match self.examine(now, key, source) {
             Ok((user, host)) => {
                 self.set_callers_timer(key);

@@ -63,8 +63,8 @@ pub struct Config {
     pub own_hosts: Vec<String>,
     /// New calls a second; 0: no limit.
     pub calls_per_second_max: u32,
-    /// The messages of each call are kept for whoever asks.
-    pub ladder: bool,
+    /// Octets of the messages of all calls that are kept for whoever asks; 0: none is.
+    pub ladder_octets: usize,
 }
 
 /// Call control. See the module.
@@ -87,7 +87,7 @@ pub struct CallControl {
     pub(super) offered_lately: Window,
     pub(super) overload: Overload,
     pub(super) random: ChaCha8Rng,
-    pub(super) calls: BTreeMap<CallKey, Call>,
+    pub(super) calls: BTreeMap<CallKey, Box<Call>>,
     /// Calls that are not over.
     pub(super) live_calls: LiveCalls,
     pub(super) live: usize,
@@ -133,7 +133,7 @@ impl CallControl {
         random.fill_bytes(&mut secret);
         let prover = Prover::new(secret);
         Self {
-            ladders: Ladders::new(config.ladder, config.seed),
+            ladders: Ladders::new(config.ladder_octets, config.seed),
             endpoint: Endpoint::new(config.endpoint.clone()),
             random,
             snapshot: Arc::default(),
@@ -679,7 +679,7 @@ impl CallControl {
             detail: format!("{} {}", status.code(), ending.cause),
         };
         self.put(Output::Log(line));
-        let told = match self.calls.get(&key).and_then(Call::placed) {
+        let told = match self.calls.get(&key).and_then(|call| call.placed()) {
             // Nobody waits for a final response of ours.
             Some(_) => self.endpoint.hang_up(now.instant, key, refusal),
             None => self.endpoint.refuse(now.instant, key, status, refusal),

@@ -192,8 +192,6 @@ impl CallControl {
         self.live = self.live.saturating_sub(1);
         self.live_calls.end(&call.id, call.age);
         self.ladders.end(call.age, now.instant);
-        call.routes.clear();
-        (call.reoffer, call.asked, call.waiting) = (None, None, None);
         let untold = call.untold.take();
         let former = call
             .placed()
@@ -212,6 +210,7 @@ impl CallControl {
                 ending.status, ending.cause, ending.released_by
             ),
         };
+        call.shed();
         if let Some(attempt) = attempt {
             let (status, outcome) = outcome_of(attempt.answered_at.is_some(), ending);
             self.close_attempt(now, key, attempt, status, outcome);

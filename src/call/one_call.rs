@@ -292,6 +292,18 @@ impl Call {
         }
     }
 
+    /// It is over: what only a call that is up needs goes. The rest lives as long as the key, half a
+    /// minute of repetitions and late answers.
+    pub(super) fn shed(&mut self) {
+        (self.routes, self.phones) = (VecDeque::new(), Vec::new());
+        (self.reoffer, self.asked, self.waiting) = (None, None, None);
+        (self.offer, self.wanted) = (None, None);
+        if let Beginning::Offered(offered) = &mut self.beginning {
+            offered.offer = None;
+            (offered.headers, offered.authorization) = (Vec::new(), Vec::new());
+        }
+    }
+
     /// The INVITE that it began with.
     pub(super) fn offered(&self) -> Option<&CallOffered> {
         match &self.beginning {

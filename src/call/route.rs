@@ -24,7 +24,7 @@ use super::event::{Level, LogLine, Now, Output};
 use super::failover;
 use super::media_plan::abilities;
 use super::media_plan::leg::LegMedia;
-use super::one_call::{Attempt, Call, Ending, MAX_FORWARDS, Ports, Side, WantedParty};
+use super::one_call::{Attempt, Ending, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::{self, Cleared, Reason, Verdict};
@@ -405,7 +405,7 @@ impl CallControl {
             media.leg.offer(&codecs, direction, ptime_ms)
         });
         let call = self.calls.get(&key);
-        let max_forwards = call.map_or(MAX_FORWARDS, Call::max_forwards);
+        let max_forwards = call.map_or(MAX_FORWARDS, |call| call.max_forwards());
         let written = self.by_service_route(trunk, written);
         invite(trunk, flow, uri, written, max_forwards, offer)
     }

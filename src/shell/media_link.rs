@@ -268,6 +268,8 @@ fn run(config: MediaThreadConfig, ends: &Ends, told: &mpsc::Sender<io::Result<St
     };
     if config.realtime {
         make_realtime(config.worker.worker);
+    } else if let Err(error) = packet_io::ask_for_short_turns() {
+        tracing::debug!(%error, "media takes its turns as any thread");
     }
     let started = Started {
         waker: packet_io.waker(),

@@ -68,7 +68,7 @@ pub use packet_io::{
     OpenRefused, PacketIo, RECEIVED_MAX, Received, ReceivedBatch, SocketKey, SocketSpec, Wait,
 };
 pub use packet_pool::{PACKET_BUFFERS_MAX, PacketPool, PoolCounts};
-pub use realtime::{make_realtime, step_back};
+pub use realtime::{ask_for_short_turns, make_realtime, step_back};
 pub use simulated::{Delivery, Faults, NoFaults, SendFault, Simulated, SimulatedConfig};
 pub use uring::{RingRefused, Uring};
 pub use waker::Waker;

@@ -116,7 +116,7 @@ impl CallControl {
     /// The same order again: the call that it became, as it is now.
     fn repeat_order(&self, id: &str) -> Result<CommandOutcome, CommandRefusal> {
         let live = self.live_calls.find(id);
-        let live = live.and_then(|key| self.calls.get(&key)).map(Call::view);
+        let live = live.and_then(|key| self.calls.get(&key)).map(|call| call.view());
         let call = live.or_else(|| self.orders.former(id).cloned());
         Ok(CommandOutcome::Placed {
             call: Box::new(call.ok_or(CommandRefusal::NoSuchCall)?),
@@ -265,7 +265,7 @@ impl CallControl {
         call.age = self.live_calls.begin(&call.id, key);
         self.ladders.begin(call.age, &call.id);
         install_first_party(&mut call, begun);
-        self.calls.insert(key, call);
+        self.calls.insert(key, Box::new(call));
         self.touch(Some(key));
         Ok(key)
     }

@@ -154,7 +154,7 @@ impl World {
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
-            ladder: true,
+            ladder_octets: 1 << 20,
         };
         let now = Now {
             instant: Instant::now(),

@@ -255,6 +255,9 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
     let thread = std::thread::Builder::new()
         .name("signalling".to_owned())
         .spawn(move || {
+            if let Err(error) = packet_io::ask_for_short_turns() {
+                tracing::debug!(%error, "signalling takes its turns as any thread");
+            }
             let ports: io::Result<Vec<(SocketAddr, UdpPort)>> = sockets
                 .into_iter()
                 .map(|(named, socket)| UdpPort::new(socket).map(|port| (named, port)))

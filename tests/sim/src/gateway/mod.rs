@@ -121,7 +121,7 @@ impl Gateway {
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
-            ladder: true,
+            ladder_octets: 1 << 20,
         };
         Self {
             base: Base::new(),
