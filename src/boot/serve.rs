@@ -219,6 +219,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         media: links,
         questions,
         records: store.records(),
+        store: Some(store.clone()),
         wake,
         panics,
         capture,

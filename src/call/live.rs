@@ -103,7 +103,9 @@ impl CallControl {
 
     fn show_call(&self, id: &str) -> Result<CommandOutcome, CommandRefusal> {
         let live = self.live_calls.find(id);
-        let live = live.and_then(|key| self.calls.get(&key)).map(|call| call.view());
+        let live = live
+            .and_then(|key| self.calls.get(&key))
+            .map(|call| call.view());
         let call = live.or_else(|| self.orders.former(id).cloned());
         let call = call.ok_or(CommandRefusal::NoSuchCall)?;
         Ok(CommandOutcome::Call(Box::new(call)))

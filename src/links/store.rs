@@ -191,7 +191,7 @@ pub async fn update(
 ) -> Result<Link, StorageError> {
     let snapshot = store.snapshot();
     store
-        .write(move |connection| {
+        .change_links(move |connection| {
             work(async move {
                 let link = by_id(connection, id).await?;
                 let mut trunks = trunks::store::names_of(&snapshot);
@@ -226,7 +226,7 @@ pub async fn delete(
     check: impl FnOnce(&Link) -> Result<(), StorageError> + Send + 'static,
 ) -> Result<Link, StorageError> {
     store
-        .write(move |connection| {
+        .change_links(move |connection| {
             work(async move {
                 let link = by_id(connection, id).await?;
                 check(&link)?;
@@ -299,7 +299,7 @@ pub(crate) async fn delete_expired(store: &Store, now: Timestamp) -> Result<u64,
     loop {
         // In pieces, so that other writes get their turn.
         let piece = store
-            .write(move |connection| {
+            .change_links(move |connection| {
                 work(async move {
                     let done = sqlx::query(DELETE_EXPIRED)
                         .bind(before.as_millisecond())

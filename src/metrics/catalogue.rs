@@ -240,6 +240,11 @@ pub static SENDS_FAILED: Metric = counter(
     "sip_sends_failed",
     "SIP messages that the kernel did not take",
 );
+/// Links that calls asked for and that were known without the database.
+pub static LINKS_KNOWN: Metric = counter(
+    "links_known",
+    "Links that calls asked for and that were known without the database",
+);
 /// Datagrams of sources that no policy knows; not parsed, not answered.
 pub static UNKNOWN_SOURCE: Metric = counter(
     "sip_unknown_source",
@@ -526,6 +531,7 @@ pub static ALL: &[&Metric] = &[
     &MESSAGES_REPEATED,
     &MESSAGES_DROPPED,
     &SENDS_FAILED,
+    &LINKS_KNOWN,
     &UNKNOWN_SOURCE,
     &TABLE_USED,
     &TABLE_MAX,

@@ -43,6 +43,15 @@ pub(super) async fn revision(connection: &mut SqliteConnection) -> Result<i64, S
     )
 }
 
+/// Grows with each change or deletion of a link.
+pub(super) async fn links_changed(connection: &mut SqliteConnection) -> Result<i64, StorageError> {
+    Ok(
+        sqlx::query_scalar("SELECT value FROM sequences WHERE name = 'links'")
+            .fetch_one(connection)
+            .await?,
+    )
+}
+
 /// Counts a change of settings, trunks or sources, in the transaction that makes it.
 pub(crate) async fn bump_revision(connection: &mut SqliteConnection) -> Result<(), StorageError> {
     sqlx::query("UPDATE sequences SET value = value + 1 WHERE name = 'revision'")

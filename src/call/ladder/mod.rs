@@ -288,7 +288,11 @@ impl Ladders {
             assert_eq!(messages.count(), ladder.messages, "each message is found");
             used += ladder.blocks;
         }
-        assert_eq!(used, self.blocks.count() - self.blocks.free(), "no block is lost");
+        assert_eq!(
+            used,
+            self.blocks.count() - self.blocks.free(),
+            "no block is lost"
+        );
         assert_eq!(self.by_id.len(), self.ladders.len(), "each is found");
     }
 

@@ -24,7 +24,10 @@ impl CallControl {
 
     /// True for a placed call.
     pub(in super::super) fn is_placed(&self, key: CallKey) -> bool {
-        self.calls.get(&key).and_then(|call| call.placed()).is_some()
+        self.calls
+            .get(&key)
+            .and_then(|call| call.placed())
+            .is_some()
     }
 
     pub(in super::super) fn handle_first_party_rings(&mut self, now: Now, key: CallKey) {

@@ -116,7 +116,9 @@ impl CallControl {
     /// The same order again: the call that it became, as it is now.
     fn repeat_order(&self, id: &str) -> Result<CommandOutcome, CommandRefusal> {
         let live = self.live_calls.find(id);
-        let live = live.and_then(|key| self.calls.get(&key)).map(|call| call.view());
+        let live = live
+            .and_then(|key| self.calls.get(&key))
+            .map(|call| call.view());
         let call = live.or_else(|| self.orders.former(id).cloned());
         Ok(CommandOutcome::Placed {
             call: Box::new(call.ok_or(CommandRefusal::NoSuchCall)?),

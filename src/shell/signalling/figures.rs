@@ -105,6 +105,8 @@ pub struct Figures {
     pub sent: Messages,
     /// Messages that the kernel did not take.
     pub sends_failed: u64,
+    /// Links that needed no question to the database.
+    pub links_known: u64,
     /// Calls by the cause of their end.
     pub calls_ended: BTreeMap<String, u64>,
     /// Attempts by their outcome.

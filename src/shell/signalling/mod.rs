@@ -41,6 +41,7 @@ use crate::fraud_guard::StoredCount;
 use crate::health::{BEAT_EVERY, Heart};
 use crate::hep::{Capture, Protocol};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::storage::Store;
 
 /// Words of control that signalling has not taken yet.
 pub const WORDS_MAX: usize = 16_384;
@@ -161,6 +162,8 @@ pub struct Parts {
     pub questions: mpsc::Sender<Question>,
     /// To storage.
     pub records: mpsc::Sender<Record>,
+    /// Knows some links without waiting.
+    pub store: Option<Store>,
     /// Ends this thread's sleep.
     pub wake: Arc<Wake>,
     /// Panics of all turns.
@@ -176,6 +179,7 @@ struct Core {
     streams: Streams,
     media: Vec<MediaLink>,
     questions: mpsc::Sender<Question>,
+    store: Option<Store>,
     records: mpsc::Sender<Record>,
     records_waiting: VecDeque<Record>,
     /// Inputs that outputs gave rise to: refused connects, failed sends, unanswerable questions.
@@ -197,6 +201,7 @@ struct Core {
 enum Echo {
     ConnectRefused(media::command::PairKey),
     TransportFailed(Flow),
+    Resolved(Ticket, Box<ResolvedLink>),
     Unresolved(Ticket),
     NoAliases,
 }
@@ -229,6 +234,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         media,
         questions,
         records,
+        store,
         wake,
         panics,
         capture,
@@ -239,6 +245,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         streams,
         media,
         questions,
+        store,
         records,
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
@@ -428,6 +435,10 @@ impl Core {
             match echo {
                 Echo::ConnectRefused(pair) => self.feed(Input::ConnectRefused { pair }),
                 Echo::TransportFailed(flow) => self.feed(Input::TransportFailed { flow }),
+                Echo::Resolved(ticket, link) => {
+                    let outcome = Ok(*link);
+                    self.feed(Input::Resolved { ticket, outcome });
+                }
                 Echo::Unresolved(ticket) => {
                     let outcome = Err(ResolveRefusal::Unavailable);
                     self.feed(Input::Resolved { ticket, outcome });
@@ -484,15 +495,7 @@ impl Core {
                 user,
                 host,
                 source: _,
-            } => {
-                if self
-                    .questions
-                    .try_send(Question::Resolve { ticket, user, host })
-                    .is_err()
-                {
-                    self.echoes.push_back(Echo::Unresolved(ticket));
-                }
-            }
+            } => self.resolve(ticket, user, host),
             Output::ReserveAliases { count } => {
                 if self
                     .questions
@@ -506,6 +509,22 @@ impl Core {
             Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
             Output::Log(line) => log(&line),
             Output::Stopped => self.status.stopped.store(true, Ordering::Release),
+        }
+    }
+
+    /// Looks a link up: at once where it is known, else by the database.
+    fn resolve(&mut self, ticket: Ticket, user: String, host: String) {
+        let store = self.store.as_ref();
+        let known = store.and_then(|store| store.resolve_known(&user, Timestamp::now()));
+        if let Some(link) = known {
+            self.figures.links_known += 1;
+            self.echoes
+                .push_back(Echo::Resolved(ticket, Box::new(link)));
+            return;
+        }
+        let question = Question::Resolve { ticket, user, host };
+        if self.questions.try_send(question).is_err() {
+            self.echoes.push_back(Echo::Unresolved(ticket));
         }
     }
 

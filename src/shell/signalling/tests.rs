@@ -12,6 +12,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         streams: Streams::none(),
         media: Vec::new(),
         questions,
+        store: None,
         records,
         records_waiting: VecDeque::new(),
         echoes: VecDeque::new(),
@@ -80,7 +81,10 @@ fn port_that_icmp_calls_closed_fails_its_flow_and_no_other() {
         .iter()
         .map(|echo| match echo {
             Echo::TransportFailed(flow) => flow.remote,
-            Echo::ConnectRefused(_) | Echo::Unresolved(_) | Echo::NoAliases => local,
+            Echo::ConnectRefused(_)
+            | Echo::Resolved(..)
+            | Echo::Unresolved(_)
+            | Echo::NoAliases => local,
         })
         .collect();
     assert_eq!(failed, [remote]);

@@ -19,6 +19,7 @@ use super::node_key::NodeKey;
 use super::snapshot::{self, Snapshot};
 use super::writer::{self, Connection, Job, Work, Writer, work};
 use crate::cdr::record::Record;
+use crate::links::known::KnownLinks;
 use crate::links::resolve::{Asked, ResolveRefusal, ResolvedLink, resolve_asked};
 use crate::trunks::names::Names;
 use crate::{cdr, guard_rules, links};
@@ -39,6 +40,7 @@ struct Inner {
     key: NodeKey,
     /// What the names of trunk targets mean.
     names: Names,
+    known: KnownLinks,
     figures: Arc<StorageFigures>,
     export: Arc<AtomicBool>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -89,6 +91,7 @@ impl Store {
                 records,
                 key,
                 names,
+                known: KnownLinks::default(),
                 figures,
                 export,
                 snapshot: watch::Sender::new(Arc::new(first)),
@@ -151,6 +154,7 @@ impl Store {
         let domain = self.inner.sip_domain.as_str();
         // Request paths are stored in NFC; a phone may write its letters in pieces.
         let user = &*nfc(user);
+        let read = self.inner.known.generation();
         let whole = host.map(|host| format!("{user}@{host}"));
         let by_user = self.link_for_call(user).await?;
         // Hidden, a link that may not be called costs the same questions as one that is not there.
@@ -166,7 +170,27 @@ impl Store {
             by_user: by_user.as_ref(),
             by_whole: by_whole.as_ref(),
         };
+        if let (Some(_), Some(link)) = (host, &by_user) {
+            self.inner.known.keep(read, user, link);
+        }
         resolve_asked(&asked, settings, domain, now)
+    }
+
+    /// What a request path that a call asks for means now, where that is known without asking the
+    /// database: the same as [`Store::resolve`] would say. `None`: it has to be asked. A refusal
+    /// always is, so that its time tells nobody what there is.
+    #[must_use]
+    pub fn resolve_known(&self, user: &str, now: Timestamp) -> Option<ResolvedLink> {
+        let user = &*nfc(user);
+        let link = self.inner.known.get(user)?;
+        let asked = Asked {
+            user,
+            whole: None,
+            by_user: Some(&link),
+            by_whole: None,
+        };
+        let settings = &self.snapshot().settings;
+        resolve_asked(&asked, settings, &self.inner.sip_domain, now).ok()
     }
 
     async fn link_for_call(
@@ -302,7 +326,7 @@ impl Store {
     pub async fn follow(&self) -> Result<(), StorageError> {
         // `data_version` tells a connection what *others* committed: this one never writes.
         let mut connection = self.inner.readers.connect_options().connect().await?;
-        let mut seen_version = 0;
+        let (mut seen_version, mut seen_links) = (0, 0);
         let mut tick = tokio::time::interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut until_names = NAMES_EVERY_POLLS;
@@ -313,7 +337,11 @@ impl Store {
             until_names = until_names.checked_sub(1).unwrap_or(NAMES_EVERY_POLLS);
             until_expiry = until_expiry.checked_sub(1).unwrap_or(EXPIRY_EVERY_POLLS);
             let polled = self
-                .poll(&mut connection, &mut seen_version, until_names == 0)
+                .poll(
+                    &mut connection,
+                    (&mut seen_version, &mut seen_links),
+                    until_names == 0,
+                )
                 .await;
             if let Err(error) = polled {
                 tracing::warn!(%error, "settings, trunks and sources could not be read again");
@@ -334,7 +362,7 @@ impl Store {
     async fn poll(
         &self,
         connection: &mut Connection,
-        seen_version: &mut i64,
+        (seen_version, seen_links): (&mut i64, &mut i64),
         names_due: bool,
     ) -> Result<(), StorageError> {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version")
@@ -344,6 +372,10 @@ impl Store {
         let names_due = names_due && current.names_resolved;
         if version == *seen_version && !names_due {
             return Ok(());
+        }
+        let links = snapshot::links_changed(connection).await?;
+        if std::mem::replace(seen_links, links) != links {
+            self.inner.known.forget();
         }
         if names_due || snapshot::revision(connection).await? != current.revision {
             let next = snapshot::load(connection, &self.inner.key, &self.inner.names).await?;
@@ -413,6 +445,27 @@ impl Store {
         F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
     {
         self.submit(writer::job(false, task)).await
+    }
+
+    /// The same for work that changes or deletes links: no call is told of them as they were once
+    /// this returns. Of those that another process changes, [`Store::follow`] hears.
+    pub(crate) async fn change_links<T, F>(&self, task: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T> + Send + 'static,
+    {
+        let changed = self.write(move |connection| {
+            work(async move {
+                let done = task(&mut *connection).await?;
+                sqlx::query("UPDATE sequences SET value = value + 1 WHERE name = 'links'")
+                    .execute(connection)
+                    .await?;
+                Ok(done)
+            })
+        });
+        let changed = changed.await;
+        self.inner.known.forget();
+        changed
     }
 
     async fn write_power_safe<T, F>(&self, task: F) -> Result<T, StorageError>

@@ -1,6 +1,7 @@
 //! Links on a real file.
 
 use super::*;
+use crate::links::model::Link;
 use crate::links::store::{self as links_store, LinkQuery};
 
 #[tokio::test]
@@ -53,6 +54,65 @@ async fn a_request_path_is_looked_up_before_the_whole_address_and_both_before_ad
         resolve(&"a".repeat(256), None).await,
         Err(ResolveRefusal::Unknown)
     );
+}
+
+#[tokio::test]
+async fn a_link_that_was_called_is_known_as_it_is_after_every_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let id = links_store::create(&store, &custom("a", "610"))
+        .await
+        .unwrap()
+        .id;
+    let known = |second| {
+        let link = store.resolve_known("a", at(second))?;
+        Some(format!("{} {}", link.destination, link.caller_name))
+    };
+    assert_eq!(known(0), None, "nobody has called it");
+    let _clicked = store.resolve("a", None, at(0)).await.unwrap();
+    assert_eq!(known(0), None, "a click is no call");
+    let call = async || store.resolve("a", Some("gw.example"), at(0)).await;
+    let called = call().await.unwrap();
+    assert_eq!(store.resolve_known("a", at(0)), Some(called));
+    assert_eq!(known(0).as_deref(), Some("610@gw.example Guest"));
+    settings_set(&store, "links.default_caller_name", "Visitor").await;
+    assert_eq!(known(0).as_deref(), Some("610@gw.example Visitor"));
+    let closes = |link: &Link| {
+        Ok(LinkDraft {
+            valid_before: Some(at(1_000).to_string()),
+            ..custom(&link.request_path, "611")
+        })
+    };
+    links_store::update(&store, id, closes).await.unwrap();
+    assert_eq!(known(0), None, "what it was is forgotten");
+    let _called = call().await.unwrap();
+    assert_eq!(known(999).as_deref(), Some("611@gw.example Visitor"));
+    assert_eq!(known(1_000), None, "a refusal is the database's");
+    links_store::delete(&store, id, |_| Ok(())).await.unwrap();
+    assert_eq!(known(0), None);
+}
+
+#[tokio::test]
+async fn a_link_that_another_process_deletes_is_not_known_any_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = open(folder.path()).await;
+    let mut watch = node.watch();
+    let follower = node.clone();
+    let follow = tokio::spawn(async move { follower.follow().await });
+    let other = open(folder.path()).await;
+    let link = links_store::create(&other, &custom("a", "610"))
+        .await
+        .unwrap();
+    let _called = node.resolve("a", Some("x"), at(0)).await.unwrap();
+    assert!(node.resolve_known("a", at(0)).is_some());
+    links_store::delete(&other, link.id, |_| Ok(()))
+        .await
+        .unwrap();
+    // Whoever sees this change has seen the one before.
+    settings_set(&other, "links.default_caller_name", "Visitor").await;
+    watch.changed().await.unwrap();
+    assert_eq!(node.resolve_known("a", at(0)), None);
+    follow.abort();
 }
 
 #[tokio::test]
