@@ -12,6 +12,8 @@ const CALLER_HZ: f64 = 600.0;
 const CALLEE_HZ: f64 = 1100.0;
 const MUSIC_HZ: f64 = 1700.0;
 const ROUNDS: u32 = 20;
+/// Half seconds until each hears the other.
+const CONVERSATIONS_MAX: u32 = 6;
 
 /// A call from a desk phone over the trunk to CUCM, with what speaks at either end.
 struct Scene {
@@ -58,17 +60,21 @@ impl Scene {
 
     fn both_hear(&mut self, to_caller: &str, to_cucm: &str, round: u32) {
         let (from_desk, from_phone) = (audio(to_caller), audio(to_cucm));
-        converse(&mut [(&mut self.desk, from_desk), (&mut self.phone, from_phone)]);
-        let (here, there) = (self.desk.hears(CALLEE_HZ), self.phone.hears(CALLER_HZ));
-        assert!(
-            here > 0.8 && there > 0.8,
-            "round {round}: {here:.2} {there:.2}"
-        );
-        assert!(
-            self.desk.hears(MUSIC_HZ) < 0.1,
-            "round {round}: music goes on"
-        );
-        assert!(self.desk.packets_heard() >= 20 && self.phone.packets_heard() >= 20);
+        let mut heard = String::new();
+        // On a machine that is busy elsewhere a packet of before may come late, or a half second be
+        // short of packets: then they go on talking.
+        for _ in 0..CONVERSATIONS_MAX {
+            converse(&mut [(&mut self.desk, from_desk), (&mut self.phone, from_phone)]);
+            let (here, there) = (self.desk.hears(CALLEE_HZ), self.phone.hears(CALLER_HZ));
+            let music = self.desk.hears(MUSIC_HZ);
+            let packets = (self.desk.packets_heard(), self.phone.packets_heard());
+            let enough = packets.0 >= 20 && packets.1 >= 20;
+            if enough && here > 0.8 && there > 0.8 && music < 0.1 {
+                return;
+            }
+            heard = format!("{here:.2} {there:.2}, music {music:.2}, packets {packets:?}");
+        }
+        panic!("round {round}: {heard}");
     }
 
     /// CUCM offers; the caller is asked and agrees.
