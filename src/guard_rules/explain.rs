@@ -87,9 +87,15 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
             Some(wanted) => trunk.id == *wanted || trunk.label == *wanted,
             None => trunk.enabled && trunk.carries_terminating && trunk.covers(&asked.number, ""),
         })
-        .ok_or_else(|| StorageError::NotFound {
-            what: "trunk",
-            value: wanted.clone().unwrap_or_default(),
+        .ok_or_else(|| match &wanted {
+            Some(wanted) => StorageError::NotFound {
+                what: "trunk",
+                value: wanted.clone(),
+            },
+            None => StorageError::NotFound {
+                what: "enabled trunk that carries",
+                value: asked.number.clone(),
+            },
         })?;
     let named_by_link = link.as_ref().is_some_and(|link| {
         matches!(&link.destination, Destination::Remote { user, .. } if *user == asked.number)
