@@ -17,6 +17,7 @@ mod baresip;
 mod cucm;
 mod extensions;
 mod gateway;
+mod hold;
 mod node;
 mod operation;
 mod party;
