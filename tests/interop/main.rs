@@ -18,6 +18,7 @@ mod cucm;
 mod extensions;
 mod gateway;
 mod hold;
+mod identity;
 mod node;
 mod operation;
 mod party;
