@@ -14,6 +14,7 @@
 )]
 
 mod baresip;
+mod capture;
 mod cucm;
 mod extensions;
 mod gateway;
