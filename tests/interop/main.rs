@@ -25,6 +25,7 @@ mod operation;
 mod party;
 mod phone;
 mod placed;
+mod read_only;
 mod sipp;
 mod tcp;
 mod tone;

@@ -18,7 +18,7 @@ use crate::world::{Process, World, until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) fn echo_link() -> String {
+fn echo_link() -> String {
     link("echo", "local:echo")
 }
 
