@@ -14,7 +14,7 @@ pub(super) enum CallsCommand {
         /// Only calls with a leg on this trunk, by label or id
         #[arg(long)]
         trunk: Option<String>,
-        /// Only calls to the link of this number
+        /// Only calls to the link of this id (a number, as `links list` has it)
         #[arg(long)]
         link: Option<i64>,
         /// Only calls in this state

@@ -278,10 +278,7 @@ fn refusal(status: StatusCode, text: &[u8]) -> String {
             let word = |key| error.get(key).and_then(Value::as_str).unwrap_or_default();
             let (field, found) = (word("field"), word("found"));
             let accepted = word("accepted");
-            format!(
-                "{field}: found `{}`, accepted: {accepted}",
-                found.escape_debug()
-            )
+            format!("{field}: found {}, accepted: {accepted}", told(found))
         });
         return lines.collect::<Vec<_>>().join("\n");
     }
@@ -296,6 +293,31 @@ fn refusal(status: StatusCode, text: &[u8]) -> String {
     match problem.get("retry_after_s").and_then(Value::as_u64) {
         Some(seconds) => format!("{said} (try again in {seconds} s)"),
         None => said,
+    }
+}
+
+/// What was found, for people: a value in quotes, what is a sentence of ours as it is.
+fn told(found: &str) -> String {
+    match found {
+        "" => "nothing".to_owned(),
+        "nothing" | "an unknown key" | "a field that cannot be set here" | "(not shown)" => {
+            found.to_owned()
+        }
+        // A value of JSON comes in its quotes.
+        value => {
+            let bare = value
+                .strip_prefix('"')
+                .and_then(|value| value.strip_suffix('"'));
+            let mut told = String::from("`");
+            for character in bare.unwrap_or(value).chars() {
+                match character {
+                    '"' | '\'' => told.push(character),
+                    other => told.extend(other.escape_debug()),
+                }
+            }
+            told.push('`');
+            told
+        }
     }
 }
 
@@ -419,7 +441,7 @@ mod tests {
         let said = refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         assert_eq!(
             said,
-            "a: found `x\\n`, accepted: y\nb: found ``, accepted: "
+            "a: found `x\\n`, accepted: y\nb: found nothing, accepted: "
         );
         assert_eq!(
             refusal(StatusCode::BAD_GATEWAY, b"<html>"),

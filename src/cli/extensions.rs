@@ -125,7 +125,9 @@ fn password(words: &ExtensionWords) -> Result<Option<String>, CommandError> {
     let text = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin())?
     } else {
-        std::fs::read_to_string(file)?
+        std::fs::read_to_string(file).map_err(|error| {
+            CommandError::Refused(format!("--password-file {}: {error}", file.display()))
+        })?
     };
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -87,7 +87,13 @@ pub async fn question(store: &Store, asked: &Asked) -> Result<Question, StorageE
             Some(wanted) => trunk.id == *wanted || trunk.label == *wanted,
             None => trunk.enabled && trunk.carries_terminating && trunk.covers(&asked.number, ""),
         })
-        .ok_or_else(|| no_trunk(wanted.unwrap_or_default()))?;
+        .ok_or_else(|| match &wanted {
+            Some(wanted) => no_trunk(wanted.clone()),
+            None => StorageError::NotFound {
+                what: "enabled trunk that carries",
+                value: asked.number.clone(),
+            },
+        })?;
     let named_by_link = link.as_ref().is_some_and(|link| {
         matches!(&link.destination, Destination::Remote { user, .. } if *user == asked.number)
     });

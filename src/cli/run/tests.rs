@@ -67,6 +67,43 @@ fn the_arguments_hold_together() {
 }
 
 #[test]
+fn help_has_a_commands_own_options_before_those_of_all() {
+    let mut command = Arguments::command();
+    command.build();
+    let list = command
+        .find_subcommand_mut("links")
+        .and_then(|links| links.find_subcommand_mut("list"))
+        .unwrap();
+    let help = list.render_long_help().to_string();
+    let (own, common) = help.split_once("Options of every command:").unwrap();
+    assert!(
+        own.contains("--search") && own.contains("--after"),
+        "{help}"
+    );
+    assert!(
+        common.contains("--config") && common.contains("--token"),
+        "{help}"
+    );
+    assert!(
+        !own.contains("--url") && !common.contains("--rows"),
+        "{help}"
+    );
+}
+
+#[test]
+fn doctor_finds_a_fresh_database_private_and_every_line_readable() {
+    let world = World::new();
+    world.done(&["links", "add", "a", "--destination", "610"]);
+    let (_, results, _) = world.run(&["doctor"]);
+    let database = results
+        .lines()
+        .find(|line| line.contains("database"))
+        .unwrap();
+    assert!(database.starts_with("good"), "{results}");
+    assert!(!results.contains("\\n"), "{results}");
+}
+
+#[test]
 fn limits_name_what_binds_and_how_media_meets_the_kernel() {
     let world = World::new();
     world.configure("[limits]\ncalls_max = 7\n[media]\nio = \"epoll\"\n");
@@ -184,7 +221,7 @@ fn an_import_names_the_lines_it_refuses() {
     assert_eq!(outcome, Outcome::Refused);
     assert_eq!(results, "2500 links stored, 4 lines refused\n");
     for start in [
-        "line 2502: request_path",
+        "line 2502: request_path: found `p7`, accepted: ",
         "line 2503: destination",
         "line 2504: ",
         "line 2505: ",
