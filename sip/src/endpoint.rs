@@ -13,8 +13,8 @@ use crate::b2bua::{
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
 use crate::event::{
-    CallKey, CallerAddress, Dial, EndpointConfig, Input, LegKey, Origin, Output, Ping, PingKey, RefreshBy, Refusal,
-    Register, RegisterKey, RegisterRequestKey, SessionTimer,
+    CallKey, CallerAddress, Dial, EndpointConfig, Input, LegKey, Origin, Output, Ping, PingKey,
+    RefreshBy, Refusal, Register, RegisterKey, RegisterRequestKey, SessionTimer,
 };
 use crate::message::{HeaderName, SendBuffer, StatusCode};
 use crate::sdp::SessionDescription;
@@ -427,10 +427,16 @@ impl Endpoint {
         self.core.shares.has_proven(caller)
     }
 
-    /// Calls of this caller, which is no trunk, that nobody has answered and that have not ended.
+    /// Calls that nobody has answered and that have not ended, of a caller that is no trunk.
     #[must_use]
     pub fn unsettled_calls(&self, caller: CallerAddress) -> u32 {
         self.core.shares.held_by(caller).active
+    }
+
+    /// The same of its group.
+    #[must_use]
+    pub fn unsettled_calls_of_group(&self, group: u64) -> u32 {
+        self.core.shares.held_in(group).active
     }
 
     /// Calls that have not ended.

@@ -72,6 +72,10 @@ pub const EMERGENCY_UNSETTLED_MAX: u32 = 4;
 /// where it is alone, half of it beside another one.
 pub const SHARE_OF_FREE: u32 = 3;
 
+/// The same for all callers of one group together: fifteen sixteenths, so that as many as four of them
+/// that flood leave room for a fifth, and ten thousand for the other groups.
+pub const GROUP_SHARE_OF_FREE: u32 = 15;
+
 /// Transactions of a call that nobody has answered: the INVITE of each side, and a CANCEL.
 pub const UNSETTLED_TRANSACTIONS: u32 = 3;
 
@@ -190,6 +194,10 @@ const _: () = {
         "an emergency call in its room can be set up and ended"
     );
     assert!(SHARE_OF_FREE >= 1, "who is alone has at least half");
+    assert!(
+        GROUP_SHARE_OF_FREE > SHARE_OF_FREE,
+        "one caller does not take what its group may have"
+    );
     assert!(ATTEMPTS_PER_CALL_MAX >= 2, "there is a next trunk");
     assert!(
         ROUTES_MAX < crate::message::HEADERS_MAX

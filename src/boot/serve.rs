@@ -24,6 +24,7 @@ use crate::call::control::{CallControl, Config as CallConfig};
 use crate::call::inform::INFO_TYPES;
 use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
+use crate::fraud_guard::dial_plan::EMERGENCY;
 use crate::health::{self, NodeParts, Phase};
 use crate::hep::{Capture, CaptureFigures};
 use crate::links::draft::RequestPath;
@@ -326,7 +327,7 @@ fn call_config(
             session_timer: Some(SESSION_TIMER),
             info_types: INFO_TYPES.map(Into::into).into(),
             reliable_early_media: false,
-            ..EndpointConfig::default()
+            emergency_numbers: EMERGENCY.map(Into::into).into(),
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),

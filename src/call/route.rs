@@ -91,6 +91,7 @@ impl CallControl {
         let wanted = wanted.clone();
         let routes = self.find_routes(now, &wanted, &codecs, came_from, None)?;
         let routes = self.permitted(key, routes)?;
+        let routes = self.shared(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -129,10 +130,14 @@ impl CallControl {
         let empty = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "media_stock_empty");
         let call = self.calls.get(&key).ok_or_else(empty)?;
         let signalling = call.a_address().ok_or_else(empty)?.ip();
+        let is_emergency = call.is_emergency();
         let snapshot = Arc::clone(&self.snapshot);
         let trunk = call.from_trunk.as_ref();
         let trunk = trunk.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
-        let worker = self.stock.place(count, signalling).ok_or_else(empty)?;
+        let worker = self
+            .stock
+            .place(count, signalling, is_emergency)
+            .ok_or_else(empty)?;
         let offered_rtp = call.offer.as_ref().and_then(|offer| offer.rtp);
         let latch = latch(trunk, signalling, offered_rtp);
         let mut ports = self
@@ -456,7 +461,11 @@ impl CallControl {
 
     /// Fresh ports for each attempt, on the worker of the a-leg.
     fn take_b_ports(&mut self, key: CallKey, trunk: &Trunk, target: IpAddr) -> Option<Ports> {
-        let worker = self.calls.get(&key)?.a_media.as_ref()?.leg.pair.worker;
+        let call = self.calls.get(&key)?;
+        let worker = call.a_media.as_ref()?.leg.pair.worker;
+        if !call.is_emergency() && !self.stock.can_spare(worker, target) {
+            return None;
+        }
         self.take_ports(
             worker,
             target,

@@ -21,7 +21,8 @@ use crate::event::{
     Supported,
 };
 use crate::limits::{
-    AUTHORIZATIONS_MAX, EMERGENCY_CALLS_MAX, MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX,
+    AUTHORIZATIONS_MAX, EMERGENCY_CALLS_MAX, MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX,
+    OFFERED_HEADERS_MAX,
 };
 use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;

@@ -6,8 +6,8 @@
 //!
 //! The room of the tables has three parts. Trunks have all of it but the last. Callers that are no trunk
 //! share it: each address, and each group of them, may hold by calls that nobody has answered so many
-//! times what is still free ([`SHARE_OF_FREE`]). So whoever floods leaves room for the next one, and
-//! whoever is alone has most of it. A caller that has acknowledged an answer before is not held against
+//! times what is still free ([`SHARE_OF_FREE`], [`GROUP_SHARE_OF_FREE`]). So whoever floods leaves room for
+//! the next one, and whoever is alone has most of it. A caller that has acknowledged an answer before is not held against
 //! its group: addresses that are made up cannot do that. The last part is for emergency calls.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::error::ProtocolError;
 use crate::event::CallerAddress;
 use crate::limits::{
     EMERGENCY_CALLS_MAX, EMERGENCY_LEGS_MAX, EMERGENCY_TRANSACTIONS_MAX, EMERGENCY_UNSETTLED_MAX,
-    LEGS_PER_CALL_MAX, UNSETTLED_TRANSACTIONS,
+    GROUP_SHARE_OF_FREE, LEGS_PER_CALL_MAX, SHARE_OF_FREE, UNSETTLED_TRANSACTIONS,
 };
 use crate::table::Key;
 use share::{Claim, Held, is_within};
@@ -110,11 +110,11 @@ impl Room {
     }
 
     /// Who holds so much may have one more.
-    const fn is_shared_with(self, held: Held) -> bool {
-        is_within(held.active, self.calls)
-            && is_within(held.kept, self.entries)
-            && is_within(held.kept * LEGS_PER_CALL_MAX, self.legs)
-            && is_within(held.kept * UNSETTLED_TRANSACTIONS, self.transactions)
+    const fn is_shared_with(self, held: Held, share: u32) -> bool {
+        is_within(held.active, self.calls, share)
+            && is_within(held.kept, self.entries, share)
+            && is_within(held.kept * LEGS_PER_CALL_MAX, self.legs, share)
+            && is_within(held.kept * UNSETTLED_TRANSACTIONS, self.transactions, share)
     }
 }
 
@@ -156,9 +156,11 @@ fn objection(core: &Core, claim: Option<Claim>) -> Option<ProtocolError> {
     }
     let Claim { caller, group } = claim?;
     let shares = &core.shares;
-    if !free.is_shared_with(shares.held_by(caller)) {
+    if !free.is_shared_with(shares.held_by(caller), SHARE_OF_FREE) {
         Some(ProtocolError::CallerShare)
-    } else if !shares.has_proven(caller) && !free.is_shared_with(shares.held_in(group)) {
+    } else if !shares.has_proven(caller)
+        && !free.is_shared_with(shares.held_in(group), GROUP_SHARE_OF_FREE)
+    {
         Some(ProtocolError::GroupShare)
     } else {
         None

@@ -5,7 +5,7 @@
 //! here as long as it has such a call, and the bound of the calls is the bound of the callers.
 
 use crate::event::CallerAddress;
-use crate::limits::{PROVEN_CALLERS_MAX, SHARE_OF_FREE};
+use crate::limits::PROVEN_CALLERS_MAX;
 use crate::table::KeyedMap;
 
 /// Calls without an answer.
@@ -52,7 +52,7 @@ impl Shares {
         self.callers.get(&caller).copied().unwrap_or_default()
     }
 
-    pub(super) fn held_in(&self, group: u64) -> Held {
+    pub(crate) fn held_in(&self, group: u64) -> Held {
         self.groups.get(&group).copied().unwrap_or_default()
     }
 
@@ -121,14 +121,15 @@ impl Shares {
     }
 }
 
-/// One more stays within the share, where `free` is what nobody holds.
-pub(super) const fn is_within(held: u32, free: u32) -> bool {
-    held < free.saturating_mul(SHARE_OF_FREE)
+/// One more stays within this share of what nobody holds.
+pub(super) const fn is_within(held: u32, free: u32, share: u32) -> bool {
+    held < free.saturating_mul(share)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SHARE_OF_FREE;
 
     fn caller(text: &str) -> CallerAddress {
         CallerAddress::of(text.parse().unwrap())
@@ -141,7 +142,7 @@ mod tests {
             let before = held.iter().sum::<u32>();
             for one in 0..held.len() {
                 let free = room - held.iter().sum::<u32>();
-                if is_within(held[one], free) {
+                if is_within(held[one], free, SHARE_OF_FREE) {
                     held[one] += 1;
                 }
             }

@@ -17,6 +17,7 @@ mod registers;
 mod reoffers;
 mod requests;
 mod sessions;
+mod shares;
 mod smuggling;
 mod streams;
 mod updates;
