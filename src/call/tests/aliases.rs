@@ -10,7 +10,8 @@ const CALLS: u32 = 100;
 
 #[test]
 fn a_hundred_calls_at_once_have_a_hundred_aliases() {
-    let mut world = World::new(vec![trunk(1)]);
+    // One caller has three quarters of the room.
+    let mut world = World::with_calls_max(vec![trunk(1)], 2 * CALLS);
     world.change(|snapshot| snapshot.guard.calls_per_second = 0);
     for slot in PAIRS..2 * CALLS {
         world.stock(slot);
