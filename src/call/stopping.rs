@@ -55,6 +55,8 @@ impl CallControl {
         if let Some(now) = self.now {
             let counts = self.guard.flush_changes(now.instant, now.timestamp);
             self.store_counts(counts);
+            let phones = self.bindings.flush_changes(now.instant, now.timestamp);
+            self.store_phones(phones);
         }
         self.put(Output::Stopped);
         self.outputs.pop_front()

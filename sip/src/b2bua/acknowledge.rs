@@ -103,6 +103,7 @@ pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
     core.touched = Some(key);
     let cseq = request.identity.cseq;
     let acknowledged = core.change(key, |leg| {
+        leg.adopt_flow(request.flow);
         leg.unacknowledged
             .take_if(|wait| wait.cseq == cseq)
             .map(|wait| (leg.call, wait))
@@ -254,10 +255,16 @@ pub(super) fn send(
 /// A repeated 2xx gets the same ACK, octet by octet. `false`: it is the first one.
 pub(super) fn repeat(core: &mut Core, key: Key, remote_tag: &[u8], cseq: u32) -> bool {
     let kept = core.legs.get(key).and_then(|leg| {
-        leg.acknowledgements
-            .iter()
-            .find(|kept| *kept.remote_tag == *remote_tag && kept.cseq == cseq)
-            .map(|kept| (kept.flow, Arc::clone(&kept.packet)))
+        let of_answer =
+            |kept: &&Acknowledgement| *kept.remote_tag == *remote_tag && kept.cseq == cseq;
+        let kept = leg.acknowledgements.iter().find(of_answer)?;
+        // By the connection that the dialog has by now.
+        let flow = Some(leg.dialog.next_hop()).filter(|hop| {
+            leg.dialog.is_remote_tag(remote_tag)
+                && hop.transport.is_reliable()
+                && hop.transport == kept.flow.transport
+        });
+        Some((flow.unwrap_or(kept.flow), Arc::clone(&kept.packet)))
     });
     match kept {
         Some((flow, packet)) => {

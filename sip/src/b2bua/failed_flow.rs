@@ -2,12 +2,23 @@
 //!
 //! Owns the order: dialogs lose their connection first, so that what is sent again leaves by the path
 //! that they have then (RFC 3261 §18.2.2 and §18.4).
+//!
+//! | what broke with its connection | what becomes of it |
+//! |---|---|
+//! | a first INVITE that nobody heard | the attempt failed (§17.1.4); whoever answers it nevertheless gets ACK and BYE |
+//! | another request of a leg that nobody heard (BYE, CANCEL, re-INVITE, PRACK, …) | leaves again, three times at most |
+//! | OPTIONS, REGISTER | their user hears of it at once (§17.1.4) and has a schedule of its own |
+//! | a request that was heard | its final response comes by another connection (§18.2.2) |
+//! | an ACK of a 2xx | leaves again when the 2xx comes again (§13.2.2.4) |
+//! | a 2xx, a reliable 1xx | are repeated to sent-by until ACK (§13.3.1.4) and PRACK (RFC 3262 §3) |
+//! | another final response to an INVITE | leaves again for sent-by, three times at most |
 
 use std::time::Instant;
 
 use super::core::{Core, User};
 use super::leg::{Leg, Stage};
 use super::{attempt, uac};
+use crate::dialog::Dialog;
 use crate::event::Flow;
 use crate::message;
 use crate::transport::via;
@@ -20,7 +31,7 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
     }
     let other_path = |core: &Core, user: User| {
         let leg = user.leg().filter(|_| is_stream)?;
-        core.legs.get(leg).map(Leg::path)
+        core.legs.get(leg).map(|leg| leg.path_after(flow))
     };
     for key in core.transactions.unheard_on(flow) {
         let Some(user) = core.transactions.user(key) else {
@@ -60,9 +71,7 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
 /// Dialogs lose their connection; responses and kept messages take their new path.
 fn lose(core: &mut Core, flow: Flow) {
     for (_, leg) in core.legs.iter_mut() {
-        if leg.dialog.flow == flow {
-            leg.dialog.lose_flow();
-        }
+        leg.lose_flow(flow);
         reroute_kept(leg, flow);
     }
     for (flow, packet) in core.transactions.reroute_responses(flow) {
@@ -70,36 +79,75 @@ fn lose(core: &mut Core, flow: Flow) {
     }
 }
 
-/// A 2xx that waits for its ACK goes where its transaction's responses go; an ACK goes where the
-/// dialog's requests go.
+/// A response that waits for its ACK or PRACK goes where its transaction's responses go; an ACK goes
+/// where the dialog's requests go.
 fn reroute_kept(leg: &mut Leg, flow: Flow) {
-    let path = leg.path();
+    let path = leg.path_after(flow);
     for kept in &mut leg.acknowledgements {
         if kept.flow == flow {
             kept.flow = path;
         }
     }
-    if let Some(wait) = &mut leg.unacknowledged
-        && wait.flow == flow
-    {
-        let port = message::parse(&wait.packet)
-            .ok()
-            .and_then(|response| response.top_via())
-            .map_or(via::PORT_DEFAULT, |via| {
-                via.port().unwrap_or(via::PORT_DEFAULT)
-            });
-        if port != 0 {
-            wait.flow = via::without_connection(flow, port);
+    let answer = leg.unacknowledged.as_mut();
+    let answer = answer.map(|wait| (&mut wait.flow, &wait.packet));
+    let provisional = leg.provisional.as_mut();
+    let provisional = provisional.and_then(|said| said.unacknowledged.as_mut());
+    let provisional = provisional.map(|wait| (&mut wait.flow, &wait.packet));
+    for (path, response) in answer.into_iter().chain(provisional) {
+        if *path == flow {
+            *path = sent_by(flow, response);
         }
     }
 }
 
+/// Where this response of ours goes without its connection (RFC 3261 §18.2.2).
+fn sent_by(flow: Flow, response: &[u8]) -> Flow {
+    let port = message::parse(response)
+        .ok()
+        .and_then(|response| response.top_via())
+        .and_then(|via| via.port())
+        .unwrap_or(via::PORT_DEFAULT);
+    if port == 0 {
+        return flow;
+    }
+    via::without_connection(flow, port)
+}
+
 impl Leg {
-    /// Where requests of ours go now: while the peer has no part in the dialog yet, to the target
-    /// that was dialled.
-    fn path(&self) -> Flow {
-        match self.stage {
-            Stage::Attempting(_) => self.dialog.flow,
+    /// Its dialogs that were made by this connection have none.
+    fn lose_flow(&mut self, flow: Flow) {
+        for dialog in self.dialogs_mut() {
+            if dialog.flow == flow {
+                dialog.lose_flow();
+            }
+        }
+    }
+
+    /// Its dialogs without a connection have this one, where it is the same peer's.
+    pub(super) fn adopt_flow(&mut self, flow: Flow) {
+        for dialog in self.dialogs_mut() {
+            dialog.adopt_flow(flow);
+        }
+    }
+
+    fn dialogs_mut(&mut self) -> impl Iterator<Item = &mut Dialog> {
+        let early = match &mut self.stage {
+            Stage::Attempting(attempt) => attempt.early.as_mut_slice(),
+            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => &mut [],
+        };
+        let early = early.iter_mut().map(|early| &mut early.dialog);
+        std::iter::once(&mut self.dialog).chain(early)
+    }
+
+    /// Where requests of ours that this flow was to carry go now: while the peer has no part in the
+    /// dialog yet, to the target that was dialled.
+    fn path_after(&self, failed: Flow) -> Flow {
+        if self.dialog.flow != failed {
+            // A target of its own, which was connected to and can be again.
+            return failed;
+        }
+        match &self.stage {
+            Stage::Attempting(attempt) => attempt.dial.flow,
             Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => {
                 self.dialog.next_hop()
             }

@@ -42,6 +42,9 @@ pub(super) fn handle_response(core: &mut Core, now: Instant, flow: Flow, message
         return core.discard_for(flow, ProtocolError::StrayResponse);
     };
     core.touched = core.transactions.user(key).and_then(User::leg);
+    if let Some(leg) = core.touched.and_then(|key| core.legs.get_mut(key)) {
+        leg.adopt_flow(flow);
+    }
     match core.transactions.handle_response(now, key, status.code()) {
         ResponseStep::Absorb => {}
         ResponseStep::Send(flow, packet) => core.repeat(flow, packet),

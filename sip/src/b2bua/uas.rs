@@ -209,7 +209,7 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
     };
     core.touched = Some(key);
     if let Some(leg) = core.legs.get_mut(key) {
-        leg.dialog.adopt_flow(request.flow);
+        leg.adopt_flow(request.flow);
     }
     if request.method == Method::Bye && requires_nothing(core, request) {
         return bye::handle_bye(core, now, request, key);

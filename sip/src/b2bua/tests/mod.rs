@@ -4,6 +4,7 @@ mod world;
 
 mod attempts;
 mod basic;
+mod broken_connections;
 mod cancels;
 mod chaos;
 mod connected;

@@ -14,7 +14,7 @@ use crate::event::{Flow, Transport};
 use crate::table::Key;
 use crate::transport::via;
 
-/// How often a request leaves by another connection because its own broke.
+/// How often a message leaves by another connection because its own broke.
 const MOVES_MAX: u8 = 3;
 
 impl<U> Transaction<U> {
@@ -127,14 +127,15 @@ impl<U: Copy> Transactions<U> {
         debug_assert!(flow.transport.is_reliable(), "a socket is not closed");
         let mut again = Vec::new();
         for (_, transaction) in self.table.iter_mut() {
-            let Index::Server { port, .. } = &mut transaction.index else {
+            let Index::Server { port, .. } = transaction.index else {
                 continue;
             };
-            if transaction.flow != flow || *port == 0 {
+            if transaction.flow != flow || port == 0 || transaction.moves >= MOVES_MAX {
                 continue;
             }
-            // Once, and also where the peer's own port is that of sent-by: it can be connected to.
-            let rerouted = via::without_connection(flow, std::mem::take(port));
+            // Also where the peer's own port is that of sent-by: it can be connected to.
+            let rerouted = via::without_connection(flow, port);
+            transaction.moves += 1;
             transaction.flow = rerouted;
             if let (Machine::InviteServer(InviteServer::Completed { .. }), Some(packet)) =
                 (&transaction.machine, &transaction.packet)

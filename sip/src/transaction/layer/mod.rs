@@ -59,7 +59,7 @@ struct Transaction<U> {
     acknowledgement: Option<Packet>,
     /// Client: it goes by TCP for its size alone, and may go by UDP after all (RFC 3261 §18.1.1).
     may_fall_back: bool,
-    /// Client: how often it left by another connection.
+    /// How often its message left by another connection.
     moves: u8,
     index: Index,
     token: Option<Token>,
@@ -79,7 +79,7 @@ enum Index {
     Server {
         key: Box<[u8]>,
         merged: Option<Box<[u8]>>,
-        /// Port of sent-by: where responses go when the connection is gone; 0: they go there.
+        /// Port of sent-by: where responses go when the connection is gone; 0: nowhere.
         port: u16,
     },
 }
