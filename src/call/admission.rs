@@ -170,7 +170,7 @@ impl CallControl {
         let read = offered
             .offer
             .as_deref()
-            .map(|offer| read_offer(offer, |address| self.is_forbidden(address, signalling)))
+            .map(|offer| read_offer(offer, |address| self.forbids(address, signalling)))
             .transpose()
             .map_err(|unusable| {
                 Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
