@@ -368,6 +368,20 @@ impl CallControl {
         opened.caller_name.clone_from(&written.name);
         let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite_callee(key, trunk, flow, uri, written, &mut media);
+        let attempt = (cleared, media, opened);
+        self.send_invite(now, key, trunk, target, dial, attempt)
+    }
+
+    /// The INVITE leaves, and the attempt is one of the call's; or everything goes back.
+    fn send_invite(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        trunk: &Trunk,
+        target: SocketAddr,
+        dial: Dial,
+        (cleared, media, mut opened): (Cleared, Ports, AttemptOpened),
+    ) -> Tried {
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
         self.pairs.insert(pair, key);
@@ -387,20 +401,18 @@ impl CallControl {
                 let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
-                    let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at, owes_answer, reason) = (None, None, false, None);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
-                        trunk,
+                        trunk: trunk.id.clone(),
                         target,
                         destination,
                         cleared,
                         media,
-                        ringing_at,
-                        answered_at,
-                        owes_answer,
-                        reason,
+                        ringing_at: None,
+                        answered_at: None,
+                        owes_answer: false,
+                        reason: None,
                     });
                 }
                 Tried::Dialled
