@@ -8,15 +8,25 @@ use super::call_arguments::CallsCommand;
 use crate::guard_rules::shape::KINDS;
 use crate::tokens::scope::Scope;
 
+/// Options that every command takes stand behind its own.
+const COMMON: &str = "Options of every command";
+
 /// A click on a link becomes a SIP call.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, about, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Arguments {
     /// Configuration file; it also names the database that the other commands work on
-    #[arg(long, short, global = true, default_value = "/etc/sluice/sluice.toml")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/sluice/sluice.toml",
+        help_heading = COMMON
+    )]
     pub config: PathBuf,
     /// Print JSON instead of a table
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
     /// Address of a node [default: the socket of the node of --config, or its database where none
     /// runs]
@@ -24,11 +34,19 @@ pub struct Arguments {
         long,
         global = true,
         env = "SLUICE_URL",
-        value_name = "http://HOST:PORT"
+        hide_env_values = true,
+        value_name = "http://HOST:PORT",
+        help_heading = COMMON
     )]
     pub url: Option<String>,
     /// Token for --url; the environment is the better place, because others see the command line
-    #[arg(long, global = true, env = "SLUICE_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_TOKEN",
+        hide_env_values = true,
+        help_heading = COMMON
+    )]
     pub token: Option<String>,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -299,6 +317,11 @@ pub(super) enum TrunksCommand {
         #[arg(long)]
         force: bool,
     },
+    /// How a trunk is now: its targets, its calls, our registration with it
+    State {
+        /// Label or id
+        trunk: String,
+    },
     /// Send OPTIONS to each target of a trunk; exit code 1 if one does not answer
     Test {
         /// Label or id
@@ -395,7 +418,7 @@ pub(super) struct CdrFilter {
     /// Only calls with an attempt on this trunk, by label or id
     #[arg(long)]
     pub(super) trunk: Option<String>,
-    /// Only calls to the link of this number
+    /// Only calls to the link of this id (a number, as `links list` has it)
     #[arg(long)]
     pub(super) link: Option<i64>,
     /// Only calls that ended for this cause, such as normal or busy
@@ -435,6 +458,14 @@ pub(super) enum ExtensionsCommand {
     Delete {
         /// Name or id
         extension: String,
+    },
+    /// The phones that are registered now: where they are, and until when
+    Registered {
+        /// Only those of this extension, by name or id [default: all]
+        extension: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        phones: u32,
     },
 }
 

@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::arguments::Arguments;
 use super::run::{CommandError, existing};
 use crate::config::Config;
-use crate::http::{HttpState, serve_within};
+use crate::http::{HttpState, IDEMPOTENCY_KEY, serve_within};
 use crate::storage::Store;
 
 /// A connection to the API.
@@ -30,6 +30,8 @@ pub(super) struct Client {
     /// What stands in Host.
     host: String,
     token: Option<String>,
+    /// Makes the request that is under way one order, however often it is sent.
+    key: Option<String>,
     /// The database, where no node runs.
     within: Option<Store>,
 }
@@ -74,6 +76,7 @@ impl Client {
             sender,
             host,
             token,
+            key: None,
             within,
         })
     }
@@ -107,6 +110,20 @@ impl Client {
     ) -> Result<T, CommandError> {
         let text = serde_json::to_vec(body).map_err(io::Error::other)?;
         self.ask(method, path, Some(JSON), text.into()).await
+    }
+
+    /// POST of an order that is one order however often it is sent under the same key.
+    pub(super) async fn order<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+        key: Option<&str>,
+    ) -> Result<T, CommandError> {
+        let text = serde_json::to_vec(body).map_err(io::Error::other)?;
+        self.key = key.map(str::to_owned);
+        let answer = self.ask(Method::POST, path, Some(JSON), text.into()).await;
+        self.key = None;
+        answer
     }
 
     /// A request without body, and the JSON of its answer.
@@ -183,6 +200,9 @@ impl Client {
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
+        if let Some(key) = &self.key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -258,10 +278,7 @@ fn refusal(status: StatusCode, text: &[u8]) -> String {
             let word = |key| error.get(key).and_then(Value::as_str).unwrap_or_default();
             let (field, found) = (word("field"), word("found"));
             let accepted = word("accepted");
-            format!(
-                "{field}: found `{}`, accepted: {accepted}",
-                found.escape_debug()
-            )
+            format!("{field}: found {}, accepted: {accepted}", told(found))
         });
         return lines.collect::<Vec<_>>().join("\n");
     }
@@ -276,6 +293,31 @@ fn refusal(status: StatusCode, text: &[u8]) -> String {
     match problem.get("retry_after_s").and_then(Value::as_u64) {
         Some(seconds) => format!("{said} (try again in {seconds} s)"),
         None => said,
+    }
+}
+
+/// What was found, for people: a value in quotes, what is a sentence of ours as it is.
+fn told(found: &str) -> String {
+    match found {
+        "" => "nothing".to_owned(),
+        "nothing" | "an unknown key" | "a field that cannot be set here" | "(not shown)" => {
+            found.to_owned()
+        }
+        // A value of JSON comes in its quotes.
+        value => {
+            let bare = value
+                .strip_prefix('"')
+                .and_then(|value| value.strip_suffix('"'));
+            let mut told = String::from("`");
+            for character in bare.unwrap_or(value).chars() {
+                match character {
+                    '"' | '\'' => told.push(character),
+                    other => told.extend(other.escape_debug()),
+                }
+            }
+            told.push('`');
+            told
+        }
     }
 }
 
@@ -399,7 +441,7 @@ mod tests {
         let said = refusal(StatusCode::UNPROCESSABLE_ENTITY, text);
         assert_eq!(
             said,
-            "a: found `x\\n`, accepted: y\nb: found ``, accepted: "
+            "a: found `x\\n`, accepted: y\nb: found nothing, accepted: "
         );
         assert_eq!(
             refusal(StatusCode::BAD_GATEWAY, b"<html>"),

@@ -38,7 +38,8 @@ pub(super) fn run(config: &Config, output: &mut Output<'_>) -> Result<(), Comman
         output.table(["GRADE", "CHECK", "FOUND"], &rows)?;
         let wrong = findings.iter().filter(|finding| !finding.advice.is_empty());
         for finding in wrong {
-            output.line(&format!("\n{}: {}", finding.check, finding.found))?;
+            output.line("")?;
+            output.line(&format!("{}: {}", finding.check, finding.found))?;
             output.line(&format!("  -> {}", finding.advice))?;
         }
     }
@@ -47,7 +48,7 @@ pub(super) fn run(config: &Config, output: &mut Output<'_>) -> Result<(), Comman
         .filter(|finding| finding.grade == Grade::Bad)
         .count();
     if bad > 0 {
-        return Err(CommandError::Refused(format!("{bad} findings are bad")));
+        return Err(CommandError::Refused(format!("bad findings: {bad}")));
     }
     Ok(())
 }

@@ -161,9 +161,9 @@ fn explained(told: &ExplanationShape, output: &mut Output<'_>) -> Result<(), Com
         .collect();
     output.table(["", "RULE", "NAME", "ANSWER"], &rows)?;
     let verdict = match (&told.reason, told.dry_run) {
-        (None, _) => format!("dialled, for {} s at most", told.duration_max_s),
+        (None, _) => format!("allowed, for {} s at most", told.duration_max_s),
         (Some(reason), false) => format!("refused: {reason}"),
-        (Some(reason), true) => format!("dry run: dialled, though {reason}"),
+        (Some(reason), true) => format!("dry run: allowed, though {reason}"),
     };
     Ok(output.line(&verdict)?)
 }

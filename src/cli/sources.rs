@@ -80,23 +80,24 @@ fn show(sources: &[SourceView], output: &mut Output<'_>) -> Result<(), CommandEr
     if output.is_json() {
         return Ok(output.document(&sources)?);
     }
-    let rows: Vec<[String; 4]> = sources
+    let rows: Vec<[String; 5]> = sources
         .iter()
         .map(|source| {
             let links = match source.links.as_array() {
                 Some(paths) => paths.iter().map(plain).collect::<Vec<_>>().join(" "),
                 None => plain(&source.links),
             };
-            let ad_hoc = if source.ad_hoc { "yes" } else { "no" }.to_owned();
+            let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
             [
                 source.name.clone(),
                 source.networks.join(" "),
                 links,
-                ad_hoc,
+                yes(source.ad_hoc),
+                yes(source.registers),
             ]
         })
         .collect();
-    Ok(output.table(["NAME", "NETWORKS", "LINKS", "AD HOC"], &rows)?)
+    Ok(output.table(["NAME", "NETWORKS", "LINKS", "AD HOC", "REGISTERS"], &rows)?)
 }
 
 const PATH: &str = "/api/v1/sources";

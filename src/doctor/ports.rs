@@ -1,7 +1,7 @@
 //! Whether our ports are free, and who has them where they are not.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 use super::{Finding, read};
@@ -139,6 +139,7 @@ struct Holder {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Bound {
+    ip: IpAddr,
     port: u16,
     inode: String,
 }
@@ -155,16 +156,36 @@ fn sockets(tables: &[&str]) -> impl Iterator<Item = Bound> {
 /// `sl local_address remote_address … inode`: the addresses in hexadecimal (`proc(5)`).
 fn parse(line: &str) -> Option<Bound> {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let (_, port) = fields.get(1)?.rsplit_once(':')?;
+    let (ip, port) = fields.get(1)?.rsplit_once(':')?;
     Some(Bound {
+        ip: parse_ip(ip)?,
         port: u16::from_str_radix(port, 16).ok()?,
         inode: (*fields.get(9)?).to_owned(),
     })
 }
 
+/// Eight digits for each word of the address, in the byte order of the machine.
+fn parse_ip(text: &str) -> Option<IpAddr> {
+    let word = |start: usize| u32::from_str_radix(text.get(start..start + 8)?, 16).ok();
+    match text.len() {
+        8 => Some(IpAddr::from(word(0)?.to_ne_bytes())),
+        32 => {
+            let mut octets = [0; 16];
+            for (index, group) in octets.chunks_exact_mut(4).enumerate() {
+                group.copy_from_slice(&word(index * 8)?.to_ne_bytes());
+            }
+            Some(IpAddr::from(octets).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+/// Who has what keeps us from this address: the same one, or all of them.
 fn holder(address: SocketAddr, tables: &[&str]) -> Option<Holder> {
+    let ip = address.ip().to_canonical();
     sockets(tables)
         .filter(|socket| socket.port == address.port())
+        .filter(|socket| socket.ip == ip || socket.ip.is_unspecified() || ip.is_unspecified())
         .find_map(|socket| process_of(&socket.inode))
 }
 
@@ -218,10 +239,27 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_kernel_gives_port_and_inode() {
+    fn the_same_port_of_another_address_is_another_holder() {
+        // The whole of 127.0.0.0/8 is ours to bind.
+        let other = UdpSocket::bind("127.0.0.77:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        assert_eq!(
+            holder(SocketAddr::from(([127, 0, 0, 78], port)), &UDP),
+            None
+        );
+        assert!(holder(SocketAddr::from(([127, 0, 0, 77], port)), &UDP).is_some());
+        assert!(holder(SocketAddr::from(([0, 0, 0, 0], port)), &UDP).is_some());
+        let six = "00000000000000000000000001000000";
+        assert_eq!(parse_ip(six), Some("::1".parse().unwrap()));
+        assert_eq!(parse_ip("0100"), None);
+    }
+
+    #[test]
+    fn a_line_of_the_kernel_gives_address_port_and_inode() {
         let line =
             " 1: 0100007F:13C4 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4711 2";
         let expected = Bound {
+            ip: "127.0.0.1".parse().unwrap(),
             port: 5060,
             inode: "4711".to_owned(),
         };

@@ -29,9 +29,9 @@ use crate::links::rules;
 use crate::tokens::scope::Scope;
 
 /// The header that makes two orders one.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Octets of it.
-const IDEMPOTENCY_KEY_OCTETS_MAX: usize = 128;
+pub(crate) const IDEMPOTENCY_KEY_OCTETS_MAX: usize = 128;
 /// Calls of a page, where nobody says otherwise.
 const PAGE_CALLS: usize = 50;
 /// The cause in the record of a call that is ended here.
@@ -365,6 +365,7 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
         CommandRefusal::Lost => (500, "A fault of ours lost the answer"),
         CommandRefusal::Draining => (503, "This node takes no new calls"),
         CommandRefusal::NoSuchCall => (404, "No such call"),
+        CommandRefusal::NoSuchTrunk => (404, "No such trunk"),
         CommandRefusal::NoLadder => (404, "No messages of such a call are kept"),
         CommandRefusal::TokenTrunk => (403, "This token may not use the trunk"),
         CommandRefusal::TokenCallsPerMinute => (429, "This token has placed enough calls"),
@@ -376,10 +377,40 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let problem = Problem::new(status, refusal.as_str(), title);
+    let problem = match refusal {
+        CommandRefusal::Unplaced { status, cause, .. } => {
+            problem.with_detail(unplaced(status, cause))
+        }
+        CommandRefusal::Busy
+        | CommandRefusal::Stopped
+        | CommandRefusal::Lost
+        | CommandRefusal::Draining
+        | CommandRefusal::NoSuchCall
+        | CommandRefusal::NoSuchTrunk
+        | CommandRefusal::NoLadder
+        | CommandRefusal::TokenTrunk
+        | CommandRefusal::TokenCallsPerMinute
+        | CommandRefusal::TokenConcurrentCalls
+        | CommandRefusal::IdempotencyConflict => problem,
+    };
     match refusal.retry_after() {
         Some(after) => problem.with_retry_after(after),
         None => problem,
     }
+}
+
+/// Why a call could not begin, and where to look.
+fn unplaced(status: u16, cause: &str) -> String {
+    let hint = match cause {
+        "guard_not_named" => {
+            ": no link, rule or setting guard.allow_prefixes names a party; guard explain says more"
+        }
+        guard if guard.starts_with("guard_") => ": guard explain says which rule decides",
+        "no_trunk" => ": no trunk that is enabled carries a party",
+        "trunks_unavailable" => ": each trunk that carries a party is down or full",
+        _ => "",
+    };
+    format!("The call cannot be placed: {status} {cause}{hint}")
 }
 
 /// What a SIP status is to somebody who ordered the call: nothing at this URL is missing where a

@@ -95,7 +95,7 @@ fn no_node() -> Response {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "no_node",
-        "No node runs behind this surface",
+        "No node runs here",
     )
     .into_response()
 }
@@ -136,7 +136,7 @@ const METRICS: Operation = Operation::new(
     "Every metric, for Prometheus",
 )
 .answering(Content::Text(exposition::CONTENT_TYPE))
-.refusing(&[(503, "No node runs behind this surface.")]);
+.refusing(&[(503, "No node runs here.")]);
 
 const DRAIN: Operation = Operation {
     status: 202,

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::draft::{DraftWorld, LinkDraft};
+use super::draft::{DraftWorld, LinkDraft, RequestPath};
 use super::model::{Link, LinkId, VideoPolicy};
 use crate::field_errors::FieldErrors;
 use crate::storage::{Connection, StorageError, Store, randomness, work};
@@ -109,7 +109,10 @@ pub async fn import(store: &Store, drafts: Vec<LinkDraft>) -> Result<Imported, S
         let mut errors = FieldErrors::new();
         let draft = drafts.get(position);
         let path = draft
-            .map(|draft| format!("{:?}", draft.request_path))
+            .map(|draft| match &draft.request_path {
+                RequestPath::Custom(path) => path.clone(),
+                RequestPath::Destination | RequestPath::Random => draft.destination.clone(),
+            })
             .unwrap_or_default();
         errors.add("request_path", &path, "one that no other link has");
         imported.refused.push((position, errors));

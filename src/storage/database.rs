@@ -1,5 +1,6 @@
 //! Opening the file: the folder, the pragmas, the migrations, and the errors an operator meets.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("src/storage/migrations");
 pub(super) async fn open(options: &StorageOptions) -> Result<Database, StorageError> {
     let path = options.path.as_path();
     make_folder(path)?;
+    make_private(path);
     let connect = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -91,6 +93,17 @@ fn make_folder(path: &Path) -> Result<(), StorageError> {
         path: folder.to_owned(),
         source,
     })
+}
+
+/// A new file is its owner's alone, whatever the umask; the log beside it takes the same mode. Where it
+/// cannot be made, opening it says why.
+fn make_private(path: &Path) {
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    drop(made);
 }
 
 fn opening(path: &Path, error: sqlx::Error) -> StorageError {

@@ -14,14 +14,19 @@
 )]
 
 mod baresip;
+mod capture;
 mod cucm;
+mod events;
 mod extensions;
 mod gateway;
+mod hold;
+mod identity;
 mod node;
 mod operation;
 mod party;
 mod phone;
 mod placed;
+mod read_only;
 mod sipp;
 mod tcp;
 mod tone;

@@ -67,6 +67,43 @@ fn the_arguments_hold_together() {
 }
 
 #[test]
+fn help_has_a_commands_own_options_before_those_of_all() {
+    let mut command = Arguments::command();
+    command.build();
+    let list = command
+        .find_subcommand_mut("links")
+        .and_then(|links| links.find_subcommand_mut("list"))
+        .unwrap();
+    let help = list.render_long_help().to_string();
+    let (own, common) = help.split_once("Options of every command:").unwrap();
+    assert!(
+        own.contains("--search") && own.contains("--after"),
+        "{help}"
+    );
+    assert!(
+        common.contains("--config") && common.contains("--token"),
+        "{help}"
+    );
+    assert!(
+        !own.contains("--url") && !common.contains("--rows"),
+        "{help}"
+    );
+}
+
+#[test]
+fn doctor_finds_a_fresh_database_private_and_every_line_readable() {
+    let world = World::new();
+    world.done(&["links", "add", "a", "--destination", "610"]);
+    let (_, results, _) = world.run(&["doctor"]);
+    let database = results
+        .lines()
+        .find(|line| line.contains("database"))
+        .unwrap();
+    assert!(database.starts_with("good"), "{results}");
+    assert!(!results.contains("\\n"), "{results}");
+}
+
+#[test]
 fn limits_name_what_binds_and_how_media_meets_the_kernel() {
     let world = World::new();
     world.configure("[limits]\ncalls_max = 7\n[media]\nio = \"epoll\"\n");
@@ -184,7 +221,7 @@ fn an_import_names_the_lines_it_refuses() {
     assert_eq!(outcome, Outcome::Refused);
     assert_eq!(results, "2500 links stored, 4 lines refused\n");
     for start in [
-        "line 2502: request_path",
+        "line 2502: request_path: found `p7`, accepted: ",
         "line 2503: destination",
         "line 2504: ",
         "line 2505: ",
@@ -597,4 +634,40 @@ fn call_is_placed_to_a_link_or_a_party_never_both_or_none() {
         let line = [&place[..], more].concat();
         assert_eq!(Arguments::try_parse_from(line).is_ok(), good, "{more:?}");
     }
+}
+
+#[test]
+fn an_order_carries_its_idempotency_key_and_a_bad_one_is_not_sent() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let node = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut piece) = (Vec::new(), [0; 4_096]);
+        while !request.ends_with(b"}") {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "the whole order comes");
+            request.extend_from_slice(&piece[..read]);
+        }
+        let refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(refusal.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let mut line = vec!["sluice", "--url", &url, "--token", "t", "calls", "place"];
+    line.extend(["--from", "610", "--to", "611", "--idempotency-key"]);
+    for bad in ["", "a b", "\u{e4}", &"x".repeat(129)] {
+        let mut line = line.clone();
+        line.push(bad);
+        let refused = Arguments::try_parse_from(line).unwrap_err().to_string();
+        assert!(refused.contains("visible ASCII"), "{refused}");
+    }
+    line.push("order-7");
+    let (outcome, _, errors) = run_line(&line);
+    assert_eq!(outcome, Outcome::Refused, "{errors}");
+    let request = node.join().unwrap();
+    assert!(request.starts_with("POST /api/v1/calls "), "{request}");
+    assert!(
+        request.contains("\r\nidempotency-key: order-7\r\n"),
+        "{request}"
+    );
 }

@@ -108,6 +108,26 @@ async fn order_is_answered_201_with_the_place_of_its_call_which_is_listed_and_en
 }
 
 #[tokio::test]
+async fn order_that_is_refused_says_why_and_where_to_look() {
+    let node = node().await;
+    let deny = |control: &mut Control| {
+        control.change(|snapshot| snapshot.guard.unnamed_allowed = false);
+    };
+    deny(&mut node.control.lock().unwrap());
+    let refused = node.world.ask_json("POST", "/api/v1/calls", order()).await;
+    let problem = refused.json();
+    assert_eq!(
+        (refused.status.into(), &problem["code"]),
+        (403_u16, &json!("guard_not_named"))
+    );
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("403 guard_not_named") && detail.contains("guard explain"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
 async fn each_verb_on_calls_needs_its_own_scope() {
     let node = node().await;
     let location = node.place().await;
@@ -219,7 +239,7 @@ async fn same_order_under_one_key_is_one_call_and_another_order_is_409() {
     assert_eq!(again.json()["id"], first.json()["id"]);
     assert_eq!(again.header("location"), first.header("location"));
     let mut other = order();
-    other["to"] = json!("+33999");
+    other["to"] = json!("+33124");
     let conflict = node.keyed("k1", &other).await;
     assert_eq!(
         (conflict.status.as_u16(), conflict.code().as_str()),
