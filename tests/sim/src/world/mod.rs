@@ -96,6 +96,8 @@ pub(crate) struct World {
     orders: BTreeMap<u32, Order>,
     /// When offers and answers were exchanged last, by call.
     exchanged_at: BTreeMap<u32, SimTime>,
+    /// Dialogs whose last 2xx of the gateway has not met its ACK, which may have the answer.
+    unacknowledged: BTreeSet<String>,
     /// Calls whose media must pass without loss.
     pub(crate) steady: BTreeSet<u32>,
     /// Calls whose only party hears itself.
@@ -146,6 +148,7 @@ impl World {
             dialled: BTreeMap::new(),
             orders: BTreeMap::new(),
             exchanged_at: BTreeMap::new(),
+            unacknowledged: BTreeSet::new(),
             steady: BTreeSet::new(),
             echo: BTreeSet::new(),
             wire: Wire::default(),

@@ -25,6 +25,7 @@ impl World {
         let is_up = |leg: &Leg| {
             leg.state == State::Answered
                 && !leg.is_negotiating()
+                && !self.unacknowledged.contains(&leg.call_id)
                 && leg
                     .history
                     .confirmed_at
@@ -61,6 +62,11 @@ impl World {
         };
         if ends {
             let _ = self.steady.remove(&call);
+        }
+        if message.about() == "ACK" {
+            let _ = self.unacknowledged.remove(message.call_id());
+        } else if message.about() == "INVITE" && matches!(message.status(), Some(200..=299)) {
+            let _ = self.unacknowledged.insert(message.call_id().to_owned());
         }
         let _ = self.exchanged_at.insert(call, self.now);
         self.relay.forgive(call);
