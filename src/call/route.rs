@@ -27,7 +27,7 @@ use super::media_plan::leg::LegMedia;
 use super::one_call::{Attempt, Call, Ending, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::trunk_load::Present;
 use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
-use crate::fraud_guard::{self, Cleared, Reason, Verdict};
+use crate::fraud_guard::{self, Cleared, Counter, Reason, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
 use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
@@ -38,8 +38,8 @@ pub(super) struct Considered {
     pub(super) call: String,
     /// Which attempt of the call, 1 and up.
     pub(super) number: u32,
-    /// It is the first one at its party.
-    pub(super) is_first: bool,
+    /// What has counted its call at this party already.
+    pub(super) counted: Vec<Counter>,
     /// Where the wish came from.
     pub(super) client: Option<IpAddr>,
     /// The time in its row.
@@ -118,6 +118,7 @@ impl CallControl {
         let present = Present {
             loads: &self.loads,
             health: &self.health,
+            registrations: &self.registrations,
             now: now.instant,
         };
         select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
@@ -221,12 +222,15 @@ impl CallControl {
         let considered = Considered {
             call: call.id.clone(),
             number: call.attempts,
-            is_first: call.is_first_attempt(call.attempts),
+            counted: call.counted.clone(),
             client: call.client(),
             at: call.time(now),
         };
         match self.consider(now, considered, &wanted, trunk, route.target) {
             Ok((cleared, opened)) => {
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.counted.extend_from_slice(cleared.counted());
+                }
                 let target = route.target;
                 self.dial(now, key, trunk, target, &wanted, cleared, opened)
             }
@@ -273,7 +277,7 @@ impl CallControl {
             client: considered.client,
             at: now.timestamp,
             named_by_link: wanted.named_by_link,
-            first_of_call: considered.is_first,
+            counted: &considered.counted,
         };
         match self.guard.verdict(&attempt, now.instant) {
             Verdict::Allow(cleared) => {

@@ -119,9 +119,9 @@ impl Compiled {
             .map(|entry| &entry.rule)
     }
 
-    pub(super) fn entry(&self, index: RuleIndex) -> Option<(&Rule, &Book)> {
+    pub(super) fn entry(&self, index: RuleIndex) -> Option<(&Rule, u32, &Book)> {
         let entry = self.entries.get(usize::from(index))?;
-        Some((&entry.rule, &entry.book))
+        Some((&entry.rule, entry.serial, &entry.book))
     }
 
     pub(super) fn entry_mut(&mut self, index: RuleIndex) -> Option<(&Rule, u32, &mut Book)> {

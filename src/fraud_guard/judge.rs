@@ -12,7 +12,7 @@ use super::reason::Reason;
 use super::rule::{Rule, RuleKind, Spend};
 use super::rules::PrefixVerdict;
 use super::trie::{EXACT, Fit, RuleIndex};
-use super::verdict::{Attempt, Guard};
+use super::verdict::{Attempt, Counter, Guard};
 
 /// What asking has brought.
 pub(super) struct Judged {
@@ -165,7 +165,7 @@ impl<'g, 'a> Judge<'g, 'a> {
             }
         }
         for index in &named.applies {
-            let Some((rule, book)) = compiled.entry(*index) else {
+            let Some((rule, serial, book)) = compiled.entry(*index) else {
                 continue;
             };
             match &rule.kind {
@@ -205,7 +205,7 @@ impl<'g, 'a> Judge<'g, 'a> {
                 | RuleKind::ConcurrentPerDestination(_)
                 | RuleKind::DestinationsPerHour(_)
                 | RuleKind::SameDestination { .. } => {
-                    self.cap(rule, book, subject)?;
+                    self.cap(rule, serial, book, subject)?;
                 }
             }
         }
@@ -229,16 +229,22 @@ impl<'g, 'a> Judge<'g, 'a> {
         }
     }
 
-    fn cap(&mut self, rule: &Rule, book: &Book, subject: Subject) -> Result<(), Reason> {
-        let (cap, counts_calls) = match &rule.kind {
+    fn cap(
+        &mut self,
+        rule: &Rule,
+        serial: u32,
+        book: &Book,
+        subject: Subject,
+    ) -> Result<(), Reason> {
+        let cap = match &rule.kind {
             RuleKind::CallsPerDay(cap)
             | RuleKind::CallsPerDayPerIp(cap)
             | RuleKind::CallsPerSecond(cap)
-            | RuleKind::DestinationsPerHour(cap) => (*cap, true),
-            RuleKind::SameDestination { calls, .. } => (*calls, true),
-            RuleKind::Concurrent(cap)
+            | RuleKind::DestinationsPerHour(cap)
+            | RuleKind::Concurrent(cap)
             | RuleKind::ConcurrentPerIp(cap)
-            | RuleKind::ConcurrentPerDestination(cap) => (*cap, false),
+            | RuleKind::ConcurrentPerDestination(cap) => *cap,
+            RuleKind::SameDestination { calls, .. } => *calls,
             RuleKind::Allow
             | RuleKind::Block
             | RuleKind::Emergency
@@ -246,7 +252,7 @@ impl<'g, 'a> Judge<'g, 'a> {
             | RuleKind::Duration(_)
             | RuleKind::SpendPerDay(_) => return Ok(()),
         };
-        if counts_calls && !self.attempt.first_of_call {
+        if rule.kind.counts_calls() && self.attempt.counted.contains(&Counter::of_rule(serial)) {
             return self.answer(rule, true, || "a further attempt of a counted call".into());
         }
         let Some(keys) = subject.keys(&rule.kind) else {
@@ -374,7 +380,8 @@ impl<'g, 'a> Judge<'g, 'a> {
             return Err(Reason::ConcurrentCalls);
         }
         let rate = rules.calls_per_second;
-        if self.attempt.first_of_call && !self.guard.window().admits(self.now, rate) {
+        let is_counted = self.attempt.counted.contains(&Counter::SETTING);
+        if !is_counted && !self.guard.window().admits(self.now, rate) {
             self.step("guard.calls_per_second", "setting", || {
                 format!("{rate} within this second: refuses")
             });

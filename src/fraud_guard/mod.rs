@@ -28,7 +28,7 @@ pub use explain::Explanation;
 pub use reason::{Reason, Way};
 pub use rule::Rule;
 pub use rules::Rules;
-pub use verdict::{Attempt, Cleared, Counters, Guard, Verdict};
+pub use verdict::{Attempt, Cleared, Counter, Counters, Guard, Verdict};
 
 #[cfg(test)]
 mod tests;

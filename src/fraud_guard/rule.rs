@@ -175,6 +175,27 @@ impl RuleKind {
         }
     }
 
+    /// True for those that count a call once, whatever becomes of it.
+    #[must_use]
+    pub const fn counts_calls(&self) -> bool {
+        match self {
+            Self::Allow
+            | Self::Block
+            | Self::Emergency
+            | Self::Hours(_)
+            | Self::Duration(_)
+            | Self::Concurrent(_)
+            | Self::ConcurrentPerIp(_)
+            | Self::ConcurrentPerDestination(_)
+            | Self::SpendPerDay(_) => false,
+            Self::CallsPerDay(_)
+            | Self::CallsPerDayPerIp(_)
+            | Self::CallsPerSecond(_)
+            | Self::DestinationsPerHour(_)
+            | Self::SameDestination { .. } => true,
+        }
+    }
+
     /// True for those that keep a table with a row for each source or destination.
     #[must_use]
     pub const fn is_keyed(&self) -> bool {

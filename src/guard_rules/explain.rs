@@ -122,7 +122,7 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
         client: asked.client,
         at,
         named_by_link,
-        first_of_call: true,
+        counted: &[],
     };
     Ok(shape(&trunk.id, guard.explain(&attempt, instant)))
 }

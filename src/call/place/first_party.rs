@@ -48,7 +48,7 @@ impl CallControl {
             let considered = Considered {
                 call: call.id.clone(),
                 number: call.attempts,
-                is_first: call.attempts == 1,
+                counted: call.counted.clone(),
                 client: call.client(),
                 at: call.time(now),
             };
@@ -65,6 +65,7 @@ impl CallControl {
             let tried = self
                 .consider(now, considered, &wanted, trunk, route.target)
                 .and_then(|(cleared, opened)| {
+                    call.counted.extend_from_slice(cleared.counted());
                     self.invite_first_party(now, way, &wanted, cleared, opened)
                 });
             match tried {
@@ -293,11 +294,9 @@ pub(super) fn install_first_party(call: &mut Call, begun: Begun) {
     } = begun;
     call.a_leg = a_leg;
     call.a_media = Some(media);
-    let attempts = call.attempts;
     if let Some(placed) = call.placed_mut() {
         debug_assert!(placed.leg.is_none(), "one attempt at a time");
         placed.leg = Some(leg);
-        placed.attempts = attempts;
     }
 }
 

@@ -90,7 +90,6 @@ impl CallControl {
             local_party: second.local_party,
             routes,
             phones,
-            attempts: 0,
             leg: None,
         };
         let id = self.random_id();
