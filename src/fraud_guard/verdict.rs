@@ -297,9 +297,15 @@ impl Guard {
             self.window.count(now, self.rules.calls_per_second);
         }
         self.cleared = self.cleared.saturating_add(1);
+        // A dry run ends nothing: what rules would have granted is only promised.
+        let duration_max = if self.rules.dry_run {
+            self.rules.duration_max
+        } else {
+            judged.duration_max
+        };
         Some(Cleared {
             user,
-            duration_max: judged.duration_max,
+            duration_max,
             overruled,
             answered: None,
             counted,

@@ -219,3 +219,27 @@ fn a_cap_of_one_trunk_counts_what_falls_over_to_it() {
     assert_eq!(world.control.guard().counters().of(Reason::CallsPerDay), 1);
     world.expect_quiet();
 }
+
+#[test]
+fn a_dry_run_ends_no_call() {
+    let spend = Spend {
+        micros_max: 0,
+        rates: Vec::new(),
+        other_rate: 60,
+    };
+    for kind in [
+        RuleKind::SpendPerDay(spend),
+        RuleKind::Duration(Duration::from_secs(30)),
+    ] {
+        let mut world = guarded(kind);
+        world.change(|snapshot| snapshot.guard.dry_run = true);
+        world.call("+442071838750", "c1");
+        let invite = world.last(target(1), "INVITE");
+        world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+        world.phone("ACK", "c1", 1, "");
+        world.pass(Duration::from_secs(60));
+        assert_eq!(world.count(target(1), "BYE"), 0);
+        world.phone("BYE", "c1", 2, "");
+        world.expect_quiet();
+    }
+}
