@@ -273,6 +273,10 @@ impl CallControl {
             return;
         }
         let accepted = match outcome {
+            // Ad hoc is for sources: where an extension may call, its account says.
+            Ok(link) if call.extension.is_some() && link.link.is_none() => {
+                self.accept_extension(key).map(|()| None)
+            }
             Ok(link) => self.accept_link(key, link).map(Some),
             Err(ResolveRefusal::Unknown) if call.extension.is_some() => {
                 self.accept_extension(key).map(|()| None)
@@ -299,11 +303,12 @@ impl CallControl {
         let flow = call.offered().ok_or_else(gone)?.flow;
         let remote = flow.remote;
         let is_extension = call.extension.is_some();
+        debug_assert!(!is_extension || link.link.is_some(), "its account decides");
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit_flow(&snapshot.trunks, &snapshot.sources, flow)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
         // Whoever proved to be an extension may call every link, wherever the phone stands.
-        if !(is_extension && link.link.is_some()) {
+        if !is_extension {
             source
                 .may_reach(&link, remote.ip())
                 .map_err(|not_admitted| {

@@ -7,7 +7,7 @@ use sip::message::{Method, SendBuffer, parse};
 
 use super::world::{Sent, World, remote, sdp, target, trunk};
 use crate::fraud_guard::Rules;
-use crate::links::resolve::ResolveRefusal;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::registrar::model::tests::extension;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::Network;
@@ -230,4 +230,36 @@ fn an_account_that_is_deleted_is_not_reached_any_more() {
     world.change(|snapshot| snapshot.extensions = vec![extension("610")]);
     world.call_link("c1", Ok(remote("610")));
     assert_eq!(world.heard(), 480);
+}
+
+/// What the store says of a text that no link names, where ad hoc calls are on.
+fn ad_hoc(user: &str) -> ResolvedLink {
+    ResolvedLink {
+        link: None,
+        named_by_link: false,
+        ..remote(user)
+    }
+}
+
+#[test]
+fn ad_hoc_calls_of_others_change_nothing_for_extensions() {
+    let mut world = world();
+    register(&mut world, "611", OTHER, "600");
+    invite(&mut world, "610", PHONE, "611");
+    world.resolved(Ok(ad_hoc("611")));
+    let rings = world.last(address(OTHER), "INVITE");
+    assert!(rings.header("From").contains("<sip:610@"));
+    // Not even where the source itself may call ad hoc: the account says where a phone may call.
+    let loopback = "127.0.0.1:5061";
+    let mut world = self::world();
+    world.change(|snapshot| {
+        snapshot.sources[1].ad_hoc = true;
+        let machine = "127.0.0.0/8".parse().unwrap();
+        snapshot.sources[1].networks.push(machine);
+        snapshot.guard.unnamed_allowed = true;
+    });
+    invite(&mut world, "610", loopback, "0301234567");
+    world.resolved(Ok(ad_hoc("0301234567")));
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    assert_eq!(world.closed()[0].cause, "link_unknown");
 }
