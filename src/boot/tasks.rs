@@ -37,7 +37,8 @@ pub(super) async fn answer_questions(
         tokio::spawn(async move {
             let word = match question {
                 Question::Resolve { ticket, user, host } => {
-                    let outcome = store.resolve(&user, Some(&host), Timestamp::now()).await;
+                    let now = Timestamp::now();
+                    let outcome = store.resolve_for_call(&user, Some(&host), now).await;
                     Word::Resolved {
                         ticket,
                         outcome: Box::new(outcome),

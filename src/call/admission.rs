@@ -26,6 +26,8 @@ pub(super) struct Denied {
     status: StatusCode,
     cause: &'static str,
     refusal: Refusal,
+    /// Whoever asked is told that there is no such link.
+    hidden: bool,
 }
 
 impl Denied {
@@ -34,6 +36,7 @@ impl Denied {
             status,
             cause,
             refusal: Refusal::default(),
+            hidden: false,
         }
     }
 
@@ -48,14 +51,28 @@ impl Denied {
     }
 
     /// PRODUCT §1: guard 403 with a text, rate 480 with Retry-After; hidden, both are an unknown link.
-    /// The record says what it was.
     pub(super) fn by_guard(reason: Reason, hide_state: bool) -> Self {
-        if hide_state {
-            return Self::new(StatusCode::NOT_FOUND, reason.as_str());
-        }
         Self::of_code(reason.status(), reason.as_str())
             .with_retry_after(reason.retry_after())
             .with_warning(reason.text())
+            .hidden(hide_state)
+    }
+
+    /// What the caller is told of it where states are hidden: that there is no such link. The record
+    /// says what it was.
+    fn hidden(self, hide_state: bool) -> Self {
+        if !hide_state || self.status == StatusCode::SERVICE_UNAVAILABLE {
+            return self;
+        }
+        Self {
+            hidden: true,
+            ..Self::new(StatusCode::NOT_FOUND, self.cause)
+        }
+    }
+
+    /// Whoever asked is told that there is no such link.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.hidden
     }
 
     pub(super) const fn status(&self) -> StatusCode {
@@ -281,7 +298,10 @@ impl CallControl {
             Err(ResolveRefusal::Unknown) if call.extension.is_some() => {
                 self.accept_extension(key).map(|()| None)
             }
-            Err(refusal) => Err(unresolved(refusal, now)),
+            Err(refusal) => {
+                let hide_state = self.snapshot.settings.hide_state;
+                Err(unresolved(refusal, now).hidden(hide_state))
+            }
         };
         match accepted {
             Ok(None | Some(Destination::Remote { .. })) => self.route(now, key),

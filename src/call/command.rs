@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ladder::LadderView;
 use super::view::CallView;
-use crate::links::resolve::ResolvedLink;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 
 /// Calls on one page of a list.
 pub const PAGE_CALLS_MAX: usize = 200;
@@ -220,6 +220,8 @@ pub enum CommandRefusal {
     TokenConcurrentCalls,
     /// The asker's: the key stands for another order.
     IdempotencyConflict,
+    /// The asker's: there is no such link, or nobody shall learn what else it was.
+    UnknownLink,
     /// The call could not begin; the record has it.
     Unplaced {
         /// The SIP status that it would have been.
@@ -246,6 +248,7 @@ impl CommandRefusal {
             Self::TokenCallsPerMinute => "token_calls_per_minute",
             Self::TokenConcurrentCalls => "token_concurrent_calls",
             Self::IdempotencyConflict => "idempotency_conflict",
+            Self::UnknownLink => ResolveRefusal::Unknown.as_str(),
             Self::Unplaced { cause, .. } => cause,
         }
     }
@@ -263,7 +266,8 @@ impl CommandRefusal {
             | Self::NoSuchCall
             | Self::NoLadder
             | Self::TokenTrunk
-            | Self::IdempotencyConflict => None,
+            | Self::IdempotencyConflict
+            | Self::UnknownLink => None,
         }
     }
 }

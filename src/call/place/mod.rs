@@ -328,6 +328,9 @@ pub(super) fn names(codecs: &[Codec]) -> Vec<String> {
     reason = "it stands where map_err wants a function"
 )]
 fn unplaced(denied: Denied) -> CommandRefusal {
+    if denied.is_hidden() {
+        return CommandRefusal::UnknownLink;
+    }
     CommandRefusal::Unplaced {
         status: denied.status().code(),
         cause: denied.cause(),

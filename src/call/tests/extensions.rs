@@ -263,3 +263,21 @@ fn ad_hoc_calls_of_others_change_nothing_for_extensions() {
     assert_eq!(world.count(target(1), "INVITE"), 0);
     assert_eq!(world.closed()[0].cause, "link_unknown");
 }
+
+#[test]
+fn a_link_that_is_over_is_never_dialled_as_a_number() {
+    for (hide_state, status) in [(false, "410 Gone"), (true, "404 Not Found")] {
+        let mut world = world();
+        world.change(|snapshot| {
+            snapshot.settings.hide_state = hide_state;
+            snapshot.extensions[0].trunks = vec!["tr_1".to_owned()];
+            snapshot.guard.unnamed_allowed = true;
+        });
+        invite(&mut world, "610", PHONE, "0301234567");
+        world.resolved(Err(ResolveRefusal::Dead));
+        let refusal = world.last(address(PHONE), "SIP/2.0");
+        assert_eq!(refusal.start(), format!("SIP/2.0 {status}"));
+        assert_eq!(world.count(target(1), "INVITE"), 0);
+        assert_eq!(world.closed()[0].cause, "link_dead", "the record knows");
+    }
+}

@@ -91,6 +91,11 @@ fn hidden_state_gives_one_answer_for_everything() {
     let unknown = answer(&|world| world.call_link("c1", Err(ResolveRefusal::Unknown)));
     let capped = answer(&|world| world.call("610", "c1"));
     assert_eq!(unknown, capped, "nobody learns which it was");
+    let later = jiff::Timestamp::from_second(60).unwrap();
+    for refusal in [ResolveRefusal::Dead, ResolveRefusal::NotYetValid(later)] {
+        let told = answer(&|world| world.call_link("c1", Err(refusal)));
+        assert_eq!(unknown, told, "{refusal:?}");
+    }
 }
 
 #[test]
