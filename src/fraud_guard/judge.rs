@@ -41,7 +41,7 @@ pub(super) struct Judge<'g, 'a> {
 struct Allowed {
     /// Some rule or setting allows the number: it needs no link.
     yes: bool,
-    /// By so many octets of it.
+    /// By so many octets of what it means in E.164.
     fit: Fit,
 }
 
@@ -169,9 +169,9 @@ impl<'g, 'a> Judge<'g, 'a> {
                 continue;
             };
             match &rule.kind {
-                RuleKind::Allow if named.allowing(*index) > 0 => {
+                RuleKind::Allow if named.allows(*index) => {
                     allowed.yes = true;
-                    allowed.fit = allowed.fit.max(named.allowing(*index));
+                    allowed.fit = allowed.fit.max(named.fit(*index));
                     self.step(&rule.id, &rule.name, || format!("{ALLOWED}: needs no link"));
                 }
                 RuleKind::Block if allowed.yes => {
@@ -317,13 +317,16 @@ impl<'g, 'a> Judge<'g, 'a> {
             return Err(Reason::PrefixBlocked);
         }
         let first = classified.readings.first().map(|reading| reading.as_str());
-        let octets = std::iter::once(user)
-            .chain(first)
-            .filter_map(|text| rules.allowed_octets(text))
-            .max();
-        if let Some(octets) = octets {
+        let meaning = first.and_then(|text| rules.allowed_octets(text));
+        let dialled = rules.allowed_octets(user);
+        if meaning.or(dialled).is_some() {
             allowed.yes = true;
-            allowed.fit = Fit::try_from(octets + 1).unwrap_or(EXACT - 1);
+            // Access codes say nothing about a range; the whole text does.
+            allowed.fit = if dialled.is_some_and(|octets| octets >= user.len()) {
+                EXACT
+            } else {
+                Fit::try_from(meaning.map_or(0, |octets| octets + 1)).unwrap_or(EXACT - 1)
+            };
             self.step("guard.allow_prefixes", "setting", || {
                 format!("{ALLOWED}: needs no link")
             });

@@ -375,3 +375,36 @@ fn changed_rules_keep_what_they_counted_and_new_ones_begin_at_nothing() {
     world.guard.release(held, now);
     assert_eq!(world.guard.active(), 0);
 }
+
+#[test]
+fn access_codes_in_a_list_open_no_range_that_costs_much() {
+    let british = DialPlan {
+        region: Some("GB".to_owned()),
+        outside: vec!["9".to_owned()],
+        reaches_pstn: true,
+        ..DialPlan::default()
+    };
+    for (list, number, reason) in [
+        ("90044", "900449098790000", Some(Reason::Premium)),
+        ("0088", "00881612345678", Some(Reason::Satellite)),
+        ("+88", "+881612345678", Some(Reason::Satellite)),
+        ("90044", "900442071838750", None),
+        ("+44909", "900449098790000", None),
+        ("00881", "00881612345678", None),
+        ("900449098790000", "900449098790000", None),
+    ] {
+        let expected = reason.map_or(Ok(()), Err);
+        let mut settings = World::with(Rules {
+            allow_prefixes: vec![list.to_owned()],
+            ..Rules::default()
+        });
+        settings.plan = british.clone();
+        let asked = settings.try_call(call(number).unnamed());
+        assert_eq!(asked, expected, "setting {list}, {number}");
+        let named = numbers(rule("a", RuleKind::Allow), &[&format!("{list}*")]);
+        let mut rules = World::new(vec![named]);
+        rules.plan = british.clone();
+        let asked = rules.try_call(call(number).unnamed());
+        assert_eq!(asked, expected, "rule {list}*, {number}");
+    }
+}
