@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::super::access::Origin;
 use super::{ELSEWHERE, world};
+use crate::tokens::draft::TokenDraft;
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_a_revoked_one_is_refused_at_once() {
@@ -99,6 +100,38 @@ async fn a_token_makes_none_that_may_do_more() {
         );
     }
     assert_eq!(ask(&["no:such"]).await.status, 422);
+}
+
+#[tokio::test]
+async fn a_token_makes_none_that_outlives_it_or_multiplies_its_caps() {
+    let world = world().await;
+    let caps = TokenDraft {
+        calls_per_minute: Some(5),
+        concurrent_calls: Some(5),
+        expires_at: Some("2036-01-01T00:00:00Z".to_owned()),
+        ..TokenDraft::default()
+    };
+    let scopes = ["tokens:write", "links:read", "calls:create"];
+    let token = world.token_with(&scopes, caps).await;
+    let ask = async |scopes: &[&str], expires_at: Option<&str>| {
+        let body = json!({"label": "x", "scopes": scopes, "expires_at": expires_at,
+            "calls_per_minute": 5, "concurrent_calls": 5});
+        let request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/tokens")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer = world.send(request, Origin::Network(ELSEWHERE)).await;
+        answer.status.as_u16()
+    };
+    let reader = &["links:read"][..];
+    assert_eq!(ask(reader, Some("2036-01-01T00:00:00Z")).await, 201);
+    assert_eq!(ask(reader, Some("2036-01-01T00:00:01Z")).await, 403);
+    assert_eq!(ask(reader, None).await, 403);
+    assert_eq!(ask(reader, Some("tomorrow")).await, 422);
+    assert_eq!(ask(&["calls:create"], Some("2035-01-01T00:00:00Z")).await, 403);
 }
 
 #[tokio::test]
