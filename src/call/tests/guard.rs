@@ -194,7 +194,11 @@ fn a_trunk_that_is_passed_over_switches_no_cap_off() {
     let mut world = World::new(vec![registering(), trunk(2)]);
     world.change(|snapshot| snapshot.guard.named = vec![rule(RuleKind::CallsPerDay(1))]);
     world.call("610", "c1");
-    assert_eq!(world.count(target(2), "INVITE"), 1, "the first has no binding");
+    assert_eq!(
+        world.count(target(2), "INVITE"),
+        1,
+        "the first has no binding"
+    );
     world.phone("CANCEL", "c1", 1, "");
     world.call("611", "c2");
     assert_eq!(world.heard(), 480);
@@ -220,7 +224,11 @@ fn a_cap_of_one_trunk_counts_what_falls_over_to_it() {
             world.phone("CANCEL", call, 1, "");
         }
     }
-    assert_eq!(world.heard(), 480, "a call counts once, by every rule that concerns it");
+    assert_eq!(
+        world.heard(),
+        480,
+        "a call counts once, by every rule that concerns it"
+    );
     assert_eq!(world.control.guard().counters().of(Reason::CallsPerDay), 1);
     world.expect_quiet();
 }

@@ -488,7 +488,11 @@ fn with_hidden_state_an_order_never_tells_why_the_guard_refused() {
     world.change(|snapshot| snapshot.settings.hide_state = true);
     let refused = place(&mut world, order("610", "+33123"));
     assert_eq!(refused, Err(CommandRefusal::UnknownLink));
-    assert_eq!(world.closed()[0].cause, "guard_not_named", "the record knows");
+    assert_eq!(
+        world.closed()[0].cause,
+        "guard_not_named",
+        "the record knows"
+    );
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Tokens: shown once, revoked at once, never more than their maker.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
 use super::super::access::Origin;
-use super::{ELSEWHERE, world};
+use super::{ELSEWHERE, World, world};
 use crate::tokens::draft::TokenDraft;
 
 #[tokio::test]
@@ -131,7 +133,10 @@ async fn a_token_makes_none_that_outlives_it_or_multiplies_its_caps() {
     assert_eq!(ask(reader, Some("2036-01-01T00:00:01Z")).await, 403);
     assert_eq!(ask(reader, None).await, 403);
     assert_eq!(ask(reader, Some("tomorrow")).await, 422);
-    assert_eq!(ask(&["calls:create"], Some("2035-01-01T00:00:00Z")).await, 403);
+    assert_eq!(
+        ask(&["calls:create"], Some("2035-01-01T00:00:00Z")).await,
+        403
+    );
 }
 
 #[tokio::test]
@@ -157,6 +162,39 @@ async fn wrong_tokens_are_slowed_down_and_a_right_one_passes() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_is_itself_and_none_is_this_machine() {
+    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut world = world().await;
+    let ask = async |world: &World, path: &str, client: Option<&str>| {
+        let mut request = Request::builder()
+            .uri(path)
+            .header("authorization", "Bearer sl_wrong");
+        if let Some(client) = client {
+            request = request.header("x-forwarded-for", client);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        world
+            .send(request, Origin::Network(PROXY))
+            .await
+            .status
+            .as_u16()
+    };
+    let metrics = ask(&world, "/metrics", None).await;
+    assert_ne!(metrics, 401, "asked on this machine");
+    assert_eq!(ask(&world, "/metrics", Some("203.0.113.1")).await, 401);
+    world.trust(PROXY);
+    assert_eq!(ask(&world, "/metrics", Some("127.0.0.1")).await, 401);
+    for _ in 0..12 {
+        ask(&world, "/api/v1/links", Some("203.0.113.9")).await;
+    }
+    let statuses = [
+        ask(&world, "/api/v1/links", Some("203.0.113.9")).await,
+        ask(&world, "/api/v1/links", Some("203.0.113.10")).await,
+    ];
+    assert_eq!(statuses, [429, 401], "one client's tries are not another's");
 }
 
 #[tokio::test]
