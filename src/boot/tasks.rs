@@ -1,6 +1,7 @@
 //! What the control runtime does for signalling: resolve links, reserve alias numbers, follow the
 //! database.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,7 @@ impl LocalSettings {
             trunks: stored.trunks.clone(),
             sources: stored.sources.clone(),
             extensions: stored.extensions.clone(),
+            extension_trunks: BTreeMap::new(),
             guard: stored.settings.guard.clone(),
             settings: Settings {
                 sip_domain,

@@ -151,7 +151,7 @@ impl CallControl {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        if let Some(trunk) = call.trunk(Side::A, &snapshot.trunks) {
+        if let Some(trunk) = call.trunk(Side::A, &snapshot) {
             let a_leg = call.a_leg;
             let told = self
                 .endpoint

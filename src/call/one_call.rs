@@ -12,6 +12,7 @@ use sip::sdp::SessionDescription;
 use super::event::{Now, Ticket};
 use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
+use super::snapshot::Snapshot;
 use crate::cdr::record::AttemptClosed;
 use crate::fraud_guard::{Cleared, Counter, Way};
 use crate::links::model::LinkId;
@@ -390,9 +391,8 @@ impl Call {
     }
 
     /// The trunk on this side.
-    pub(super) fn trunk<'a>(&self, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {
-        let id = self.trunk_id(side);
-        id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id))
+    pub(super) fn trunk<'a>(&self, side: Side, snapshot: &'a Snapshot) -> Option<&'a Trunk> {
+        snapshot.trunk(self.trunk_id(side)?)
     }
 
     /// Which side a leg is; `None` for an attempt that is over.

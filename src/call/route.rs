@@ -209,7 +209,7 @@ impl CallControl {
     fn try_route(&mut self, now: Now, key: CallKey, route: &Route) -> Tried {
         let snapshot = Arc::clone(&self.snapshot);
         // A snapshot may have taken the trunk away since the list was made.
-        let Some(trunk) = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk) else {
+        let Some(trunk) = snapshot.trunk(&route.trunk) else {
             return Tried::Skipped;
         };
         let Some(call) = self.calls.get_mut(&key) else {

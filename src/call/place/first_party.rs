@@ -42,7 +42,7 @@ impl CallControl {
             let route = placed.routes.pop_front().ok_or_else(unavailable)?;
             let wanted = placed.from.clone();
             // A snapshot may have taken the trunk away since the list was made.
-            let known = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk);
+            let known = snapshot.trunk(&route.trunk);
             let Some(trunk) = known else { continue };
             call.attempts += 1;
             let considered = Considered {
@@ -197,7 +197,7 @@ impl CallControl {
             return;
         }
         let snapshot = Arc::clone(&self.snapshot);
-        let known = snapshot.trunks.iter().find(|known| known.id == trunk);
+        let known = snapshot.trunk(&trunk);
         match known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure)) {
             Next::Trunk => self.dial_first_party_again(now, key),
             Next::Stop => self.give_up_first_party(key, None),

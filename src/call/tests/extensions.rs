@@ -6,6 +6,7 @@ use sip::auth::{Answering, challenges, write_authorization};
 use sip::message::{Method, SendBuffer, parse};
 
 use super::world::{Sent, World, remote, sdp, target, trunk};
+use crate::call::command::{Command, CommandOutcome};
 use crate::fraud_guard::Rules;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::registrar::model::tests::extension;
@@ -279,5 +280,17 @@ fn a_link_that_is_over_is_never_dialled_as_a_number() {
         assert_eq!(refusal.start(), format!("SIP/2.0 {status}"));
         assert_eq!(world.count(target(1), "INVITE"), 0);
         assert_eq!(world.closed()[0].cause, "link_dead", "the record knows");
+    }
+}
+
+#[test]
+fn an_extension_is_no_trunk_to_those_who_watch_trunks() {
+    let mut world = World::new(Vec::new());
+    world.change(|snapshot| snapshot.extensions = vec![extension("610")]);
+    let counters = world.control.counters();
+    assert!(counters.trunks.is_empty(), "no label bears its number");
+    match world.order(Command::ListTrunkStates) {
+        Ok(CommandOutcome::TrunkStates(states)) => assert!(states.is_empty()),
+        other => panic!("{other:?}"),
     }
 }
