@@ -59,6 +59,7 @@ async fn rules_are_made_moved_changed_and_deleted_and_each_is_in_the_snapshot_at
         "d",
         &draft("e", r#""kind":"calls_per_day","max":4"#),
         Some(3),
+        Box::new(|_, _| Ok(())),
     )
     .await
     .unwrap();
@@ -66,8 +67,13 @@ async fn rules_are_made_moved_changed_and_deleted_and_each_is_in_the_snapshot_at
     assert_eq!(names(&db), ["a", "b", "e", "c"]);
     let taken = store::add(&db, &draft("a", r#""kind":"allow""#), None).await;
     assert!(matches!(taken.unwrap_err(), StorageError::Duplicate { .. }));
-    store::delete(&db, "b").await.unwrap();
-    let gone = store::delete(&db, "b").await.unwrap_err();
+    let objected = store::delete(&db, "b", Box::new(|_, _| Err(StorageError::Changed))).await;
+    objected.unwrap_err();
+    store::delete(&db, "b", Box::new(|_, _| Ok(())))
+        .await
+        .unwrap();
+    let gone = store::delete(&db, "b", Box::new(|_, _| Ok(()))).await;
+    let gone = gone.unwrap_err();
     assert_eq!(gone.to_string(), "no guard rule `b`");
     db.close().await;
     assert_eq!(names(&open(folder.path()).await), ["a", "e", "c"]);

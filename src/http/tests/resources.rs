@@ -123,7 +123,19 @@ async fn of_two_who_change_the_same_the_second_is_told() {
         .await;
     let trunk = json!({"label": "t", "targets": ["192.0.2.1:5060"]});
     world.ask_json("POST", "/api/v1/trunks", trunk).await;
+    let phone = json!({"name": "610", "password": "a long password"});
+    world.ask_json("POST", "/api/v1/extensions", phone).await;
+    let rule = |number: &str| json!({"name": "r", "kind": "block", "numbers": [number]});
+    world
+        .ask_json("POST", "/api/v1/guard/rules", rule("+1876*"))
+        .await;
     for (path, method, change) in [
+        (
+            "/api/v1/extensions/610",
+            "PATCH",
+            json!({"display_name": "Desk"}),
+        ),
+        ("/api/v1/guard/rules/r", "PUT", rule("+1658*")),
         ("/api/v1/links/a", "PATCH", json!({"destination": "611"})),
         ("/api/v1/trunks/t", "PATCH", json!({"priority": 7})),
         (
