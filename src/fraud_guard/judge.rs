@@ -397,8 +397,8 @@ impl<'g, 'a> Judge<'g, 'a> {
 /// Whom an attempt is of and to, as books name them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subject {
-    source: Option<Key>,
-    destination: Key,
+    pub(super) source: Option<Key>,
+    pub(super) destination: Key,
 }
 
 impl Subject {

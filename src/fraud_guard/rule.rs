@@ -27,6 +27,15 @@ pub struct Rule {
     pub kind: RuleKind,
 }
 
+impl Rule {
+    /// Octets of its list of numbers: as many nodes of the tree of all lists.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let numbers = self.scope.numbers.iter();
+        numbers.map(|number| number.text.len()).sum()
+    }
+}
+
 /// Whom a rule concerns: everything that is named must fit, what names nothing fits all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -277,6 +286,9 @@ pub const RULES_MAX: usize = 1_000;
 pub const KEYED_RULES_MAX: usize = 16;
 /// Entries of one list of a rule.
 pub const ENTRIES_MAX: usize = 1_000;
+/// Octets of the lists of all rules: some 20,000 numbers. Each is a node of at most 120 octets in a tree
+/// that signalling builds between two calls: 32 MiB, and milliseconds.
+pub const LIST_OCTETS_MAX: usize = 262_144;
 /// A cap on calls.
 pub const CAP_MAX: u32 = 1_000_000;
 /// Different destinations of one source that are told apart.

@@ -12,6 +12,8 @@ use super::compiled::Compiled;
 use super::dial_plan::DialPlan;
 use super::explain::{ALLOWED, Explanation};
 use super::judge::{Judge, Judged, Subject, rate_of};
+use super::number::canonical;
+use super::numbering::numbering;
 use super::reason::{Reason, Way};
 use super::rule::RuleKind;
 use super::rules::Rules;
@@ -37,6 +39,18 @@ pub struct Attempt<'a> {
     /// What has counted the call already, of the attempts before this one at the same party: what
     /// counts calls, counts each once. A rule that only the next trunk meets has not.
     pub counted: &'a [Counter],
+}
+
+impl Attempt<'_> {
+    /// Whom rules count it for: its source, where it has one, and its destination. `None`: it hides
+    /// what it dials, and is not counted.
+    #[must_use]
+    pub fn keys(&self) -> Option<(Option<Key>, Key)> {
+        let user = canonical(self.user).ok()?;
+        let classified = self.dial_plan.classify(&user, numbering());
+        let subject = Subject::of(self, &user, &classified);
+        Some((subject.source, subject.destination))
+    }
 }
 
 /// What counts calls: a rule, or the setting.

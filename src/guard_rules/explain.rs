@@ -1,5 +1,6 @@
 //! `guard explain`: what the guard would say to a number now, from the database alone. Calls that are
-//! up are not in it; everything that is counted over time is, as of a second ago.
+//! up are not in it; everything that is counted over time for this source and this destination is, as
+//! of a second ago. Whether a table of the guard is full is not.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -101,14 +102,12 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
         matches!(&link.destination, Destination::Remote { user, .. } if *user == asked.number)
     });
     let now = Timestamp::now();
-    let instant = Instant::now();
+    let began = Instant::now();
     let mut guard = Guard::default();
-    guard.restore(counts::load(store, now).await?, instant, now);
-    guard.replace_rules(snapshot.settings.guard.clone());
     let at = asked.at.unwrap_or(now);
     // Windows that would be over by then are over.
     let ahead = u64::try_from(at.as_millisecond().saturating_sub(now.as_millisecond()));
-    let instant = instant + Duration::from_millis(ahead.unwrap_or(0).min(YEAR_MS));
+    let instant = began + Duration::from_millis(ahead.unwrap_or(0).min(YEAR_MS));
     let usual = if link.is_some() {
         Way::Link
     } else {
@@ -124,6 +123,11 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
         named_by_link,
         counted: &[],
     };
+    if let Some((source, destination)) = attempt.keys() {
+        let counts = counts::load_of(store, now, source, destination).await?;
+        guard.restore(counts, began, now);
+    }
+    guard.replace_rules(snapshot.settings.guard.clone());
     Ok(shape(&trunk.id, guard.explain(&attempt, instant)))
 }
 

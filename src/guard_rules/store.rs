@@ -3,7 +3,7 @@
 use super::shape::{RuleDraft, StoredRule};
 use crate::field_errors::FieldErrors;
 use crate::fraud_guard::Rule;
-use crate::fraud_guard::rule::{KEYED_RULES_MAX, RULES_MAX};
+use crate::fraud_guard::rule::{KEYED_RULES_MAX, LIST_OCTETS_MAX, RULES_MAX};
 use crate::storage::{Connection, StorageError, Store, bump_revision, randomness, work};
 use crate::trunks::store::names_of;
 
@@ -190,6 +190,12 @@ fn check(others: &[StoredRule], stored: &StoredRule) -> Result<(), StorageError>
         let accepted =
             format!("at most {KEYED_RULES_MAX} rules that count by source or destination");
         errors.add("kind", stored.rule.kind.as_str(), accepted);
+    }
+    let rules = others.iter().chain([stored]);
+    let octets: usize = rules.map(|known| known.rule.octets()).sum();
+    if octets > LIST_OCTETS_MAX {
+        let accepted = format!("at most {LIST_OCTETS_MAX} characters of numbers in all rules");
+        errors.add("numbers", &octets.to_string(), accepted);
     }
     Ok(errors.or(())?)
 }

@@ -10,6 +10,7 @@ use super::{counts, store};
 use crate::cdr::record::Record;
 use crate::fraud_guard::StoredCount;
 use crate::fraud_guard::book::Key;
+use crate::fraud_guard::rule::LIST_OCTETS_MAX;
 use crate::storage::{StorageError, StorageOptions, Store, Sync};
 use crate::trunks::apply::TrunkTable;
 use crate::trunks::shape::{TargetShape, TrunkShape};
@@ -154,4 +155,62 @@ async fn explain_names_the_rule_that_decides_and_counts_nothing() {
     assert_eq!(told.decided_by.as_deref(), Some("guard.deny_unnamed"));
     let none = explain(&db, &asked("610", "other")).await.unwrap_err();
     assert_eq!(none.to_string(), "no trunk `other`");
+}
+
+#[tokio::test]
+async fn an_explanation_reads_the_counts_of_what_it_is_asked_about_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(folder.path()).await;
+    let now = Timestamp::now();
+    let source = Key::of_source("192.0.2.1".parse().unwrap());
+    let neighbour = Key::of_source("192.0.2.2".parse().unwrap());
+    let destination = Key::of_destination("+18765550123");
+    let (first, last) = Key::pairs_of(source);
+    let own = [Key(0), source, destination, first, last];
+    let others = [
+        neighbour,
+        Key::pairs_of(neighbour).0,
+        Key(source.0 << 68),
+        Key::of_destination("+18765550124"),
+    ];
+    let count = |key: &Key| StoredCount {
+        rule: "gr_1".to_owned(),
+        key: *key,
+        started_at_ms: now.as_millisecond() - 1_000,
+        value: 1,
+    };
+    let counts: Vec<StoredCount> = own.iter().chain(&others).map(count).collect();
+    db.records()
+        .send(Record::GuardCounts(counts))
+        .await
+        .unwrap();
+    db.flush().await.unwrap();
+    let loaded = counts::load_of(&db, now, Some(source), destination).await;
+    let mut loaded: Vec<Key> = loaded.unwrap().iter().map(|count| count.key).collect();
+    loaded.sort_unstable();
+    let mut expected = own.to_vec();
+    expected.sort_unstable();
+    assert_eq!(loaded, expected);
+}
+
+#[tokio::test]
+async fn lists_of_all_rules_have_a_bound_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(folder.path()).await;
+    let mut stored = 0;
+    let refused = loop {
+        let numbers: Vec<String> = (0..1_000)
+            .map(|number| format!(r#""+44{stored:030}{number:030}""#))
+            .collect();
+        let rest = format!(r#""kind":"block","numbers":[{}]"#, numbers.join(","));
+        match store::add(&db, &draft(&format!("r{stored}"), &rest), None).await {
+            Ok(_) => stored += 1,
+            Err(refused) => break refused,
+        }
+    };
+    let StorageError::Invalid(errors) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(errors.fields(), ["numbers"]);
+    assert_eq!(stored, LIST_OCTETS_MAX / 63_000);
 }
