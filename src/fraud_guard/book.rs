@@ -62,18 +62,10 @@ impl Key {
         Self(source.0 << 64 | destination.0)
     }
 
-    /// First and last of the pairs that a source is in.
-    #[must_use]
-    pub const fn pairs_of(source: Self) -> (Self, Self) {
-        (Self(source.0 << 64), Self(source.0 << 64 | LOW_BITS))
-    }
-
     const fn source(self) -> Self {
         Self(self.0 >> 64)
     }
 }
-
-const LOW_BITS: u128 = u64::MAX as u128;
 
 /// FNV-1a: the same in every build, because it is stored.
 fn hash(text: &str) -> u64 {

@@ -12,6 +12,7 @@ pub mod changes;
 mod compiled;
 pub mod dial_plan;
 pub mod explain;
+pub mod fuzzing;
 mod judge;
 pub mod number;
 pub mod numbering;
@@ -24,11 +25,11 @@ pub mod window;
 
 pub use changes::StoredCount;
 pub use dial_plan::DialPlan;
-pub use explain::Explanation;
+pub use explain::{Explanation, Question};
 pub use reason::{Reason, Way};
 pub use rule::Rule;
 pub use rules::Rules;
-pub use verdict::{Attempt, Cleared, Counter, Counters, Guard, Verdict};
+pub use verdict::{Attempt, Cleared, Counter, Counters, Guard, Refused, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,6 @@
 //! What the guard has counted, over a restart: written with the CDR records, read at start.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use crate::fraud_guard::StoredCount;
@@ -46,55 +45,23 @@ pub async fn load(store: &Store, now: Timestamp) -> Result<Vec<StoredCount>, Sto
     .bind(LOADED_MAX)
     .fetch_all(store.readers())
     .await?;
-    rows.iter().map(read).collect()
-}
-
-/// The same of one source and one destination only, and what counts all: who asks about one number
-/// reads no more than that.
-///
-/// # Errors
-/// The database cannot be read, or many others read lists.
-pub async fn load_of(
-    store: &Store,
-    now: Timestamp,
-    source: Option<Key>,
-    destination: Key,
-) -> Result<Vec<StoredCount>, StorageError> {
-    let _turn = store.turn_to_list().await?;
-    let whole = Key(0);
-    let source = source.unwrap_or(whole);
-    let (first, last) = Key::pairs_of(source);
-    let rows = sqlx::query(
-        "SELECT rule, subject, started_at_ms, value FROM guard_counts \
-         WHERE started_at_ms >= $1 AND (subject IN ($2, $3, $4) \
-         OR (subject BETWEEN $5 AND $6 AND length(subject) = length($6))) \
-         ORDER BY started_at_ms DESC LIMIT $7",
-    )
-    .bind(over(now))
-    .bind(subject(whole))
-    .bind(subject(source))
-    .bind(subject(destination))
-    .bind(subject(first))
-    .bind(subject(last))
-    .bind(LOADED_OF_ONE_MAX)
-    .fetch_all(store.readers())
-    .await?;
-    rows.iter().map(read).collect()
-}
-
-fn read(row: &SqliteRow) -> Result<StoredCount, StorageError> {
-    let written: String = row.try_get("subject")?;
-    let key = u128::from_str_radix(&written, 16).map_err(|error| StorageError::Corrupt {
-        what: "count of the guard",
-        detail: error.to_string(),
-    })?;
-    let value: i64 = row.try_get("value")?;
-    Ok(StoredCount {
-        rule: row.try_get("rule")?,
-        key: Key(key),
-        started_at_ms: row.try_get("started_at_ms")?,
-        value: u64::try_from(value).unwrap_or(0),
-    })
+    rows.iter()
+        .map(|row| {
+            let written: String = row.try_get("subject")?;
+            let key =
+                u128::from_str_radix(&written, 16).map_err(|error| StorageError::Corrupt {
+                    what: "count of the guard",
+                    detail: error.to_string(),
+                })?;
+            let value: i64 = row.try_get("value")?;
+            Ok(StoredCount {
+                rule: row.try_get("rule")?,
+                key: Key(key),
+                started_at_ms: row.try_get("started_at_ms")?,
+                value: u64::try_from(value).unwrap_or(0),
+            })
+        })
+        .collect()
 }
 
 /// Deletes counts whose window is over, in pieces, so that other writes get their turn.
@@ -137,6 +104,3 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const ROWS_MAX: usize = 500;
 /// Rows that a start takes back: all that the guard's tables hold.
 const LOADED_MAX: i64 = 2_097_152;
-/// Rows of one source and destination: three for each rule, and the destinations of the source for
-/// each rule with a table.
-const LOADED_OF_ONE_MAX: i64 = 3 * 1_000 + 16 * 1_000;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::explain::{Asked, explain};
+use super::explain::{Asked, ExplanationShape, of_database, question};
 use super::shape::RuleDraft;
 use super::{counts, store};
 use crate::cdr::record::Record;
@@ -27,6 +27,10 @@ async fn open(folder: &Path) -> Store {
 
 fn draft(name: &str, rest: &str) -> RuleDraft {
     serde_json::from_str(&format!(r#"{{"name":"{name}",{rest}}}"#)).unwrap()
+}
+
+async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, StorageError> {
+    of_database(store, &question(store, asked).await?).await
 }
 
 fn names(store: &Store) -> Vec<String> {
@@ -155,42 +159,6 @@ async fn explain_names_the_rule_that_decides_and_counts_nothing() {
     assert_eq!(told.decided_by.as_deref(), Some("guard.deny_unnamed"));
     let none = explain(&db, &asked("610", "other")).await.unwrap_err();
     assert_eq!(none.to_string(), "no trunk `other`");
-}
-
-#[tokio::test]
-async fn an_explanation_reads_the_counts_of_what_it_is_asked_about_and_no_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = open(folder.path()).await;
-    let now = Timestamp::now();
-    let source = Key::of_source("192.0.2.1".parse().unwrap());
-    let neighbour = Key::of_source("192.0.2.2".parse().unwrap());
-    let destination = Key::of_destination("+18765550123");
-    let (first, last) = Key::pairs_of(source);
-    let own = [Key(0), source, destination, first, last];
-    let others = [
-        neighbour,
-        Key::pairs_of(neighbour).0,
-        Key(source.0 << 68),
-        Key::of_destination("+18765550124"),
-    ];
-    let count = |key: &Key| StoredCount {
-        rule: "gr_1".to_owned(),
-        key: *key,
-        started_at_ms: now.as_millisecond() - 1_000,
-        value: 1,
-    };
-    let counts: Vec<StoredCount> = own.iter().chain(&others).map(count).collect();
-    db.records()
-        .send(Record::GuardCounts(counts))
-        .await
-        .unwrap();
-    db.flush().await.unwrap();
-    let loaded = counts::load_of(&db, now, Some(source), destination).await;
-    let mut loaded: Vec<Key> = loaded.unwrap().iter().map(|count| count.key).collect();
-    loaded.sort_unstable();
-    let mut expected = own.to_vec();
-    expected.sort_unstable();
-    assert_eq!(loaded, expected);
 }
 
 #[tokio::test]

@@ -1,14 +1,18 @@
 //! Phones that register, who they prove to be, whom they call and who reaches them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sip::auth::{Answering, challenges, write_authorization};
 use sip::message::{Method, SendBuffer, parse};
 
 use super::world::{Sent, World, remote, sdp, target, trunk};
-use crate::call::command::{Command, CommandOutcome};
+use crate::call::command::{Command, CommandOutcome, ListPhones, PhonePage};
+use crate::call::event::Input;
+use crate::cdr::record::Record;
 use crate::fraud_guard::Rules;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::registrar::kept::KeptPhones;
 use crate::registrar::model::tests::extension;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::Network;
@@ -23,6 +27,11 @@ fn address(text: &str) -> SocketAddr {
 /// Phones live in 172.16.0.0/12; 610 and 611 have accounts.
 pub(super) fn world() -> World {
     let mut world = World::new(vec![trunk(1)]);
+    configure(&mut world);
+    world
+}
+
+fn configure(world: &mut World) {
     world.change(|snapshot| {
         snapshot.extensions = vec![extension("610"), extension("611")];
         snapshot.settings.sip_domain = Some("example.com".to_owned());
@@ -37,7 +46,6 @@ pub(super) fn world() -> World {
             registers: true,
         });
     });
-    world
 }
 
 /// A request of a phone, with what it has to say for itself.
@@ -293,4 +301,109 @@ fn an_extension_is_no_trunk_to_those_who_watch_trunks() {
         Ok(CommandOutcome::TrunkStates(states)) => assert!(states.is_empty()),
         other => panic!("{other:?}"),
     }
+}
+
+/// What was written of phones, the last word on each extension.
+fn kept(world: &World) -> Vec<KeptPhones> {
+    let mut last = std::collections::BTreeMap::new();
+    for record in &world.records {
+        if let Record::Phones(changes) = record {
+            for change in changes {
+                last.insert(change.extension.clone(), change.clone());
+            }
+        }
+    }
+    last.into_values().collect()
+}
+
+/// A node that is started with what another has written.
+fn restarted(kept: Vec<KeptPhones>) -> World {
+    let mut world = World::new(vec![trunk(1)]);
+    world.feed(Input::Phones(kept));
+    configure(&mut world);
+    world
+}
+
+fn phones(world: &mut World, list: ListPhones) -> PhonePage {
+    match world.order(Command::ListPhones(list)) {
+        Ok(CommandOutcome::Phones(page)) => page,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn all() -> ListPhones {
+    ListPhones {
+        limit: 100,
+        ..ListPhones::default()
+    }
+}
+
+#[test]
+fn after_a_restart_a_phone_is_rung_where_it_was_without_having_registered_again() {
+    let mut before = world();
+    register(&mut before, "610", PHONE, "600");
+    before.pass(Duration::from_secs(2));
+    let mut after = restarted(kept(&before));
+    after.call_link("c1", Ok(remote("610")));
+    let rings = after.last(address(PHONE), "INVITE");
+    assert_eq!(rings.start(), format!("INVITE sip:610@{PHONE} SIP/2.0"));
+    after.respond(&rings, "486 Busy Here", "");
+    assert_eq!(after.heard(), 486);
+    after.pass(Duration::from_secs(600));
+    after.call_link("c2", Ok(remote("610")));
+    assert_eq!(after.heard(), 480, "its time was over");
+}
+
+#[test]
+fn who_has_left_is_not_there_after_a_restart_nor_who_has_no_account_any_more() {
+    let mut before = world();
+    register(&mut before, "610", PHONE, "600");
+    register(&mut before, "611", OTHER, "600");
+    before.pass(Duration::from_secs(2));
+    let first = kept(&before);
+    assert_eq!(first.iter().map(|kept| kept.phones.len()).sum::<usize>(), 2);
+    let more = "Expires: 0\r\n";
+    let from = address(OTHER);
+    before.datagram(from, &request("REGISTER", "611", "611", OTHER, 3, more, ""));
+    let refusal = before.last(from, "SIP/2.0 401");
+    let proof = authorization(&refusal, &Method::Register, "611", "password of 611");
+    let more = format!("{more}{proof}");
+    before.datagram(
+        from,
+        &request("REGISTER", "611", "611", OTHER, 4, &more, ""),
+    );
+    before.pass(Duration::from_secs(2));
+    let mut after = restarted(kept(&before));
+    let page = phones(&mut after, all());
+    let names: Vec<&str> = page.phones.iter().map(|phone| &*phone.extension).collect();
+    assert_eq!(names, ["610"]);
+    after.change(|snapshot| snapshot.extensions.clear());
+    after.pass(Duration::from_secs(2));
+    assert!(kept(&after).iter().all(|kept| kept.phones.is_empty()));
+}
+
+#[test]
+fn a_list_of_phones_shows_where_each_is_and_until_when_page_by_page() {
+    let mut world = world();
+    world.change(|snapshot| snapshot.extensions.push(extension("612")));
+    for (name, at) in [("610", PHONE), ("611", OTHER), ("612", "172.16.0.7:5063")] {
+        register(&mut world, name, at, "600");
+    }
+    world.pass(Duration::from_secs(100));
+    let page = phones(&mut world, ListPhones { limit: 2, ..all() });
+    assert_eq!((page.total, page.next.as_deref()), (3, Some("611")));
+    let first = &page.phones[0];
+    assert_eq!(first.extension, "610");
+    assert_eq!(first.contact, format!("sip:610@{PHONE}"));
+    assert_eq!(first.flow.remote, address(PHONE));
+    let now = world.now.timestamp;
+    assert_eq!(first.expires_at, now + Duration::from_secs(500));
+    assert_eq!(first.refreshed_at, now - Duration::from_secs(100));
+    let after = page.next.unwrap();
+    let page = phones(&mut world, ListPhones { after, ..all() });
+    assert_eq!((page.phones.len(), page.next), (1, None));
+    let extension = Some("611".to_owned());
+    let page = phones(&mut world, ListPhones { extension, ..all() });
+    assert_eq!(page.phones.len(), 1);
+    assert_eq!(page.phones[0].extension, "611");
 }
