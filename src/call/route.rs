@@ -624,7 +624,7 @@ fn undialled(considered: &Considered, wanted: &WantedParty, trunk: &Trunk) -> At
 
 /// The attempt as the guard sees it; `user`: as the trunk would have it dialled.
 fn judged<'a>(
-    considered: &Considered,
+    considered: &'a Considered,
     wanted: &WantedParty,
     trunk: &'a Trunk,
     user: &'a str,
