@@ -180,7 +180,7 @@ impl CallControl {
     ) -> Result<Before, StatusCode> {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let call = self.calls.get_mut(&key).ok_or(GONE)?;
-        let policy = policy_of(call, side.other(), &snapshot.trunks);
+        let policy = policy_of(call, side.other(), &snapshot);
         let codecs = abilities::permitted(&remote.codecs, policy, &[]);
         if !codecs.iter().any(Codec::is_speech) {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
