@@ -60,7 +60,7 @@ impl CallControl {
             return;
         }
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let known = snapshot.trunks.iter().find(|known| known.id == trunk);
+        let known = snapshot.trunk(&trunk);
         let next = known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure));
         if next == Next::Stop
             && let Some(call) = self.calls.get_mut(&key)
@@ -156,6 +156,13 @@ impl CallControl {
             status: StatusCode::SERVER_INTERNAL_ERROR.code(),
         };
         self.counters.refuse(ending.cause);
+        let call = self.calls.get(&key).map(|call| call.id.clone());
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: "call_lost",
+            call,
+            detail: "a panic in its turn ended this call".to_owned(),
+        }));
         if self.calls.get(&key).is_some_and(|call| !call.over) {
             self.finish(now, key, ending);
         }

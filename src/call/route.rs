@@ -29,7 +29,7 @@ use super::trunk_load::Present;
 use crate::cdr::record::{
     AttemptClosed, AttemptLeg, AttemptOpened, GuardWord, MediaFigures, Record,
 };
-use crate::fraud_guard::{self, Cleared, Refused, Verdict};
+use crate::fraud_guard::{self, Cleared, Counter, Refused, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
 use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
@@ -42,8 +42,8 @@ pub(super) struct Considered {
     pub(super) number: u32,
     /// The side of the call that it is for.
     pub(super) leg: AttemptLeg,
-    /// It is the first one at its party.
-    pub(super) is_first: bool,
+    /// What has counted its call at this party already.
+    pub(super) counted: Vec<Counter>,
     /// Where the wish came from.
     pub(super) client: Option<IpAddr>,
     /// The time in its row.
@@ -95,6 +95,7 @@ impl CallControl {
         let wanted = wanted.clone();
         let routes = self.find_routes(now, &wanted, &codecs, came_from, None)?;
         let routes = self.permitted(key, routes)?;
+        let routes = self.shared(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -122,6 +123,7 @@ impl CallControl {
         let present = Present {
             loads: &self.loads,
             health: &self.health,
+            registrations: &self.registrations,
             now: now.instant,
         };
         select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
@@ -133,10 +135,14 @@ impl CallControl {
         let empty = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "media_stock_empty");
         let call = self.calls.get(&key).ok_or_else(empty)?;
         let signalling = call.a_address().ok_or_else(empty)?.ip();
+        let is_emergency = call.is_emergency();
         let snapshot = Arc::clone(&self.snapshot);
         let trunk = call.from_trunk.as_ref();
         let trunk = trunk.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
-        let worker = self.stock.place(count, signalling).ok_or_else(empty)?;
+        let worker = self
+            .stock
+            .place(count, signalling, is_emergency)
+            .ok_or_else(empty)?;
         let offered_rtp = call.offer.as_ref().and_then(|offer| offer.rtp);
         let latch = latch(trunk, signalling, offered_rtp);
         let mut ports = self
@@ -212,7 +218,7 @@ impl CallControl {
     fn try_route(&mut self, now: Now, key: CallKey, route: &Route) -> Tried {
         let snapshot = Arc::clone(&self.snapshot);
         // A snapshot may have taken the trunk away since the list was made.
-        let Some(trunk) = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk) else {
+        let Some(trunk) = snapshot.trunk(&route.trunk) else {
             return Tried::Skipped;
         };
         let Some(call) = self.calls.get_mut(&key) else {
@@ -226,12 +232,15 @@ impl CallControl {
             call: call.id.clone(),
             number: call.attempts,
             leg: AttemptLeg::Callee,
-            is_first: call.is_first_attempt(call.attempts),
+            counted: call.counted.clone(),
             client: call.client(),
             at: call.time(now),
         };
         match self.consider(now, &considered, &wanted, trunk, route.target) {
             Ok((cleared, opened)) => {
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.counted.extend_from_slice(cleared.counted());
+                }
                 let target = route.target;
                 self.dial(now, key, trunk, target, &wanted, cleared, opened)
             }
@@ -289,8 +298,7 @@ impl CallControl {
     ) -> Result<(), Denied> {
         let snapshot = Arc::clone(&self.snapshot);
         let open = routes.iter().find_map(|route| {
-            let mut trunks = snapshot.trunks.iter();
-            let trunk = trunks.find(|trunk| trunk.id == route.trunk)?;
+            let trunk = snapshot.trunk(&route.trunk)?;
             let closed = self.closed_way(now, trunk, route.target);
             closed.is_none().then_some(trunk)
         });
@@ -363,6 +371,20 @@ impl CallControl {
         opened.caller_name.clone_from(&written.name);
         let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite_callee(key, trunk, flow, uri, written, &mut media);
+        let attempt = (cleared, media, opened);
+        self.send_invite(now, key, trunk, target, dial, attempt)
+    }
+
+    /// The INVITE leaves, and the attempt is one of the call's; or everything goes back.
+    fn send_invite(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        trunk: &Trunk,
+        target: SocketAddr,
+        dial: Dial,
+        (cleared, media, mut opened): (Cleared, Ports, AttemptOpened),
+    ) -> Tried {
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
         self.pairs.insert(pair, key);
@@ -382,20 +404,18 @@ impl CallControl {
                 let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
-                    let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at, owes_answer, reason) = (None, None, false, None);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
-                        trunk,
+                        trunk: trunk.id.clone(),
                         target,
                         destination,
                         cleared,
                         media,
-                        ringing_at,
-                        answered_at,
-                        owes_answer,
-                        reason,
+                        ringing_at: None,
+                        answered_at: None,
+                        owes_answer: false,
+                        reason: None,
                     });
                 }
                 Tried::Dialled
@@ -493,7 +513,11 @@ impl CallControl {
 
     /// Fresh ports for each attempt, on the worker of the a-leg.
     fn take_b_ports(&mut self, key: CallKey, trunk: &Trunk, target: IpAddr) -> Option<Ports> {
-        let worker = self.calls.get(&key)?.a_media.as_ref()?.leg.pair.worker;
+        let call = self.calls.get(&key)?;
+        let worker = call.a_media.as_ref()?.leg.pair.worker;
+        if !call.is_emergency() && !self.stock.can_spare(worker, target) {
+            return None;
+        }
         self.take_ports(
             worker,
             target,
@@ -621,7 +645,7 @@ fn undialled(considered: &Considered, wanted: &WantedParty, trunk: &Trunk) -> At
 
 /// The attempt as the guard sees it; `user`: as the trunk would have it dialled.
 fn judged<'a>(
-    considered: &Considered,
+    considered: &'a Considered,
     wanted: &WantedParty,
     trunk: &'a Trunk,
     user: &'a str,
@@ -635,7 +659,7 @@ fn judged<'a>(
         client: considered.client,
         at: now.timestamp,
         named_by_link: wanted.named_by_link,
-        first_of_call: considered.is_first,
+        counted: &considered.counted,
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::fraud_guard::window::Window;
+use crate::registration::Registrations;
 use crate::trunks::health::Health;
 use crate::trunks::model::Trunk;
 use crate::trunks::select::Availability;
@@ -31,6 +32,19 @@ impl TrunkLoads {
         within(load.sent, trunk.outbound_cap())
             && within(load.sent + load.received, trunk.total_cap())
             && load.attempts.admits(now, trunk.max_cps)
+    }
+
+    /// How many more calls we may send; `None`: no cap says.
+    #[must_use]
+    pub fn free_to_send(&self, trunk: &Trunk) -> Option<u32> {
+        let none = Load::default();
+        let load = self.loads.get(&trunk.id).unwrap_or(&none);
+        let left = |cap: Option<u32>, used: u32| cap.map(|cap| cap.saturating_sub(used));
+        let caps = [
+            left(trunk.outbound_cap(), load.sent),
+            left(trunk.total_cap(), load.sent + load.received),
+        ];
+        caps.into_iter().flatten().min()
     }
 
     /// One more call that it sends us stays within the caps.
@@ -99,13 +113,15 @@ pub struct Present<'a> {
     pub loads: &'a TrunkLoads,
     /// Pings.
     pub health: &'a Health,
+    /// What a trunk that wants our REGISTER has.
+    pub registrations: &'a Registrations,
     /// For the calls of the last second.
     pub now: Instant,
 }
 
 impl Availability for Present<'_> {
     fn is_up(&self, trunk: &Trunk, target: SocketAddr) -> bool {
-        self.health.is_up(&trunk.id, target)
+        self.registrations.permits(&trunk.id, self.now) && self.health.is_up(&trunk.id, target)
     }
 
     fn has_room(&self, trunk: &Trunk) -> bool {

@@ -55,15 +55,26 @@ async fn change(
     headers: HeaderMap,
     Body(wanted): Body<ExtensionChange>,
 ) -> Result<Response, Problem> {
-    let before = store::get(&state.store, &named).await?;
-    Expected::of(&headers).check(&ExtensionShape::from(&before))?;
-    let shape = ExtensionShape::from(&store::change(&state.store, &named, wanted).await?);
+    let expected = Expected::of(&headers);
+    let extension = store::change(&state.store, &named, wanted, move |before| {
+        expected.check(&ExtensionShape::from(before))
+    })
+    .await?;
+    let shape = ExtensionShape::from(&extension);
     tracing::info!(extension = shape.name, "an extension was changed");
     Ok(Tag::of(&shape).on(json(&shape)))
 }
 
-async fn remove(State(state): State<HttpState>, Name(named): Name) -> Result<Response, Problem> {
-    store::delete(&state.store, &named).await?;
+async fn remove(
+    State(state): State<HttpState>,
+    Name(named): Name,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let expected = Expected::of(&headers);
+    store::delete(&state.store, &named, move |extension| {
+        expected.check(&ExtensionShape::from(extension))
+    })
+    .await?;
     tracing::info!(extension = named, "an extension was deleted");
     Ok(done())
 }
@@ -120,7 +131,7 @@ const REMOVE: Operation = Operation::new(
     "Delete an extension",
 )
 .described("Its phones are not reached any more; calls that are up go on.")
-.refusing(&[NONE_SUCH]);
+.refusing(&[NONE_SUCH, (412, "Somebody has changed it meanwhile.")]);
 
 const NAME: &str = "The user part it registers, and its digest user name.";
 const DISPLAY_NAME: &str = "Shown where it calls.";
@@ -128,6 +139,14 @@ const ENABLED: &str = "Off: registers nothing and is not reached.";
 const TRUNKS: &str = "Ids or labels of the trunks that its own calls may leave by; none: none.";
 const CONTACTS_MAX: &str = "Phones that may be registered at once, 1 to 10.";
 const PASSWORD: &str = "Digest password, 8 to 128 octets.";
+
+/// What an extension has, whoever sends or shows it.
+static COMMON: [Field; 4] = [
+    Field::new("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
+    Field::new("enabled", Kind::Boolean, ENABLED, "true"),
+    Field::new("trunks", Kind::Texts, TRUNKS, "[]"),
+    Field::new("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
+];
 
 static DRAFT: Schema = Schema::of::<ExtensionDraft>(
     "ExtensionDraft",
@@ -139,40 +158,29 @@ static DRAFT: Schema = Schema::of::<ExtensionDraft>(
             PASSWORD,
             "\"correct horse battery\"",
         ),
-        Field::optional("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::optional("trunks", Kind::Texts, TRUNKS, "[]"),
-        Field::optional("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
     ],
-);
+)
+.sharing(&COMMON, false);
 
 static CHANGES: Schema = Schema::of::<ExtensionChange>(
     "ExtensionChange",
-    &[
-        Field::optional(
-            "password",
-            Kind::Text,
-            PASSWORD,
-            "\"correct horse battery\"",
-        ),
-        Field::optional("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::optional("trunks", Kind::Texts, TRUNKS, "[]"),
-        Field::optional("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
-    ],
-);
+    &[Field::optional(
+        "password",
+        Kind::Text,
+        PASSWORD,
+        "\"correct horse battery\"",
+    )],
+)
+.sharing(&COMMON, false);
 
 static EXTENSION: Schema = Schema::of::<ExtensionShape>(
     "Extension",
     &[
         Field::new("id", Kind::Text, "Its id.", "\"ex_0123456789ab\""),
         Field::new("name", Kind::Text, NAME, "\"610\""),
-        Field::new("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
-        Field::new("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::new("trunks", Kind::Texts, TRUNKS, "[]"),
-        Field::new("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
     ],
-);
+)
+.sharing(&COMMON, true);
 
 static EXTENSIONS: Schema = Schema::of::<ExtensionList>(
     "Extensions",

@@ -149,7 +149,9 @@ async fn id_of(state: &HttpState, name: &str) -> Result<LinkId, Problem> {
 
 const READ: Needs = Needs::Scope(Scope::LinksRead);
 const WRITE: Needs = Needs::Scope(Scope::LinksWrite);
-const NONE: &[(u16, &str)] = &[(404, "No such link.")];
+const NONE_SUCH: (u16, &str) = (404, "No such link.");
+const TWO: (u16, &str) = (422, "Two links are called so, or a field breaks a rule.");
+const NONE: &[(u16, &str)] = &[NONE_SUCH, TWO];
 
 const LIST: Operation = Operation::new(Verb::Get, "/api/v1/links", READ, "List links by id")
     .asking(&[
@@ -174,7 +176,8 @@ const ADD: Operation = Operation::new(Verb::Post, "/api/v1/links", WRITE, "Make 
     .refusing(&[(409, "The request path is another link's.")]);
 
 const SHOW: Operation = Operation::new(Verb::Get, "/api/v1/links/{id}", READ, "One link")
-    .described("`id` is the number of a link, or else a request path.")
+    .described("`id` is the number of a link or a request path; where one link has the number and another the \
+     path, `#610` (as %23610) is the number and `/610` (as %2F610) the path.")
     .answering(Content::Json(&LINK))
     .refusing(NONE);
 
@@ -182,12 +185,13 @@ const CHANGE: Operation = Operation::new(Verb::Patch, "/api/v1/links/{id}", WRIT
     .described("What is absent stays as it is; null takes the default again. The request path never changes.")
     .taking(Content::Json(&PATCH))
     .answering(Content::Json(&LINK))
-    .refusing(&[(404, "No such link."), (412, "It was changed since it was read.")]);
+    .refusing(&[NONE_SUCH, (412, "It was changed since it was read."), TWO]);
 
 const DELETE: Operation =
     Operation::new(Verb::Delete, "/api/v1/links/{id}", WRITE, "Delete a link").refusing(&[
-        (404, "No such link."),
+        NONE_SUCH,
         (412, "It was changed since it was read."),
+        TWO,
     ]);
 
 /// Rows of a page, unless asked otherwise.
@@ -197,6 +201,7 @@ const TEXT: Kind = Kind::Nullable(&Kind::Text);
 const TIME: Kind = Kind::Nullable(&Kind::Time);
 const PATH_SENTENCE: &str = "What follows /call/ in a link, and the user part of a SIP address: 1 to 255 octets of UTF-8, no / ? # \\; never changes.";
 const DESTINATION: &str = "Whom it reaches: user, user@domain, local:echo or local:tone.";
+const DESTINATION_EXAMPLE: &str = "\"610@example.com\"";
 const DISPLAY: &str = "What the guest sees.";
 const NAME: &str =
     "Name shown at the called endpoint; null: the setting links.default_caller_name.";
@@ -212,15 +217,25 @@ const AUTO_CALL: &str =
 const VIDEO: &str = "sendrecv, inactive, recvonly or recvonly_initially; null: the setting.";
 const TRUNK: &str = "Id or label of the only trunk that carries its calls; null: any that can.";
 
+/// What a link has, whoever sends or shows it.
+static COMMON: [Field; 11] = [
+    Field::new("display_name", TEXT, DISPLAY, "\"Support\""),
+    Field::new("caller_name", TEXT, NAME, "\"Web guest\""),
+    Field::new("caller_alias", TEXT, ALIAS, "\"web\""),
+    Field::new("unique_alias", Kind::Boolean, UNIQUE, "false"),
+    Field::new("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
+    Field::new("enabled", Kind::Boolean, ENABLED, "true"),
+    Field::new("valid_after", TIME, AFTER, "\"2026-01-01T00:00:00Z\""),
+    Field::new("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
+    Field::new("trunk", TEXT, TRUNK, "null"),
+    Field::new("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
+    Field::new("video_policy", TEXT, VIDEO, "null"),
+];
+
 pub(super) static DRAFT: Schema = Schema::of::<LinkDraftShape>(
     "LinkDraft",
     &[
-        Field::new(
-            "destination",
-            Kind::Text,
-            DESTINATION,
-            "\"610@example.com\"",
-        ),
+        Field::new("destination", Kind::Text, DESTINATION, DESTINATION_EXAMPLE),
         Field::optional("request_path", TEXT, PATH_SENTENCE, "\"support\""),
         Field::optional(
             "request_path_from",
@@ -228,70 +243,27 @@ pub(super) static DRAFT: Schema = Schema::of::<LinkDraftShape>(
             "Where the request path comes from when none is given.",
             "\"random\"",
         ),
-        Field::optional("display_name", TEXT, DISPLAY, "\"Support\""),
-        Field::optional("caller_name", TEXT, NAME, "\"Web guest\""),
-        Field::optional("caller_alias", TEXT, ALIAS, "\"web\""),
-        Field::optional("unique_alias", Kind::Boolean, UNIQUE, "false"),
-        Field::optional("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::optional("valid_after", TIME, AFTER, "\"2026-01-01T00:00:00Z\""),
-        Field::optional("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
-        Field::optional("trunk", TEXT, TRUNK, "null"),
-        Field::optional("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
-        Field::optional("video_policy", TEXT, VIDEO, "null"),
     ],
-);
+)
+.sharing(&COMMON, false);
 
 static PATCH: Schema = Schema::of::<LinkPatch>(
     "LinkPatch",
-    &[
-        Field::optional(
-            "destination",
-            Kind::Text,
-            DESTINATION,
-            "\"611@example.com\"",
-        ),
-        Field::optional("display_name", TEXT, DISPLAY, "\"Support\""),
-        Field::optional("caller_name", TEXT, NAME, "null"),
-        Field::optional("caller_alias", TEXT, ALIAS, "\"web\""),
-        Field::optional("unique_alias", Kind::Boolean, UNIQUE, "false"),
-        Field::optional("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "false"),
-        Field::optional("valid_after", TIME, AFTER, "null"),
-        Field::optional("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
-        Field::optional("trunk", TEXT, TRUNK, "null"),
-        Field::optional("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
-        Field::optional("video_policy", TEXT, VIDEO, "null"),
-    ],
-);
+    &[Field::optional(
+        "destination",
+        Kind::Text,
+        DESTINATION,
+        DESTINATION_EXAMPLE,
+    )],
+)
+.sharing(&COMMON, false);
 
 static LINK: Schema = Schema::of::<LinkShape>(
     "Link",
     &[
         Field::new("id", Kind::Whole, "Its number.", "7"),
         Field::new("request_path", Kind::Text, PATH_SENTENCE, "\"support\""),
-        Field::new(
-            "destination",
-            Kind::Text,
-            DESTINATION,
-            "\"610@example.com\"",
-        ),
-        Field::new("display_name", TEXT, DISPLAY, "\"Support\""),
-        Field::new("caller_name", TEXT, NAME, "\"Web guest\""),
-        Field::new("caller_alias", TEXT, ALIAS, "\"web\""),
-        Field::new("unique_alias", Kind::Boolean, UNIQUE, "false"),
-        Field::new("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
-        Field::new("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::new("valid_after", TIME, AFTER, "null"),
-        Field::new("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
-        Field::new(
-            "trunk",
-            TEXT,
-            "Id of the only trunk that carries its calls.",
-            "null",
-        ),
-        Field::new("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
-        Field::new("video_policy", TEXT, VIDEO, "null"),
+        Field::new("destination", Kind::Text, DESTINATION, DESTINATION_EXAMPLE),
         Field::new(
             "created_by",
             Kind::Text,
@@ -311,7 +283,8 @@ static LINK: Schema = Schema::of::<LinkShape>(
             "\"2026-01-01T00:00:00Z\"",
         ),
     ],
-);
+)
+.sharing(&COMMON, true);
 
 static LINKS: Schema = Schema::of::<LinkList>(
     "Links",

@@ -16,6 +16,7 @@
 mod baresip;
 mod capture;
 mod cucm;
+mod events;
 mod extensions;
 mod gateway;
 mod hold;
@@ -27,6 +28,7 @@ mod phone;
 mod placed;
 mod read_only;
 mod sipp;
+mod systemd;
 mod tcp;
 mod tone;
 mod world;

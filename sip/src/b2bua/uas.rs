@@ -190,14 +190,15 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
 
 /// In overload a new INVITE gets 503, before anything is looked up for it.
 fn is_too_much(core: &mut Core, request: &Request<'_>) -> bool {
-    let is_new = request.method == Method::Invite;
-    let Some(wait) = core.overloaded.filter(|_| is_new) else {
-        return false;
+    let (wait, error) = match (core.overloaded, core.origin.is_too_fast) {
+        (Some(wait), _) => (wait, ProtocolError::Overloaded),
+        (None, true) => (overload::FAST_WAIT, ProtocolError::CallerRate),
+        (None, false) => return false,
     };
-    if overload::is_emergency(core, request) {
+    if request.method != Method::Invite || overload::is_emergency(core, request) {
         return false;
     }
-    refuse_for(core, request, wait, ProtocolError::Overloaded);
+    refuse_for(core, request, wait, error);
     true
 }
 
@@ -351,9 +352,9 @@ pub(super) fn refuse_unknown_dialog(core: &mut Core, request: &Request<'_>) {
     refuse(core, request, status, ProtocolError::NoDialog);
 }
 
-/// Refuses. Without state, one datagram (RFC 3261 §8.2.7); but an INVITE within a dialog by a
-/// transaction: its repetition gets the same refusal, although it might be taken by then, and a
-/// refusal that is lost is sent again until its ACK (§17.2.1).
+/// Refuses. Without state, one datagram (RFC 3261 §8.2.7); but what can carry an offer within a dialog
+/// by a transaction: its repetition gets the same refusal, although it might be taken by then, and the
+/// refusal of an INVITE that is lost is sent again until its ACK (§17.2.1).
 pub(super) fn refuse(
     core: &mut Core,
     request: &Request<'_>,
@@ -391,8 +392,11 @@ pub(super) fn refuse_with(
         headers,
         ..Default::default()
     };
-    let is_reinvite = request.method == Method::Invite && find_leg(core, request).is_some();
-    let responder = if is_reinvite {
+    let is_judged_once = matches!(
+        request.method,
+        Method::Invite | Method::Update | Method::Prack
+    ) && find_leg(core, request).is_some();
+    let responder = if is_judged_once {
         Responder::start(core, request)
     } else {
         Responder::STATELESS
@@ -449,13 +453,7 @@ impl Responder {
 
     /// A transaction that repeats the answer, where the table has room.
     pub(super) fn start(core: &mut Core, request: &Request<'_>) -> Self {
-        let flow = request.response_flow();
-        let user = User::Nobody;
-        Self(
-            core.transactions
-                .start_server(&request.identity, flow, false, user)
-                .ok(),
-        )
+        Self(core.start_server(request, false, User::Nobody).ok())
     }
 
     /// Answers, by the transaction or without it.

@@ -81,7 +81,7 @@ impl CallControl {
             .ways_to(now, &mut from, &codecs, allowed)
             .map_err(unplaced)?;
         let rate = self.config.calls_per_second_max;
-        self.offered_lately.count(now.instant, rate);
+        self.offered_lately.count(now.instant, rate, None);
         let placed = Placed {
             token: place.grant.token.clone(),
             trunks: place.grant.trunks,
@@ -91,7 +91,6 @@ impl CallControl {
             local_party: second.local_party,
             routes,
             phones,
-            attempts: 0,
             leg: None,
         };
         let id = self.random_id();
@@ -241,7 +240,7 @@ impl CallControl {
     }
 
     /// The SIP domain, or our first address.
-    fn own_domain(&self) -> String {
+    pub(in crate::call) fn own_domain(&self) -> String {
         let configured = self.snapshot.settings.sip_domain.clone();
         configured.unwrap_or_else(|| {
             let socket = self.config.sockets.first();
@@ -340,6 +339,9 @@ pub(super) fn names(codecs: &[Codec]) -> Vec<String> {
     reason = "it stands where map_err wants a function"
 )]
 fn unplaced(denied: Denied) -> CommandRefusal {
+    if denied.is_hidden() {
+        return CommandRefusal::UnknownLink;
+    }
     CommandRefusal::Unplaced {
         status: denied.status().code(),
         cause: denied.cause(),

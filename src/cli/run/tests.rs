@@ -327,6 +327,14 @@ fn sources_are_replaced_as_a_whole_and_listed_in_order() {
 fn check_config_says_good_or_every_problem() {
     let world = World::new();
     assert!(world.done(&["check-config"]).contains(": good ("));
+    let carrier =
+        "[[trunk]]\nlabel = \"out\"\ntargets = [\"192.0.2.1:5060\"]\npreset = \"carrier\"\n";
+    let named = format!("{carrier}[trunk.dial_plan]\nregion = \"GB\"\n");
+    for (text, warns) in [(carrier, true), (&named, false)] {
+        let file = world.file("carrier.toml", text);
+        let told = world.done(&["check-config", &file]);
+        assert_eq!(told.contains("warning: trunk `out`"), warns, "{told}");
+    }
     let bad = world.file("bad.toml", "[sip]\nlisten = [\"x\"]\n[media]\nio = \"y\"\n");
     let (outcome, _, errors) = world.run(&["check-config", &bad]);
     assert_eq!(outcome.exit_code(), 2);
@@ -670,4 +678,53 @@ fn an_order_carries_its_idempotency_key_and_a_bad_one_is_not_sent() {
         request.contains("\r\nidempotency-key: order-7\r\n"),
         "{request}"
     );
+}
+
+#[test]
+fn an_empty_word_takes_the_default_of_a_link_again_a_number_too() {
+    let world = World::new();
+    let shown = |words: &[&str]| -> serde_json::Value {
+        let mut line = words.to_vec();
+        line.push("--json");
+        serde_json::from_str(&world.done(&line)).unwrap()
+    };
+    let added = shown(&[
+        "links",
+        "add",
+        "sales",
+        "-d",
+        "610",
+        "--auto-call-after-s",
+        "7",
+        "--caller-name",
+        "Web",
+        "--video-policy",
+        "inactive",
+    ]);
+    assert_eq!(added["auto_call_after_s"], 7);
+    let set = shown(&[
+        "links",
+        "set",
+        "sales",
+        "--auto-call-after-s",
+        "",
+        "--caller-name",
+        "",
+        "--enabled",
+        "false",
+    ]);
+    assert!(set["auto_call_after_s"].is_null() && set["caller_name"].is_null());
+    assert_eq!(
+        (&set["video_policy"], &set["enabled"]),
+        (&serde_json::json!("inactive"), &serde_json::json!(false))
+    );
+    let bad = [
+        "sluice",
+        "links",
+        "set",
+        "sales",
+        "--auto-call-after-s",
+        "soon",
+    ];
+    Arguments::try_parse_from(bad).unwrap_err();
 }
