@@ -64,6 +64,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         Ok(dialog) => dialog,
         Err(refused) => {
             let error = match refused {
+                DialogRefused::NoTag => Error::NoFromTag,
                 DialogRefused::NoContact => Error::NoContact,
                 DialogRefused::RouteSetTooLong => Error::RouteSetTooLong,
             };

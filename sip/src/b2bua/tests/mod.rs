@@ -20,4 +20,5 @@ mod requests;
 mod sessions;
 mod smuggling;
 mod streams;
+mod tagless;
 mod updates;
