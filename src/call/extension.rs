@@ -17,6 +17,7 @@ use super::control::CallControl;
 use super::event::Now;
 use super::one_call::WantedParty;
 use crate::fraud_guard::Way;
+use crate::fraud_guard::number::looks_like_number;
 use crate::registrar::model::Extension;
 use crate::registrar::proof::{Claim, Proof, find};
 use crate::sources::admission::Admitted;
@@ -39,6 +40,22 @@ pub(super) struct Phone {
     pub(super) uri: Uri,
     /// The way it registered by.
     pub(super) flow: Flow,
+}
+
+impl Phone {
+    /// The Request-URI of a call to it: its Contact. Where that has a number for a user, it is the
+    /// number that the guard has judged: a proxy between us and the phones could route by it.
+    pub(super) fn request_uri(&self, judged: &str) -> Option<Uri> {
+        let user = self.uri.user().unwrap_or_default();
+        let number = user.split(';').next().unwrap_or_default();
+        if user == judged || !looks_like_number(number) {
+            return Some(self.uri.clone());
+        }
+        let written = Uri::sip(Some(judged), self.uri.host(), self.uri.port())?;
+        let mut text = written.as_str().as_bytes().to_vec();
+        text.extend_from_slice(self.uri.parameters().as_bytes());
+        Uri::parse(&text)
+    }
 }
 
 /// What is answered to a caller who has not proved anything.
