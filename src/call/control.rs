@@ -198,6 +198,10 @@ impl CallControl {
             Input::TransportFailed { flow } => {
                 let failed = sip::event::Input::TransportFailed { flow };
                 self.endpoint.handle_input(now.instant, failed);
+                // Who registered by a connection is not where that led any more (RFC 5626 §4.2.2).
+                if flow.transport.is_reliable() {
+                    self.bindings.forget_flow(flow);
+                }
             }
             Input::Report { report } => self.handle_report(now, &report),
             Input::ConnectRefused { pair } => {
