@@ -17,6 +17,7 @@ use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal, RegisterKey};
 use sip::message::{SendBuffer, StatusCode};
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
+use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
@@ -100,6 +101,7 @@ pub struct CallControl {
     pub(super) former_peers: FormerPeers,
     pub(super) bindings: Bindings,
     pub(super) prover: Prover,
+    pub(super) challenges: Challenges,
     pub(super) registrations: Registrations,
     /// Our REGISTER at each trunk that wants one, by its id.
     pub(super) registers: BTreeMap<RegisterKey, String>,
@@ -159,6 +161,7 @@ impl CallControl {
             former_peers: FormerPeers::default(),
             bindings: Bindings::default(),
             prover,
+            challenges: Challenges::default(),
             registrations: Registrations::default(),
             registers: BTreeMap::new(),
             counters: Counters::default(),

@@ -8,6 +8,7 @@
 mod admission;
 pub mod alias;
 mod answer;
+mod challenges;
 pub mod command;
 mod connected;
 pub mod control;
