@@ -180,6 +180,12 @@ impl Endpoint {
         self.checked(result.map(|(call, leg)| (CallKey(call), LegKey(leg))))
     }
 
+    /// The Call-ID of a leg's dialog; `None`: there is no such leg any more.
+    #[must_use]
+    pub fn call_id(&self, leg: LegKey) -> Option<&[u8]> {
+        self.core.call_id(leg.0)
+    }
+
     /// Leaves an attempt by CANCEL, or ends an answered b-leg by BYE; `AttemptFailed` with
     /// `Abandoned` follows, and the call goes on.
     ///

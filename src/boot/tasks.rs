@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::call::snapshot::{Settings, Snapshot};
 use crate::config::Config;
 use crate::guard_rules;
+use crate::registrar::keeping;
 use crate::shell::signalling::{Question, SignallingLink, Word};
 use crate::shell::tcp::Gate;
 use crate::storage::{Snapshot as Stored, Store};
@@ -60,7 +61,8 @@ pub(super) async fn answer_questions(
 }
 
 /// Hands every new snapshot of the database to signalling, the first one at once.
-/// But first what the fraud guard counted in the last run: it must be there before the first call.
+/// But first what the fraud guard counted in the last run, and where phones were: it must be there
+/// before the first call.
 pub(super) async fn follow_snapshots(
     store: Store,
     link: SignallingLink,
@@ -71,6 +73,10 @@ pub(super) async fn follow_snapshots(
     match guard_rules::counts::load(&store, Timestamp::now()).await {
         Ok(counts) => say(&link, Word::GuardCounts(counts)).await,
         Err(error) => tracing::error!(%error, "the counts of the fraud guard begin anew"),
+    }
+    match keeping::load(&store, Timestamp::now()).await {
+        Ok(kept) => say(&link, Word::Phones(kept)).await,
+        Err(error) => tracing::error!(%error, "phones are not reached until they register anew"),
     }
     loop {
         let stored = Arc::clone(&watch.borrow_and_update());

@@ -4,14 +4,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use sip::event::Flow;
+
 use super::ladder::LadderView;
 use super::view::CallView;
+use crate::fraud_guard::{Explanation, Question};
 use crate::links::resolve::ResolvedLink;
+use crate::registration::Standing;
 
 /// Calls on one page of a list.
 pub const PAGE_CALLS_MAX: usize = 200;
 /// Calls that one list looks at: more come with the next page, so that no list holds up signalling.
 pub const SCAN_CALLS_MAX: usize = 2_000;
+/// Phones on one page of a list.
+pub const PAGE_PHONES_MAX: usize = 1_000;
 const _: () = assert!(PAGE_CALLS_MAX <= SCAN_CALLS_MAX);
 
 /// A question or an order.
@@ -40,6 +47,10 @@ pub enum Command {
     },
     /// How each trunk is.
     ListTrunkStates,
+    /// Phones that are registered.
+    ListPhones(ListPhones),
+    /// What the guard would say to a number; nothing is counted.
+    Explain(Question),
 }
 
 /// An order for a call.
@@ -134,6 +145,18 @@ pub struct ListCalls {
     pub state: Option<super::view::CallState>,
 }
 
+/// Which phones, from where on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPhones {
+    /// `next` of the page before.
+    pub after: String,
+    /// How many at most; [`PAGE_PHONES_MAX`] at most. An extension is shown whole, a page longer by
+    /// its phones.
+    pub limit: usize,
+    /// Only those of this extension, by name.
+    pub extension: Option<String>,
+}
+
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CommandOutcome {
@@ -154,6 +177,10 @@ pub enum CommandOutcome {
     Ladder(LadderView),
     /// The trunks.
     TrunkStates(Vec<TrunkState>),
+    /// A page of phones.
+    Phones(PhonePage),
+    /// What the guard has told.
+    Explained(Box<Explanation>),
 }
 
 /// A page of a list, oldest call first.
@@ -165,6 +192,49 @@ pub struct CallPage {
     pub next: Option<u64>,
     /// Calls up or being set up, all of them.
     pub live: usize,
+}
+
+/// A page of phones, by extension, the one that rings first before the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhonePage {
+    /// The phones.
+    pub phones: Vec<PhoneState>,
+    /// What to ask for next; `None`: that was all.
+    pub next: Option<String>,
+    /// Phones that are registered, all of them.
+    pub total: usize,
+}
+
+/// A phone that is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhoneState {
+    /// Name of its extension.
+    pub extension: String,
+    /// Its Contact: the Request-URI of calls to it.
+    pub contact: String,
+    /// The path that it registered by.
+    pub flow: Flow,
+    /// What it calls itself.
+    pub user_agent: String,
+    /// It registered, or refreshed that, the last time.
+    pub refreshed_at: Timestamp,
+    /// It is gone from then on, unless it refreshes.
+    pub expires_at: Timestamp,
+}
+
+/// How our registration with a trunk is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationState {
+    /// `registered`, `registering` or `waiting`.
+    pub standing: Standing,
+    /// The binding holds until then.
+    pub expires_at: Option<Timestamp>,
+    /// The next REGISTER; `None`: one is on its way.
+    pub next_at: Option<Timestamp>,
+    /// Tries in a row that failed.
+    pub failures: u32,
+    /// The last try that failed since start: when, and with which status; none: nobody answered.
+    pub last_refusal: Option<(Timestamp, Option<u16>)>,
 }
 
 /// How a trunk is now.
@@ -184,6 +254,8 @@ pub struct TrunkState {
     pub calls_sent: u32,
     /// Calls that it sends us.
     pub calls_received: u32,
+    /// Our registration with it, where it wants one.
+    pub registration: Option<RegistrationState>,
 }
 
 /// How one address of a trunk is.
@@ -210,6 +282,8 @@ pub enum CommandRefusal {
     Draining,
     /// The asker's: there is no such call.
     NoSuchCall,
+    /// The asker's: there is no such trunk.
+    NoSuchTrunk,
     /// The asker's: of this call no messages are kept.
     NoLadder,
     /// The asker's: its token may not use the trunk.
@@ -241,6 +315,7 @@ impl CommandRefusal {
             Self::Lost => "internal_error",
             Self::Draining => "draining",
             Self::NoSuchCall => "no_such_call",
+            Self::NoSuchTrunk => "no_such_trunk",
             Self::NoLadder => "no_ladder",
             Self::TokenTrunk => "token_trunk",
             Self::TokenCallsPerMinute => "token_calls_per_minute",
@@ -261,6 +336,7 @@ impl CommandRefusal {
             | Self::Lost
             | Self::Draining
             | Self::NoSuchCall
+            | Self::NoSuchTrunk
             | Self::NoLadder
             | Self::TokenTrunk
             | Self::IdempotencyConflict => None,

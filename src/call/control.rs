@@ -219,6 +219,7 @@ impl CallControl {
             Input::GuardCounts(counts) => {
                 self.guard.restore(counts, now.instant, now.timestamp);
             }
+            Input::Phones(kept) => self.restore_phones(now, kept),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Command { ticket, command } => self.handle_command(now, ticket, command),
             Input::Drain => {
@@ -233,6 +234,8 @@ impl CallControl {
         self.send_registers(now);
         let counts = self.guard.take_changes(now.instant, now.timestamp);
         self.store_counts(counts);
+        let phones = self.bindings.take_changes(now.instant, now.timestamp);
+        self.store_phones(phones);
     }
 
     fn store_counts(&mut self, counts: Vec<StoredCount>) {
@@ -618,6 +621,8 @@ impl CallControl {
         if let Some(now) = self.now {
             let counts = self.guard.flush_changes(now.instant, now.timestamp);
             self.store_counts(counts);
+            let phones = self.bindings.flush_changes(now.instant, now.timestamp);
+            self.store_phones(phones);
         }
         self.put(Output::Stopped);
         self.outputs.pop_front()

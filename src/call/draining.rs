@@ -80,7 +80,10 @@ impl Draining {
             match record {
                 Record::AttemptClosed(closed) => closed.media = figures(counters),
                 Record::CallClosed(closed) => closed.media = figures(counters),
-                Record::CallOpened(_) | Record::AttemptOpened(_) | Record::GuardCounts(_) => {}
+                Record::CallOpened(_)
+                | Record::AttemptOpened(_)
+                | Record::GuardCounts(_)
+                | Record::Phones(_) => {}
             }
         }
         Some((bound, records))

@@ -12,6 +12,7 @@ use super::snapshot::Snapshot;
 use crate::cdr::record::Record;
 use crate::fraud_guard::StoredCount;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::registrar::kept::KeptPhones;
 
 /// The two clocks: one that never jumps, for deadlines, and one for records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,18 @@ pub struct Now {
     pub instant: Instant,
     /// Wall clock.
     pub timestamp: Timestamp,
+}
+
+impl Now {
+    /// A moment of the monotonic clock on the wall clock, as that runs now.
+    #[must_use]
+    pub fn wall(self, moment: Instant) -> Timestamp {
+        let later = moment.saturating_duration_since(self.instant);
+        let earlier = self.instant.saturating_duration_since(moment);
+        let wall = self.timestamp.checked_add(later);
+        let wall = wall.and_then(|wall| wall.checked_sub(earlier));
+        wall.unwrap_or(self.timestamp)
+    }
 }
 
 /// The name of a question: ours to the link store, or somebody's to us.
@@ -71,6 +84,8 @@ pub enum Input<'a> {
     },
     /// What the fraud guard counted before the node was started. Comes before the first snapshot.
     GuardCounts(Vec<StoredCount>),
+    /// Where phones were before the node was started. Comes before the first snapshot.
+    Phones(Vec<KeptPhones>),
     /// A new snapshot replaces the old one; calls that are up keep what they were given.
     Snapshot(Arc<Snapshot>),
     /// Somebody asks or orders. Answered by [`Output::CommandDone`] within the same turn.

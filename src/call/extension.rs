@@ -27,7 +27,7 @@ use crate::trunks::select::Route;
 use crate::trunks::shape::{StoredTrunk, TrunkShape};
 
 /// Where an attempt goes, one after the other.
-type Routes = VecDeque<Route>;
+pub(super) type Routes = VecDeque<Route>;
 
 /// The phones of an extension, and a route to each.
 pub(super) type Phones = (Vec<Phone>, Routes);

@@ -14,6 +14,7 @@ use super::command::{
 use super::control::CallControl;
 use super::event::{Now, Output, Ticket};
 use super::one_call::{Call, Side};
+use crate::fraud_guard::Question;
 
 /// Calls that are not over, by id and by age. As many entries as calls.
 #[derive(Debug, Default)]
@@ -81,7 +82,9 @@ impl CallControl {
                     .map(CommandOutcome::Ladder)
                     .ok_or(CommandRefusal::NoLadder)
             }
-            Command::ListTrunkStates => Ok(CommandOutcome::TrunkStates(self.trunk_states())),
+            Command::ListTrunkStates => Ok(CommandOutcome::TrunkStates(self.trunk_states(now))),
+            Command::ListPhones(list) => Ok(CommandOutcome::Phones(self.list_phones(now, &list))),
+            Command::Explain(question) => self.explain(now, &question),
         };
         if let Err(refusal) = outcome {
             self.counters.refuse_command(refusal.as_str());
@@ -109,6 +112,17 @@ impl CallControl {
         Ok(CommandOutcome::Call(Box::new(call)))
     }
 
+    /// The guard that judges calls is asked, with all that is up.
+    fn explain(&self, now: Now, question: &Question) -> Result<CommandOutcome, CommandRefusal> {
+        let mut trunks = self.snapshot.trunks.iter();
+        let trunk = trunks.find(|trunk| trunk.id == question.trunk);
+        let trunk = trunk.ok_or(CommandRefusal::NoSuchTrunk)?;
+        let user = trunk.rewrite(&question.number);
+        let dialled = (user.as_str(), &trunk.dial_plan);
+        let told = question.ask(&self.guard, dialled, now.instant, now.timestamp);
+        Ok(CommandOutcome::Explained(Box::new(told)))
+    }
+
     fn list_calls(&self, list: &ListCalls) -> CallPage {
         let limit = list.limit.clamp(1, PAGE_CALLS_MAX);
         let mut page = CallPage {
@@ -132,7 +146,7 @@ impl CallControl {
         page
     }
 
-    fn trunk_states(&self) -> Vec<TrunkState> {
+    fn trunk_states(&self, now: Now) -> Vec<TrunkState> {
         let state = |trunk: &crate::trunks::model::Trunk| {
             let target = |target: &crate::trunks::model::TrunkTarget| TargetState {
                 address: target.address,
@@ -149,6 +163,7 @@ impl CallControl {
                 targets,
                 calls_sent,
                 calls_received,
+                registration: self.registration_state(now, &trunk.id),
             }
         };
         self.snapshot.trunks.iter().map(state).collect()

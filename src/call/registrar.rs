@@ -1,16 +1,24 @@
 //! REGISTER of phones: whose it is, and where they are from now on (RFC 3261 §10.3).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sip::event::{RegisterOffered, RegisterRequestKey};
+use sip::event::{RegisterOffered, RegisterRequestKey, Transport};
 use sip::message::{HeaderName, Method, NameAddr, SendBuffer, StatusCode};
 
+use super::command::{ListPhones, PAGE_PHONES_MAX, PhonePage, PhoneState};
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
+use crate::cdr::record::Record;
 use crate::registrar::bindings::{Contacts, EXPIRES_S_MIN, Wanted, seconds_left};
+use crate::registrar::kept::KeptPhones;
 use crate::registrar::proof::{Claim, Proof, find};
 use crate::sources::admission::{Admitted, admit};
+
+/// Extensions of one record: with all their phones some hundred kilobytes.
+const EXTENSIONS_OF_RECORD_MAX: usize = 50;
+/// Octets of a User-Agent that are kept.
+const USER_AGENT_OCTETS_MAX: usize = 128;
 
 /// The answer to a REGISTER.
 struct Answer {
@@ -98,6 +106,7 @@ impl CallControl {
         offered: &RegisterOffered,
     ) -> Answer {
         let call_id = String::from_utf8_lossy(&offered.call_id);
+        let user_agent = user_agent(offered);
         let contacts = if offered.star {
             Contacts::All
         } else {
@@ -111,6 +120,7 @@ impl CallControl {
             flow: offered.flow,
             call_id: &call_id,
             cseq: offered.cseq,
+            user_agent: &user_agent,
             contacts,
         };
         if let Err(refused) = self
@@ -147,6 +157,63 @@ impl CallControl {
         }
     }
 
+    /// A page of the phones that are registered.
+    pub(super) fn list_phones(&self, now: Now, list: &ListPhones) -> PhonePage {
+        let limit = list.limit.clamp(1, PAGE_PHONES_MAX);
+        let mut page = PhonePage {
+            total: self.bindings.len(),
+            ..PhonePage::default()
+        };
+        if let Some(extension) = &list.extension {
+            page.phones = self.phone_states(now, extension);
+            return page;
+        }
+        let mut last = None;
+        for (extension, _) in self.bindings.after(&list.after) {
+            if page.phones.len() >= limit {
+                page.next = last.map(str::to_owned);
+                break;
+            }
+            page.phones.extend(self.phone_states(now, extension));
+            last = Some(extension);
+        }
+        page
+    }
+
+    fn phone_states(&self, now: Now, extension: &str) -> Vec<PhoneState> {
+        let phones = self.bindings.of(extension, now.instant).into_iter();
+        phones
+            .map(|binding| PhoneState {
+                extension: extension.to_owned(),
+                contact: binding.uri.as_str().to_owned(),
+                flow: binding.flow,
+                user_agent: binding.user_agent.to_string(),
+                refreshed_at: now.wall(binding.refreshed_at),
+                expires_at: now.wall(binding.expires_at),
+            })
+            .collect()
+    }
+
+    /// What the last run has kept.
+    pub(super) fn restore_phones(&mut self, now: Now, kept: Vec<KeptPhones>) {
+        let (sockets, listeners) = (&self.config.sockets, &self.config.listeners);
+        let is_ours = |transport: Transport, local: SocketAddr| match transport {
+            Transport::Udp => sockets.contains(&local),
+            Transport::Tcp => listeners.contains(&local),
+        };
+        self.bindings
+            .restore(kept, now.instant, now.timestamp, is_ours);
+    }
+
+    /// Phones that moved, came or left, in pieces.
+    pub(super) fn store_phones(&mut self, phones: Vec<KeptPhones>) {
+        let mut phones = phones.into_iter().peekable();
+        while phones.peek().is_some() {
+            let piece = phones.by_ref().take(EXTENSIONS_OF_RECORD_MAX).collect();
+            self.put_record(Record::Phones(piece));
+        }
+    }
+
     pub(super) fn note_lockout(&mut self, source: IpAddr) {
         self.put(Output::Log(LogLine {
             level: Level::Warning,
@@ -175,4 +242,20 @@ impl CallControl {
         let host = self.config.advertised_host.as_deref();
         domain.or(host).unwrap_or("sluice").to_owned()
     }
+}
+
+/// What a phone calls itself, as one line and no more than is kept.
+fn user_agent(offered: &RegisterOffered) -> String {
+    let mut headers = offered.headers.iter();
+    let named = headers.find(|(name, _)| *name == HeaderName::UserAgent);
+    let value = named.map_or(&[][..], |(_, value)| value);
+    let text = String::from_utf8_lossy(value);
+    let mut kept = String::new();
+    for character in text.chars().filter(|character| !character.is_control()) {
+        if kept.len() + character.len_utf8() > USER_AGENT_OCTETS_MAX {
+            break;
+        }
+        kept.push(character);
+    }
+    kept
 }

@@ -4,6 +4,7 @@ use rand_core::RngCore;
 use sip::event::{Flow, Register, RegisterKey, RegisterOutcome};
 use sip::message::Uri;
 
+use super::command::RegistrationState;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::route::credentials;
@@ -116,6 +117,20 @@ impl CallControl {
             call: None,
             detail,
         }));
+    }
+
+    /// How our registration with a trunk is, for somebody outside.
+    pub(super) fn registration_state(&self, now: Now, trunk: &str) -> Option<RegistrationState> {
+        let view = self.registrations.of(trunk, now.instant)?;
+        Some(RegistrationState {
+            standing: view.standing,
+            expires_at: view.held_until.map(|until| now.wall(until)),
+            next_at: view.due.map(|due| now.wall(due)),
+            failures: view.failures,
+            last_refusal: view
+                .last_failure
+                .map(|failure| (now.wall(failure.at), failure.status)),
+        })
     }
 
     /// The keys of trunks that are gone, or that want no REGISTER any more.

@@ -11,8 +11,8 @@ use media::command::{Command, LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::b2bua::fork;
 use sip::event::{
-    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, RefreshBy, Refusal, Reliable,
-    SessionTimer, Transport,
+    AttemptFailure, AttemptTimers, CallKey, Credentials, Dial, Flow, LegKey, RefreshBy, Refusal,
+    Reliable, SessionTimer, Transport,
 };
 use sip::message::{HeaderName, NameAddr, StatusCode, Uri};
 use sip::offer_answer::Codec;
@@ -26,8 +26,10 @@ use super::media_plan::abilities;
 use super::media_plan::leg::LegMedia;
 use super::one_call::{Attempt, Call, Ending, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::trunk_load::Present;
-use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
-use crate::fraud_guard::{self, Cleared, Reason, Verdict};
+use crate::cdr::record::{
+    AttemptClosed, AttemptLeg, AttemptOpened, GuardWord, MediaFigures, Record,
+};
+use crate::fraud_guard::{self, Cleared, Refused, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
 use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
@@ -38,6 +40,8 @@ pub(super) struct Considered {
     pub(super) call: String,
     /// Which attempt of the call, 1 and up.
     pub(super) number: u32,
+    /// The side of the call that it is for.
+    pub(super) leg: AttemptLeg,
     /// It is the first one at its party.
     pub(super) is_first: bool,
     /// Where the wish came from.
@@ -221,11 +225,12 @@ impl CallControl {
         let considered = Considered {
             call: call.id.clone(),
             number: call.attempts,
+            leg: AttemptLeg::Callee,
             is_first: call.is_first_attempt(call.attempts),
             client: call.client(),
             at: call.time(now),
         };
-        match self.consider(now, considered, &wanted, trunk, route.target) {
+        match self.consider(now, &considered, &wanted, trunk, route.target) {
             Ok((cleared, opened)) => {
                 let target = route.target;
                 self.dial(now, key, trunk, target, &wanted, cleared, opened)
@@ -239,55 +244,71 @@ impl CallControl {
     pub(super) fn consider(
         &mut self,
         now: Now,
-        considered: Considered,
+        considered: &Considered,
         wanted: &WantedParty,
         trunk: &Trunk,
         target: SocketAddr,
     ) -> Result<(Cleared, AttemptOpened), Tried> {
+        let mut opened = undialled(considered, wanted, trunk);
+        if let Some(outcome) = self.closed_way(now, trunk, target) {
+            return Err(self.skip(opened, outcome));
+        }
         let user = trunk.rewrite(&wanted.user);
-        let host = host_of(trunk, wanted);
-        let opened = AttemptOpened {
-            call: considered.call,
-            number: considered.number,
-            at: considered.at,
-            trunk: trunk.id.clone(),
-            destination: format!("{user}@{host}"),
-            caller_name: wanted.caller_name.clone(),
-            caller_alias: wanted.caller_alias.clone(),
-            dialed: false,
-        };
-        if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
-            return Err(self.skip(opened, "trunk_at_cap"));
-        }
-        if !self.registrations.permits(&trunk.id, now.instant) {
-            return Err(self.skip(opened, "trunk_not_registered"));
-        }
-        if !self.health.is_up(&trunk.id, target) {
-            return Err(self.skip(opened, "trunk_down"));
-        }
-        let attempt = fraud_guard::Attempt {
-            user: &user,
-            way: wanted.way,
-            trunk: &trunk.id,
-            dial_plan: &trunk.dial_plan,
-            client: considered.client,
-            at: now.timestamp,
-            named_by_link: wanted.named_by_link,
-            first_of_call: considered.is_first,
-        };
+        let attempt = judged(considered, wanted, trunk, &user, now);
         match self.guard.verdict(&attempt, now.instant) {
             Verdict::Allow(cleared) => {
-                if let Some(reason) = cleared.overruled() {
-                    self.note_overruled(&opened, reason);
+                if let Some(refused) = cleared.overruled() {
+                    opened.guard = Some(word_of(refused));
+                    self.note_guard("guard_dry_run", &opened);
                 }
                 Ok((cleared, opened))
             }
-            Verdict::Refuse(reason) => {
-                self.close_undialled(opened, reason.status(), reason.as_str());
-                let hide_state = self.snapshot.settings.hide_state;
-                Err(Tried::Denied(Denied::by_guard(reason, hide_state)))
-            }
+            Verdict::Refuse(refused) => Err(Tried::Denied(self.refuse_by_guard(opened, &refused))),
         }
+    }
+
+    /// Why nothing goes this way now; `None`: it is open.
+    fn closed_way(&self, now: Now, trunk: &Trunk, target: SocketAddr) -> Option<&'static str> {
+        if !trunk.enabled || !self.loads.has_room_to_send(trunk, now.instant) {
+            return Some("trunk_at_cap");
+        }
+        if !self.registrations.permits(&trunk.id, now.instant) {
+            return Some("trunk_not_registered");
+        }
+        (!self.health.is_up(&trunk.id, target)).then_some("trunk_down")
+    }
+
+    /// The guard's word on an attempt that will be made later, if all goes well: the first way that
+    /// is open decides, as it will then. Where the word is no, its row is closed.
+    pub(super) fn foresee(
+        &mut self,
+        now: Now,
+        considered: &Considered,
+        wanted: &WantedParty,
+        routes: &[Route],
+    ) -> Result<(), Denied> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let open = routes.iter().find_map(|route| {
+            let mut trunks = snapshot.trunks.iter();
+            let trunk = trunks.find(|trunk| trunk.id == route.trunk)?;
+            let closed = self.closed_way(now, trunk, route.target);
+            closed.is_none().then_some(trunk)
+        });
+        let Some(trunk) = open else { return Ok(()) };
+        let user = trunk.rewrite(&wanted.user);
+        let attempt = judged(considered, wanted, trunk, &user, now);
+        let foreseen = self.guard.preview(&attempt, now.instant);
+        foreseen
+            .map_err(|refused| self.refuse_by_guard(undialled(considered, wanted, trunk), &refused))
+    }
+
+    /// The row of an attempt that the guard refuses, a line in the log, and the caller's answer.
+    fn refuse_by_guard(&mut self, mut opened: AttemptOpened, refused: &Refused) -> Denied {
+        opened.guard = Some(word_of(refused));
+        self.note_guard("guard_refused", &opened);
+        let reason = refused.reason;
+        self.close_undialled(opened, reason.status(), reason.as_str());
+        Denied::by_guard(reason, self.snapshot.settings.hide_state)
     }
 
     /// Dials the second party: what the guard cleared, as the trunk wants it written. (The first
@@ -356,6 +377,7 @@ impl CallControl {
                 self.loads.begin_sent(trunk, now.instant);
                 self.counters.attempts += 1;
                 opened.dialed = true;
+                opened.call_id = self.call_id_of(leg);
                 self.note_attempt(&opened, target);
                 let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
@@ -418,13 +440,23 @@ impl CallControl {
         written
     }
 
-    /// The guard only watches.
-    fn note_overruled(&mut self, opened: &AttemptOpened, reason: Reason) {
+    /// What the guard has against an attempt, and by which rule.
+    fn note_guard(&mut self, event: &'static str, opened: &AttemptOpened) {
+        let Some(guard) = &opened.guard else { return };
+        let level = match event {
+            "guard_dry_run" => Level::Warning,
+            _ => Level::Note,
+        };
+        let detail = format!(
+            "{} by {} trunk {} attempt {}",
+            guard.reason, guard.rule, opened.trunk, opened.number
+        );
+        let call = Some(opened.call.clone());
         self.put(Output::Log(LogLine {
-            level: Level::Warning,
-            event: "guard_dry_run",
-            call: Some(opened.call.clone()),
-            detail: format!("{} trunk {}", reason.as_str(), opened.trunk),
+            level,
+            event,
+            call,
+            detail,
         }));
     }
 
@@ -443,6 +475,11 @@ impl CallControl {
         let private = wanted.privacy != Privacy::OPEN;
         let headers = call.offered().map_or(&[][..], |offered| &offered.headers);
         identity::diversions(headers, trunk, private, own_host)
+    }
+
+    pub(super) fn call_id_of(&self, leg: LegKey) -> String {
+        let call_id = self.endpoint.call_id(leg).unwrap_or_default();
+        String::from_utf8_lossy(call_id).into_owned()
     }
 
     pub(super) fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
@@ -561,6 +598,51 @@ impl CallControl {
             .advertised_host
             .clone()
             .unwrap_or_else(|| local.ip().to_string())
+    }
+}
+
+/// The row of an attempt before an INVITE has left.
+fn undialled(considered: &Considered, wanted: &WantedParty, trunk: &Trunk) -> AttemptOpened {
+    let (user, host) = (trunk.rewrite(&wanted.user), host_of(trunk, wanted));
+    AttemptOpened {
+        call: considered.call.clone(),
+        number: considered.number,
+        at: considered.at,
+        trunk: trunk.id.clone(),
+        destination: format!("{user}@{host}"),
+        caller_name: wanted.caller_name.clone(),
+        caller_alias: wanted.caller_alias.clone(),
+        dialed: false,
+        leg: considered.leg,
+        call_id: String::new(),
+        guard: None,
+    }
+}
+
+/// The attempt as the guard sees it; `user`: as the trunk would have it dialled.
+fn judged<'a>(
+    considered: &Considered,
+    wanted: &WantedParty,
+    trunk: &'a Trunk,
+    user: &'a str,
+    now: Now,
+) -> fraud_guard::Attempt<'a> {
+    fraud_guard::Attempt {
+        user,
+        way: wanted.way,
+        trunk: &trunk.id,
+        dial_plan: &trunk.dial_plan,
+        client: considered.client,
+        at: now.timestamp,
+        named_by_link: wanted.named_by_link,
+        first_of_call: considered.is_first,
+    }
+}
+
+fn word_of(refused: &Refused) -> GuardWord {
+    GuardWord {
+        reason: refused.reason.as_str().to_owned(),
+        rule: refused.rule.clone(),
     }
 }
 

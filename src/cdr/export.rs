@@ -41,7 +41,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// Calls written at once.
 const CALLS_A_TURN: u32 = 200;
 /// Columns of a CSV file, in order. A call's attempt is its last one.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 27] = [
     "call",
     "opened_at",
     "answered_at",
@@ -64,6 +64,11 @@ const COLUMNS: [&str; 22] = [
     "packets_received",
     "packets_sent",
     "packets_lost",
+    "call_id",
+    "q850",
+    "leg",
+    "guard_reason",
+    "guard_rule",
 ];
 
 /// Writes files as long as the node runs.
@@ -238,6 +243,11 @@ pub(crate) fn csv(call: &CdrCall, to: &mut Vec<u8>) {
         number(call.media.packets_received),
         number(call.media.packets_sent),
         number(call.media.packets_lost),
+        call.call_id.clone(),
+        number(call.q850),
+        of_last(|attempt| &attempt.leg),
+        of_last(|attempt| attempt.guard_reason.as_deref().unwrap_or_default()),
+        of_last(|attempt| attempt.guard_rule.as_deref().unwrap_or_default()),
     ];
     let line = cells.map(|cell| safe(&cell)).join(",");
     to.extend_from_slice(line.as_bytes());
@@ -286,9 +296,12 @@ mod tests {
             status: Some(200),
             released_by: Some("originating".to_owned()),
             cause: Some("normal".to_owned()),
+            q850: Some(16),
             media,
             attempts: vec![CdrAttempt {
                 number: 1,
+                leg: "callee".to_owned(),
+                call_id: "y".to_owned(),
                 opened_at: "2026-11-20T23:59:00Z".parse().unwrap(),
                 ringing_at: None,
                 answered_at: None,
@@ -301,6 +314,9 @@ mod tests {
                 status: None,
                 outcome: Some("answered".to_owned()),
                 released_by: None,
+                q850: None,
+                guard_reason: Some("guard_blocked".to_owned()),
+                guard_rule: Some("gr_1".to_owned()),
                 media,
             }],
         }
@@ -341,6 +357,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(",58.000,office,"), "{text}");
+        let line = ",x,16,callee,guard_blocked,gr_1\r\n";
+        assert_eq!(text.matches(line).count(), 2, "{text}");
         for (cell, expected) in [("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx"), ("a", "a")] {
             assert_eq!(safe(cell), expected);
         }

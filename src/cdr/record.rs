@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::fraud_guard::StoredCount;
+use crate::registrar::kept::KeptPhones;
 
 /// Outcome of an attempt that was left and answered after all. Its record is the second one of its
 /// row.
@@ -23,6 +24,8 @@ pub enum Record {
     CallClosed(CallClosed),
     /// What the fraud guard has counted: no CDR, but it goes the same way.
     GuardCounts(Vec<StoredCount>),
+    /// Where phones are: no CDR either.
+    Phones(Vec<KeptPhones>),
 }
 
 /// The call's row at its start.
@@ -63,6 +66,46 @@ pub struct AttemptOpened {
     pub caller_alias: String,
     /// An INVITE left.
     pub dialed: bool,
+    /// For whom it was.
+    #[serde(default)]
+    pub leg: AttemptLeg,
+    /// The Call-ID of its INVITE; empty where none left.
+    #[serde(default)]
+    pub call_id: String,
+    /// What the guard had against it.
+    #[serde(default)]
+    pub guard: Option<GuardWord>,
+}
+
+/// Which side of a call an attempt is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptLeg {
+    /// The first party of a placed call: its `from`.
+    Caller,
+    /// Whom the caller wants, or the `to` of a placed call.
+    #[default]
+    Callee,
+}
+
+impl AttemptLeg {
+    /// As it is stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+        }
+    }
+}
+
+/// The guard's word against an attempt; with an INVITE that left all the same, of a dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardWord {
+    /// The stable reason.
+    pub reason: String,
+    /// The rule that decided: its id, or the setting.
+    pub rule: String,
 }
 
 /// An attempt's row at its end.

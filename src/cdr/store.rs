@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::record::AttemptLeg;
 use crate::storage::{StorageError, Store};
 
 /// One call with its attempts.
@@ -27,6 +28,7 @@ pub struct CdrCall {
     pub status: Option<i64>,
     pub released_by: Option<String>,
     pub cause: Option<String>,
+    pub q850: Option<i64>,
     pub media: CdrMedia,
     pub attempts: Vec<CdrAttempt>,
 }
@@ -39,6 +41,8 @@ pub struct CdrCall {
 )]
 pub struct CdrAttempt {
     pub number: i64,
+    pub leg: String,
+    pub call_id: String,
     pub opened_at: Timestamp,
     pub ringing_at: Option<Timestamp>,
     pub answered_at: Option<Timestamp>,
@@ -51,6 +55,9 @@ pub struct CdrAttempt {
     pub status: Option<i64>,
     pub outcome: Option<String>,
     pub released_by: Option<String>,
+    pub q850: Option<i64>,
+    pub guard_reason: Option<String>,
+    pub guard_rule: Option<String>,
     pub media: CdrMedia,
 }
 
@@ -116,7 +123,8 @@ pub(super) async fn whole_call(store: &Store, row: &SqliteRow) -> Result<CdrCall
     let attempts = attempts
         .iter()
         .map(|row| attempt(row, released_by.as_deref(), cause.as_deref()))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
+    let call_id: String = row.try_get("call_id")?;
     Ok(CdrCall {
         call,
         opened_at: time(row.try_get("opened_at_ms")?)?,
@@ -124,16 +132,26 @@ pub(super) async fn whole_call(store: &Store, row: &SqliteRow) -> Result<CdrCall
         closed_at: optional_time(row, "closed_at_ms")?,
         source: row.try_get("source")?,
         source_address: row.try_get("source_address")?,
-        call_id: row.try_get("call_id")?,
+        call_id: placed_call_id(&attempts)
+            .filter(|_| call_id.is_empty())
+            .unwrap_or(call_id),
         request_path: row.try_get("request_path")?,
         caller: row.try_get("caller")?,
         link: row.try_get("link")?,
         status: row.try_get("status")?,
         released_by,
         cause,
+        q850: row.try_get("q850")?,
         media: media(row)?,
         attempts,
     })
+}
+
+/// The a-leg of a placed call is the last INVITE to its first party: each has a Call-ID of its own.
+fn placed_call_id(attempts: &[CdrAttempt]) -> Option<String> {
+    let first_party = |attempt: &&CdrAttempt| attempt.leg == AttemptLeg::Caller.as_str();
+    let dialled = |attempt: &CdrAttempt| attempt.dialed.then(|| attempt.call_id.clone());
+    attempts.iter().filter(first_party).rev().find_map(dialled)
 }
 
 fn attempt(
@@ -147,6 +165,8 @@ fn attempt(
         .and_then(|outcome| released_by(outcome, call_released_by, call_cause));
     Ok(CdrAttempt {
         number: row.try_get("number")?,
+        leg: row.try_get("leg")?,
+        call_id: row.try_get("call_id")?,
         opened_at: time(row.try_get("opened_at_ms")?)?,
         ringing_at: optional_time(row, "ringing_at_ms")?,
         answered_at: optional_time(row, "answered_at_ms")?,
@@ -159,6 +179,9 @@ fn attempt(
         status: row.try_get("status")?,
         outcome,
         released_by: released_by.map(str::to_owned),
+        q850: row.try_get("q850")?,
+        guard_reason: row.try_get("guard_reason")?,
+        guard_rule: row.try_get("guard_rule")?,
         media: media(row)?,
     })
 }

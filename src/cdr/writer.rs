@@ -6,6 +6,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, LATE_ANSWER, Record};
 use crate::guard_rules;
+use crate::registrar::keeping;
 use crate::storage::{Connection, StorageError};
 
 /// Writes a batch inside the transaction it is given. Within one call, rows open before they close
@@ -22,7 +23,7 @@ pub(crate) async fn write_records(
     let mut attempts_closed = Vec::new();
     let mut late_answers = Vec::new();
     let mut calls_closed = Vec::new();
-    let mut guard_counts = Vec::new();
+    let (mut guard_counts, mut phones) = (Vec::new(), Vec::new());
     for record in records {
         match record {
             Record::CallOpened(opened) => calls_opened.push(opened),
@@ -33,6 +34,7 @@ pub(crate) async fn write_records(
             Record::AttemptClosed(closed) => attempts_closed.push(closed),
             Record::CallClosed(closed) => calls_closed.push(closed),
             Record::GuardCounts(counts) => guard_counts.extend(counts),
+            Record::Phones(changes) => phones.extend(changes),
         }
     }
     open_calls(connection, &calls_opened).await?;
@@ -40,7 +42,8 @@ pub(crate) async fn write_records(
     close_attempts(connection, &attempts_closed).await?;
     answer_late(connection, &late_answers).await?;
     close_calls(connection, &calls_closed, export).await?;
-    guard_rules::counts::write(connection, &guard_counts).await
+    guard_rules::counts::write(connection, &guard_counts).await?;
+    keeping::write(connection, &phones).await
 }
 
 /// How far a spool of records is replayed, in the transaction that writes the records.
@@ -98,7 +101,7 @@ async fn open_attempts(connection: &mut Connection, rows: &[&AttemptOpened]) -> 
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO attempts (call, number, opened_at_ms, trunk, destination, caller_name, \
-         caller_alias, dialed) ",
+         caller_alias, dialed, leg, call_id, guard_reason, guard_rule) ",
     );
     query.push_values(rows, |mut row, opened| {
         row.push_bind(&opened.call)
@@ -108,7 +111,11 @@ async fn open_attempts(connection: &mut Connection, rows: &[&AttemptOpened]) -> 
             .push_bind(&opened.destination)
             .push_bind(&opened.caller_name)
             .push_bind(&opened.caller_alias)
-            .push_bind(opened.dialed);
+            .push_bind(opened.dialed)
+            .push_bind(opened.leg.as_str())
+            .push_bind(&opened.call_id)
+            .push_bind(opened.guard.as_ref().map(|guard| &guard.reason))
+            .push_bind(opened.guard.as_ref().map(|guard| &guard.rule));
     });
     query.build().execute(connection).await.map(drop)
 }

@@ -317,6 +317,11 @@ pub(super) enum TrunksCommand {
         #[arg(long)]
         force: bool,
     },
+    /// How a trunk is now: its targets, its calls, our registration with it
+    State {
+        /// Label or id
+        trunk: String,
+    },
     /// Send OPTIONS to each target of a trunk; exit code 1 if one does not answer
     Test {
         /// Label or id
@@ -453,6 +458,14 @@ pub(super) enum ExtensionsCommand {
     Delete {
         /// Name or id
         extension: String,
+    },
+    /// The phones that are registered now: where they are, and until when
+    Registered {
+        /// Only those of this extension, by name or id [default: all]
+        extension: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        phones: u32,
     },
 }
 

@@ -2,6 +2,8 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use crate::http::IDEMPOTENCY_KEY_OCTETS_MAX;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum CallsCommand {
     /// List calls that are up or being set up, oldest first
@@ -64,10 +66,29 @@ pub(super) struct PlaceWords {
     /// The number that both parties see
     #[arg(long, conflicts_with = "link")]
     pub(super) caller_alias: Option<String>,
+    /// Said twice with the same key within ten minutes, it is one call; the second answer shows it
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub(super) idempotency_key: Option<String>,
+}
+
+/// What a header field carries as it is.
+fn key(text: &str) -> Result<String, String> {
+    let visible = text.bytes().all(|octet| octet.is_ascii_graphic());
+    if visible && (1..=IDEMPOTENCY_KEY_OCTETS_MAX).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "1 to {IDEMPOTENCY_KEY_OCTETS_MAX} visible ASCII characters are accepted"
+    ))
 }
 
 const PLACE_EXAMPLES: &str = "Prints the call at once, while its first party is being dialled; \
 `calls show` says how far it is.
+
+The fraud guard judges both parties before the first is rung up, and each attempt again at its time.
+It refuses a number that is neither an extension, nor named by the link of --link, nor allowed by a
+rule (`sluice guard rules add`) or the setting guard.allow_prefixes. --from is never named by a link.
+`sluice guard explain NUMBER --way api` says which rule decides.
 
 Examples:
   sluice calls place --from 610 --link support

@@ -1,6 +1,5 @@
 //! `sluice calls …`.
 
-use axum::http::Method;
 use serde_json::{Map, Value};
 
 use super::call_arguments::{CallsCommand, PlaceWords};
@@ -42,7 +41,8 @@ pub(super) async fn run(
             Ok(output.line(&format!("ended call {call}"))?)
         }
         CallsCommand::Place(words) => {
-            let call: CallShape = client.send(Method::POST, PATH, &order(words)).await?;
+            let key = words.idempotency_key.as_deref();
+            let call: CallShape = client.order(PATH, &order(words), key).await?;
             show_one(&call, output)
         }
         CallsCommand::Ladder { call } => ladder(call, client, output).await,

@@ -96,7 +96,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         rows.push(call_row(call));
         rows.extend(call.attempts.iter().map(|attempt| {
             [
-                format!("  attempt {}", attempt.number),
+                format!("  attempt {}, {}", attempt.number, attempt.leg),
                 attempt.trunk.clone(),
                 attempt.destination.clone(),
                 if attempt.dialed {
@@ -109,7 +109,14 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
                     .status
                     .map(|status| status.to_string())
                     .unwrap_or_default(),
-                attempt.outcome.clone().unwrap_or_else(|| "open".to_owned()),
+                ended(
+                    attempt.outcome.as_deref(),
+                    attempt.q850,
+                    attempt
+                        .guard_rule
+                        .as_deref()
+                        .map(|rule| format!("rule {rule}")),
+                ),
             ]
         }));
     }
@@ -137,12 +144,22 @@ fn call_row(call: &CdrCall) -> [String; 6] {
         call.status
             .map(|status| status.to_string())
             .unwrap_or_default(),
-        match (&call.cause, &call.released_by) {
-            (Some(cause), Some(by)) => format!("{cause}, by {by}"),
-            (Some(cause), None) => cause.clone(),
-            (None, _) => "open".to_owned(),
-        },
+        ended(
+            call.cause.as_deref(),
+            call.q850,
+            call.released_by.as_deref().map(|by| format!("by {by}")),
+        ),
     ]
+}
+
+/// How it ended, in one cell: the word, the Q.850 cause, and who or what decided.
+fn ended(word: Option<&str>, q850: Option<i64>, by: Option<String>) -> String {
+    let Some(word) = word else {
+        return "open".to_owned();
+    };
+    let q850 = q850.map(|cause| format!("Q.850 {cause}"));
+    let said = [Some(word.to_owned()), q850, by];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Every field, the call's first, then those of each attempt.

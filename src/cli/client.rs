@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::arguments::Arguments;
 use super::run::{CommandError, existing};
 use crate::config::Config;
-use crate::http::{HttpState, serve_within};
+use crate::http::{HttpState, IDEMPOTENCY_KEY, serve_within};
 use crate::storage::Store;
 
 /// A connection to the API.
@@ -30,6 +30,8 @@ pub(super) struct Client {
     /// What stands in Host.
     host: String,
     token: Option<String>,
+    /// Makes the request that is under way one order, however often it is sent.
+    key: Option<String>,
     /// The database, where no node runs.
     within: Option<Store>,
 }
@@ -74,6 +76,7 @@ impl Client {
             sender,
             host,
             token,
+            key: None,
             within,
         })
     }
@@ -107,6 +110,20 @@ impl Client {
     ) -> Result<T, CommandError> {
         let text = serde_json::to_vec(body).map_err(io::Error::other)?;
         self.ask(method, path, Some(JSON), text.into()).await
+    }
+
+    /// POST of an order that is one order however often it is sent under the same key.
+    pub(super) async fn order<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+        key: Option<&str>,
+    ) -> Result<T, CommandError> {
+        let text = serde_json::to_vec(body).map_err(io::Error::other)?;
+        self.key = key.map(str::to_owned);
+        let answer = self.ask(Method::POST, path, Some(JSON), text.into()).await;
+        self.key = None;
+        answer
     }
 
     /// A request without body, and the JSON of its answer.
@@ -182,6 +199,9 @@ impl Client {
             .header(ACCEPT, wanted);
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
+        }
+        if let Some(key) = &self.key {
+            request = request.header(IDEMPOTENCY_KEY, key);
         }
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));

@@ -5,9 +5,10 @@ use std::path::Path;
 use axum::http::Method;
 
 use super::arguments::{ExtensionWords, ExtensionsCommand};
-use super::client::{Client, escape};
+use super::client::{Client, escape, query};
 use super::output::Output;
 use super::run::CommandError;
+use crate::http::registrations::{PAGE_ROWS_MAX, PhonePageShape, PhoneShape};
 use crate::registrar::shape::{ExtensionChange, ExtensionDraft, ExtensionList, ExtensionShape};
 
 pub(super) async fn run(
@@ -52,7 +53,64 @@ pub(super) async fn run(
             client.delete(&path(extension)).await?;
             Ok(output.line(&format!("deleted extension {extension}"))?)
         }
+        ExtensionsCommand::Registered { extension, phones } => {
+            let phones = registered(client, extension.as_ref(), *phones).await?;
+            show_phones(&phones, output)
+        }
     }
+}
+
+/// Page by page, until there are as many as were asked for.
+async fn registered(
+    client: &mut Client,
+    extension: Option<&String>,
+    wanted: u32,
+) -> Result<Vec<PhoneShape>, CommandError> {
+    let (mut phones, mut cursor) = (Vec::new(), None);
+    loop {
+        let had = u32::try_from(phones.len()).unwrap_or(u32::MAX);
+        let limit = wanted.saturating_sub(had).clamp(1, PAGE_ROWS_MAX);
+        let asked = [
+            ("extension", extension.cloned()),
+            ("cursor", cursor),
+            ("limit", Some(limit.to_string())),
+        ];
+        let page: PhonePageShape = client.get(&query(REGISTRATIONS, &asked)).await?;
+        phones.extend(page.registrations);
+        cursor = page.next;
+        let had = u32::try_from(phones.len()).unwrap_or(u32::MAX);
+        if cursor.is_none() || had >= wanted {
+            return Ok(phones);
+        }
+    }
+}
+
+fn show_phones(phones: &[PhoneShape], output: &mut Output<'_>) -> Result<(), CommandError> {
+    if output.is_json() {
+        return Ok(output.document(&phones)?);
+    }
+    let rows: Vec<[String; 6]> = phones
+        .iter()
+        .map(|phone| {
+            [
+                phone.extension.clone(),
+                format!("{} {}", phone.transport, phone.address),
+                phone.contact.clone(),
+                phone.user_agent.clone(),
+                phone.refreshed_at.to_string(),
+                phone.expires_at.to_string(),
+            ]
+        })
+        .collect();
+    let heads = [
+        "EXTENSION",
+        "FROM",
+        "CONTACT",
+        "PHONE",
+        "REFRESHED",
+        "EXPIRES",
+    ];
+    Ok(output.table(heads, &rows)?)
 }
 
 fn path(extension: &str) -> String {
@@ -100,3 +158,4 @@ fn show(extensions: &[ExtensionShape], output: &mut Output<'_>) -> Result<(), Co
 }
 
 const PATH: &str = "/api/v1/extensions";
+const REGISTRATIONS: &str = "/api/v1/registrations";

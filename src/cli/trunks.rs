@@ -11,6 +11,7 @@ use super::fields::rows;
 use super::output::Output;
 use super::run::CommandError;
 use crate::config::load_trunks;
+use crate::http::call_shape::TrunkStateShape;
 use crate::http::fields_of;
 use crate::trunks::api::{AppliedList, TrunkList, TrunkTest, TrunkView};
 use crate::trunks::shape::TrunkShape;
@@ -47,6 +48,15 @@ pub(super) async fn run(
             let force = if *force { "?force=true" } else { "" };
             client.delete(&format!("{}{force}", path(trunk))).await?;
             Ok(output.line(&format!("deleted trunk {trunk}"))?)
+        }
+        TrunksCommand::State { trunk } => {
+            let path = format!("{}/state", path(trunk));
+            let state: TrunkStateShape = client.get(&path).await?;
+            if output.is_json() {
+                return Ok(output.document(&state)?);
+            }
+            let rows = rows(&state, fields_of::<TrunkStateShape>())?;
+            Ok(output.table(["FIELD", "VALUE"], &rows)?)
         }
         TrunksCommand::Test { trunk } => test(trunk, client, output).await,
     }

@@ -12,7 +12,7 @@ use super::reason::Reason;
 use super::rule::{Rule, RuleKind, Spend};
 use super::rules::PrefixVerdict;
 use super::trie::{EXACT, Fit, RuleIndex};
-use super::verdict::{Attempt, Guard};
+use super::verdict::{Attempt, Guard, Refused};
 
 /// What asking has brought.
 pub(super) struct Judged {
@@ -20,9 +20,20 @@ pub(super) struct Judged {
     pub(super) user: Option<String>,
     pub(super) classified: Option<Classified>,
     pub(super) outcome: Result<(), Reason>,
+    /// The last rule or setting that was asked: the one that refuses, where one does.
+    pub(super) asked_last: String,
     /// Rules in whose scope the attempt is.
     pub(super) applies: Vec<RuleIndex>,
     pub(super) duration_max: Duration,
+}
+
+impl Judged {
+    /// Why it is refused, and by what.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        let reason = self.outcome.err()?;
+        let rule = self.asked_last.clone();
+        Some(Refused { reason, rule })
+    }
 }
 
 /// One round of questions.
@@ -33,6 +44,7 @@ pub(super) struct Judge<'g, 'a> {
     ticks: Ticks,
     steps: Option<&'g mut Vec<Step>>,
     duration_max: Duration,
+    asked_last: String,
     applies: Vec<RuleIndex>,
 }
 
@@ -59,6 +71,7 @@ impl<'g, 'a> Judge<'g, 'a> {
             ticks: guard.ticks(now),
             steps,
             duration_max: guard.rules().duration_max,
+            asked_last: String::new(),
             applies: Vec::new(),
         }
     }
@@ -83,12 +96,14 @@ impl<'g, 'a> Judge<'g, 'a> {
             user,
             classified,
             outcome,
+            asked_last: self.asked_last,
             applies: self.applies,
             duration_max: self.duration_max,
         }
     }
 
     fn step(&mut self, rule: &str, name: &str, answer: impl FnOnce() -> String) {
+        rule.clone_into(&mut self.asked_last);
         if let Some(steps) = &mut self.steps {
             steps.push(Step {
                 rule: rule.to_owned(),

@@ -24,11 +24,11 @@ pub mod window;
 
 pub use changes::StoredCount;
 pub use dial_plan::DialPlan;
-pub use explain::Explanation;
+pub use explain::{Explanation, Question};
 pub use reason::{Reason, Way};
 pub use rule::Rule;
 pub use rules::Rules;
-pub use verdict::{Attempt, Cleared, Counters, Guard, Verdict};
+pub use verdict::{Attempt, Cleared, Counters, Guard, Refused, Verdict};
 
 #[cfg(test)]
 mod tests;

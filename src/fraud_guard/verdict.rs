@@ -44,7 +44,16 @@ pub enum Verdict {
     /// Dial what this names.
     Allow(Cleared),
     /// Do not dial.
-    Refuse(Reason),
+    Refuse(Refused),
+}
+
+/// Why an attempt is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The stable reason.
+    pub reason: Reason,
+    /// The rule that decided: id of a stored one, or the name of a setting, as in an explanation.
+    pub rule: String,
 }
 
 /// Proof that the guard has seen an attempt. Only [`Guard::verdict`] makes one, it is neither
@@ -54,7 +63,7 @@ pub enum Verdict {
 pub struct Cleared {
     user: String,
     duration_max: Duration,
-    overruled: Option<Reason>,
+    overruled: Option<Refused>,
     answered: Option<Instant>,
     holds: Vec<Hold>,
 }
@@ -85,8 +94,8 @@ impl Cleared {
 
     /// Why it would have been refused, were this not a dry run.
     #[must_use]
-    pub const fn overruled(&self) -> Option<Reason> {
-        self.overruled
+    pub const fn overruled(&self) -> Option<&Refused> {
+        self.overruled.as_ref()
     }
 
     /// The attempt was answered: from now on it costs money.
@@ -201,21 +210,40 @@ impl Guard {
         self.changes.note_time(ticks, attempt.at, &self.compiled);
         self.compiled.purge(ticks);
         let judged = Judge::new(self, attempt, now, None).judge();
-        let overruled = match judged.outcome {
-            Ok(()) => None,
-            Err(reason) => {
-                self.counters.refuse(reason);
+        let overruled = match judged.refused() {
+            None => None,
+            Some(refused) => {
+                self.counters.refuse(refused.reason);
                 if !self.rules.dry_run || judged.user.is_none() {
-                    return Verdict::Refuse(reason);
+                    return Verdict::Refuse(refused);
                 }
                 self.counters.overruled += 1;
-                Some(reason)
+                Some(refused)
             }
         };
         self.counters.allowed += 1;
         match self.clear(attempt, judged, now, ticks, overruled) {
             Some(cleared) => Verdict::Allow(cleared),
-            None => Verdict::Refuse(Reason::NumberMalformed),
+            None => Verdict::Refuse(Refused {
+                reason: Reason::NumberMalformed,
+                rule: String::new(),
+            }),
+        }
+    }
+
+    /// What [`Guard::verdict`] would say now. Nothing is counted but a refusal.
+    ///
+    /// # Errors
+    /// Why it would refuse.
+    pub fn preview(&mut self, attempt: &Attempt<'_>, now: Instant) -> Result<(), Refused> {
+        let judged = Judge::new(self, attempt, now, None).judge();
+        let passes = self.rules.dry_run && judged.user.is_some();
+        match judged.refused().filter(|_| !passes) {
+            None => Ok(()),
+            Some(refused) => {
+                self.counters.refuse(refused.reason);
+                Err(refused)
+            }
         }
     }
 
@@ -226,7 +254,7 @@ impl Guard {
         judged: Judged,
         now: Instant,
         ticks: Ticks,
-        overruled: Option<Reason>,
+        overruled: Option<Refused>,
     ) -> Option<Cleared> {
         let user = judged.user?;
         let classified = judged.classified?;
@@ -424,7 +452,7 @@ mod tests {
     fn refused(verdict: Verdict) -> Option<Reason> {
         match verdict {
             Verdict::Allow(_cleared) => None,
-            Verdict::Refuse(reason) => Some(reason),
+            Verdict::Refuse(refused) => Some(refused.reason),
         }
     }
 

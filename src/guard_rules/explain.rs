@@ -1,14 +1,14 @@
-//! `guard explain`: what the guard would say to a number now, from the database alone. Calls that are
-//! up are not in it; everything that is counted over time is, as of a second ago.
+//! `guard explain`: what the guard would say to a number now. The guard of a running node is asked by
+//! call control; where none runs, one with the rules and counts of the database.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::counts;
-use crate::fraud_guard::{Attempt, Explanation, Guard, Way};
+use crate::fraud_guard::{Explanation, Guard, Question, Way};
 use crate::links;
 use crate::links::model::Destination;
 use crate::storage::{StorageError, Store};
@@ -68,11 +68,11 @@ pub struct StepShape {
     pub answer: String,
 }
 
-/// Asks the guard, counting nothing.
+/// What is asked of the guard, with the trunk and the link found.
 ///
 /// # Errors
 /// No such trunk or link, or the database cannot be read.
-pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, StorageError> {
+pub async fn question(store: &Store, asked: &Asked) -> Result<Question, StorageError> {
     let snapshot = store.snapshot();
     let link = match &asked.link {
         Some(link) => Some(links::store::get(store, link).await?),
@@ -88,10 +88,7 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
             None => trunk.enabled && trunk.carries_terminating && trunk.covers(&asked.number, ""),
         })
         .ok_or_else(|| match &wanted {
-            Some(wanted) => StorageError::NotFound {
-                what: "trunk",
-                value: wanted.clone(),
-            },
+            Some(wanted) => no_trunk(wanted.clone()),
             None => StorageError::NotFound {
                 what: "enabled trunk that carries",
                 value: asked.number.clone(),
@@ -100,34 +97,54 @@ pub async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, S
     let named_by_link = link.as_ref().is_some_and(|link| {
         matches!(&link.destination, Destination::Remote { user, .. } if *user == asked.number)
     });
-    let now = Timestamp::now();
-    let instant = Instant::now();
-    let mut guard = Guard::default();
-    guard.restore(counts::load(store, now).await?, instant, now);
-    guard.replace_rules(snapshot.settings.guard.clone());
-    let at = asked.at.unwrap_or(now);
-    // Windows that would be over by then are over.
-    let ahead = u64::try_from(at.as_millisecond().saturating_sub(now.as_millisecond()));
-    let instant = instant + Duration::from_millis(ahead.unwrap_or(0).min(YEAR_MS));
     let usual = if link.is_some() {
         Way::Link
     } else {
         Way::AdHoc
     };
-    let attempt = Attempt {
-        user: &trunk.rewrite(&asked.number),
+    Ok(Question {
+        number: asked.number.clone(),
+        trunk: trunk.id.clone(),
         way: asked.way.unwrap_or(usual),
-        trunk: &trunk.id,
-        dial_plan: &trunk.dial_plan,
         client: asked.client,
-        at,
+        at: asked.at,
         named_by_link,
-        first_of_call: true,
-    };
-    Ok(shape(&trunk.id, guard.explain(&attempt, instant)))
+    })
 }
 
-fn shape(trunk: &str, explanation: Explanation) -> ExplanationShape {
+/// Asks a guard of our own with the rules and counts of the database, as of a second ago; calls that
+/// are up are not in them.
+///
+/// # Errors
+/// No such trunk, or the database cannot be read.
+pub async fn of_database(
+    store: &Store,
+    question: &Question,
+) -> Result<ExplanationShape, StorageError> {
+    let snapshot = store.snapshot();
+    let mut trunks = snapshot.trunks.iter();
+    let trunk = trunks
+        .find(|trunk| trunk.id == question.trunk)
+        .ok_or_else(|| no_trunk(question.trunk.clone()))?;
+    let (now, instant) = (Timestamp::now(), Instant::now());
+    let mut guard = Guard::default();
+    guard.restore(counts::load(store, now).await?, instant, now);
+    guard.replace_rules(snapshot.settings.guard.clone());
+    let user = trunk.rewrite(&question.number);
+    let told = question.ask(&guard, (&user, &trunk.dial_plan), instant, now);
+    Ok(shape(&trunk.id, told))
+}
+
+fn no_trunk(value: String) -> StorageError {
+    StorageError::NotFound {
+        what: "trunk",
+        value,
+    }
+}
+
+/// What the guard has told, as JSON.
+#[must_use]
+pub fn shape(trunk: &str, explanation: Explanation) -> ExplanationShape {
     let decided_by = explanation
         .decided_by
         .and_then(|index| explanation.steps.get(index))
@@ -161,6 +178,3 @@ fn shape(trunk: &str, explanation: Explanation) -> ExplanationShape {
             .collect(),
     }
 }
-
-/// Further ahead nothing is asked.
-const YEAR_MS: u64 = 366 * 24 * 3_600_000;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::explain::{Asked, explain};
+use super::explain::{Asked, ExplanationShape, of_database, question};
 use super::shape::RuleDraft;
 use super::{counts, store};
 use crate::cdr::record::Record;
@@ -26,6 +26,10 @@ async fn open(folder: &Path) -> Store {
 
 fn draft(name: &str, rest: &str) -> RuleDraft {
     serde_json::from_str(&format!(r#"{{"name":"{name}",{rest}}}"#)).unwrap()
+}
+
+async fn explain(store: &Store, asked: &Asked) -> Result<ExplanationShape, StorageError> {
+    of_database(store, &question(store, asked).await?).await
 }
 
 fn names(store: &Store) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! What the API's document says of calls, legs and the state of trunks.
 
-use super::call_shape::{CallPageShape, CallShape, LegShape, TargetStateShape, TrunkStateShape};
+use super::call_shape::{
+    CallPageShape, CallShape, LegShape, RegistrationShape, TargetStateShape, TrunkStateShape,
+};
 use super::calls::PlaceDraft;
 use super::schema::{Field, Kind, Schema};
 
@@ -183,6 +185,44 @@ pub(super) static TRUNK_STATE: Schema = Schema::of::<TrunkStateShape>(
             "Calls that it sends us.",
             "0",
         ),
+        Field::new(
+            "registration",
+            Kind::Nullable(&Kind::Object(&REGISTRATION)),
+            "Our registration with it; null: it wants none.",
+            "null",
+        ),
+    ],
+);
+
+static REGISTRATION: Schema = Schema::of::<RegistrationShape>(
+    "TrunkRegistration",
+    &[
+        Field::new(
+            "state",
+            Kind::Word(&["registered", "registering", "waiting"]),
+            "`waiting`: for the next try after a failure. Only `registered` carries calls.",
+            "\"registered\"",
+        ),
+        Field::new(
+            "expires_at",
+            TIME,
+            "The binding holds until then.",
+            "\"2036-12-31T23:00:00Z\"",
+        ),
+        Field::new(
+            "next_at",
+            TIME,
+            "The next REGISTER; null: one is on its way.",
+            "\"2036-12-31T22:45:00Z\"",
+        ),
+        Field::new("failures", Kind::Whole, "Tries in a row that failed.", "0"),
+        Field::new(
+            "last_refusal",
+            TEXT,
+            "The status of the last try that failed since start, or `no_answer`.",
+            "null",
+        ),
+        Field::new("last_refused_at", TIME, "When that was.", "null"),
     ],
 );
 

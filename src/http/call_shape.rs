@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::call::command::{CallPage, TargetState, TrunkState};
+use crate::call::command::{CallPage, RegistrationState, TargetState, TrunkState};
 use crate::call::view::{CallState, CallView, LegView};
 
 /// A call.
@@ -98,7 +98,39 @@ pub(crate) struct TrunkStateShape {
     targets: Vec<TargetStateShape>,
     calls_sent: u32,
     calls_received: u32,
+    registration: Option<RegistrationShape>,
 }
+
+/// How our registration with a trunk is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RegistrationShape {
+    state: String,
+    expires_at: Option<Timestamp>,
+    next_at: Option<Timestamp>,
+    failures: u32,
+    last_refusal: Option<String>,
+    last_refused_at: Option<Timestamp>,
+}
+
+impl From<&RegistrationState> for RegistrationShape {
+    fn from(state: &RegistrationState) -> Self {
+        let refusal = state.last_refusal.map(|(_, status)| match status {
+            Some(status) => status.to_string(),
+            None => NO_ANSWER.to_owned(),
+        });
+        Self {
+            state: state.standing.as_str().to_owned(),
+            expires_at: state.expires_at,
+            next_at: state.next_at,
+            failures: state.failures,
+            last_refusal: refusal,
+            last_refused_at: state.last_refusal.map(|(at, _)| at),
+        }
+    }
+}
+
+/// In the place of a status.
+const NO_ANSWER: &str = "no_answer";
 
 impl From<&TrunkState> for TrunkStateShape {
     fn from(trunk: &TrunkState) -> Self {
@@ -110,6 +142,7 @@ impl From<&TrunkState> for TrunkStateShape {
             targets: trunk.targets.iter().map(TargetStateShape::from).collect(),
             calls_sent: trunk.calls_sent,
             calls_received: trunk.calls_received,
+            registration: trunk.registration.as_ref().map(RegistrationShape::from),
         }
     }
 }

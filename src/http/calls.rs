@@ -29,9 +29,9 @@ use crate::links::rules;
 use crate::tokens::scope::Scope;
 
 /// The header that makes two orders one.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Octets of it.
-const IDEMPOTENCY_KEY_OCTETS_MAX: usize = 128;
+pub(crate) const IDEMPOTENCY_KEY_OCTETS_MAX: usize = 128;
 /// Calls of a page, where nobody says otherwise.
 const PAGE_CALLS: usize = 50;
 /// The cause in the record of a call that is ended here.
@@ -365,6 +365,7 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
         CommandRefusal::Lost => (500, "A fault of ours lost the answer"),
         CommandRefusal::Draining => (503, "This node takes no new calls"),
         CommandRefusal::NoSuchCall => (404, "No such call"),
+        CommandRefusal::NoSuchTrunk => (404, "No such trunk"),
         CommandRefusal::NoLadder => (404, "No messages of such a call are kept"),
         CommandRefusal::TokenTrunk => (403, "This token may not use the trunk"),
         CommandRefusal::TokenCallsPerMinute => (429, "This token has placed enough calls"),
@@ -385,6 +386,7 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
         | CommandRefusal::Lost
         | CommandRefusal::Draining
         | CommandRefusal::NoSuchCall
+        | CommandRefusal::NoSuchTrunk
         | CommandRefusal::NoLadder
         | CommandRefusal::TokenTrunk
         | CommandRefusal::TokenCallsPerMinute

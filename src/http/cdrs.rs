@@ -220,7 +220,7 @@ static CALL: Schema = Schema::of::<CdrCall>(
         Field::new(
             "call_id",
             Kind::Text,
-            "The Call-ID header of the caller.",
+            "The Call-ID header of the caller; of a placed call, of the INVITE to its first party.",
             "\"abc@192.0.2.7\"",
         ),
         Field::new(
@@ -249,6 +249,12 @@ static CALL: Schema = Schema::of::<CdrCall>(
             "\"originating\"",
         ),
         Field::new("cause", TEXT, "Why it ended, a stable word.", "\"normal\""),
+        Field::new(
+            "q850",
+            WHOLE,
+            "The Q.850 cause that the ending side gave in a Reason header.",
+            "16",
+        ),
         Field::new("media", Kind::Object(&MEDIA), "The caller's media.", ""),
         Field::new(
             "attempts",
@@ -263,6 +269,18 @@ static ATTEMPT: Schema = Schema::of::<CdrAttempt>(
     "AttemptRecord",
     &[
         Field::new("number", Kind::Whole, "1 and up.", "1"),
+        Field::new(
+            "leg",
+            Kind::Text,
+            "caller: the first party (`from`) of a placed call; callee: everybody else.",
+            "\"callee\"",
+        ),
+        Field::new(
+            "call_id",
+            Kind::Text,
+            "The Call-ID of its INVITE; empty where none left.",
+            "\"4d0c@192.0.2.1\"",
+        ),
         Field::new(
             "opened_at",
             Kind::Time,
@@ -315,7 +333,25 @@ static ATTEMPT: Schema = Schema::of::<CdrAttempt>(
             "originating, terminating or gateway.",
             "\"originating\"",
         ),
-        Field::new("media", Kind::Object(&MEDIA), "The callee's media.", ""),
+        Field::new(
+            "q850",
+            WHOLE,
+            "The Q.850 cause that its peer gave in a Reason header.",
+            "17",
+        ),
+        Field::new(
+            "guard_reason",
+            TEXT,
+            "Why the fraud guard refused it; where it was dialled all the same, of a dry run.",
+            "null",
+        ),
+        Field::new(
+            "guard_rule",
+            TEXT,
+            "Id of the rule that decided so, or the name of the setting.",
+            "null",
+        ),
+        Field::new("media", Kind::Object(&MEDIA), "The peer's media.", ""),
     ],
 );
 

@@ -10,10 +10,12 @@ use serde::Deserialize;
 
 use super::answer::{Tag, created, done, json};
 use super::body::{Asked, Body, Name};
+use super::calls::{ask, unexpected};
 use super::problem::Problem;
 use super::router::HttpState;
 use super::routes::{Content, Needs, Operation, Routes, Verb};
 use super::schema::{Field, Kind, Schema};
+use crate::call::command::{Command, CommandOutcome};
 use crate::field_errors::FieldErrors;
 use crate::fraud_guard::Way;
 use crate::guard_rules::explain::{self, ExplanationShape, StepShape};
@@ -141,7 +143,16 @@ async fn explain(
             way,
         })
         .map_err(Problem::invalid)?;
-    Ok(json(&explain::explain(&state.store, &asked).await?))
+    let question = explain::question(&state.store, &asked).await?;
+    if state.calls.is_none() {
+        return Ok(json(&explain::of_database(&state.store, &question).await?));
+    }
+    let trunk = question.trunk.clone();
+    let outcome = ask(&state, Command::Explain(question)).await?;
+    let CommandOutcome::Explained(told) = outcome else {
+        return Err(unexpected(&outcome));
+    };
+    Ok(json(&explain::shape(&trunk, *told)))
 }
 
 const READ: Needs = Needs::Scope(Scope::GuardRead);
@@ -193,8 +204,8 @@ const EXPLAIN: Operation = Operation::new(
     "What the guard would say to a number, and why",
 )
 .described(
-    "Nothing is counted. Calls that are up are not in it; what is counted over time is, as of a \
-     second ago.",
+    "Nothing is counted. The guard of the running node answers, with the calls that are up; where no \
+     node runs, one with what the database has of its counts.",
 )
 .asking(&[
     ("number", "The number, as a link or a guest would write it."),

@@ -20,6 +20,7 @@ mod links;
 mod openapi;
 mod operation;
 mod problem;
+pub(crate) mod registrations;
 mod resolver;
 mod router;
 mod routes;
@@ -33,6 +34,7 @@ mod trunk_schema;
 mod trunks;
 
 pub use access::Origin;
+pub(crate) use calls::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OCTETS_MAX};
 pub(crate) use fields::fields_of;
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};

@@ -29,6 +29,12 @@ const RESOLVE: Operation = Operation::new(
     "For programs that place the call themselves: destination, caller ID, called ID, time window. \
      It places nothing and takes no alias number.",
 )
+.asking(&[(
+    "callerName",
+    "The name that the guest gives itself; changes nothing where the link does not allow it \
+     (`allow_custom_caller_name`), or where it is no name: 1 to 128 characters of UTF-8 without \
+     control characters",
+)])
 .answering(Content::AnyJson)
 .refusing(&[
     (
@@ -67,7 +73,15 @@ async fn resolve(
         .with_detail("Percent-encoded UTF-8 is expected.")
         .into_response();
     };
-    match state.store.resolve(&path, None, Timestamp::now()).await {
+    let guest = match caller_name(request.uri().query().unwrap_or_default()) {
+        Ok(guest) => guest,
+        Err(word) => return unknown_word(word).into_response(),
+    };
+    let mut resolved = state.store.resolve(&path, None, Timestamp::now()).await;
+    if let (Ok(resolved), Some(guest)) = (&mut resolved, &guest) {
+        resolved.name_guest(guest);
+    }
+    match resolved {
         Ok(resolved) => match serde_json::to_vec(&ResolvedShape::from(&resolved)) {
             Ok(body) => answer(body),
             Err(error) => {
@@ -122,6 +136,34 @@ fn decode(raw: &str) -> Option<String> {
     Some(String::from_utf8(octets).ok()?.nfc().collect())
 }
 
+/// The first `callerName` of a query; `None`: there is none, or nobody can read it.
+///
+/// # Errors
+/// A word that means nothing here.
+fn caller_name(query: &str) -> Result<Option<String>, &str> {
+    let mut raw = None;
+    for word in query.split('&').filter(|word| !word.is_empty()) {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("callerName", value) => raw = raw.or(Some(value)),
+            (other, _) => return Err(other),
+        }
+    }
+    // A form writes a space as `+` (WHATWG URL §5.1).
+    Ok(raw.and_then(|raw| decode(&raw.replace('+', " "))))
+}
+
+fn unknown_word(word: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad_query",
+        "The query has a word that is not known or not right",
+    )
+    .with_detail(format!(
+        "`{}` is none; callerName is.",
+        word.escape_default()
+    ))
+}
+
 const fn hexadecimal(octet: u8) -> Option<u8> {
     match octet {
         b'0'..=b'9' => Some(octet - b'0'),
@@ -134,6 +176,28 @@ const fn hexadecimal(octet: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_caller_name_counts_and_a_broken_one_is_none() {
+        for (query, name) in [
+            ("callerName=Ann", Some("Ann")),
+            ("&callerName=Ann+Lee&callerName=Eve", Some("Ann Lee")),
+            ("callerName=J%C3%B6rg%20%2B%26%3D", Some("J\u{f6}rg +&=")),
+            ("callerName=Jo%CC%88rg", Some("J\u{f6}rg")),
+            ("callerName=", Some("")),
+            ("callerName", Some("")),
+            ("", None),
+            ("callerName=%", None),
+            ("callerName=%4", None),
+            ("callerName=%ff", None),
+        ] {
+            let found = caller_name(query).unwrap();
+            assert_eq!(found.as_deref(), name, "{query}");
+        }
+        for (query, word) in [("callername=Ann", "callername"), ("callerName=a&b", "b")] {
+            assert_eq!(caller_name(query), Err(word), "{query}");
+        }
+    }
 
     #[test]
     fn paths_are_decoded_once_and_normalised() {

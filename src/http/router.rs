@@ -11,8 +11,8 @@ use super::access::{Watch, authenticate};
 use super::problem::Problem;
 use super::routes::Routes;
 use super::{
-    calls, cdrs, extensions, guard, import, links, openapi, operation, resolver, settings, sources,
-    tokens, trunks,
+    calls, cdrs, extensions, guard, import, links, openapi, operation, registrations, resolver,
+    settings, sources, tokens, trunks,
 };
 use crate::health::Node;
 use crate::shell::Asker;
@@ -61,6 +61,7 @@ pub(super) fn routes() -> Routes {
         .and(tokens::routes())
         .and(calls::routes())
         .and(extensions::routes())
+        .and(registrations::routes())
         .and(guard::routes())
         .and(openapi::routes())
 }

@@ -348,6 +348,8 @@ pub struct ResolvedShape<'a> {
     display_name: &'a str,
     caller_name: &'a str,
     allow_custom_caller_name: bool,
+    /// The guest has said it, and nobody vouches for it.
+    named_by_guest: bool,
     /// The caller ID, without its number.
     caller_alias: &'a str,
     unique_alias: bool,
@@ -377,6 +379,7 @@ impl<'a> From<&'a ResolvedLink> for ResolvedShape<'a> {
             display_name: &resolved.display_name,
             caller_name: &resolved.caller_name,
             allow_custom_caller_name: resolved.allow_custom_caller_name,
+            named_by_guest: resolved.named_by_guest,
             caller_alias: &resolved.caller_alias,
             unique_alias: resolved.unique_alias,
             unique_alias_separator: resolved.unique_alias_separator,

@@ -1,6 +1,7 @@
 //! Where the phones of an extension are: the location service of RFC 3261 §10.3. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use sip::event::Flow;
@@ -17,8 +18,10 @@ pub struct Binding {
     pub expires_at: Instant,
     /// When it was last refreshed: the newest phone rings first.
     pub refreshed_at: Instant,
-    call_id: Box<str>,
-    cseq: u32,
+    /// What it calls itself; empty where it does not say.
+    pub user_agent: Box<str>,
+    pub(super) call_id: Box<str>,
+    pub(super) cseq: u32,
 }
 
 /// What a REGISTER asks, once its sender is known.
@@ -30,6 +33,8 @@ pub struct Wanted<'a> {
     pub call_id: &'a str,
     /// Its `CSeq` number.
     pub cseq: u32,
+    /// Its User-Agent.
+    pub user_agent: &'a str,
     /// What it binds or removes; empty: it only asks.
     pub contacts: Contacts<'a>,
 }
@@ -85,6 +90,9 @@ impl Refused {
 pub struct Bindings {
     by_extension: BTreeMap<String, Vec<Binding>>,
     count: usize,
+    /// Extensions whose phones are other ones than those that are kept: `kept` writes them.
+    pub(super) changed: BTreeSet<String>,
+    pub(super) kept_at: Option<Instant>,
 }
 
 impl Bindings {
@@ -103,6 +111,7 @@ impl Bindings {
         let known = self.by_extension.get(extension);
         let mut next = known.cloned().unwrap_or_default();
         let before = next.len();
+        let asks_only = matches!(&wanted.contacts, Contacts::Listed(listed) if listed.is_empty());
         match &wanted.contacts {
             Contacts::All => {
                 if next.iter().any(|binding| is_late(binding, wanted)) {
@@ -124,6 +133,9 @@ impl Bindings {
             return Err(Refused::BindingsMax);
         }
         self.count = count;
+        if !asks_only {
+            self.changed.insert(extension.to_owned());
+        }
         if next.is_empty() {
             self.by_extension.remove(extension);
         } else {
@@ -147,13 +159,6 @@ impl Bindings {
         live
     }
 
-    /// Every extension that has a phone, for lists.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Binding])> {
-        self.by_extension
-            .iter()
-            .map(|(name, bindings)| (name.as_str(), bindings.as_slice()))
-    }
-
     /// The connection or address is gone: whoever registered over it is not there.
     pub fn forget_flow(&mut self, flow: Flow) {
         self.retain(|binding| binding.flow != flow);
@@ -161,7 +166,14 @@ impl Bindings {
 
     /// Keeps only the phones of accounts that this holds for.
     pub fn retain_extensions(&mut self, keep: impl Fn(&str) -> bool) {
-        self.by_extension.retain(|name, _| keep(name));
+        let changed = &mut self.changed;
+        self.by_extension.retain(|name, _| {
+            let stays = keep(name);
+            if !stays {
+                changed.insert(name.clone());
+            }
+            stays
+        });
         self.count = self.by_extension.values().map(Vec::len).sum();
     }
 
@@ -170,11 +182,28 @@ impl Bindings {
         self.retain(|binding| now < binding.expires_at);
     }
 
-    /// When the next binding ends.
+    /// When the next binding ends, or changes are to be written.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
         let all = self.by_extension.values().flatten();
-        all.map(|binding| binding.expires_at).min()
+        let ends = all.map(|binding| binding.expires_at);
+        ends.chain(self.changes_due()).min()
+    }
+
+    /// The phones of the extensions after this one, by name; each extension whole.
+    pub fn after<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a str, &'a [Binding])> {
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        self.by_extension
+            .range::<str, _>(after)
+            .map(|(name, bindings)| (name.as_str(), bindings.as_slice()))
+    }
+
+    /// One phone more, as it was kept.
+    pub(super) fn put(&mut self, extension: &str, binding: Binding) {
+        let phones = self.by_extension.entry(extension.to_owned()).or_default();
+        phones.push(binding);
+        self.count += 1;
+        self.check_invariants();
     }
 
     /// Phones that are registered.
@@ -190,8 +219,12 @@ impl Bindings {
     }
 
     fn retain(&mut self, keep: impl Fn(&Binding) -> bool) {
-        for bindings in self.by_extension.values_mut() {
+        for (name, bindings) in &mut self.by_extension {
+            let before = bindings.len();
             bindings.retain(&keep);
+            if bindings.len() != before {
+                self.changed.insert(name.clone());
+            }
         }
         self.by_extension.retain(|_, bindings| !bindings.is_empty());
         self.count = self.by_extension.values().map(Vec::len).sum();
@@ -241,6 +274,7 @@ fn bind(
             flow: wanted.flow,
             expires_at: now + life,
             refreshed_at: now,
+            user_agent: wanted.user_agent.into(),
             call_id: wanted.call_id.into(),
             cseq: wanted.cseq,
         });
@@ -284,6 +318,7 @@ mod tests {
             flow: flow(5061),
             call_id: "one",
             cseq,
+            user_agent: "",
             contacts: Contacts::Listed(contacts),
         }
     }

@@ -67,6 +67,30 @@ impl Standing {
     }
 }
 
+/// Everything a list shows of a trunk's registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// How it stands.
+    pub standing: Standing,
+    /// When the next REGISTER is due; `None`: one is on its way.
+    pub due: Option<Instant>,
+    /// The binding holds until then.
+    pub held_until: Option<Instant>,
+    /// In a row.
+    pub failures: u32,
+    /// The last one since start.
+    pub last_failure: Option<Failure>,
+}
+
+/// A REGISTER that did not bring a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// When.
+    pub at: Instant,
+    /// The status of the refusal; `None`: nobody answered.
+    pub status: Option<u16>,
+}
+
 #[derive(Debug)]
 struct Registration {
     /// When the next REGISTER is due; `None`: one is on its way.
@@ -74,6 +98,7 @@ struct Registration {
     /// The binding holds until then.
     held_until: Option<Instant>,
     failures: u32,
+    last_failure: Option<Failure>,
     service_route: Vec<Box<[u8]>>,
     asked: Duration,
 }
@@ -97,6 +122,7 @@ impl Registrations {
                 due: Some(now),
                 held_until: None,
                 failures: 0,
+                last_failure: None,
                 service_route: Vec::new(),
                 asked: trunk.register_expires,
             };
@@ -135,7 +161,12 @@ impl Registrations {
                     Change::Registered
                 }
             }
-            Outcome::Refused { retry_after, .. } => {
+            Outcome::Refused {
+                retry_after,
+                status,
+            } => {
+                let status = Some(status);
+                registration.last_failure = Some(Failure { at: now, status });
                 registration.held_until = None;
                 registration.wait(retry_after, chance, now);
                 if held || registration.failures == 1 {
@@ -146,6 +177,8 @@ impl Registrations {
             }
             // Silence does not end what the registrar granted.
             Outcome::NoAnswer => {
+                let status = None;
+                registration.last_failure = Some(Failure { at: now, status });
                 registration.wait(None, chance, now);
                 if registration.failures == 1 && !held {
                     Change::Lost
@@ -172,18 +205,24 @@ impl Registrations {
             .map_or(&[], |registration| registration.service_route.as_slice())
     }
 
-    /// The trunks that want a REGISTER, and how they stand.
-    pub fn iter(&self, now: Instant) -> impl Iterator<Item = (&str, Standing)> {
-        self.trunks.iter().map(move |(id, registration)| {
-            let held = registration.held_until.is_some_and(|until| now < until);
-            let standing = match (held, registration.due) {
-                (true, _) => Standing::Registered,
-                (false, None) => Standing::Registering,
-                (false, Some(_)) => Standing::Waiting {
-                    failures: registration.failures,
-                },
-            };
-            (id.as_str(), standing)
+    /// How the registration with this trunk is; `None`: it wants none.
+    #[must_use]
+    pub fn of(&self, trunk: &str, now: Instant) -> Option<View> {
+        let registration = self.trunks.get(trunk)?;
+        let held_until = registration.held_until.filter(|until| now < *until);
+        let standing = match (held_until, registration.due) {
+            (Some(_), _) => Standing::Registered,
+            (None, None) => Standing::Registering,
+            (None, Some(_)) => Standing::Waiting {
+                failures: registration.failures,
+            },
+        };
+        Some(View {
+            standing,
+            due: registration.due,
+            held_until,
+            failures: registration.failures,
+            last_failure: registration.last_failure,
         })
     }
 
@@ -325,8 +364,11 @@ mod tests {
         assert!(registrations.permits("tr_1", later));
         assert_eq!(registrations.ended("tr_1", REFUSED, 0, later), Change::Lost);
         assert!(!registrations.permits("tr_1", later));
-        let all: Vec<_> = registrations.iter(later).collect();
-        assert_eq!(all, [("tr_1", Standing::Waiting { failures: 2 })]);
+        let view = registrations.of("tr_1", later).unwrap();
+        assert_eq!(view.standing, Standing::Waiting { failures: 2 });
+        let status = Some(403);
+        assert_eq!(view.last_failure, Some(Failure { at: later, status }));
+        assert!(registrations.of("tr_2", later).is_none(), "it wants none");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The common values are those of PRODUCT §6. A preset changes what its kind of peer needs: Cisco's
 //! call managers read Remote-Party-ID and are within the trust domain, a carrier reads
-//! P-Asserted-Identity, and a PBX that registers stands behind NAT.
+//! P-Asserted-Identity, and a PBX that registers stands behind NAT. A carrier and such a PBX lead to
+//! the telephone network: the guard refuses there what it does not understand (PRODUCT §5).
 
 use std::time::Duration;
 
@@ -90,12 +91,23 @@ pub fn preset(name: &str) -> Option<TrunkShape> {
             identity: IdentityProfile::Pai,
             ascii_names: true,
             codecs: vec!["PCMA".to_owned(), "PCMU".to_owned()],
+            dial_plan: DialPlan {
+                reaches_pstn: true,
+                ..DialPlan::default()
+            },
             ..common
         }),
+        // A PBX has outside lines; its extensions go through all the same, a short dearer code of the
+        // network (118 and two digits in many countries) does not.
         // Its address in SDP is a private one; its signalling source is where its media comes from.
         "registering-pbx" => Some(TrunkShape {
             media_latch: MediaLatch::Signalling,
             register: true,
+            dial_plan: DialPlan {
+                reaches_pstn: true,
+                extension_lengths: vec![2, 3, 4],
+                ..DialPlan::default()
+            },
             options_interval_up_s: Duration::from_secs(30),
             options_interval_down_s: Duration::from_secs(30),
             ..common
@@ -107,6 +119,7 @@ pub fn preset(name: &str) -> Option<TrunkShape> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fraud_guard::{Attempt, Guard, Rules, Way};
 
     #[test]
     fn every_named_preset_exists_and_survives_storage() {
@@ -117,6 +130,35 @@ mod tests {
             assert_eq!(serde_json::from_str::<TrunkShape>(&text).unwrap(), shape);
         }
         assert_eq!(preset("pstn"), None);
+    }
+
+    #[test]
+    fn where_calls_leave_for_the_telephone_network_what_is_not_understood_is_refused() {
+        for (name, extension, service_code) in [
+            ("carrier", false, false),
+            ("registering-pbx", true, false),
+            ("cucm", true, true),
+            ("expressway", true, true),
+        ] {
+            let plan = preset(name).unwrap().dial_plan;
+            let mut guard = Guard::new(Rules::default());
+            let mut passes = |user: &str| {
+                let attempt = Attempt {
+                    user,
+                    way: Way::Link,
+                    trunk: "tr_1",
+                    dial_plan: &plan,
+                    client: None,
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                    named_by_link: true,
+                    first_of_call: true,
+                };
+                guard.preview(&attempt, std::time::Instant::now()).is_ok()
+            };
+            assert!(passes("+442071838750"), "{name}");
+            assert_eq!(passes("610"), extension, "{name}");
+            assert_eq!(passes("11880"), service_code, "{name}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! baresip twice: caller → link → trunk → callee. The verdict is on audio.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -36,8 +37,23 @@ pub(crate) const CALLEE: Phone = Phone {
 impl Phone {
     /// Writes its folder and starts it; with `dial` it calls, without it answers. It ends, and
     /// closes its recordings, after `seconds`.
-    fn start(&self, world: &World, seconds: u32, dial: Option<&str>) -> Process {
+    pub(crate) fn start(&self, world: &World, seconds: u32, dial: Option<&str>) -> Process {
         self.start_by("udp", world, seconds, dial)
+    }
+
+    /// Where it takes orders.
+    pub(crate) fn control(&self) -> String {
+        format!("{}:{}", self.address, self.port + 1000)
+    }
+
+    /// Where it is called.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.address, self.port)
+    }
+
+    /// Where it takes media.
+    pub(crate) const fn media_ports(&self) -> RangeInclusive<u16> {
+        self.port + 36_000..=self.port + 36_010
     }
 
     fn start_by(
@@ -67,11 +83,12 @@ impl Phone {
         fs::write(file("tone.wav"), tone::wav(self.tone_hz, 20)).expect("a file");
         let config = CONFIG
             .replace("ADDRESS", self.address)
+            .replace("CONTROL", &self.control())
             .replace("SIP_PORT", &self.port.to_string())
             .replace("TONE", &file("tone.wav").display().to_string())
             .replace("RECORDINGS", &file("rec").display().to_string())
-            .replace("RTP_FIRST", &(self.port + 36_000).to_string())
-            .replace("RTP_LAST", &(self.port + 36_010).to_string());
+            .replace("RTP_FIRST", &self.media_ports().start().to_string())
+            .replace("RTP_LAST", &self.media_ports().end().to_string());
         world.write(&format!("{}/config", self.name), &config);
         world.write(&format!("{}/accounts", self.name), account);
         world.write(&format!("{}/contacts", self.name), "");
@@ -202,4 +219,6 @@ module sndfile.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
+ctrl_tcp_listen CONTROL
+module_app ctrl_tcp.so
 ";

@@ -14,14 +14,18 @@
 )]
 
 mod baresip;
+mod capture;
 mod cucm;
 mod extensions;
 mod gateway;
+mod hold;
+mod identity;
 mod node;
 mod operation;
 mod party;
 mod phone;
 mod placed;
+mod read_only;
 mod sipp;
 mod tcp;
 mod tone;

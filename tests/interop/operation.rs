@@ -23,7 +23,7 @@ fn echo_link() -> String {
 }
 
 /// A configuration with more tables in front of the usual ones.
-fn config_with(world: &World, more: &str) -> PathBuf {
+pub(crate) fn config_with(world: &World, more: &str) -> PathBuf {
     let file = write_config(world, "", &echo_link());
     let text = fs::read_to_string(&file).expect("a file");
     world.write("sluice.toml", &format!("{more}\n{text}"))
@@ -61,7 +61,7 @@ fn http(method: &str, path: &str) -> (u16, String) {
 }
 
 /// The value of a metric with these labels as the exposition writes them.
-fn metric(name: &str) -> Option<u64> {
+pub(crate) fn metric(name: &str) -> Option<u64> {
     let (status, text) = http("GET", "/metrics");
     assert_eq!(status, 200, "{text}");
     text.lines().find_map(|line| {
@@ -438,106 +438,6 @@ fn without_descriptors_calls_that_are_up_go_on_and_new_ones_come_back_later() {
         phone.invite("echo");
         phone.final_response().map(|(status, _)| status) == Some(200)
     });
-}
-
-#[test]
-fn a_capture_server_reads_our_copies_and_its_absence_costs_nothing() {
-    let Some(world) = World::open(&["ip"]) else {
-        return;
-    };
-    let config = config_with(&world, "[hep]\ncollector = \"127.0.0.1:9060\"\nid = 77");
-    let _gateway = Gateway::start_with(&world, config);
-    // Nobody listens yet.
-    let mut phone = Phone::new("127.0.0.1");
-    phone.call("echo");
-    phone.hang_up();
-    until("dropped copies", PATIENCE, || {
-        metric("sluice_hep_packets_dropped_total") >= Some(1)
-    });
-    let collector = UdpSocket::bind("127.0.0.1:9060").expect("a free port");
-    collector
-        .set_read_timeout(Some(Duration::from_secs(1)))
-        .expect("a timeout");
-    let mut phone = Phone::new("127.0.0.1");
-    phone.call("echo");
-    phone.hang_up();
-    let mut packets = Vec::new();
-    let mut octets = [0; 4_096];
-    while let Ok(length) = collector.recv(&mut octets) {
-        packets.push(octets[..length].to_vec());
-    }
-    let messages: Vec<String> = packets.iter().map(|packet| sip_of(packet)).collect();
-    for start in ["INVITE sip:echo", "SIP/2.0 200", "ACK sip:", "BYE sip:"] {
-        let copies = messages.iter().filter(|message| message.starts_with(start));
-        assert!(copies.count() >= 1, "{start}: {messages:?}");
-    }
-    let read = read_by_tshark(&world, &packets);
-    if let Some(text) = read {
-        assert!(
-            text.contains("INVITE sip:echo") && !text.contains("Malformed"),
-            "{text}"
-        );
-    }
-}
-
-/// The SIP message of a HEP3 packet, cut as the specification says.
-fn sip_of(packet: &[u8]) -> String {
-    let number = |at: usize| usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
-    assert_eq!(&packet[..4], b"HEP3");
-    assert_eq!(number(4), packet.len());
-    let (mut at, mut text, mut agent) = (6, String::new(), Vec::new());
-    while at < packet.len() {
-        let value = &packet[at + 6..at + number(at + 4)];
-        match number(at + 2) {
-            12 => agent = value.to_vec(),
-            15 => text = String::from_utf8_lossy(value).into_owned(),
-            _ => {}
-        }
-        at += number(at + 4);
-    }
-    assert_eq!(agent, [0, 0, 0, 77]);
-    text
-}
-
-/// What tshark makes of the packets; `None`: this one knows no HEP, or there is none.
-fn read_by_tshark(world: &World, packets: &[Vec<u8>]) -> Option<String> {
-    let file = world.file("hep.pcap");
-    fs::write(&file, capture_file(packets)).expect("a file");
-    let read = Command::new("tshark")
-        .args(["-d", "udp.port==9060,hep", "-V", "-r"])
-        .arg(&file)
-        .output();
-    let read = read.ok().filter(|read| read.status.success());
-    if read.is_none() {
-        println!("not run: no tshark that knows HEP");
-    }
-    read.map(|read| String::from_utf8_lossy(&read.stdout).into_owned())
-}
-
-/// A file of raw IPv4 packets (pcap, link type 101), each with one datagram to the collector.
-fn capture_file(payloads: &[Vec<u8>]) -> Vec<u8> {
-    let mut file = Vec::new();
-    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
-        file.extend(word.to_le_bytes());
-    }
-    for payload in payloads {
-        let udp = 8 + payload.len();
-        let total = 20 + udp;
-        let length = u32::try_from(total).expect("a datagram");
-        for word in [0, 0, length, length] {
-            file.extend(word.to_le_bytes());
-        }
-        let short = |length: usize| u16::try_from(length).expect("a datagram").to_be_bytes();
-        file.extend([0x45, 0]);
-        file.extend(short(total));
-        file.extend([0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1]);
-        file.extend(9_061_u16.to_be_bytes());
-        file.extend(9_060_u16.to_be_bytes());
-        file.extend(short(udp));
-        file.extend([0, 0]);
-        file.extend(payload);
-    }
-    file
 }
 
 #[test]

@@ -238,6 +238,40 @@ fn early_media_is_offered_before_the_answer() {
     assert_eq!(call["status"], 200, "{call}");
 }
 
+/// M.11, G-08: early media of a trunk that then refuses is no answer: the next trunk has a dialog and ports
+/// of its own.
+#[test]
+fn early_media_and_then_503_goes_on_to_the_next_trunk() {
+    let Some(world) = World::open(&["ip", "sipp"]) else {
+        return;
+    };
+    let gateway = Gateway::start(&world, &two_trunks());
+    let blanks = [("STATUS", "503"), ("REASON", "Service Unavailable")];
+    let mut refusing = callee(&world, FIRST, "callee_progress_refuses", &blanks);
+    let mut answering = callee(&world, SECOND, "callee_answers", &[]);
+    caller(&world, "caller_early_media", &[]);
+    refusing.succeed(PATIENCE);
+    answering.succeed(PATIENCE);
+    let calls = gateway.closed_calls(1);
+    assert_eq!(attempt_statuses(&calls[0]), [503, 200], "{calls:?}");
+    assert_eq!(calls[0]["cause"], "normal", "{calls:?}");
+}
+
+/// M.6, D-04, D-08: 422 is followed with the larger interval; the callee refreshes without a description and
+/// is told ours.
+#[test]
+fn session_that_must_be_longer_is_made_so_and_refreshed_without_a_description() {
+    let sessions = "session_expires_s = 90\nresponse_timeout_s";
+    let tables = one_trunk().replace("response_timeout_s", sessions);
+    let blanks = [("HOLD_MS", "500")];
+    let Some(call) = one_call(&tables, "caller_answered", "callee_long_sessions", &blanks) else {
+        return;
+    };
+    assert_eq!(call["status"], 200, "{call}");
+    assert_eq!(call["released_by"], "originating", "{call}");
+    assert_eq!(attempt_statuses(&call), [200], "{call}");
+}
+
 /// RFC 3262: the callee's early media is acknowledged by us, ours by the caller; the 200 of either
 /// side needs no description any more.
 #[test]

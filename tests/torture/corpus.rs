@@ -115,9 +115,7 @@ fn no_file_of_the_corpus_panics() {
     {
         let bytes = fs::read(&file).expect("readable");
         for piece in bytes.chunks(message::MESSAGE_SIZE_MAX).take(4) {
-            fuzzing::message_bytes(piece);
-            fuzzing::sdp_bytes(piece);
-            fuzzing::header_value_bytes(piece.get(..4_096).unwrap_or(piece));
+            fuzzing::every_body(piece);
             count += 1;
         }
     }

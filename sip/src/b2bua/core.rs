@@ -396,6 +396,11 @@ impl Core {
         }
     }
 
+    /// The Call-ID of a leg's dialog.
+    pub(crate) fn call_id(&self, leg: Key) -> Option<&[u8]> {
+        Some(&self.legs.get(leg)?.dialog.call_id)
+    }
+
     /// A leg of a call that has not ended.
     pub(super) fn living_leg(&self, call: Key, key: Key) -> Result<&Leg, CommandError> {
         self.living_call(call)?;

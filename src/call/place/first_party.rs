@@ -18,10 +18,14 @@ use super::super::failover::{self, Next};
 use super::super::media_plan::abilities;
 use super::super::one_call::{Call, Ending, MAX_FORWARDS, PlacedLeg, Ports, WantedParty};
 use super::super::route::{Considered, Tried, host_of, invite, latch};
-use crate::cdr::record::{AttemptClosed, AttemptOpened, MediaFigures, Record};
+use crate::cdr::record::{AttemptClosed, AttemptLeg, AttemptOpened, MediaFigures, Record};
 use crate::fraud_guard::Cleared;
 use crate::trunks::identity::{self, Caller};
 use crate::trunks::model::Trunk;
+use crate::trunks::select::Route;
+
+/// Outcome of an attempt at the first party for whom the second could not be dialled.
+const SECOND_REFUSED: &str = "second_party_refused";
 
 /// An INVITE to the first party that has left.
 pub(super) struct Begun {
@@ -33,8 +37,14 @@ pub(super) struct Begun {
 
 impl CallControl {
     /// Dials the next route to the first party that lets itself be dialled. The call is not changed
-    /// but for what was tried.
-    pub(super) fn dial_first_party(&mut self, now: Now, call: &mut Call) -> Result<Begun, Denied> {
+    /// but for what was tried. `ways_on`: the ways to the second party, where the guard has to say
+    /// first whether it could be dialled with the first one up.
+    pub(super) fn dial_first_party(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        ways_on: &[Route],
+    ) -> Result<Begun, Denied> {
         let unavailable = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunks_unavailable");
         let snapshot = Arc::clone(&self.snapshot);
         loop {
@@ -48,6 +58,7 @@ impl CallControl {
             let considered = Considered {
                 call: call.id.clone(),
                 number: call.attempts,
+                leg: AttemptLeg::Caller,
                 is_first: call.attempts == 1,
                 client: call.client(),
                 at: call.time(now),
@@ -63,8 +74,13 @@ impl CallControl {
                 phone,
             );
             let tried = self
-                .consider(now, considered, &wanted, trunk, route.target)
+                .consider(now, &considered, &wanted, trunk, route.target)
                 .and_then(|(cleared, opened)| {
+                    if let Err(denied) = self.foresee_second_party(now, call, ways_on) {
+                        self.guard.release(cleared, now.instant);
+                        self.close_undialled(opened, denied.status().code(), SECOND_REFUSED);
+                        return Err(Tried::Denied(denied));
+                    }
                     self.invite_first_party(now, way, &wanted, cleared, opened)
                 });
             match tried {
@@ -73,6 +89,32 @@ impl CallControl {
                 Err(Tried::Dialled | Tried::Skipped) => {}
             }
         }
+    }
+
+    /// The guard's word on the second party before anybody is rung up; each attempt at it is judged
+    /// again at its time.
+    pub(super) fn foresee_second_party(
+        &mut self,
+        now: Now,
+        call: &mut Call,
+        ways_on: &[Route],
+    ) -> Result<(), Denied> {
+        let Some(wanted) = call.wanted.clone() else {
+            return Ok(());
+        };
+        let considered = Considered {
+            call: call.id.clone(),
+            number: call.attempts + 1,
+            leg: AttemptLeg::Callee,
+            is_first: true,
+            client: call.client(),
+            at: call.time(now),
+        };
+        let foreseen = self.foresee(now, &considered, &wanted, ways_on);
+        if foreseen.is_err() {
+            call.attempts += 1;
+        }
+        foreseen
     }
 
     /// Dials what the guard cleared, as the trunk wants it written.
@@ -133,6 +175,7 @@ impl CallControl {
         self.loads.begin_sent(trunk, now.instant);
         self.counters.attempts += 1;
         opened.dialed = true;
+        opened.call_id = self.call_id_of(a_leg);
         self.note_attempt(&opened, target);
         let leg = PlacedLeg {
             number: opened.number,
@@ -207,7 +250,7 @@ impl CallControl {
         let Some(mut call) = self.calls.remove(&key) else {
             return;
         };
-        let dialled = self.dial_first_party(now, &mut call);
+        let dialled = self.dial_first_party(now, &mut call, &[]);
         match dialled {
             Ok(begun) => {
                 let next = begun.key;

@@ -22,7 +22,7 @@ use super::command::{CommandOutcome, CommandRefusal, Party, PlaceCall, PlaceTo};
 use super::control::CallControl;
 use super::ending::closed_call;
 use super::event::{Level, LogLine, Now, Output};
-use super::extension::Phones;
+use super::extension::{Phones, Routes};
 use super::media_plan::abilities;
 use super::one_call::{Beginning, Call, Ending, Placed, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
@@ -30,6 +30,7 @@ use crate::fraud_guard::Way;
 use crate::links::model::{Destination, LinkId};
 use crate::links::resolve::ResolvedLink;
 use crate::trunks::identity::Privacy;
+use crate::trunks::select::Route;
 
 /// The source of a placed call in its record; the token's id follows.
 const SOURCE: &str = "api";
@@ -70,11 +71,11 @@ impl CallControl {
         let mut from = first_party(&place.from, &second, &domain);
         let allowed = place.grant.trunks.as_deref();
         let codecs = names(&abilities::ours(&[], &[]));
-        let mut wanted = second.wanted;
+        let (mut wanted, mut ways_on) = (second.wanted, Routes::new());
         if let Some(wanted) = &mut wanted {
             // Nobody is rung up for a party that cannot be reached.
-            self.ways_to(now, wanted, &codecs, allowed)
-                .map_err(unplaced)?;
+            let ways = self.ways_to(now, wanted, &codecs, allowed);
+            (_, ways_on) = ways.map_err(unplaced)?;
         }
         let (phones, routes) = self
             .ways_to(now, &mut from, &codecs, allowed)
@@ -99,7 +100,7 @@ impl CallControl {
         let mut call = Call::new(id, NO_LEG, beginning, source, now);
         (call.wanted, call.link) = (wanted, second.link);
         self.open_placed_record(now, &call);
-        let key = self.begin_placed(now, call)?;
+        let key = self.begin_placed(now, call, ways_on.make_contiguous())?;
         let call = self.calls.get(&key).ok_or(CommandRefusal::Lost)?;
         let view = Box::new(call.view());
         if let Some(idempotency) = place.idempotency {
@@ -247,9 +248,17 @@ impl CallControl {
     }
 
     /// The first INVITE leaves, and the call is one of those that are up. Where none can leave, its
-    /// record is closed.
-    fn begin_placed(&mut self, now: Now, mut call: Call) -> Result<CallKey, CommandRefusal> {
-        let begun = match self.dial_first_party(now, &mut call) {
+    /// record is closed. Who would be refused at once is foreseen before the first party is counted,
+    /// and again with it.
+    fn begin_placed(
+        &mut self,
+        now: Now,
+        mut call: Call,
+        ways_on: &[Route],
+    ) -> Result<CallKey, CommandRefusal> {
+        let foreseen = self.foresee_second_party(now, &mut call, ways_on);
+        let begun = foreseen.and_then(|()| self.dial_first_party(now, &mut call, ways_on));
+        let begun = match begun {
             Ok(begun) => begun,
             Err(denied) => {
                 self.close_unplaced(now, &call, &denied);

@@ -1,29 +1,37 @@
 //! Phones that register, who they prove to be, whom they call and who reaches them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sip::auth::{Answering, challenges, write_authorization};
-use sip::event::{Flow, Transport};
 use sip::message::{Method, SendBuffer, parse};
 
-use super::world::{Sent, US, World, remote, sdp, target, trunk};
+use super::world::{Sent, World, remote, sdp, target, trunk};
+use crate::call::command::{Command, CommandOutcome, ListPhones, PhonePage};
 use crate::call::event::Input;
+use crate::cdr::record::Record;
 use crate::fraud_guard::Rules;
 use crate::links::resolve::ResolveRefusal;
+use crate::registrar::kept::KeptPhones;
 use crate::registrar::model::tests::extension;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::Network;
 
 pub(super) const PHONE: &str = "172.16.0.5:5061";
-const OTHER: &str = "172.16.0.6:5062";
+pub(super) const OTHER: &str = "172.16.0.6:5062";
 
-fn address(text: &str) -> SocketAddr {
+pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
 /// Phones live in 172.16.0.0/12; 610 and 611 have accounts.
 pub(super) fn world() -> World {
     let mut world = World::new(vec![trunk(1)]);
+    configure(&mut world);
+    world
+}
+
+fn configure(world: &mut World) {
     world.change(|snapshot| {
         snapshot.extensions = vec![extension("610"), extension("611")];
         snapshot.settings.sip_domain = Some("example.com".to_owned());
@@ -38,11 +46,10 @@ pub(super) fn world() -> World {
             registers: true,
         });
     });
-    world
 }
 
 /// A request of a phone, with what it has to say for itself.
-fn request(
+pub(super) fn request(
     method: &str,
     user: &str,
     from: &str,
@@ -70,7 +77,7 @@ fn request(
     )
 }
 
-fn authorization(
+pub(super) fn authorization(
     refusal: &Sent,
     (method, uri): (&Method, &str),
     username: &str,
@@ -93,7 +100,7 @@ fn authorization(
 }
 
 /// Registers, challenge and all; the last answer.
-fn register(world: &mut World, name: &str, at: &str, expires: &str) -> Sent {
+pub(super) fn register(world: &mut World, name: &str, at: &str, expires: &str) -> Sent {
     let more = format!("Expires: {expires}\r\n");
     let from = address(at);
     world.datagram(from, &request("REGISTER", name, name, at, 1, &more, ""));
@@ -131,49 +138,6 @@ fn a_phone_registers_and_a_link_rings_it_where_it_registered() {
     world.respond(&rings, "200 OK", &sdp("172.16.0.5", 4000, 1, ""));
     assert_eq!(world.heard(), 200);
     assert_eq!(world.count(target(1), "INVITE"), 0, "no trunk is asked");
-}
-
-/// What is dialled to a phone is what was judged, whatever number its Contact has: a proxy in front of
-/// the phones could route by that.
-#[test]
-fn a_contact_that_is_another_number_is_not_dialled() {
-    for (contact, dialled) in [
-        ("+19005551234", "610"),
-        ("19005551234;line=1", "610"),
-        ("0900-5551234", "610"),
-        ("610", "610"),
-        ("line1", "line1"),
-        ("8f3e-a1", "8f3e-a1"),
-    ] {
-        let mut world = world();
-        let from = address(PHONE);
-        let with_contact = |text: String| {
-            let line = format!("Contact: <sip:{contact}@{PHONE};ob>");
-            text.replace(&format!("Contact: <sip:610@{PHONE}>"), &line)
-        };
-        let more = "Expires: 600\r\n";
-        world.datagram(
-            from,
-            &with_contact(request("REGISTER", "610", "610", PHONE, 1, more, "")),
-        );
-        let refusal = world.last(from, "SIP/2.0 401");
-        let asked = (&Method::Register, "sip:example.com");
-        let more = format!(
-            "{more}{}",
-            authorization(&refusal, asked, "610", "password of 610")
-        );
-        world.datagram(
-            from,
-            &with_contact(request("REGISTER", "610", "610", PHONE, 2, &more, "")),
-        );
-        world.call_link("c1", Ok(remote("610")));
-        let rings = world.last(from, "INVITE");
-        assert_eq!(
-            rings.start(),
-            format!("INVITE sip:{dialled}@{PHONE};ob SIP/2.0"),
-            "{contact}"
-        );
-    }
 }
 
 #[test]
@@ -284,113 +248,108 @@ fn an_account_that_is_deleted_is_not_reached_any_more() {
     assert_eq!(world.heard(), 480);
 }
 
-/// A flood of INVITEs without credentials: each is answered, and none leaves a transaction, a call, a
-/// timer or a repetition behind.
-#[test]
-fn an_invite_without_credentials_is_challenged_once_and_leaves_nothing() {
-    let mut world = world();
-    let body = sdp("172.16.0.5", 4000, 1, "");
-    let text = request("INVITE", "611", "610", PHONE, 1, "", &body);
-    for round in 1..=3 {
-        world.datagram(address(PHONE), &text);
-        assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), round);
-        assert!(world.control.endpoint().is_idle());
-    }
-    world.pass(std::time::Duration::from_secs(40));
-    assert_eq!(
-        world.count(address(PHONE), "SIP/2.0 401"),
-        3,
-        "no repetition"
-    );
-    // An answer that tries no password is no better.
-    let more = "Authorization: Digest username=\"610\"\r\n";
-    world.datagram(
-        address(PHONE),
-        &request("INVITE", "611", "610", PHONE, 2, more, &body),
-    );
-    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 4);
-    assert!(world.control.endpoint().is_idle());
-    assert!(world.records.is_empty());
-}
-
-/// Whoever forges a source has it told so much a second, and the phones at others hear nothing of it.
-#[test]
-fn challenges_of_one_source_are_limited_and_its_calls_with_proof_are_not() {
-    let mut world = world();
-    let body = sdp("172.16.0.5", 4000, 1, "");
-    for number in 1..=200 {
-        world.datagram(
-            address(PHONE),
-            &request("INVITE", "611", "610", PHONE, number, "", &body),
-        );
-    }
-    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 50);
-    assert_eq!(world.count(address(PHONE), "SIP/2.0 503"), 150);
-    assert!(world.control.endpoint().is_idle());
-    register(&mut world, "611", OTHER, "600");
-    world.datagram(
-        address(OTHER),
-        &request("INVITE", "610", "611", OTHER, 7, "", &body),
-    );
-    assert_eq!(world.count(address(OTHER), "SIP/2.0 401"), 2);
-    world.pass(std::time::Duration::from_secs(1));
-    invite(&mut world, "610", PHONE, "611");
-    world.resolved(Err(ResolveRefusal::Unknown));
-    assert_eq!(world.count(address(OTHER), "INVITE "), 1);
-}
-
-/// RFC 7616 §3.4.6: a proof for one number dials no other.
-#[test]
-fn a_proof_for_another_number_is_challenged_again() {
-    let mut world = world();
-    let body = sdp("172.16.0.5", 4000, 1, "");
-    world.datagram(
-        address(PHONE),
-        &request("INVITE", "0900", "610", PHONE, 1, "", &body),
-    );
-    let refusal = world.last(address(PHONE), "SIP/2.0 401");
-    let asked = (&Method::Invite, "sip:611@example.com");
-    let proof = authorization(&refusal, asked, "610", "password of 610");
-    world.datagram(
-        address(PHONE),
-        &request("INVITE", "0900", "610", PHONE, 2, &proof, &body),
-    );
-    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 2);
-    assert_eq!(world.tickets.len(), 0, "nobody is asked what 0900 is");
-}
-
-/// A phone behind a connection that is gone is not rung at the port that it had.
-#[test]
-fn a_phone_whose_connection_is_gone_is_not_there() {
-    let mut world = world();
-    let flow = |transport| Flow {
-        transport,
-        local: US.parse().unwrap(),
-        remote: address(PHONE),
-    };
-    for (transport, status) in [(Transport::Udp, None), (Transport::Tcp, Some(480))] {
-        let text = request("REGISTER", "610", "610", PHONE, 1, "Expires: 600\r\n", "");
-        hear(&mut world, flow(transport), &text);
-        let refusal = world.last(address(PHONE), "SIP/2.0 401");
-        let asked = (&Method::Register, "sip:example.com");
-        let proof = authorization(&refusal, asked, "610", "password of 610");
-        let more = format!("Expires: 600\r\n{proof}");
-        let cseq = if status.is_some() { 4 } else { 2 };
-        let text = request("REGISTER", "610", "610", PHONE, cseq, &more, "");
-        hear(&mut world, flow(transport), &text);
-        let answer = world.last(address(PHONE), "SIP/2.0");
-        assert_eq!(answer.start(), "SIP/2.0 200 OK");
-        let flow = flow(transport);
-        world.feed(Input::TransportFailed { flow });
-        world.call_link(transport.as_str(), Ok(remote("610")));
-        match status {
-            Some(status) => assert_eq!(world.heard(), status),
-            None => assert_eq!(world.count(address(PHONE), "INVITE "), 1),
+/// What was written of phones, the last word on each extension.
+fn kept(world: &World) -> Vec<KeptPhones> {
+    let mut last = std::collections::BTreeMap::new();
+    for record in &world.records {
+        if let Record::Phones(changes) = record {
+            for change in changes {
+                last.insert(change.extension.clone(), change.clone());
+            }
         }
     }
+    last.into_values().collect()
 }
 
-fn hear(world: &mut World, flow: Flow, text: &str) {
-    let bytes = text.as_bytes();
-    world.feed(Input::Datagram { flow, bytes });
+/// A node that is started with what another has written.
+fn restarted(kept: Vec<KeptPhones>) -> World {
+    let mut world = World::new(vec![trunk(1)]);
+    world.feed(Input::Phones(kept));
+    configure(&mut world);
+    world
+}
+
+fn phones(world: &mut World, list: ListPhones) -> PhonePage {
+    match world.order(Command::ListPhones(list)) {
+        Ok(CommandOutcome::Phones(page)) => page,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn all() -> ListPhones {
+    ListPhones {
+        limit: 100,
+        ..ListPhones::default()
+    }
+}
+
+#[test]
+fn after_a_restart_a_phone_is_rung_where_it_was_without_having_registered_again() {
+    let mut before = world();
+    register(&mut before, "610", PHONE, "600");
+    before.pass(Duration::from_secs(2));
+    let mut after = restarted(kept(&before));
+    after.call_link("c1", Ok(remote("610")));
+    let rings = after.last(address(PHONE), "INVITE");
+    assert_eq!(rings.start(), format!("INVITE sip:610@{PHONE} SIP/2.0"));
+    after.respond(&rings, "486 Busy Here", "");
+    assert_eq!(after.heard(), 486);
+    after.pass(Duration::from_secs(600));
+    after.call_link("c2", Ok(remote("610")));
+    assert_eq!(after.heard(), 480, "its time was over");
+}
+
+#[test]
+fn who_has_left_is_not_there_after_a_restart_nor_who_has_no_account_any_more() {
+    let mut before = world();
+    register(&mut before, "610", PHONE, "600");
+    register(&mut before, "611", OTHER, "600");
+    before.pass(Duration::from_secs(2));
+    let first = kept(&before);
+    assert_eq!(first.iter().map(|kept| kept.phones.len()).sum::<usize>(), 2);
+    let more = "Expires: 0\r\n";
+    let from = address(OTHER);
+    before.datagram(from, &request("REGISTER", "611", "611", OTHER, 3, more, ""));
+    let refusal = before.last(from, "SIP/2.0 401");
+    let asked = (&Method::Register, "sip:example.com");
+    let proof = authorization(&refusal, asked, "611", "password of 611");
+    let more = format!("{more}{proof}");
+    before.datagram(
+        from,
+        &request("REGISTER", "611", "611", OTHER, 4, &more, ""),
+    );
+    before.pass(Duration::from_secs(2));
+    let mut after = restarted(kept(&before));
+    let page = phones(&mut after, all());
+    let names: Vec<&str> = page.phones.iter().map(|phone| &*phone.extension).collect();
+    assert_eq!(names, ["610"]);
+    after.change(|snapshot| snapshot.extensions.clear());
+    after.pass(Duration::from_secs(2));
+    assert!(kept(&after).iter().all(|kept| kept.phones.is_empty()));
+}
+
+#[test]
+fn a_list_of_phones_shows_where_each_is_and_until_when_page_by_page() {
+    let mut world = world();
+    world.change(|snapshot| snapshot.extensions.push(extension("612")));
+    for (name, at) in [("610", PHONE), ("611", OTHER), ("612", "172.16.0.7:5063")] {
+        register(&mut world, name, at, "600");
+    }
+    world.pass(Duration::from_secs(100));
+    let page = phones(&mut world, ListPhones { limit: 2, ..all() });
+    assert_eq!((page.total, page.next.as_deref()), (3, Some("611")));
+    let first = &page.phones[0];
+    assert_eq!(first.extension, "610");
+    assert_eq!(first.contact, format!("sip:610@{PHONE}"));
+    assert_eq!(first.flow.remote, address(PHONE));
+    let now = world.now.timestamp;
+    assert_eq!(first.expires_at, now + Duration::from_secs(500));
+    assert_eq!(first.refreshed_at, now - Duration::from_secs(100));
+    let after = page.next.unwrap();
+    let page = phones(&mut world, ListPhones { after, ..all() });
+    assert_eq!((page.phones.len(), page.next), (1, None));
+    let extension = Some("611".to_owned());
+    let page = phones(&mut world, ListPhones { extension, ..all() });
+    assert_eq!(page.phones.len(), 1);
+    assert_eq!(page.phones[0].extension, "611");
 }

@@ -10,7 +10,7 @@ use crate::call::command::{
 };
 use crate::call::event::Input;
 use crate::call::view::{CallState, CallView, Origin};
-use crate::cdr::record::Record;
+use crate::cdr::record::{AttemptLeg, Record};
 use crate::links::model::Destination;
 use crate::links::resolve::ResolvedLink;
 use crate::trunks::model::{NumberPattern, Trunk};
@@ -472,13 +472,76 @@ fn guard_judges_both_parties() {
     assert!(refused.as_str().starts_with("guard_"), "{refused:?}");
     assert_eq!(world.closed()[0].cause, refused.as_str());
     assert_eq!(world.attempts().len(), 1, "its row says so");
-    world.change(|snapshot| snapshot.guard.allow_prefixes = vec!["6".into()]);
+    world.change(|snapshot| snapshot.guard.allow_prefixes = vec!["+33".into()]);
+    let first = place(&mut world, order("610", "+33123")).unwrap_err();
+    assert!(first.as_str().starts_with("guard_"), "{first:?}");
+    assert_eq!(world.tries()[1].leg, AttemptLeg::Caller);
+    world.change(|snapshot| snapshot.guard.allow_prefixes = vec!["6".into(), "+33".into()]);
     place(&mut world, order("610", "+33123")).unwrap();
     let first = world.last(target(1), "INVITE");
+    world.change(|snapshot| snapshot.guard.allow_prefixes = vec!["6".into()]);
     world.respond(&first, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
     assert_eq!(world.count(target(2), "INVITE"), 0);
-    assert_eq!(world.count(target(1), "BYE"), 1);
-    assert!(world.closed()[1].cause.starts_with("guard_"));
+    assert_eq!(world.count(target(1), "BYE"), 1, "judged again at its time");
+    assert!(world.closed()[2].cause.starts_with("guard_"));
+    world.expect_quiet();
+}
+
+#[test]
+fn nobody_is_rung_up_for_a_party_that_the_guard_refuses() {
+    let mut world = World::new(trunks());
+    world.change(|snapshot| snapshot.guard.allow_prefixes = vec!["6".into()]);
+    let refused = place(&mut world, order("610", "+33123")).unwrap_err();
+    assert_eq!(refused.as_str(), "guard_not_named");
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    let tries = world.tries();
+    assert_eq!(tries.len(), 1);
+    assert_eq!((tries[0].leg, tries[0].dialed), (AttemptLeg::Callee, false));
+    let guard = tries[0].guard.clone().unwrap();
+    assert_eq!(
+        (guard.reason.as_str(), guard.rule.as_str()),
+        ("guard_not_named", "guard.deny_unnamed")
+    );
+    let line = "guard_not_named by guard.deny_unnamed trunk tr_2 attempt 1";
+    assert!(world.lines.contains(&("guard_refused", line.to_owned())));
+    world.expect_quiet();
+}
+
+#[test]
+fn a_cap_that_leaves_room_for_one_party_rings_nobody_up() {
+    let mut world = world();
+    world.change(|snapshot| snapshot.guard.concurrent_calls = 1);
+    let refused = place(&mut world, order("610", "+33123")).unwrap_err();
+    assert_eq!(refused.as_str(), "guard_concurrent_calls");
+    assert_eq!(world.starts(), Vec::<String>::new());
+    let rows = [
+        (1, "second_party_refused".to_owned()),
+        (2, "guard_concurrent_calls".to_owned()),
+    ];
+    assert_eq!(outcomes(&world), rows);
+    world.change(|snapshot| snapshot.guard.concurrent_calls = 2);
+    place(&mut world, order("610", "+33123")).unwrap();
+    let first = world.last(target(1), "INVITE");
+    world.respond(&first, "486 Busy Here", "");
+    world.expect_quiet();
+}
+
+#[test]
+fn rows_of_a_placed_call_say_for_whom_each_attempt_was_and_under_which_call_id() {
+    let mut world = world();
+    let (_call, first, second) = joined(&mut world);
+    let tries = world.tries();
+    let seen: Vec<_> = tries
+        .iter()
+        .map(|row| (row.leg, row.call_id.as_str()))
+        .collect();
+    let expected = [
+        (AttemptLeg::Caller, first.header("Call-ID")),
+        (AttemptLeg::Callee, second.header("Call-ID")),
+    ];
+    assert_eq!(seen, expected);
+    bye(&mut world, &first);
+    world.respond(&world.last(target(2), "BYE"), "200 OK", "");
     world.expect_quiet();
 }
 

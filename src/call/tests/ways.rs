@@ -127,9 +127,9 @@ fn both_parties_of_a_placed_call_are_judged() {
     let (mut world, go) = road(Way::Api);
     let mut only_second = block(Way::Api);
     only_second.scope.numbers = vec![crate::fraud_guard::rule::NumberMatch::parse("+33*").unwrap()];
-    world.change(|snapshot| snapshot.guard.named = vec![only_second]);
     go(&mut world);
     let first = world.last(target(1), "INVITE");
+    world.change(|snapshot| snapshot.guard.named = vec![only_second]);
     world.respond(&first, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
     assert_eq!(
         world.count(target(1), "INVITE"),

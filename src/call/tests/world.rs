@@ -15,7 +15,7 @@ use crate::call::command::{Command as Order, CommandOutcome, CommandRefusal};
 use crate::call::control::{CallControl, Config};
 use crate::call::event::{Input, Now, Output, Ticket};
 use crate::call::snapshot::Snapshot;
-use crate::cdr::record::{AttemptClosed, CallClosed, Record};
+use crate::cdr::record::{AttemptClosed, AttemptOpened, CallClosed, Record};
 use crate::links::model::{Destination, VideoPolicy};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::sources::model::{LinkAccess, Source};
@@ -59,6 +59,8 @@ pub(crate) struct World {
     /// Connections that were closed without a word.
     pub(super) closed: Vec<Flow>,
     pub(crate) records: Vec<Record>,
+    /// Each line of the log: its event and its detail.
+    pub(super) lines: Vec<(&'static str, String)>,
     pub(super) tickets: Vec<(Ticket, String)>,
     /// Legs that are connected, with where their packets go.
     pub(crate) legs: BTreeMap<PairKey, Target>,
@@ -171,6 +173,7 @@ impl World {
             sent: Vec::new(),
             closed: Vec::new(),
             records: Vec::new(),
+            lines: Vec::new(),
             tickets: Vec::new(),
             legs: BTreeMap::new(),
             plans: BTreeMap::new(),
@@ -250,7 +253,8 @@ impl World {
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
                 Output::Record(record) => self.records.push(record),
                 Output::CommandDone { outcome, .. } => self.outcomes.push(outcome),
-                Output::ReserveAliases { .. } | Output::Log(_) => {}
+                Output::Log(line) => self.lines.push((line.event, line.detail)),
+                Output::ReserveAliases { .. } => {}
                 Output::Stopped => {
                     assert!(!self.stopped, "said once");
                     self.stopped = true;
@@ -486,6 +490,17 @@ impl World {
         assert_eq!(self.heard(), 200, "{:#?}", self.starts());
         self.phone("ACK", call_id, 1, "");
         invite
+    }
+
+    /// Each attempt as it began.
+    pub(super) fn tries(&self) -> Vec<&AttemptOpened> {
+        let mut found = Vec::new();
+        for record in &self.records {
+            if let Record::AttemptOpened(opened) = record {
+                found.push(opened);
+            }
+        }
+        found
     }
 
     pub(super) fn attempts(&self) -> Vec<&AttemptClosed> {

@@ -635,3 +635,39 @@ fn call_is_placed_to_a_link_or_a_party_never_both_or_none() {
         assert_eq!(Arguments::try_parse_from(line).is_ok(), good, "{more:?}");
     }
 }
+
+#[test]
+fn an_order_carries_its_idempotency_key_and_a_bad_one_is_not_sent() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let node = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut piece) = (Vec::new(), [0; 4_096]);
+        while !request.ends_with(b"}") {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "the whole order comes");
+            request.extend_from_slice(&piece[..read]);
+        }
+        let refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(refusal.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let mut line = vec!["sluice", "--url", &url, "--token", "t", "calls", "place"];
+    line.extend(["--from", "610", "--to", "611", "--idempotency-key"]);
+    for bad in ["", "a b", "\u{e4}", &"x".repeat(129)] {
+        let mut line = line.clone();
+        line.push(bad);
+        let refused = Arguments::try_parse_from(line).unwrap_err().to_string();
+        assert!(refused.contains("visible ASCII"), "{refused}");
+    }
+    line.push("order-7");
+    let (outcome, _, errors) = run_line(&line);
+    assert_eq!(outcome, Outcome::Refused, "{errors}");
+    let request = node.join().unwrap();
+    assert!(request.starts_with("POST /api/v1/calls "), "{request}");
+    assert!(
+        request.contains("\r\nidempotency-key: order-7\r\n"),
+        "{request}"
+    );
+}

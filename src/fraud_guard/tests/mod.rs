@@ -106,7 +106,7 @@ impl World {
         };
         match self.guard.verdict(&attempt, now) {
             Verdict::Allow(cleared) => Ok(cleared),
-            Verdict::Refuse(reason) => Err(reason),
+            Verdict::Refuse(refused) => Err(refused.reason),
         }
     }
 

@@ -262,9 +262,15 @@ fn a_dry_run_decides_and_counts_and_lets_pass() {
         ..Rules::default()
     });
     let cleared = world.ask(call("610")).unwrap();
-    assert_eq!(cleared.overruled(), Some(Reason::Blocked));
+    assert_eq!(
+        cleared.overruled().map(|refused| refused.reason),
+        Some(Reason::Blocked)
+    );
     let cleared = world.ask(call("611")).unwrap();
-    assert_eq!(cleared.overruled(), Some(Reason::CallsPerDay));
+    assert_eq!(
+        cleared.overruled().map(|refused| refused.reason),
+        Some(Reason::CallsPerDay)
+    );
     assert_eq!(
         world.try_call(call("1900@evil")),
         Err(Reason::NumberMalformed),

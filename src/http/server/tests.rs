@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::links::draft::{LinkDraft, RequestPath};
+use crate::links::rules;
 use crate::storage::{StorageOptions, Store, Sync};
 use crate::{links, settings};
 
@@ -104,6 +105,55 @@ async fn a_live_link_is_answered_with_what_a_call_to_it_is() {
     assert_eq!(body["valid_before"], "9000-01-01T00:00:00Z");
     assert_eq!(body["link"], 1);
     assert!(body["trunk"].is_null());
+}
+
+#[tokio::test]
+async fn a_guest_names_itself_where_the_link_allows_it_and_in_a_name_that_people_read() {
+    let world = world(true).await;
+    let own = |draft: &mut LinkDraft| {
+        draft.caller_name = Some("Web".to_owned());
+    };
+    world.link("closed", own).await;
+    world
+        .link("open", |draft| {
+            own(draft);
+            draft.allow_custom_caller_name = true;
+        })
+        .await;
+    let long = "%C3%B6".repeat(rules::DISPLAY_CHARS_MAX);
+    let too_long = format!("{long}x");
+    for (query, name) in [
+        ("callerName=Ann", "Ann"),
+        ("callerName=Ann+Lee", "Ann Lee"),
+        (
+            "callerName=Jo%CC%88rg%20%26%20%22Co%22",
+            "J\u{f6}rg & \"Co\"",
+        ),
+        ("callerName=%E6%9D%8E&", "\u{674e}"),
+        ("callerName=%20Ann%20", "Ann"),
+        ("callerName=", "Web"),
+        ("callerName=%20", "Web"),
+        ("callerName=a%0d%0aX:%201", "Web"),
+        ("callerName=a%00", "Web"),
+        ("callerName=a%C2%85b", "Web"),
+        ("callerName=%ff", "Web"),
+        ("callerName=%4", "Web"),
+        ("", "Web"),
+        (
+            &format!("callerName={long}"),
+            &"\u{f6}".repeat(rules::DISPLAY_CHARS_MAX),
+        ),
+        (&format!("callerName={too_long}"), "Web"),
+    ] {
+        let (head, body) = world.resolve(&format!("open?{query}")).await;
+        assert_eq!(status(&head), "200", "{query}");
+        assert_eq!(body["caller_name"], name, "{query}");
+        assert_eq!(body["named_by_guest"], name != "Web", "{query}");
+        assert_eq!(body["request_path"], "open", "{query}");
+        let (_, body) = world.resolve(&format!("closed?{query}")).await;
+        assert_eq!(body["caller_name"], "Web", "{query}");
+        assert_eq!(body["named_by_guest"], false, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -239,7 +239,7 @@ async fn same_order_under_one_key_is_one_call_and_another_order_is_409() {
     assert_eq!(again.json()["id"], first.json()["id"]);
     assert_eq!(again.header("location"), first.header("location"));
     let mut other = order();
-    other["to"] = json!("+33999");
+    other["to"] = json!("+33124");
     let conflict = node.keyed("k1", &other).await;
     assert_eq!(
         (conflict.status.as_u16(), conflict.code().as_str()),

@@ -1,6 +1,8 @@
 //! The API through its router: every route by table, and each resource by its story.
 
 mod calls;
+mod guard;
+mod registrations;
 mod resources;
 mod tokens;
 mod walk;

@@ -52,6 +52,70 @@ async fn a_link_is_made_shown_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn every_field_of_a_link_that_may_change_is_changed_and_null_takes_its_default() {
+    let world = world().await;
+    let draft = json!({"request_path": "sales", "destination": "610"});
+    let made = world.ask_json("POST", "/api/v1/links", draft).await.json();
+    let fixed = [
+        "id",
+        "request_path",
+        "created_by",
+        "created_at",
+        "updated_at",
+    ];
+    let changes = json!({
+        "destination": "611@example.com",
+        "display_name": "Sales",
+        "caller_name": "Web guest",
+        "caller_alias": "web",
+        "unique_alias": true,
+        "allow_custom_caller_name": true,
+        "enabled": false,
+        "valid_after": "2026-01-01T00:00:00Z",
+        "valid_before": "9000-01-01T00:00:00Z",
+        "trunk": null,
+        "auto_call_after_s": 7,
+        "video_policy": "inactive",
+    });
+    let fields = changes.as_object().unwrap();
+    for name in made.as_object().unwrap().keys() {
+        let may_change = !fixed.contains(&name.as_str());
+        assert_eq!(fields.contains_key(name), may_change, "{name}");
+    }
+    for (name, value) in fields {
+        let mut change = serde_json::Map::new();
+        change.insert(name.clone(), value.clone());
+        let changed = world
+            .ask_json("PATCH", "/api/v1/links/sales", Value::Object(change))
+            .await;
+        assert_eq!(changed.status, 200, "{name}: {}", changed.json());
+        assert_eq!(changed.json()[name], *value, "{name}");
+    }
+    let all = world.ask("GET", "/api/v1/links/sales").await.json();
+    for (name, value) in fields {
+        assert_eq!(all[name], *value, "{name} stays when others change");
+    }
+    for (name, value) in fields {
+        if value.is_string() && name != "destination" || value.is_number() {
+            let mut change = serde_json::Map::new();
+            change.insert(name.clone(), Value::Null);
+            let cleared = world
+                .ask_json("PATCH", "/api/v1/links/sales", Value::Object(change))
+                .await;
+            assert!(cleared.json()[name].is_null(), "{name}");
+        }
+    }
+    for name in fixed {
+        let mut change = serde_json::Map::new();
+        change.insert(name.to_owned(), made[name].clone());
+        let refused = world
+            .ask_json("PATCH", "/api/v1/links/sales", Value::Object(change))
+            .await;
+        assert_eq!(refused.status.as_u16() / 100, 4, "{name} never changes");
+    }
+}
+
+#[tokio::test]
 async fn a_number_names_an_id_first_and_a_path_where_no_id_is_it() {
     let world = world().await;
     for (path, destination) in [("2", "first"), ("610", "second")] {

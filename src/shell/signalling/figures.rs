@@ -121,7 +121,7 @@ impl Figures {
     /// A record passes.
     pub fn record(&mut self, record: &Record) {
         match record {
-            Record::CallOpened(_) | Record::GuardCounts(_) => {}
+            Record::CallOpened(_) | Record::GuardCounts(_) | Record::Phones(_) => {}
             Record::AttemptOpened(opened) if !opened.dialed => {}
             Record::AttemptOpened(opened) => add(&mut self.trunk_attempts, &opened.trunk),
             // The attempt had ended before; its answer came too late.

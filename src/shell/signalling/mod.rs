@@ -41,6 +41,7 @@ use crate::fraud_guard::StoredCount;
 use crate::health::{BEAT_EVERY, Heart};
 use crate::hep::{Capture, Protocol};
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
+use crate::registrar::kept::KeptPhones;
 
 /// Words of control that signalling has not taken yet.
 pub const WORDS_MAX: usize = 16_384;
@@ -70,6 +71,8 @@ pub enum Word {
     },
     /// What the fraud guard counted in the last run.
     GuardCounts(Vec<StoredCount>),
+    /// Where phones were in the last run.
+    Phones(Vec<KeptPhones>),
     /// Trunks, sources, settings.
     Snapshot(Arc<Snapshot>),
     /// Take no new calls.
@@ -374,6 +377,7 @@ impl Core {
             }
             Word::AliasBlock { first, count } => self.feed(Input::AliasBlock { first, count }),
             Word::GuardCounts(counts) => self.feed(Input::GuardCounts(counts)),
+            Word::Phones(kept) => self.feed(Input::Phones(kept)),
             Word::Snapshot(snapshot) => self.feed(Input::Snapshot(snapshot)),
             Word::Drain => {
                 self.feed(Input::Drain);

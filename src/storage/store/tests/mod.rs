@@ -2,6 +2,7 @@
 
 mod full;
 mod links;
+mod phones;
 mod records;
 mod trunks;
 

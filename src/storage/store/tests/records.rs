@@ -1,7 +1,9 @@
 //! CDR rows on a real file.
 
 use super::*;
-use crate::cdr::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, MediaFigures};
+use crate::cdr::record::{
+    AttemptClosed, AttemptLeg, AttemptOpened, CallClosed, CallOpened, GuardWord, MediaFigures,
+};
 
 pub(super) fn opened(call: &str) -> Record {
     Record::CallOpened(CallOpened {
@@ -25,6 +27,9 @@ fn attempt(call: &str, number: u32) -> Record {
         caller_name: "Guest".to_owned(),
         caller_alias: "guest.7".to_owned(),
         dialed: true,
+        leg: AttemptLeg::Callee,
+        call_id: format!("out{number}@192.0.2.1"),
+        guard: None,
     })
 }
 
@@ -249,4 +254,60 @@ async fn rows_open_at_a_crash_are_closed_with_node_restart() {
         Some("normal"),
         "a closed row stays as it was"
     );
+}
+
+#[tokio::test]
+async fn a_record_tells_the_cause_of_each_side_the_leg_and_the_rule_that_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let row = |number, leg, guard| {
+        let Record::AttemptOpened(opened) = attempt("c1", number) else {
+            panic!("another kind");
+        };
+        Record::AttemptOpened(AttemptOpened {
+            leg,
+            guard,
+            ..opened
+        })
+    };
+    let Record::CallOpened(opened) = opened("c1") else {
+        panic!("another kind");
+    };
+    let word = GuardWord {
+        reason: "guard_blocked".to_owned(),
+        rule: "gr_0123456789ab".to_owned(),
+    };
+    for record in [
+        Record::CallOpened(CallOpened {
+            call_id: String::new(),
+            ..opened
+        }),
+        row(1, AttemptLeg::Caller, None),
+        attempt_closed("c1", 1),
+        row(2, AttemptLeg::Caller, None),
+        row(3, AttemptLeg::Callee, Some(word)),
+        closed("c1"),
+    ] {
+        store.records().send(record).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let call = cdr::query::show(&store, "c1").await.unwrap();
+    assert_eq!(call.q850, Some(16));
+    assert_eq!(
+        call.call_id, "out2@192.0.2.1",
+        "of its first party, the last"
+    );
+    let seen: Vec<_> = call
+        .attempts
+        .iter()
+        .map(|row| (row.leg.as_str(), row.q850, row.guard_rule.as_deref()))
+        .collect();
+    let expected = [
+        ("caller", Some(17), None),
+        ("caller", None, None),
+        ("callee", None, Some("gr_0123456789ab")),
+    ];
+    assert_eq!(seen, expected);
+    let reason = call.attempts[2].guard_reason.as_deref();
+    assert_eq!(reason, Some("guard_blocked"));
 }

@@ -35,7 +35,7 @@ impl Records {
             }
             Record::AttemptClosed(closed) => (&closed.call, self.close_attempt(closed)),
             Record::CallClosed(closed) => (&closed.call, self.close(closed)),
-            Record::GuardCounts(_) => return Ok(()),
+            Record::GuardCounts(_) | Record::Phones(_) => return Ok(()),
         };
         complaint.map_err(|text| {
             let call_id = self.calls.get(id).map(|rows| rows.opened.call_id.clone());
