@@ -516,7 +516,8 @@ pub(crate) fn turn_away(
         return Err(CommandError::WrongState);
     }
     let pending = pending.clone();
-    let request = message::parse(&pending.request).map_err(|_unreadable| CommandError::WrongState)?;
+    let request =
+        message::parse(&pending.request).map_err(|_unreadable| CommandError::WrongState)?;
     let from_tag = request.from().and_then(|from| from.tag());
     let via = request.top_via();
     let branch = via.and_then(|via| via.branch());

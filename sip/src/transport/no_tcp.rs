@@ -38,7 +38,9 @@ mod tests {
 
     #[test]
     fn ten_thousand_peers_without_tcp_are_bounded_and_forgotten() {
-        let (mut peers, start) = (NoTcp::default(), Instant::now());
+        #[expect(clippy::disallowed_methods, reason = "a test needs one base instant")]
+        let start = Instant::now();
+        let mut peers = NoTcp::default();
         let peer = |last: u32| SocketAddr::from((std::net::Ipv4Addr::from_bits(last), 5060));
         for last in 0..10_000 {
             peers.remember(start, peer(last));
