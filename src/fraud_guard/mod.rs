@@ -12,6 +12,7 @@ pub mod changes;
 mod compiled;
 pub mod dial_plan;
 pub mod explain;
+pub mod fuzzing;
 mod judge;
 pub mod number;
 pub mod numbering;

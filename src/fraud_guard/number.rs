@@ -41,7 +41,8 @@ pub fn canonical(user: &str) -> Result<String, Malformed> {
     if decoded.chars().any(char::is_control) {
         return Err(Malformed::Control);
     }
-    let bare = without_scheme(decoded.trim());
+    // Space behind the scheme is no part of it either.
+    let bare = without_scheme(decoded.trim()).trim();
     if bare.contains(['@', '/', '?', '\\', '<', '>', '"', ',', ':']) {
         return Err(Malformed::Delimiter);
     }
@@ -227,6 +228,9 @@ mod tests {
     fn names_keep_their_dots_and_dashes() {
         for name in ["alice", "alice.smith", "room-12a", "张伟", "a+b"] {
             assert_eq!(canonical(name).as_deref(), Ok(name));
+        }
+        for (spelled, name) in [("tel: %23", "#"), ("sip:%20alice ", "alice")] {
+            assert_eq!(canonical(spelled).as_deref(), Ok(name), "{spelled}");
         }
         assert_eq!(
             canonical(&"1".repeat(NUMBER_OCTETS_MAX + 1)),

@@ -161,6 +161,20 @@ mod tests {
         }
     }
 
+    /// OPTIONS each minute while it answers and each two while it does not, a minute of ringing less than the
+    /// three after which CUCM gives its INVITE up (B-04, D-10), and its own words for "down" (B-05).
+    #[test]
+    fn presets_of_call_managers_ping_and_ring_by_cucms_figures() {
+        for name in ["cucm", "expressway"] {
+            let shape = preset(name).unwrap();
+            assert_eq!(shape.options_interval_up_s, Duration::from_secs(60));
+            assert_eq!(shape.options_interval_down_s, Duration::from_secs(120));
+            assert_eq!(shape.down_codes, [408, 503]);
+            assert!(shape.ring_timeout_s <= Duration::from_secs(120));
+            assert_eq!(shape.session_expires_s, Duration::from_secs(1_800));
+        }
+    }
+
     #[test]
     fn a_body_of_an_older_program_takes_the_defaults_for_what_it_does_not_name() {
         let shape: TrunkShape = serde_json::from_str(r#"{"label":"a","priority":3}"#).unwrap();

@@ -16,6 +16,7 @@
 mod baresip;
 mod capture;
 mod cucm;
+mod events;
 mod extensions;
 mod gateway;
 mod hold;
