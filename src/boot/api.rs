@@ -37,6 +37,7 @@ pub(super) async fn start(
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
+        trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
         calls: Some(calls),
         ..HttpState::new(store.clone())
@@ -93,7 +94,7 @@ fn warn_of_open_doors(config: &Config, store: &Store) {
     if store.snapshot().tokens.is_empty() {
         tracing::warn!(%listen, "http.listen is not loopback, and there is no token: nobody can use it");
     }
-    tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; put a TLS proxy before it");
+    tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; put a TLS proxy before it, and name it in http.trusted_proxies");
 }
 
 /// The path of the socket goes with the node.

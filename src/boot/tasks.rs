@@ -1,6 +1,7 @@
 //! What the control runtime does for signalling: resolve links, reserve alias numbers, follow the
 //! database.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub(super) async fn answer_questions(
         tokio::spawn(async move {
             let word = match question {
                 Question::Resolve { ticket, user, host } => {
-                    let outcome = store.resolve(&user, Some(&host), Timestamp::now()).await;
+                    let now = Timestamp::now();
+                    let outcome = store.resolve_for_call(&user, Some(&host), now).await;
                     Word::Resolved {
                         ticket,
                         outcome: Box::new(outcome),
@@ -124,6 +126,7 @@ impl LocalSettings {
             trunks: stored.trunks.clone(),
             sources: stored.sources.clone(),
             extensions: stored.extensions.clone(),
+            extension_trunks: BTreeMap::new(),
             guard: stored.settings.guard.clone(),
             settings: Settings {
                 sip_domain,

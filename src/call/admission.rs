@@ -26,6 +26,8 @@ pub(super) struct Denied {
     status: StatusCode,
     cause: &'static str,
     refusal: Refusal,
+    /// Whoever asked is told that there is no such link.
+    hidden: bool,
 }
 
 impl Denied {
@@ -34,6 +36,7 @@ impl Denied {
             status,
             cause,
             refusal: Refusal::default(),
+            hidden: false,
         }
     }
 
@@ -48,14 +51,28 @@ impl Denied {
     }
 
     /// PRODUCT §1: guard 403 with a text, rate 480 with Retry-After; hidden, both are an unknown link.
-    /// The record says what it was.
     pub(super) fn by_guard(reason: Reason, hide_state: bool) -> Self {
-        if hide_state {
-            return Self::new(StatusCode::NOT_FOUND, reason.as_str());
-        }
         Self::of_code(reason.status(), reason.as_str())
             .with_retry_after(reason.retry_after())
             .with_warning(reason.text())
+            .hidden(hide_state)
+    }
+
+    /// What the caller is told of it where states are hidden: that there is no such link. The record
+    /// says what it was.
+    fn hidden(self, hide_state: bool) -> Self {
+        if !hide_state || self.status == StatusCode::SERVICE_UNAVAILABLE {
+            return self;
+        }
+        Self {
+            hidden: true,
+            ..Self::new(StatusCode::NOT_FOUND, self.cause)
+        }
+    }
+
+    /// Whoever asked is told that there is no such link.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.hidden
     }
 
     pub(super) const fn status(&self) -> StatusCode {
@@ -134,7 +151,7 @@ impl CallControl {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        if let Some(trunk) = call.trunk(Side::A, &snapshot.trunks) {
+        if let Some(trunk) = call.trunk(Side::A, &snapshot) {
             let a_leg = call.a_leg;
             let told = self
                 .endpoint
@@ -273,11 +290,18 @@ impl CallControl {
             return;
         }
         let accepted = match outcome {
+            // Ad hoc is for sources: where an extension may call, its account says.
+            Ok(link) if call.extension.is_some() && link.link.is_none() => {
+                self.accept_extension(key).map(|()| None)
+            }
             Ok(link) => self.accept_link(key, link).map(Some),
             Err(ResolveRefusal::Unknown) if call.extension.is_some() => {
                 self.accept_extension(key).map(|()| None)
             }
-            Err(refusal) => Err(unresolved(refusal, now)),
+            Err(refusal) => {
+                let hide_state = self.snapshot.settings.hide_state;
+                Err(unresolved(refusal, now).hidden(hide_state))
+            }
         };
         match accepted {
             Ok(None | Some(Destination::Remote { .. })) => self.route(now, key),
@@ -299,11 +323,12 @@ impl CallControl {
         let flow = call.offered().ok_or_else(gone)?.flow;
         let remote = flow.remote;
         let is_extension = call.extension.is_some();
+        debug_assert!(!is_extension || link.link.is_some(), "its account decides");
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit_flow(&snapshot.trunks, &snapshot.sources, flow)
             .ok_or_else(|| Denied::new(StatusCode::FORBIDDEN, "source_gone"))?;
         // Whoever proved to be an extension may call every link, wherever the phone stands.
-        if !(is_extension && link.link.is_some()) {
+        if !is_extension {
             source
                 .may_reach(&link, remote.ip())
                 .map_err(|not_admitted| {

@@ -10,7 +10,7 @@ use sip::event::Flow;
 use super::ladder::LadderView;
 use super::view::CallView;
 use crate::fraud_guard::{Explanation, Question};
-use crate::links::resolve::ResolvedLink;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::registration::Standing;
 
 /// Calls on one page of a list.
@@ -294,6 +294,8 @@ pub enum CommandRefusal {
     TokenConcurrentCalls,
     /// The asker's: the key stands for another order.
     IdempotencyConflict,
+    /// The asker's: there is no such link, or nobody shall learn what else it was.
+    UnknownLink,
     /// The call could not begin; the record has it.
     Unplaced {
         /// The SIP status that it would have been.
@@ -321,6 +323,7 @@ impl CommandRefusal {
             Self::TokenCallsPerMinute => "token_calls_per_minute",
             Self::TokenConcurrentCalls => "token_concurrent_calls",
             Self::IdempotencyConflict => "idempotency_conflict",
+            Self::UnknownLink => ResolveRefusal::Unknown.as_str(),
             Self::Unplaced { cause, .. } => cause,
         }
     }
@@ -339,7 +342,8 @@ impl CommandRefusal {
             | Self::NoSuchTrunk
             | Self::NoLadder
             | Self::TokenTrunk
-            | Self::IdempotencyConflict => None,
+            | Self::IdempotencyConflict
+            | Self::UnknownLink => None,
         }
     }
 }

@@ -53,7 +53,7 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key).filter(|call| !call.over) else {
             return false;
         };
-        let trunk = call.trunk(side, &snapshot.trunks);
+        let trunk = call.trunk(side, &snapshot);
         if headers.is_empty() || trunk.is_none() {
             return false;
         }
@@ -68,7 +68,7 @@ impl CallControl {
         }
         ports.connected = Some(party.clone());
         let other = side.other();
-        let towards = call.trunk(other, &snapshot.trunks);
+        let towards = call.trunk(other, &snapshot);
         let remote = match other {
             Side::A => call.a_address(),
             Side::B => call.attempt.as_ref().map(|attempt| attempt.target),

@@ -550,7 +550,7 @@ impl CallControl {
     fn replace_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
         let mut snapshot = Arc::unwrap_or_clone(snapshot);
         let extensions = snapshot.extensions.iter().map(as_trunk);
-        snapshot.trunks.extend(extensions.collect::<Vec<_>>());
+        snapshot.extension_trunks = extensions.map(|trunk| (trunk.id.clone(), trunk)).collect();
         let snapshot = Arc::new(snapshot);
         self.guard.replace_rules(snapshot.guard.clone());
         self.health.replace_trunks(&snapshot.trunks, now.instant);

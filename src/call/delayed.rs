@@ -16,14 +16,14 @@ use super::event::Now;
 use super::local_party::playable;
 use super::media_plan::abilities::{self, Policy};
 use super::one_call::{Asked, Call, Side};
-use crate::trunks::model::Trunk;
+use super::snapshot::Snapshot;
 
 impl CallControl {
     /// The codecs that this side may speak; empty: all.
     pub(super) fn policy(&self, key: CallKey, side: Side) -> Policy<'_> {
         self.calls
             .get(&key)
-            .map_or(&[], |call| policy_of(call, side, &self.snapshot.trunks))
+            .map_or(&[], |call| policy_of(call, side, &self.snapshot))
     }
 
     /// Our offer for the 2xx of a caller that made none. The answer comes with the ACK.
@@ -33,7 +33,7 @@ impl CallControl {
     ) -> Result<SessionDescription, &'static str> {
         let snapshot = Arc::clone(&self.snapshot);
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
-        let codecs = full_codecs(call, Side::A, &snapshot.trunks);
+        let codecs = full_codecs(call, Side::A, &snapshot);
         if !codecs.iter().any(Codec::is_speech) {
             return Err(Unusable::NoCommonCodec.as_str());
         }
@@ -67,7 +67,7 @@ impl CallControl {
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let caller = call.ports(Side::A).and_then(|ports| ports.leg.remote());
         let caller = caller.cloned();
-        let policies = [Side::A, Side::B].map(|side| policy_of(call, side, &snapshot.trunks));
+        let policies = [Side::A, Side::B].map(|side| policy_of(call, side, &snapshot));
         let ports = call.ports_mut(Side::B).ok_or("call_gone")?;
         ports.leg.accept_offer(remote);
         let Some(caller) = caller else {
@@ -150,19 +150,19 @@ impl CallControl {
 }
 
 /// The codecs that this side may speak; empty: all.
-pub(super) fn policy_of<'a>(call: &Call, side: Side, trunks: &'a [Trunk]) -> Policy<'a> {
-    let trunk = call.trunk(side, trunks);
+pub(super) fn policy_of<'a>(call: &Call, side: Side, snapshot: &'a Snapshot) -> Policy<'a> {
+    let trunk = call.trunk(side, snapshot);
     trunk.map_or(&[], |trunk| &trunk.codecs)
 }
 
 /// All that can be offered to `towards`: what the other side uses first, then what else it has ever
 /// offered; of a side that only answered we know no more than what we would offer it ourselves.
-pub(super) fn full_codecs(call: &Call, towards: Side, trunks: &[Trunk]) -> Vec<Codec> {
-    let own = policy_of(call, towards, trunks);
+pub(super) fn full_codecs(call: &Call, towards: Side, snapshot: &Snapshot) -> Vec<Codec> {
+    let own = policy_of(call, towards, snapshot);
     if let Some(party) = call.local_party {
         return playable_all(own, party);
     }
-    let other = policy_of(call, towards.other(), trunks);
+    let other = policy_of(call, towards.other(), snapshot);
     let Some(ports) = call.ports(towards.other()) else {
         return abilities::ours(own, other);
     };

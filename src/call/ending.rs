@@ -60,7 +60,7 @@ impl CallControl {
             return;
         }
         let snapshot = std::sync::Arc::clone(&self.snapshot);
-        let known = snapshot.trunks.iter().find(|known| known.id == trunk);
+        let known = snapshot.trunk(&trunk);
         let next = known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure));
         if next == Next::Stop
             && let Some(call) = self.calls.get_mut(&key)

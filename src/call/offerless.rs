@@ -30,7 +30,7 @@ impl CallControl {
         {
             return Err(StatusCode::REQUEST_PENDING);
         }
-        let codecs = full_codecs(call, side, &snapshot.trunks);
+        let codecs = full_codecs(call, side, &snapshot);
         if !codecs.iter().any(Codec::is_speech) {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         }

@@ -12,8 +12,9 @@ use sip::sdp::SessionDescription;
 use super::event::{Now, Ticket};
 use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
+use super::snapshot::Snapshot;
 use crate::cdr::record::AttemptClosed;
-use crate::fraud_guard::{Cleared, Way};
+use crate::fraud_guard::{Cleared, Counter, Way};
 use crate::links::model::LinkId;
 use crate::trunks::identity::{Party, Privacy};
 use crate::trunks::model::Trunk;
@@ -48,6 +49,8 @@ pub(super) struct Call {
     pub(super) wanted: Option<WantedParty>,
     pub(super) routes: VecDeque<Route>,
     pub(super) attempts: u32,
+    /// What of the guard has counted the party that is being dialled: parties count, not attempts.
+    pub(super) counted: Vec<Counter>,
     pub(super) failures: Vec<AttemptFailure>,
     /// What each of them gave as its Q.850 cause.
     pub(super) reasons: Vec<Option<Q850>>,
@@ -106,8 +109,6 @@ pub(super) struct Placed {
     pub(super) routes: VecDeque<Route>,
     /// Where the first party registered, if it is an extension.
     pub(super) phones: Vec<Phone>,
-    /// Attempts at the first party.
-    pub(super) attempts: u32,
     /// The first party, while it is dialled or up.
     pub(super) leg: Option<PlacedLeg>,
 }
@@ -272,6 +273,7 @@ impl Call {
             wanted: None,
             routes: VecDeque::new(),
             attempts: 0,
+            counted: Vec::new(),
             failures: Vec::new(),
             reasons: Vec::new(),
             reason: None,
@@ -359,12 +361,6 @@ impl Call {
         }
     }
 
-    /// The next attempt is the first one at its party: the guard counts parties, not attempts.
-    pub(super) fn is_first_attempt(&self, number: u32) -> bool {
-        let placed = self.placed();
-        number == 1 || placed.is_some_and(|placed| number == placed.attempts + 1)
-    }
-
     /// The time that its records bear: the wall clock as it was when the call began, and from then
     /// on the clock that never jumps. No setting of the clock makes a call shorter or longer.
     pub(super) fn time(&self, now: Now) -> Timestamp {
@@ -395,9 +391,8 @@ impl Call {
     }
 
     /// The trunk on this side.
-    pub(super) fn trunk<'a>(&self, side: Side, trunks: &'a [Trunk]) -> Option<&'a Trunk> {
-        let id = self.trunk_id(side);
-        id.and_then(|id| trunks.iter().find(|trunk| trunk.id == *id))
+    pub(super) fn trunk<'a>(&self, side: Side, snapshot: &'a Snapshot) -> Option<&'a Trunk> {
+        snapshot.trunk(self.trunk_id(side)?)
     }
 
     /// Which side a leg is; `None` for an attempt that is over.

@@ -180,7 +180,7 @@ impl CallControl {
     ) -> Result<Before, StatusCode> {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let call = self.calls.get_mut(&key).ok_or(GONE)?;
-        let policy = policy_of(call, side.other(), &snapshot.trunks);
+        let policy = policy_of(call, side.other(), &snapshot);
         let codecs = abilities::permitted(&remote.codecs, policy, &[]);
         if !codecs.iter().any(Codec::is_speech) {
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
@@ -195,7 +195,7 @@ impl CallControl {
         match self.endpoint.reoffer(now.instant, key, other, &offer) {
             Ok(()) => Ok(before),
             Err(_declined) => {
-                self.put_back(key, before);
+                self.unsay_offer(key, side.other(), before);
                 Err(StatusCode::REQUEST_PENDING)
             }
         }
@@ -229,6 +229,18 @@ impl CallControl {
         };
         if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
             ports.leg.restore(before);
+        }
+    }
+
+    /// The offer to this side never left.
+    fn unsay_offer(&mut self, key: CallKey, side: Side, before: Before) {
+        let before = match side {
+            Side::A => before.a,
+            Side::B => before.b,
+        };
+        let call = self.calls.get_mut(&key);
+        if let (Some(ports), Some(before)) = (call.and_then(|call| call.ports_mut(side)), before) {
+            ports.leg.unsay(before);
         }
     }
 

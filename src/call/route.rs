@@ -29,7 +29,7 @@ use super::trunk_load::Present;
 use crate::cdr::record::{
     AttemptClosed, AttemptLeg, AttemptOpened, GuardWord, MediaFigures, Record,
 };
-use crate::fraud_guard::{self, Cleared, Refused, Verdict};
+use crate::fraud_guard::{self, Cleared, Counter, Refused, Verdict};
 use crate::trunks::identity::{self, Caller, Privacy, Written};
 use crate::trunks::model::{self, MediaLatch, OfferMode, ReliableProvisional, Trunk};
 use crate::trunks::select::{self, Route, Wanted};
@@ -42,8 +42,8 @@ pub(super) struct Considered {
     pub(super) number: u32,
     /// The side of the call that it is for.
     pub(super) leg: AttemptLeg,
-    /// It is the first one at its party.
-    pub(super) is_first: bool,
+    /// What has counted its call at this party already.
+    pub(super) counted: Vec<Counter>,
     /// Where the wish came from.
     pub(super) client: Option<IpAddr>,
     /// The time in its row.
@@ -122,6 +122,7 @@ impl CallControl {
         let present = Present {
             loads: &self.loads,
             health: &self.health,
+            registrations: &self.registrations,
             now: now.instant,
         };
         select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
@@ -212,7 +213,7 @@ impl CallControl {
     fn try_route(&mut self, now: Now, key: CallKey, route: &Route) -> Tried {
         let snapshot = Arc::clone(&self.snapshot);
         // A snapshot may have taken the trunk away since the list was made.
-        let Some(trunk) = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk) else {
+        let Some(trunk) = snapshot.trunk(&route.trunk) else {
             return Tried::Skipped;
         };
         let Some(call) = self.calls.get_mut(&key) else {
@@ -226,12 +227,15 @@ impl CallControl {
             call: call.id.clone(),
             number: call.attempts,
             leg: AttemptLeg::Callee,
-            is_first: call.is_first_attempt(call.attempts),
+            counted: call.counted.clone(),
             client: call.client(),
             at: call.time(now),
         };
         match self.consider(now, &considered, &wanted, trunk, route.target) {
             Ok((cleared, opened)) => {
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.counted.extend_from_slice(cleared.counted());
+                }
                 let target = route.target;
                 self.dial(now, key, trunk, target, &wanted, cleared, opened)
             }
@@ -289,8 +293,7 @@ impl CallControl {
     ) -> Result<(), Denied> {
         let snapshot = Arc::clone(&self.snapshot);
         let open = routes.iter().find_map(|route| {
-            let mut trunks = snapshot.trunks.iter();
-            let trunk = trunks.find(|trunk| trunk.id == route.trunk)?;
+            let trunk = snapshot.trunk(&route.trunk)?;
             let closed = self.closed_way(now, trunk, route.target);
             closed.is_none().then_some(trunk)
         });
@@ -621,7 +624,7 @@ fn undialled(considered: &Considered, wanted: &WantedParty, trunk: &Trunk) -> At
 
 /// The attempt as the guard sees it; `user`: as the trunk would have it dialled.
 fn judged<'a>(
-    considered: &Considered,
+    considered: &'a Considered,
     wanted: &WantedParty,
     trunk: &'a Trunk,
     user: &'a str,
@@ -635,7 +638,7 @@ fn judged<'a>(
         client: considered.client,
         at: now.timestamp,
         named_by_link: wanted.named_by_link,
-        first_of_call: considered.is_first,
+        counted: &considered.counted,
     }
 }
 

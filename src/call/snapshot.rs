@@ -1,5 +1,6 @@
 //! What may change while the node runs, as one value that never changes: a new one replaces it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -17,10 +18,22 @@ pub struct Snapshot {
     pub sources: Vec<Source>,
     /// The registrar's accounts.
     pub extensions: Vec<Extension>,
+    /// An extension is dialled as a trunk that is never chosen: each under its id. Made by call
+    /// control, and no trunk to anybody else.
+    pub extension_trunks: BTreeMap<String, Trunk>,
     /// The fraud guard's rules.
     pub guard: Rules,
     /// The rest.
     pub settings: Settings,
+}
+
+impl Snapshot {
+    /// The trunk of this id, or the extension as one.
+    pub(super) fn trunk(&self, id: &str) -> Option<&Trunk> {
+        let mut trunks = self.trunks.iter();
+        let trunk = trunks.find(|trunk| trunk.id == id);
+        trunk.or_else(|| self.extension_trunks.get(id))
+    }
 }
 
 /// Settings of call control.

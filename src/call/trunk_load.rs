@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::fraud_guard::window::Window;
+use crate::registration::Registrations;
 use crate::trunks::health::Health;
 use crate::trunks::model::Trunk;
 use crate::trunks::select::Availability;
@@ -99,13 +100,15 @@ pub struct Present<'a> {
     pub loads: &'a TrunkLoads,
     /// Pings.
     pub health: &'a Health,
+    /// What a trunk that wants our REGISTER has.
+    pub registrations: &'a Registrations,
     /// For the calls of the last second.
     pub now: Instant,
 }
 
 impl Availability for Present<'_> {
     fn is_up(&self, trunk: &Trunk, target: SocketAddr) -> bool {
-        self.health.is_up(&trunk.id, target)
+        self.registrations.permits(&trunk.id, self.now) && self.health.is_up(&trunk.id, target)
     }
 
     fn has_room(&self, trunk: &Trunk) -> bool {

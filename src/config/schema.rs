@@ -11,6 +11,7 @@ use crate::log::LogFormat;
 use crate::sources::model::Source;
 use crate::storage::StorageOptions;
 use crate::trunks::apply::TrunkTable;
+use crate::trunks::model::Network;
 
 /// Everything one file says, defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +126,8 @@ pub struct HttpConfig {
     pub listen: Vec<SocketAddr>,
     /// `resolve` answers without a token. Loopback only.
     pub resolve_open: bool,
+    /// Proxies whose X-Forwarded-For says who asks.
+    pub trusted_proxies: Vec<Network>,
     /// Unix socket of the command line; `None`: there is none.
     pub socket: Option<PathBuf>,
 }

@@ -44,6 +44,7 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
         let advice = "sluice trunks apply FILE makes one";
         findings.push(Finding::warning("trunks", "none is enabled", advice));
     }
+    findings.extend(enabled.iter().filter_map(dial_plan));
     let left_out = enabled.len().saturating_sub(TRUNKS_MAX);
     let asked: Vec<_> = enabled
         .into_iter()
@@ -67,6 +68,15 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Where the guard refuses what people are used to dial.
+fn dial_plan(trunk: &Trunk) -> Option<Finding> {
+    let carries = trunk.carries_terminating;
+    let warning = trunk.dial_plan.warning().filter(|_| carries)?;
+    let found = format!("{} {warning}", trunk.label);
+    let advice = "set dial_plan.region of the trunk to the country it is in, such as GB";
+    Some(Finding::warning("trunks", found, advice))
 }
 
 async fn name(question: &Question) -> Finding {
@@ -137,6 +147,17 @@ mod tests {
     use super::super::Grade;
     use super::*;
     use crate::trunks::test::Answer;
+
+    #[test]
+    fn a_trunk_to_the_telephone_network_without_a_country_is_warned_of() {
+        let mut carrier = trunks::model::tests::trunk("tr_1", "192.0.2.1:5060");
+        assert!(dial_plan(&carrier).is_none(), "extensions need no country");
+        carrier.dial_plan.reaches_pstn = true;
+        let finding = dial_plan(&carrier).unwrap();
+        assert!(finding.grade == Grade::Warning && finding.advice.contains("dial_plan.region"));
+        carrier.dial_plan.region = Some("GB".to_owned());
+        assert!(dial_plan(&carrier).is_none());
+    }
 
     #[test]
     fn a_silent_trunk_is_bad_and_one_that_answers_is_good() {

@@ -37,14 +37,22 @@ struct Entry {
 pub(super) struct Named {
     /// In their order.
     pub(super) applies: Vec<RuleIndex>,
-    /// How well each rule names what the number means.
+    /// How well each rule names what is dialled, or what it means.
     meant: Fits,
+    /// How well it names what it means in E.164, or that it names the whole text that is dialled:
+    /// access codes say nothing about a range.
+    meaning: Fits,
 }
 
 impl Named {
-    /// How well an allow rule names the number; 0: only something that it could be read as.
-    pub(super) fn allowing(&self, index: RuleIndex) -> Fit {
-        self.meant.of(index)
+    /// An allow rule names the number, not only something that it could be read as.
+    pub(super) fn allows(&self, index: RuleIndex) -> bool {
+        self.meant.of(index) > 0
+    }
+
+    /// How well it does, in octets of E.164.
+    pub(super) fn fit(&self, index: RuleIndex) -> Fit {
+        self.meaning.of(index)
     }
 }
 
@@ -119,9 +127,9 @@ impl Compiled {
             .map(|entry| &entry.rule)
     }
 
-    pub(super) fn entry(&self, index: RuleIndex) -> Option<(&Rule, &Book)> {
+    pub(super) fn entry(&self, index: RuleIndex) -> Option<(&Rule, u32, &Book)> {
         let entry = self.entries.get(usize::from(index))?;
-        Some((&entry.rule, &entry.book))
+        Some((&entry.rule, entry.serial, &entry.book))
     }
 
     pub(super) fn entry_mut(&mut self, index: RuleIndex) -> Option<(&Rule, u32, &mut Book)> {
@@ -156,11 +164,13 @@ impl Compiled {
     pub(super) fn find(&self, user: &str, classified: &Classified, attempt: &Attempt<'_>) -> Named {
         let mut meant = Fits::default();
         self.trie.find(user, &mut meant);
+        let mut meaning = meant.whole(user.len());
         let mut readings = classified.readings.iter();
         if let Some(first) = readings.next() {
-            self.trie.find(first.as_str(), &mut meant);
-            self.of_country(first.region, &mut meant);
+            self.trie.find(first.as_str(), &mut meaning);
+            self.of_country(first.region, &mut meaning);
         }
+        meant.raise_all(&meaning);
         let mut read = meant.clone();
         for reading in readings {
             self.trie.find(reading.as_str(), &mut read);
@@ -182,7 +192,11 @@ impl Compiled {
         for index in &self.anywhere {
             meant.raise(*index, ANYWHERE);
         }
-        Named { applies, meant }
+        Named {
+            applies,
+            meant,
+            meaning,
+        }
     }
 
     fn of_country(&self, region: Region, fits: &mut Fits) {

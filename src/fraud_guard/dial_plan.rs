@@ -80,6 +80,17 @@ impl DialPlan {
         Classified { class, readings }
     }
 
+    /// What whoever sets up such a trunk should know: calls reach the telephone network, and without a
+    /// country no national number is understood.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        let lacks_region = self.reaches_pstn && self.region.is_none();
+        lacks_region.then_some(
+            "reaches the telephone network, and dial_plan.region is unset: national numbers are \
+             refused (guard_number_unknown)",
+        )
+    }
+
     fn is_emergency(&self, number: &str) -> bool {
         self.emergency.iter().any(|emergency| emergency == number)
     }
@@ -204,6 +215,11 @@ impl Readings {
     #[must_use]
     pub fn first(&self) -> Option<&Reading> {
         self.iter().next()
+    }
+
+    /// There were more than are kept: no list has seen all of them.
+    pub(super) const fn has_overflowed(&self) -> bool {
+        self.overflow
     }
 
     fn any_complete(&self) -> bool {

@@ -71,7 +71,7 @@ impl Question {
             client: self.client,
             at,
             named_by_link: self.named_by_link,
-            first_of_call: true,
+            counted: &[],
         };
         guard.explain(&attempt, now + ahead)
     }

@@ -12,7 +12,7 @@ use super::reason::Reason;
 use super::rule::{Rule, RuleKind, Spend};
 use super::rules::PrefixVerdict;
 use super::trie::{EXACT, Fit, RuleIndex};
-use super::verdict::{Attempt, Guard, Refused};
+use super::verdict::{Attempt, Counter, Guard, Refused};
 
 /// What asking has brought.
 pub(super) struct Judged {
@@ -53,7 +53,7 @@ pub(super) struct Judge<'g, 'a> {
 struct Allowed {
     /// Some rule or setting allows the number: it needs no link.
     yes: bool,
-    /// By so many octets of it.
+    /// By so many octets of what it means in E.164.
     fit: Fit,
 }
 
@@ -120,6 +120,12 @@ impl<'g, 'a> Judge<'g, 'a> {
         if classified.class == Class::Emergency {
             return self.emergency(compiled, &named);
         }
+        if classified.readings.has_overflowed() {
+            self.step("dial_plan", "dial plan", || {
+                "it can be read as too many numbers: refused".into()
+            });
+            return Err(Reason::NumberUnknown);
+        }
         if classified.class == Class::Unknown && self.attempt.dial_plan.reaches_pstn {
             self.step("dial_plan", "dial plan", || {
                 "unknown, and the trunk reaches the telephone network: refused".into()
@@ -180,13 +186,13 @@ impl<'g, 'a> Judge<'g, 'a> {
             }
         }
         for index in &named.applies {
-            let Some((rule, book)) = compiled.entry(*index) else {
+            let Some((rule, serial, book)) = compiled.entry(*index) else {
                 continue;
             };
             match &rule.kind {
-                RuleKind::Allow if named.allowing(*index) > 0 => {
+                RuleKind::Allow if named.allows(*index) => {
                     allowed.yes = true;
-                    allowed.fit = allowed.fit.max(named.allowing(*index));
+                    allowed.fit = allowed.fit.max(named.fit(*index));
                     self.step(&rule.id, &rule.name, || format!("{ALLOWED}: needs no link"));
                 }
                 RuleKind::Block if allowed.yes => {
@@ -220,7 +226,7 @@ impl<'g, 'a> Judge<'g, 'a> {
                 | RuleKind::ConcurrentPerDestination(_)
                 | RuleKind::DestinationsPerHour(_)
                 | RuleKind::SameDestination { .. } => {
-                    self.cap(rule, book, subject)?;
+                    self.cap(rule, serial, book, subject)?;
                 }
             }
         }
@@ -244,16 +250,22 @@ impl<'g, 'a> Judge<'g, 'a> {
         }
     }
 
-    fn cap(&mut self, rule: &Rule, book: &Book, subject: Subject) -> Result<(), Reason> {
-        let (cap, counts_calls) = match &rule.kind {
+    fn cap(
+        &mut self,
+        rule: &Rule,
+        serial: u32,
+        book: &Book,
+        subject: Subject,
+    ) -> Result<(), Reason> {
+        let cap = match &rule.kind {
             RuleKind::CallsPerDay(cap)
             | RuleKind::CallsPerDayPerIp(cap)
             | RuleKind::CallsPerSecond(cap)
-            | RuleKind::DestinationsPerHour(cap) => (*cap, true),
-            RuleKind::SameDestination { calls, .. } => (*calls, true),
-            RuleKind::Concurrent(cap)
+            | RuleKind::DestinationsPerHour(cap)
+            | RuleKind::Concurrent(cap)
             | RuleKind::ConcurrentPerIp(cap)
-            | RuleKind::ConcurrentPerDestination(cap) => (*cap, false),
+            | RuleKind::ConcurrentPerDestination(cap) => *cap,
+            RuleKind::SameDestination { calls, .. } => *calls,
             RuleKind::Allow
             | RuleKind::Block
             | RuleKind::Emergency
@@ -261,7 +273,7 @@ impl<'g, 'a> Judge<'g, 'a> {
             | RuleKind::Duration(_)
             | RuleKind::SpendPerDay(_) => return Ok(()),
         };
-        if counts_calls && !self.attempt.first_of_call {
+        if rule.kind.counts_calls() && self.attempt.counted.contains(&Counter::of_rule(serial)) {
             return self.answer(rule, true, || "a further attempt of a counted call".into());
         }
         let Some(keys) = subject.keys(&rule.kind) else {
@@ -326,13 +338,16 @@ impl<'g, 'a> Judge<'g, 'a> {
             return Err(Reason::PrefixBlocked);
         }
         let first = classified.readings.first().map(|reading| reading.as_str());
-        let octets = std::iter::once(user)
-            .chain(first)
-            .filter_map(|text| rules.allowed_octets(text))
-            .max();
-        if let Some(octets) = octets {
+        let meaning = first.and_then(|text| rules.allowed_octets(text));
+        let dialled = rules.allowed_octets(user);
+        if meaning.or(dialled).is_some() {
             allowed.yes = true;
-            allowed.fit = Fit::try_from(octets + 1).unwrap_or(EXACT - 1);
+            // Access codes say nothing about a range; the whole text does.
+            allowed.fit = if dialled.is_some_and(|octets| octets >= user.len()) {
+                EXACT
+            } else {
+                Fit::try_from(meaning.map_or(0, |octets| octets + 1)).unwrap_or(EXACT - 1)
+            };
             self.step("guard.allow_prefixes", "setting", || {
                 format!("{ALLOWED}: needs no link")
             });
@@ -389,7 +404,8 @@ impl<'g, 'a> Judge<'g, 'a> {
             return Err(Reason::ConcurrentCalls);
         }
         let rate = rules.calls_per_second;
-        if self.attempt.first_of_call && !self.guard.window().admits(self.now, rate) {
+        let is_counted = self.attempt.counted.contains(&Counter::SETTING);
+        if !is_counted && !self.guard.window().admits(self.now, rate) {
             self.step("guard.calls_per_second", "setting", || {
                 format!("{rate} within this second: refuses")
             });

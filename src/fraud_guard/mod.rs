@@ -29,7 +29,7 @@ pub use explain::{Explanation, Question};
 pub use reason::{Reason, Way};
 pub use rule::Rule;
 pub use rules::Rules;
-pub use verdict::{Attempt, Cleared, Counters, Guard, Refused, Verdict};
+pub use verdict::{Attempt, Cleared, Counter, Counters, Guard, Refused, Verdict};
 
 #[cfg(test)]
 mod tests;

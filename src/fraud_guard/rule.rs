@@ -27,6 +27,15 @@ pub struct Rule {
     pub kind: RuleKind,
 }
 
+impl Rule {
+    /// Octets of its list of numbers: as many nodes of the tree of all lists.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let numbers = self.scope.numbers.iter();
+        numbers.map(|number| number.text.len()).sum()
+    }
+}
+
 /// Whom a rule concerns: everything that is named must fit, what names nothing fits all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -175,6 +184,27 @@ impl RuleKind {
         }
     }
 
+    /// True for those that count a call once, whatever becomes of it.
+    #[must_use]
+    pub const fn counts_calls(&self) -> bool {
+        match self {
+            Self::Allow
+            | Self::Block
+            | Self::Emergency
+            | Self::Hours(_)
+            | Self::Duration(_)
+            | Self::Concurrent(_)
+            | Self::ConcurrentPerIp(_)
+            | Self::ConcurrentPerDestination(_)
+            | Self::SpendPerDay(_) => false,
+            Self::CallsPerDay(_)
+            | Self::CallsPerDayPerIp(_)
+            | Self::CallsPerSecond(_)
+            | Self::DestinationsPerHour(_)
+            | Self::SameDestination { .. } => true,
+        }
+    }
+
     /// True for those that keep a table with a row for each source or destination.
     #[must_use]
     pub const fn is_keyed(&self) -> bool {
@@ -256,6 +286,9 @@ pub const RULES_MAX: usize = 1_000;
 pub const KEYED_RULES_MAX: usize = 16;
 /// Entries of one list of a rule.
 pub const ENTRIES_MAX: usize = 1_000;
+/// Octets of the lists of all rules: some 20,000 numbers. Each is a node of at most 120 octets in a tree
+/// that signalling builds between two calls: 32 MiB, and milliseconds.
+pub const LIST_OCTETS_MAX: usize = 262_144;
 /// A cap on calls.
 pub const CAP_MAX: u32 = 1_000_000;
 /// Different destinations of one source that are told apart.

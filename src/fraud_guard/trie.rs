@@ -33,6 +33,19 @@ impl Fits {
         }
     }
 
+    /// Each rule fits at least as well as in `others`.
+    pub(super) fn raise_all(&mut self, others: &Self) {
+        for (rule, fit) in &others.0 {
+            self.raise(*rule, *fit);
+        }
+    }
+
+    /// Only the rules that name all `octets` of the number.
+    pub(super) fn whole(&self, octets: usize) -> Self {
+        let whole = self.0.iter().filter(|(_, fit)| usize::from(*fit) > octets);
+        Self(whole.map(|(rule, _)| (*rule, EXACT)).collect())
+    }
+
     /// The rules that fit at all.
     pub(super) fn rules(&self) -> impl Iterator<Item = RuleIndex> {
         self.0.iter().map(|(index, _)| *index)

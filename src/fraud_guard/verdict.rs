@@ -34,8 +34,24 @@ pub struct Attempt<'a> {
     pub at: Timestamp,
     /// A stored link names this destination.
     pub named_by_link: bool,
-    /// False for the second and later attempts of one call: rates count calls.
-    pub first_of_call: bool,
+    /// What has counted the call already, of the attempts before this one at the same party: what
+    /// counts calls, counts each once. A rule that only the next trunk meets has not.
+    pub counted: &'a [Counter],
+}
+
+/// What counts calls: a rule, or the setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter(u32);
+
+impl Counter {
+    /// `guard.calls_per_second`.
+    pub(super) const SETTING: Self = Self(0);
+
+    /// A rule, by the serial number of its book, which is never 0.
+    pub(super) const fn of_rule(serial: u32) -> Self {
+        debug_assert!(serial > 0, "0 is the setting");
+        Self(serial)
+    }
 }
 
 /// Dial it, or do not.
@@ -65,6 +81,7 @@ pub struct Cleared {
     duration_max: Duration,
     overruled: Option<Refused>,
     answered: Option<Instant>,
+    counted: Vec<Counter>,
     holds: Vec<Hold>,
 }
 
@@ -90,6 +107,12 @@ impl Cleared {
     #[must_use]
     pub const fn duration_max(&self) -> Duration {
         self.duration_max
+    }
+
+    /// What has counted the call by this attempt: the next one at the same party says so.
+    #[must_use]
+    pub fn counted(&self) -> &[Counter] {
+        &self.counted
     }
 
     /// Why it would have been refused, were this not a dry run.
@@ -260,6 +283,7 @@ impl Guard {
         let classified = judged.classified?;
         let subject = Subject::of(attempt, &user, &classified);
         let mut holds = Vec::new();
+        let mut counted = Vec::new();
         for index in judged.applies {
             let Some((rule, serial, book)) = self.compiled.entry_mut(index) else {
                 continue;
@@ -273,7 +297,9 @@ impl Guard {
                 0
             };
             let promised = cost(rate, judged.duration_max);
-            if attempt.first_of_call {
+            let counter = Counter::of_rule(serial);
+            if rule.kind.counts_calls() && !attempt.counted.contains(&counter) {
+                counted.push(counter);
                 if let (Book::Second(window), RuleKind::CallsPerSecond(cap)) =
                     (&mut *book, &rule.kind)
                 {
@@ -294,15 +320,23 @@ impl Guard {
                 self.changes.note(serial, row, now);
             }
         }
-        if attempt.first_of_call {
+        if !attempt.counted.contains(&Counter::SETTING) {
+            counted.push(Counter::SETTING);
             self.window.count(now, self.rules.calls_per_second);
         }
         self.cleared = self.cleared.saturating_add(1);
+        // A dry run ends nothing: what rules would have granted is only promised.
+        let duration_max = if self.rules.dry_run {
+            self.rules.duration_max
+        } else {
+            judged.duration_max
+        };
         Some(Cleared {
             user,
-            duration_max: judged.duration_max,
+            duration_max,
             overruled,
             answered: None,
+            counted,
             holds,
         })
     }
@@ -445,7 +479,7 @@ mod tests {
             client: None,
             at: Timestamp::UNIX_EPOCH,
             named_by_link,
-            first_of_call: true,
+            counted: &[],
         }
     }
 
@@ -525,13 +559,12 @@ mod tests {
             calls_per_second: 1,
             ..Rules::default()
         });
-        assert_eq!(
-            refused(guard.verdict(&attempt("100", &DialPlan::default(), true), now)),
-            None
-        );
         let plan = DialPlan::default();
+        let Verdict::Allow(first) = guard.verdict(&attempt("100", &plan, true), now) else {
+            panic!("the first is allowed");
+        };
         let retry = Attempt {
-            first_of_call: false,
+            counted: first.counted(),
             ..attempt("100", &plan, true)
         };
         assert_eq!(refused(guard.verdict(&retry, now)), None);

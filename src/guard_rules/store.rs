@@ -3,7 +3,7 @@
 use super::shape::{RuleDraft, StoredRule};
 use crate::field_errors::FieldErrors;
 use crate::fraud_guard::Rule;
-use crate::fraud_guard::rule::{KEYED_RULES_MAX, RULES_MAX};
+use crate::fraud_guard::rule::{KEYED_RULES_MAX, LIST_OCTETS_MAX, RULES_MAX};
 use crate::storage::{Connection, StorageError, Store, bump_revision, randomness, work};
 use crate::trunks::store::names_of;
 
@@ -76,26 +76,35 @@ pub async fn add(
     put(store, None, stored, position).await
 }
 
-/// Replaces a rule; its id stays, and its counts where they still mean the same.
+/// What somebody expects of a rule and its place, counted from 0, before it is changed.
+pub type Check = Box<dyn FnOnce(usize, &StoredRule) -> Result<(), StorageError> + Send>;
+
+/// Replaces a rule, unless `check` objects to it as it is; its id stays, and its counts where they
+/// still mean the same.
 ///
 /// # Errors
-/// There is none, or what [`add`] refuses.
+/// There is none, what `check` says, or what [`add`] refuses.
 pub async fn set(
     store: &Store,
     id_or_name: &str,
     draft: &RuleDraft,
     position: Position,
+    check: Check,
 ) -> Result<(usize, StoredRule), StorageError> {
     let (_, known) = get(store, id_or_name).await?;
     let stored = draft.judge(&known.rule.id, Some(&names_of(&store.snapshot())))?;
-    put(store, Some(known.rule.id), stored, position).await
+    put(store, Some((known.rule.id, check)), stored, position).await
 }
 
-/// Deletes a rule with its counts; the rule that is gone.
+/// Deletes a rule with its counts, unless `check` objects to it as it is; the rule that is gone.
 ///
 /// # Errors
-/// There is none, or the database did not take it.
-pub async fn delete(store: &Store, id_or_name: &str) -> Result<StoredRule, StorageError> {
+/// There is none, what `check` says, or the database did not take it.
+pub async fn delete(
+    store: &Store,
+    id_or_name: &str,
+    check: Check,
+) -> Result<StoredRule, StorageError> {
     let wanted = id_or_name.to_owned();
     let gone = store
         .write(move |connection| {
@@ -103,6 +112,7 @@ pub async fn delete(store: &Store, id_or_name: &str) -> Result<StoredRule, Stora
                 let mut rules = load_all(connection).await?;
                 let index = find(&rules, &wanted)?;
                 let gone = rules.remove(index);
+                check(index, &gone)?;
                 sqlx::query("DELETE FROM guard_rules WHERE id = $1")
                     .bind(&gone.rule.id)
                     .execute(&mut *connection)
@@ -122,7 +132,7 @@ pub async fn delete(store: &Store, id_or_name: &str) -> Result<StoredRule, Stora
 
 async fn put(
     store: &Store,
-    replaces: Option<String>,
+    replaces: Option<(String, Check)>,
     stored: StoredRule,
     position: Position,
 ) -> Result<(usize, StoredRule), StorageError> {
@@ -130,11 +140,11 @@ async fn put(
         .write(move |connection| {
             work(async move {
                 let mut rules = load_all(connection).await?;
-                let old = replaces
-                    .as_ref()
-                    .and_then(|id| rules.iter().position(|known| known.rule.id == *id));
-                if let Some(old) = old {
-                    rules.remove(old);
+                let mut old = None;
+                if let Some((id, objects)) = replaces {
+                    let index = find(&rules, &id)?;
+                    objects(index, &rules.remove(index))?;
+                    old = Some(index);
                 }
                 check(&rules, &stored)?;
                 let last = rules.len();
@@ -180,6 +190,12 @@ fn check(others: &[StoredRule], stored: &StoredRule) -> Result<(), StorageError>
         let accepted =
             format!("at most {KEYED_RULES_MAX} rules that count by source or destination");
         errors.add("kind", stored.rule.kind.as_str(), accepted);
+    }
+    let rules = others.iter().chain([stored]);
+    let octets: usize = rules.map(|known| known.rule.octets()).sum();
+    if octets > LIST_OCTETS_MAX {
+        let accepted = format!("at most {LIST_OCTETS_MAX} characters of numbers in all rules");
+        errors.add("numbers", &octets.to_string(), accepted);
     }
     Ok(errors.or(())?)
 }

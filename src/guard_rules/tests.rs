@@ -10,6 +10,7 @@ use super::{counts, store};
 use crate::cdr::record::Record;
 use crate::fraud_guard::StoredCount;
 use crate::fraud_guard::book::Key;
+use crate::fraud_guard::rule::LIST_OCTETS_MAX;
 use crate::storage::{StorageError, StorageOptions, Store, Sync};
 use crate::trunks::apply::TrunkTable;
 use crate::trunks::shape::{TargetShape, TrunkShape};
@@ -63,6 +64,7 @@ async fn rules_are_made_moved_changed_and_deleted_and_each_is_in_the_snapshot_at
         "d",
         &draft("e", r#""kind":"calls_per_day","max":4"#),
         Some(3),
+        Box::new(|_, _| Ok(())),
     )
     .await
     .unwrap();
@@ -70,8 +72,13 @@ async fn rules_are_made_moved_changed_and_deleted_and_each_is_in_the_snapshot_at
     assert_eq!(names(&db), ["a", "b", "e", "c"]);
     let taken = store::add(&db, &draft("a", r#""kind":"allow""#), None).await;
     assert!(matches!(taken.unwrap_err(), StorageError::Duplicate { .. }));
-    store::delete(&db, "b").await.unwrap();
-    let gone = store::delete(&db, "b").await.unwrap_err();
+    let objected = store::delete(&db, "b", Box::new(|_, _| Err(StorageError::Changed))).await;
+    objected.unwrap_err();
+    store::delete(&db, "b", Box::new(|_, _| Ok(())))
+        .await
+        .unwrap();
+    let gone = store::delete(&db, "b", Box::new(|_, _| Ok(()))).await;
+    let gone = gone.unwrap_err();
     assert_eq!(gone.to_string(), "no guard rule `b`");
     db.close().await;
     assert_eq!(names(&open(folder.path()).await), ["a", "e", "c"]);
@@ -152,4 +159,26 @@ async fn explain_names_the_rule_that_decides_and_counts_nothing() {
     assert_eq!(told.decided_by.as_deref(), Some("guard.deny_unnamed"));
     let none = explain(&db, &asked("610", "other")).await.unwrap_err();
     assert_eq!(none.to_string(), "no trunk `other`");
+}
+
+#[tokio::test]
+async fn lists_of_all_rules_have_a_bound_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open(folder.path()).await;
+    let mut stored = 0;
+    let refused = loop {
+        let numbers: Vec<String> = (0..1_000)
+            .map(|number| format!(r#""+44{stored:030}{number:030}""#))
+            .collect();
+        let rest = format!(r#""kind":"block","numbers":[{}]"#, numbers.join(","));
+        match store::add(&db, &draft(&format!("r{stored}"), &rest), None).await {
+            Ok(_) => stored += 1,
+            Err(refused) => break refused,
+        }
+    };
+    let StorageError::Invalid(errors) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(errors.fields(), ["numbers"]);
+    assert_eq!(stored, LIST_OCTETS_MAX / 63_000);
 }

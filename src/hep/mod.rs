@@ -115,9 +115,10 @@ mod tests {
 
     #[test]
     fn a_collector_that_is_gone_costs_copies_and_nothing_else() {
-        let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = gone.local_addr().unwrap();
-        drop(gone);
+        // Nobody else gets the port, and nobody hears us at it: it is connected to somebody else.
+        let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        held.connect("127.0.0.1:9").unwrap();
         let figures = Arc::<CaptureFigures>::default();
         let mut capture = Capture::open(address, 7, Arc::clone(&figures)).unwrap();
         for _ in 0..10 {

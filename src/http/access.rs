@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
+use super::forwarded;
 use super::problem::Problem;
 use super::router::HttpState;
 use super::tries::Tries;
@@ -26,6 +27,8 @@ use crate::tokens::store::touch;
 pub enum Origin {
     /// Over TCP, from this address.
     Network(IpAddr),
+    /// Over TCP through a proxy, from this address as far as anybody who is trusted says.
+    Forwarded(IpAddr),
     /// Over the Unix socket, or from inside this process: all scopes.
     Local,
 }
@@ -36,6 +39,7 @@ impl Origin {
         match self {
             Self::Local => true,
             Self::Network(address) => address.to_canonical().is_loopback(),
+            Self::Forwarded(_) => false,
         }
     }
 }
@@ -106,13 +110,17 @@ pub(crate) struct Watch {
     used: Mutex<HashMap<TokenId, Instant>>,
 }
 
-/// Judges the token of every request, whatever it asks for, and gives every answer the headers that
-/// all have.
+/// Finds out where every request comes from and judges its token, whatever it asks for, and gives
+/// every answer the headers that all have.
 pub(super) async fn authenticate(
     State(state): State<HttpState>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    if let Some(peer) = request.extensions().get::<Origin>().copied() {
+        let origin = forwarded::origin(peer, request.headers(), &state.trusted_proxies);
+        request.extensions_mut().insert(origin);
+    }
     let judged = judge(&state, &request);
     request.extensions_mut().insert(Judged(judged));
     let mut response = next.run(request).await;
@@ -167,7 +175,7 @@ fn judge(state: &HttpState, request: &Request) -> Result<Access, Problem> {
                 client: None,
             });
         }
-        Some(Origin::Network(address)) => Some(address),
+        Some(Origin::Network(address) | Origin::Forwarded(address)) => Some(address),
         None => None,
     };
     let mut values = request.headers().get_all(AUTHORIZATION).iter();

@@ -25,6 +25,7 @@ use crate::call::command::{
 };
 use crate::field_errors::FieldErrors;
 use crate::links::model::Destination;
+use crate::links::resolve::ResolveRefusal;
 use crate::links::rules;
 use crate::tokens::scope::Scope;
 
@@ -371,6 +372,7 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
         CommandRefusal::TokenCallsPerMinute => (429, "This token has placed enough calls"),
         CommandRefusal::TokenConcurrentCalls => (429, "This token has enough calls"),
         CommandRefusal::IdempotencyConflict => (409, "The key stands for another order"),
+        CommandRefusal::UnknownLink => return refusal_of(ResolveRefusal::Unknown),
         CommandRefusal::Unplaced { status, .. } => {
             (http_status(status), "The call cannot be placed")
         }
@@ -391,7 +393,8 @@ pub(super) fn refused(refusal: CommandRefusal) -> Problem {
         | CommandRefusal::TokenTrunk
         | CommandRefusal::TokenCallsPerMinute
         | CommandRefusal::TokenConcurrentCalls
-        | CommandRefusal::IdempotencyConflict => problem,
+        | CommandRefusal::IdempotencyConflict
+        | CommandRefusal::UnknownLink => problem,
     };
     match refusal.retry_after() {
         Some(after) => problem.with_retry_after(after),

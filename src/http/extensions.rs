@@ -55,15 +55,26 @@ async fn change(
     headers: HeaderMap,
     Body(wanted): Body<ExtensionChange>,
 ) -> Result<Response, Problem> {
-    let before = store::get(&state.store, &named).await?;
-    Expected::of(&headers).check(&ExtensionShape::from(&before))?;
-    let shape = ExtensionShape::from(&store::change(&state.store, &named, wanted).await?);
+    let expected = Expected::of(&headers);
+    let extension = store::change(&state.store, &named, wanted, move |before| {
+        expected.check(&ExtensionShape::from(before))
+    })
+    .await?;
+    let shape = ExtensionShape::from(&extension);
     tracing::info!(extension = shape.name, "an extension was changed");
     Ok(Tag::of(&shape).on(json(&shape)))
 }
 
-async fn remove(State(state): State<HttpState>, Name(named): Name) -> Result<Response, Problem> {
-    store::delete(&state.store, &named).await?;
+async fn remove(
+    State(state): State<HttpState>,
+    Name(named): Name,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let expected = Expected::of(&headers);
+    store::delete(&state.store, &named, move |extension| {
+        expected.check(&ExtensionShape::from(extension))
+    })
+    .await?;
     tracing::info!(extension = named, "an extension was deleted");
     Ok(done())
 }
@@ -120,7 +131,7 @@ const REMOVE: Operation = Operation::new(
     "Delete an extension",
 )
 .described("Its phones are not reached any more; calls that are up go on.")
-.refusing(&[NONE_SUCH]);
+.refusing(&[NONE_SUCH, (412, "Somebody has changed it meanwhile.")]);
 
 const NAME: &str = "The user part it registers, and its digest user name.";
 const DISPLAY_NAME: &str = "Shown where it calls.";

@@ -8,7 +8,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::answer::{Tag, created, done, json};
+use super::answer::{Expected, Tag, created, done, json};
 use super::body::{Asked, Body, Name};
 use super::calls::{ask, unexpected};
 use super::problem::Problem;
@@ -93,16 +93,28 @@ async fn set(
     State(state): State<HttpState>,
     Name(name): Name,
     Asked(place): Asked<Place>,
+    headers: HeaderMap,
     Body(draft): Body<RuleDraft>,
 ) -> Result<Response, Problem> {
-    let (index, stored) = store::set(&state.store, &name, &draft, place.position).await?;
+    let check = unchanged(&headers);
+    let (index, stored) = store::set(&state.store, &name, &draft, place.position, check).await?;
     let shape = RuleShape::new(index, &stored);
     tracing::info!(rule = shape.id, "a rule of the guard was changed");
-    Ok(json(&shape))
+    Ok(Tag::of(&shape).on(json(&shape)))
 }
 
-async fn remove(State(state): State<HttpState>, Name(name): Name) -> Result<Response, Problem> {
-    let gone = store::delete(&state.store, &name).await?;
+/// It is what the asker has read.
+fn unchanged(headers: &HeaderMap) -> store::Check {
+    let expected = Expected::of(headers);
+    Box::new(move |index, stored| expected.check(&RuleShape::new(index, stored)))
+}
+
+async fn remove(
+    State(state): State<HttpState>,
+    Name(name): Name,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let gone = store::delete(&state.store, &name, unchanged(&headers)).await?;
     tracing::info!(rule = gone.rule.id, "a rule of the guard was deleted");
     Ok(done())
 }
@@ -164,9 +176,14 @@ const POSITION: &[(&str, &str)] = &[(
     "Place in the order, counted from 1; absent: where it is, a new rule last.",
 )];
 const UNKNOWN: &[(u16, &str)] = &[(404, "No such rule.")];
+const GONE: &[(u16, &str)] = &[
+    (404, "No such rule."),
+    (412, "It was changed since it was read."),
+];
 const BROKEN: &[(u16, &str)] = &[
     (404, "No such rule."),
     (409, "Another rule has this name."),
+    (412, "It was changed since it was read."),
     (422, "A field breaks a rule."),
 ];
 
@@ -195,7 +212,7 @@ const SET: Operation = Operation::new(Verb::Put, RULE, WRITE, "Change or move a 
     .refusing(BROKEN);
 
 const REMOVE: Operation =
-    Operation::new(Verb::Delete, RULE, WRITE, "Delete a rule and its counts").refusing(UNKNOWN);
+    Operation::new(Verb::Delete, RULE, WRITE, "Delete a rule and its counts").refusing(GONE);
 
 const EXPLAIN: Operation = Operation::new(
     Verb::Get,

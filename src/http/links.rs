@@ -149,7 +149,9 @@ async fn id_of(state: &HttpState, name: &str) -> Result<LinkId, Problem> {
 
 const READ: Needs = Needs::Scope(Scope::LinksRead);
 const WRITE: Needs = Needs::Scope(Scope::LinksWrite);
-const NONE: &[(u16, &str)] = &[(404, "No such link.")];
+const NONE_SUCH: (u16, &str) = (404, "No such link.");
+const TWO: (u16, &str) = (422, "Two links are called so, or a field breaks a rule.");
+const NONE: &[(u16, &str)] = &[NONE_SUCH, TWO];
 
 const LIST: Operation = Operation::new(Verb::Get, "/api/v1/links", READ, "List links by id")
     .asking(&[
@@ -174,7 +176,8 @@ const ADD: Operation = Operation::new(Verb::Post, "/api/v1/links", WRITE, "Make 
     .refusing(&[(409, "The request path is another link's.")]);
 
 const SHOW: Operation = Operation::new(Verb::Get, "/api/v1/links/{id}", READ, "One link")
-    .described("`id` is the number of a link, or else a request path.")
+    .described("`id` is the number of a link or a request path; where one link has the number and another the \
+     path, `#610` (as %23610) is the number and `/610` (as %2F610) the path.")
     .answering(Content::Json(&LINK))
     .refusing(NONE);
 
@@ -182,12 +185,13 @@ const CHANGE: Operation = Operation::new(Verb::Patch, "/api/v1/links/{id}", WRIT
     .described("What is absent stays as it is; null takes the default again. The request path never changes.")
     .taking(Content::Json(&PATCH))
     .answering(Content::Json(&LINK))
-    .refusing(&[(404, "No such link."), (412, "It was changed since it was read.")]);
+    .refusing(&[NONE_SUCH, (412, "It was changed since it was read."), TWO]);
 
 const DELETE: Operation =
     Operation::new(Verb::Delete, "/api/v1/links/{id}", WRITE, "Delete a link").refusing(&[
-        (404, "No such link."),
+        NONE_SUCH,
         (412, "It was changed since it was read."),
+        TWO,
     ]);
 
 /// Rows of a page, unless asked otherwise.

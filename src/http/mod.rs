@@ -12,6 +12,7 @@ mod calls;
 mod cdrs;
 mod extensions;
 mod fields;
+mod forwarded;
 mod guard;
 mod import;
 mod json;

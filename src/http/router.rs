@@ -17,6 +17,7 @@ use super::{
 use crate::health::Node;
 use crate::shell::Asker;
 use crate::storage::Store;
+use crate::trunks::model::Network;
 
 /// What the answers need.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct HttpState {
     pub store: Store,
     /// `resolve` answers without a token.
     pub resolve_open: bool,
+    /// Proxies whose word about their clients counts.
+    pub trusted_proxies: Arc<[Network]>,
     /// The node behind this surface; `None`: there is only a database.
     pub node: Option<Arc<Node>>,
     /// Call control; `None`: no calls are handled here.
@@ -40,6 +43,7 @@ impl HttpState {
         Self {
             store,
             resolve_open: false,
+            trusted_proxies: Arc::default(),
             node: None,
             calls: None,
             watch: Arc::default(),

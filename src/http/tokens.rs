@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use jiff::Timestamp;
 
 use super::access::Access;
 use super::answer::{created, done, json};
@@ -78,19 +79,32 @@ fn not_more_than(access: &Access, draft: &TokenDraft) -> Result<(), Problem> {
     if more_trunks {
         return Err(refused("Name trunks, by id, that your own token may use."));
     }
-    let more = |own: Option<u32>, wanted: Option<u32>| match (own, wanted) {
-        (Some(own), Some(wanted)) => wanted > own,
-        (Some(_), None) => true,
-        (None, _) => false,
-    };
-    if more(own.calls_per_minute, draft.calls_per_minute)
-        || more(own.concurrent_calls, draft.concurrent_calls)
+    // Each child would have the caps for itself, and there may be hundreds.
+    let has_cap = own.calls_per_minute.is_some() || own.concurrent_calls.is_some();
+    if has_cap && wanted.has(Scope::CallsCreate) {
+        return Err(refused(
+            "Your own token has caps on calls: it makes none that may place calls.",
+        ));
+    }
+    if own
+        .expires_at
+        .is_some_and(|own| !ends_by(own, draft.expires_at.as_deref()))
     {
         return Err(refused(
-            "Name caps on calls no higher than your own token's.",
+            "Name a time expires_at no later than your own token's.",
         ));
     }
     Ok(())
+}
+
+/// A wrong time is named with all other wrong fields later.
+fn ends_by(end: Timestamp, wanted: Option<&str>) -> bool {
+    let wanted = wanted.map(str::parse::<Timestamp>);
+    match wanted {
+        None => false,
+        Some(Ok(wanted)) => wanted <= end,
+        Some(Err(_not_a_time)) => true,
+    }
 }
 
 async fn show(State(state): State<HttpState>, Name(id): Name) -> Result<Response, Problem> {

@@ -25,28 +25,45 @@ pub(crate) async fn by_request_path(
     row.as_ref().map(read).transpose()
 }
 
-/// A link by its id, or else by its request path.
+/// A link by its id or its request path: `#610` is an id, `/610` a request path, as neither can be
+/// part of one, and `610` is what there is.
 ///
 /// # Errors
-/// There is none, or the database cannot be read.
-pub async fn get(store: &Store, id_or_path: &str) -> Result<Link, StorageError> {
-    if let Ok(id) = id_or_path.parse::<LinkId>() {
-        let row = sqlx::query("SELECT * FROM links WHERE id = $1")
-            .bind(id)
-            .fetch_optional(store.readers())
-            .await?;
-        if let Some(row) = row {
-            return read(&row);
-        }
+/// There is none, there are two, or the database cannot be read.
+pub async fn get(store: &Store, named: &str) -> Result<Link, StorageError> {
+    let by_id = match (named.strip_prefix('#'), named.strip_prefix('/')) {
+        (Some(id), _) => of_id(store, id).await?,
+        (None, Some(_)) => None,
+        (None, None) => of_id(store, named).await?,
+    };
+    let path: String = named.strip_prefix('/').unwrap_or(named).nfc().collect();
+    let by_path = by_request_path(store, &path).await?;
+    match (by_id, by_path) {
+        (Some(by_id), Some(by_path)) if by_id.id != by_path.id => Err(ambiguous(named)),
+        (found, other) => found.or(other).ok_or_else(|| StorageError::NotFound {
+            what: "link",
+            value: named.to_owned(),
+        }),
     }
-    let path: String = id_or_path.nfc().collect();
-    if let Some(link) = by_request_path(store, &path).await? {
-        return Ok(link);
-    }
-    Err(StorageError::NotFound {
-        what: "link",
-        value: id_or_path.to_owned(),
-    })
+}
+
+async fn of_id(store: &Store, id: &str) -> Result<Option<Link>, StorageError> {
+    let Ok(id) = id.parse::<LinkId>() else {
+        return Ok(None);
+    };
+    let row = sqlx::query("SELECT * FROM links WHERE id = $1")
+        .bind(id)
+        .fetch_optional(store.readers())
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Nobody changes or deletes the one and means the other.
+fn ambiguous(named: &str) -> StorageError {
+    let mut errors = FieldErrors::new();
+    let accepted = format!("#{named} for the link with this id, /{named} for that with this path");
+    errors.add("id", named, accepted);
+    StorageError::Invalid(errors)
 }
 
 /// Judges a draft and stores it.

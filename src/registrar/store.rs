@@ -82,14 +82,15 @@ pub async fn add(store: &Store, draft: ExtensionDraft) -> Result<Extension, Stor
     Ok(extension)
 }
 
-/// Changes the extension with this id or name.
+/// Changes the extension with this id or name, unless `check` objects to it as it is.
 ///
 /// # Errors
-/// There is none, a field breaks a rule, or a database that fails.
+/// There is none, what `check` says, a field breaks a rule, or a database that fails.
 pub async fn change(
     store: &Store,
     named: &str,
     change: ExtensionChange,
+    check: impl FnOnce(&Extension) -> Result<(), StorageError> + Send + 'static,
 ) -> Result<Extension, StorageError> {
     let known = trunks::store::names_of(&store.snapshot());
     let (key, named) = (store.key().clone(), named.to_owned());
@@ -97,6 +98,7 @@ pub async fn change(
         .write(move |connection| {
             work(async move {
                 let before = find(load(connection, &key).await?, &named)?;
+                check(&before)?;
                 let after = change.apply(before, &known)?;
                 write(connection, &key, &after).await?;
                 bump_revision(connection).await?;
@@ -108,15 +110,23 @@ pub async fn change(
     Ok(changed)
 }
 
-/// Deletes the extension with this id or name.
+/// Deletes the extension with this id or name, unless `check` objects to it as it is. One whose
+/// password does not open is shown to nobody, and so nobody can object.
 ///
 /// # Errors
-/// There is none, or a database that fails.
-pub async fn delete(store: &Store, named: &str) -> Result<(), StorageError> {
-    let named = named.to_owned();
+/// There is none, what `check` says, or a database that fails.
+pub async fn delete(
+    store: &Store,
+    named: &str,
+    check: impl FnOnce(&Extension) -> Result<(), StorageError> + Send + 'static,
+) -> Result<(), StorageError> {
+    let (key, named) = (store.key().clone(), named.to_owned());
     store
         .write(move |connection| {
             work(async move {
+                if let Ok(shown) = find(load(connection, &key).await?, &named) {
+                    check(&shown)?;
+                }
                 let deleted = sqlx::query("DELETE FROM extensions WHERE id = $1 OR name = $1")
                     .bind(&named)
                     .execute(&mut *connection)

@@ -151,7 +151,7 @@ mod tests {
                     client: None,
                     at: jiff::Timestamp::UNIX_EPOCH,
                     named_by_link: true,
-                    first_of_call: true,
+                    counted: &[],
                 };
                 guard.preview(&attempt, std::time::Instant::now()).is_ok()
             };

@@ -28,6 +28,7 @@ mod phone;
 mod placed;
 mod read_only;
 mod sipp;
+mod systemd;
 mod tcp;
 mod tone;
 mod world;

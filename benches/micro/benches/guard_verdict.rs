@@ -74,7 +74,7 @@ fn verdict(criterion: &mut Criterion) {
         client: Some(source(number)),
         at: Timestamp::UNIX_EPOCH,
         named_by_link: true,
-        first_of_call: true,
+        counted: &[],
     };
     let mut guard = Guard::seeded(rules(), 7);
     let mut call = |number: u32| match guard.verdict(&attempt(number), now) {

@@ -351,9 +351,9 @@ pub(super) fn refuse_unknown_dialog(core: &mut Core, request: &Request<'_>) {
     refuse(core, request, status, ProtocolError::NoDialog);
 }
 
-/// Refuses. Without state, one datagram (RFC 3261 §8.2.7); but an INVITE within a dialog by a
-/// transaction: its repetition gets the same refusal, although it might be taken by then, and a
-/// refusal that is lost is sent again until its ACK (§17.2.1).
+/// Refuses. Without state, one datagram (RFC 3261 §8.2.7); but what can carry an offer within a dialog
+/// by a transaction: its repetition gets the same refusal, although it might be taken by then, and the
+/// refusal of an INVITE that is lost is sent again until its ACK (§17.2.1).
 pub(super) fn refuse(
     core: &mut Core,
     request: &Request<'_>,
@@ -391,8 +391,11 @@ pub(super) fn refuse_with(
         headers,
         ..Default::default()
     };
-    let is_reinvite = request.method == Method::Invite && find_leg(core, request).is_some();
-    let responder = if is_reinvite {
+    let is_judged_once = matches!(
+        request.method,
+        Method::Invite | Method::Update | Method::Prack
+    ) && find_leg(core, request).is_some();
+    let responder = if is_judged_once {
         Responder::start(core, request)
     } else {
         Responder::STATELESS

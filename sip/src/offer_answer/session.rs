@@ -35,6 +35,8 @@ pub struct Descriptions {
     pub direction: Direction,
     /// What the peer said, and we accepted.
     pub theirs: Option<RemoteAudio>,
+    /// The version of the last description that left.
+    said: u64,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
                 codecs: Vec::new(),
                 direction: Direction::SendRecv,
                 theirs: None,
+                said: 0,
             },
             numbered: Vec::new(),
         }
@@ -74,13 +77,23 @@ impl Session {
     pub fn restore(&mut self, before: Descriptions) {
         if self.current.ours != before.ours {
             // The peer has seen the version of what is taken back.
-            self.version += 1;
+            self.version = self.current.said + 1;
         }
+        let said = self.current.said;
         self.current = before;
+        self.current.said = said;
         if let Some(ours) = &mut self.current.ours {
             debug_assert!(ours.origin.version <= self.version, "versions only rise");
             ours.origin.version = self.version;
         }
+    }
+
+    /// Takes back an offer that never left: nobody has seen its version.
+    pub fn unsay(&mut self, before: Descriptions) {
+        debug_assert!(before.said <= self.current.said, "versions only rise");
+        self.current = before;
+        let ours = self.current.ours.as_ref();
+        self.version = ours.map_or(0, |ours| ours.origin.version);
     }
 
     /// An offer: the `wanted` codecs under the numbers they have here, one of each. Within a dialog
@@ -214,9 +227,10 @@ impl Session {
             media: lines,
         };
         if self.current.ours.as_ref() != Some(&description) {
-            self.version += 1;
+            self.version = self.current.said + 1;
             description.origin.version = self.version;
         }
+        self.current.said = self.version;
         self.current.codecs = codecs;
         self.current.direction = direction;
         self.current.ours = Some(description.clone());

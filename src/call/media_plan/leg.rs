@@ -107,6 +107,14 @@ impl LegMedia {
         self.session.restore(before);
     }
 
+    /// Takes back an offer that never left. It named no codec that could have come since.
+    pub fn unsay(&mut self, before: Descriptions) {
+        if self.current().codecs != before.codecs {
+            self.plan_version += 1;
+        }
+        self.session.unsay(before);
+    }
+
     /// An offer to this peer: those of `wanted` that can be carried, under the numbers they have
     /// here.
     pub fn offer(

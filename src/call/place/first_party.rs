@@ -52,14 +52,14 @@ impl CallControl {
             let route = placed.routes.pop_front().ok_or_else(unavailable)?;
             let wanted = placed.from.clone();
             // A snapshot may have taken the trunk away since the list was made.
-            let known = snapshot.trunks.iter().find(|trunk| trunk.id == route.trunk);
+            let known = snapshot.trunk(&route.trunk);
             let Some(trunk) = known else { continue };
             call.attempts += 1;
             let considered = Considered {
                 call: call.id.clone(),
                 number: call.attempts,
                 leg: AttemptLeg::Caller,
-                is_first: call.attempts == 1,
+                counted: call.counted.clone(),
                 client: call.client(),
                 at: call.time(now),
             };
@@ -76,6 +76,7 @@ impl CallControl {
             let tried = self
                 .consider(now, &considered, &wanted, trunk, route.target)
                 .and_then(|(cleared, opened)| {
+                    call.counted.extend_from_slice(cleared.counted());
                     if let Err(denied) = self.foresee_second_party(now, call, ways_on) {
                         self.guard.release(cleared, now.instant);
                         self.close_undialled(opened, denied.status().code(), SECOND_REFUSED);
@@ -106,7 +107,7 @@ impl CallControl {
             call: call.id.clone(),
             number: call.attempts + 1,
             leg: AttemptLeg::Callee,
-            is_first: true,
+            counted: Vec::new(),
             client: call.client(),
             at: call.time(now),
         };
@@ -239,7 +240,7 @@ impl CallControl {
             return;
         }
         let snapshot = Arc::clone(&self.snapshot);
-        let known = snapshot.trunks.iter().find(|known| known.id == trunk);
+        let known = snapshot.trunk(&trunk);
         match known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure)) {
             Next::Trunk => self.dial_first_party_again(now, key),
             Next::Stop => self.give_up_first_party(key, None),
@@ -336,11 +337,9 @@ pub(super) fn install_first_party(call: &mut Call, begun: Begun) {
     } = begun;
     call.a_leg = a_leg;
     call.a_media = Some(media);
-    let attempts = call.attempts;
     if let Some(placed) = call.placed_mut() {
         debug_assert!(placed.leg.is_none(), "one attempt at a time");
         placed.leg = Some(leg);
-        placed.attempts = attempts;
     }
 }
 

@@ -53,13 +53,13 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        let (attempts, at) = (call.attempts, call.time(now));
+        let at = call.time(now);
+        call.counted.clear();
         call.failures.clear();
         call.reasons.clear();
         let Some(placed) = call.placed_mut() else {
             return;
         };
-        placed.attempts = attempts;
         placed.routes.clear();
         let party = placed.local_party;
         let Some(leg) = &mut placed.leg else { return };

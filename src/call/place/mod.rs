@@ -91,7 +91,6 @@ impl CallControl {
             local_party: second.local_party,
             routes,
             phones,
-            attempts: 0,
             leg: None,
         };
         let id = self.random_id();
@@ -338,6 +337,9 @@ pub(super) fn names(codecs: &[Codec]) -> Vec<String> {
     reason = "it stands where map_err wants a function"
 )]
 fn unplaced(denied: Denied) -> CommandRefusal {
+    if denied.is_hidden() {
+        return CommandRefusal::UnknownLink;
+    }
     CommandRefusal::Unplaced {
         status: denied.status().code(),
         cause: denied.cause(),

@@ -11,7 +11,7 @@ use crate::call::command::{Command, CommandOutcome, ListPhones, PhonePage};
 use crate::call::event::Input;
 use crate::cdr::record::Record;
 use crate::fraud_guard::Rules;
-use crate::links::resolve::ResolveRefusal;
+use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::registrar::kept::KeptPhones;
 use crate::registrar::model::tests::extension;
 use crate::sources::model::{LinkAccess, Source};
@@ -246,6 +246,68 @@ fn an_account_that_is_deleted_is_not_reached_any_more() {
     world.change(|snapshot| snapshot.extensions = vec![extension("610")]);
     world.call_link("c1", Ok(remote("610")));
     assert_eq!(world.heard(), 480);
+}
+
+/// What the store says of a text that no link names, where ad hoc calls are on.
+fn ad_hoc(user: &str) -> ResolvedLink {
+    ResolvedLink {
+        link: None,
+        named_by_link: false,
+        ..remote(user)
+    }
+}
+
+#[test]
+fn ad_hoc_calls_of_others_change_nothing_for_extensions() {
+    let mut world = world();
+    register(&mut world, "611", OTHER, "600");
+    invite(&mut world, "610", PHONE, "611");
+    world.resolved(Ok(ad_hoc("611")));
+    let rings = world.last(address(OTHER), "INVITE");
+    assert!(rings.header("From").contains("<sip:610@"));
+    // Not even where the source itself may call ad hoc: the account says where a phone may call.
+    let loopback = "127.0.0.1:5061";
+    let mut world = self::world();
+    world.change(|snapshot| {
+        snapshot.sources[1].ad_hoc = true;
+        let machine = "127.0.0.0/8".parse().unwrap();
+        snapshot.sources[1].networks.push(machine);
+        snapshot.guard.unnamed_allowed = true;
+    });
+    invite(&mut world, "610", loopback, "0301234567");
+    world.resolved(Ok(ad_hoc("0301234567")));
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    assert_eq!(world.closed()[0].cause, "link_unknown");
+}
+
+#[test]
+fn a_link_that_is_over_is_never_dialled_as_a_number() {
+    for (hide_state, status) in [(false, "410 Gone"), (true, "404 Not Found")] {
+        let mut world = world();
+        world.change(|snapshot| {
+            snapshot.settings.hide_state = hide_state;
+            snapshot.extensions[0].trunks = vec!["tr_1".to_owned()];
+            snapshot.guard.unnamed_allowed = true;
+        });
+        invite(&mut world, "610", PHONE, "0301234567");
+        world.resolved(Err(ResolveRefusal::Dead));
+        let refusal = world.last(address(PHONE), "SIP/2.0");
+        assert_eq!(refusal.start(), format!("SIP/2.0 {status}"));
+        assert_eq!(world.count(target(1), "INVITE"), 0);
+        assert_eq!(world.closed()[0].cause, "link_dead", "the record knows");
+    }
+}
+
+#[test]
+fn an_extension_is_no_trunk_to_those_who_watch_trunks() {
+    let mut world = World::new(Vec::new());
+    world.change(|snapshot| snapshot.extensions = vec![extension("610")]);
+    let counters = world.control.counters();
+    assert!(counters.trunks.is_empty(), "no label bears its number");
+    match world.order(Command::ListTrunkStates) {
+        Ok(CommandOutcome::TrunkStates(states)) => assert!(states.is_empty()),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What was written of phones, the last word on each extension.

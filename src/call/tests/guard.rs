@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::world::{World, link, remote, target, trunk};
+use super::registrations::registering;
+use super::world::{World, link, remote, sdp, target, trunk};
 use crate::call::event::Input;
 use crate::cdr::record::Record;
-use crate::fraud_guard::rule::{RuleKind, Scope};
+use crate::fraud_guard::rule::{RuleKind, Scope, Spend};
 use crate::fraud_guard::{Reason, Rule, StoredCount};
 use crate::links::model::Destination;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
@@ -90,6 +91,11 @@ fn hidden_state_gives_one_answer_for_everything() {
     let unknown = answer(&|world| world.call_link("c1", Err(ResolveRefusal::Unknown)));
     let capped = answer(&|world| world.call("610", "c1"));
     assert_eq!(unknown, capped, "nobody learns which it was");
+    let later = jiff::Timestamp::from_second(60).unwrap();
+    for refusal in [ResolveRefusal::Dead, ResolveRefusal::NotYetValid(later)] {
+        let told = answer(&|world| world.call_link("c1", Err(refusal)));
+        assert_eq!(unknown, told, "{refusal:?}");
+    }
 }
 
 #[test]
@@ -181,4 +187,72 @@ fn the_final_number_of_each_trunk_is_judged_and_not_that_of_the_link() {
     assert_eq!(world.heard(), 403);
     assert_eq!(world.count(target(1), "INVITE"), 0);
     world.expect_quiet();
+}
+
+#[test]
+fn a_trunk_that_is_passed_over_switches_no_cap_off() {
+    let mut world = World::new(vec![registering(), trunk(2)]);
+    world.change(|snapshot| snapshot.guard.named = vec![rule(RuleKind::CallsPerDay(1))]);
+    world.call("610", "c1");
+    assert_eq!(
+        world.count(target(2), "INVITE"),
+        1,
+        "the first has no binding"
+    );
+    world.phone("CANCEL", "c1", 1, "");
+    world.call("611", "c2");
+    assert_eq!(world.heard(), 480);
+    world.expect_quiet();
+}
+
+#[test]
+fn a_cap_of_one_trunk_counts_what_falls_over_to_it() {
+    let mut world = World::new(vec![trunk(1), trunk(2)]);
+    let mut dear = rule(RuleKind::CallsPerDay(1));
+    dear.scope.trunks = vec!["tr_2".into()];
+    let everywhere = Rule {
+        id: "gr_2".into(),
+        ..rule(RuleKind::CallsPerDay(2))
+    };
+    world.change(|snapshot| snapshot.guard.named = vec![dear, everywhere]);
+    for (call, most) in [("c1", 1), ("c2", 1)] {
+        world.call("610", call);
+        let first = world.last(target(1), "INVITE");
+        world.respond(&first, "503 Service Unavailable", "");
+        assert_eq!(world.count(target(2), "INVITE"), most, "{call}");
+        if call == "c1" {
+            world.phone("CANCEL", call, 1, "");
+        }
+    }
+    assert_eq!(
+        world.heard(),
+        480,
+        "a call counts once, by every rule that concerns it"
+    );
+    assert_eq!(world.control.guard().counters().of(Reason::CallsPerDay), 1);
+    world.expect_quiet();
+}
+
+#[test]
+fn a_dry_run_ends_no_call() {
+    let spend = Spend {
+        micros_max: 0,
+        rates: Vec::new(),
+        other_rate: 60,
+    };
+    for kind in [
+        RuleKind::SpendPerDay(spend),
+        RuleKind::Duration(Duration::from_secs(30)),
+    ] {
+        let mut world = guarded(kind);
+        world.change(|snapshot| snapshot.guard.dry_run = true);
+        world.call("+442071838750", "c1");
+        let invite = world.last(target(1), "INVITE");
+        world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+        world.phone("ACK", "c1", 1, "");
+        world.pass(Duration::from_secs(60));
+        assert_eq!(world.count(target(1), "BYE"), 0);
+        world.phone("BYE", "c1", 2, "");
+        world.expect_quiet();
+    }
 }

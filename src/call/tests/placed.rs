@@ -546,6 +546,19 @@ fn rows_of_a_placed_call_say_for_whom_each_attempt_was_and_under_which_call_id()
 }
 
 #[test]
+fn with_hidden_state_an_order_never_tells_why_the_guard_refused() {
+    let mut world = World::new(trunks());
+    world.change(|snapshot| snapshot.settings.hide_state = true);
+    let refused = place(&mut world, order("610", "+33123"));
+    assert_eq!(refused, Err(CommandRefusal::UnknownLink));
+    assert_eq!(
+        world.closed()[0].cause,
+        "guard_not_named",
+        "the record knows"
+    );
+}
+
+#[test]
 fn token_uses_its_trunks_and_no_other() {
     let mut world = world();
     let mut pinned = order("610", "+33123");

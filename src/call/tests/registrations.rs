@@ -6,7 +6,7 @@ use super::world::{World, remote, target, trunk};
 use crate::registration::WAIT_FIRST;
 use crate::trunks::model::{Secret, Trunk};
 
-fn registering() -> Trunk {
+pub(super) fn registering() -> Trunk {
     let mut trunk = trunk(1);
     trunk.register = true;
     trunk.username = Some("4930".to_owned());

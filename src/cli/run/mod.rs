@@ -112,6 +112,11 @@ fn check_config(file: &Path, output: &mut Output<'_>) -> Result<(), CommandError
         config.sources.len(),
         config.links.len()
     ))?;
+    for trunk in config.trunks.iter().filter(|trunk| trunk.shape.enabled) {
+        if let Some(warning) = trunk.shape.dial_plan.warning() {
+            output.line(&format!("warning: trunk `{}` {warning}", trunk.shape.label))?;
+        }
+    }
     Ok(())
 }
 

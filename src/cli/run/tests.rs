@@ -327,6 +327,14 @@ fn sources_are_replaced_as_a_whole_and_listed_in_order() {
 fn check_config_says_good_or_every_problem() {
     let world = World::new();
     assert!(world.done(&["check-config"]).contains(": good ("));
+    let carrier =
+        "[[trunk]]\nlabel = \"out\"\ntargets = [\"192.0.2.1:5060\"]\npreset = \"carrier\"\n";
+    let named = format!("{carrier}[trunk.dial_plan]\nregion = \"GB\"\n");
+    for (text, warns) in [(carrier, true), (&named, false)] {
+        let file = world.file("carrier.toml", text);
+        let told = world.done(&["check-config", &file]);
+        assert_eq!(told.contains("warning: trunk `out`"), warns, "{told}");
+    }
     let bad = world.file("bad.toml", "[sip]\nlisten = [\"x\"]\n[media]\nio = \"y\"\n");
     let (outcome, _, errors) = world.run(&["check-config", &bad]);
     assert_eq!(outcome.exit_code(), 2);

@@ -18,6 +18,7 @@ use crate::log::LogFormat;
 use crate::sources::model::Source;
 use crate::storage::{StorageOptions, Sync};
 use crate::trunks::apply::TrunkTable;
+use crate::trunks::text::NETWORK;
 
 impl Config {
     /// Reads a file: a configuration with every default filled in.
@@ -184,6 +185,9 @@ fn http(table: Reader<'_>, node: &NodeConfig) -> HttpConfig {
     let http = HttpConfig {
         listen: table.texts("listen", default, SOCKET, |text| text.parse().ok()),
         resolve_open: table.boolean("resolve_open", false),
+        trusted_proxies: table.texts("trusted_proxies", Vec::new(), NETWORK, |text| {
+            text.parse().ok()
+        }),
         socket: table.text("socket", socket_of(&node.data), SOCKET_FILE, |text| {
             let path = PathBuf::from(text);
             match text {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::super::numbering::numbering;
 use super::*;
+use crate::trunks::model::tests::trunk;
 
 /// Premium, satellite and blocked numbers in E.164, without `+`.
 const FORBIDDEN: [&str; 6] = [
@@ -22,6 +23,26 @@ fn blocking() -> Rules {
         calls_per_second: 0,
         ..Rules::default()
     }
+}
+
+/// The same beside lists that allow much, and name no forbidden range as exactly as it is known.
+fn with_allowed() -> impl Strategy<Value = Rules> {
+    let allowed = prop::sample::select(vec![
+        "9", "90", "900", "90044", "0", "00", "011", "0088", "+44", "44", "+88", "+1", "19", "+33",
+    ]);
+    let lists = prop::collection::vec(allowed, 0..3);
+    (lists, any::<bool>()).prop_map(|(lists, as_rule)| {
+        let mut rules = blocking();
+        if as_rule && !lists.is_empty() {
+            let prefixes: Vec<String> = lists.iter().map(|text| format!("{text}*")).collect();
+            let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+            let allow = numbers(rule("b", RuleKind::Allow), &prefixes);
+            rules.named.push(allow);
+        } else {
+            rules.allow_prefixes = lists.iter().map(|text| (*text).to_owned()).collect();
+        }
+        rules
+    })
 }
 
 fn plan() -> impl Strategy<Value = DialPlan> {
@@ -43,14 +64,15 @@ fn plan() -> impl Strategy<Value = DialPlan> {
         Just(vec!["0".to_owned(), "99".to_owned()])
     ];
     let extensions = prop_oneof![Just(Vec::new()), Just(vec![3, 4]), Just(vec![11, 12])];
-    (region, codes, outside, any::<bool>(), extensions).prop_map(
-        |(region, international, outside, bare, extension_lengths)| DialPlan {
+    let flags = (any::<bool>(), any::<bool>());
+    (region, codes, outside, flags, extensions).prop_map(
+        |(region, international, outside, (bare, reaches_pstn), extension_lengths)| DialPlan {
             region,
             international,
             outside,
             bare,
             extension_lengths,
-            reaches_pstn: true,
+            reaches_pstn,
             ..DialPlan::default()
         },
     )
@@ -86,6 +108,25 @@ fn connects(plan: &DialPlan, dialled: &str) -> Vec<String> {
         found.push(format!("{code}{body}"));
     }
     found
+}
+
+/// What is no number goes on where no telephone network is behind the trunk: nothing connects it.
+fn is_a_number(world: &World, dialled: &str) -> bool {
+    world.plan.reaches_pstn || world.explain(call(dialled)).class != "unknown"
+}
+
+fn reached(world: &World, dialled: &str) -> Vec<String> {
+    if is_a_number(world, dialled) {
+        connects(&world.plan, dialled)
+    } else {
+        Vec::new()
+    }
+}
+
+fn is_forbidden(connected: &str) -> bool {
+    connected.starts_with("4420718")
+        || numbering().premium(connected).is_some()
+        || numbering().satellite(connected).is_some()
 }
 
 /// A spelling of the number: access codes, separators, escapes, contexts, noise.
@@ -151,6 +192,22 @@ fn spelling() -> impl Strategy<Value = String> {
     )
 }
 
+#[test]
+fn what_can_be_read_as_more_numbers_than_are_kept_is_refused_on_every_trunk() {
+    let mut world = World::with(blocking());
+    let zeros = |count: usize| "0".repeat(count);
+    world.plan = DialPlan {
+        region: Some("GB".to_owned()),
+        international: vec![zeros(2)],
+        outside: (1..9).map(zeros).collect(),
+        reaches_pstn: false,
+        ..DialPlan::default()
+    };
+    let told = world.explain(call("00000002071838750"));
+    assert_eq!(told.outcome, Err(Reason::NumberUnknown), "{told:?}");
+    assert!(told.steps[0].answer.contains("too many"), "{told:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -158,14 +215,13 @@ proptest! {
     fn no_spelling_of_a_blocked_number_is_cleared_through_any_dial_plan(
         user in spelling(),
         plan in plan(),
+        rules in with_allowed(),
     ) {
-        let mut world = World::with(blocking());
+        let mut world = World::with(rules);
         world.plan = plan;
         if let Ok(cleared) = world.ask(call(&user)) {
-            for connected in connects(&world.plan, cleared.user()) {
-                let blocked = connected.starts_with("4420718")
-                    || numbering().premium(&connected).is_some()
-                    || numbering().satellite(&connected).is_some();
+            for connected in reached(&world, cleared.user()) {
+                let blocked = is_forbidden(&connected);
                 prop_assert!(!blocked, "{user} -> {} -> {connected}", cleared.user());
             }
         }
@@ -188,17 +244,41 @@ proptest! {
             let again = world.explain(call(&dialled));
             prop_assert_eq!(again.dialled.as_ref(), Some(&dialled));
             prop_assert_eq!((again.class, again.readings), (told.class, told.readings));
-            prop_assert!(dialled.bytes().all(|octet| octet > b' ' && !b"@%;:?\0".contains(&octet)));
+            if is_a_number(&world, &dialled) {
+                let hides = |octet: u8| octet <= b' ' || b"@%;:?\0".contains(&octet);
+                prop_assert!(!dialled.bytes().any(hides));
+            }
         }
     }
 
-    /// A trunk that strips and prefixes changes what is judged, not that it is judged.
+    /// Whatever a trunk makes of a number is what is judged: no rewriting gets a blocked one out.
+    #[test]
+    fn no_rewriting_of_a_trunk_gets_a_blocked_number_out(
+        user in "[+0-9]{0,4}(19005551234|449098790000|881612345678|442071838750)",
+        strip in 0_u8..6,
+        prefix in prop::sample::select(vec!["", "+", "00", "9", "900", "+44", "011", "0"]),
+        plan in plan(),
+    ) {
+        let mut trunk = trunk("tr_1", "192.0.2.1:5060");
+        (trunk.strip, trunk.prefix) = (strip, prefix.to_owned());
+        let mut world = World::with(blocking());
+        world.plan = plan;
+        let rewritten = trunk.rewrite(&user);
+        if let Ok(cleared) = world.ask(call(&rewritten)) {
+            for connected in reached(&world, cleared.user()) {
+                prop_assert!(!is_forbidden(&connected), "{} -> {}", user, connected);
+            }
+        }
+    }
+
     #[test]
     fn any_text_through_any_plan_gives_a_verdict(user in "\\PC{0,60}", plan in plan()) {
         let mut world = World::with(blocking());
         world.plan = plan;
-        if let Ok(cleared) = world.ask(call(&user)) {
-            prop_assert!(!cleared.user().is_empty());
+        let told = world.explain(call(&user));
+        match world.ask(call(&user)) {
+            Ok(cleared) => prop_assert_eq!(told.dialled.as_deref(), Some(cleared.user())),
+            Err(reason) => prop_assert_eq!(told.outcome, Err(reason)),
         }
     }
 }

@@ -29,7 +29,7 @@ struct Wish<'a> {
     way: Way,
     client: Option<&'a str>,
     named: bool,
-    first: bool,
+    counted: &'a [Counter],
 }
 
 fn call(user: &str) -> Wish<'_> {
@@ -38,7 +38,7 @@ fn call(user: &str) -> Wish<'_> {
         way: Way::Link,
         client: Some("192.0.2.1"),
         named: true,
-        first: true,
+        counted: &[],
     }
 }
 
@@ -102,7 +102,7 @@ impl World {
             client: wish.client.map(|text| text.parse::<IpAddr>().unwrap()),
             at: self.wall,
             named_by_link: wish.named,
-            first_of_call: wish.first,
+            counted: wish.counted,
         };
         match self.guard.verdict(&attempt, now) {
             Verdict::Allow(cleared) => Ok(cleared),
@@ -127,7 +127,7 @@ impl World {
             client: wish.client.map(|text| text.parse::<IpAddr>().unwrap()),
             at: self.wall,
             named_by_link: wish.named,
-            first_of_call: wish.first,
+            counted: wish.counted,
         };
         self.guard.explain(&attempt, self.now())
     }

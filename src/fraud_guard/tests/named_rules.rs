@@ -127,9 +127,9 @@ fn a_further_attempt_of_a_call_is_not_a_further_call() {
             },
         ),
     ]);
-    assert_eq!(world.try_call(call("610")), Ok(()));
+    let first = world.ask(call("610")).unwrap();
     let further = Wish {
-        first: false,
+        counted: first.counted(),
         ..call("610")
     };
     assert_eq!(world.try_call(further), Ok(()));
@@ -380,4 +380,37 @@ fn changed_rules_keep_what_they_counted_and_new_ones_begin_at_nothing() {
     let now = world.now();
     world.guard.release(held, now);
     assert_eq!(world.guard.active(), 0);
+}
+
+#[test]
+fn access_codes_in_a_list_open_no_range_that_costs_much() {
+    let british = DialPlan {
+        region: Some("GB".to_owned()),
+        outside: vec!["8".to_owned()],
+        reaches_pstn: true,
+        ..DialPlan::default()
+    };
+    for (list, number, reason) in [
+        ("80044", "800449098790000", Some(Reason::Premium)),
+        ("0088", "00881612345678", Some(Reason::Satellite)),
+        ("+88", "+881612345678", Some(Reason::Satellite)),
+        ("80044", "800442071838750", None),
+        ("+44909", "800449098790000", None),
+        ("00881", "00881612345678", None),
+        ("800449098790000", "800449098790000", None),
+    ] {
+        let expected = reason.map_or(Ok(()), Err);
+        let mut settings = World::with(Rules {
+            allow_prefixes: vec![list.to_owned()],
+            ..Rules::default()
+        });
+        settings.plan = british.clone();
+        let asked = settings.try_call(call(number).unnamed());
+        assert_eq!(asked, expected, "setting {list}, {number}");
+        let named = numbers(rule("a", RuleKind::Allow), &[&format!("{list}*")]);
+        let mut rules = World::new(vec![named]);
+        rules.plan = british.clone();
+        let asked = rules.try_call(call(number).unnamed());
+        assert_eq!(asked, expected, "rule {list}*, {number}");
+    }
 }

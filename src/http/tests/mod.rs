@@ -8,6 +8,7 @@ mod tokens;
 mod walk;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -96,6 +97,16 @@ async fn world_with(calls: Option<Asker>) -> World {
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 impl World {
+    /// This proxy's word counts from now on.
+    fn trust(&mut self, proxy: IpAddr) {
+        let network = proxy.to_string().parse().unwrap();
+        let state = HttpState {
+            trusted_proxies: Arc::new([network]),
+            ..HttpState::new(self.store.clone())
+        };
+        self.router = TowerToHyperService::new(router(state));
+    }
+
     async fn token(&self, scopes: &[&str]) -> String {
         self.token_with(scopes, TokenDraft::default()).await
     }

@@ -116,7 +116,7 @@ async fn every_field_of_a_link_that_may_change_is_changed_and_null_takes_its_def
 }
 
 #[tokio::test]
-async fn a_number_names_an_id_first_and_a_path_where_no_id_is_it() {
+async fn a_number_that_is_one_links_id_and_anothers_path_is_refused() {
     let world = world().await;
     for (path, destination) in [("2", "first"), ("610", "second")] {
         let draft = json!({"request_path": path, "destination": destination});
@@ -126,7 +126,13 @@ async fn a_number_names_an_id_first_and_a_path_where_no_id_is_it() {
         let answer = world.ask("GET", &format!("/api/v1/links/{name}")).await;
         answer.json()["destination"].clone()
     };
-    assert_eq!(shown("2").await, "second");
+    let delete = world.ask("DELETE", "/api/v1/links/2").await;
+    assert_eq!(
+        (delete.status.as_u16(), delete.wrong_fields()),
+        (422, vec!["id".to_owned()])
+    );
+    assert_eq!(shown("%232").await, "second");
+    assert_eq!(shown("%2F2").await, "first");
     assert_eq!(shown("610").await, "second");
     let by_path = world
         .ask("GET", "/api/v1/links?request_path=2")
@@ -187,7 +193,19 @@ async fn of_two_who_change_the_same_the_second_is_told() {
         .await;
     let trunk = json!({"label": "t", "targets": ["192.0.2.1:5060"]});
     world.ask_json("POST", "/api/v1/trunks", trunk).await;
+    let phone = json!({"name": "610", "password": "a long password"});
+    world.ask_json("POST", "/api/v1/extensions", phone).await;
+    let rule = |number: &str| json!({"name": "r", "kind": "block", "numbers": [number]});
+    world
+        .ask_json("POST", "/api/v1/guard/rules", rule("+1876*"))
+        .await;
     for (path, method, change) in [
+        (
+            "/api/v1/extensions/610",
+            "PATCH",
+            json!({"display_name": "Desk"}),
+        ),
+        ("/api/v1/guard/rules/r", "PUT", rule("+1658*")),
         ("/api/v1/links/a", "PATCH", json!({"destination": "611"})),
         ("/api/v1/trunks/t", "PATCH", json!({"priority": 7})),
         (

@@ -1,11 +1,14 @@
 //! Tokens: shown once, revoked at once, never more than their maker.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
 use super::super::access::Origin;
-use super::{ELSEWHERE, world};
+use super::{ELSEWHERE, World, world};
+use crate::tokens::draft::TokenDraft;
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_a_revoked_one_is_refused_at_once() {
@@ -102,6 +105,41 @@ async fn a_token_makes_none_that_may_do_more() {
 }
 
 #[tokio::test]
+async fn a_token_makes_none_that_outlives_it_or_multiplies_its_caps() {
+    let world = world().await;
+    let caps = TokenDraft {
+        calls_per_minute: Some(5),
+        concurrent_calls: Some(5),
+        expires_at: Some("2036-01-01T00:00:00Z".to_owned()),
+        ..TokenDraft::default()
+    };
+    let scopes = ["tokens:write", "links:read", "calls:create"];
+    let token = world.token_with(&scopes, caps).await;
+    let ask = async |scopes: &[&str], expires_at: Option<&str>| {
+        let body = json!({"label": "x", "scopes": scopes, "expires_at": expires_at,
+            "calls_per_minute": 5, "concurrent_calls": 5});
+        let request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/tokens")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer = world.send(request, Origin::Network(ELSEWHERE)).await;
+        answer.status.as_u16()
+    };
+    let reader = &["links:read"][..];
+    assert_eq!(ask(reader, Some("2036-01-01T00:00:00Z")).await, 201);
+    assert_eq!(ask(reader, Some("2036-01-01T00:00:01Z")).await, 403);
+    assert_eq!(ask(reader, None).await, 403);
+    assert_eq!(ask(reader, Some("tomorrow")).await, 422);
+    assert_eq!(
+        ask(&["calls:create"], Some("2035-01-01T00:00:00Z")).await,
+        403
+    );
+}
+
+#[tokio::test]
 async fn wrong_tokens_are_slowed_down_and_a_right_one_passes() {
     let world = world().await;
     let right = world.token(&["links:read"]).await;
@@ -124,6 +162,39 @@ async fn wrong_tokens_are_slowed_down_and_a_right_one_passes() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_is_itself_and_none_is_this_machine() {
+    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut world = world().await;
+    let ask = async |world: &World, path: &str, client: Option<&str>| {
+        let mut request = Request::builder()
+            .uri(path)
+            .header("authorization", "Bearer sl_wrong");
+        if let Some(client) = client {
+            request = request.header("x-forwarded-for", client);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        world
+            .send(request, Origin::Network(PROXY))
+            .await
+            .status
+            .as_u16()
+    };
+    let metrics = ask(&world, "/metrics", None).await;
+    assert_ne!(metrics, 401, "asked on this machine");
+    assert_eq!(ask(&world, "/metrics", Some("203.0.113.1")).await, 401);
+    world.trust(PROXY);
+    assert_eq!(ask(&world, "/metrics", Some("127.0.0.1")).await, 401);
+    for _ in 0..12 {
+        ask(&world, "/api/v1/links", Some("203.0.113.9")).await;
+    }
+    let statuses = [
+        ask(&world, "/api/v1/links", Some("203.0.113.9")).await,
+        ask(&world, "/api/v1/links", Some("203.0.113.10")).await,
+    ];
+    assert_eq!(statuses, [429, 401], "one client's tries are not another's");
 }
 
 #[tokio::test]

@@ -74,6 +74,16 @@ pub enum ResolveRefusal {
 }
 
 impl ResolveRefusal {
+    /// What is told of it where `links.hide_state` is on: a link that may not be called is one that
+    /// is not there.
+    #[must_use]
+    pub const fn hidden(self, hide_state: bool) -> Self {
+        match self {
+            Self::Dead | Self::NotYetValid(_) if hide_state => Self::Unknown,
+            Self::Unknown | Self::Dead | Self::NotYetValid(_) | Self::Unavailable => self,
+        }
+    }
+
     /// A stable word for problem documents, metrics and CDRs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -100,11 +110,10 @@ pub struct Asked<'a> {
 }
 
 /// What a request path means now: the link of it, of it with its host, or ad hoc. With
-/// `links.hide_state` every one of the three is gone through whatever was found, and every refusal is
-/// [`ResolveRefusal::Unknown`].
+/// `links.hide_state` every one of the three is gone through whatever was found.
 ///
 /// # Errors
-/// It may not be called now.
+/// It may not be called now: the true reason. Who tells it hides it ([`ResolveRefusal::hidden`]).
 pub fn resolve_asked(
     asked: &Asked<'_>,
     settings: &Settings,
@@ -117,11 +126,7 @@ pub fn resolve_asked(
     let by_user = of(asked.by_user, asked.user);
     let by_whole = of(asked.by_whole, asked.whole.unwrap_or_default());
     let ad_hoc = resolve_ad_hoc(asked.user, settings, sip_domain);
-    match by_user.or(by_whole) {
-        Some(Err(_)) if settings.hide_state => Err(ResolveRefusal::Unknown),
-        Some(resolved) => resolved,
-        None => ad_hoc,
-    }
+    by_user.or(by_whole).unwrap_or(ad_hoc)
 }
 
 /// What a stored link means now. `sip_domain` is the configured one; the setting overrides it.

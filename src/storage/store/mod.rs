@@ -135,12 +135,29 @@ impl Store {
         self.inner.export.store(true, Ordering::Relaxed);
     }
 
-    /// What a request path means now. Order: `user`, then `user@host`, then ad hoc. Never waits for
-    /// the writer. HTTP gives no host.
+    /// What a request path means now, as it may be told to whoever asks: with `links.hide_state` a
+    /// link that may not be called is unknown. HTTP gives no host.
     ///
     /// # Errors
     /// The link is unknown, dead, not yet valid, or the database did not answer.
     pub async fn resolve(
+        &self,
+        user: &str,
+        host: Option<&str>,
+        now: Timestamp,
+    ) -> Result<ResolvedLink, ResolveRefusal> {
+        let resolved = self.resolve_for_call(user, host, now).await;
+        let hide_state = self.snapshot().settings.hide_state;
+        resolved.map_err(|refusal| refusal.hidden(hide_state))
+    }
+
+    /// The same with the true reason, which call control hides when it answers: a link that is over is
+    /// no number that an extension may dial. Order: `user`, then `user@host`, then ad hoc. Never waits
+    /// for the writer.
+    ///
+    /// # Errors
+    /// The link is unknown, dead, not yet valid, or the database did not answer.
+    pub async fn resolve_for_call(
         &self,
         user: &str,
         host: Option<&str>,

@@ -13,6 +13,10 @@ pub(crate) enum Due {
     Packet(Packet),
     Leg(usize),
     Reply(Reply),
+    /// The gateway is told to place this call.
+    Place(u32),
+    /// The gateway is told to end this call.
+    EndCall(u32),
     Unreachable(SocketAddr),
     Segment(Segment),
     /// The connection to this peer breaks, where it is still that one.

@@ -18,6 +18,7 @@ mod checker;
 mod flow;
 mod gateway;
 mod network;
+mod order;
 mod peer;
 mod random;
 mod run;

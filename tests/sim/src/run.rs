@@ -8,9 +8,9 @@ use crate::gateway::{Gateway, Sabotage};
 use crate::peer::leg::TRANSACTION;
 use crate::peer::plan::Trigger;
 use crate::random::Generator;
-use crate::swarm::{self, Closing, Drawing, PlannedCall};
+use crate::swarm::{self, Closing, Drawing, Orders, PlannedCall};
 use crate::time::SimTime;
-use crate::world::{Ping, Setup, World};
+use crate::world::{Ping, Setup, World, part};
 
 /// What a run found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         closing,
         by_tcp,
         stream_faults,
+        orders,
     } = drawing;
     let gateway = Gateway::new(&random, snapshot, host, sabotage);
     let mut world = World::new(Setup {
@@ -138,6 +139,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         last = last.max(call.at);
         place_call(&mut world, call);
     }
+    last = last.max(place_orders(&mut world, orders));
     let moments = Moments {
         last_start: SimTime::ZERO + last,
         closing: closing.map(|(at, how)| (SimTime::ZERO + at, how)),
@@ -164,6 +166,28 @@ fn place_call(world: &mut World, call: PlannedCall) {
     }
 }
 
+/// When the last one is told.
+fn place_orders(world: &mut World, orders: Orders) -> Duration {
+    let mut last = Duration::ZERO;
+    for order in orders.places {
+        last = last.max(order.at);
+        if order.echo {
+            let _ = world.echo.insert(order.number);
+        }
+        for (trunk, first, second) in order.parties {
+            let key = |is_first| (order.number, part(&trunk, is_first));
+            let _ = world.cast.insert(key(true), swarm::takes(&first));
+            let _ = world.cast.insert(key(false), swarm::takes(&second));
+        }
+        world.add_order(order.number, SimTime::ZERO + order.at, order.place);
+    }
+    for (call, at) in orders.ends {
+        last = last.max(at);
+        world.add_end(call, SimTime::ZERO + at);
+    }
+    last
+}
+
 fn live(world: &mut World, moments: Moments) -> Result<(), Violation> {
     world.begin()?;
     for place in 0..world.legs.len() {
@@ -178,7 +202,10 @@ fn live(world: &mut World, moments: Moments) -> Result<(), Violation> {
             world.run_until(at)?;
             match how {
                 Closing::Drain => world.tell(Gateway::drain)?,
-                Closing::Stop => world.tell(Gateway::stop)?,
+                Closing::Stop => {
+                    world.disturb_all();
+                    world.tell(Gateway::stop)?;
+                }
             }
             closing = None;
         }
@@ -220,6 +247,9 @@ fn describe(drawing: &Drawing) -> String {
         for (trunk, plan) in &call.callees {
             let _ = writeln!(text, "  {trunk} {plan:?}");
         }
+    }
+    for order in &drawing.orders.places {
+        let _ = writeln!(text, "call {} {order:?}", order.number);
     }
     text
 }

@@ -37,8 +37,7 @@ impl StreamFaults {
         Self {
             cut: some(800, 900),
             stall: some(400, 100),
-            // Model peers do not yet say again what broke with its connection.
-            close: 0,
+            close: some(400, 60),
         }
     }
 }

@@ -619,3 +619,26 @@ fn an_early_update_without_an_offer_is_answered_on_both_sides() {
     world.hang_up(open.call);
     world.assert_quiescent();
 }
+
+/// RFC 3261 §17.2.2: the repetition of an UPDATE that was refused is no second UPDATE, although it
+/// could be taken by then.
+#[test]
+fn a_refused_update_that_comes_again_gets_the_same_refusal() {
+    let mut world = World::new();
+    let c = world.connected();
+    world.receive(CALLER, &c.caller_says("INVITE", 2, "first", SDP));
+    let update = c.callee_says("UPDATE", 2, "update", SDP);
+    world.receive(TRUNK, &update);
+    let refusal = world.last("491");
+    world
+        .endpoint
+        .answer_reoffer(world.now, c.call, c.a_leg, &sdp())
+        .unwrap();
+    world.drain();
+    world.receive(CALLER, &c.caller_says("ACK", 2, "firstack", ""));
+    world.sent.clear();
+    world.events.clear();
+    world.receive(TRUNK, &update);
+    assert_eq!(world.take_sent(), [refusal]);
+    assert_eq!(world.event_names(), [""; 0]);
+}

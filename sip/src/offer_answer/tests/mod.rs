@@ -376,6 +376,33 @@ fn a_refused_offer_leaves_the_session_as_it_was() {
     assert!(next.origin.version > refused.origin.version);
 }
 
+/// RFC 3264 §8: by one, whatever was refused, and nothing is counted that nobody saw.
+#[test]
+fn a_version_rises_by_one_after_what_was_refused_and_what_never_left() {
+    let mut session = session();
+    let mut offer = |session: &mut Session, name: &str, direction| {
+        let offer = session.offer(&codecs(&[name]), direction, None);
+        offer.origin.version
+    };
+    let first = offer(&mut session, "PCMA", Direction::SendRecv);
+    for _ in 0..3 {
+        let before = session.current().clone();
+        let _ = offer(&mut session, "PCMU", Direction::Inactive);
+        session.unsay(before);
+    }
+    let before = session.current().clone();
+    let refused = offer(&mut session, "PCMU", Direction::Inactive);
+    assert_eq!(refused, first + 1);
+    session.restore(before);
+    let before = session.current().clone();
+    let _ = offer(&mut session, "PCMA", Direction::SendRecv);
+    session.unsay(before);
+    let next = offer(&mut session, "PCMA", Direction::SendOnly);
+    assert_eq!(next, refused + 1);
+    let last = offer(&mut session, "PCMA", Direction::SendRecv);
+    assert_eq!(last, next + 1);
+}
+
 #[test]
 fn an_answer_keeps_the_numbers_of_the_peer() {
     let ours = session().offer(

@@ -130,16 +130,17 @@ impl<U: Copy> Transactions<U> {
             let Index::Server { port, .. } = transaction.index else {
                 continue;
             };
-            if transaction.flow != flow || port == 0 || transaction.moves >= MOVES_MAX {
+            if transaction.flow != flow || port == 0 {
                 continue;
             }
             // Also where the peer's own port is that of sent-by: it can be connected to.
             let rerouted = via::without_connection(flow, port);
-            transaction.moves += 1;
             transaction.flow = rerouted;
             if let (Machine::InviteServer(InviteServer::Completed { .. }), Some(packet)) =
                 (&transaction.machine, &transaction.packet)
+                && transaction.moves < MOVES_MAX
             {
+                transaction.moves += 1;
                 again.push((rerouted, Arc::clone(packet)));
             }
         }

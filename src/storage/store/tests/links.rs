@@ -130,6 +130,25 @@ async fn deleting_says_when_there_is_none_and_leaves_what_is_objected_to() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_another_links_number_is_neither_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let draft = custom("one", "610");
+    let first = links_store::create(&store, &draft).await.unwrap();
+    let path = first.id.to_string();
+    let second = links_store::create(&store, &custom(&path, "611"))
+        .await
+        .unwrap();
+    let refused = links_store::get(&store, &path).await.unwrap_err();
+    assert!(matches!(refused, StorageError::Invalid(_)), "{refused}");
+    let get = async |named: String| links_store::get(&store, &named).await.unwrap();
+    assert_eq!(get(format!("#{path}")).await, first);
+    assert_eq!(get(format!("/{path}")).await, second);
+    assert_eq!(get(second.id.to_string()).await, second);
+    assert_eq!(get("/one".to_owned()).await, first);
+}
+
+#[tokio::test]
 async fn an_import_stores_the_good_and_names_the_bad_and_the_double() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;

@@ -76,6 +76,37 @@ fn check_call(caller: &Leg, legs: &[Leg], tolerance: Tolerance) -> Result<(), St
     Ok(())
 }
 
+/// A call that the gateway placed: all whom it dialled are done with it, the second party no longer
+/// than the first, and nobody was billed who was not joined.
+pub(crate) fn check_placed(
+    call: u32,
+    id: &str,
+    legs: &[Leg],
+    records: &Records,
+    tolerance: Tolerance,
+) -> Result<(), String> {
+    let rows = records.by_id(id).ok_or("a placed call without a CDR")?;
+    let closed = rows.closed.as_ref();
+    let closed = closed.ok_or("CDR: the row was never closed")?;
+    let parties = legs
+        .iter()
+        .filter(|leg| leg.call == call && !leg.plan.silent);
+    let mut answered = [false; 2];
+    for leg in parties {
+        if leg.state != State::Ended {
+            return Err(format!("leg {} was dialled and never ended", leg.number));
+        }
+        answered[usize::from(leg.is_first)] |= leg.history.answered_at.is_some();
+    }
+    let is_billed = rows
+        .billed()
+        .is_some_and(|billed| billed > tolerance.slack());
+    if is_billed && answered == [false; 2] {
+        return Err(format!("CDR: {closed:?} where nobody answered"));
+    }
+    Ok(())
+}
+
 /// A callee whose 2xx nobody acknowledged gives up by itself.
 fn lasts_by_itself(callee: &Leg) -> Duration {
     let unacknowledged =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sluice::cdr::record::{AttemptClosed, CallClosed, CallOpened, Record};
+use sluice::cdr::record::{AttemptClosed, AttemptOpened, CallClosed, CallOpened, Record};
 
 use super::Violation;
 
@@ -16,6 +16,15 @@ pub(crate) struct Rows {
     pub(crate) closed: Option<CallClosed>,
     /// Attempts that ended; those that did not are `None`.
     pub(crate) attempts: BTreeMap<u32, Option<AttemptClosed>>,
+    /// Attempts of which an INVITE left.
+    pub(crate) dialled: usize,
+}
+
+impl Rows {
+    /// Somebody ordered it: both parties are called.
+    fn is_placed(&self) -> bool {
+        self.opened.source.starts_with("api:")
+    }
 }
 
 /// All rows of a world.
@@ -30,9 +39,7 @@ impl Records {
     pub(crate) fn add(&mut self, record: &Record) -> Result<(), Violation> {
         let (id, complaint) = match record {
             Record::CallOpened(opened) => (&opened.call, self.open(opened)),
-            Record::AttemptOpened(opened) => {
-                (&opened.call, self.open_attempt(&opened.call, opened.number))
-            }
+            Record::AttemptOpened(opened) => (&opened.call, self.open_attempt(opened)),
             Record::AttemptClosed(closed) => (&closed.call, self.close_attempt(closed)),
             Record::CallClosed(closed) => (&closed.call, self.close(closed)),
             Record::GuardCounts(_) | Record::Phones(_) => return Ok(()),
@@ -52,11 +59,14 @@ impl Records {
             opened: opened.clone(),
             closed: None,
             attempts: BTreeMap::new(),
+            dialled: 0,
         };
-        if self
-            .by_call_id
-            .insert(opened.call_id.clone(), opened.call.clone())
-            .is_some()
+        // Each INVITE of a placed call has a Call-ID of its own.
+        if !rows.is_placed()
+            && self
+                .by_call_id
+                .insert(opened.call_id.clone(), opened.call.clone())
+                .is_some()
         {
             return Err("a second row for one INVITE".to_owned());
         }
@@ -77,8 +87,10 @@ impl Records {
         Ok(rows)
     }
 
-    fn open_attempt(&mut self, call: &str, number: u32) -> Result<(), String> {
-        let rows = self.rows(call)?;
+    fn open_attempt(&mut self, opened: &AttemptOpened) -> Result<(), String> {
+        let number = opened.number;
+        let rows = self.rows(&opened.call)?;
+        rows.dialled += usize::from(opened.dialed);
         let expected = u32::try_from(rows.attempts.len()).unwrap_or(0) + 1;
         if number != expected {
             return Err(format!("attempt {number} where {expected} is next"));
@@ -109,8 +121,8 @@ impl Records {
             .values()
             .flatten()
             .filter(|row| row.outcome == "answered");
-        if answered.count() > 1 {
-            return Err("two answered attempts".to_owned());
+        if answered.count() > 1 + usize::from(rows.is_placed()) {
+            return Err("too many answered attempts".to_owned());
         }
         Ok(())
     }
@@ -131,6 +143,11 @@ impl Records {
         self.by_call_id
             .get(call_id)
             .and_then(|id| self.calls.get(id))
+    }
+
+    /// The rows of the call with this id.
+    pub(crate) fn by_id(&self, id: &str) -> Option<&Rows> {
+        self.calls.get(id)
     }
 
     /// Calls with a row.

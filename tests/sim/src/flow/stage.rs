@@ -635,13 +635,17 @@ fn add_trunk(
     nodes.push((name.to_owned(), address, false));
 }
 
-/// `delayed`, `transit`, `trusted`, `identity=`, `codecs=`, `expires=`, `min=`, `by=update`,
+/// `delayed`, `transit`, `calls=` (a link that it may call), `trusted`, `identity=`, `codecs=`, `expires=`, `min=`, `by=update`,
 /// `100rel=`.
 fn shape(trunk: &mut Trunk, rest: &Attributes) {
     if rest.has("delayed") {
         trunk.offer = OfferMode::Delayed;
     }
     trunk.transit = rest.has("transit");
+    if let Some(path) = rest.value("calls") {
+        trunk.carries_originating = true;
+        trunk.links = vec![path.to_owned()];
+    }
     trunk.trusted = rest.has("trusted");
     if let Some(names) = rest.value("codecs") {
         trunk.codecs = names.split('+').map(str::to_uppercase).collect();

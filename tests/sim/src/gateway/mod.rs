@@ -13,8 +13,9 @@ use jiff::{Timestamp, ToSpan};
 use media::command::Command;
 use sip::event::{EndpointConfig, Flow, Transport};
 use sip::message::{Method, SendBuffer};
+use sluice::call::command::{self as call, CommandOutcome, CommandRefusal};
 use sluice::call::control::{CallControl, Config};
-use sluice::call::event::{Input, Now, Output};
+use sluice::call::event::{Input, Now, Output, Ticket};
 use sluice::call::snapshot::Snapshot;
 use sluice::cdr::record::Record;
 
@@ -40,6 +41,8 @@ pub(crate) enum Effect {
     Ask(Question),
     /// A record is stored.
     Record(Record),
+    /// What came of a command.
+    Done(Ticket, Result<CommandOutcome, CommandRefusal>),
     /// For the trace.
     Note(String),
 }
@@ -200,6 +203,16 @@ impl Gateway {
         )
     }
 
+    /// Somebody at the API wants something.
+    pub(crate) fn command(
+        &mut self,
+        now: SimTime,
+        ticket: Ticket,
+        command: call::Command,
+    ) -> Vec<Effect> {
+        self.input(now, Input::Command { ticket, command })
+    }
+
     /// New calls are refused from now on.
     pub(crate) fn drain(&mut self, now: SimTime) -> Vec<Effect> {
         self.input(now, Input::Drain)
@@ -345,8 +358,9 @@ impl Gateway {
                 }
                 effects.push(Effect::Record(record));
             }
-            // Nobody asks yet.
-            Output::CommandDone { .. } => {}
+            Output::CommandDone { ticket, outcome } => {
+                effects.push(Effect::Done(ticket, outcome));
+            }
             Output::Log(line) => {
                 effects.push(Effect::Note(format!("log {} {}", line.event, line.detail)));
             }

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::exchange::{Before, Script, Step};
 use super::media::Media;
 use super::plan::{Action, Plan, Trigger};
 use super::text::Text;
@@ -93,6 +94,7 @@ pub(super) struct Client {
     pub(super) provisional: bool,
     pub(super) final_status: Option<u16>,
     pub(super) ack: Option<Vec<u8>>,
+    pub(super) before: Before,
 }
 
 /// A request that we got.
@@ -130,6 +132,8 @@ pub(crate) struct Leg {
     pub(crate) node: String,
     /// Who began.
     pub(crate) role: Role,
+    /// It is the caller, or the first party of a placed call.
+    pub(crate) is_first: bool,
     /// Call-ID.
     pub(crate) call_id: String,
     /// How far.
@@ -144,6 +148,7 @@ pub(crate) struct Leg {
     pub(crate) inbox: Vec<Received>,
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
+    pub(super) by_stream: bool,
     pub(super) local_party: String,
     pub(super) remote_party: String,
     pub(super) local_tag: String,
@@ -156,6 +161,9 @@ pub(crate) struct Leg {
     pub(super) random: Generator,
     /// Headers of the next message (flows).
     pub(super) extra: Vec<(String, String)>,
+    /// A hold that is under way, and its re-INVITE that has no final response.
+    pub(super) script: Script,
+    pub(super) step_sent: Option<Step>,
     timers: Vec<(SimTime, Timer)>,
     fired: Vec<Trigger>,
 }
@@ -178,6 +186,8 @@ pub(crate) struct Place {
     pub(crate) local: SocketAddr,
     /// The gateway's.
     pub(crate) remote: SocketAddr,
+    /// A connection leads there, which needs no repetitions.
+    pub(crate) by_stream: bool,
 }
 
 impl Leg {
@@ -238,6 +248,7 @@ impl Leg {
             call,
             node: place.node,
             role,
+            is_first: role == Role::Caller,
             call_id: String::new(),
             state: State::Idle,
             history: History::default(),
@@ -246,6 +257,7 @@ impl Leg {
             inbox: Vec::new(),
             local: place.local,
             remote: place.remote,
+            by_stream: place.by_stream,
             local_party: String::new(),
             remote_party: String::new(),
             local_tag: random.token(),
@@ -257,6 +269,8 @@ impl Leg {
             cancel_wanted: false,
             random,
             extra: Vec::new(),
+            script: Script::default(),
+            step_sent: None,
             timers: Vec::new(),
             fired: Vec::new(),
         }
@@ -314,7 +328,8 @@ impl Leg {
     /// Does it now, where the state allows it.
     pub(crate) fn act(&mut self, now: SimTime, action: &Action, out: &mut Outbox) {
         match action {
-            Action::Invite if self.state == State::Idle => self.invite(now, out),
+            Action::Invite if self.state == State::Idle => self.invite(now, false, out),
+            Action::InviteBare if self.state == State::Idle => self.invite(now, true, out),
             Action::Cancel => self.cancel(now, false, out),
             Action::CancelEarly => self.cancel(now, true, out),
             Action::HangUp => self.hang_up(now, out),
@@ -328,8 +343,17 @@ impl Leg {
             Action::WrongTag => self.misdirect("BYE", out),
             Action::WrongPrack => self.misdirect("PRACK", out),
             Action::Digit(digit) => self.press(*digit, out),
-            Action::Invite => {}
+            Action::Update(direction) => self.update(now, *direction, out),
+            Action::Hold(rounds) => self.hold(now, *rounds, out),
+            Action::HoldStep => self.hold_step(now, out),
+            Action::GiveUp => self.tire(now),
+            Action::Invite | Action::InviteBare => {}
         }
+    }
+
+    /// True where its messages come from this address.
+    pub(crate) fn lives_at(&self, address: SocketAddr) -> bool {
+        self.local == address
     }
 
     /// True where nothing of this leg is under way any more. A re-INVITE that was proceeding when

@@ -100,7 +100,7 @@ impl Leg {
 }
 
 /// Another machine of the same site.
-fn machine(ip: IpAddr, at: u8) -> SocketAddr {
+pub(super) fn machine(ip: IpAddr, at: u8) -> SocketAddr {
     let port = 40_000 + 2 * u16::from(at);
     let IpAddr::V4(address) = ip else {
         return SocketAddr::new(ip, port);

@@ -22,6 +22,8 @@ pub(crate) const INTRUDER_ADDRESS: ([u8; 4], u16) = ([10, 9, 9, 9], 9000);
 pub(crate) struct Media {
     /// Where this leg wants RTP.
     pub(crate) local: SocketAddr,
+    /// Where it wants it but for music.
+    pub(super) home: SocketAddr,
     /// Where it sends it: the gateway's port.
     pub(crate) remote: Option<SocketAddr>,
     /// Our direction as offered or answered last.
@@ -49,6 +51,7 @@ impl Media {
         let port = u16::try_from(20_000 + 2 * u64::from(number)).unwrap_or(20_000);
         Self {
             local: SocketAddr::new(ip, port),
+            home: SocketAddr::new(ip, port),
             remote: None,
             direction: Direction::SendReceive,
             remote_direction: Direction::SendReceive,
@@ -169,6 +172,14 @@ impl Media {
 
     const fn may_send(&self) -> bool {
         self.direction.sends() && self.remote_direction.receives()
+    }
+
+    /// True where this side expects what that side sends.
+    pub(crate) const fn wants(&self, other: &Self) -> bool {
+        self.direction.receives()
+            && self.remote_direction.sends()
+            && other.may_send()
+            && self.payload_type == other.payload_type
     }
 
     fn next(&mut self) -> Voice {

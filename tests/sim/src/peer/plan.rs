@@ -24,6 +24,8 @@ pub(crate) enum Trigger {
 pub(crate) enum Action {
     /// Send the INVITE.
     Invite,
+    /// Send it without an offer: the 2xx has one, and our ACK the answer (RFC 3261 §13.2.1).
+    InviteBare,
     /// Send CANCEL, once a provisional response allows it (RFC 3261 §9.1).
     Cancel,
     /// Send CANCEL at once, even before a provisional response: a peer that breaks the rule.
@@ -32,6 +34,15 @@ pub(crate) enum Action {
     HangUp,
     /// Send a re-INVITE that offers this direction.
     Reoffer(Direction),
+    /// Send an UPDATE that offers this direction (RFC 3311).
+    Update(Direction),
+    /// Hold and resume as CUCM does it, this often (E-01): inactive, an offerless re-INVITE whose ACK
+    /// connects music from another machine, inactive, an offerless resume.
+    Hold(u32),
+    /// The next step of that.
+    HoldStep,
+    /// A caller that nobody answers puts its receiver down.
+    GiveUp,
     /// Answer the INVITE.
     Respond(Reply),
     /// Send the last request again, this often, at once.
@@ -110,6 +121,8 @@ pub(crate) struct Plan {
     pub(crate) rules: Vec<Rule>,
     /// Sends an ACK for a 2xx.
     pub(crate) acknowledges: bool,
+    /// Its Allow names UPDATE.
+    pub(crate) updates: bool,
     /// See `OnCancel`.
     pub(crate) on_cancel: OnCancel,
     /// A callee that never says anything, not even to CANCEL.
@@ -130,6 +143,7 @@ impl Plan {
         Self {
             rules: Vec::new(),
             acknowledges: true,
+            updates: false,
             on_cancel: OnCancel::Refuse,
             silent: false,
             manual: false,

@@ -1,18 +1,39 @@
 //! Requests of a model peer: sending them, repeating them, and what their responses mean.
 
+use std::time::Duration;
+
+use super::exchange::Before;
 use super::leg::{Client, Ender, Leg, Outbox, Role, State, T1, T2, TRANSACTION, Timer};
-use super::plan::Trigger;
+use super::plan::{Action, Trigger};
 use super::session::{Direction, Session};
 use super::text::Text;
 use crate::time::SimTime;
 
+/// A caller waits no longer than this: longer than any gateway rings.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Of a peer that can do UPDATE.
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE";
+
 impl Leg {
     /// The INVITE that begins the dialog.
-    pub(super) fn invite(&mut self, now: SimTime, out: &mut Outbox) {
+    pub(super) fn invite(&mut self, now: SimTime, bare: bool, out: &mut Outbox) {
         self.state = State::Inviting;
         self.history.invited_at = Some(now);
-        let body = self.media.offer(Direction::SendReceive);
+        let body = if bare {
+            String::new()
+        } else {
+            self.media.offer(Direction::SendReceive)
+        };
         self.request(now, "INVITE", body, out);
+        self.arm(now + PATIENCE, Timer::Act(Action::GiveUp), out);
+    }
+
+    /// The final response was lost however often it was sent (RFC 3261 §17.2.1, timer H): nobody waits
+    /// for ever.
+    pub(super) fn tire(&mut self, now: SimTime) {
+        if self.state == State::Inviting {
+            self.end(now, Ender::Timeout);
+        }
     }
 
     /// CANCEL for the INVITE that begins the dialog (RFC 3261 §9.1).
@@ -65,8 +86,9 @@ impl Leg {
             .iter()
             .any(|s| s.method == "INVITE" && !s.acknowledged);
         if self.state == State::Answered && !ours && (!theirs || self.plan.manual) {
+            let before = self.before();
             let body = self.media.offer(direction);
-            self.request(now, "INVITE", body, out);
+            self.request_instead_of(now, "INVITE", (body, before), out);
         }
     }
 
@@ -89,9 +111,11 @@ impl Leg {
         self.send(text.encode(), out);
     }
 
-    /// The last request again and again.
+    /// The last request again and again. By a connection what is over is not asked again: it would be
+    /// another request (RFC 3261 §17.2.1, timer I is zero).
     pub(super) fn flood(&self, count: u32, out: &mut Outbox) {
-        if let Some(client) = self.clients.last() {
+        let is_over = |client: &Client| self.by_stream && client.final_status.is_some();
+        if let Some(client) = self.clients.last().filter(|client| !is_over(client)) {
             for _ in 0..count {
                 self.send(client.bytes.clone(), out);
             }
@@ -115,10 +139,25 @@ impl Leg {
 
     /// A request of our own within, or for, the dialog.
     pub(super) fn request(&mut self, now: SimTime, method: &str, body: String, out: &mut Outbox) {
+        let before = self.before();
+        self.request_instead_of(now, method, (body, before), out);
+    }
+
+    /// The same with an offer; what was said before it holds again where it is refused.
+    pub(super) fn request_instead_of(
+        &mut self,
+        now: SimTime,
+        method: &str,
+        (body, before): (String, Before),
+        out: &mut Outbox,
+    ) {
         self.number_local += 1;
         let branch = format!("z9hG4bK{}", self.random.token());
         let request = self.build(method, &branch, self.number_local, body);
         self.start_client(now, branch, method, self.number_local, request, out);
+        if let Some(client) = self.clients.last_mut() {
+            client.before = before;
+        }
     }
 
     fn start_client(
@@ -148,6 +187,7 @@ impl Leg {
             provisional: false,
             final_status: None,
             ack: None,
+            before: self.before(),
         });
     }
 
@@ -176,6 +216,11 @@ impl Leg {
             .with("CSeq", format!("{number} {method}"));
         let text = if matches!(method, "INVITE" | "UPDATE") {
             text.with("Contact", self.contact())
+        } else {
+            text
+        };
+        let text = if self.plan.updates && method == "INVITE" {
+            text.with("Allow", ALLOW)
         } else {
             text
         };
@@ -286,6 +331,10 @@ impl Leg {
             self.handle_refusal(now, place, status, response, out);
         } else if self.clients[place].final_status.is_none() {
             self.clients[place].final_status = Some(status);
+            if status >= 300 {
+                let request = self.clients[place].request.clone();
+                self.take_back(&request, self.clients[place].before);
+            }
             if let Some(session) = Session::read(&response.body) {
                 self.connect(now, &session, out);
             }
@@ -349,14 +398,22 @@ impl Leg {
         if let Some(target) = response.contact_uri() {
             target.clone_into(&mut self.target);
         }
+        let session = Session::read(&response.body);
+        if let Some(session) = &session {
+            self.connect(now, session, out);
+        }
+        let is_bare = self.clients[place].request.body.is_empty() && !self.plan.manual;
+        let answer = if is_bare && session.is_some() {
+            self.answer_bare()
+        } else {
+            String::new()
+        };
         let number = self.clients[place].number;
         let branch = format!("z9hG4bK{}", self.random.token());
-        let ack = self.build("ACK", &branch, number, String::new()).encode();
+        let ack = self.build("ACK", &branch, number, answer).encode();
         self.clients[place].final_status = Some(status);
         self.clients[place].ack = Some(ack.clone());
-        if let Some(session) = Session::read(&response.body) {
-            self.connect(now, &session, out);
-        }
+        self.step_over(now, status, out);
         if self.plan.manual {
             return;
         }
@@ -382,7 +439,8 @@ impl Leg {
         out: &mut Outbox,
     ) {
         let client = &self.clients[place];
-        let mut ack = client.request.clone();
+        let client_request = client.request.clone();
+        let mut ack = client_request.clone();
         ack.start = ack.start.replacen("INVITE", "ACK", 1);
         ack.body.clear();
         ack.headers.retain(|(name, _)| name != "Contact");
@@ -399,6 +457,11 @@ impl Leg {
         self.clients[place].ack = Some(bytes.clone());
         if !self.plan.manual {
             self.send(bytes, out);
+        }
+        if first && self.state == State::Answered {
+            let (request, before) = (client_request, self.clients[place].before);
+            self.take_back(&request, before);
+            self.step_over(now, status, out);
         }
         if first && self.state == State::Inviting {
             self.history.final_status = Some(status);

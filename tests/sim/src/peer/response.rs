@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::leg::{Ender, Leg, Outbox, Server, State, T1, T2, TRANSACTION, Timer};
 use super::plan::{OnCancel, Reply, Trigger};
-use super::session::Session;
+use super::request::ALLOW;
+use super::session::{Direction, Session};
 use super::text::Text;
 use crate::time::SimTime;
 
@@ -47,6 +48,7 @@ impl Leg {
                 self.respond_unless_manual(now, &branch, "BYE", 200, out);
                 self.refuse_open_invite(now, out);
             }
+            "UPDATE" => self.handle_update(now, &branch, out),
             _ => {
                 if let Some(session) = self.session_asked(&branch, &method) {
                     self.connect(now, &session, out);
@@ -56,7 +58,7 @@ impl Leg {
         }
     }
 
-    fn session_asked(&self, branch: &str, method: &str) -> Option<Session> {
+    pub(super) fn session_asked(&self, branch: &str, method: &str) -> Option<Session> {
         Session::read(&self.server(branch, method)?.request.body)
     }
 
@@ -104,10 +106,18 @@ impl Leg {
             .server(branch, "INVITE")
             .is_some_and(|s| s.final_status.is_none());
         if open && self.state == State::Answered {
-            self.take_offer(now, branch, out);
-            let body = self.media.answer();
+            let body = self.described(now, branch, out);
             self.respond(now, branch, "INVITE", 200, Some(body), out);
         }
+    }
+
+    /// Our answer, or our offer where the re-INVITE has none (RFC 3261 §14.2).
+    fn described(&mut self, now: SimTime, branch: &str, out: &mut Outbox) -> String {
+        if self.session_asked(branch, "INVITE").is_none() {
+            return self.media.offer(Direction::SendReceive);
+        }
+        self.take_offer(now, branch, out);
+        self.media.answer()
     }
 
     fn take_offer(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
@@ -179,7 +189,17 @@ impl Leg {
 
     /// A response to the INVITE that began the dialog, or to the newest one (manual legs).
     pub(crate) fn reply(&mut self, now: SimTime, reply: &Reply, out: &mut Outbox) {
-        let body = reply.session.then(|| self.media.answer());
+        let is_bare = self.servers.iter().any(|server| {
+            server.method == "INVITE"
+                && server.final_status.is_none()
+                && Session::read(&server.request.body).is_none()
+        });
+        let body = match (reply.session, is_bare && !self.plan.manual) {
+            (true, false) => Some(self.media.answer()),
+            // The offer stands in the 2xx: in an unreliable response it must not (RFC 3261 §13.2.1).
+            (true, true) if reply.status >= 200 => Some(self.media.offer(Direction::SendReceive)),
+            (true | false, _) => None,
+        };
         self.reply_with(now, reply, body, out);
     }
 
@@ -244,7 +264,7 @@ impl Leg {
         true
     }
 
-    fn respond_unless_manual(
+    pub(super) fn respond_unless_manual(
         &mut self,
         now: SimTime,
         branch: &str,
@@ -257,7 +277,7 @@ impl Leg {
         }
     }
 
-    fn respond(
+    pub(super) fn respond(
         &mut self,
         now: SimTime,
         branch: &str,
@@ -267,7 +287,7 @@ impl Leg {
         out: &mut Outbox,
     ) {
         let (tag, contact) = (self.local_tag.clone(), self.contact());
-        let manual = self.plan.manual;
+        let (manual, updates) = (self.plan.manual, self.plan.updates);
         let extra = std::mem::take(&mut self.extra);
         let Some(server) = self
             .servers
@@ -283,6 +303,11 @@ impl Leg {
             &contact,
             body.unwrap_or_default(),
         );
+        let text = if updates && method == "INVITE" && status > 100 {
+            text.with("Allow", ALLOW)
+        } else {
+            text
+        };
         let text = extra
             .into_iter()
             .fold(text, |text, (name, value)| text.with(&name, value));
@@ -295,6 +320,19 @@ impl Leg {
         self.send(bytes, out);
         if status >= 200 && method == "INVITE" && !manual {
             self.arm(now + T1, Timer::Response(branch.to_owned()), out);
+        }
+    }
+
+    /// The connection broke: what was said last to an INVITE that is not answered yet may be lost, and
+    /// no timer repeats it (RFC 3261 §18.2.2).
+    pub(crate) fn say_again(&self, out: &mut Outbox) {
+        let pending = |server: &&Server| server.method == "INVITE" && server.final_status.is_none();
+        for server in self.servers.iter().filter(pending) {
+            if let Some(bytes) = &server.response
+                && !self.plan.manual
+            {
+                self.send(bytes.clone(), out);
+            }
         }
     }
 

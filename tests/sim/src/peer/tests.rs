@@ -23,6 +23,7 @@ struct Pair {
 
 fn place(node: &str, local: &str, remote: &str) -> Place {
     Place {
+        by_stream: false,
         node: node.to_owned(),
         local: local.parse().unwrap(),
         remote: remote.parse().unwrap(),

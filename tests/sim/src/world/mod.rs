@@ -3,7 +3,9 @@
 //! One step is one event: a datagram arrives, a deadline is due, the link store answers. After it
 //! the checkers look. Nothing runs beside it, and nothing else moves time.
 
+mod orders;
 mod shipping;
+mod watching;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -18,10 +20,11 @@ use crate::checker::relay::{Party, Relay};
 use crate::checker::wire::Wire;
 use crate::gateway::{Effect, GATEWAY, Gateway};
 use crate::network::{Faults, Kind, Network, Packet};
-use crate::peer::leg::{Leg, Outbox, Place, State};
+use crate::order::Order;
+use crate::peer::leg::{Leg, Outbox, Place};
 use crate::peer::plan::{Plan, Trigger};
 use crate::peer::response;
-use crate::peer::text::{Text, user_of};
+use crate::peer::text::Text;
 use crate::peer::voice::Voice;
 use crate::random::Generator;
 use crate::store::Store;
@@ -87,6 +90,14 @@ pub(crate) struct World {
     pub(crate) understudy: Plan,
     /// Attempts by Call-ID: call and number.
     attempts: BTreeMap<String, (u32, u32)>,
+    /// INVITEs that began a dialog, by call.
+    dialled: BTreeMap<u32, usize>,
+    /// Placed calls, by number.
+    orders: BTreeMap<u32, Order>,
+    /// When offers and answers were exchanged last, by call.
+    exchanged_at: BTreeMap<u32, SimTime>,
+    /// Dialogs whose last 2xx of the gateway has not met its ACK, which may have the answer.
+    unacknowledged: BTreeSet<String>,
     /// Calls whose media must pass without loss.
     pub(crate) steady: BTreeSet<u32>,
     /// Calls whose only party hears itself.
@@ -102,8 +113,6 @@ pub(crate) struct World {
 
 /// Deadlines that may be handled without time moving.
 const DEADLINES_AT_ONCE_MAX: u32 = 64;
-/// Both ends must have been up for this long before loss inside the gateway counts.
-const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
 impl World {
     pub(crate) fn new(setup: Setup) -> Self {
@@ -136,6 +145,10 @@ impl World {
             cast: BTreeMap::new(),
             understudy: Plan::idle(vec![crate::peer::session::PCMA]),
             attempts: BTreeMap::new(),
+            dialled: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            exchanged_at: BTreeMap::new(),
+            unacknowledged: BTreeSet::new(),
             steady: BTreeSet::new(),
             echo: BTreeSet::new(),
             wire: Wire::default(),
@@ -187,6 +200,7 @@ impl World {
             node: node.to_owned(),
             local,
             remote: GATEWAY,
+            by_stream: self.streams.has(local),
         };
         let random = self.random.split(&format!("leg{number}"));
         let leg = Leg::caller(number, call, place, target, plan, random);
@@ -334,12 +348,12 @@ impl World {
             Due::Segment(segment) => self.reach_by_stream(&segment),
             Due::Breaks(peer, generation) => {
                 if self.streams.break_off(peer, generation) {
-                    self.trace
-                        .note(self.now, &format!("the connection of {peer} breaks"));
-                    return self.tell_unreachable(peer);
+                    return self.tell_broken(peer);
                 }
                 Ok(())
             }
+            Due::Place(call) => self.place(call),
+            Due::EndCall(call) => self.end_call(call),
             Due::Reply(reply) => {
                 let effects = self.gateway.reply(self.now, reply);
                 self.apply(effects)
@@ -367,42 +381,6 @@ impl World {
         let transport = self.transport(packet.source);
         let effects = self.gateway.datagram(self.now, packet, transport);
         self.apply(effects)
-    }
-
-    /// True where both ends are up and undisturbed and the packet is what was negotiated.
-    fn must_pass(&self, packet: &Packet, voice: &Voice) -> bool {
-        let Some(place) = self.legs_by_media.get(&packet.source) else {
-            return false;
-        };
-        let sender = &self.legs[*place];
-        let is_up = |leg: &Leg| {
-            leg.state == State::Answered
-                && leg
-                    .history
-                    .confirmed_at
-                    .is_some_and(|at| self.now.since(at) > SETTLED_AFTER)
-        };
-        voice.stamp.leg == sender.number
-            && sender.media.remote == Some(packet.target)
-            && self.steady.contains(&sender.call)
-            && is_up(sender)
-            && (self.echo.contains(&sender.call)
-                || self
-                    .legs
-                    .iter()
-                    .any(|leg| leg.call == sender.call && leg.role != sender.role && is_up(leg)))
-    }
-
-    /// From the first BYE on, and while an offer is open, media may go nowhere.
-    fn disturb(&mut self, message: &Text) {
-        let ends = matches!(message.request_method(), Some("BYE" | "CANCEL"));
-        let reoffers = message.request_method() == Some("INVITE") && message.tag("To").is_some();
-        if (ends || reoffers)
-            && let Some(call) = self.call_of(message.call_id())
-        {
-            let _ = self.steady.remove(&call);
-            self.relay.forgive(call);
-        }
     }
 
     fn reach_peer(&mut self, packet: &Packet) -> Result<(), Violation> {
@@ -444,9 +422,10 @@ impl World {
     fn answer_new_call(&mut self, target: SocketAddr, invite: &Text) -> Option<usize> {
         let (call, attempt) = self.attempts.get(invite.call_id()).copied()?;
         let name = self.node(target)?.name.clone();
+        let part = part(&name, attempt == 0);
         let planned = self
             .cast
-            .get_mut(&(call, name.clone()))
+            .get_mut(&(call, part))
             .and_then(VecDeque::pop_front);
         let plan = planned.unwrap_or_else(|| self.understudy.clone());
         let number = self.next_leg_number();
@@ -454,15 +433,17 @@ impl World {
             node: name,
             local: target,
             remote: GATEWAY,
+            by_stream: self.streams.has(target),
         };
         let random = self.random.split(&format!("leg{number}"));
-        let leg = Leg::callee(number, call, place, invite, plan, random);
+        let mut leg = Leg::callee(number, call, place, invite, plan, random);
+        leg.is_first = attempt == 0;
         self.relay.add(
             number,
             Party {
                 call,
                 attempt,
-                echo: false,
+                echo: attempt == 0 && self.echo.contains(&call),
             },
         );
         Some(self.enrol(target, leg))
@@ -517,62 +498,11 @@ impl World {
                     self.trace.note(self.now, &format!("{record:?}"));
                     self.records.add(&record)?;
                 }
+                Effect::Done(ticket, outcome) => self.note_outcome(ticket, outcome)?,
                 Effect::Note(text) => self.trace.note(self.now, &text),
             }
         }
         Ok(())
-    }
-
-    fn check_sent(&mut self, packet: &Packet) -> Result<(), Violation> {
-        if packet.kind == Kind::Media {
-            if let Some(voice) = Voice::read(&packet.bytes)
-                && let Some(place) = self.legs_by_media.get(&packet.target)
-            {
-                self.relay.leaves(self.legs[*place].number, &voice)?;
-            }
-            return Ok(());
-        }
-        if self.node(packet.target).is_some_and(|node| node.stranger) {
-            return Err(Violation::of_world(format!(
-                "the gateway answers the stranger {}",
-                packet.target
-            )));
-        }
-        if let Some(message) = Text::parse(&packet.bytes) {
-            self.check_transport(packet.target, &message)?;
-            self.note_attempt(&message);
-            self.disturb(&message);
-        }
-        self.wire.sends(self.now, packet.target, &packet.bytes)
-    }
-
-    /// An INVITE of the gateway that begins a dialog is an attempt of the call that its destination
-    /// names (`d7`: the seventh), or of the first call.
-    fn note_attempt(&mut self, message: &Text) {
-        let begins = message.request_method() == Some("INVITE") && message.tag("To").is_none();
-        if !begins || self.attempts.contains_key(message.call_id()) {
-            return;
-        }
-        let user = user_of(message.request_uri().unwrap_or(""));
-        let call = user
-            .trim_start_matches(|c: char| !c.is_ascii_digit())
-            .parse()
-            .unwrap_or(1);
-        let call = if self.legs.iter().any(|leg| leg.call == call) {
-            call
-        } else {
-            1
-        };
-        let before = self
-            .attempts
-            .values()
-            .filter(|(given, _)| *given == call)
-            .count();
-        let attempt = u32::try_from(before).unwrap_or(0) + 1;
-        let _ = self
-            .attempts
-            .insert(message.call_id().to_owned(), (call, attempt));
-        self.relay.attempt(call, attempt);
     }
 
     fn schedule(&mut self, at: SimTime, due: Due) {
@@ -611,6 +541,16 @@ impl World {
         self.wire.finish(self.now)?;
         self.records.finish()?;
         calls::finish(&self.legs, &self.records, self.tolerance)?;
+        self.check_orders()?;
         self.gateway.at_rest().map_err(Violation::of_world)
+    }
+}
+
+/// The name under which a node's plans for a call stand in the cast.
+pub(crate) fn part(node: &str, is_first: bool) -> String {
+    if is_first {
+        format!("first {node}")
+    } else {
+        node.to_owned()
     }
 }

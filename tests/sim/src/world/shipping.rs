@@ -125,6 +125,19 @@ impl World {
         self.apply(effects)
     }
 
+    /// Both ends of a connection hear that it broke.
+    pub(super) fn tell_broken(&mut self, peer: SocketAddr) -> Result<(), Violation> {
+        self.trace
+            .note(self.now, &format!("the connection of {peer} breaks"));
+        self.tell_unreachable(peer)?;
+        for place in 0..self.legs.len() {
+            if self.legs[place].lives_at(peer) {
+                self.with_leg(place, |leg, _, out| leg.say_again(out))?;
+            }
+        }
+        Ok(())
+    }
+
     /// How this peer speaks.
     pub(super) fn transport(&self, peer: SocketAddr) -> Transport {
         if self.streams.has(peer) {

@@ -21,6 +21,8 @@ pub(crate) struct Wire {
     clients: BTreeMap<ClientKey, Client>,
     servers: BTreeMap<ServerKey, Server>,
     dialogs: BTreeMap<(String, String), Dialog>,
+    /// Branches of ACKs with an answer.
+    acknowledged: BTreeSet<String>,
     /// Peers that speak TCP.
     streams: BTreeSet<SocketAddr>,
 }
@@ -71,6 +73,9 @@ struct Dialog {
 
 /// How long a request that is no INVITE may wait for its response at the gateway.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// An UPDATE with an offer waits for the other side's answer, and not for longer than its sender does
+/// (RFC 3311 §5.2).
+const UPDATE_WITHIN: Duration = Duration::from_secs(25);
 
 impl Wire {
     /// This peer speaks TCP.
@@ -268,7 +273,7 @@ impl Wire {
         Ok(())
     }
 
-    fn sends_ack(&self, call_id: &str, message: &Text, number: u32) -> Result<(), String> {
+    fn sends_ack(&mut self, call_id: &str, message: &Text, number: u32) -> Result<(), String> {
         let invite = self
             .clients
             .iter()
@@ -289,7 +294,15 @@ impl Wire {
         if status >= 300 && message.tag("To") != client.final_tag.as_deref() {
             return Err("an ACK with another To tag than the response".to_owned());
         }
-        Ok(())
+        // The answer to an offer that a 2xx brought (RFC 3261 §13.2.2.4); the same octets come again.
+        let tag = message.tag("From").unwrap_or("").to_owned();
+        let is_known =
+            message.body.is_empty() || !self.acknowledged.insert(message.branch().to_owned());
+        if is_known {
+            return Ok(());
+        }
+        let dialog = self.dialogs.entry((call_id.to_owned(), tag)).or_default();
+        check_session(dialog, &message.body)
     }
 
     fn sends_response(
@@ -347,6 +360,9 @@ impl Wire {
             .ok_or("a response above 100 without a To tag")?
             .to_owned();
         server.takes_tag(&tag, &about, &message.body)?;
+        if matches!(about.as_str(), "UPDATE" | "PRACK") {
+            return self.check_answer_within(&key, (call_id, tag), message, status);
+        }
         if about != "INVITE" {
             return Ok(());
         }
@@ -367,14 +383,39 @@ impl Wire {
         )
     }
 
+    /// RFC 3311 §5.2: the 2xx to an UPDATE answers its offer.
+    fn check_answer_within(
+        &mut self,
+        key: &ServerKey,
+        dialog: (String, String),
+        message: &Text,
+        status: u16,
+    ) -> Result<(), String> {
+        let offered = self
+            .servers
+            .get(key)
+            .and_then(|server| server.offered.as_ref());
+        if let Some(offered) = offered.filter(|_| status < 300) {
+            let answer = Session::read(&message.body);
+            let answer = answer.ok_or("a 2xx without the answer to its offer")?;
+            check_answer(offered, &answer)?;
+        }
+        check_session(self.dialogs.entry(dialog).or_default(), &message.body)
+    }
+
     /// Nothing is left open once the world is at rest.
     pub(crate) fn finish(&self, now: SimTime) -> Checked {
         for ((_, call_id, _, method), server) in &self.servers {
+            let within = if method == "UPDATE" && server.offered.is_some() {
+                UPDATE_WITHIN
+            } else {
+                ANSWER_WITHIN
+            };
             let complaint = match server.answered {
-                None if method == "INVITE" || now.since(server.first) > ANSWER_WITHIN => {
+                None if method == "INVITE" || now.since(server.first) > within => {
                     format!("{method} of {} was never answered", server.first)
                 }
-                Some((_, at)) if method != "INVITE" && at.since(server.first) > ANSWER_WITHIN => {
+                Some((_, at)) if method != "INVITE" && at.since(server.first) > within => {
                     format!("{method} of {} was answered only at {at}", server.first)
                 }
                 None | Some(_) => continue,
