@@ -8,7 +8,7 @@ pub enum DropReason {
     SocketUnknown,
     /// The pair is in stock: no call uses it yet.
     NotConnected,
-    /// The leg is over; its counters wait to be taken.
+    /// The leg is over: its counters wait to be taken, or its port is kept from the next call.
     LegEnded,
     /// STUN on a leg that negotiated no ICE (RFC 7983).
     Stun,

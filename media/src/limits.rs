@@ -35,6 +35,10 @@ pub const PORT_REST: Duration = Duration::from_secs(30);
 /// A port that was used rests at least this long.
 pub const PORT_REST_MIN: Duration = Duration::from_secs(2);
 
+/// The sockets of a leg that was heard stay open so long after its end, at most: what its peer still
+/// sends is taken in and counted, and not answered by ICMP. A part of the rest.
+pub const PORT_DRAIN: Duration = Duration::from_secs(2);
+
 /// After the kernel had no descriptor left: the next try.
 pub const OPEN_RETRY: Duration = Duration::from_secs(1);
 
@@ -63,6 +67,10 @@ const _: () = {
     assert!(
         PORT_REST_MIN.as_millis() >= LATCH_GRACE.as_millis(),
         "a port does not return before the late packets of its call have died down"
+    );
+    assert!(
+        PORT_DRAIN.as_millis() <= PORT_REST_MIN.as_millis(),
+        "a port that drains is not kept longer than one that rests"
     );
     assert!(PAIRS_MAX <= u32::MAX / 2, "two sockets a pair");
 };

@@ -13,8 +13,8 @@ use crate::b2bua::{
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
 use crate::event::{
-    CallKey, Dial, EndpointConfig, Input, LegKey, Output, Ping, PingKey, RefreshBy, Refusal,
-    Register, RegisterKey, RegisterRequestKey, SessionTimer,
+    CallKey, CallerAddress, Dial, EndpointConfig, Input, LegKey, Origin, Output, Ping, PingKey,
+    RefreshBy, Refusal, Register, RegisterKey, RegisterRequestKey, SessionTimer,
 };
 use crate::message::{HeaderName, SendBuffer, StatusCode};
 use crate::sdp::SessionDescription;
@@ -69,6 +69,13 @@ impl Endpoint {
 
     /// The world speaks.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.handle_input_of(now, Origin::default(), input);
+    }
+
+    /// The same, where it is known who speaks: new calls of a caller that is no trunk take from its
+    /// share of the tables, and get 503 without state where it has that.
+    pub fn handle_input_of(&mut self, now: Instant, origin: Origin, input: Input<'_>) {
+        self.core.origin = origin;
         self.core.handle_input(now, input);
         self.check_invariants();
     }
@@ -418,6 +425,24 @@ impl Endpoint {
     /// on, and OPTIONS is answered as ever.
     pub fn set_overloaded(&mut self, overloaded: bool, retry_after: Duration) {
         self.core.overloaded = overloaded.then_some(retry_after);
+    }
+
+    /// A caller that has acknowledged an answer not long ago: its address is its own.
+    #[must_use]
+    pub fn has_proven(&self, caller: CallerAddress) -> bool {
+        self.core.shares.has_proven(caller)
+    }
+
+    /// Calls that nobody has answered and that have not ended, of a caller that is no trunk.
+    #[must_use]
+    pub fn unsettled_calls(&self, caller: CallerAddress) -> u32 {
+        self.core.shares.held_by(caller).active
+    }
+
+    /// The same of its group.
+    #[must_use]
+    pub fn unsettled_calls_of_group(&self, group: u64) -> u32 {
+        self.core.shares.held_in(group).active
     }
 
     /// Calls that have not ended.

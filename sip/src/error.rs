@@ -164,6 +164,12 @@ pub enum ProtocolError {
     SessionInterval,
     /// The body of an INFO is larger than we take: 413.
     InfoTooLarge,
+    /// Its address holds its share of the calls that nobody has answered: 503.
+    CallerShare,
+    /// The callers of its group hold theirs, and it is not known to be who it says: 503.
+    GroupShare,
+    /// Its address has had its share of this second's new calls: 503.
+    CallerRate,
     /// No room for another transaction: 503.
     TransactionsFull,
     /// We were told that we are overloaded: 503.
@@ -205,6 +211,9 @@ impl ProtocolError {
             Self::EventPackage => "event_package",
             Self::Draining => "draining",
             Self::CallsFull => "calls_full",
+            Self::CallerShare => "caller_share",
+            Self::GroupShare => "group_share",
+            Self::CallerRate => "caller_rate",
             Self::SessionInterval => "session_interval",
             Self::InfoTooLarge => "info_too_large",
             Self::TransactionsFull => "transactions_full",

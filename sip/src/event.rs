@@ -57,6 +57,45 @@ pub struct Flow {
     pub remote: SocketAddr,
 }
 
+/// A caller as the shares of the tables know it: its address, of which an IPv6 host owns a whole /64.
+/// On this machine the port tells who is who.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallerAddress {
+    network: u128,
+    port: u16,
+}
+
+impl CallerAddress {
+    /// The caller at `remote`.
+    #[must_use]
+    pub fn of(remote: SocketAddr) -> Self {
+        let address = remote.ip().to_canonical();
+        let port = if address.is_loopback() {
+            remote.port()
+        } else {
+            0
+        };
+        let network = match address {
+            std::net::IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            std::net::IpAddr::V6(address) if address.is_loopback() => address.to_bits(),
+            std::net::IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),
+        };
+        Self { network, port }
+    }
+}
+
+/// What whoever hands in a message knows of its sender, for new calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The group of callers that it belongs to: the tables are shared fairly between its addresses, and
+    /// between groups. `None`: a trunk, which sends at the full rate from one address and has all the
+    /// room that there is.
+    pub group: Option<u64>,
+    /// It has had its share of this second's new calls: another one gets 503 without state, unless it
+    /// is an emergency.
+    pub is_too_fast: bool,
+}
+
 /// Our key of a call: an a-leg and its b-legs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallKey(pub Key);
@@ -338,6 +377,8 @@ pub struct CallOffered {
     pub supported: Supported,
     /// Values of Authorization and Proxy-Authorization, bounded, for `auth::server`.
     pub authorization: Vec<Box<[u8]>>,
+    /// To `urn:service:sos` or one of `EndpointConfig::emergency_numbers`.
+    pub is_emergency: bool,
 }
 
 /// What the other side says it can do, in Supported, Require and Allow.

@@ -19,18 +19,21 @@ pub const ATTEMPTS_PER_CALL_MAX: u32 = 16;
 /// Seconds that a finished transaction stays: timers D, H, J, L and M are 64·T1 each.
 pub const LINGER_S: u32 = 32;
 
-/// Transactions alive at once: two per standing leg, and what the last 32 s of set-ups leave
-/// behind (timers H, J, L, M: 64·T1; K: 5 s).
+/// Transactions alive at once: two per standing leg, what the last 32 s of set-ups leave
+/// behind (timers H, J, L, M: 64·T1; K: 5 s), and the room of emergency calls.
 #[must_use]
 pub const fn transactions_max(calls_max: u32, rate: u32) -> u32 {
-    2 * calls_max * LEGS_PER_CALL_MAX + set_ups_per_second(calls_max, rate) * (3 * LINGER_S + 5)
+    2 * calls_max * LEGS_PER_CALL_MAX
+        + set_ups_per_second(calls_max, rate) * (3 * LINGER_S + 5)
+        + EMERGENCY_TRANSACTIONS_MAX
 }
 
 /// Calls that exist at once: the standing ones, and those that ended in the last 64·T1 and whose
-/// transactions still swallow repetitions, plus 64·T1 for a BYE that nobody answers.
+/// transactions still swallow repetitions, plus 64·T1 for a BYE that nobody answers, and the room of
+/// emergency calls.
 #[must_use]
 pub const fn call_entries_max(calls_max: u32, rate: u32) -> u32 {
-    calls_max + set_ups_per_second(calls_max, rate) * 2 * LINGER_S
+    calls_max + set_ups_per_second(calls_max, rate) * 2 * LINGER_S + EMERGENCY_CALLS_MAX
 }
 
 /// Legs that exist at once: both of each call, and attempts that were left.
@@ -50,6 +53,35 @@ const fn set_ups_per_second(calls_max: u32, rate: u32) -> u32 {
         CALLS_PER_SECOND_MAX
     }
 }
+
+/// Room that is kept for emergency calls beside everybody's: calls of that kind that are taken when
+/// every table is full for the others. One a second for as long as a call that failed stays.
+pub const EMERGENCY_CALLS_MAX: u32 = LINGER_S;
+
+/// Legs in that room: the caller's, an attempt, and two that were left.
+pub const EMERGENCY_LEGS_MAX: u32 = 2 * LEGS_PER_CALL_MAX * EMERGENCY_CALLS_MAX;
+
+/// Transactions in that room: the INVITE of each leg, a CANCEL or PRACK of each, and their BYE.
+pub const EMERGENCY_TRANSACTIONS_MAX: u32 = 6 * EMERGENCY_CALLS_MAX;
+
+/// Calls without an answer that a caller may hold and still be let into that room: whoever has more is
+/// no single caller in distress.
+pub const EMERGENCY_UNSETTLED_MAX: u32 = 4;
+
+/// A caller that is no trunk may hold so many times what is still free: three quarters of a table
+/// where it is alone, half of it beside another one.
+pub const SHARE_OF_FREE: u32 = 3;
+
+/// The same for all callers of one group together: fifteen sixteenths, so that as many as four of them
+/// that flood leave room for a fifth, and ten thousand for the other groups.
+pub const GROUP_SHARE_OF_FREE: u32 = 15;
+
+/// Transactions of a call that nobody has answered: the INVITE of each side, and a CANCEL.
+pub const UNSETTLED_TRANSACTIONS: u32 = 3;
+
+/// Callers that are remembered because they acknowledged an answer: an address that can be spoofed did
+/// not. Twice as many where they change quickly.
+pub const PROVEN_CALLERS_MAX: usize = 8_192;
 
 /// OPTIONS requests of ours that wait for an answer: one a trunk target.
 pub const PINGS_MAX: u32 = 4_096;
@@ -151,6 +183,20 @@ const _: () = {
     assert!(
         set_ups_per_second(1, 0) >= 10 && set_ups_per_second(1, 9_999) <= CALLS_PER_SECOND_MAX,
         "the smallest one takes ten"
+    );
+    assert!(
+        EMERGENCY_CALLS_MAX > 0 && EMERGENCY_CALLS_MAX < CALLS_MAX / 100,
+        "the room for emergencies is there, and takes next to nothing from the others"
+    );
+    assert!(
+        EMERGENCY_LEGS_MAX >= LEGS_PER_CALL_MAX * EMERGENCY_CALLS_MAX
+            && EMERGENCY_TRANSACTIONS_MAX >= UNSETTLED_TRANSACTIONS * EMERGENCY_CALLS_MAX,
+        "an emergency call in its room can be set up and ended"
+    );
+    assert!(SHARE_OF_FREE >= 1, "who is alone has at least half");
+    assert!(
+        GROUP_SHARE_OF_FREE > SHARE_OF_FREE,
+        "one caller does not take what its group may have"
     );
     assert!(ATTEMPTS_PER_CALL_MAX >= 2, "there is a next trunk");
     assert!(

@@ -252,6 +252,15 @@ impl<K: Hash + Eq, V> KeyedMap<K, V> {
         self.map.get(key)
     }
 
+    /// The value of a key, to be changed.
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.map.get_mut(key)
+    }
+
     /// Stores a value, and gives back the one it replaces.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.map.insert(key, value)

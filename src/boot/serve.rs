@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use media::engine::WorkerConfig;
@@ -24,12 +24,13 @@ use crate::call::control::{CallControl, Config as CallConfig};
 use crate::call::inform::INFO_TYPES;
 use crate::cdr::export::{self, ExportFigures};
 use crate::config::{Config, MediaIo};
+use crate::fraud_guard::dial_plan::EMERGENCY;
 use crate::health::{self, NodeParts, Phase};
 use crate::hep::{Capture, CaptureFigures};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
-use crate::shell::signalling::{self, Parts, SignallingLink, Word};
+use crate::shell::signalling::{self, Parts, SignallingLink, Status, Word};
 use crate::shell::tcp;
 use crate::shell::wake::Wake;
 use crate::storage::{StorageError, Store};
@@ -171,10 +172,8 @@ fn open_capture(config: &Config) -> Result<(Option<Capture>, Arc<CaptureFigures>
     Ok((Some(capture), copies))
 }
 
-async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
-    let sockets = bind_sip(config)?;
-    let sip_listeners = bind_sip_tcp(config, &sockets)?;
-    let listeners = bind_http(config).await?;
+/// The database, with what the last run left open closed, and what the file says for the first one.
+async fn open_store(config: &Config) -> Result<(Store, Arc<ExportFigures>), ServeError> {
     let store = Store::open(&config.storage).await?;
     let exported = Arc::<ExportFigures>::default();
     if let Some(folder) = &config.cdr.folder {
@@ -191,6 +190,14 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         );
     }
     config.import_first(&store).await?;
+    Ok((store, exported))
+}
+
+async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
+    let sockets = bind_sip(config)?;
+    let sip_listeners = bind_sip_tcp(config, &sockets)?;
+    let listeners = bind_http(config).await?;
+    let (store, exported) = open_store(config).await?;
     let wake = Arc::new(Wake::new().map_err(ServeError::system("an event descriptor"))?);
     let panics = Arc::new(PanicWatch::default());
     let watched = Arc::clone(&panics);
@@ -326,7 +333,7 @@ fn call_config(
             session_timer: Some(SESSION_TIMER),
             info_types: INFO_TYPES.map(Into::into).into(),
             reliable_early_media: false,
-            ..EndpointConfig::default()
+            emergency_numbers: EMERGENCY.map(Into::into).into(),
         },
         seed: seed()?,
         sockets: sockets.iter().map(|(named, _)| *named).collect(),
@@ -358,13 +365,10 @@ const SESSION_TIMER: SessionTimer = SessionTimer {
 
 /// A call that comes first must not meet an empty stock.
 async fn wait_for_stock(link: &SignallingLink) {
-    let give_up = Instant::now() + STOCK_WAIT_MAX;
-    while link.status.counters.load().stock_available < 2 {
-        if Instant::now() > give_up {
-            tracing::warn!("no media ports could be opened yet; calls are refused until then");
-            return;
-        }
-        tokio::time::sleep(LOOK).await;
+    let has_stock = |status: &Status| status.counters.load().stock_available >= 2;
+    let stocked = link.status.wait_until(has_stock);
+    if tokio::time::timeout(STOCK_WAIT_MAX, stocked).await.is_err() {
+        tracing::warn!("no media ports could be opened yet; calls are refused until then");
     }
 }
 
@@ -423,23 +427,18 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
 /// New calls are refused; until the last call is over or the time is up.
 async fn drain(link: &SignallingLink, time: Duration) {
     tasks::say(link, Word::Drain).await;
-    let end = Instant::now() + time;
-    let calls_go_on = || {
-        !link.status.draining.load(Ordering::Acquire)
-            || link.status.calls_active.load(Ordering::Relaxed) > 0
+    let is_over = |status: &Status| {
+        status.draining.load(Ordering::Acquire) && status.calls_active.load(Ordering::Relaxed) == 0
     };
-    while Instant::now() < end && calls_go_on() {
-        tokio::time::sleep(LOOK).await;
-    }
+    // With the last call or with the time: the rest is ended by whoever waits.
+    let _in_time = tokio::time::timeout(time, link.status.wait_until(is_over)).await;
 }
 
 /// Every call is ended; peers that stay silent are not waited for.
 async fn stop(link: &SignallingLink) {
     tasks::say(link, Word::Stop).await;
-    let end = Instant::now() + STOP_MAX;
-    while Instant::now() < end && !link.status.stopped.load(Ordering::Acquire) {
-        tokio::time::sleep(LOOK).await;
-    }
+    let has_stopped = |status: &Status| status.stopped.load(Ordering::Acquire);
+    let _in_time = tokio::time::timeout(STOP_MAX, link.status.wait_until(has_stopped)).await;
 }
 
 async fn finish(node: Node) {
@@ -484,7 +483,6 @@ fn seed() -> Result<[u8; 32], ServeError> {
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const CONTROL_THREADS: usize = 2;
 const STOCK_WAIT_MAX: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(20);
 /// More than call control's own patience with silent peers; together with the rest under 4 s.
 const STOP_MAX: Duration = Duration::from_millis(2_300);
 const JOIN_MAX: Duration = Duration::from_millis(200);

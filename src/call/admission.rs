@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use sip::event::{CallKey, CallOffered, LegKey, Refusal};
-use sip::message::StatusCode;
+use sip::event::{CallKey, CallOffered, Flow, LegKey, Refusal};
+use sip::message::{Scheme, StatusCode};
 use sip::offer_answer::read_offer;
 
+use super::callers::Caller;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::one_call::{Beginning, Call, Side, WantedParty};
@@ -95,6 +96,9 @@ impl Denied {
     }
 }
 
+/// What the opaque part of an emergency URN begins with (RFC 5031 §4.1).
+const URN_SERVICE: &str = "service:";
+
 /// A link store that has not answered by then does not: the caller gets 503.
 pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
 
@@ -171,43 +175,19 @@ impl CallControl {
         if self.is_stopping() {
             return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "node_stopped"));
         }
-        let limit = usize::try_from(self.config.endpoint.calls_max).unwrap_or(usize::MAX);
-        if self.live > limit {
-            return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_max"));
-        }
-        let rate = self.config.calls_per_second_max;
-        if !self.offered_lately.admits(now.instant, rate) {
-            return Err(
-                Denied::new(StatusCode::SERVICE_UNAVAILABLE, "calls_per_second_max")
-                    .with_retry_after(Some(Duration::from_secs(1))),
-            );
-        }
-        self.offered_lately.count(now.instant, rate);
-        if let Some(trunk) = source.trunk()
-            && !self.loads.has_room_to_receive(trunk)
-        {
-            return Err(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "trunk_at_cap"));
-        }
         let gone = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "call_gone");
         let call = self.calls.get(&key).ok_or_else(gone)?;
         let offered = call.offered().ok_or_else(gone)?;
-        let host = offered.request_uri.host().to_owned();
-        if !self.is_ours(&host, offered) {
-            return Err(Denied::new(StatusCode::FORBIDDEN, "relay_denied"));
-        }
-        let user = offered
-            .request_uri
-            .user()
-            .map(|user| user.into_owned())
-            .unwrap_or_default();
-        if user.is_empty() {
-            return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
-        }
+        let (flow, is_emergency) = (offered.flow, offered.is_emergency);
+        self.find_room(now, source, flow, is_emergency)?;
+        let call = self.calls.get(&key).ok_or_else(gone)?;
+        let offered = call.offered().ok_or_else(gone)?;
+        let (user, host) = self.wanted_of(offered)?;
         let signalling = offered.flow.remote.ip();
         let read = offered
             .offer
             .as_deref()
-            .map(|offer| read_offer(offer, |address| self.is_forbidden(address, signalling)))
+            .map(|offer| read_offer(offer, |address| self.forbids(address, signalling)))
             .transpose()
             .map_err(|unusable| {
                 Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
@@ -221,6 +201,56 @@ impl CallControl {
         call.wants_offer = read.is_none();
         call.offer = read;
         call.from_trunk = from_trunk;
+        Ok((user, host))
+    }
+
+    /// Calls at once, calls a second, and the cap of the trunk it came from. An emergency call counts,
+    /// and is held against none of them: the endpoint has room for it.
+    fn find_room(
+        &mut self,
+        now: Now,
+        source: Admitted<'_>,
+        flow: Flow,
+        is_emergency: bool,
+    ) -> Result<(), Denied> {
+        let unavailable = |cause| Denied::new(StatusCode::SERVICE_UNAVAILABLE, cause);
+        let rate = self.config.calls_per_second_max;
+        if !is_emergency {
+            let limit = usize::try_from(self.config.endpoint.calls_max).unwrap_or(usize::MAX);
+            if self.live > limit {
+                return Err(unavailable("calls_max"));
+            }
+            if !self.offered_lately.admits(now.instant, rate) {
+                let wait = Some(Duration::from_secs(1));
+                return Err(unavailable("calls_per_second_max").with_retry_after(wait));
+            }
+            let trunk = source.trunk();
+            if trunk.is_some_and(|trunk| !self.loads.has_room_to_receive(trunk)) {
+                return Err(unavailable("trunk_at_cap"));
+            }
+        }
+        let caller = Caller::of(flow, Some(source));
+        self.offered_lately.count(now.instant, rate, caller);
+        Ok(())
+    }
+
+    /// The request path and the host that are asked for. An emergency service is its name after
+    /// `urn:service:` (RFC 5031), and always ours: `sos`, `sos.fire`.
+    fn wanted_of(&self, offered: &CallOffered) -> Result<(String, String), Denied> {
+        let uri = &offered.request_uri;
+        if uri.scheme() == Scheme::Other && offered.is_emergency {
+            let opaque = uri.view().opaque();
+            let service = opaque.get(URN_SERVICE.len()..).unwrap_or_default();
+            return Ok((service.to_ascii_lowercase(), self.own_domain()));
+        }
+        let host = uri.host().to_owned();
+        if !self.is_ours(&host, offered) {
+            return Err(Denied::new(StatusCode::FORBIDDEN, "relay_denied"));
+        }
+        let user = uri.user().map(|user| user.into_owned()).unwrap_or_default();
+        if user.is_empty() {
+            return Err(Denied::new(StatusCode::NOT_FOUND, "no_user"));
+        }
         Ok((user, host))
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use media::command::Command;
 use sip::event::{Answered, CallKey, LegKey, Refusal};
 use sip::message::StatusCode;
-use sip::offer_answer::{self, RemoteAudio, Unusable};
+use sip::offer_answer::{self, Forbidden, RemoteAudio, Unusable};
 use sip::sdp::SessionDescription;
 
 use super::control::CallControl;
@@ -189,7 +189,7 @@ impl CallControl {
     ) -> Result<RemoteAudio, Unusable> {
         let ports = self.calls.get(&key).and_then(|call| call.ports(side));
         let signalling = ports.ok_or(Unusable::NoAddress)?.signalling;
-        offer_answer::read_offer(offer, |address| self.is_forbidden(address, signalling))
+        offer_answer::read_offer(offer, |address| self.forbids(address, signalling))
     }
 
     /// What the peer of this side answers to what we said last.
@@ -203,14 +203,17 @@ impl CallControl {
         let ports = ports.ok_or(Unusable::NoAddress)?;
         let offer = ports.leg.last().ok_or(Unusable::NoAudio)?;
         let signalling = ports.signalling;
-        offer_answer::read_answer(offer, answer, |address| {
-            self.is_forbidden(address, signalling)
-        })
+        offer_answer::read_answer(offer, answer, |address| self.forbids(address, signalling))
     }
 
     /// No peer that signals from there can have its media here.
-    pub(super) fn is_forbidden(&self, address: SocketAddr, signalling: IpAddr) -> bool {
-        address::is_forbidden(address, signalling, |address| self.stock.owns(address))
+    pub(super) fn forbids(&self, address: SocketAddr, signalling: IpAddr) -> Option<Forbidden> {
+        let signalled = |address| {
+            let mut sockets = self.config.sockets.iter().chain(&self.config.listeners);
+            sockets.any(|socket| *socket == address)
+        };
+        let is_own = |address| self.stock.owns(address) || signalled(address);
+        address::forbids(address, signalling, is_own)
     }
 
     /// Both legs as they are now go to the worker.

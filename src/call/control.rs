@@ -6,32 +6,33 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use media::command::{Command, PairKey, Report};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 use sip::endpoint::Endpoint;
 use sip::error::CommandError;
-use sip::event::{CallKey, EndpointConfig, Event, PingKey, Refusal, RegisterKey};
-use sip::message::{SendBuffer, StatusCode};
+use sip::event::{CallKey, EndpointConfig, Event, PingKey, RegisterKey};
+use sip::message::SendBuffer;
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
+use super::callers::{Caller, OfferedLately};
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
-use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
+use super::event::{Input, Now, Output, StockedPair, Ticket};
 use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
-use super::one_call::{Call, Ending};
+use super::one_call::Call;
 use super::orders::Orders;
 use super::overload::Overload;
 use super::snapshot::Snapshot;
 use super::stock::Stock;
+use super::stopping::Stopping;
 use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
-use crate::fraud_guard::window::Window;
 use crate::fraud_guard::{Guard, Rules, StoredCount};
 use crate::registrar::bindings::Bindings;
 use crate::registrar::proof::{Prover, find};
@@ -39,9 +40,6 @@ use crate::registration::Registrations;
 use crate::sources::admission::{admit, admit_flow};
 use crate::trunks::health::{Health, TargetKey};
 use crate::trunks::model::Trunk;
-
-/// After [`Input::Stop`] we wait this long for peers to acknowledge; then we are done.
-pub const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Counts of the guard in one record.
 const COUNTS_OF_RECORD_MAX: usize = 500;
@@ -84,7 +82,7 @@ pub struct CallControl {
     pub(super) replaced: BTreeMap<CallKey, CallKey>,
     /// No new calls are taken.
     pub(super) is_draining: bool,
-    pub(super) offered_lately: Window,
+    pub(super) offered_lately: OfferedLately,
     pub(super) overload: Overload,
     pub(super) random: ChaCha8Rng,
     pub(super) calls: BTreeMap<CallKey, Call>,
@@ -110,18 +108,11 @@ pub struct CallControl {
     #[cfg(test)]
     pub(crate) fault: Option<u32>,
     events: VecDeque<Event>,
-    outputs: VecDeque<Output>,
-    now: Option<Now>,
-    stop: Stopping,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) now: Option<Now>,
+    pub(super) stop: Stopping,
     /// The calls that [`Input::Stop`] ended.
-    stopping: Vec<CallKey>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopping {
-    No,
-    Until(Instant),
-    Done,
+    pub(super) stopping: Vec<CallKey>,
 }
 
 impl CallControl {
@@ -145,7 +136,7 @@ impl CallControl {
             orders: Orders::default(),
             replaced: BTreeMap::new(),
             is_draining: false,
-            offered_lately: Window::default(),
+            offered_lately: OfferedLately::default(),
             overload: Overload::default(),
             calls: BTreeMap::new(),
             live_calls: LiveCalls::default(),
@@ -189,11 +180,13 @@ impl CallControl {
                     }
                     return;
                 }
+                let caller = Caller::of(flow, known);
                 self.watch_load(now);
+                let origin = self.origin_of(now, caller);
                 let (at, way) = (now.timestamp, ladder::Way::Received);
                 self.ladders.note(at, flow.remote, way, bytes, None);
                 let datagram = sip::event::Input::Datagram { flow, bytes };
-                self.endpoint.handle_input(now.instant, datagram);
+                self.endpoint.handle_input_of(now.instant, origin, datagram);
             }
             Input::TransportFailed { flow } => {
                 let failed = sip::event::Input::TransportFailed { flow };
@@ -231,7 +224,7 @@ impl CallControl {
         self.store_phones(phones);
     }
 
-    fn store_counts(&mut self, counts: Vec<StoredCount>) {
+    pub(super) fn store_counts(&mut self, counts: Vec<StoredCount>) {
         let mut counts = counts.into_iter().peekable();
         while counts.peek().is_some() {
             let piece = counts.by_ref().take(COUNTS_OF_RECORD_MAX).collect();
@@ -389,94 +382,6 @@ impl CallControl {
         }
     }
 
-    fn handle_event(&mut self, now: Now, event: Event) {
-        self.touch(event.call());
-        match event {
-            Event::CallOffered {
-                call,
-                a_leg,
-                offered,
-            } => {
-                self.handle_offered(now, call, a_leg, offered);
-            }
-            Event::Progress {
-                call,
-                leg,
-                status,
-                answer,
-                connected,
-                ..
-            } => {
-                self.note_peer(call, leg, &connected);
-                self.handle_progress(now, call, leg, status, answer.as_deref());
-            }
-            Event::Answered {
-                call,
-                leg,
-                answered,
-            } => {
-                self.note_peer(call, leg, &answered.connected);
-                self.handle_answered(now, call, leg, &answered);
-            }
-            Event::AttemptFailed {
-                call,
-                leg,
-                failure,
-                reason,
-            } => {
-                self.handle_attempt_failed(now, call, leg, failure, reason);
-            }
-            Event::LateAnswer { call, leg } => self.handle_late_answer(now, call, leg),
-            Event::Confirmed { call: _ } => {}
-            Event::Reoffered {
-                call,
-                leg,
-                offer,
-                connected,
-            } => {
-                self.handle_connected_changed(now, call, leg, &connected);
-                self.handle_reoffered(now, call, leg, offer);
-            }
-            Event::ReofferCancelled { call, leg } => self.handle_reoffer_cancelled(call, leg),
-            Event::ReofferCompleted { call, leg, answer } => {
-                let answer = answer.as_deref().map_err(|fault| fault.as_str());
-                self.handle_reoffer_completed(now, call, leg, answer);
-            }
-            Event::ConnectedChanged {
-                call,
-                leg,
-                connected,
-            } => self.handle_connected_changed(now, call, leg, &connected),
-            Event::ReofferAnswered { call, leg, answer } => {
-                self.handle_reoffer_answered(now, call, leg, answer.as_deref());
-            }
-            Event::ReofferRefused { call, leg, status } => {
-                self.handle_reoffer_refused(now, call, leg, status);
-            }
-            Event::Ended {
-                call,
-                by,
-                cause,
-                reason,
-            } => self.handle_ended(now, call, by, cause, reason),
-            Event::CallGone { call } => self.handle_gone(now, call),
-            Event::PingEnded { ping, status } => self.handle_ping_ended(now, ping, status),
-            Event::InfoReceived {
-                call,
-                leg,
-                content_type,
-                body,
-            } => self.handle_informed(now, call, leg, &content_type, &body),
-            Event::RegisterEnded { register, outcome } => {
-                self.handle_register_ended(now, register, outcome);
-            }
-            Event::RegisterOffered { request, offered } => {
-                self.handle_register_offered(now, request, &offered);
-            }
-            Event::Dropped { flow: _, reason } => self.counters.drop_message(reason.as_str()),
-        }
-    }
-
     fn handle_report(&mut self, now: Now, report: &Report) {
         match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
@@ -497,47 +402,6 @@ impl CallControl {
                 self.send_media(Command::Acknowledge { pair });
             }
         }
-    }
-
-    fn handle_expired(&mut self, now: Now) {
-        self.watch_lateness(now);
-        self.endpoint
-            .handle_input(now.instant, sip::event::Input::Expired);
-        self.bindings.expire(now.instant);
-        while let Some((at, key)) = self.deadlines.first().copied()
-            && at <= now.instant
-        {
-            self.deadlines.remove(&(at, key));
-            self.touch(Some(key));
-            self.handle_due(now, key, at);
-        }
-        while let Some(record) = self.draining.poll_overdue(now.instant) {
-            self.put(Output::Record(record));
-        }
-    }
-
-    /// One deadline of a call: what it was for is known by the call.
-    fn handle_due(&mut self, now: Now, key: CallKey, at: Instant) {
-        let Some(call) = self.calls.get(&key) else {
-            return;
-        };
-        if let Some(untold) = call.untold.filter(|untold| untold.at == at) {
-            self.handle_untold(now, key, untold);
-        }
-        let Some(call) = self.calls.get(&key).filter(|call| call.ends_at == Some(at)) else {
-            return;
-        };
-        if call.ticket.is_some() {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            return self.refuse(now, key, status, "store_silent", &Refusal::default());
-        }
-        let party = call.local_party.and_then(super::local_party::name);
-        let cause = if party.is_some() {
-            "local_party_over"
-        } else {
-            "guard_duration_max"
-        };
-        self.hang_up(now, key, cause);
     }
 
     fn replace_snapshot(&mut self, now: Now, snapshot: Arc<Snapshot>) {
@@ -574,122 +438,6 @@ impl CallControl {
         if self.aliases.poll_reservation(now.instant) {
             self.put(Output::ReserveAliases { count: BLOCK_COUNT });
         }
-    }
-
-    /// Ends every call: BYE where it is up, 503 where it is not.
-    fn stop(&mut self, now: Now) {
-        if self.stop != Stopping::No {
-            return;
-        }
-        self.endpoint.set_draining(true);
-        self.stop = Stopping::Until(now.instant + STOP_WITHIN);
-        let live = self
-            .calls
-            .iter()
-            .filter(|(_, call)| !call.over)
-            .map(|(key, _)| *key);
-        self.stopping = live.collect();
-        for key in self.stopping.clone() {
-            self.hang_up(now, key, "node_stopped");
-        }
-    }
-
-    pub(super) const fn is_stopping(&self) -> bool {
-        !matches!(self.stop, Stopping::No)
-    }
-
-    /// Said once, when the last call is gone or peers took too long.
-    fn poll_stopped(&mut self) -> Option<Output> {
-        let Stopping::Until(at) = self.stop else {
-            return None;
-        };
-        let late = self.now.is_some_and(|now| now.instant >= at);
-        // Calls that had ended before only wait for retransmissions.
-        let gone = !self.stopping.iter().any(|key| self.calls.contains_key(key));
-        let quiet = gone && self.draining.is_silent();
-        if !late && !quiet {
-            return None;
-        }
-        self.stop = Stopping::Done;
-        if let Some(now) = self.now {
-            let counts = self.guard.flush_changes(now.instant, now.timestamp);
-            self.store_counts(counts);
-            let phones = self.bindings.flush_changes(now.instant, now.timestamp);
-            self.store_phones(phones);
-        }
-        self.put(Output::Stopped);
-        self.outputs.pop_front()
-    }
-
-    /// We end the call: BYE where it is up, a final failure where it is not.
-    pub(super) fn hang_up(&mut self, now: Now, key: CallKey, cause: &'static str) {
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        if call.over || call.ending.is_some() {
-            return;
-        }
-        if call.answered_at.is_none() {
-            // Who ordered a call and takes it back has cancelled it.
-            let status = match call.placed() {
-                Some(_) => StatusCode::REQUEST_TERMINATED,
-                None => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            return self.refuse(now, key, status, cause, &Refusal::default());
-        }
-        call.ending = Some(Ending {
-            released_by: "gateway",
-            cause,
-            status: 200,
-        });
-        self.counters.refuse(cause);
-        let told = self.endpoint.hang_up(now.instant, key, &Refusal::default());
-        self.check(told);
-    }
-
-    /// We refuse the call: a final failure towards the caller.
-    pub(super) fn refuse(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        status: StatusCode,
-        cause: &'static str,
-        refusal: &Refusal,
-    ) {
-        self.counters.refuse(cause);
-        let ending = Ending {
-            released_by: "gateway",
-            cause,
-            status: status.code(),
-        };
-        self.refuse_as(now, key, status, ending, refusal);
-    }
-
-    pub(super) fn refuse_as(
-        &mut self,
-        now: Now,
-        key: CallKey,
-        status: StatusCode,
-        ending: Ending,
-        refusal: &Refusal,
-    ) {
-        let Some(call) = self.calls.get_mut(&key) else {
-            return;
-        };
-        call.ending = Some(ending);
-        let line = LogLine {
-            level: Level::Note,
-            event: "call_refused",
-            call: Some(call.id.clone()),
-            detail: format!("{} {}", status.code(), ending.cause),
-        };
-        self.put(Output::Log(line));
-        let told = match self.calls.get(&key).and_then(Call::placed) {
-            // Nobody waits for a final response of ours.
-            Some(_) => self.endpoint.hang_up(now.instant, key, refusal),
-            None => self.endpoint.refuse(now.instant, key, status, refusal),
-        };
-        self.check(told);
     }
 
     pub(super) fn put(&mut self, output: Output) {

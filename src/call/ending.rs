@@ -156,6 +156,13 @@ impl CallControl {
             status: StatusCode::SERVER_INTERNAL_ERROR.code(),
         };
         self.counters.refuse(ending.cause);
+        let call = self.calls.get(&key).map(|call| call.id.clone());
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: "call_lost",
+            call,
+            detail: "a panic in its turn ended this call".to_owned(),
+        }));
         if self.calls.get(&key).is_some_and(|call| !call.over) {
             self.finish(now, key, ending);
         }

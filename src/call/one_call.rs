@@ -249,6 +249,11 @@ pub(super) struct Ending {
 }
 
 impl Call {
+    /// It is for an emergency service.
+    pub(super) fn is_emergency(&self) -> bool {
+        self.offered().is_some_and(|offered| offered.is_emergency)
+    }
+
     /// A call at its start.
     pub(super) const fn new(
         id: String,

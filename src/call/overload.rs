@@ -3,7 +3,8 @@
 //! Owns the three signs of it: more new calls a second than the setting allows, deadlines that are
 //! handled late because events pile up before them, and no ports in stock. The endpoint then answers
 //! a new INVITE with 503 and Retry-After without a transaction; emergency calls and what belongs to a
-//! call that is up go on.
+//! call that is up go on. What it has begun it ends with a margin: lateness after a second without, the rate when a
+//! twentieth of it is free.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,9 @@ use super::event::{Level, LogLine, Now, Output};
 pub(super) const BEHIND_AFTER: Duration = Duration::from_millis(200);
 /// So long are new calls turned away after that.
 pub(super) const BEHIND_FOR: Duration = Duration::from_secs(1);
-/// Two pairs make a call.
-const PAIRS_LEAST: usize = 2;
+/// The rate's overload is over when so small a part of the rate is free again, not with the first call
+/// that is a second old: what begins and ends with each message is no state.
+const RATE_LEAVES: u32 = 20;
 
 /// What is too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,37 +65,46 @@ impl CallControl {
 
     /// A message is about to be handled: is there room for a new call?
     pub(super) fn watch_load(&mut self, now: Now) {
-        let rate = self.config.calls_per_second_max;
-        let behind = self
-            .overload
-            .behind_until
-            .is_some_and(|until| now.instant < until);
-        let strain = if !self.offered_lately.admits(now.instant, rate) {
-            Some(Strain::CallsPerSecond)
-        } else if behind {
-            Some(Strain::Behind)
-        } else if self.stock.available() < PAIRS_LEAST {
-            Some(Strain::StockEmpty)
-        } else {
-            None
-        };
-        if strain == self.overload.strain {
+        let strain = self.strain_at(now);
+        let before = self.overload.strain;
+        if strain == before {
             return;
         }
-        let began = self.overload.strain.is_none();
         self.overload.strain = strain;
         let wait = strain.map_or(Duration::ZERO, Strain::retry_after);
         self.endpoint.set_overloaded(strain.is_some(), wait);
-        let Some(strain) = strain.filter(|_| began) else {
-            return;
+        let (event, word) = match (before, strain) {
+            (None, Some(strain)) => {
+                self.counters.overloads += 1;
+                self.counters.refuse(strain.as_str());
+                ("overload", strain)
+            }
+            (Some(before), None) => ("overload_over", before),
+            (Some(_), Some(_)) | (None, None) => return,
         };
-        self.counters.overloads += 1;
-        self.counters.refuse(strain.as_str());
         self.put(Output::Log(LogLine {
             level: Level::Warning,
-            event: "overload",
+            event,
             call: None,
-            detail: strain.as_str().to_owned(),
+            detail: word.as_str().to_owned(),
         }));
+    }
+
+    fn strain_at(&mut self, now: Now) -> Option<Strain> {
+        let rate = self.config.calls_per_second_max;
+        let is_behind = (self.overload.behind_until).is_some_and(|until| now.instant < until);
+        let most = match self.overload.strain {
+            Some(Strain::CallsPerSecond) => rate - rate / RATE_LEAVES,
+            Some(Strain::Behind | Strain::StockEmpty) | None => rate,
+        };
+        if !self.offered_lately.admits(now.instant, most) {
+            Some(Strain::CallsPerSecond)
+        } else if is_behind {
+            Some(Strain::Behind)
+        } else if !self.stock.has_room() {
+            Some(Strain::StockEmpty)
+        } else {
+            None
+        }
     }
 }

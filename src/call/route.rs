@@ -95,6 +95,7 @@ impl CallControl {
         let wanted = wanted.clone();
         let routes = self.find_routes(now, &wanted, &codecs, came_from, None)?;
         let routes = self.permitted(key, routes)?;
+        let routes = self.shared(key, routes)?;
         self.take_a_ports(key, 2)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.routes = routes.into();
@@ -134,10 +135,14 @@ impl CallControl {
         let empty = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "media_stock_empty");
         let call = self.calls.get(&key).ok_or_else(empty)?;
         let signalling = call.a_address().ok_or_else(empty)?.ip();
+        let is_emergency = call.is_emergency();
         let snapshot = Arc::clone(&self.snapshot);
         let trunk = call.from_trunk.as_ref();
         let trunk = trunk.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
-        let worker = self.stock.place(count, signalling).ok_or_else(empty)?;
+        let worker = self
+            .stock
+            .place(count, signalling, is_emergency)
+            .ok_or_else(empty)?;
         let offered_rtp = call.offer.as_ref().and_then(|offer| offer.rtp);
         let latch = latch(trunk, signalling, offered_rtp);
         let mut ports = self
@@ -366,6 +371,20 @@ impl CallControl {
         opened.caller_name.clone_from(&written.name);
         let flow = phone.map_or(flow, |phone| phone.flow);
         let dial = self.invite_callee(key, trunk, flow, uri, written, &mut media);
+        let attempt = (cleared, media, opened);
+        self.send_invite(now, key, trunk, target, dial, attempt)
+    }
+
+    /// The INVITE leaves, and the attempt is one of the call's; or everything goes back.
+    fn send_invite(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        trunk: &Trunk,
+        target: SocketAddr,
+        dial: Dial,
+        (cleared, media, mut opened): (Cleared, Ports, AttemptOpened),
+    ) -> Tried {
         let pair = media.leg.pair;
         let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
         self.pairs.insert(pair, key);
@@ -385,20 +404,18 @@ impl CallControl {
                 let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
-                    let trunk = trunk.id.clone();
-                    let (ringing_at, answered_at, owes_answer, reason) = (None, None, false, None);
                     call.attempt = Some(Attempt {
                         number,
                         leg,
-                        trunk,
+                        trunk: trunk.id.clone(),
                         target,
                         destination,
                         cleared,
                         media,
-                        ringing_at,
-                        answered_at,
-                        owes_answer,
-                        reason,
+                        ringing_at: None,
+                        answered_at: None,
+                        owes_answer: false,
+                        reason: None,
                     });
                 }
                 Tried::Dialled
@@ -496,7 +513,11 @@ impl CallControl {
 
     /// Fresh ports for each attempt, on the worker of the a-leg.
     fn take_b_ports(&mut self, key: CallKey, trunk: &Trunk, target: IpAddr) -> Option<Ports> {
-        let worker = self.calls.get(&key)?.a_media.as_ref()?.leg.pair.worker;
+        let call = self.calls.get(&key)?;
+        let worker = call.a_media.as_ref()?.leg.pair.worker;
+        if !call.is_emergency() && !self.stock.can_spare(worker, target) {
+            return None;
+        }
         self.take_ports(
             worker,
             target,

@@ -13,7 +13,13 @@ use super::event::StockedPair;
 /// Most workers of a node.
 pub const WORKERS_MAX: usize = 256;
 
+/// Pairs of a worker that only emergency calls get, where it has enough for that to be a small part.
+pub const EMERGENCY_PAIRS: usize = 2;
+/// As many as that.
+const EMERGENCY_PAIRS_OF: usize = 16;
+
 /// All pairs in stock, by worker.
+
 #[derive(Debug, Default)]
 pub struct Stock {
     workers: Vec<Shelf>,
@@ -52,23 +58,30 @@ impl Stock {
         self.open.contains_key(&address) || rtp.is_some_and(|rtp| self.open.contains_key(&rtp))
     }
 
+    /// One more pair of this worker may be taken, and leaves what emergency calls need.
+    #[must_use]
+    pub fn can_spare(&self, worker: u16, like: IpAddr) -> bool {
+        let shelf = self.workers.get(usize::from(worker));
+        shelf.is_some_and(|shelf| shelf.has(1 + shelf.kept(), like))
+    }
+
+    /// True where a call that is no emergency finds its two pairs.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let mut shelves = self.workers.iter();
+        shelves.any(|shelf| shelf.pairs.len() >= 2 + shelf.kept())
+    }
+
     /// The worker for a new call: the least used among those with `count` pairs of the family of
     /// `like`.
     #[must_use]
-    pub fn place(&self, count: usize, like: IpAddr) -> Option<u16> {
+    pub fn place(&self, count: usize, like: IpAddr, is_emergency: bool) -> Option<u16> {
+        let kept = |shelf: &Shelf| if is_emergency { 0 } else { shelf.kept() };
         let (index, _) = self
             .workers
             .iter()
             .enumerate()
-            .filter(|(_, shelf)| {
-                shelf
-                    .pairs
-                    .iter()
-                    .filter(|stocked| suits(stocked, like))
-                    .take(count)
-                    .count()
-                    == count
-            })
+            .filter(|(_, shelf)| shelf.has(count + kept(shelf), like))
             .min_by_key(|(_, shelf)| shelf.taken)?;
         u16::try_from(index).ok()
     }
@@ -116,6 +129,23 @@ impl Stock {
     }
 }
 
+impl Shelf {
+    /// So many pairs that a peer at `like` can reach.
+    fn has(&self, count: usize, like: IpAddr) -> bool {
+        let suited = self.pairs.iter().filter(|stocked| suits(stocked, like));
+        suited.take(count).count() == count
+    }
+
+    /// What is kept for emergency calls.
+    fn kept(&self) -> usize {
+        if self.pairs.len() + self.taken < EMERGENCY_PAIRS_OF {
+            0
+        } else {
+            EMERGENCY_PAIRS
+        }
+    }
+}
+
 /// Same family, and loopback only with loopback: a peer elsewhere cannot reach it.
 fn suits(stocked: &StockedPair, like: IpAddr) -> bool {
     let own = stocked.rtp.ip();
@@ -141,16 +171,20 @@ mod tests {
     fn least_used_worker_with_two_pairs_gets_the_call() {
         let like = "192.0.2.9".parse().unwrap();
         let mut stock = Stock::default();
-        assert_eq!(stock.place(2, like), None);
+        assert_eq!(stock.place(2, like, false), None);
         for slot in 0..4 {
             stock.add(pair(0, slot, &format!("192.0.2.1:{}", 10_000 + 2 * slot)));
         }
         stock.add(pair(1, 0, "192.0.2.1:20000"));
-        assert_eq!(stock.place(2, like), Some(0), "one pair is not enough");
+        assert_eq!(
+            stock.place(2, like, false),
+            Some(0),
+            "one pair is not enough"
+        );
         stock.add(pair(1, 1, "192.0.2.1:20002"));
         let first = stock.take(0, like).unwrap();
         assert_eq!(first.pair.slot, 0);
-        assert_eq!(stock.place(2, like), Some(1));
+        assert_eq!(stock.place(2, like, false), Some(1));
         stock.forget(first.pair, first.rtp);
         assert_eq!((stock.available(), stock.taken()), (5, 0));
         assert!(

@@ -34,6 +34,19 @@ impl TrunkLoads {
             && load.attempts.admits(now, trunk.max_cps)
     }
 
+    /// How many more calls we may send; `None`: no cap says.
+    #[must_use]
+    pub fn free_to_send(&self, trunk: &Trunk) -> Option<u32> {
+        let none = Load::default();
+        let load = self.loads.get(&trunk.id).unwrap_or(&none);
+        let left = |cap: Option<u32>, used: u32| cap.map(|cap| cap.saturating_sub(used));
+        let caps = [
+            left(trunk.outbound_cap(), load.sent),
+            left(trunk.total_cap(), load.sent + load.received),
+        ];
+        caps.into_iter().flatten().min()
+    }
+
     /// One more call that it sends us stays within the caps.
     #[must_use]
     pub fn has_room_to_receive(&self, trunk: &Trunk) -> bool {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::call_arguments::CallsCommand;
 use crate::guard_rules::shape::KINDS;
@@ -174,15 +176,8 @@ pub(super) struct AddLink {
     /// The destination is the request path too
     #[arg(long, conflicts_with = "request_path")]
     pub(super) path_from_destination: bool,
-    /// What the guest sees
-    #[arg(long)]
-    pub(super) display_name: Option<String>,
-    /// Name shown at the called endpoint
-    #[arg(long)]
-    pub(super) caller_name: Option<String>,
-    /// SIP user part shown at the called endpoint
-    #[arg(long)]
-    pub(super) caller_alias: Option<String>,
+    #[command(flatten)]
+    pub(super) words: LinkWords,
     /// Append a number to the alias, a new one for each call
     #[arg(long)]
     pub(super) unique_alias: bool,
@@ -192,21 +187,6 @@ pub(super) struct AddLink {
     /// Store it, but answer it as gone
     #[arg(long)]
     pub(super) disabled: bool,
-    /// Not callable before this time (RFC 3339)
-    #[arg(long)]
-    pub(super) valid_after: Option<String>,
-    /// Not callable from this time on (RFC 3339)
-    #[arg(long)]
-    pub(super) valid_before: Option<String>,
-    /// Label or id of the only trunk that may carry its calls
-    #[arg(long)]
-    pub(super) trunk: Option<String>,
-    /// Seconds after which the guest page calls by itself, 0 to 60
-    #[arg(long)]
-    pub(super) auto_call_after_s: Option<u32>,
-    /// What the page does with video: `sendrecv`, `inactive`, `recvonly` or `recvonly_initially`
-    #[arg(long)]
-    pub(super) video_policy: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -216,15 +196,8 @@ pub(super) struct SetLink {
     /// Whom it reaches: user, user@domain, local:echo or local:tone
     #[arg(long, short)]
     pub(super) destination: Option<String>,
-    /// What the guest sees
-    #[arg(long)]
-    pub(super) display_name: Option<String>,
-    /// Name shown at the called endpoint
-    #[arg(long)]
-    pub(super) caller_name: Option<String>,
-    /// SIP user part shown at the called endpoint
-    #[arg(long)]
-    pub(super) caller_alias: Option<String>,
+    #[command(flatten)]
+    pub(super) words: LinkWords,
     /// Append a number to the alias, a new one for each call
     #[arg(long, value_name = "true|false")]
     pub(super) unique_alias: Option<bool>,
@@ -234,21 +207,58 @@ pub(super) struct SetLink {
     /// false: answered as gone
     #[arg(long, value_name = "true|false")]
     pub(super) enabled: Option<bool>,
+}
+
+/// What a link has in words: the fields of the API, by their names.
+#[derive(Debug, Args, Serialize)]
+pub(super) struct LinkWords {
+    /// What the guest sees
+    #[arg(long)]
+    display_name: Option<String>,
+    /// Name shown at the called endpoint
+    #[arg(long)]
+    caller_name: Option<String>,
+    /// SIP user part shown at the called endpoint
+    #[arg(long)]
+    caller_alias: Option<String>,
     /// Not callable before this time (RFC 3339)
     #[arg(long)]
-    pub(super) valid_after: Option<String>,
+    valid_after: Option<String>,
     /// Not callable from this time on (RFC 3339)
     #[arg(long)]
-    pub(super) valid_before: Option<String>,
+    valid_before: Option<String>,
     /// Label or id of the only trunk that may carry its calls
     #[arg(long)]
-    pub(super) trunk: Option<String>,
+    trunk: Option<String>,
     /// Seconds after which the guest page calls by itself, 0 to 60
-    #[arg(long)]
-    pub(super) auto_call_after_s: Option<u32>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    auto_call_after_s: Option<Value>,
     /// What the page does with video: `sendrecv`, `inactive`, `recvonly` or `recvonly_initially`
     #[arg(long)]
-    pub(super) video_policy: Option<String>,
+    video_policy: Option<String>,
+}
+
+impl LinkWords {
+    /// Those that were said; an empty one is null: it takes the default again.
+    pub(super) fn said(&self) -> Map<String, Value> {
+        let mut said = match serde_json::to_value(self) {
+            Ok(Value::Object(said)) => said,
+            Ok(_) | Err(_) => Map::new(),
+        };
+        said.retain(|_, value| !value.is_null());
+        for value in said.values_mut().filter(|value| *value == "") {
+            *value = Value::Null;
+        }
+        said
+    }
+}
+
+/// A number, or nothing.
+fn seconds(text: &str) -> Result<Value, std::num::ParseIntError> {
+    if text.is_empty() {
+        return Ok(text.into());
+    }
+    text.parse::<u32>().map(Value::from)
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::Method;
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
+use serde_json::{Map, Value};
 
 use super::arguments::{AddLink, LinksCommand, SetLink};
 use super::client::{Client, escape, query};
@@ -15,9 +16,7 @@ use super::fields::rows;
 use super::output::Output;
 use super::run::CommandError;
 use crate::http::fields_of;
-use crate::links::api::{
-    ImportReport, ImportState, LinkDraftShape, LinkList, LinkPatch, LinkShape, RequestPathFrom,
-};
+use crate::links::api::{ImportReport, ImportState, LinkList, LinkShape};
 
 pub(super) async fn run(
     command: &LinksCommand,
@@ -68,49 +67,42 @@ async fn find(client: &mut Client, name: &str) -> Result<LinkShape, CommandError
     }
 }
 
-fn draft(add: &AddLink) -> LinkDraftShape {
-    LinkDraftShape {
-        request_path: add.request_path.clone(),
-        request_path_from: if add.path_from_destination {
-            RequestPathFrom::Destination
-        } else {
-            RequestPathFrom::Random
-        },
-        destination: add.destination.clone(),
-        display_name: add.display_name.clone(),
-        caller_name: add.caller_name.clone(),
-        caller_alias: add.caller_alias.clone(),
-        unique_alias: add.unique_alias,
-        allow_custom_caller_name: add.allow_custom_caller_name,
-        enabled: !add.disabled,
-        valid_after: add.valid_after.clone(),
-        valid_before: add.valid_before.clone(),
-        trunk: add.trunk.clone(),
-        auto_call_after_s: add.auto_call_after_s,
-        video_policy: add.video_policy.clone(),
+/// What was said; the rest takes its default.
+fn draft(add: &AddLink) -> Map<String, Value> {
+    let mut draft = add.words.said();
+    draft.insert("destination".to_owned(), add.destination.clone().into());
+    if let Some(path) = &add.request_path {
+        draft.insert("request_path".to_owned(), path.clone().into());
     }
+    if add.path_from_destination {
+        draft.insert("request_path_from".to_owned(), "destination".into());
+    }
+    let switches = [
+        ("unique_alias", add.unique_alias),
+        ("allow_custom_caller_name", add.allow_custom_caller_name),
+        ("enabled", !add.disabled),
+    ];
+    draft.extend(switches.map(|(name, on)| (name.to_owned(), on.into())));
+    draft
 }
 
-fn patch(set: &SetLink) -> LinkPatch {
-    // An empty word takes the default again.
-    let word = |word: &Option<String>| {
-        let word = word.clone()?;
-        Some(Some(word).filter(|word| !word.is_empty()))
-    };
-    LinkPatch {
-        destination: set.destination.clone(),
-        display_name: word(&set.display_name),
-        caller_name: word(&set.caller_name),
-        caller_alias: word(&set.caller_alias),
-        unique_alias: set.unique_alias,
-        allow_custom_caller_name: set.allow_custom_caller_name,
-        enabled: set.enabled,
-        valid_after: word(&set.valid_after),
-        valid_before: word(&set.valid_before),
-        trunk: word(&set.trunk),
-        auto_call_after_s: set.auto_call_after_s.map(Some),
-        video_policy: word(&set.video_policy),
+/// What was said; the rest stays as it is.
+fn patch(set: &SetLink) -> Map<String, Value> {
+    let mut patch = set.words.said();
+    if let Some(destination) = &set.destination {
+        patch.insert("destination".to_owned(), destination.clone().into());
     }
+    let switches = [
+        ("unique_alias", set.unique_alias),
+        ("allow_custom_caller_name", set.allow_custom_caller_name),
+        ("enabled", set.enabled),
+    ];
+    for (name, on) in switches {
+        if let Some(on) = on {
+            patch.insert(name.to_owned(), on.into());
+        }
+    }
+    patch
 }
 
 fn show(link: &LinkShape, output: &mut Output<'_>) -> Result<(), CommandError> {

@@ -140,6 +140,14 @@ const TRUNKS: &str = "Ids or labels of the trunks that its own calls may leave b
 const CONTACTS_MAX: &str = "Phones that may be registered at once, 1 to 10.";
 const PASSWORD: &str = "Digest password, 8 to 128 octets.";
 
+/// What an extension has, whoever sends or shows it.
+static COMMON: [Field; 4] = [
+    Field::new("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
+    Field::new("enabled", Kind::Boolean, ENABLED, "true"),
+    Field::new("trunks", Kind::Texts, TRUNKS, "[]"),
+    Field::new("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
+];
+
 static DRAFT: Schema = Schema::of::<ExtensionDraft>(
     "ExtensionDraft",
     &[
@@ -150,40 +158,29 @@ static DRAFT: Schema = Schema::of::<ExtensionDraft>(
             PASSWORD,
             "\"correct horse battery\"",
         ),
-        Field::optional("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::optional("trunks", Kind::Texts, TRUNKS, "[]"),
-        Field::optional("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
     ],
-);
+)
+.sharing(&COMMON, false);
 
 static CHANGES: Schema = Schema::of::<ExtensionChange>(
     "ExtensionChange",
-    &[
-        Field::optional(
-            "password",
-            Kind::Text,
-            PASSWORD,
-            "\"correct horse battery\"",
-        ),
-        Field::optional("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::optional("trunks", Kind::Texts, TRUNKS, "[]"),
-        Field::optional("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
-    ],
-);
+    &[Field::optional(
+        "password",
+        Kind::Text,
+        PASSWORD,
+        "\"correct horse battery\"",
+    )],
+)
+.sharing(&COMMON, false);
 
 static EXTENSION: Schema = Schema::of::<ExtensionShape>(
     "Extension",
     &[
         Field::new("id", Kind::Text, "Its id.", "\"ex_0123456789ab\""),
         Field::new("name", Kind::Text, NAME, "\"610\""),
-        Field::new("display_name", Kind::Text, DISPLAY_NAME, "\"Front desk\""),
-        Field::new("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::new("trunks", Kind::Texts, TRUNKS, "[]"),
-        Field::new("contacts_max", Kind::Whole, CONTACTS_MAX, "3"),
     ],
-);
+)
+.sharing(&COMMON, true);
 
 static EXTENSIONS: Schema = Schema::of::<ExtensionList>(
     "Extensions",

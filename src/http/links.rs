@@ -201,6 +201,7 @@ const TEXT: Kind = Kind::Nullable(&Kind::Text);
 const TIME: Kind = Kind::Nullable(&Kind::Time);
 const PATH_SENTENCE: &str = "What follows /call/ in a link, and the user part of a SIP address: 1 to 255 octets of UTF-8, no / ? # \\; never changes.";
 const DESTINATION: &str = "Whom it reaches: user, user@domain, local:echo or local:tone.";
+const DESTINATION_EXAMPLE: &str = "\"610@example.com\"";
 const DISPLAY: &str = "What the guest sees.";
 const NAME: &str =
     "Name shown at the called endpoint; null: the setting links.default_caller_name.";
@@ -216,15 +217,25 @@ const AUTO_CALL: &str =
 const VIDEO: &str = "sendrecv, inactive, recvonly or recvonly_initially; null: the setting.";
 const TRUNK: &str = "Id or label of the only trunk that carries its calls; null: any that can.";
 
+/// What a link has, whoever sends or shows it.
+static COMMON: [Field; 11] = [
+    Field::new("display_name", TEXT, DISPLAY, "\"Support\""),
+    Field::new("caller_name", TEXT, NAME, "\"Web guest\""),
+    Field::new("caller_alias", TEXT, ALIAS, "\"web\""),
+    Field::new("unique_alias", Kind::Boolean, UNIQUE, "false"),
+    Field::new("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
+    Field::new("enabled", Kind::Boolean, ENABLED, "true"),
+    Field::new("valid_after", TIME, AFTER, "\"2026-01-01T00:00:00Z\""),
+    Field::new("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
+    Field::new("trunk", TEXT, TRUNK, "null"),
+    Field::new("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
+    Field::new("video_policy", TEXT, VIDEO, "null"),
+];
+
 pub(super) static DRAFT: Schema = Schema::of::<LinkDraftShape>(
     "LinkDraft",
     &[
-        Field::new(
-            "destination",
-            Kind::Text,
-            DESTINATION,
-            "\"610@example.com\"",
-        ),
+        Field::new("destination", Kind::Text, DESTINATION, DESTINATION_EXAMPLE),
         Field::optional("request_path", TEXT, PATH_SENTENCE, "\"support\""),
         Field::optional(
             "request_path_from",
@@ -232,70 +243,27 @@ pub(super) static DRAFT: Schema = Schema::of::<LinkDraftShape>(
             "Where the request path comes from when none is given.",
             "\"random\"",
         ),
-        Field::optional("display_name", TEXT, DISPLAY, "\"Support\""),
-        Field::optional("caller_name", TEXT, NAME, "\"Web guest\""),
-        Field::optional("caller_alias", TEXT, ALIAS, "\"web\""),
-        Field::optional("unique_alias", Kind::Boolean, UNIQUE, "false"),
-        Field::optional("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::optional("valid_after", TIME, AFTER, "\"2026-01-01T00:00:00Z\""),
-        Field::optional("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
-        Field::optional("trunk", TEXT, TRUNK, "null"),
-        Field::optional("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
-        Field::optional("video_policy", TEXT, VIDEO, "null"),
     ],
-);
+)
+.sharing(&COMMON, false);
 
 static PATCH: Schema = Schema::of::<LinkPatch>(
     "LinkPatch",
-    &[
-        Field::optional(
-            "destination",
-            Kind::Text,
-            DESTINATION,
-            "\"611@example.com\"",
-        ),
-        Field::optional("display_name", TEXT, DISPLAY, "\"Support\""),
-        Field::optional("caller_name", TEXT, NAME, "null"),
-        Field::optional("caller_alias", TEXT, ALIAS, "\"web\""),
-        Field::optional("unique_alias", Kind::Boolean, UNIQUE, "false"),
-        Field::optional("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
-        Field::optional("enabled", Kind::Boolean, ENABLED, "false"),
-        Field::optional("valid_after", TIME, AFTER, "null"),
-        Field::optional("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
-        Field::optional("trunk", TEXT, TRUNK, "null"),
-        Field::optional("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
-        Field::optional("video_policy", TEXT, VIDEO, "null"),
-    ],
-);
+    &[Field::optional(
+        "destination",
+        Kind::Text,
+        DESTINATION,
+        DESTINATION_EXAMPLE,
+    )],
+)
+.sharing(&COMMON, false);
 
 static LINK: Schema = Schema::of::<LinkShape>(
     "Link",
     &[
         Field::new("id", Kind::Whole, "Its number.", "7"),
         Field::new("request_path", Kind::Text, PATH_SENTENCE, "\"support\""),
-        Field::new(
-            "destination",
-            Kind::Text,
-            DESTINATION,
-            "\"610@example.com\"",
-        ),
-        Field::new("display_name", TEXT, DISPLAY, "\"Support\""),
-        Field::new("caller_name", TEXT, NAME, "\"Web guest\""),
-        Field::new("caller_alias", TEXT, ALIAS, "\"web\""),
-        Field::new("unique_alias", Kind::Boolean, UNIQUE, "false"),
-        Field::new("allow_custom_caller_name", Kind::Boolean, CUSTOM, "false"),
-        Field::new("enabled", Kind::Boolean, ENABLED, "true"),
-        Field::new("valid_after", TIME, AFTER, "null"),
-        Field::new("valid_before", TIME, BEFORE, "\"2036-01-01T00:00:00Z\""),
-        Field::new(
-            "trunk",
-            TEXT,
-            "Id of the only trunk that carries its calls.",
-            "null",
-        ),
-        Field::new("auto_call_after_s", WHOLE, AUTO_CALL, "null"),
-        Field::new("video_policy", TEXT, VIDEO, "null"),
+        Field::new("destination", Kind::Text, DESTINATION, DESTINATION_EXAMPLE),
         Field::new(
             "created_by",
             Kind::Text,
@@ -315,7 +283,8 @@ static LINK: Schema = Schema::of::<LinkShape>(
             "\"2026-01-01T00:00:00Z\"",
         ),
     ],
-);
+)
+.sharing(&COMMON, true);
 
 static LINKS: Schema = Schema::of::<LinkList>(
     "Links",

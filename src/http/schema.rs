@@ -13,6 +13,9 @@ pub(super) struct Schema {
     pub(super) name: &'static str,
     /// Its fields, in the order in which they are shown.
     pub(super) fields: &'static [Field],
+    /// Fields that it has in common with others, and whether they are always there.
+    shared: &'static [Field],
+    shared_required: bool,
     /// Further properties, found elsewhere: each the JSON Schema of one, with its example.
     pub(super) more: fn() -> Map<String, Value>,
     /// The names that serde knows; a test compares.
@@ -70,10 +73,28 @@ impl Schema {
         Self {
             name,
             fields,
+            shared: &[],
+            shared_required: false,
             more: Map::new,
             known: known::<T>,
             parses: parses::<T>,
         }
+    }
+
+    /// With these fields, that others have too: always there, or where somebody sends them.
+    pub(super) const fn sharing(self, shared: &'static [Field], shared_required: bool) -> Self {
+        Self {
+            shared,
+            shared_required,
+            ..self
+        }
+    }
+
+    /// Each field, and whether it is always there.
+    fn all(&self) -> impl Iterator<Item = (&'static Field, bool)> {
+        let own = self.fields.iter().map(|field| (field, field.required));
+        let required = self.shared_required;
+        own.chain(self.shared.iter().map(move |field| (field, required)))
     }
 
     /// With properties that are found elsewhere; `known` are the names of all.
@@ -92,16 +113,14 @@ impl Schema {
     /// The schema as the document holds it (JSON Schema 2020-12).
     pub(super) fn document(&self) -> Value {
         let mut properties: Map<String, Value> = self
-            .fields
-            .iter()
-            .map(|field| (field.name.to_owned(), field.document()))
+            .all()
+            .map(|(field, _)| (field.name.to_owned(), field.document()))
             .collect();
         properties.extend((self.more)());
         let required: Vec<&str> = self
-            .fields
-            .iter()
-            .filter(|field| field.required)
-            .map(|field| field.name)
+            .all()
+            .filter(|(_, required)| *required)
+            .map(|(field, _)| field.name)
             .collect();
         json!({
             "type": "object",
@@ -121,7 +140,7 @@ impl Schema {
                 (name, example)
             })
             .collect();
-        for field in self.fields {
+        for (field, _) in self.all() {
             example.insert(field.name.to_owned(), field.example());
         }
         example.into()
@@ -129,13 +148,13 @@ impl Schema {
 
     /// The schemas that this one names.
     pub(super) fn others(&self) -> impl Iterator<Item = &'static Self> {
-        self.fields.iter().filter_map(|field| field.kind.schema())
+        self.all().filter_map(|(field, _)| field.kind.schema())
     }
 
     /// The names of the fields.
     #[cfg(test)]
     pub(super) fn names(&self) -> Vec<String> {
-        let own = self.fields.iter().map(|field| field.name.to_owned());
+        let own = self.all().map(|(field, _)| field.name.to_owned());
         own.chain((self.more)().into_iter().map(|(name, _)| name))
             .collect()
     }

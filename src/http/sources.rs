@@ -187,17 +187,21 @@ const AD_HOC: &str =
 const POSITION: &str = "Its place, from 1.";
 const NETWORK_EXAMPLE: &str = "[\"192.0.2.0/24\"]";
 
-static SOURCE: Schema = Schema::of::<SourceView>(
-    "Source",
-    &[
-        Field::new("name", Kind::Text, NAME, "\"office\""),
-        Field::new("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
-        Field::new("links", Kind::Any, LINKS, "\"all\""),
-        Field::new("ad_hoc", Kind::Boolean, AD_HOC, "false"),
-        Field::new("registers", Kind::Boolean, REGISTERS, "false"),
-        Field::new("position", Kind::Whole, POSITION, "1"),
-    ],
-);
+/// Which packets it is about.
+static WHICH: [Field; 2] = [
+    Field::new("name", Kind::Text, NAME, "\"office\""),
+    Field::new("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
+];
+
+/// What they may do.
+static POLICY: [Field; 4] = [
+    Field::new("links", Kind::Any, LINKS, "\"all\""),
+    Field::new("ad_hoc", Kind::Boolean, AD_HOC, "false"),
+    Field::new("registers", Kind::Boolean, REGISTERS, "false"),
+    Field::new("position", Kind::Whole, POSITION, "1"),
+];
+
+static SOURCE: Schema = Schema::of::<SourceView>("Source", &WHICH).sharing(&POLICY, true);
 
 static SOURCES: Schema = Schema::of::<SourceList>(
     "Sources",
@@ -222,29 +226,16 @@ impl<'de> Deserialize<'de> for Sent {
     }
 }
 
-static DRAFT: Schema = Schema::of::<Sent>(
-    "SourceDraft",
-    &[
-        Field::new("name", Kind::Text, NAME, "\"office\""),
-        Field::new("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
-        Field::optional("links", Kind::Any, LINKS, "\"all\""),
-        Field::optional("ad_hoc", Kind::Boolean, AD_HOC, "false"),
-        Field::optional("registers", Kind::Boolean, REGISTERS, "false"),
-        Field::optional("position", Kind::Whole, POSITION, "1"),
-    ],
-);
+static DRAFT: Schema = Schema::of::<Sent>("SourceDraft", &WHICH).sharing(&POLICY, false);
 
 static PATCH: Schema = Schema::of::<Value>(
     "SourcePatch",
     &[
         Field::optional("name", Kind::Text, NAME, "\"office\""),
         Field::optional("networks", Kind::Texts, NETWORKS, NETWORK_EXAMPLE),
-        Field::optional("links", Kind::Any, LINKS, "[\"support\"]"),
-        Field::optional("ad_hoc", Kind::Boolean, AD_HOC, "false"),
-        Field::optional("registers", Kind::Boolean, REGISTERS, "false"),
-        Field::optional("position", Kind::Whole, POSITION, "1"),
     ],
-);
+)
+.sharing(&POLICY, false);
 
 static DRAFTS: Schema = Schema::of::<Value>(
     "SourceDrafts",

@@ -1,5 +1,6 @@
 //! Where a test runs: a network namespace, a folder, processes that end with it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -96,9 +97,12 @@ pub(crate) fn connections_to(address: &str) -> usize {
     let remote = of_the_kernel(address);
     let sockets = fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();
     let lines = sockets.lines().skip(1);
-    lines
+    // The kernel shows a row twice where others come while it is read.
+    let ours: BTreeSet<&str> = lines
         .filter(|line| line.split_whitespace().nth(2) == Some(&remote))
-        .count()
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    ours.len()
 }
 
 /// An address as `/proc/net` writes it.

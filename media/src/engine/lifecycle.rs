@@ -14,6 +14,7 @@ use crate::engine::line::{
 use crate::engine::report_queue::Waiting;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
+use crate::limits::PORT_DRAIN;
 use crate::relay::Continuity;
 use crate::rtcp::{Cname, interval};
 use crate::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
@@ -177,7 +178,7 @@ impl<Io: PacketIo> Worker<Io> {
         self.reports.push(slot, Waiting::Silent);
     }
 
-    pub(super) fn disconnect(&mut self, now_us: u64, slot: u32) {
+    pub(super) fn disconnect(&mut self, slot: u32) {
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             line.state = State::Ended;
             if let Some(pair) = self.pairs.get_mut(slot as usize) {
@@ -190,27 +191,17 @@ impl<Io: PacketIo> Worker<Io> {
         self.deadlines.set(slot, None);
         self.reports.keep_only(slot, None);
         self.reports.push(slot, Waiting::Disconnected);
-        if self
-            .pairs
-            .get(slot as usize)
-            .is_some_and(|pair| pair.was_heard)
-        {
-            self.close_pair(now_us, slot);
-        }
     }
 
     pub(super) fn acknowledge(&mut self, now_us: u64, slot: u32) {
         self.reports.keep_only(slot, None);
-        if self
-            .pairs
-            .get(slot as usize)
-            .is_some_and(|pair| pair.was_heard)
-        {
-            self.close_pair(now_us, slot);
-        }
-        if let Some(pair) = self.pairs.get_mut(slot as usize) {
+        let pair = self.pairs.get_mut(slot as usize);
+        let was_heard = pair.is_some_and(|pair| {
             pair.leg = None;
-            pair.was_heard = false;
+            pair.was_heard
+        });
+        if was_heard {
+            return self.drain(now_us, slot);
         }
         // A port that nobody ever sent to needs no rest: its open sockets serve the next call.
         let is_open = self
@@ -220,13 +211,44 @@ impl<Io: PacketIo> Worker<Io> {
         if is_open && self.stocked < self.config.stock {
             self.stock(slot);
         } else {
-            self.close_pair(now_us, slot);
-            if let Some(line) = self.ingress.get_mut(slot as usize) {
-                *line = IngressLine::FREE;
-            }
-            self.slots_free.push(slot);
+            self.free_pair(now_us, slot);
             self.stock_at_us = Some(now_us);
         }
+    }
+
+    /// The sockets stay open for what comes late, and for no leg.
+    fn drain(&mut self, now_us: u64, slot: u32) {
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            *line = IngressLine {
+                state: State::Draining,
+                ..IngressLine::FREE
+            };
+        }
+        self.draining.push_back((now_us, slot));
+        // A full table makes room by the oldest of them.
+        self.stock_at_us = Some(now_us);
+    }
+
+    /// When the next pair is done with that.
+    pub(super) fn drained_at(&self) -> Option<u64> {
+        let (since_us, _) = self.draining.front()?;
+        Some(since_us.saturating_add(micros(PORT_DRAIN)))
+    }
+
+    /// Closes the pair that has drained longest. Its ports have rested since.
+    pub(super) fn end_drain(&mut self) {
+        if let Some((since_us, slot)) = self.draining.pop_front() {
+            self.free_pair(since_us, slot);
+        }
+    }
+
+    /// Closes a pair; its slot is for another one.
+    fn free_pair(&mut self, unused_from_us: u64, slot: u32) {
+        self.close_pair(unused_from_us, slot);
+        if let Some(line) = self.ingress.get_mut(slot as usize) {
+            *line = IngressLine::FREE;
+        }
+        self.slots_free.push(slot);
     }
 
     /// An open pair without a leg goes into stock, under a new generation.

@@ -20,6 +20,8 @@ pub(super) enum State {
     Connected,
     /// A leg that is over; its counters wait.
     Ended,
+    /// Nothing but open sockets that take in what comes late.
+    Draining,
 }
 
 /// Where the packets of a leg go.

@@ -38,7 +38,7 @@ impl<Io: PacketIo> Worker<Io> {
         let taken = match self.ingress.get(slot as usize).map(|line| line.state) {
             None | Some(State::Free) => Err(DropReason::SocketUnknown),
             Some(State::Stocked) => Err(DropReason::NotConnected),
-            Some(State::Ended) => Err(DropReason::LegEnded),
+            Some(State::Ended | State::Draining) => Err(DropReason::LegEnded),
             Some(State::Connected) if is_rtcp => {
                 self.receive_rtcp(now_us, slot, kind, source, packet)
             }

@@ -18,6 +18,10 @@ impl<Io: PacketIo> Worker<Io> {
             self.tick_leg(now_us, slot);
         }
         self.in_hand = None;
+        while self.drained_at().is_some_and(|at_us| at_us <= now_us) {
+            self.end_drain();
+            self.stock_at_us = Some(now_us);
+        }
         if self.stock_at_us.is_some_and(|at_us| at_us <= now_us) {
             self.fill_stock(now_us);
         }
@@ -155,6 +159,9 @@ impl<Io: PacketIo> Worker<Io> {
     /// Opens pairs until the stock is full, the turn's share is done, or nothing is left to open.
     fn fill_stock(&mut self, now_us: u64) {
         for _ in 0..OPENS_PER_TURN_MAX {
+            if self.slots_free.is_empty() && self.stocked < self.config.stock {
+                self.end_drain();
+            }
             self.stock_at_us = self
                 .next_open_at()
                 .map(|at_us| at_us.max(self.stock_retry_us));

@@ -1,5 +1,6 @@
 //! `Worker`: the facade, and the tables behind it.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -80,6 +81,8 @@ pub struct Worker<Io> {
     pub(super) ports_all: usize,
     pub(super) stock_retry_us: u64,
     pub(super) stock_at_us: Option<u64>,
+    /// Pairs whose leg is over and was heard, and since when; oldest first.
+    pub(super) draining: VecDeque<(u64, u32)>,
     pub(super) deadlines: DeadlineQueue,
     pub(super) reports: ReportQueue,
     pub(super) counters: WorkerCounters,
@@ -117,6 +120,7 @@ impl<Io: PacketIo> Worker<Io> {
             ports,
             stock_retry_us: 0,
             stock_at_us: Some(0),
+            draining: VecDeque::new(),
             deadlines: DeadlineQueue::new(config.pairs_max),
             reports: ReportQueue::new(config.pairs_max),
             counters: WorkerCounters::default(),
@@ -144,7 +148,7 @@ impl<Io: PacketIo> Worker<Io> {
                 .map(|slot| self.update(now_us, slot, plan, target)),
             Command::Disconnect { pair } => self
                 .slot(pair, State::Connected)
-                .map(|slot| self.disconnect(now_us, slot)),
+                .map(|slot| self.disconnect(slot)),
             Command::Acknowledge { pair } => self
                 .slot(pair, State::Ended)
                 .map(|slot| self.acknowledge(now_us, slot)),
@@ -240,7 +244,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     fn deadline_us(&self) -> Option<u64> {
-        [self.deadlines.next(), self.stock_at_us]
+        [self.deadlines.next(), self.stock_at_us, self.drained_at()]
             .into_iter()
             .flatten()
             .min()

@@ -11,6 +11,7 @@ use super::compose::{self, RequestParts, ResponseParts};
 use super::core::Core;
 use super::identity;
 use super::leg::{Acknowledgement, PendingInvite, Reoffer, Stage, Unacknowledged};
+use super::overload;
 use super::session_timer;
 use super::uas::{self, Request};
 use crate::dialog::Dialog;
@@ -115,6 +116,7 @@ pub(super) fn handle_ack(core: &mut Core, now: Instant, request: &Request<'_>) {
         return bye::send(core, now, key, &refusal);
     }
     if wait.is_first {
+        overload::settle(core, call);
         core.emit(Event::Confirmed {
             call: CallKey(call),
         });

@@ -10,7 +10,9 @@ use super::core::{Core, User};
 use super::early::{self, connected_of, sdp_of};
 use super::leg::{Attempt, Leg, Side, Stage};
 use super::session_timer::Session;
-use super::{acknowledge, bye, call, cancel, challenge, place, reason, reoffer, session_timer};
+use super::{
+    acknowledge, bye, call, cancel, challenge, overload, place, reason, reoffer, session_timer,
+};
 use crate::dialog::{Dialog, RouteSet};
 use crate::error::CommandError;
 use crate::event::{Answered, AttemptFailure, CallKey, Dial, Event, LegKey, Q850, Refusal};
@@ -54,7 +56,7 @@ pub(super) fn begin(
     side: Side,
     dial: Dial,
 ) -> Result<Key, CommandError> {
-    if core.legs.is_full() || core.transactions.is_full() {
+    if !overload::has_room_to_dial(core, call) {
         return Err(CommandError::LimitReached);
     }
     debug_assert!(!dial.timers.ring.is_zero(), "a phone may ring");

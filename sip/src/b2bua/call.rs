@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::core::{Core, Owner};
 use super::leg::{Leg, Side, Stage};
+use super::overload::{self, share::Claim};
 use super::{attempt, bye, offered, reason, reoffer};
 use crate::error::CommandError;
 use crate::event::{AttemptFailure, CallKey, EndCause, Event, Q850, Refusal, ReleaseParty};
@@ -28,6 +29,10 @@ pub(crate) struct Call {
     pub(crate) last_failure: Option<AttemptFailure>,
     /// `Ended` has been said.
     pub(crate) ended: bool,
+    /// Who holds it, until its answer is acknowledged.
+    pub(crate) claim: Option<Claim>,
+    /// It may use the room that is kept for emergencies.
+    pub(crate) is_emergency: bool,
 }
 
 impl Call {
@@ -43,6 +48,8 @@ impl Call {
             attempts: 0,
             last_failure: None,
             ended: false,
+            claim: None,
+            is_emergency: false,
         }
     }
 }
@@ -104,7 +111,8 @@ pub(crate) fn end(
     call.ended = true;
     debug_assert!(core.active_calls > 0, "what ends was counted");
     core.active_calls -= 1;
-    let legs = call.legs.clone();
+    let (legs, claim) = (call.legs.clone(), call.claim);
+    overload::end(core, claim);
     for leg in &legs {
         release(core, now, *leg, status, refusal);
         debug_assert!(
@@ -186,7 +194,8 @@ pub(crate) fn finish_leg(core: &mut Core, key: Key) {
         "a call that lives keeps its a-leg"
     );
     if call.ended && call.legs.is_empty() {
-        core.calls.remove(call_key);
+        let claim = core.calls.remove(call_key).and_then(|call| call.claim);
+        overload::forget(core, claim);
         core.emit(Event::CallGone {
             call: CallKey(call_key),
         });

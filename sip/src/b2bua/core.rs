@@ -12,6 +12,7 @@ use foldhash::quality::FixedState;
 use super::call::{Call, finish_leg};
 use super::leg::{Leg, Reoffer, Stage};
 use super::options::PendingPing;
+use super::overload::{self, share::Shares};
 use super::register::Registration;
 use super::registrar::RegisterRequest;
 use super::{
@@ -21,7 +22,7 @@ use super::{
 use crate::counters::{Counters, TableUse};
 use crate::deadline::DeadlineQueue;
 use crate::error::{CommandError, DropReason, ProtocolError};
-use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Output, Transport};
+use crate::event::{CallKey, EndpointConfig, Event, Flow, Input, Origin, Output, Transport};
 use crate::identifier::{Identifier, Identifiers};
 use crate::limits;
 use crate::message::{self, SendBuffer, StartLine};
@@ -49,6 +50,10 @@ pub(crate) struct Core {
     pub(super) scratch: SendBuffer,
     /// Told that we are overloaded: how long a new call shall wait.
     pub(crate) overloaded: Option<Duration>,
+    /// Who is behind the input that is handled.
+    pub(crate) origin: Origin,
+    /// Who holds how much by calls that nobody has answered.
+    pub(crate) shares: Shares,
     /// Value of Allow.
     pub(super) allow: Box<str>,
     /// The leg that the last input is about, as soon as that is known.
@@ -146,6 +151,8 @@ impl Core {
             deadlines: DeadlineQueue::default(),
             scratch: SendBuffer::new(),
             overloaded: None,
+            origin: Origin::default(),
+            shares: Shares::new(identifiers.map_seed()),
             touched: None,
             outputs: VecDeque::new(),
             stateless_tags: FixedState::with_seed(identifiers.map_seed()),
@@ -273,6 +280,11 @@ impl Core {
                 self.transactions.count(),
                 self.transactions.capacity(),
             ),
+            table(
+                "callers",
+                u32::try_from(self.shares.callers()).unwrap_or(u32::MAX),
+                self.calls.capacity(),
+            ),
             table("pings", self.pings.count(), self.pings.capacity()),
         ]
     }
@@ -301,6 +313,9 @@ impl Core {
         (flow, packet): (Flow, Packet),
         user: User,
     ) -> Result<Key, Full> {
+        if !overload::has_room_for(self, user) {
+            return Err(Full);
+        }
         let by_tcp = self.by_tcp(kind, flow, &packet);
         let may_fall_back = by_tcp.is_some();
         let (flow, packet) = by_tcp.unwrap_or((flow, packet));
@@ -315,6 +330,21 @@ impl Core {
         self.hold(user);
         self.send(flow, packet);
         Ok(key)
+    }
+
+    /// Keeps a request of the peer's that makes no call.
+    pub(super) fn start_server(
+        &mut self,
+        request: &uas::Request<'_>,
+        merges: bool,
+        user: User,
+    ) -> Result<Key, Full> {
+        if !overload::has_room_for(self, user) {
+            return Err(Full);
+        }
+        let flow = request.response_flow();
+        self.transactions
+            .start_server(&request.identity, flow, merges, user)
     }
 
     /// RFC 3261 §18.1.1: a request that a datagram might not carry goes by TCP. CANCEL goes the way of
@@ -513,6 +543,12 @@ impl Core {
                     "attempts are bounded"
                 );
             }
+            let claims = self.calls.iter().filter(|(_, call)| call.claim.is_some());
+            debug_assert_eq!(
+                claims.count() == 0,
+                self.shares.is_empty(),
+                "who holds something has a call"
+            );
             if self.calls.is_empty() && self.pings.is_empty() && waiting == 0 {
                 debug_assert!(self.deadlines.is_empty(), "no deadline without an owner");
             }

@@ -13,7 +13,7 @@ use super::core::{Core, User};
 use super::leg::{Leg, OfferedBy, PendingInvite, Provisional, Reoffer, Side, Stage};
 use super::session_timer::{self, Session};
 use super::uas::{self, Request};
-use super::{identity, prack, reoffer, update};
+use super::{identity, overload, prack, reoffer, update};
 use crate::dialog::{Dialog, DialogRefused};
 use crate::error::{CommandError, ProtocolError};
 use crate::event::{
@@ -21,7 +21,8 @@ use crate::event::{
     Supported,
 };
 use crate::limits::{
-    AUTHORIZATIONS_MAX, MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX, OFFERED_HEADERS_MAX,
+    AUTHORIZATIONS_MAX, EMERGENCY_CALLS_MAX, MAX_FORWARDS_DEFAULT, OFFERED_HEADER_BYTES_MAX,
+    OFFERED_HEADERS_MAX,
 };
 use crate::message::{self, HeaderName, Message, StatusCode};
 use crate::sdp::SessionDescription;
@@ -49,16 +50,10 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     let Some(offer) = take_offer(core, request) else {
         return;
     };
-    let is_full =
-        core.active_calls >= core.config.calls_max || core.calls.is_full() || core.legs.is_full();
-    if is_full || core.transactions.is_full() {
-        let error = if is_full {
-            Error::CallsFull
-        } else {
-            Error::TransactionsFull
-        };
-        return uas::refuse_overloaded(core, request, error);
-    }
+    let admission = match overload::admit(core, request) {
+        Ok(admission) => admission,
+        Err(objection) => return uas::refuse_overloaded(core, request, objection),
+    };
     let (tag, cseq) = (core.identifiers.tag(), core.identifiers.first_cseq());
     let dialog = match Dialog::from_request(request.message, request.flow, tag, cseq) {
         Ok(dialog) => dialog,
@@ -72,6 +67,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
     };
     if let Some((call, a_leg)) = insert(core, request, dialog, offer.is_some()) {
         core.touched = Some(a_leg);
+        overload::begin(core, call, admission);
         core.counters.calls_offered += 1;
         respond(
             core,
@@ -80,7 +76,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
             StatusCode::TRYING,
             &ResponseParts::default(),
         );
-        if let Some(offered) = offered_of(request, offer) {
+        if let Some(offered) = offered_of(core, request, offer) {
             core.emit(Event::CallOffered {
                 call: CallKey(call),
                 a_leg: LegKey(a_leg),
@@ -171,7 +167,7 @@ fn insert(
     }
     core.active_calls += 1;
     debug_assert!(
-        core.active_calls <= core.config.calls_max,
+        core.active_calls <= core.config.calls_max + EMERGENCY_CALLS_MAX,
         "the bound holds"
     );
     let previous = core.tags.insert(tag, a_leg);
@@ -183,6 +179,7 @@ fn insert(
 }
 
 fn offered_of(
+    core: &Core,
     request: &Request<'_>,
     offer: Option<Box<SessionDescription>>,
 ) -> Option<CallOffered> {
@@ -207,6 +204,7 @@ fn offered_of(
         headers,
         supported: supported_of(message),
         authorization: authorizations(message),
+        is_emergency: overload::is_emergency(core, request),
     })
 }
 

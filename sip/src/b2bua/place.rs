@@ -11,6 +11,7 @@ use super::call::{self, Call};
 use super::core::Core;
 use super::fork;
 use super::leg::{Side, Stage};
+use super::overload;
 use crate::error::CommandError;
 use crate::event::{AttemptFailure, Dial, EndCause, Q850, Refusal, ReleaseParty};
 use crate::table::{Full, Key};
@@ -20,7 +21,7 @@ pub(crate) fn place(core: &mut Core, now: Instant, dial: Dial) -> Result<(Key, K
     if core.config.draining {
         return Err(CommandError::Draining);
     }
-    if core.active_calls >= core.config.calls_max || core.legs.is_full() {
+    if !overload::has_room_to_place(core) {
         return Err(CommandError::LimitReached);
     }
     let call = core

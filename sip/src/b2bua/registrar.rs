@@ -36,10 +36,7 @@ pub(super) fn handle_register(core: &mut Core, now: Instant, request: &Request<'
     if core.register_requests.is_full() {
         return uas::refuse_overloaded(core, request, ProtocolError::RegistersFull);
     }
-    let flow = request.response_flow();
-    let started = core
-        .transactions
-        .start_server(&request.identity, flow, true, User::Nobody);
+    let started = core.start_server(request, true, User::Nobody);
     let Ok(transaction) = started else {
         return uas::refuse_overloaded(core, request, ProtocolError::TransactionsFull);
     };

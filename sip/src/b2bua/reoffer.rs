@@ -62,11 +62,8 @@ fn keep(
     key: Key,
     (has_offer, by): (bool, OfferedBy),
 ) -> Option<PendingInvite> {
-    let flow = request.response_flow();
     let user = User::Leg(key);
-    let started = core
-        .transactions
-        .start_server(&request.identity, flow, false, user);
+    let started = core.start_server(request, false, user);
     let Ok(transaction) = started else {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         uas::refuse(core, request, status, ProtocolError::TransactionsFull);

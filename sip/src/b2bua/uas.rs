@@ -190,14 +190,15 @@ fn outside_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
 
 /// In overload a new INVITE gets 503, before anything is looked up for it.
 fn is_too_much(core: &mut Core, request: &Request<'_>) -> bool {
-    let is_new = request.method == Method::Invite;
-    let Some(wait) = core.overloaded.filter(|_| is_new) else {
-        return false;
+    let (wait, error) = match (core.overloaded, core.origin.is_too_fast) {
+        (Some(wait), _) => (wait, ProtocolError::Overloaded),
+        (None, true) => (overload::FAST_WAIT, ProtocolError::CallerRate),
+        (None, false) => return false,
     };
-    if overload::is_emergency(core, request) {
+    if request.method != Method::Invite || overload::is_emergency(core, request) {
         return false;
     }
-    refuse_for(core, request, wait, ProtocolError::Overloaded);
+    refuse_for(core, request, wait, error);
     true
 }
 
@@ -452,13 +453,7 @@ impl Responder {
 
     /// A transaction that repeats the answer, where the table has room.
     pub(super) fn start(core: &mut Core, request: &Request<'_>) -> Self {
-        let flow = request.response_flow();
-        let user = User::Nobody;
-        Self(
-            core.transactions
-                .start_server(&request.identity, flow, false, user)
-                .ok(),
-        )
+        Self(core.start_server(request, false, User::Nobody).ok())
     }
 
     /// Answers, by the transaction or without it.

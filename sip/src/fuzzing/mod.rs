@@ -88,7 +88,7 @@ pub fn sdp_bytes(bytes: &[u8]) {
 
 /// What can be taken of an offer is answered line by line, and our answer can be taken.
 fn answer_again(offer: &SessionDescription) {
-    let Ok(audio) = read_offer(offer, |_| false) else {
+    let Ok(audio) = read_offer(offer, |_| None) else {
         return;
     };
     let codecs = audio.codecs.clone();
@@ -98,7 +98,7 @@ fn answer_again(offer: &SessionDescription) {
         panic!("what was offered is common ground");
     };
     assert!(answer.media.len() == offer.media.len(), "a line for a line");
-    let taken = read_answer(offer, &answer, |_| false);
+    let taken = read_answer(offer, &answer, |_| None);
     let speech = taken.map(|taken| {
         let speech = taken.codecs.iter().filter(|codec| codec.is_speech());
         speech.count()

@@ -14,7 +14,7 @@ mod session;
 
 pub use self::codec_match::Codec;
 pub use self::describe::refusal_of;
-pub use self::remote::{RemoteAudio, Unusable, read_answer, read_offer};
+pub use self::remote::{Forbidden, RemoteAudio, Unusable, read_answer, read_offer};
 pub use self::session::{Descriptions, Session};
 
 #[cfg(test)]

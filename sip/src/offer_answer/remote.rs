@@ -18,9 +18,9 @@ pub enum Unusable {
     /// The address is a name, or there is none.
     #[error("no address")]
     NoAddress,
-    /// Multicast, broadcast, or what the caller of the reader forbids.
-    #[error("forbidden address")]
-    ForbiddenAddress,
+    /// No packet of ours may go there.
+    #[error("forbidden address: {}", .0.as_str())]
+    Forbidden(Forbidden),
     /// Audio, but no codec for speech that both sides have.
     #[error("no common codec")]
     NoCommonCodec,
@@ -34,8 +34,37 @@ impl Unusable {
             Self::NoAudio => "sdp_no_audio",
             Self::SecureOnly => "sdp_secure_only",
             Self::NoAddress => "sdp_no_address",
-            Self::ForbiddenAddress => "sdp_forbidden_address",
+            Self::Forbidden(why) => why.as_str(),
             Self::NoCommonCodec => "sdp_no_common_codec",
+        }
+    }
+}
+
+/// Why a peer cannot have its media at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Forbidden {
+    /// A port of ours: packets would go round.
+    Own,
+    /// A group: we do not join any (RFC 3264 §6.2 would allow it).
+    Multicast,
+    /// Everybody.
+    Broadcast,
+    /// This machine, for a peer that signals from elsewhere.
+    Loopback,
+    /// Nobody, where it is no hold.
+    Unspecified,
+}
+
+impl Forbidden {
+    /// A stable label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "sdp_address_own",
+            Self::Multicast => "sdp_address_multicast",
+            Self::Broadcast => "sdp_address_broadcast",
+            Self::Loopback => "sdp_address_loopback",
+            Self::Unspecified => "sdp_address_unspecified",
         }
     }
 }
@@ -97,7 +126,7 @@ impl RemoteAudio {
     }
 }
 
-/// Reads an offer: its first usable audio line. `is_forbidden` knows addresses where no peer can be,
+/// Reads an offer: its first usable audio line. `forbids` knows addresses where no peer can be,
 /// beside multicast and broadcast.
 ///
 /// All lines are looked at before any is refused: a peer may offer SAVP and AVP as alternatives.
@@ -107,12 +136,12 @@ impl RemoteAudio {
 /// The refusal of the line that came furthest.
 pub fn read_offer(
     offer: &SessionDescription,
-    is_forbidden: impl Fn(SocketAddr) -> bool,
+    forbids: impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
     let mut refusal = Unusable::NoAudio;
     let lines = offer.media.iter().enumerate();
     for (index, media) in lines.filter(|(_, media)| is_audio(media)) {
-        match remote_audio(offer, index, media, codecs_of(media), &is_forbidden) {
+        match remote_audio(offer, index, media, codecs_of(media), &forbids) {
             Ok(audio) => return Ok(audio),
             Err(found) => refusal = further(refusal, found),
         }
@@ -121,7 +150,7 @@ pub fn read_offer(
 }
 
 /// Reads the answer to our offer: the line in the place of our audio line, with those of its codecs
-/// that we offered. `is_forbidden` is that of [`read_offer`].
+/// that we offered. `forbids` is that of [`read_offer`].
 ///
 /// # Errors
 ///
@@ -129,7 +158,7 @@ pub fn read_offer(
 pub fn read_answer(
     offer: &SessionDescription,
     answer: &SessionDescription,
-    is_forbidden: impl Fn(SocketAddr) -> bool,
+    forbids: impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
     let mut lines = offer.media.iter().zip(&answer.media).enumerate();
     let (index, (ours, theirs)) = lines
@@ -141,7 +170,7 @@ pub fn read_answer(
         .payload_types()
         .filter_map(|number| agreed(number, &named, &offered))
         .collect();
-    remote_audio(answer, index, theirs, codecs, &is_forbidden)
+    remote_audio(answer, index, theirs, codecs, &forbids)
 }
 
 /// One format of an answer. A dynamic number without `rtpmap` can only mean what we offered under
@@ -172,7 +201,7 @@ fn remote_audio(
     index: usize,
     media: &MediaDescription,
     codecs: Vec<Codec>,
-    is_forbidden: &impl Fn(SocketAddr) -> bool,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
     if !is_plain_rtp(&media.protocol) {
         let secure = media.protocol.to_ascii_uppercase().contains("SAVP");
@@ -198,8 +227,8 @@ fn remote_audio(
     for named in rtp.iter().chain(&rtcp) {
         // What is our own or a group stays so where it is written as an IPv6 address.
         let plain = SocketAddr::new(named.ip().to_canonical(), named.port());
-        if is_group(plain.ip()) || is_forbidden(plain) {
-            return Err(Unusable::ForbiddenAddress);
+        if let Some(why) = no_single_host(plain.ip()).or_else(|| forbids(plain)) {
+            return Err(Unusable::Forbidden(why));
         }
     }
     if !codecs.iter().any(Codec::is_speech) {
@@ -246,9 +275,17 @@ fn is_plain_rtp(protocol: &str) -> bool {
     protocol.eq_ignore_ascii_case("RTP/AVP") || protocol.eq_ignore_ascii_case("RTP/AVPF")
 }
 
-/// RFC 3264 §6.2 allows multicast; we do not join groups.
-fn is_group(address: IpAddr) -> bool {
-    address.is_multicast() || address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+/// What is no address of one host.
+fn no_single_host(address: IpAddr) -> Option<Forbidden> {
+    if address.is_multicast() {
+        Some(Forbidden::Multicast)
+    } else if address.is_unspecified() {
+        Some(Forbidden::Unspecified)
+    } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some(Forbidden::Broadcast)
+    } else {
+        None
+    }
 }
 
 /// Of two refusals the one whose line was nearer to success.
@@ -258,7 +295,7 @@ const fn further(one: Unusable, other: Unusable) -> Unusable {
             Unusable::NoAudio => 0,
             Unusable::SecureOnly => 1,
             Unusable::NoAddress => 2,
-            Unusable::ForbiddenAddress => 3,
+            Unusable::Forbidden(_) => 3,
             Unusable::NoCommonCodec => 4,
         }
     }

@@ -2,14 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Loopback for who signals from elsewhere, and ports of our own. Multicast and broadcast are
+use sip::offer_answer::Forbidden;
+
+/// Loopback for who signals from elsewhere, and ports of our own. Multicast, broadcast and nowhere are
 /// refused by whoever reads the description.
 #[must_use]
-pub fn is_forbidden(
+pub fn forbids(
     address: SocketAddr,
     signalling: IpAddr,
     is_own: impl Fn(SocketAddr) -> bool,
-) -> bool {
-    let is_foreign = !signalling.to_canonical().is_loopback();
-    (address.ip().is_loopback() && is_foreign) || is_own(address)
+) -> Option<Forbidden> {
+    if address.ip().is_loopback() && !signalling.to_canonical().is_loopback() {
+        Some(Forbidden::Loopback)
+    } else if is_own(address) {
+        Some(Forbidden::Own)
+    } else {
+        None
+    }
 }

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use media::command::{LatchPolicy, PairKey};
-use sip::offer_answer::{Codec, RemoteAudio, Unusable, read_offer};
+use sip::offer_answer::{Codec, Forbidden, RemoteAudio, Unusable, read_offer};
 use sip::sdp::{Direction, SessionDescription};
 
-use super::address::is_forbidden;
+use super::address::forbids;
 use super::leg::{CODECS_MAX, LegMedia};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,9 +27,7 @@ fn read(
     signalling: IpAddr,
     own: impl Fn(SocketAddr) -> bool,
 ) -> Result<RemoteAudio, Unusable> {
-    read_offer(description, |address| {
-        is_forbidden(address, signalling, &own)
-    })
+    read_offer(description, |address| forbids(address, signalling, &own))
 }
 
 fn remote(body: &str) -> RemoteAudio {
@@ -180,17 +178,20 @@ fn addresses_that_would_make_us_a_weapon_are_refused() {
             "c=IN IP4 {address}\nt=0 0\nm=audio {port} RTP/AVP 0"
         ))
     };
-    for address in ["224.0.0.1", "239.1.2.3", "255.255.255.255", "127.0.0.1"] {
-        assert_eq!(at(address, 4000), Unusable::ForbiddenAddress, "{address}");
+    for (address, why) in [
+        ("224.0.0.1", Forbidden::Multicast),
+        ("239.1.2.3", Forbidden::Multicast),
+        ("255.255.255.255", Forbidden::Broadcast),
+        ("127.0.0.1", Forbidden::Loopback),
+    ] {
+        assert_eq!(at(address, 4000), Unusable::Forbidden(why), "{address}");
     }
-    assert_eq!(
-        at("198.51.100.1", 10_000),
-        Unusable::ForbiddenAddress,
-        "our own port"
-    );
+    let own = at("198.51.100.1", 10_000);
+    assert_eq!(own, Unusable::Forbidden(Forbidden::Own), "our own port");
     let rtcp_elsewhere = "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/AVP 0
 a=rtcp:53 IN IP4 224.0.0.251";
-    assert_eq!(refused(rtcp_elsewhere), Unusable::ForbiddenAddress);
+    let group = Unusable::Forbidden(Forbidden::Multicast);
+    assert_eq!(refused(rtcp_elsewhere), group);
     let on_loopback = description(1, "c=IN IP4 127.0.0.1\nt=0 0\nm=audio 4000 RTP/AVP 0");
     let near = read(&on_loopback, "127.0.0.9".parse().unwrap(), |_| false).unwrap();
     assert_eq!(near.rtp, Some("127.0.0.1:4000".parse().unwrap()));

@@ -144,7 +144,7 @@ impl CallControl {
             self.guard.release(cleared, now.instant);
             return Err(self.skip(opened, "unwritable_uri"));
         };
-        let worker = self.stock.place(2, target.ip());
+        let worker = self.stock.place(2, target.ip(), false);
         let latch = latch(Some(trunk), target.ip(), None);
         let media =
             worker.and_then(|worker| self.take_ports(worker, target.ip(), Some(trunk), latch));

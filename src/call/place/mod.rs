@@ -81,7 +81,7 @@ impl CallControl {
             .ways_to(now, &mut from, &codecs, allowed)
             .map_err(unplaced)?;
         let rate = self.config.calls_per_second_max;
-        self.offered_lately.count(now.instant, rate);
+        self.offered_lately.count(now.instant, rate, None);
         let placed = Placed {
             token: place.grant.token.clone(),
             trunks: place.grant.trunks,
@@ -238,7 +238,7 @@ impl CallControl {
     }
 
     /// The SIP domain, or our first address.
-    fn own_domain(&self) -> String {
+    pub(in crate::call) fn own_domain(&self) -> String {
         let configured = self.snapshot.settings.sip_domain.clone();
         configured.unwrap_or_else(|| {
             let socket = self.config.sockets.first();

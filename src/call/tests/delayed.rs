@@ -161,9 +161,14 @@ fn each_fault_of_the_ack_ends_the_call_under_its_own_cause() {
         ("", "ack_without_answer"),
         ("this is no session description", "ack_unreadable"),
         (&*body("10.0.0.5", 4000, "3"), "sdp_no_common_codec"),
-        (&*body("239.1.2.3", 4000, "0"), "sdp_forbidden_address"),
-        (&*body("127.0.0.1", 4000, "0"), "sdp_forbidden_address"),
-        (&*body("198.51.100.1", 10_002, "0"), "sdp_forbidden_address"),
+        (&*body("239.1.2.3", 4000, "0"), "sdp_address_multicast"),
+        (&*body("127.0.0.1", 4000, "0"), "sdp_address_loopback"),
+        (
+            &*body("255.255.255.255", 4000, "0"),
+            "sdp_address_broadcast",
+        ),
+        (&*body("198.51.100.1", 10_002, "0"), "sdp_address_own"),
+        (&*body("198.51.100.1", 5_060, "0"), "sdp_address_own"),
         (&*body("10.0.0.5", 0, "0"), "sdp_no_audio"),
     ] {
         let mut world = World::new(vec![trunk(1)]);

@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(super) outcomes: Vec<Result<CommandOutcome, CommandRefusal>>,
     /// The worker answers `Disconnect` at once.
     pub(super) worker_answers: bool,
+    /// The last pair that was stocked beyond the first ones.
+    pub(super) pairs: u32,
     snapshot: Snapshot,
 }
 
@@ -121,6 +123,10 @@ pub(super) fn sdp(address: &str, port: u16, version: u32, more: &str) -> String 
 
 impl World {
     pub(crate) fn new(trunks: Vec<Trunk>) -> Self {
+        Self::with_calls_max(trunks, 100)
+    }
+
+    pub(super) fn with_calls_max(trunks: Vec<Trunk>, calls_max: u32) -> Self {
         let office = Source {
             name: "office".into(),
             networks: vec![Network {
@@ -136,7 +142,7 @@ impl World {
                 number: 0,
                 seed: [1; 32],
                 product: "Sluice".into(),
-                calls_max: 100,
+                calls_max,
                 draining: false,
                 timers: Timers::default(),
                 allow: vec![
@@ -180,6 +186,7 @@ impl World {
             stopped: false,
             outcomes: Vec::new(),
             worker_answers: true,
+            pairs: 1_000,
             snapshot,
         };
         world.change(|_| {});

@@ -679,3 +679,52 @@ fn an_order_carries_its_idempotency_key_and_a_bad_one_is_not_sent() {
         "{request}"
     );
 }
+
+#[test]
+fn an_empty_word_takes_the_default_of_a_link_again_a_number_too() {
+    let world = World::new();
+    let shown = |words: &[&str]| -> serde_json::Value {
+        let mut line = words.to_vec();
+        line.push("--json");
+        serde_json::from_str(&world.done(&line)).unwrap()
+    };
+    let added = shown(&[
+        "links",
+        "add",
+        "sales",
+        "-d",
+        "610",
+        "--auto-call-after-s",
+        "7",
+        "--caller-name",
+        "Web",
+        "--video-policy",
+        "inactive",
+    ]);
+    assert_eq!(added["auto_call_after_s"], 7);
+    let set = shown(&[
+        "links",
+        "set",
+        "sales",
+        "--auto-call-after-s",
+        "",
+        "--caller-name",
+        "",
+        "--enabled",
+        "false",
+    ]);
+    assert!(set["auto_call_after_s"].is_null() && set["caller_name"].is_null());
+    assert_eq!(
+        (&set["video_policy"], &set["enabled"]),
+        (&serde_json::json!("inactive"), &serde_json::json!(false))
+    );
+    let bad = [
+        "sluice",
+        "links",
+        "set",
+        "sales",
+        "--auto-call-after-s",
+        "soon",
+    ];
+    Arguments::try_parse_from(bad).unwrap_err();
+}

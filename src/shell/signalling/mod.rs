@@ -24,7 +24,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use sip::event::{Flow, Transport};
 use sip::message::SendBuffer;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::asker::{self, Asker, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
@@ -129,6 +129,23 @@ pub struct Status {
     pub figures: ArcSwap<Figures>,
     /// Beaten once a turn.
     pub heart: Heart,
+    /// Told after each change of the above but the heart.
+    pub changed: Notify,
+}
+
+impl Status {
+    /// Waits until what is published says so.
+    pub async fn wait_until(&self, is_so: impl Fn(&Self) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // What changes from here on is not missed.
+            changed.as_mut().enable();
+            if is_so(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 impl SignallingLink {
@@ -384,6 +401,7 @@ impl Core {
                 // Whoever waits for the last call must not read numbers of before it began.
                 self.publish();
                 self.status.draining.store(true, Ordering::Release);
+                self.status.changed.notify_waiters();
             }
             Word::Stop => self.feed(Input::Stop),
         }
@@ -506,7 +524,10 @@ impl Core {
             Output::Record(record) => self.record(record),
             Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
             Output::Log(line) => log(&line),
-            Output::Stopped => self.status.stopped.store(true, Ordering::Release),
+            Output::Stopped => {
+                self.status.stopped.store(true, Ordering::Release);
+                self.status.changed.notify_waiters();
+            }
         }
     }
 
@@ -610,6 +631,7 @@ impl Core {
         self.status.counters.store(Arc::new(counters));
         self.figures.records_waiting = u64::try_from(self.records_waiting.len()).unwrap_or(0);
         self.status.figures.store(Arc::new(self.figures.clone()));
+        self.status.changed.notify_waiters();
     }
 
     fn sleep(

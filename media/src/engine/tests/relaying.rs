@@ -158,6 +158,7 @@ fn a_leg_whose_target_is_gone_reaches_nobody_even_when_the_slot_is_used_again() 
     let (a, b) = harness.call();
     harness.exchange(b.ours, b.peer, &Stream::new(2).next());
     harness.disconnect(b);
+    harness.pass_ms(2_000);
     let mut others = Vec::new();
     for at in 0..20_u16 {
         others.push(harness.connect(plan(&format!("203.0.113.{at}:6000")), Target::Nowhere));

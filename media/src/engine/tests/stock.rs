@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use packet_io::{Faults, NoFaults, OpenRefused};
+use packet_io::{Delivery, Faults, NoFaults, OpenRefused};
 
 use super::harness::{Harness, Stream, plan};
 use crate::command::{Command, Target};
+use crate::drop_reason::DropReason;
 
 #[test]
 fn the_stock_is_filled_with_even_ports_and_refilled() {
@@ -75,6 +76,63 @@ fn with_ports_to_spare_a_used_one_rests_thirty_seconds() {
         seen.insert(other.ours);
     }
     assert_eq!(seen.len(), 91);
+}
+
+/// What a peer sends after the end of its call is taken in for two seconds, and reaches nobody.
+#[test]
+fn a_late_stream_is_counted_for_two_seconds_and_reaches_no_call() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    let mut stream = Stream::new(1);
+    assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()).len(), 1);
+    harness.disconnect(a);
+    harness.disconnect(b);
+    let open = harness.worker.io_mut().sockets().count();
+    for _ in 0..99 {
+        harness.deliver(a.ours, a.peer, &stream.next());
+        harness.pass_ms(20);
+    }
+    assert_eq!(harness.sent(), []);
+    assert_eq!(harness.dropped(DropReason::LegEnded), 99);
+    harness.pass_ms(21);
+    assert_eq!(
+        harness.deliver(a.ours, a.peer, &stream.next()),
+        Delivery::NoSocket
+    );
+    assert!(harness.worker.io_mut().sockets().count() <= open - 2);
+    assert!(harness.stock.iter().all(|(_, rtp)| *rtp != a.ours));
+    assert!(harness.pool_is_whole());
+}
+
+/// Calls that come faster than ports drain are not refused: the oldest goes first.
+#[test]
+fn when_slots_are_short_the_port_that_drained_longest_is_closed_first() {
+    let mut harness = Harness::with(NoFaults, |config| {
+        config.pairs_max = 10;
+        config.stock = 4;
+    });
+    let mut used = Vec::new();
+    for _ in 0..40 {
+        harness.turn();
+        let leg = harness.connect(plan("198.51.100.1:4000"), Target::Echo);
+        harness.exchange(leg.ours, leg.peer, &Stream::new(1).next());
+        harness.disconnect(leg);
+        used.push(leg);
+    }
+    harness.turn();
+    assert_eq!(harness.worker.stocked(), 4);
+    let latest = used.pop().unwrap();
+    let oldest = used.swap_remove(0);
+    assert_eq!(
+        harness.deliver(latest.ours, latest.peer, b"?"),
+        Delivery::Queued
+    );
+    assert_eq!(
+        harness.deliver(oldest.ours, oldest.peer, b"?"),
+        Delivery::NoSocket
+    );
+    harness.turn();
+    assert_eq!(harness.dropped(DropReason::LegEnded), 1);
 }
 
 /// Ports of others, and a host that runs out of descriptors.

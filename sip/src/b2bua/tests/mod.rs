@@ -18,6 +18,7 @@ mod registers;
 mod reoffers;
 mod requests;
 mod sessions;
+mod shares;
 mod smuggling;
 mod streams;
 mod updates;

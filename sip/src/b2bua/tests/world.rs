@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::endpoint::Endpoint;
 use crate::event::{
-    AttemptTimers, CallKey, Credentials, Dial, EndpointConfig, Event, Flow, Input, LegKey, Output,
-    Reliable, Transport,
+    AttemptTimers, CallKey, Credentials, Dial, EndpointConfig, Event, Flow, Input, LegKey, Origin,
+    Output, Reliable, Transport,
 };
 use crate::message::{self, HeaderName, Message, Method, NameAddr, SendBuffer, StatusCode, Uri};
 use crate::sdp::SessionDescription;
@@ -214,6 +214,20 @@ impl World {
                 bytes: text.as_bytes(),
             },
         );
+        self.drain();
+    }
+
+    /// The same from a caller that is no trunk, in this group.
+    pub(super) fn receive_of(&mut self, group: u64, from: &str, text: &str) {
+        let input = Input::Datagram {
+            flow: flow(from),
+            bytes: text.as_bytes(),
+        };
+        let origin = Origin {
+            group: Some(group),
+            is_too_fast: false,
+        };
+        self.endpoint.handle_input_of(self.now, origin, input);
         self.drain();
     }
 

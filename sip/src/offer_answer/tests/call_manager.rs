@@ -205,7 +205,7 @@ fn a_multicast_stream_is_refused_and_the_dialog_goes_on() {
          a=X-cisco-media:mmoh\n",
     );
     let read = read_offer(&music, anywhere);
-    assert_eq!(read, Err(Unusable::ForbiddenAddress));
+    assert_eq!(read, Err(Unusable::Forbidden(Forbidden::Multicast)));
     let refused = session.refuse_streams(&music);
     assert_eq!(ports(&refused), [0]);
     assert_eq!(refused.origin.version, before.origin.version + 1);
@@ -252,7 +252,7 @@ fn a_late_offer_has_every_codec_and_its_answer_is_read_like_any() {
         ("m=audio 0 RTP/AVP 9\n", Err(Unusable::NoAudio)),
         (
             "m=audio 4000 RTP/AVP 9\nc=IN IP4 239.0.0.1\n",
-            Err(Unusable::ForbiddenAddress),
+            Err(Unusable::Forbidden(Forbidden::Multicast)),
         ),
         (
             "m=audio 4000 RTP/AVP 9\nc=IN IP4 phone.example\n",

@@ -20,8 +20,8 @@ fn session() -> Session {
     Session::new("192.0.2.10:10000".parse().expect("an address"), 7)
 }
 
-fn anywhere(_address: SocketAddr) -> bool {
-    false
+const fn anywhere(_address: SocketAddr) -> Option<Forbidden> {
+    None
 }
 
 fn sdp(lines: &str) -> SessionDescription {
@@ -224,41 +224,50 @@ fn each_unusable_offer_has_its_name() {
         ("m=audio 4002 RTP/AVP 3\n", Unusable::NoCommonCodec),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 239.1.2.3/127\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Multicast),
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP6 ff02::1\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Multicast),
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP6 ::ffff:224.0.0.1\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Multicast),
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 255.255.255.255\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Broadcast),
         ),
         (
             "m=audio 4002 RTP/AVP 0\nc=IN IP4 host.example\n",
             Unusable::NoAddress,
         ),
-        ("m=audio 4000 RTP/AVP 0\n", Unusable::ForbiddenAddress),
+        (
+            "m=audio 4000 RTP/AVP 0\n",
+            Unusable::Forbidden(Forbidden::Own),
+        ),
+        (
+            "m=audio 4002 RTP/AVP 0\nc=IN IP6 ::ffff:0.0.0.0\n",
+            Unusable::Forbidden(Forbidden::Unspecified),
+        ),
         (
             "m=audio 4000 RTP/AVP 0\nc=IN IP6 ::ffff:198.51.100.1\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Own),
         ),
         (
             "m=audio 4002 RTP/AVP 0\na=rtcp:4000\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Own),
         ),
         (
             "m=audio 4002 RTP/AVP 0\na=rtcp:53 IN IP4 224.0.0.251\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Multicast),
         ),
     ];
     for (lines, refusal) in cases {
         let mut session = session();
-        let read = read_offer(&sdp(lines), |address| address == own);
+        let read = read_offer(&sdp(lines), |address| {
+            (address == own).then_some(Forbidden::Own)
+        });
         let answered = read.and_then(|audio| {
             session.accept(audio);
             session.answer(&codecs(&["PCMU"]), Direction::SendRecv, None)
@@ -459,7 +468,7 @@ fn answers_that_refuse_have_their_names() {
         ("m=audio 4000 RTP/AVP 101\n", Unusable::NoCommonCodec),
         (
             "m=audio 4000 RTP/AVP 8\nc=IN IP4 224.0.0.1\n",
-            Unusable::ForbiddenAddress,
+            Unusable::Forbidden(Forbidden::Multicast),
         ),
     ] {
         assert_eq!(
