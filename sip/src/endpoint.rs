@@ -144,6 +144,23 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Refuses the caller by one datagram, and keeps nothing: neither is the refusal repeated, nor does
+    /// a transaction wait for its ACK, so that a flood of callers who prove nothing costs no room. The
+    /// INVITE that comes again is a new call. `Ended` and `CallGone` follow.
+    ///
+    /// # Errors
+    /// The call has ended, is answered or has an attempt, or the status is no failure.
+    pub fn turn_away(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        status: StatusCode,
+        refusal: &Refusal,
+    ) -> Result<(), CommandError> {
+        let result = offered::turn_away(&mut self.core, now, call.0, status, refusal);
+        self.checked(result)
+    }
+
     /// Makes an attempt towards a trunk. The first attempt that is answered leaves the others,
     /// with `AttemptFailed` and `Abandoned` for each.
     ///

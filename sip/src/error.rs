@@ -146,6 +146,8 @@ pub enum ProtocolError {
     UriScheme,
     /// An INVITE without a Contact that can be read: 400.
     NoContact,
+    /// An INVITE without a From tag: 400 (RFC 3261 §8.1.1.3).
+    NoFromTag,
     /// More Record-Route entries than we keep: 400.
     RouteSetTooLong,
     /// A lower CSeq than the last one of its dialog: 500 (RFC 3261 §12.2.2).
@@ -204,6 +206,7 @@ impl ProtocolError {
             Self::SessionDescription => "session_description",
             Self::UriScheme => "uri_scheme",
             Self::NoContact => "no_contact",
+            Self::NoFromTag => "no_from_tag",
             Self::RouteSetTooLong => "route_set_too_long",
             Self::LowCseq => "low_cseq",
             Self::ExchangePending => "exchange_pending",

@@ -3,6 +3,8 @@
 //! Owns numbers. What happens at a bound is said where it is met: a refusal with a counter, never
 //! growth and never a panic.
 
+use std::time::Duration;
+
 /// Calls an endpoint carries at once. The root of the other numbers of this file;
 /// `EndpointConfig::calls_max` may be less, never more.
 pub const CALLS_MAX: u32 = 20_000;
@@ -148,6 +150,13 @@ pub const STREAM_HEADER_SIZE_MAX: usize = 32_768;
 
 /// A request larger than this goes by TCP where it can (RFC 3261 §18.1.1).
 pub const DATAGRAM_REQUEST_SIZE_MAX: usize = 1_300;
+
+/// How long a peer that took no connection for such a request is not asked for one again: each time
+/// costs a caller the wait for it.
+pub const NO_TCP_FOR: Duration = Duration::from_secs(300);
+
+/// Peers that are remembered to take none. Trunks and their targets are few.
+pub const NO_TCP_MAX: usize = 256;
 
 /// Max-Forwards of a request that names none (RFC 3261 §16.6 step 3).
 pub const MAX_FORWARDS_DEFAULT: u8 = 70;

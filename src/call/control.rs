@@ -18,6 +18,7 @@ use sip::message::SendBuffer;
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
 use super::callers::{Caller, OfferedLately};
+use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
 use super::event::{Input, Now, Output, StockedPair, Ticket};
@@ -98,6 +99,7 @@ pub struct CallControl {
     pub(super) former_peers: FormerPeers,
     pub(super) bindings: Bindings,
     pub(super) prover: Prover,
+    pub(super) challenges: Challenges,
     pub(super) registrations: Registrations,
     /// Our REGISTER at each trunk that wants one, by its id.
     pub(super) registers: BTreeMap<RegisterKey, String>,
@@ -150,6 +152,7 @@ impl CallControl {
             former_peers: FormerPeers::default(),
             bindings: Bindings::default(),
             prover,
+            challenges: Challenges::default(),
             registrations: Registrations::default(),
             registers: BTreeMap::new(),
             counters: Counters::default(),
@@ -191,6 +194,10 @@ impl CallControl {
             Input::TransportFailed { flow } => {
                 let failed = sip::event::Input::TransportFailed { flow };
                 self.endpoint.handle_input(now.instant, failed);
+                // Who registered by a connection is not where that led any more (RFC 5626 §4.2.2).
+                if flow.transport.is_reliable() {
+                    self.bindings.forget_flow(flow);
+                }
             }
             Input::Report { report } => self.handle_report(now, &report),
             Input::ConnectRefused { pair } => {

@@ -17,6 +17,7 @@ use super::control::CallControl;
 use super::event::Now;
 use super::one_call::WantedParty;
 use crate::fraud_guard::Way;
+use crate::fraud_guard::number::looks_like_number;
 use crate::registrar::model::Extension;
 use crate::registrar::proof::{Claim, Proof, find};
 use crate::sources::admission::Admitted;
@@ -41,6 +42,22 @@ pub(super) struct Phone {
     pub(super) flow: Flow,
 }
 
+impl Phone {
+    /// The Request-URI of a call to it: its Contact. Where that has a number for a user, it is the
+    /// number that the guard has judged: a proxy between us and the phones could route by it.
+    pub(super) fn request_uri(&self, judged: &str) -> Option<Uri> {
+        let user = self.uri.user().unwrap_or_default();
+        let number = user.split(';').next().unwrap_or_default();
+        if user == judged || !looks_like_number(number) {
+            return Some(self.uri.clone());
+        }
+        let written = Uri::sip(Some(judged), self.uri.host(), self.uri.port())?;
+        let mut text = written.as_str().as_bytes().to_vec();
+        text.extend_from_slice(self.uri.parameters().as_bytes());
+        Uri::parse(&text)
+    }
+}
+
 /// What is answered to a caller who has not proved anything.
 #[derive(Debug)]
 pub(super) struct Unproved {
@@ -48,6 +65,8 @@ pub(super) struct Unproved {
     headers: Vec<(HeaderName, Box<[u8]>)>,
     retry_after: Option<Duration>,
     reason: &'static str,
+    /// A password was tried: the transaction stays, so that a repetition is no second guess.
+    is_guess: bool,
 }
 
 impl CallControl {
@@ -67,6 +86,8 @@ impl CallControl {
             source: offered.flow.remote.ip(),
             account: &account,
             method: &Method::Invite,
+            request_uri: &offered.request_uri,
+            own_hosts: &self.own_names(offered.flow.local.ip()),
             authorization: &offered.authorization,
             realm: &self.realm(),
             offer: self.snapshot.settings.digest_offer,
@@ -74,11 +95,24 @@ impl CallControl {
         let snapshot = Arc::clone(&self.snapshot);
         match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
             Proof::Extension(name) => Ok(Some(name)),
-            Proof::Challenge { headers, reason } => Err(Unproved {
+            Proof::Challenge {
+                headers,
+                reason,
+                is_guess,
+            } if is_guess || self.challenges.admits(claim.source, now.instant) => Err(Unproved {
                 status: StatusCode::UNAUTHORIZED,
                 headers,
                 retry_after: None,
                 reason,
+                is_guess,
+            }),
+            // Who asks so often asks for others, or not for a call.
+            Proof::Challenge { .. } => Err(Unproved {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                headers: Vec::new(),
+                retry_after: Some(Duration::from_secs(1)),
+                reason: "challenges_max",
+                is_guess: false,
             }),
             Proof::Locked { retry_after } => {
                 self.note_lockout(offered.flow.remote.ip());
@@ -87,12 +121,14 @@ impl CallControl {
                     headers: Vec::new(),
                     retry_after: Some(retry_after),
                     reason: "register_locked_out",
+                    is_guess: false,
                 })
             }
         }
     }
 
-    /// Refuses before there is a call, and so without a record of one: the caller asks again.
+    /// Refuses before there is a call, and so without a record of one: the caller asks again. What was
+    /// no try of a password costs one datagram and leaves nothing behind.
     pub(super) fn refuse_unproved(&mut self, now: Now, key: CallKey, unproved: Unproved) {
         *self.counters.registers.entry(unproved.reason).or_default() += 1;
         let refusal = Refusal {
@@ -100,9 +136,12 @@ impl CallControl {
             retry_after: unproved.retry_after,
             ..Refusal::default()
         };
-        let told = self
-            .endpoint
-            .refuse(now.instant, key, unproved.status, &refusal);
+        let (endpoint, status) = (&mut self.endpoint, unproved.status);
+        let told = if unproved.is_guess {
+            endpoint.refuse(now.instant, key, status, &refusal)
+        } else {
+            endpoint.turn_away(now.instant, key, status, &refusal)
+        };
         self.check(told);
     }
 

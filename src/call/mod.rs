@@ -9,6 +9,7 @@ mod admission;
 pub mod alias;
 mod answer;
 mod callers;
+mod challenges;
 pub mod command;
 mod connected;
 pub mod control;

@@ -67,13 +67,17 @@ impl CallControl {
             source: offered.flow.remote.ip(),
             account: &account,
             method: &Method::Register,
+            request_uri: &offered.request_uri,
+            own_hosts: &self.own_names(offered.flow.local.ip()),
             authorization: &offered.authorization,
             realm: &self.realm(),
             offer: self.snapshot.settings.digest_offer,
         };
         let name = match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
             Proof::Extension(name) => name,
-            Proof::Challenge { headers, reason } => {
+            Proof::Challenge {
+                headers, reason, ..
+            } => {
                 return Answer {
                     status: StatusCode::UNAUTHORIZED,
                     headers,
@@ -217,6 +221,19 @@ impl CallControl {
             call: None,
             detail: format!("source {source}"),
         }));
+    }
+
+    /// Names and addresses by which we are called, without brackets. `local`: the address that was met.
+    pub(super) fn own_names(&self, local: IpAddr) -> Vec<String> {
+        let domain = self.snapshot.settings.sip_domain.iter();
+        let sockets = self.config.sockets.iter().chain(&self.config.listeners);
+        domain
+            .chain(&self.config.advertised_host)
+            .chain(&self.config.own_hosts)
+            .cloned()
+            .chain(sockets.map(|socket| socket.ip().to_string()))
+            .chain([local.to_string()])
+            .collect()
     }
 
     /// The realm of our challenges.

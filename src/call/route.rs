@@ -355,7 +355,7 @@ impl CallControl {
             phones.find(|phone| phone.target == target).cloned()
         });
         let uri = match &phone {
-            Some(phone) => Some(phone.uri.clone()),
+            Some(phone) => phone.request_uri(cleared.user()),
             None => Uri::sip(Some(cleared.user()), host, None),
         };
         let (Some(written), Some(uri)) = (written, uri) else {

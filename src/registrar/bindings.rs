@@ -90,6 +90,10 @@ impl Refused {
 pub struct Bindings {
     by_extension: BTreeMap<String, Vec<Binding>>,
     count: usize,
+    /// How many end when: nobody looks at all of them each turn to know the next.
+    ends: BTreeMap<Instant, usize>,
+    /// How many came by which path.
+    paths: BTreeMap<Flow, usize>,
     /// Extensions whose phones are other ones than those that are kept: `kept` writes them.
     pub(super) changed: BTreeSet<String>,
     pub(super) kept_at: Option<Instant>,
@@ -108,9 +112,9 @@ impl Bindings {
         now: Instant,
     ) -> Result<(), Refused> {
         self.expire(now);
-        let known = self.by_extension.get(extension);
-        let mut next = known.cloned().unwrap_or_default();
-        let before = next.len();
+        let known = self.by_extension.get(extension).map(Vec::as_slice);
+        let known = known.unwrap_or_default();
+        let (mut next, before) = (known.to_vec(), known.len());
         let asks_only = matches!(&wanted.contacts, Contacts::Listed(listed) if listed.is_empty());
         match &wanted.contacts {
             Contacts::All => {
@@ -131,6 +135,14 @@ impl Bindings {
         let count = self.count - before + next.len();
         if count > BINDINGS_MAX {
             return Err(Refused::BindingsMax);
+        }
+        for binding in known {
+            leave(&mut self.ends, &binding.expires_at);
+            leave(&mut self.paths, &binding.flow);
+        }
+        for binding in &next {
+            enter(&mut self.ends, binding.expires_at);
+            enter(&mut self.paths, binding.flow);
         }
         self.count = count;
         if !asks_only {
@@ -161,7 +173,9 @@ impl Bindings {
 
     /// The connection or address is gone: whoever registered over it is not there.
     pub fn forget_flow(&mut self, flow: Flow) {
-        self.retain(|binding| binding.flow != flow);
+        if self.paths.contains_key(&flow) {
+            self.retain(|binding| binding.flow != flow);
+        }
     }
 
     /// Keeps only the phones of accounts that this holds for.
@@ -174,20 +188,22 @@ impl Bindings {
             }
             stays
         });
-        self.count = self.by_extension.values().map(Vec::len).sum();
+        self.count_again();
     }
 
     /// Forgets what is over.
     pub fn expire(&mut self, now: Instant) {
-        self.retain(|binding| now < binding.expires_at);
+        let first = self.ends.first_key_value();
+        if first.is_some_and(|(at, _)| *at <= now) {
+            self.retain(|binding| now < binding.expires_at);
+        }
     }
 
     /// When the next binding ends, or changes are to be written.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        let all = self.by_extension.values().flatten();
-        let ends = all.map(|binding| binding.expires_at);
-        ends.chain(self.changes_due()).min()
+        let ends = self.ends.first_key_value().map(|(at, _)| *at);
+        ends.into_iter().chain(self.changes_due()).min()
     }
 
     /// The phones of the extensions after this one, by name; each extension whole.
@@ -200,6 +216,8 @@ impl Bindings {
 
     /// One phone more, as it was kept.
     pub(super) fn put(&mut self, extension: &str, binding: Binding) {
+        enter(&mut self.ends, binding.expires_at);
+        enter(&mut self.paths, binding.flow);
         let phones = self.by_extension.entry(extension.to_owned()).or_default();
         phones.push(binding);
         self.count += 1;
@@ -227,13 +245,43 @@ impl Bindings {
             }
         }
         self.by_extension.retain(|_, bindings| !bindings.is_empty());
-        self.count = self.by_extension.values().map(Vec::len).sum();
+        self.count_again();
+    }
+
+    /// After what may have changed many.
+    fn count_again(&mut self) {
+        let (mut ends, mut paths) = (BTreeMap::new(), BTreeMap::new());
+        self.count = 0;
+        for binding in self.by_extension.values().flatten() {
+            enter(&mut ends, binding.expires_at);
+            enter(&mut paths, binding.flow);
+            self.count += 1;
+        }
+        (self.ends, self.paths) = (ends, paths);
     }
 
     fn check_invariants(&self) {
+        let of_ends: usize = self.ends.values().sum();
+        let of_paths: usize = self.paths.values().sum();
+        debug_assert_eq!((of_ends, of_paths), (self.count, self.count), "each once");
         let counted: usize = self.by_extension.values().map(Vec::len).sum();
         debug_assert_eq!(counted, self.count, "the count is that of the table");
         debug_assert!(self.count <= BINDINGS_MAX, "bounded");
+    }
+}
+
+fn enter<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    *counts.entry(key).or_default() += 1;
+}
+
+fn leave<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    let left = counts.get_mut(key).map(|count| {
+        *count = count.saturating_sub(1);
+        *count
+    });
+    debug_assert!(left.is_some(), "what leaves was there");
+    if left == Some(0) {
+        counts.remove(key);
     }
 }
 
@@ -443,5 +491,38 @@ mod tests {
         assert_eq!(bindings.len(), BINDINGS_MAX);
         let one_more = bindings.apply("x", &register(1, all()), 10, now);
         assert_eq!(one_more, Err(Refused::BindingsMax));
+    }
+
+    /// The next end is an index of its own, and must be that of the table.
+    #[test]
+    fn the_next_end_is_known_however_phones_come_and_go() {
+        let (mut bindings, start) = (Bindings::default(), Instant::now());
+        let mut now = start;
+        for step in 0..400_u32 {
+            now += Duration::from_secs(u64::from(step % 7));
+            let (name, seconds) = (format!("6{}", step % 23), 60 + step * 37 % 300);
+            let phone = uri(&format!("sip:p@192.0.2.{}", step % 3 + 1));
+            let port = 5_061 + u16::try_from(step % 5).unwrap();
+            let wanted = Wanted {
+                flow: flow(port),
+                ..register(step + 1, vec![(&phone, Some(seconds))])
+            };
+            bindings.apply(&name, &wanted, 3, now).unwrap();
+            match step % 11 {
+                3 => bindings.forget_flow(flow(port)),
+                5 => bindings.retain_extensions(|kept| kept != name),
+                7 => bindings.expire(now),
+                _ => {}
+            }
+            bindings.check_invariants();
+            let all = bindings.by_extension.values().flatten();
+            let next = all.map(|binding| binding.expires_at).min();
+            assert_eq!(bindings.ends.keys().next().copied(), next, "step {step}");
+            let of_path = |binding: &Binding| binding.flow == flow(port);
+            let mut all = bindings.by_extension.values().flatten();
+            assert_eq!(all.any(of_path), bindings.paths.contains_key(&flow(port)));
+        }
+        bindings.expire(now + Duration::from_secs(7_200));
+        assert!(bindings.is_empty() && bindings.ends.is_empty() && bindings.paths.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sip::auth::Algorithm;
 use sip::auth::server::{AuthFailure, Nonces};
-use sip::message::{HeaderName, Method};
+use sip::message::{HeaderName, Method, Scheme, Uri};
 
 use super::lockout::{LOCKED_FOR, Lockout};
 use super::model::{DigestOffer, Extension};
@@ -22,6 +22,8 @@ pub enum Proof {
         headers: Vec<(HeaderName, Box<[u8]>)>,
         /// Why, for a counter; never told to the peer.
         reason: &'static str,
+        /// A password was tried: the repetition of the request must not be a second guess.
+        is_guess: bool,
     },
     /// That somebody guesses: no more chances for a while, whoever it says to be.
     Locked {
@@ -47,12 +49,40 @@ pub struct Claim<'a> {
     pub account: &'a str,
     /// Its method: the answer to a challenge is for one.
     pub method: &'a Method,
+    /// Its Request-URI: the answer is for one, too.
+    pub request_uri: &'a Uri,
+    /// Names and addresses by which we are called: any of them is as good as another.
+    pub own_hosts: &'a [String],
     /// Values of its Authorization headers.
     pub authorization: &'a [Box<[u8]>],
     /// The realm of our challenges.
     pub realm: &'a str,
     /// The algorithms of our challenges.
     pub offer: DigestOffer,
+}
+
+impl Claim<'_> {
+    /// True where the `uri` of an answer is the Request-URI (RFC 7616 §3.4.6). RFC 3261 §22.4 lets a
+    /// server take another one, because proxies rewrite it; between a phone and its registrar none
+    /// does, and who takes another one lets an answer for one number dial any other. The host may
+    /// be ours by another name, and parameters and port may differ.
+    fn asks_for(&self, uri: &[u8]) -> bool {
+        let Some(named) = Uri::parse(uri) else {
+            return false;
+        };
+        let is_sip = |uri: &Uri| matches!(uri.scheme(), Scheme::Sip | Scheme::Sips);
+        if !is_sip(&named) || !is_sip(self.request_uri) {
+            return named.is_equivalent(self.request_uri);
+        }
+        let (host, address) = (named.host(), named.host_address());
+        let is_own = |own: &String| {
+            own.eq_ignore_ascii_case(host)
+                || address.is_some_and(|address| own.parse() == Ok(address))
+        };
+        let is_same_host = host.eq_ignore_ascii_case(self.request_uri.host());
+        named.user() == self.request_uri.user()
+            && (is_same_host || self.own_hosts.iter().any(is_own))
+    }
 }
 
 impl Prover {
@@ -76,12 +106,19 @@ impl Prover {
         }
         let seconds = self.seconds(now);
         let secret_of = |user: &str, algorithm: Algorithm| {
-            let extension = find(extensions, user).filter(|one| one.name == claim.account)?;
-            Some(algorithm.secret_of(user, claim.realm, extension.password.expose()))
+            let extension = find(extensions, user).filter(|one| one.name == claim.account);
+            // Hashed for an unknown account too: it takes as long.
+            let password = extension.map_or("", |extension| extension.password.expose());
+            let secret = algorithm.secret_of(user, claim.realm, password);
+            extension.map(|_known| secret)
         };
+        let is_asked = |uri: &[u8]| claim.asks_for(uri);
         let mut failure = None;
         for value in claim.authorization {
-            match self.nonces.check(seconds, value, claim.method, &secret_of) {
+            let checked = self
+                .nonces
+                .check(seconds, value, claim.method, &is_asked, &secret_of);
+            match checked {
                 Ok(user) => {
                     debug_assert_eq!(&*user, claim.account, "the account that was asked for");
                     self.lockout.succeeded(claim.source, claim.account);
@@ -91,9 +128,8 @@ impl Prover {
                 Err(found) => failure = worse(failure, found),
             }
         }
-        if failure.is_some_and(AuthFailure::is_guess)
-            && self.lockout.failed(claim.source, claim.account, now)
-        {
+        let is_guess = failure.is_some_and(AuthFailure::is_guess);
+        if is_guess && self.lockout.failed(claim.source, claim.account, now) {
             return Proof::Locked {
                 retry_after: LOCKED_FOR,
             };
@@ -111,7 +147,11 @@ impl Prover {
             })
             .collect();
         let reason = failure.map_or("digest_absent", |failure| failure.as_str());
-        Proof::Challenge { headers, reason }
+        Proof::Challenge {
+            headers,
+            reason,
+            is_guess,
+        }
     }
 
     /// Sources and accounts that failed lately.
@@ -159,6 +199,7 @@ mod tests {
         now: Instant,
         source: IpAddr,
         offer: DigestOffer,
+        request_uri: Uri,
     }
 
     impl World {
@@ -169,6 +210,7 @@ mod tests {
                 now: Instant::now(),
                 source: "192.0.2.1".parse().unwrap(),
                 offer: DigestOffer::Both,
+                request_uri: Uri::parse(b"sip:sip.example.com").unwrap(),
             }
         }
 
@@ -177,6 +219,8 @@ mod tests {
                 source: self.source,
                 account,
                 method: &Method::Register,
+                request_uri: &self.request_uri,
+                own_hosts: &["192.0.2.9".to_owned(), "2001:db8::9".to_owned()],
                 authorization,
                 realm: REALM,
                 offer: self.offer,
@@ -199,6 +243,16 @@ mod tests {
         username: &str,
         password: &str,
     ) -> Vec<Box<[u8]>> {
+        answer_for("sip:sip.example.com", headers, which, username, password)
+    }
+
+    fn answer_for(
+        uri: &str,
+        headers: &[(HeaderName, Box<[u8]>)],
+        which: usize,
+        username: &str,
+        password: &str,
+    ) -> Vec<Box<[u8]>> {
         let value = std::str::from_utf8(&headers[which].1).unwrap();
         let text = format!("SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: {value}\r\n\r\n");
         let message = parse(text.as_bytes()).unwrap();
@@ -207,7 +261,7 @@ mod tests {
             username,
             password,
             method: &Method::Register,
-            uri: "sip:sip.example.com",
+            uri,
             cnonce: "c",
             nonce_count: 1,
         };
@@ -244,7 +298,10 @@ mod tests {
         let headers = world.challenged("610");
         let answered = answer(&headers, 0, "610", "password of 610");
         assert!(matches!(world.ask("610", &answered), Proof::Extension(_)));
-        let Proof::Challenge { headers, reason } = world.ask("610", &answered) else {
+        let Proof::Challenge {
+            headers, reason, ..
+        } = world.ask("610", &answered)
+        else {
             panic!("a replay was taken");
         };
         assert_eq!(reason, "digest_replayed");
@@ -263,7 +320,10 @@ mod tests {
         ] {
             let headers = world.challenged(account);
             let answered = answer(&headers, 0, account, password);
-            let Proof::Challenge { headers, reason } = world.ask(account, &answered) else {
+            let Proof::Challenge {
+                headers, reason, ..
+            } = world.ask(account, &answered)
+            else {
                 panic!("{account} was taken");
             };
             let shape: Vec<_> = headers
@@ -310,5 +370,37 @@ mod tests {
         world.source = "192.0.2.1".parse().unwrap();
         world.now += LOCKED_FOR;
         world.challenged("610");
+    }
+
+    /// RFC 7616 §3.4.6: what a phone answered somebody else's challenge for dials nothing here.
+    #[test]
+    fn an_answer_is_good_for_the_number_it_was_made_for_and_no_other() {
+        let mut world = World::new();
+        world.request_uri = Uri::parse(b"sip:+19005551234@sip.example.com").unwrap();
+        for (uri, is_taken) in [
+            ("sip:+19005551234@sip.example.com", true),
+            ("sip:+19005551234@SIP.example.com:5060;transport=tcp", true),
+            ("sips:+19005551234@192.0.2.9", true),
+            ("sip:+19005551234@[2001:db8::9]", true),
+            ("sip:%2B19005551234@sip.example.com", true),
+            ("sip:+19005551234@203.0.113.6", false),
+            ("sip:610@sip.example.com", false),
+            ("sip:sip.example.com", false),
+            ("tel:+19005551234", false),
+            ("*", false),
+        ] {
+            let headers = world.challenged("610");
+            let answered = answer_for(uri, &headers, 0, "610", "password of 610");
+            match world.ask("610", &answered) {
+                Proof::Extension(_) => assert!(is_taken, "{uri}"),
+                Proof::Challenge {
+                    reason, is_guess, ..
+                } => {
+                    assert!(!is_taken, "{uri}");
+                    assert_eq!((reason, is_guess), ("digest_foreign_uri", false));
+                }
+                Proof::Locked { .. } => panic!("another URI is no guess"),
+            }
+        }
     }
 }

@@ -266,8 +266,12 @@ fn handle_success(
         // The same 2xx again; its ACK waits for our answer.
         return;
     }
-    if leg.attempt_mut().is_none() {
+    let Some(attempt) = leg.attempt_mut() else {
         return early::end_fork(core, now, key, response, cseq);
+    };
+    if tag.is_empty() {
+        let transaction = attempt.transaction;
+        return end_tagless(core, now, key, transaction, (response, cseq));
     }
     let Some(chosen) = early::choose(core, now, key, response, cseq) else {
         return;
@@ -308,6 +312,21 @@ fn handle_success(
         }),
     });
     leave_others(core, now, call, key);
+}
+
+/// A 2xx without a To tag would make a dialog in which whatever we ask stands outside of it. It is
+/// acknowledged and ended; the attempt has failed.
+fn end_tagless(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    transaction: Key,
+    (response, cseq): (&Message<'_>, u32),
+) {
+    reoffer::close(core, now, key);
+    let failure = AttemptFailure::Refused(StatusCode::BAD_GATEWAY);
+    fail(core, now, key, transaction, failure, None);
+    early::end_fork(core, now, key, response, cseq);
 }
 
 /// The call has its callee: every other attempt is left.

@@ -203,6 +203,10 @@ fn write_request(
         "our INVITE offers, and says where we are"
     );
     debug_assert!(
+        matches!(parts.method, Method::Ack | Method::Bye) || !dialog.remote_tag.is_empty(),
+        "a dialog without the peer's tag is only ended"
+    );
+    debug_assert!(
         *parts.method == Method::Ack || parts.cseq == dialog.local_cseq,
         "each request has the next number (RFC 3261 §12.2.1.1)"
     );

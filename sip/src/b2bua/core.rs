@@ -28,6 +28,7 @@ use crate::limits;
 use crate::message::{self, SendBuffer, StartLine};
 use crate::table::{Full, Key, KeyedMap, Table};
 use crate::transaction::layer::{ClientIdentity, ClientKind, Packet, Transactions};
+use crate::transport::no_tcp::NoTcp;
 use crate::transport::via;
 
 /// The state of an endpoint.
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) shares: Shares,
     /// Value of Allow.
     pub(super) allow: Box<str>,
+    /// Peers that took no connection lately.
+    pub(super) no_tcp: NoTcp,
     /// The leg that the last input is about, as soon as that is known.
     pub(super) touched: Option<Key>,
     outputs: VecDeque<Queued>,
@@ -137,6 +140,7 @@ impl Core {
             .collect::<Vec<_>>();
         Self {
             allow: allow.join(", ").into(),
+            no_tcp: NoTcp::default(),
             transactions: Transactions::new(
                 limits::transactions_max(calls_max, rate),
                 config.timers,
@@ -316,7 +320,7 @@ impl Core {
         if !overload::has_room_for(self, user) {
             return Err(Full);
         }
-        let by_tcp = self.by_tcp(kind, flow, &packet);
+        let by_tcp = self.by_tcp(now, kind, flow, &packet);
         let may_fall_back = by_tcp.is_some();
         let (flow, packet) = by_tcp.unwrap_or((flow, packet));
         let copy = Arc::clone(&packet);
@@ -348,11 +352,17 @@ impl Core {
     }
 
     /// RFC 3261 §18.1.1: a request that a datagram might not carry goes by TCP. CANCEL goes the way of
-    /// its INVITE.
-    fn by_tcp(&self, kind: ClientKind, flow: Flow, packet: &Packet) -> Option<(Flow, Packet)> {
+    /// its INVITE. A peer that did not take a connection a moment ago is not asked for one.
+    fn by_tcp(
+        &self,
+        now: Instant,
+        kind: ClientKind,
+        flow: Flow,
+        packet: &Packet,
+    ) -> Option<(Flow, Packet)> {
         let is_long = packet.len() > limits::DATAGRAM_REQUEST_SIZE_MAX;
         let may_change = !flow.transport.is_reliable() && kind != ClientKind::Cancel;
-        if !is_long || !may_change || !self.config.tcp {
+        if !is_long || !may_change || !self.config.tcp || self.no_tcp.is_of(now, flow.remote) {
             return None;
         }
         let transport = Transport::Tcp;

@@ -40,6 +40,7 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
         core.touched = user.leg();
         if let Some((flow, packet)) = core.transactions.fall_back(now, key) {
             core.counters.fell_back_to_udp += 1;
+            core.no_tcp.remember(now, flow.remote);
             core.send(flow, packet);
             continue;
         }

@@ -127,6 +127,13 @@ fn send(
         "the bound holds"
     );
     debug_assert!(
+        !asked.remote_tag.is_empty(),
+        "without the peer's tag an INVITE is a new call"
+    );
+    if asked.remote_tag.is_empty() {
+        return None;
+    }
+    debug_assert!(
         leg.is_confirmed() || asked.by == RefreshBy::Update,
         "an early dialog is changed by UPDATE only (RFC 3311 §1)"
     );

@@ -59,6 +59,7 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         Ok(dialog) => dialog,
         Err(refused) => {
             let error = match refused {
+                DialogRefused::NoTag => Error::NoFromTag,
                 DialogRefused::NoContact => Error::NoContact,
                 DialogRefused::RouteSetTooLong => Error::RouteSetTooLong,
             };
@@ -489,6 +490,55 @@ pub(crate) fn refuse(
     };
     let how = (by, EndCause::Refused(status), None);
     call::end(core, now, call, how, status, refusal);
+    Ok(())
+}
+
+/// The `turn_away` command: the caller gets one datagram, and nothing is kept (RFC 3261 §8.2.7).
+pub(crate) fn turn_away(
+    core: &mut Core,
+    now: Instant,
+    call: Key,
+    status: StatusCode,
+    refusal: &Refusal,
+) -> Result<(), CommandError> {
+    let a_leg = offered_leg(core, call)?;
+    if !status.is_failure() {
+        return Err(CommandError::StatusUnfit);
+    }
+    let entry = core.living_call(call)?;
+    let leg = core.legs.get(a_leg).ok_or(CommandError::NoSuchLeg)?;
+    let Stage::Offered(pending) = &leg.stage else {
+        return Err(CommandError::WrongState);
+    };
+    if entry.attempts > 0 {
+        return Err(CommandError::WrongState);
+    }
+    let pending = pending.clone();
+    let request =
+        message::parse(&pending.request).map_err(|_unreadable| CommandError::WrongState)?;
+    let from_tag = request.from().and_then(|from| from.tag());
+    let via = request.top_via();
+    let branch = via.and_then(|via| via.branch());
+    // The tag of each repetition is the same, although nothing is remembered.
+    let tag = core.stateless_tag(
+        request.call_id().unwrap_or_default(),
+        from_tag.unwrap_or_default(),
+        branch.unwrap_or_default(),
+    );
+    let parts = ResponseParts {
+        to_tag: Some(tag.as_str()),
+        refusal: Some(refusal),
+        ..Default::default()
+    };
+    send_response(core, now, &pending, status, &parts);
+    reoffer::close(core, now, a_leg);
+    core.change(a_leg, Leg::set_over);
+    let how = (ReleaseParty::Gateway, EndCause::Refused(status), None);
+    call::end(core, now, call, how, status, refusal);
+    if let Some(user) = core.transactions.remove(pending.transaction) {
+        core.release_transaction(user);
+    }
+    debug_assert!(core.calls.get(call).is_none(), "nothing of it is kept");
     Ok(())
 }
 

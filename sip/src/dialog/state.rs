@@ -15,7 +15,8 @@ pub struct Dialog {
     pub call_id: Box<[u8]>,
     /// Our tag.
     pub local_tag: Identifier,
-    /// The peer's tag; empty where an RFC 2543 peer has none.
+    /// The peer's tag; empty before it has a part in the dialog, and never afterwards: a request
+    /// without a To tag is within no dialog, and an INVITE is a new call to whoever gets it.
     pub remote_tag: Box<[u8]>,
     /// Value of From in requests that we send, with our tag.
     pub local: Box<[u8]>,
@@ -38,6 +39,8 @@ pub struct Dialog {
 /// Why a request cannot make a dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialogRefused {
+    /// It has no From tag. Deviation: RFC 3261 §12.1.1 lets a UAS take that of an RFC 2543 peer.
+    NoTag,
     /// It has no Contact that can be read.
     NoContact,
     /// It has more Record-Route entries than we keep.
@@ -48,7 +51,7 @@ impl Dialog {
     /// As UAS, from a validated request (RFC 3261 §12.1.1).
     ///
     /// # Errors
-    /// No Contact, or too long a route set.
+    /// No From tag, no Contact, or too long a route set.
     pub fn from_request(
         request: &Message<'_>,
         flow: Flow,
@@ -56,6 +59,9 @@ impl Dialog {
         local_cseq: u32,
     ) -> Result<Self, DialogRefused> {
         use crate::message::HeaderName;
+        let remote_tag = request.from().and_then(|from| from.tag());
+        let remote_tag = remote_tag.filter(|tag| !tag.is_empty());
+        let remote_tag = remote_tag.ok_or(DialogRefused::NoTag)?;
         let contact = request.contact().ok_or(DialogRefused::NoContact)?;
         let route_set = RouteSet::from_record_route(request, false)
             .map_err(|_too_long| DialogRefused::RouteSetTooLong)?;
@@ -65,11 +71,7 @@ impl Dialog {
         Ok(Self {
             call_id: request.call_id().unwrap_or_default().into(),
             local_tag,
-            remote_tag: request
-                .from()
-                .and_then(|from| from.tag())
-                .unwrap_or_default()
-                .into(),
+            remote_tag: remote_tag.into(),
             local: local.into(),
             remote: request.value(&HeaderName::From).unwrap_or_default().into(),
             local_cseq,

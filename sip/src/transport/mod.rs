@@ -4,6 +4,7 @@
 //! within a dialog. Names are not
 //! resolved here: a hop that is no numeric address is left to the path the dialog was made by.
 
+pub(crate) mod no_tcp;
 pub mod select;
 pub mod stream;
 pub mod via;

@@ -137,7 +137,7 @@ impl CallControl {
         };
         let written = identity::write(trunk, &caller, &self.own_host(flow.local));
         let uri = match phone {
-            Some(phone) => Some(phone.uri),
+            Some(phone) => phone.request_uri(cleared.user()),
             None => Uri::sip(Some(cleared.user()), host, None),
         };
         let (Some(written), Some(uri)) = (written, uri) else {

@@ -18,9 +18,9 @@ use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::model::Network;
 
 pub(super) const PHONE: &str = "172.16.0.5:5061";
-const OTHER: &str = "172.16.0.6:5062";
+pub(super) const OTHER: &str = "172.16.0.6:5062";
 
-fn address(text: &str) -> SocketAddr {
+pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
@@ -49,7 +49,7 @@ fn configure(world: &mut World) {
 }
 
 /// A request of a phone, with what it has to say for itself.
-fn request(
+pub(super) fn request(
     method: &str,
     user: &str,
     from: &str,
@@ -77,14 +77,19 @@ fn request(
     )
 }
 
-fn authorization(refusal: &Sent, method: &Method, username: &str, password: &str) -> String {
+pub(super) fn authorization(
+    refusal: &Sent,
+    (method, uri): (&Method, &str),
+    username: &str,
+    password: &str,
+) -> String {
     let message = parse(refusal.text.as_bytes()).unwrap();
     let challenge = challenges(&message).first().cloned().unwrap();
     let answering = Answering {
         username,
         password,
         method,
-        uri: "sip:example.com",
+        uri,
         cnonce: "c",
         nonce_count: 1,
     };
@@ -95,13 +100,14 @@ fn authorization(refusal: &Sent, method: &Method, username: &str, password: &str
 }
 
 /// Registers, challenge and all; the last answer.
-fn register(world: &mut World, name: &str, at: &str, expires: &str) -> Sent {
+pub(super) fn register(world: &mut World, name: &str, at: &str, expires: &str) -> Sent {
     let more = format!("Expires: {expires}\r\n");
     let from = address(at);
     world.datagram(from, &request("REGISTER", name, name, at, 1, &more, ""));
     let refusal = world.last(from, "SIP/2.0 401");
     let password = format!("password of {name}");
-    let proof = authorization(&refusal, &Method::Register, name, &password);
+    let asked = (&Method::Register, "sip:example.com");
+    let proof = authorization(&refusal, asked, name, &password);
     world.datagram(
         from,
         &request("REGISTER", name, name, at, 2, &format!("{more}{proof}"), ""),
@@ -115,7 +121,8 @@ pub(super) fn invite(world: &mut World, name: &str, at: &str, user: &str) {
     world.datagram(from, &request("INVITE", user, name, at, 1, "", &body));
     let refusal = world.last(from, "SIP/2.0 401");
     let password = format!("password of {name}");
-    let proof = authorization(&refusal, &Method::Invite, name, &password);
+    let uri = format!("sip:{user}@example.com");
+    let proof = authorization(&refusal, (&Method::Invite, &uri), name, &password);
     world.datagram(from, &request("INVITE", user, name, at, 2, &proof, &body));
 }
 
@@ -366,7 +373,8 @@ fn who_has_left_is_not_there_after_a_restart_nor_who_has_no_account_any_more() {
     let from = address(OTHER);
     before.datagram(from, &request("REGISTER", "611", "611", OTHER, 3, more, ""));
     let refusal = before.last(from, "SIP/2.0 401");
-    let proof = authorization(&refusal, &Method::Register, "611", "password of 611");
+    let asked = (&Method::Register, "sip:example.com");
+    let proof = authorization(&refusal, asked, "611", "password of 611");
     let more = format!("{more}{proof}");
     before.datagram(
         from,

@@ -11,6 +11,7 @@ mod guard;
 mod offerless;
 mod panics;
 mod placed;
+mod proofs;
 mod registrations;
 mod reoffers;
 mod setup;

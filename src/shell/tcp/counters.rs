@@ -17,6 +17,8 @@ pub enum Reason {
     ConnectTimeout,
     /// As many connections as we open are open.
     DialledFull,
+    /// Of those, as many as lead to no trunk.
+    GuestsDialledFull,
     /// What came cannot be cut into messages.
     Frame(FrameError),
     /// A part of a message, and the rest not in time.
@@ -47,12 +49,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Peer,
         Self::Broken,
         Self::ConnectFailed,
         Self::ConnectTimeout,
         Self::DialledFull,
+        Self::GuestsDialledFull,
         Self::Frame(FrameError::NotSip),
         Self::Frame(FrameError::HeaderTooLong),
         Self::Frame(FrameError::NoContentLength),
@@ -81,6 +84,7 @@ impl Reason {
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::DialledFull => "dialled_full",
+            Self::GuestsDialledFull => "guests_dialled_full",
             Self::Frame(error) => error.as_str(),
             Self::HalfMessage => "half_message",
             Self::WriteStalled => "write_stalled",

@@ -18,6 +18,9 @@ pub struct TcpLimits {
 pub(super) const STRANGERS_MAX: u32 = 32;
 /// Connections that we open. Trunks and their targets are few.
 pub(super) const DIALLED_MAX: usize = 512;
+/// Of these, to addresses of no trunk: whoever calls us names them in its Contact, and must not take
+/// those that trunks need.
+pub(super) const GUESTS_DIALLED_MAX: usize = 256;
 /// What the kernel keeps for us to accept.
 pub(super) const BACKLOG: i32 = 512;
 
@@ -60,6 +63,10 @@ pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const _: () = {
+    assert!(
+        GUESTS_DIALLED_MAX <= DIALLED_MAX / 2,
+        "trunks have half of the connections that we open"
+    );
     assert!(
         OUTBOX_OCTETS_MAX > 2 * MESSAGE_SIZE_MAX,
         "a large message finds room behind another"

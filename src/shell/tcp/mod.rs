@@ -86,7 +86,7 @@ pub fn start(
     let shared = Arc::new(Shared {
         events,
         wake,
-        gate,
+        gate: Arc::clone(&gate),
         counters: Arc::clone(&counters),
         room: Arc::new(Room::new(limits)),
         ids: Arc::clone(&ids),
@@ -97,7 +97,7 @@ pub fn start(
         tokio::spawn(listener::accept(listener, named, Arc::clone(&shared)));
     }
     tokio::spawn(dialer::dial(dialled, shared));
-    Ok(Streams::new(heard, dials, counters, ids))
+    Ok(Streams::new(heard, dials, counters, ids, gate))
 }
 
 /// What each connection is set to, whoever opened it. Where the host refuses, it works without.

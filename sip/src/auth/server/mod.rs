@@ -38,6 +38,8 @@ pub enum AuthFailure {
     Malformed,
     /// The nonce is not ours, or was not made for this realm and algorithm.
     ForeignNonce,
+    /// It was made for another Request-URI (RFC 7616 §3.4.6): somebody asked for it to use it here.
+    ForeignUri,
     /// The answer is right, and the nonce too old: challenge again with `stale=true`.
     Stale,
     /// The answer is right, and this count of the nonce was used before.
@@ -53,6 +55,7 @@ impl AuthFailure {
         match self {
             Self::Malformed => "digest_malformed",
             Self::ForeignNonce => "digest_foreign_nonce",
+            Self::ForeignUri => "digest_foreign_uri",
             Self::Stale => "digest_stale",
             Self::Replayed => "digest_replayed",
             Self::Credentials => "digest_credentials",
@@ -64,7 +67,7 @@ impl AuthFailure {
     pub const fn is_stale(self) -> bool {
         match self {
             Self::Stale | Self::Replayed => true,
-            Self::Malformed | Self::ForeignNonce | Self::Credentials => false,
+            Self::Malformed | Self::ForeignNonce | Self::ForeignUri | Self::Credentials => false,
         }
     }
 
@@ -148,19 +151,25 @@ impl Nonces {
     }
 
     /// Checks the value of an Authorization or Proxy-Authorization header, and takes its count.
-    /// `secret_of` looks up H(A1) of a user, as `Algorithm::secret_of` makes it.
+    /// `is_asked` says whether the `uri` of the answer is what the request asks for; `secret_of` looks
+    /// up H(A1) of a user, as `Algorithm::secret_of` makes it.
     ///
     /// # Errors
-    /// Whatever is wrong. Look-up, hash and comparison are made for an unknown user too.
+    /// Whatever is wrong. Look-up and comparison are made for an unknown user too.
     pub fn check(
         &mut self,
         now_s: u64,
         authorization: &[u8],
         method: &Method,
+        is_asked: &dyn Fn(&[u8]) -> bool,
         secret_of: &dyn Fn(&str, Algorithm) -> Option<Box<str>>,
     ) -> Result<Box<str>, AuthFailure> {
         let answer = Answer::parse(authorization).ok_or(AuthFailure::Malformed)?;
         let nonce = self.read(&answer).ok_or(AuthFailure::ForeignNonce)?;
+        // Before the hash: whether the password was right is not told by another answer.
+        if !is_asked(scan::unquoted_text(answer.uri).as_bytes()) {
+            return Err(AuthFailure::ForeignUri);
+        }
         let username = scan::unquoted_text(answer.username);
         let secret = secret_of(&username, answer.algorithm);
         // An unknown user is checked against a secret that nobody has.

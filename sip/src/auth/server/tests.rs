@@ -38,8 +38,12 @@ fn lookup(user: &str, algorithm: Algorithm) -> Option<Box<str>> {
     (user == "100").then(|| algorithm.secret_of("100", REALM, "right"))
 }
 
+fn asked(uri: &[u8]) -> bool {
+    uri == b"sip:sluice.example"
+}
+
 fn check(nonces: &mut Nonces, now_s: u64, text: &[u8]) -> Result<Box<str>, AuthFailure> {
-    nonces.check(now_s, text, &Method::Register, &lookup)
+    nonces.check(now_s, text, &Method::Register, &asked, &lookup)
 }
 
 #[test]
@@ -139,7 +143,7 @@ fn another_method_is_another_answer() {
     let mut nonces = nonces();
     let challenge = read(&nonces.challenge(0, REALM, Algorithm::Md5, false));
     let text = answer(&challenge, "100", "right", 1);
-    let found = nonces.check(1, &text, &Method::Invite, &lookup);
+    let found = nonces.check(1, &text, &Method::Invite, &asked, &lookup);
     assert_eq!(found, Err(AuthFailure::Credentials));
 }
 
@@ -282,5 +286,22 @@ proptest::proptest! {
         proptest::prop_assert!(check(&mut nonces, 0, &bytes).is_err());
         let text = [b"Digest username=\"100\", ", &bytes[..]].concat();
         proptest::prop_assert!(check(&mut nonces, 0, &text).is_err());
+    }
+}
+
+/// RFC 7616 §3.4.6: an answer is for one Request-URI, and another one is no guess at a password.
+#[test]
+fn an_answer_for_another_request_is_none() {
+    for algorithm in METHODS {
+        let mut nonces = nonces();
+        let challenge = read(&nonces.challenge(0, REALM, algorithm, false));
+        for password in ["right", "wrong"] {
+            let text = answer(&challenge, "100", password, 1);
+            let found = nonces.check(1, &text, &Method::Register, &|_| false, &lookup);
+            assert_eq!(found, Err(AuthFailure::ForeignUri));
+        }
+        assert!(!AuthFailure::ForeignUri.is_guess() && !AuthFailure::ForeignUri.is_stale());
+        let text = answer(&challenge, "100", "right", 1);
+        assert_eq!(check(&mut nonces, 1, &text).as_deref(), Ok("100"));
     }
 }

@@ -21,4 +21,5 @@ mod sessions;
 mod shares;
 mod smuggling;
 mod streams;
+mod tagless;
 mod updates;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::world::*;
-use crate::event::EndpointConfig;
-use crate::message::HeaderName;
+use crate::event::{EndpointConfig, Refusal};
+use crate::message::{HeaderName, StatusCode};
 
 const METHODS: [&str; 12] = [
     "REGISTER",
@@ -182,4 +182,56 @@ fn a_flood_of_any_method_keeps_nothing() {
         world.hang_up(c.call);
         world.assert_quiescent();
     }
+}
+
+/// RFC 3261 §8.2.7: whoever is turned away leaves nothing behind, and hears it once each time it asks.
+#[test]
+fn a_caller_that_is_turned_away_hears_it_once_and_leaves_nothing() {
+    let mut world = World::new();
+    let mut tags = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let (call, _, text) = world.offered("away");
+        let refusal = Refusal {
+            headers: vec![(HeaderName::WwwAuthenticate, b"Digest x".as_slice().into())],
+            ..Refusal::default()
+        };
+        world
+            .endpoint
+            .turn_away(world.now, call, StatusCode::UNAUTHORIZED, &refusal)
+            .unwrap();
+        world.drain();
+        let heard = world.last("401");
+        assert_eq!(heard.header(&HeaderName::WwwAuthenticate), "Digest x");
+        tags.insert(heard.to_tag());
+        assert_eq!(world.log(), ["100>caller", "401>caller"]);
+        assert_eq!(world.event_names().last().unwrap(), "CallGone");
+        assert!(world.endpoint.is_idle() && world.endpoint.poll_deadline().is_none());
+        world.receive(CALLER, &ack(&text, &heard));
+        assert_eq!(world.event_names(), ["Dropped stray_ack"]);
+        assert_eq!(world.endpoint.active_calls(), 0);
+    }
+    assert_eq!(tags.len(), 1, "each repetition gets the same tag");
+}
+
+/// Who rings somebody already is not turned away any more.
+#[test]
+fn a_call_with_an_attempt_is_refused_and_not_turned_away() {
+    let mut world = World::new();
+    let (call, _, _) = world.offered("away2");
+    world.dial(call);
+    let refusal = Refusal::default();
+    let status = StatusCode::UNAUTHORIZED;
+    assert!(
+        world
+            .endpoint
+            .turn_away(world.now, call, status, &refusal)
+            .is_err()
+    );
+    world
+        .endpoint
+        .refuse(world.now, call, status, &refusal)
+        .unwrap();
+    world.drain();
+    world.receive(CALLER, &ack(&invite("away2"), &world.last("401")));
+    world.assert_quiescent();
 }

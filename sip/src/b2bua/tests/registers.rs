@@ -432,7 +432,9 @@ fn an_extension_registers_by_digest_and_a_challenge_keeps_no_state() {
     let (request, second) = offered(&mut world);
     let secret =
         |user: &str, algorithm: Algorithm| Some(algorithm.secret_of(user, "sluice", "pass"));
-    let user = nonces.check(1, &second.authorization[0], &Method::Register, &secret);
+    let is_asked = |uri: &[u8]| !uri.is_empty();
+    let answer = &second.authorization[0];
+    let user = nonces.check(1, answer, &Method::Register, &is_asked, &secret);
     assert_eq!(user.as_deref(), Ok("100"));
     world
         .endpoint

@@ -379,6 +379,39 @@ fn a_long_request_goes_by_udp_after_all_where_tcp_fails() {
     assert_eq!(world.endpoint.counters().fell_back_to_udp, 1);
 }
 
+/// A carrier that drops our SYN costs one caller the wait for it, and the next one nothing.
+#[test]
+fn a_peer_that_took_no_connection_is_not_asked_for_one_for_minutes() {
+    let (mut world, call, _) = long_invite();
+    world.fail(by_tcp(TRUNK));
+    let long = || Dial {
+        offer: Some(long_offer()),
+        ..dial()
+    };
+    world.sent.clear();
+    world.endpoint.dial(world.now, call, long()).unwrap();
+    world.drain();
+    let invite = world.last("INVITE");
+    assert_eq!((invite.by, invite.to.as_str()), (Transport::Udp, TRUNK));
+    assert!(invite.header(&HeaderName::Via).starts_with("SIP/2.0/UDP "));
+    let elsewhere = Dial {
+        flow: flow("10.0.0.3:5060"),
+        ..long()
+    };
+    world.endpoint.dial(world.now, call, elsewhere).unwrap();
+    world.drain();
+    assert_eq!(world.last("INVITE").by, Transport::Tcp, "another peer");
+    assert_eq!(world.endpoint.counters().fell_back_to_udp, 1);
+    let refusal = Refusal::default();
+    world.endpoint.hang_up(world.now, call, &refusal).unwrap();
+    world.drain();
+    world.pass(crate::limits::NO_TCP_FOR);
+    let (call, ..) = world.offered("later");
+    world.endpoint.dial(world.now, call, long()).unwrap();
+    world.drain();
+    assert_eq!(world.last("INVITE").by, Transport::Tcp);
+}
+
 #[test]
 fn a_long_request_that_fails_by_both_is_an_attempt_that_failed() {
     let (mut world, ..) = long_invite();

@@ -389,7 +389,7 @@ fn a_refused_offer_leaves_the_session_as_it_was() {
 #[test]
 fn a_version_rises_by_one_after_what_was_refused_and_what_never_left() {
     let mut session = session();
-    let mut offer = |session: &mut Session, name: &str, direction| {
+    let offer = |session: &mut Session, name: &str, direction| {
         let offer = session.offer(&codecs(&[name]), direction, None);
         offer.origin.version
     };

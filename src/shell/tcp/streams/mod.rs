@@ -13,7 +13,8 @@ use sip::event::Flow;
 use tokio::sync::mpsc;
 
 use super::counters::{Counters, Reason};
-use super::limits::{DIALLED_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_OCTETS_MAX};
+use super::gate::Gate;
+use super::limits::{DIALLED_MAX, GUESTS_DIALLED_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_OCTETS_MAX};
 
 /// Our name of a connection; none is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,19 +120,33 @@ pub struct Streams {
     /// Totals, also of what the tasks do.
     pub counters: Arc<Counters>,
     ids: Arc<AtomicU64>,
+    gate: Arc<Gate>,
     connections: BTreeMap<ConnectionId, Connection>,
     by_flow: BTreeMap<Flow, ConnectionId>,
     failed: VecDeque<Flow>,
     dialled: usize,
+    /// Of these, to addresses of no trunk.
+    guests_dialled: usize,
 }
 
 #[derive(Debug)]
 struct Connection {
     flow: Flow,
     outbox: Outbox,
-    is_dialled: bool,
+    origin: Origin,
     /// The flow to the address that the peer named as its own.
     alias: Option<Flow>,
+}
+
+/// Who opened a connection, and for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The peer.
+    Peer,
+    /// We, to a trunk.
+    Trunk,
+    /// We, to an address that a caller or callee named.
+    Guest,
 }
 
 impl Streams {
@@ -140,16 +155,19 @@ impl Streams {
         dials: mpsc::Sender<Dial>,
         counters: Arc<Counters>,
         ids: Arc<AtomicU64>,
+        gate: Arc<Gate>,
     ) -> Self {
         Self {
             events,
             dials,
             counters,
             ids,
+            gate,
             connections: BTreeMap::new(),
             by_flow: BTreeMap::new(),
             failed: VecDeque::new(),
             dialled: 0,
+            guests_dialled: 0,
         }
     }
 
@@ -158,7 +176,8 @@ impl Streams {
     pub fn none() -> Self {
         let (_, events) = mpsc::channel(1);
         let (dials, _) = mpsc::channel(1);
-        Self::new(events, dials, Arc::default(), Arc::default())
+        let (counters, ids, gate) = Default::default();
+        Self::new(events, dials, counters, ids, gate)
     }
 
     /// What has come; `None`: nothing more for now.
@@ -238,7 +257,7 @@ impl Streams {
         if let Some(former) = self.by_flow.get(&flow).copied() {
             self.forget(former);
         }
-        self.insert(id, flow, outbox, false);
+        self.insert(id, flow, outbox, Origin::Peer);
     }
 
     fn dial(&mut self, flow: Flow) -> Result<ConnectionId, NotSent> {
@@ -246,11 +265,20 @@ impl Streams {
             self.counters.count_ended(Reason::DialledFull);
             return Err(NotSent::NoRoom);
         }
+        let origin = if self.gate.is_trunk(flow.remote) {
+            Origin::Trunk
+        } else {
+            Origin::Guest
+        };
+        if origin == Origin::Guest && self.guests_dialled >= GUESTS_DIALLED_MAX {
+            self.counters.count_ended(Reason::GuestsDialledFull);
+            return Err(NotSent::NoRoom);
+        }
         let id = ConnectionId(self.ids.fetch_add(1, Ordering::Relaxed));
         let (outbox, letters) = Outbox::new();
         match self.dials.try_send(Dial { id, flow, letters }) {
             Ok(()) => {
-                self.insert(id, flow, outbox, true);
+                self.insert(id, flow, outbox, origin);
                 Ok(id)
             }
             Err(_) => {
@@ -260,17 +288,23 @@ impl Streams {
         }
     }
 
-    fn insert(&mut self, id: ConnectionId, flow: Flow, outbox: Outbox, is_dialled: bool) {
+    fn insert(&mut self, id: ConnectionId, flow: Flow, outbox: Outbox, origin: Origin) {
         let connection = Connection {
             flow,
             outbox,
-            is_dialled,
+            origin,
             alias: None,
         };
         self.by_flow.insert(flow, id);
         let former = self.connections.insert(id, connection);
         debug_assert!(former.is_none(), "no connection has the name of another");
-        self.dialled += usize::from(is_dialled);
+        self.dialled += usize::from(origin != Origin::Peer);
+        self.guests_dialled += usize::from(origin == Origin::Guest);
+        debug_assert!(self.dialled <= DIALLED_MAX, "the bound holds");
+        debug_assert!(
+            self.guests_dialled <= GUESTS_DIALLED_MAX.min(self.dialled),
+            "guests have a share"
+        );
     }
 
     /// The peer of this connection says that it listens at `port` of its address.
@@ -282,7 +316,7 @@ impl Streams {
             remote: SocketAddr::new(connection.flow.remote.ip(), port),
             ..connection.flow
         };
-        if port != 0 && !connection.is_dialled && !self.by_flow.contains_key(&alias) {
+        if port != 0 && connection.origin == Origin::Peer && !self.by_flow.contains_key(&alias) {
             connection.alias = Some(alias);
             self.by_flow.insert(alias, id);
         }
@@ -298,7 +332,8 @@ impl Streams {
 
     fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let connection = self.connections.remove(&id)?;
-        self.dialled -= usize::from(connection.is_dialled);
+        self.dialled -= usize::from(connection.origin != Origin::Peer);
+        self.guests_dialled -= usize::from(connection.origin == Origin::Guest);
         for flow in [Some(connection.flow), connection.alias]
             .into_iter()
             .flatten()

@@ -3,6 +3,8 @@
 use sip::event::Transport;
 
 use super::*;
+use crate::call::snapshot::Snapshot;
+use crate::trunks::model::tests::trunk;
 
 const US: &str = "192.0.2.1:5060";
 
@@ -23,11 +25,23 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with_trunks("10.0.0.0/8")
+    }
+
+    /// One trunk, to which all addresses of this network belong.
+    fn with_trunks(network: &str) -> Self {
+        let mut trunk = trunk("tr_1", "10.0.0.1:5060");
+        trunk.networks = vec![network.parse().unwrap()];
+        let gate = Gate::default();
+        gate.replace(Arc::new(Snapshot {
+            trunks: vec![trunk],
+            ..Snapshot::default()
+        }));
         let (tasks, events) = mpsc::channel(64);
         let (wanted, dials) = mpsc::channel(DIALLED_MAX + 1);
         let ids = Arc::new(AtomicU64::new(1_000));
         Self {
-            streams: Streams::new(events, wanted, Arc::default(), ids),
+            streams: Streams::new(events, wanted, Arc::default(), ids, Arc::new(gate)),
             tasks,
             dials,
         }
@@ -157,6 +171,28 @@ fn we_open_no_more_connections_than_we_may() {
     assert_eq!(world.streams.count(), DIALLED_MAX);
     let counted = world.streams.counters.ended(Reason::DialledFull);
     assert_eq!(usize::try_from(counted).unwrap(), refused);
+}
+
+/// Callers may name any address in a Contact; trunks are connected to all the same.
+#[test]
+fn addresses_that_callers_name_leave_connections_for_trunks() {
+    let mut world = World::with_trunks("10.0.0.1/32");
+    let mut refused = 0;
+    for last in 0..1_000_u32 {
+        let remote = format!("{}:5060", std::net::Ipv4Addr::from_bits(0xcb00_7100 + last));
+        refused += usize::from(world.streams.send(flow(&remote), b"x") == Err(NotSent::NoRoom));
+    }
+    assert_eq!(refused, 1_000 - GUESTS_DIALLED_MAX);
+    let counted = world.streams.counters.ended(Reason::GuestsDialledFull);
+    assert_eq!(usize::try_from(counted).unwrap(), refused);
+    world.streams.send(flow("10.0.0.1:5060"), b"x").unwrap();
+    // What ends makes room for the next guest.
+    let first = world.dials.try_recv().unwrap();
+    assert_eq!(world.close(first.id.0).len(), 1);
+    world
+        .streams
+        .send(flow("203.0.113.200:5061"), b"x")
+        .unwrap();
 }
 
 #[test]

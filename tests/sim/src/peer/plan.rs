@@ -116,6 +116,10 @@ pub(crate) enum OnCancel {
 
 /// All that a leg will do.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each habit is there or not, by itself"
+)]
 pub(crate) struct Plan {
     /// The rules.
     pub(crate) rules: Vec<Rule>,

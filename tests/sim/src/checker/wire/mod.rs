@@ -214,6 +214,9 @@ impl Wire {
         let method = message.request_method().unwrap_or("");
         if method == "INVITE" {
             self.check_exchange(call_id, tag)?;
+            if message.tag("To").is_none_or(str::is_empty) {
+                self.check_dialled(call_id)?;
+            }
         }
         let dialog = self
             .dialogs
@@ -236,6 +239,21 @@ impl Wire {
             return Ok(());
         }
         check_session(dialog, &message.body)
+    }
+
+    /// Without a To tag it is a new call to whoever gets it. Only an attempt is one, whose dialog has no
+    /// peer yet, and nobody makes an attempt without the guard's `Cleared`.
+    fn check_dialled(&self, call_id: &str) -> Result<(), String> {
+        let is_invite = |id: &str, method: &str| id == call_id && method == "INVITE";
+        let mut servers = self.servers.keys();
+        let is_callers = servers.any(|(_, id, _, method)| is_invite(id, method));
+        let is_answered = self.clients.iter().any(|((id, _, method), client)| {
+            is_invite(id, method) && client.final_status.is_some_and(|status| status < 300)
+        });
+        if is_callers || is_answered {
+            return Err("an INVITE without a To tag that nobody dialled".to_owned());
+        }
+        Ok(())
     }
 
     /// RFC 3261 §14.1: no INVITE while another one is open in the dialog, in either direction.

@@ -201,3 +201,20 @@ fn an_answer_takes_from_the_offer() {
         "SendReceive to an offer SendOnly",
     );
 }
+
+#[test]
+fn an_invite_without_a_to_tag_is_dialled_and_is_of_no_dialog() {
+    let mut wire = Wire::default();
+    let invite = request("INVITE", "a", 1, "");
+    sends(&mut wire, 0, &invite).unwrap();
+    wire.arrived(SimTime::ZERO, PEER.into(), &response(&invite, 401, "t", ""));
+    let again = request("INVITE", "b", 2, "");
+    sends(&mut wire, 1, &again).unwrap();
+    wire.arrived(SimTime::ZERO, PEER.into(), &response(&again, 200, "t", ""));
+    let refresh = request("INVITE", "c", 3, "");
+    refused(sends(&mut wire, 2, &refresh), "that nobody dialled");
+    let mut wire = Wire::default();
+    wire.arrived(SimTime::ZERO, PEER.into(), &invite);
+    sends(&mut wire, 0, &response(&invite, 486, "ours", "")).unwrap();
+    refused(sends(&mut wire, 1, &refresh), "that nobody dialled");
+}
