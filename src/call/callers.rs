@@ -17,7 +17,6 @@ use sip::message::StatusCode;
 use super::admission::Denied;
 use super::control::CallControl;
 use super::event::Now;
-use super::one_call::Call;
 use crate::sources::admission::{Admitted, admit_flow};
 use crate::trunks::select::Route;
 

@@ -5,7 +5,7 @@ use sip::message::StatusCode;
 
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
-use super::one_call::{Call, Ending};
+use super::one_call::Ending;
 
 impl CallControl {
     /// We end the call: BYE where it is up, a final failure where it is not.

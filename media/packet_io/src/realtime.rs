@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_thread_of_ours_steps_back_and_a_stranger_is_refused() {
         let own = std::thread::spawn(|| {
-            // SAFETY: the call takes no argument and cannot fail.
+            // SAFETY: the call takes no argument; it names the thread that asks, which lives.
             let thread = unsafe { libc::gettid() };
             step_back(u32::try_from(thread).unwrap()).unwrap();
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
