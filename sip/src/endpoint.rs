@@ -437,6 +437,11 @@ impl Endpoint {
         self.core.config.draining = draining;
     }
 
+    /// Numbers of emergency services from now on, in place of `EndpointConfig::emergency_numbers`.
+    pub fn set_emergency_numbers(&mut self, numbers: Vec<Box<str>>) {
+        self.core.config.emergency_numbers = numbers;
+    }
+
     /// In overload a new INVITE outside a dialog gets 503 without state, with a Retry-After from
     /// `retry_after` to two and a half times as much. Emergency calls and requests within dialogs go
     /// on, and OPTIONS is answered as ever.

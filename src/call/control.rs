@@ -34,6 +34,7 @@ use super::stock::Stock;
 use super::stopping::Stopping;
 use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
+use crate::fraud_guard::dial_plan::EMERGENCY;
 use crate::fraud_guard::{Guard, Rules, StoredCount};
 use crate::registrar::bindings::Bindings;
 use crate::registrar::proof::{Prover, find};
@@ -115,6 +116,14 @@ pub struct CallControl {
     pub(super) stop: Stopping,
     /// The calls that [`Input::Stop`] ended.
     pub(super) stopping: Vec<CallKey>,
+}
+
+/// What any trunk calls an emergency number, and what every country does.
+fn emergency_numbers(trunks: &[Trunk]) -> Vec<Box<str>> {
+    let plans = trunks.iter().filter(|trunk| trunk.enabled);
+    let numbers = plans.flat_map(|trunk| trunk.dial_plan.emergency.iter().map(String::as_str));
+    let all: BTreeSet<&str> = numbers.chain(EMERGENCY).collect();
+    all.into_iter().map(Into::into).collect()
 }
 
 impl CallControl {
@@ -423,6 +432,8 @@ impl CallControl {
         let known = |name: &str| find(&snapshot.extensions, name).is_some();
         self.bindings.retain_extensions(known);
         self.loads.retain(&snapshot.trunks);
+        self.endpoint
+            .set_emergency_numbers(emergency_numbers(&snapshot.trunks));
         self.snapshot = snapshot;
         self.keep_former_peers();
         self.keep_registers();

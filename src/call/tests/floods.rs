@@ -331,3 +331,26 @@ fn a_flood_of_one_known_source_is_bounded_and_passes() {
 fn a_flood_of_ten_thousand_known_sources_is_bounded_and_passes() {
     known_flood(|number| address(KNOWN, number));
 }
+
+/// The numbers of an emergency are those of the trunks' dial plans, too: the calls before are no reason
+/// to refuse one.
+#[test]
+fn a_number_that_a_dial_plan_calls_an_emergency_goes_on_in_overload() {
+    let mut plan = trunk(1);
+    plan.dial_plan.emergency = vec!["144".to_owned()];
+    let mut world = World::new(vec![plan]);
+    world.control.config.calls_per_second_max = 5;
+    for number in 0..10 {
+        world.datagram(target(1), &request("INVITE", number, target(1)));
+    }
+    for (number, is_taken) in [("145", false), ("144", true), ("112", true)] {
+        world.tickets.clear();
+        world.invite(number, number, &sdp("10.0.0.5", 4000, 1, ""));
+        assert_eq!(world.tickets.len(), usize::from(is_taken), "{number}");
+    }
+    // A plan that is changed is another one.
+    world.change(|snapshot| snapshot.trunks[0].dial_plan.emergency.clear());
+    world.tickets.clear();
+    world.invite("144", "144b", &sdp("10.0.0.5", 4000, 1, ""));
+    assert_eq!((world.heard(), world.tickets.len()), (503, 0));
+}
