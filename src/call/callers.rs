@@ -1,8 +1,8 @@
 //! Whose new calls come how fast: the rate of the node is shared as its tables are.
 //!
 //! Owns the calls of the last second with their senders. Trunks have the whole rate. Another caller may
-//! have had so many times what is left of this second ([`SHARE_OF_FREE`]), and its group likewise ([`GROUP_SHARE_OF_FREE`]), unless
-//! the caller has proven to be who it says. A trunk's cap is shared likewise. How many calls a caller may
+//! have had so many times what is left of this second ([`SHARE_OF_FREE`]), and its group more
+//! ([`GROUP_SHARE_OF_FREE`]); a caller that has proven to be who it says, as much as a group. A trunk's cap is shared likewise. How many calls a caller may
 //! hold at all is the endpoint's affair.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -108,10 +108,13 @@ impl OfferedLately {
     }
 }
 
-/// A caller that has so much, in a group that has so much, may have one more of what is free.
+/// A caller that has so much, in a group that has so much, may have one more of what is free. One that
+/// has proven to be who it says counts as a group by itself.
 const fn is_shared(free: u32, own: u32, group: u32, has_proven: bool) -> bool {
-    own < free.saturating_mul(SHARE_OF_FREE)
-        && (has_proven || group < free.saturating_mul(GROUP_SHARE_OF_FREE))
+    if has_proven {
+        return own < free.saturating_mul(GROUP_SHARE_OF_FREE);
+    }
+    own < free.saturating_mul(SHARE_OF_FREE) && group < free.saturating_mul(GROUP_SHARE_OF_FREE)
 }
 
 fn less<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {

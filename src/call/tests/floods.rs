@@ -144,6 +144,21 @@ fn a_flood_takes_its_share_of_the_rate_and_the_next_call_its_own() {
     honest_call(&mut world, "honest");
 }
 
+/// Who has acknowledged an answer is who it says, and may have nearly all of the rate while nobody else
+/// wants it.
+#[test]
+fn a_proven_caller_has_nearly_the_whole_rate_and_leaves_the_next_call_its_own() {
+    let mut world = World::new(vec![trunk(1)]);
+    honest_call(&mut world, "first");
+    world.now.instant += Duration::from_secs(2);
+    world.control.config.calls_per_second_max = 40;
+    let before = world.control.counters().calls_offered;
+    flood(&mut world, 100, |_| PHONE.parse().unwrap());
+    let counters = world.control.counters();
+    assert_eq!(counters.calls_offered - before, 38);
+    assert_eq!(counters.overloads, 0, "there is room for others");
+}
+
 /// What a trunk may carry is not for one caller alone.
 #[test]
 fn a_flood_takes_its_share_of_a_trunk_and_the_next_call_its_own() {
