@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::serve::ServeError;
+use super::error::ServeError;
 use super::sockets::bind_local;
 use crate::config::Config;
 use crate::health;

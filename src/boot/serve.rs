@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::api;
+use super::error::ServeError;
 use super::limits::{self, Limits};
 use super::notify::Supervisor;
 use super::priorities::{order_threads, take_small_pages};
@@ -34,56 +35,7 @@ use crate::shell::panics::PanicWatch;
 use crate::shell::signalling::{self, Parts, SignallingLink, Status, Word};
 use crate::shell::tcp;
 use crate::shell::wake::Wake;
-use crate::storage::{StorageError, Store};
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// A socket could not be bound.
-    #[error("{key} {address}: {why}")]
-    Bind {
-        /// The key of the configuration.
-        key: &'static str,
-        /// What was to be bound.
-        address: SocketAddr,
-        /// In words.
-        why: String,
-    },
-    /// The socket of the command line could not be made.
-    #[error("http.socket {}: {source}", path.display())]
-    Socket {
-        /// Its file.
-        path: std::path::PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The database.
-    #[error("{0}")]
-    Storage(#[from] StorageError),
-    /// The ring was demanded and refused.
-    #[error("media.io = \"uring\", but this host refuses it: {0}")]
-    NoRing(String),
-    /// Threads, descriptors, randomness.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// What the kernel said.
-        source: io::Error,
-    },
-}
-
-impl ServeError {
-    pub(super) fn bind(key: &'static str, address: SocketAddr, error: io::Error) -> Self {
-        let why = explain(&error);
-        drop(error);
-        Self::Bind { key, address, why }
-    }
-
-    pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::System { what, source }
-    }
-}
+use crate::storage::Store;
 
 /// Runs a node until a signal ends it.
 ///
@@ -170,7 +122,7 @@ fn open_capture(config: &Config) -> Result<(Option<Capture>, Arc<CaptureFigures>
         return Ok((None, copies));
     };
     let capture = Capture::open(collector, config.hep.id, Arc::clone(&copies))
-        .map_err(|error| ServeError::bind("hep.collector", collector, error))?;
+        .map_err(|error| ServeError::bind("hep.collector", collector, explain(&error)))?;
     Ok((Some(capture), copies))
 }
 

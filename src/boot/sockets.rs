@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::sys::stat::{Mode, umask};
 
-use super::serve::ServeError;
+use super::error::ServeError;
 use crate::config::Config;
 use crate::http::Listener;
 use crate::shell::{tcp, udp};
@@ -21,10 +21,10 @@ pub(super) fn bind_sip(config: &Config) -> Result<Vec<(SocketAddr, UdpSocket)>, 
         .iter()
         .map(|address| {
             let socket = udp::bind(*address)
-                .map_err(|error| ServeError::bind("sip.listen", *address, error))?;
+                .map_err(|error| ServeError::bind("sip.listen", *address, explain(&error)))?;
             let bound = socket
                 .local_addr()
-                .map_err(|error| ServeError::bind("sip.listen", *address, error))?;
+                .map_err(|error| ServeError::bind("sip.listen", *address, explain(&error)))?;
             Ok((named(bound, config.sip.advertised), socket))
         })
         .collect()
@@ -47,7 +47,7 @@ pub(super) fn bind_sip_tcp(
     addresses
         .into_iter()
         .map(|address| {
-            let error = |error| ServeError::bind(key, address, error);
+            let error = |error: io::Error| ServeError::bind(key, address, explain(&error));
             let listener = tcp::bind(address).map_err(error)?;
             let bound = listener.local_addr().map_err(error)?;
             Ok((named(bound, config.sip.advertised), listener))
@@ -76,7 +76,8 @@ pub(super) async fn bind_http(config: &Config) -> Result<Vec<Listener>, ServeErr
     let mut listeners = Vec::new();
     for address in &config.http.listen {
         let bound = tokio::net::TcpListener::bind(address).await;
-        let listener = bound.map_err(|error| ServeError::bind("http.listen", *address, error))?;
+        let listener =
+            bound.map_err(|error| ServeError::bind("http.listen", *address, explain(&error)))?;
         listeners.push(Listener::Tcp(listener));
     }
     Ok(listeners)

@@ -7,7 +7,7 @@ use sip::message::Uri;
 use super::command::RegistrationState;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
-use super::route::credentials;
+use super::invite::credentials;
 use crate::registration::{Change, Outcome};
 use crate::trunks::model::Trunk;
 

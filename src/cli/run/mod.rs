@@ -10,7 +10,7 @@ use super::{
     calls, cdr, doctor, extensions, guard, limits, links, metrics, settings, sources, tokens,
     trunks,
 };
-use crate::boot::serve::ServeError;
+use crate::boot::error::ServeError;
 use crate::config::{Config, ConfigErrors};
 use crate::storage::StorageError;
 
