@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 
-use media::command::{Command, Target};
 use sip::event::{
     AttemptTimers, CallKey, Credentials, Dial, Flow, LegKey, RefreshBy, Reliable, SessionTimer,
     Transport,
@@ -93,15 +92,8 @@ impl CallControl {
         dial: Dial,
         (cleared, media, mut opened): (Cleared, Ports, AttemptOpened),
     ) -> Tried {
-        let pair = media.leg.pair;
-        let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
-        self.pairs.insert(pair, key);
-        // The receive side is open before the SDP that names it leaves.
-        self.send_media(Command::Connect {
-            pair,
-            plan,
-            target: Target::Nowhere,
-        });
+        self.pairs.insert(media.leg.pair, key);
+        self.open_ports(&media);
         match self.endpoint.dial(now.instant, key, dial) {
             Ok(leg) => {
                 self.loads.begin_sent(trunk, now.instant);

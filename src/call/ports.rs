@@ -37,16 +37,21 @@ impl CallControl {
         if let Some(offer) = call.offer.take() {
             ports.leg.accept_offer(offer);
         }
-        let pair = ports.leg.pair;
-        let plan = ports.leg.plan(None, self.snapshot.settings.media_timeout);
-        call.a_media = Some(ports);
-        self.pairs.insert(pair, key);
+        self.pairs.insert(ports.leg.pair, key);
+        self.open_ports(&ports);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.a_media = Some(ports);
+        }
+        Ok(())
+    }
+
+    /// The receive side is open before the SDP that names it leaves.
+    pub(super) fn open_ports(&mut self, ports: &Ports) {
         self.send_media(Command::Connect {
-            pair,
-            plan,
+            pair: ports.leg.pair,
+            plan: ports.leg.plan(None, self.snapshot.settings.media_timeout),
             target: Target::Nowhere,
         });
-        Ok(())
     }
 
     pub(super) fn take_ports(

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use media::command::{Command, Target};
 use sip::b2bua::fork;
 use sip::event::{AttemptFailure, CallKey, Flow, LegKey, Q850};
 use sip::message::{StatusCode, Uri};
@@ -160,21 +159,15 @@ impl CallControl {
         let written = self.by_service_route(trunk, written);
         let offer = media.leg.offer(&offered(trunk), Direction::SendRecv, None);
         let dial = invite(trunk, flow, uri, written, MAX_FORWARDS, Some(offer));
-        let pair = media.leg.pair;
-        let plan = media.leg.plan(None, self.snapshot.settings.media_timeout);
-        // The receive side is open before the SDP that names it leaves.
-        self.send_media(Command::Connect {
-            pair,
-            plan,
-            target: Target::Nowhere,
-        });
+
+        self.open_ports(&media);
         let Ok((key, a_leg)) = self.endpoint.place(now.instant, dial) else {
             self.guard.release(cleared, now.instant);
             self.release_ports(now, &media, None);
             self.close_undialled(opened, 503, "dial_declined");
             return Err(Tried::Denied(Denied::of_code(503, "dial_declined")));
         };
-        self.pairs.insert(pair, key);
+        self.pairs.insert(media.leg.pair, key);
         self.loads.begin_sent(trunk, now.instant);
         self.counters.attempts += 1;
         opened.dialed = true;
