@@ -70,15 +70,16 @@ struct Round {
 
 /// Measures, and prints figures; the bar too where a gateway was measured.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let figures = measure(options)?;
+    let figures = measure(options, &mut || ())?;
     if options.pid.is_some() && !options.direct {
         report::bar("sip.call_cpu", figures.cpu_ms, CPU_MS_MAX);
     }
     Ok(())
 }
 
-/// Measures, and prints figures.
-pub(crate) fn measure(options: &Options) -> Result<Figures> {
+/// Measures, and prints figures. `between`: done before each round, so that what it measures and what a
+/// round does meet the same machine.
+pub(crate) fn measure(options: &Options, between: &mut dyn FnMut()) -> Result<Figures> {
     let cores = Cores::find()?;
     report::note("calls", &machine::describe());
     let _pinned = Pinned::here(cores.generator)?;
@@ -100,6 +101,7 @@ pub(crate) fn measure(options: &Options) -> Result<Figures> {
     let before = options.pid.map(proc_stat::threads).unwrap_or_default();
     let mut rounds = Vec::new();
     for _ in 0..options.rounds.max(1) {
+        between();
         let length = Duration::from_millis(options.round_ms);
         let one = round(options, &mut load, &mut next_call, length)?;
         progress(&format!(

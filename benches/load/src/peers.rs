@@ -102,7 +102,7 @@ fn plan(binary: PathBuf, folder: PathBuf) -> Result<Plan> {
 }
 
 fn calls_through(options: &Options, sip: SocketAddr, process: u32) -> Result<f64> {
-    let figures = calls::measure(&calls::Options {
+    let calls = calls::Options {
         rate: options.rate,
         rounds: 3,
         round_ms: 2500,
@@ -112,7 +112,8 @@ fn calls_through(options: &Options, sip: SocketAddr, process: u32) -> Result<f64
         user: "bench".to_owned(),
         callee: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 5070)),
         direct: false,
-    })?;
+    };
+    let figures = calls::measure(&calls, &mut || ())?;
     if figures.completed_per_s <= 0.0 {
         bail!("calls failed at {} a second", options.rate);
     }
