@@ -1,8 +1,9 @@
 //! `peers`: the same calls through Sluice and through Asterisk, in turns, on this machine.
 //!
 //! Asterisk comes from Debian into a folder of its own (a chroot), with a configuration that does
-//! the same: every INVITE for the bench user goes to one callee, media anchored, no records
-//! written, no module that this does not need. One core for either, the generator on the other.
+//! the same: every INVITE for the bench user goes to one callee, media anchored. It loads what the package
+//! loads by itself, but for modules that want a database or hardware and those that write records: ours
+//! writes its records and asks its guard. One core for either, the generator on the other.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -210,15 +211,18 @@ const CONFIGURATION: [(&str, &str); 5] = [
     ),
     (
         "modules.conf",
-        "[modules]\nautoload = no\nrequire = chan_pjsip.so\nload = pbx_config.so\n\
-         load = app_dial.so\nload = bridge_simple.so\nload = bridge_native_rtp.so\n\
-         load = codec_ulaw.so\nload = res_rtp_asterisk.so\nload = res_sorcery_config.so\n\
-         load = res_sorcery_memory.so\nload = res_sorcery_astdb.so\nload = res_timing_timerfd.so\n\
-         load = res_pjproject.so\nload = res_pjsip.so\nload = res_pjsip_session.so\n\
-         load = res_pjsip_pubsub.so\n\
-         load = res_pjsip_sdp_rtp.so\nload = res_pjsip_endpoint_identifier_ip.so\n\
-         load = res_pjsip_caller_id.so\nload = res_pjsip_rfc3326.so\nload = res_pjsip_nat.so\n\
-         load = func_callerid.so\n",
+        "[modules]\nautoload = yes\nnoload = chan_iax2.so\nnoload = chan_unistim.so\n\
+         noload = pbx_dundi.so\nnoload = pbx_ael.so\nnoload = app_queue.so\n\
+         noload = app_voicemail.so\nnoload = app_minivm.so\nnoload = res_hep.so\n\
+         noload = res_hep_pjsip.so\nnoload = res_hep_rtcp.so\nnoload = res_calendar.so\n\
+         noload = res_config_pgsql.so\nnoload = res_config_odbc.so\nnoload = res_odbc.so\n\
+         noload = res_prometheus.so\nnoload = res_statsd.so\nnoload = res_ari.so\n\
+         noload = res_phoneprov.so\nnoload = res_musiconhold.so\nnoload = cdr_csv.so\n\
+         noload = cdr_custom.so\nnoload = cdr_manager.so\nnoload = cdr_sqlite3_custom.so\n\
+         noload = cdr_odbc.so\nnoload = cdr_adaptive_odbc.so\nnoload = cdr_pgsql.so\n\
+         noload = cdr_radius.so\nnoload = cdr_tds.so\nnoload = cel_custom.so\n\
+         noload = cel_manager.so\nnoload = cel_odbc.so\nnoload = cel_pgsql.so\n\
+         noload = cel_radius.so\nnoload = cel_sqlite3_custom.so\nnoload = cel_tds.so\n",
     ),
     (
         "pjsip.conf",
