@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use crate::gateway::{BINARY, Gateway, HTTP, cli, link, write_config};
 use crate::phone::Phone;
-use crate::world::{Process, World, until};
+use crate::world::{Process, World, not_run, until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -258,7 +258,7 @@ fn calls_go_on_while_the_disk_is_full_and_each_is_recorded_once() {
         return;
     };
     if small_disk(&world).is_none() {
-        println!("not run: no mount in a namespace");
+        not_run::<()>("no mount in a namespace");
         return;
     }
     let gateway = Gateway::start(&world, &echo_link());
@@ -570,7 +570,7 @@ fn verify(unit: &Path, root: &Path) {
     let bin = root.join("usr/bin").display().to_string();
     fs::write(&here, text.replace("/usr/bin", &bin)).expect("a file");
     let Some(verified) = analyze(&["verify"], &here) else {
-        println!("not run: systemd-analyze missing");
+        not_run::<()>("systemd-analyze missing");
         return;
     };
     let said = String::from_utf8_lossy(&verified.stderr);

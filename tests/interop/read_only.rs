@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use crate::gateway::Gateway;
 use crate::operation::{config_with, metric};
 use crate::phone::Phone;
-use crate::world::{World, until};
+use crate::world::{World, not_run, until};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -76,7 +76,7 @@ fn database_that_becomes_read_only_stops_no_call_and_its_records_come_after_a_re
         return;
     };
     let Some(disk) = Disk::new(&world) else {
-        println!("not run: no loop device with ext4");
+        not_run::<()>("no loop device with ext4");
         return;
     };
     // The database is on the disk, the spool beside its name is not.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::gateway::BINARY;
 use crate::operation::metric;
 use crate::phone::Phone;
-use crate::world::{Process, World, until};
+use crate::world::{Process, World, not_run, until};
 
 const SYSTEMD: &str = "/lib/systemd/systemd";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -129,7 +129,7 @@ fn systemd_starts_reloads_watches_and_stops_the_installed_unit() {
         .then(|| System::start(&world, &installed.display().to_string()))
         .flatten();
     let Some(system) = system else {
-        println!("not run: no systemd of its own");
+        not_run::<()>("no systemd of its own");
         return;
     };
     // Type=notify: it returns when calls are taken.

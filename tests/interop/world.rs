@@ -122,7 +122,7 @@ fn of_the_kernel(address: &str) -> String {
     format!("{:08X}{label}", u32::from_le_bytes([a, b, c, d]))
 }
 
-fn not_run<T>(reason: &str) -> Option<T> {
+pub(crate) fn not_run<T>(reason: &str) -> Option<T> {
     assert!(
         std::env::var("SLUICE_INTEROP").as_deref() != Ok("require"),
         "not run: {reason}"
