@@ -97,6 +97,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         rows.extend(call.attempts.iter().map(|attempt| {
             [
                 format!("  attempt {}, {}", attempt.number, attempt.leg),
+                attempt.opened_at.to_string(),
                 attempt.trunk.clone(),
                 attempt.destination.clone(),
                 if attempt.dialed {
@@ -121,12 +122,14 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         }));
     }
     Ok(output.table(
-        ["OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE"],
+        [
+            "CALL", "OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE",
+        ],
         &rows,
     )?)
 }
 
-fn call_row(call: &CdrCall) -> [String; 6] {
+fn call_row(call: &CdrCall) -> [String; 7] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
             format!(
@@ -137,6 +140,7 @@ fn call_row(call: &CdrCall) -> [String; 6] {
         _ => String::new(),
     };
     [
+        call.call.clone(),
         call.opened_at.to_string(),
         format!("{} {}", call.source, call.source_address),
         call.request_path.clone(),
