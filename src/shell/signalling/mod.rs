@@ -562,17 +562,22 @@ impl Core {
         }
     }
 
-    /// The message in the buffer goes.
-    fn note_sent(&mut self, flow: Flow) {
+    /// The message in the buffer goes, since `at`.
+    fn note_sent(&mut self, flow: Flow, at: Option<Timestamp>) {
         self.figures.sent.count(self.buffer.as_bytes());
-        if let Some(capture) = &mut self.capture {
-            let (now, message) = (Timestamp::now(), self.buffer.as_bytes());
-            capture.copy(now, protocol(flow), flow.local, flow.remote, message);
+        if let (Some(capture), Some(at)) = (&mut self.capture, at) {
+            let message = self.buffer.as_bytes();
+            capture.copy(at, protocol(flow), flow.local, flow.remote, message);
         }
     }
 
+    /// Now, where somebody captures: a copy is no later than what it is a copy of.
+    fn time_of_copy(&self) -> Option<Timestamp> {
+        self.capture.as_ref().map(|_| Timestamp::now())
+    }
+
     fn send_by_stream(&mut self, flow: Flow) {
-        self.note_sent(flow);
+        self.note_sent(flow, self.time_of_copy());
         match self.streams.send(flow, self.buffer.as_bytes()) {
             Ok(()) => {}
             // The connection's own end says so.
@@ -591,13 +596,14 @@ impl Core {
             self.echoes.push_back(Echo::TransportFailed(flow));
             return;
         };
+        let at = self.time_of_copy();
         let mut sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
             // Perhaps an ICMP error about another peer, which fails one call.
             self.send_failed = true;
             sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
         }
-        self.note_sent(flow);
+        self.note_sent(flow, at);
         match sent {
             // A full socket buffer is a loss, as the network's would be: timers repeat.
             Ok(_) => {}
