@@ -7,14 +7,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use nix::sys::signal::{Signal, kill};
 
 use crate::gateway::{Gateway, SIP, link, trunk, write_config};
 use crate::operation::{config_with, metric};
 use crate::phone::Phone;
-use crate::sipp::{CALLER, FIRST, scenario, sipp};
+use crate::sipp::{CALLER, FIRST};
+use crate::trace::{Noted, messages_of, tracing};
 use crate::world::{Process, World, is_listening, until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,14 +31,14 @@ fn sngrep_reads_from_our_copies_who_sent_what_to_whom_and_when() {
     let tables = trunk("first", FIRST, 10) + &link("desk", "1000");
     let tables = format!("{tables}[hep]\ncollector = \"{COLLECTOR}\"\n");
     let _gateway = Gateway::start_with(&world, write_config(&world, "", &tables));
-    let mut callee = peer(&world, "callee_answers", FIRST, &[]);
+    let mut callee = tracing(&world, "callee_answers", FIRST, &[]);
     until("the callee's port", PATIENCE, || is_listening(FIRST));
-    let mut caller = peer(&world, "caller_answered", CALLER, &[SIP, "-s", "desk"]);
+    let mut caller = tracing(&world, "caller_answered", CALLER, &[SIP, "-s", "desk"]);
     caller.succeed(PATIENCE);
     callee.succeed(PATIENCE);
     let sides = [
-        (CALLER, messages_of_sipp(&world, "caller_answered")),
-        (FIRST, messages_of_sipp(&world, "callee_answers")),
+        (CALLER, messages_of(&world, "caller_answered")),
+        (FIRST, messages_of(&world, "callee_answers")),
     ];
     let expected = sides[0].1.len() + sides[1].1.len();
     assert!(expected >= COPIES_MIN, "{sides:?}");
@@ -71,47 +70,6 @@ fn ends_with_dialogs(sngrep: &mut Process, count: usize) {
     let said = sngrep.said();
     let last = said.rsplit('\r').next().unwrap_or_default();
     assert_eq!(last.trim(), format!("Dialog count: {count}"), "{said}");
-}
-
-/// sipp, which writes down each message with its time, by UTC.
-fn peer(world: &World, name: &str, address: &str, more: &[&str]) -> Process {
-    let file = scenario(world, name, &[]);
-    let mut command = sipp(address);
-    command.args(more).args(["-sf", &file, "-m", "1"]);
-    command.args(["-trace_msg", "-message_file", &format!("{name}.messages")]);
-    world.start(name, command.env("TZ", "UTC"))
-}
-
-/// A message as its sender or receiver wrote it down.
-#[derive(Debug)]
-struct Noted {
-    at: Timestamp,
-    is_sent: bool,
-    octets: String,
-}
-
-/// `---… TIME`, `UDP message sent (N bytes):` or `UDP message received [N] bytes :`, an empty line, N octets.
-fn messages_of_sipp(world: &World, name: &str) -> Vec<Noted> {
-    let log = fs::read_to_string(world.file(&format!("{name}.messages"))).expect("sipp's log");
-    let mut noted = Vec::new();
-    for block in log
-        .split("-----------------------------------------------")
-        .skip(1)
-    {
-        let (time, rest) = block.trim_start().split_once('\n').expect("a time");
-        let (title, octets) = rest.split_once("\n\n").expect("a title");
-        let length = title
-            .split(['(', '[', ' ', ']'])
-            .find_map(|word| word.parse().ok());
-        let length: usize = length.expect("a length");
-        let at: DateTime = time.trim().parse().expect("a date and a time");
-        noted.push(Noted {
-            at: at.to_zoned(TimeZone::UTC).expect("a time").timestamp(),
-            is_sent: title.contains("sent"),
-            octets: octets.get(..length).expect("a whole message").to_owned(),
-        });
-    }
-    noted
 }
 
 /// A message as a capture has it.
