@@ -163,7 +163,8 @@ pub(crate) fn ask(settings: &SessionTimer, least: Duration, agreed: Option<Agree
     let min = least.max(settings.least());
     Asked {
         expires: SessionExpires {
-            interval: agreed.map_or(settings.wanted(least), |agreed| agreed.interval.max(min)),
+            interval: agreed
+                .map_or_else(|| settings.wanted(least), |agreed| agreed.interval.max(min)),
             refresher,
         },
         min: (min > INTERVAL_LEAST).then_some(min),
