@@ -273,7 +273,7 @@ impl CallControl {
     /// A name or address by which we are called.
     pub(super) fn is_own_name(&self, host: &str, local: Option<std::net::IpAddr>) -> bool {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-            let mut sockets = self.config.sockets.iter();
+            let mut sockets = self.config.sockets.iter().chain(&self.config.listeners);
             return local == Some(address) || sockets.any(|socket| socket.ip() == address);
         }
         let domain = self.snapshot.settings.sip_domain.as_deref();
