@@ -432,7 +432,11 @@ impl CallControl {
             level: Level::Note,
             event: "call_offered",
             call: Some(id.to_owned()),
-            detail: format!("source {source}, Call-ID {}", offered.call_id),
+            detail: format!(
+                "source {}, Call-ID {}",
+                self.snapshot.named(source),
+                offered.call_id
+            ),
         }));
     }
 }

@@ -53,7 +53,11 @@ impl CallControl {
             level,
             event,
             call: None,
-            detail: format!("trunk {} target {}", target.trunk, target.address),
+            detail: format!(
+                "trunk {} target {}",
+                self.snapshot.named(&target.trunk),
+                target.address
+            ),
         }));
     }
 }

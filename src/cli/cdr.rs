@@ -97,7 +97,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         rows.extend(call.attempts.iter().map(|attempt| {
             [
                 format!("  attempt {}, {}", attempt.number, attempt.leg),
-                attempt.trunk.clone(),
+                named(attempt.trunk_label.as_deref(), &attempt.trunk),
                 attempt.destination.clone(),
                 if attempt.dialed {
                     "dialled"
@@ -126,6 +126,11 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
     )?)
 }
 
+/// A trunk as people know it, with its id.
+fn named(label: Option<&str>, id: &str) -> String {
+    label.map_or_else(|| id.to_owned(), |label| format!("{label} ({id})"))
+}
+
 fn call_row(call: &CdrCall) -> [String; 6] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
@@ -138,7 +143,11 @@ fn call_row(call: &CdrCall) -> [String; 6] {
     };
     [
         call.opened_at.to_string(),
-        format!("{} {}", call.source, call.source_address),
+        format!(
+            "{} {}",
+            named(call.source_label.as_deref(), &call.source),
+            call.source_address
+        ),
         call.request_path.clone(),
         talked,
         call.status
