@@ -97,6 +97,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         rows.extend(call.attempts.iter().map(|attempt| {
             [
                 format!("  attempt {}, {}", attempt.number, attempt.leg),
+                attempt.opened_at.to_string(),
                 named(attempt.trunk_label.as_deref(), &attempt.trunk),
                 attempt.destination.clone(),
                 if attempt.dialed {
@@ -121,7 +122,9 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         }));
     }
     Ok(output.table(
-        ["OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE"],
+        [
+            "CALL", "OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE",
+        ],
         &rows,
     )?)
 }
@@ -131,7 +134,7 @@ fn named(label: Option<&str>, id: &str) -> String {
     label.map_or_else(|| id.to_owned(), |label| format!("{label} ({id})"))
 }
 
-fn call_row(call: &CdrCall) -> [String; 6] {
+fn call_row(call: &CdrCall) -> [String; 7] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
             format!(
@@ -142,6 +145,7 @@ fn call_row(call: &CdrCall) -> [String; 6] {
         _ => String::new(),
     };
     [
+        call.call.clone(),
         call.opened_at.to_string(),
         format!(
             "{} {}",

@@ -1,5 +1,6 @@
 //! Trunks: do their names have addresses, do their targets answer OPTIONS.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::Finding;
@@ -137,7 +138,12 @@ fn judge(label: &str, tested: &Tested) -> Finding {
         Err(error) => Finding::bad(
             "trunk",
             format!("{label} {target}: {error}"),
-            "look at the route to it (ip route get)",
+            if error.kind() == ErrorKind::ConnectionRefused {
+                "that machine is there and nothing listens on the port: does the peer run, are port and \
+                 transport of the trunk right?"
+            } else {
+                "look at the route to it (ip route get)"
+            },
         ),
     }
 }
@@ -173,5 +179,13 @@ mod tests {
         assert_eq!(judge("a", &tested(Some(503), false)).grade, Grade::Bad);
         let silent = judge("a", &tested(None, false));
         assert!(silent.grade == Grade::Bad && silent.advice.contains("firewall"));
+        let failed = |kind: ErrorKind| Tested {
+            target: "192.0.2.1:5060".parse().unwrap(),
+            outcome: Err(kind.into()),
+        };
+        let refused = judge("a", &failed(ErrorKind::ConnectionRefused));
+        assert!(refused.advice.contains("nothing listens"), "{refused:?}");
+        let no_way = judge("a", &failed(ErrorKind::NetworkUnreachable));
+        assert!(no_way.advice.contains("route"), "{no_way:?}");
     }
 }

@@ -202,6 +202,7 @@ impl Core {
             if let Some(key) = self.transactions.pop_due(now) {
                 let user = self.transactions.user(key);
                 self.touched = user.and_then(User::leg);
+                failed_flow::choose_path(self, key);
                 let expiry = self.transactions.handle_deadline(now, key);
                 if let Some((flow, packet)) = expiry.send {
                     self.repeat(flow, packet);

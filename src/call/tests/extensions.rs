@@ -185,6 +185,29 @@ fn an_extension_leaves_by_a_trunk_only_where_its_account_and_the_guard_say_so() 
     }
 }
 
+/// There is no number in such a URI that a trunk of the account could dial.
+#[test]
+fn a_phone_that_calls_an_emergency_service_without_its_link_dials_nothing() {
+    let mut world = world();
+    world.change(|snapshot| {
+        snapshot.extensions[0].trunks = vec!["tr_1".to_owned()];
+        snapshot.guard.unnamed_allowed = true;
+    });
+    let (from, body) = (address(PHONE), sdp("172.16.0.5", 4000, 1, ""));
+    let urn = "urn:service:sos";
+    let invite = |cseq, proof: &str| {
+        let text = request("INVITE", "sos", "610", PHONE, cseq, proof, &body);
+        text.replace("INVITE sip:sos@example.com", &format!("INVITE {urn}"))
+    };
+    world.datagram(from, &invite(1, ""));
+    let refusal = world.last(from, "SIP/2.0 401");
+    let proof = authorization(&refusal, (&Method::Invite, urn), "610", "password of 610");
+    world.datagram(from, &invite(2, &proof));
+    world.resolved(Err(ResolveRefusal::Unknown));
+    assert_eq!(world.closed()[0].cause, "emergency_link_unknown");
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+}
+
 #[test]
 fn nothing_of_a_phone_is_heard_without_proof_and_no_answer_tells_who_exists() {
     let mut world = world();

@@ -9,6 +9,8 @@ use sip::event::{Flow, Transport};
 use super::world::*;
 use crate::call::event::Input;
 use crate::call::snapshot::Snapshot;
+use crate::cdr::record::Record;
+use crate::links::resolve::ResolveRefusal;
 
 const METHODS: [&str; 10] = [
     "ACK",
@@ -214,6 +216,30 @@ fn an_emergency_call_goes_on_when_every_table_is_full_and_ports_are_scarce() {
     }
     world.invite("sales", "other", &sdp("10.0.0.5", 4000, 1, ""));
     assert_eq!(world.heard(), 503);
+}
+
+/// Neither a source nor an extension reaches help by a service that no link names, and the record and the
+/// log say what is missing.
+#[test]
+fn an_emergency_service_without_its_link_is_refused_by_its_name() {
+    let mut world = World::new(vec![trunk(1)]);
+    let text = request("INVITE", 500, PHONE.parse().unwrap());
+    world.datagram(
+        PHONE.parse().unwrap(),
+        &text.replace("sip:sales@198.51.100.1 SIP", "urn:service:SOS.fire SIP"),
+    );
+    world.resolved(Err(ResolveRefusal::Unknown));
+    assert_eq!(world.heard(), 404);
+    assert_eq!(world.count(target(1), "INVITE "), 0);
+    let Some(Record::CallOpened(opened)) = world.records.first() else {
+        panic!("no record of the call");
+    };
+    assert_eq!(opened.request_path, "sos.fire");
+    assert_eq!(world.closed()[0].cause, "emergency_link_unknown");
+    let mut lines = world.lines.iter();
+    let warned = lines.find(|(event, _)| *event == "emergency_call_refused");
+    let (_, detail) = warned.expect("a word to whoever runs the node");
+    assert!(detail.contains("wants a link `sos.fire`"), "{detail}");
 }
 
 #[test]

@@ -464,6 +464,18 @@ fn a_trunk_is_shown_changed_and_kept_while_links_need_it() {
 }
 
 #[test]
+fn the_guard_explains_by_the_label_it_was_asked_with() {
+    let world = World::new();
+    let file = world.file(
+        "trunks.toml",
+        "[[trunk]]\nlabel = \"cucm\"\ntargets = [\"192.0.2.20:5060\"]\n",
+    );
+    world.done(&["trunks", "apply", &file]);
+    let told = world.done(&["guard", "explain", "610", "--trunk", "cucm"]);
+    assert!(told.starts_with("dialled   610 on cucm (tr_"), "{told}");
+}
+
+#[test]
 fn sources_are_added_moved_and_deleted() {
     let world = World::new();
     let words = [

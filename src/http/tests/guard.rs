@@ -219,6 +219,11 @@ async fn explain_names_the_rule_that_decides_and_a_dry_run_says_so() {
         (&json!(true), &json!("refuse"))
     );
 
+    let service = "/api/v1/guard/explain?number=urn:service:sos";
+    let refused = world.ask("GET", service).await;
+    assert_eq!(refused.wrong_fields(), ["number"]);
+    let told = refused.json()["errors"][0]["accepted"].to_string();
+    assert!(told.contains("the link `sos`"), "{told}");
     let wrong = "/api/v1/guard/explain?number=1&ip=x&at=y&way=z";
     let wrong = world.ask("GET", wrong).await;
     assert_eq!(wrong.status, 422);

@@ -100,6 +100,10 @@ struct Moods {
     forks: bool,
 }
 
+/// Connections that break under every third message, in events per thousand: in few worlds, because
+/// hardly anything else happens in them.
+const STORM_OF_BREAKS: u32 = 300;
+
 /// Draws the world of a seed.
 pub(crate) fn draw(random: &Generator) -> Drawing {
     let mut dice = random.split("swarm");
@@ -198,7 +202,11 @@ fn draw_streams(
             by_tcp.push(phone.clone());
         }
     }
-    (by_tcp, StreamFaults::draw(&mut dice))
+    let mut faults = StreamFaults::draw(&mut dice);
+    if random.split("breaks").chance(150) {
+        faults.close = STORM_OF_BREAKS;
+    }
+    (by_tcp, faults)
 }
 
 fn draw_ping(dice: &mut Generator) -> Ping {
