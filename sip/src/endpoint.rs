@@ -114,7 +114,8 @@ impl Endpoint {
     /// Answers the caller with 200, which is repeated until its ACK: `Confirmed` follows, or
     /// `Ended` with `NoAck`. Where the INVITE had no offer, this is ours, and the answer comes with
     /// `ReofferCompleted` for the a-leg. It leaves after the PRACK of early media, and after an
-    /// exchange within the early dialog.
+    /// exchange within the early dialog. Where UPDATE has changed the session of that, the 2xx describes
+    /// nothing, and what shall be otherwise needs `reoffer`.
     ///
     /// # Errors
     /// The call has ended or is answered.

@@ -218,15 +218,19 @@ fn handle_provisional(
     debug_assert!(status.is_provisional(), "finals go elsewhere");
     attempt.is_heard = true;
     attempt.response_at = None;
+    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
+    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     if attempt.left.is_some() {
+        // Whoever answers all the same waits for the PRACK of its answer (RFC 3262 §3).
+        if answer.is_some() {
+            early::take_early(core, now, key, response, answer.as_deref());
+        }
         return send_cancel(core, now, key);
     }
     if status == StatusCode::TRYING {
         return core.arm(key);
     }
     attempt.progress_at = None;
-    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
-    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     core.arm(key);
     let Some(answered_reliably) = early::take_early(core, now, key, response, answer.as_deref())
     else {

@@ -325,7 +325,8 @@ fn offered_leg(core: &Core, call: Key) -> Result<Key, CommandError> {
 ///
 /// The first answer within a dialog is the only one (RFC 3261 §13.2.1). Early media of one trunk and
 /// the answer of the next one differ as the answers of two forks do, so each has a dialog of its own:
-/// another To tag. `None`: this dialog has its answer already, reliably, or there were too many.
+/// another To tag. `None`: this dialog has its answer already, reliably; or its session has been changed
+/// since, which the 2xx does not undo (RFC 6337 §2.1); or there were too many.
 pub(super) fn speak_early(
     core: &mut Core,
     key: Key,
@@ -347,7 +348,7 @@ pub(super) fn speak_early(
         Some(before) if is_same_session(before, body) => {
             return (!said.is_answered).then(|| Box::new(body.clone()));
         }
-        Some(_) if said.tags_left == 0 => return None,
+        Some(_) if said.is_changed || said.tags_left == 0 => return None,
         Some(_) => {
             said.tags_left -= 1;
             said.is_answered = false;

@@ -3,6 +3,7 @@
 
 mod calls;
 mod depth;
+mod early;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -82,6 +83,8 @@ pub(crate) struct Drawing {
     pub(crate) stream_faults: StreamFaults,
     /// What the gateway is told to place and to end.
     pub(crate) orders: Orders,
+    /// The gateway says reliably what has an answer, to callers that can.
+    pub(crate) reliable_early_media: bool,
 }
 
 /// Which kinds of misbehaviour a world has.
@@ -162,6 +165,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
     });
     let host = draw_host(&mut dice);
     let orders = depth::draw(random, &trunks, moods, &mut calls, &mut snapshot);
+    let reliable_early_media = early::draw(random, &mut calls);
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
     }
@@ -177,6 +181,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         by_tcp,
         stream_faults,
         orders,
+        reliable_early_media,
     }
 }
 
