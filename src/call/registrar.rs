@@ -76,12 +76,22 @@ impl CallControl {
         let name = match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
             Proof::Extension(name) => name,
             Proof::Challenge {
-                headers, reason, ..
-            } => {
+                headers,
+                reason,
+                is_guess,
+            } if is_guess || self.register_challenges.admits(claim.source, now.instant) => {
                 return Answer {
                     status: StatusCode::UNAUTHORIZED,
                     headers,
                     reason,
+                };
+            }
+            // Who asks so often asks for others: that costs whoever has the address a short answer.
+            Proof::Challenge { .. } => {
+                return Answer {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    headers: vec![(HeaderName::RetryAfter, b"1".as_slice().into())],
+                    reason: "challenges_max",
                 };
             }
             Proof::Locked { retry_after } => {
