@@ -170,6 +170,43 @@ fn challenges_for_registers_of_one_source_are_limited_and_others_register() {
     assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 52);
 }
 
+/// An Authorization that proves nothing is no better than none, and who guesses is soon heard no more:
+/// neither fills the table that calls need.
+#[test]
+fn registers_that_prove_nothing_leave_nothing_whatever_they_bring() {
+    let mut world = world();
+    let kept = |world: &World| {
+        let counters = world.control.counters();
+        let mut tables = counters.tables.iter();
+        tables
+            .find(|table| table.name == "transactions")
+            .unwrap()
+            .used
+    };
+    let junk = "Authorization: Digest username=\"610\", realm=\"example.com\", nonce=\"x\", \
+                uri=\"sip:example.com\", response=\"0\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c\"\r\n";
+    for number in 1..=200 {
+        let text = request("REGISTER", "610", "610", PHONE, number, junk, "");
+        world.datagram(address(PHONE), &text);
+    }
+    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 50);
+    assert_eq!(kept(&world), 0);
+    let text = request("REGISTER", "610", "610", OTHER, 1, "", "");
+    world.datagram(address(OTHER), &text);
+    let refusal = world.last(address(OTHER), "SIP/2.0 401");
+    let asked = (&Method::Register, "sip:example.com");
+    for number in 2..=200 {
+        let guess = authorization(&refusal, asked, "610", "guess");
+        let text = request("REGISTER", "610", "610", OTHER, number, &guess, "");
+        world.datagram(address(OTHER), &text);
+    }
+    assert!(world.count(address(OTHER), "SIP/2.0 403") > 180);
+    assert!(
+        (1..=10).contains(&kept(&world)),
+        "a guess is not judged twice"
+    );
+}
+
 /// RFC 7616 §3.4.6: a proof for one number dials no other.
 #[test]
 fn a_proof_for_another_number_is_challenged_again() {
