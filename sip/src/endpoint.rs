@@ -390,6 +390,22 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Refuses a REGISTER of the peer's by one datagram, and keeps nothing, whatever it brought to prove
+    /// itself: the same one that comes again is offered again.
+    ///
+    /// # Errors
+    /// Nothing waits for an answer, or the status is no failure.
+    pub fn turn_away_register(
+        &mut self,
+        now: Instant,
+        request: RegisterRequestKey,
+        status: StatusCode,
+        headers: &[(HeaderName, Box<[u8]>)],
+    ) -> Result<(), CommandError> {
+        let result = registrar::turn_away(&mut self.core, now, request.0, status, headers);
+        self.checked(result)
+    }
+
     /// Who is connected at the other end of this leg: Remote-Party-ID, P-Asserted-Identity, Privacy, as
     /// they shall stand in each 18x, 2xx, re-INVITE and UPDATE of ours from now on.
     ///

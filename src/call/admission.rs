@@ -271,7 +271,7 @@ impl CallControl {
     /// A name or address by which we are called.
     pub(super) fn is_own_name(&self, host: &str, local: Option<std::net::IpAddr>) -> bool {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-            let mut sockets = self.config.sockets.iter();
+            let mut sockets = self.config.sockets.iter().chain(&self.config.listeners);
             return local == Some(address) || sockets.any(|socket| socket.ip() == address);
         }
         let domain = self.snapshot.settings.sip_domain.as_deref();
@@ -447,7 +447,11 @@ impl CallControl {
             level: Level::Note,
             event: "call_offered",
             call: Some(id.to_owned()),
-            detail: format!("source {source}, Call-ID {}", offered.call_id),
+            detail: format!(
+                "source {}, Call-ID {}",
+                self.snapshot.named(source),
+                offered.call_id
+            ),
         }));
     }
 }

@@ -100,7 +100,9 @@ pub struct CallControl {
     pub(super) former_peers: FormerPeers,
     pub(super) bindings: Bindings,
     pub(super) prover: Prover,
+    /// For INVITE, and for REGISTER: neither takes what the other may have.
     pub(super) challenges: Challenges,
+    pub(super) register_challenges: Challenges,
     pub(super) registrations: Registrations,
     /// Our REGISTER at each trunk that wants one, by its id.
     pub(super) registers: BTreeMap<RegisterKey, String>,
@@ -165,6 +167,7 @@ impl CallControl {
             bindings: Bindings::default(),
             prover,
             challenges: Challenges::default(),
+            register_challenges: Challenges::default(),
             registrations: Registrations::default(),
             registers: BTreeMap::new(),
             counters: Counters::default(),

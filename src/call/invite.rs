@@ -200,7 +200,11 @@ impl CallControl {
             level: Level::Debug,
             event: "attempt",
             call: Some(opened.call.clone()),
-            detail: format!("{} trunk {} target {target}", opened.number, opened.trunk),
+            detail: format!(
+                "{} trunk {} target {target}",
+                opened.number,
+                self.snapshot.named(&opened.trunk)
+            ),
         }));
     }
 

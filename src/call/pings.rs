@@ -62,14 +62,12 @@ impl CallControl {
             Change::Up => ("trunk_up", Level::Note),
             Change::Down => ("trunk_down", Level::Warning),
         };
-        let mut trunks = self.snapshot.trunks.iter();
-        let label = trunks.find(|trunk| trunk.id == target.trunk);
-        let label = label.map_or("", |trunk| trunk.label.as_str());
+        let named = self.snapshot.named(&target.trunk);
         self.put(Output::Log(LogLine {
             level,
             event,
             call: None,
-            detail: format!("trunk {label} ({}) target {}", target.trunk, target.address),
+            detail: format!("trunk {named} target {}", target.address),
         }));
     }
 }

@@ -253,7 +253,10 @@ impl CallControl {
         };
         let detail = format!(
             "{} by {} trunk {} attempt {}",
-            guard.reason, guard.rule, opened.trunk, opened.number
+            guard.reason,
+            guard.rule,
+            self.snapshot.named(&opened.trunk),
+            opened.number
         );
         let call = Some(opened.call.clone());
         self.put(Output::Log(LogLine {

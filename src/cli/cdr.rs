@@ -98,7 +98,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
             [
                 format!("  attempt {}, {}", attempt.number, attempt.leg),
                 attempt.opened_at.to_string(),
-                attempt.trunk.clone(),
+                named(attempt.trunk_label.as_deref(), &attempt.trunk),
                 attempt.destination.clone(),
                 if attempt.dialed {
                     "dialled"
@@ -129,6 +129,11 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
     )?)
 }
 
+/// A trunk as people know it, with its id.
+fn named(label: Option<&str>, id: &str) -> String {
+    label.map_or_else(|| id.to_owned(), |label| format!("{label} ({id})"))
+}
+
 fn call_row(call: &CdrCall) -> [String; 7] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
@@ -142,7 +147,11 @@ fn call_row(call: &CdrCall) -> [String; 7] {
     [
         call.call.clone(),
         call.opened_at.to_string(),
-        format!("{} {}", call.source, call.source_address),
+        format!(
+            "{} {}",
+            named(call.source_label.as_deref(), &call.source),
+            call.source_address
+        ),
         call.request_path.clone(),
         talked,
         call.status

@@ -9,6 +9,8 @@ use crate::trunks;
 use crate::trunks::model::Trunk;
 use crate::trunks::names::{self, NameError};
 use crate::trunks::place::Question;
+use crate::trunks::preset::preset;
+use crate::trunks::shape::TrunkShape;
 use crate::trunks::test::Tested;
 
 /// A name that takes longer makes calls wait.
@@ -21,6 +23,8 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
     match trunks::store::list(store).await {
         Ok(stored) => {
             let enabled = stored.iter().filter(|trunk| trunk.shape.enabled);
+            let shapes = enabled.clone().map(|trunk| &trunk.shape);
+            findings.extend(shapes.filter_map(telephone_network));
             let questions = enabled.flat_map(|trunk| {
                 let targets = trunk.shape.targets.iter();
                 targets.filter_map(|target| Question::of(&target.address, trunk.shape.transport))
@@ -69,6 +73,24 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Where the preset says that calls leave for the telephone network, and the trunk does not: it was stored
+/// before the preset said so, or somebody wants it so. Nobody knows which, so that nothing is changed:
+/// a trunk that begins to refuse what it used to carry is a surprise, too.
+fn telephone_network(shape: &TrunkShape) -> Option<Finding> {
+    let usual = preset(&shape.preset)?.dial_plan.reaches_pstn;
+    if !usual || shape.dial_plan.reaches_pstn || !shape.carries_terminating {
+        return None;
+    }
+    let found = format!(
+        "{} is a {} with dial_plan.reaches_pstn = false: the guard lets through what it does not \
+         understand",
+        shape.label, shape.preset
+    );
+    let advice = "where its calls can reach the telephone network: sluice trunks apply FILE, with \
+                  reaches_pstn = true and the region in its [trunk.dial_plan]";
+    Some(Finding::warning("trunks", found, advice))
 }
 
 /// Where the guard refuses what people are used to dial.
@@ -163,6 +185,35 @@ mod tests {
         assert!(finding.grade == Grade::Warning && finding.advice.contains("dial_plan.region"));
         carrier.dial_plan.region = Some("GB".to_owned());
         assert!(dial_plan(&carrier).is_none());
+    }
+
+    #[test]
+    fn a_trunk_that_was_stored_before_its_preset_reached_the_telephone_network_is_warned_of() {
+        for name in ["carrier", "registering-pbx"] {
+            let mut shape = preset(name).unwrap();
+            assert_eq!(telephone_network(&shape), None, "as the preset is now");
+            shape.dial_plan.reaches_pstn = false;
+            let finding = telephone_network(&shape).unwrap();
+            assert_eq!(finding.grade, Grade::Warning);
+            assert!(
+                finding.advice.contains("reaches_pstn = true"),
+                "{finding:?}"
+            );
+            shape.carries_terminating = false;
+            assert_eq!(telephone_network(&shape), None, "it carries nothing out");
+        }
+        for name in ["", "cucm"] {
+            assert_eq!(telephone_network(&preset(name).unwrap()), None);
+        }
+    }
+
+    /// What the program before it wrote for a carrier.
+    #[test]
+    fn an_old_carrier_in_the_database_is_read_as_it_was_stored() {
+        let old =
+            r#"{"label":"c","preset":"carrier","dial_plan":{"region":"GB","reaches_pstn":false}}"#;
+        let shape: TrunkShape = serde_json::from_str(old).unwrap();
+        assert!(telephone_network(&shape).is_some());
     }
 
     #[test]

@@ -286,7 +286,8 @@ static DRAFT: Schema = Schema::of::<RuleDraft>(
         Field::optional(
             "numbers",
             Kind::Texts,
-            "These numbers: 610, or +1876* for what begins so.",
+            "These numbers: 610, or +1876* for what begins so; * alone is every number. A rule that \
+             blocks or allows names numbers or countries.",
             "[\"+1876*\"]",
         ),
         Field::optional(

@@ -271,6 +271,32 @@ fn an_account_that_is_deleted_is_not_reached_any_more() {
     assert_eq!(world.heard(), 480);
 }
 
+/// Any address of ours is us: an extension is a phone by each of them, and never a number of a trunk.
+#[test]
+fn an_extension_is_a_phone_at_each_address_of_ours() {
+    let mut world = world();
+    let listener = "198.51.100.7:5060".parse().unwrap();
+    world.control.config.listeners.push(listener);
+    world.change(|snapshot| snapshot.extensions[0].trunks = vec!["tr_1".to_owned()]);
+    register(&mut world, "611", OTHER, "600");
+    let (from, body) = (address(PHONE), sdp("172.16.0.5", 4000, 1, ""));
+    let mut ask = |cseq, more: &str| {
+        let text = request("INVITE", "611", "610", PHONE, cseq, more, &body);
+        let text = text.replace(
+            "sip:611@example.com SIP/2.0",
+            "sip:611@198.51.100.7 SIP/2.0",
+        );
+        world.datagram(from, &text);
+        world.last(from, "SIP/2.0")
+    };
+    let refusal = ask(1, "");
+    let asked = (&Method::Invite, "sip:611@198.51.100.7");
+    ask(2, &authorization(&refusal, asked, "610", "password of 610"));
+    world.resolved(Err(ResolveRefusal::Unknown));
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    assert_eq!(world.count(address(OTHER), "INVITE"), 1);
+}
+
 /// What the store says of a text that no link names, where ad hoc calls are on.
 fn ad_hoc(user: &str) -> ResolvedLink {
     ResolvedLink {

@@ -373,6 +373,19 @@ fn a_flood_of_ten_thousand_known_sources_is_bounded_and_passes() {
     known_flood(|number| address(KNOWN, number));
 }
 
+/// The number of an emergency is no way past the share of the rate.
+#[test]
+fn a_flood_of_emergency_calls_leaves_the_rate_to_the_others() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.control.config.calls_per_second_max = 20;
+    let from = address(KNOWN, 1);
+    for number in 0..200 {
+        let text = request("INVITE", number, from);
+        world.datagram(from, &text.replace("INVITE sip:sales@", "INVITE sip:112@"));
+    }
+    honest_call(&mut world, "honest");
+}
+
 /// The numbers of an emergency are those of the trunks' dial plans, too: the calls before are no reason
 /// to refuse one.
 #[test]

@@ -366,6 +366,9 @@ fn no_calls_are_an_empty_list() {
     let world = World::new();
     assert_eq!(world.done(&["cdr", "list", "--json"]), "[]\n");
     assert_eq!(world.done(&["cdr", "list"]).lines().count(), 1);
+    let (outcome, _, refused) = world.run(&["cdr", "list", "--trunk", "nix"]);
+    assert_ne!(outcome, Outcome::Done);
+    assert!(refused.contains("trunk: found `nix`"), "{refused}");
 }
 
 #[test]

@@ -294,7 +294,7 @@ async fn an_import_that_waits_for_100_gets_it_before_its_answer() {
         scopes: vec!["links:write".to_owned()],
         ..TokenDraft::default()
     };
-    let token = add(&world.store, &draft, "test").await.unwrap().1;
+    let token = add(&world.store, &draft, "test", None).await.unwrap().1;
     let line = "{\"destination\":\"610\",\"request_path\":\"a\"}\n";
     let head = format!(
         "POST /api/v1/import/links HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
