@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{
-    acknowledge, attempt, call, identity, info, modify, offered, options, place, register,
-    registrar, reoffer, session_timer,
+    acknowledge, attempt, call, identity, info, modify, offered, options, place, recovery,
+    register, registrar, reoffer, session_timer,
 };
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
@@ -496,6 +496,28 @@ impl Endpoint {
         self.core.touched_call()
     }
 
+    /// After a panic in the middle of an input or command was caught: the tables agree again, and hold
+    /// nothing that nobody will end. The call that the turn was about, as far as that was known and lives:
+    /// it is to be ended by `refuse` or `hang_up`, and all others go on.
+    pub fn recover(&mut self, now: Instant) -> Option<CallKey> {
+        recovery::recover(&mut self.core, now)
+    }
+
+    /// The step of the turns to come that panics, counted from the next one; tests only.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub const fn set_fault(&mut self, steps: Option<u32>) {
+        self.core.fault = steps;
+    }
+
+    /// True while that has not struck.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn has_fault(&self) -> bool {
+        self.core.fault.is_some()
+    }
+
     /// True when no call, transaction, ping or output is left: what a restart would lose is nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -519,7 +541,8 @@ impl Endpoint {
         self.core.check_invariants();
     }
 
-    fn checked<T>(&self, result: Result<T, CommandError>) -> Result<T, CommandError> {
+    fn checked<T>(&mut self, result: Result<T, CommandError>) -> Result<T, CommandError> {
+        self.core.in_turn = false;
         self.check_invariants();
         result
     }

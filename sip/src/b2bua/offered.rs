@@ -67,7 +67,6 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         }
     };
     if let Some((call, a_leg)) = insert(core, request, dialog, offer.is_some()) {
-        core.touched = Some(a_leg);
         overload::begin(core, call, admission);
         core.counters.calls_offered += 1;
         respond(
@@ -162,6 +161,8 @@ fn insert(
     let expires_at = expires_s.map(|seconds| request.at + Duration::from_secs(seconds.into()));
     leg.provisional = Some(Box::new(Provisional::new(supported, expires_at)));
     let a_leg = core.legs.insert(leg).ok()?;
+    core.touched = Some(a_leg);
+    core.step();
     if let Some(entry) = core.calls.get_mut(call) {
         entry.a_leg = a_leg;
         entry.legs.push(a_leg);

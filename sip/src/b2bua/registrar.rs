@@ -27,6 +27,16 @@ pub(crate) struct RegisterRequest {
     token: Option<Token>,
 }
 
+impl RegisterRequest {
+    pub(super) const fn token(&self) -> Option<Token> {
+        self.token
+    }
+
+    pub(super) const fn transaction(&self) -> Key {
+        self.transaction
+    }
+}
+
 /// A REGISTER outside a dialog.
 pub(super) fn handle_register(core: &mut Core, now: Instant, request: &Request<'_>) {
     let Some(offered) = offered_of(request) else {

@@ -118,6 +118,18 @@ impl Shares {
         };
     }
 
+    /// Counts anew: the claims of all calls, and whether each has ended.
+    pub(crate) fn recount(&mut self, claims: impl Iterator<Item = (Claim, bool)>) {
+        self.callers.clear();
+        self.groups.clear();
+        for (claim, has_ended) in claims {
+            self.begin(claim);
+            if has_ended {
+                self.end(claim);
+            }
+        }
+    }
+
     /// Nobody holds anything.
     pub(crate) fn is_empty(&self) -> bool {
         self.callers.is_empty() && self.groups.is_empty()

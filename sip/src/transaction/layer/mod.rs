@@ -6,9 +6,11 @@
 
 mod failed_flow;
 mod invariants;
+mod recovery;
 
 pub use failed_flow::Again;
 use failed_flow::Departure;
+pub use recovery::Phase;
 
 use std::sync::Arc;
 use std::time::Instant;
