@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use rand_core::RngCore as _;
 use sip::event::{RegisterOffered, RegisterRequestKey, Transport};
 use sip::message::{HeaderName, Method, NameAddr, SendBuffer, StatusCode};
 
@@ -17,6 +18,9 @@ use crate::sources::admission::{Admitted, admit};
 
 /// Extensions of one record: with all their phones some hundred kilobytes.
 const EXTENSIONS_OF_RECORD_MAX: usize = 50;
+/// Seconds after which a phone asks again that was one of too many, and over how many that is spread.
+const RETRY_S_MIN: u32 = 2;
+const RETRY_S_SPREAD: u32 = 30;
 /// Octets of a User-Agent that are kept.
 const USER_AGENT_OCTETS_MAX: usize = 128;
 
@@ -101,11 +105,14 @@ impl CallControl {
                     is_idle: !is_guess,
                 };
             }
-            // Who asks so often asks for others: that costs whoever has the address a short answer.
+            // Who asks so often asks for others, which costs whoever has the address a short answer; or
+            // there are many phones behind it, and they do not come back all at once.
             Proof::Challenge { .. } => {
+                let wait = RETRY_S_MIN + self.random.next_u32() % RETRY_S_SPREAD;
+                let wait = wait.to_string().into_bytes();
                 return Answer {
                     status: StatusCode::SERVICE_UNAVAILABLE,
-                    headers: vec![(HeaderName::RetryAfter, b"1".as_slice().into())],
+                    headers: vec![(HeaderName::RetryAfter, wait.into())],
                     reason: "challenges_max",
                     is_idle: true,
                 };

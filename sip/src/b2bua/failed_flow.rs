@@ -119,10 +119,13 @@ fn lose(core: &mut Core, now: Instant, flow: Flow) {
 /// A response that waits for its ACK or PRACK goes where its transaction's responses go; an ACK goes
 /// where the dialog's requests go.
 fn reroute_kept(leg: &mut Leg, flow: Flow) {
-    let path = leg.path_after(flow);
-    for kept in &mut leg.acknowledgements {
-        if kept.flow == flow {
-            kept.flow = path;
+    // Most legs have nothing to do with it, and there may be thousands.
+    if leg.acknowledgements.iter().any(|kept| kept.flow == flow) {
+        let path = leg.path_after(flow);
+        for kept in &mut leg.acknowledgements {
+            if kept.flow == flow {
+                kept.flow = path;
+            }
         }
     }
     let answer = leg.unacknowledged.as_mut();
