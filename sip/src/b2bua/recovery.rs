@@ -271,6 +271,15 @@ fn settle(leg: &mut Leg) {
         leg.provisional = Some(Box::new(fresh));
     }
     leg.provisional = leg.provisional.take().filter(|_| is_offered);
+    let is_idle = matches!(leg.reoffer, Reoffer::Idle);
+    if let Some(said) = &mut leg.provisional {
+        // What waited has nothing to wait for, and the call ends.
+        if is_idle && said.unacknowledged.is_none() {
+            (said.next, said.held_answer) = (None, None);
+        }
+        said.is_answered &= said.said.is_some();
+        said.is_changed &= said.is_answered;
+    }
     debug_assert_eq!(
         leg.provisional.is_some(),
         is_offered,

@@ -75,6 +75,8 @@ const TALK: &[Step] = &[
     |world, played| {
         world.ring(played.call(), 183, Some(SDP));
         played.heard = Some(world.last("183"));
+        // It waits for the PRACK of the one before.
+        world.ring(played.call(), 180, None);
     },
     |world, played| {
         let prack = played.caller_says(("PRACK", 2, ""), "");
