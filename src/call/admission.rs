@@ -115,7 +115,7 @@ impl CallControl {
         offered: Box<CallOffered>,
     ) {
         self.counters.calls_offered += 1;
-        let id = self.random_id();
+        let id = self.fresh_id(now);
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit_flow(&snapshot.trunks, &snapshot.sources, offered.flow);
         let extension = match self.prove_caller(now, source, &offered) {

@@ -483,9 +483,12 @@ impl CallControl {
         }
     }
 
-    pub(super) fn random_id(&mut self) -> String {
+    /// A name for a call: 48 bits of the millisecond, 80 of randomness, in hexadecimal. Calls of one moment are
+    /// neighbours in each index of their records, so that a batch of them touches few pages.
+    pub(super) fn fresh_id(&mut self, now: Now) -> String {
         let (high, low) = (self.random.next_u64(), self.random.next_u64());
-        format!("{high:016x}{low:016x}")
+        let moment = u64::try_from(now.timestamp.as_millisecond()).unwrap_or(0);
+        format!("{:012x}{:04x}{low:016x}", moment & MOMENT, high >> 48)
     }
 }
 
@@ -494,6 +497,9 @@ fn guard_seed(seed: &[u8; 32]) -> u64 {
     seed.first_chunk()
         .map_or(0, |part| u64::from_le_bytes(*part))
 }
+
+/// The part of a millisecond that a call's name takes: it lasts until the year 10889.
+const MOMENT: u64 = (1 << 48) - 1;
 
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)

@@ -26,7 +26,7 @@ pub(super) const MAX_FORWARDS: u8 = 70;
 /// One call: an a-leg, and the attempts for its b-leg.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// 128 bits in hexadecimal.
+    /// 128 bits in hexadecimal, the first 48 of them the millisecond of its begin.
     pub(super) id: String,
     /// Its place among all calls since start, for lists.
     pub(super) age: u64,

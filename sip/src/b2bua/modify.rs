@@ -14,6 +14,7 @@
 //! | another failure, too many tries | `ReofferRefused` | `ReofferRefused` |
 //! | a provisional response only, for 64·T1 | CANCEL, then 408 | – |
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acknowledge;
@@ -105,7 +106,7 @@ fn is_early_answered(leg: &Leg) -> bool {
 struct Asked {
     offer: Box<SessionDescription>,
     by: RefreshBy,
-    remote_tag: Box<[u8]>,
+    remote_tag: Arc<[u8]>,
     tries: u8,
     is_refresh: bool,
 }

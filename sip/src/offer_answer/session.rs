@@ -224,7 +224,7 @@ impl Session {
             },
             connection: Some(address),
             direction: None,
-            media: lines,
+            media: lines.into(),
         };
         if self.current.ours.as_ref() != Some(&description) {
             self.version = self.current.said + 1;

@@ -93,7 +93,7 @@ impl CallControl {
             phones,
             leg: None,
         };
-        let id = self.random_id();
+        let id = self.fresh_id(now);
         let source = format!("{SOURCE}:{}", placed.token);
         let beginning = Beginning::Placed(Box::new(placed));
         let mut call = Call::new(id, NO_LEG, beginning, source, now);
