@@ -12,7 +12,7 @@ use sip::offer_answer::read_offer;
 
 use super::callers::Caller;
 use super::control::CallControl;
-use super::event::{Level, LogLine, Now, Output, Ticket};
+use super::event::{Level, Now, Output, Ticket};
 use super::invite::session_timer;
 use super::one_call::{Beginning, Call, Side, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
@@ -428,12 +428,9 @@ impl CallControl {
             request_path,
             caller,
         }));
-        self.put(Output::Log(LogLine {
-            level: Level::Note,
-            event: "call_offered",
-            call: Some(id.to_owned()),
-            detail: format!("source {source}, Call-ID {}", offered.call_id),
-        }));
+        self.log_call((Level::Note, "call_offered"), id, || {
+            format!("source {source}, Call-ID {}", offered.call_id)
+        });
     }
 }
 

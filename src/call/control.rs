@@ -21,7 +21,7 @@ use super::callers::{Caller, OfferedLately};
 use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
-use super::event::{Input, Now, Output, StockedPair, Ticket};
+use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::ladder::{self, Ladders};
@@ -112,6 +112,8 @@ pub struct CallControl {
     pub(crate) fault: Option<u32>,
     events: VecDeque<Event>,
     pub(super) outputs: VecDeque<Output>,
+    /// Quieter lines are not made: nobody would read them.
+    least_level: Level,
     pub(super) now: Option<Now>,
     pub(super) stop: Stopping,
     /// The calls that [`Input::Stop`] ended.
@@ -170,6 +172,7 @@ impl CallControl {
             fault: None,
             events: VecDeque::new(),
             outputs: VecDeque::new(),
+            least_level: Level::Debug,
             now: None,
             stop: Stopping::No,
             stopping: Vec::new(),
@@ -460,6 +463,29 @@ impl CallControl {
 
     pub(super) fn put(&mut self, output: Output) {
         self.outputs.push_back(output);
+    }
+
+    /// Lines that are quieter than this need not be made.
+    pub const fn set_least_level(&mut self, least: Level) {
+        self.least_level = least;
+    }
+
+    /// A line about a call, made only where it is written.
+    pub(super) fn log_call(
+        &mut self,
+        (level, event): (Level, &'static str),
+        call: &str,
+        detail: impl FnOnce() -> String,
+    ) {
+        if level >= self.least_level {
+            let (call, detail) = (Some(call.to_owned()), detail());
+            self.put(Output::Log(LogLine {
+                level,
+                event,
+                call,
+                detail,
+            }));
+        }
     }
 
     pub(super) fn put_record(&mut self, record: Record) {

@@ -16,7 +16,7 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
 use super::control::CallControl;
-use super::event::{Level, LogLine, Now, Output};
+use super::event::{Level, Now};
 use super::media_plan::abilities;
 use super::one_call::{Attempt, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::route::Tried;
@@ -183,12 +183,9 @@ impl CallControl {
     }
 
     pub(super) fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
-        self.put(Output::Log(LogLine {
-            level: Level::Debug,
-            event: "attempt",
-            call: Some(opened.call.clone()),
-            detail: format!("{} trunk {} target {target}", opened.number, opened.trunk),
-        }));
+        self.log_call((Level::Debug, "attempt"), &opened.call, || {
+            format!("{} trunk {} target {target}", opened.number, opened.trunk)
+        });
     }
 
     /// What the trunk is offered: the caller's codecs that it takes. Events go along with

@@ -218,7 +218,7 @@ impl Session {
         let mut description = SessionDescription {
             origin: Origin {
                 username: "-".into(),
-                session_id: self.session_id.to_string().into(),
+                session_id: smol_str::format_smolstr!("{}", self.session_id),
                 version: self.version,
                 address: address.clone(),
             },

@@ -473,6 +473,7 @@ impl Core {
     /// One input, and everything that follows from it. A panic ends here, and ends its call.
     fn feed(&mut self, input: Input<'_>) {
         self.dirty = true;
+        self.control.set_least_level(least_level());
         let now = Now {
             instant: Instant::now(),
             timestamp: Timestamp::now(),
@@ -698,6 +699,18 @@ const fn protocol(flow: Flow) -> Protocol {
     match flow.transport {
         Transport::Udp => Protocol::Udp,
         Transport::Tcp => Protocol::Tcp,
+    }
+}
+
+/// What is quieter than this, no subscriber takes at present.
+fn least_level() -> Level {
+    let most = tracing::level_filters::LevelFilter::current();
+    if most >= tracing::level_filters::LevelFilter::DEBUG {
+        Level::Debug
+    } else if most >= tracing::level_filters::LevelFilter::INFO {
+        Level::Note
+    } else {
+        Level::Warning
     }
 }
 
