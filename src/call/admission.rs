@@ -199,7 +199,7 @@ impl CallControl {
         }
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.wants_offer = read.is_none();
-        call.offer = read;
+        call.offer = read.map(Box::new);
         call.from_trunk = from_trunk;
         Ok((user, host))
     }

@@ -104,7 +104,7 @@ impl CallControl {
                 let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
-                    call.attempt = Some(Attempt {
+                    call.attempt = Some(Box::new(Attempt {
                         number,
                         leg,
                         trunk: trunk.id.clone(),
@@ -116,7 +116,7 @@ impl CallControl {
                         answered_at: None,
                         owes_answer: false,
                         reason: None,
-                    });
+                    }));
                 }
                 Tried::Dialled
             }

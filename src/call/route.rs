@@ -253,7 +253,10 @@ impl CallControl {
         };
         self.log_call((level, event), &opened.call, || {
             let (trunk, number) = (&opened.trunk, opened.number);
-            format!("{} by {} trunk {trunk} attempt {number}", guard.reason, guard.rule)
+            format!(
+                "{} by {} trunk {trunk} attempt {number}",
+                guard.reason, guard.rule
+            )
         });
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Leg {
     /// Live transactions that this leg must hear of.
     pub(crate) transactions: u32,
     /// A 2xx of ours that waits for its ACK.
-    pub(crate) unacknowledged: Option<Unacknowledged>,
+    pub(crate) unacknowledged: Option<Box<Unacknowledged>>,
     /// An offer in the 2xx of our INVITE, whose ACK waits for our answer.
     pub(crate) unanswered: Option<Unanswered>,
     /// The INVITE that made the leg had an offer.

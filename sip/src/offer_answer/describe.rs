@@ -31,7 +31,9 @@ impl AudioLine<'_> {
         media.rtpmaps.reserve_exact(self.codecs.len());
         for codec in self.codecs {
             let payload_type = codec.payload_type;
-            media.formats.push(smol_str::format_smolstr!("{payload_type}"));
+            media
+                .formats
+                .push(smol_str::format_smolstr!("{payload_type}"));
             media.rtpmaps.push(RtpMap {
                 payload_type,
                 name: codec.name.clone(),

@@ -456,7 +456,12 @@ impl<U: Copy> Transactions<U> {
         debug_assert!(!packet.is_empty(), "a response has octets");
         let flow = transaction.flow;
         if sends {
-            transaction.packet = Some(Arc::clone(packet));
+            // A 2xx of an INVITE is repeated by its user (RFC 6026 §7.1).
+            let is_accepted = matches!(
+                transaction.machine,
+                Machine::InviteServer(InviteServer::Accepted { .. })
+            );
+            transaction.packet = (!is_accepted).then(|| Arc::clone(packet));
         }
         self.arm(key);
         sends.then_some(flow)
