@@ -20,7 +20,7 @@ BINARY ?= $${CARGO_TARGET_DIR:-target}/release/sluice
 .PHONY: help run test bench bench-peers build install uninstall
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 run:
 	@.ci/need toolchain

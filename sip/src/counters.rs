@@ -42,6 +42,8 @@ pub struct Counters {
     pub sent_by_tcp_for_size: u64,
     /// Of these, the ones that went by UDP after all.
     pub fell_back_to_udp: u64,
+    /// Turns that a panic cut short, and whose tables were made to agree again.
+    pub turns_cut_short: u64,
     dropped: BTreeMap<&'static str, u64>,
 }
 

@@ -105,6 +105,31 @@ impl<O: Copy> DeadlineQueue<O> {
         self.heap.is_empty()
     }
 
+    /// True where this token has a deadline.
+    #[must_use]
+    pub fn has(&self, token: Option<Token>) -> bool {
+        token.and_then(|token| self.position(token)).is_some()
+    }
+
+    /// Cancels what is not wanted any more.
+    pub fn retain(&mut self, is_wanted: impl Fn(O, Token) -> bool) {
+        let unwanted: Vec<Token> = self
+            .heap
+            .iter()
+            .filter_map(|entry| {
+                let generation = self.slots.get(usize_of(entry.slot))?.generation;
+                let token = Token {
+                    slot: entry.slot,
+                    generation,
+                };
+                (!is_wanted(entry.owner, token)).then_some(token)
+            })
+            .collect();
+        for token in unwanted {
+            self.cancel(token);
+        }
+    }
+
     fn schedule(&mut self, at: Instant, owner: O) -> Option<Token> {
         let slot = match self.free.pop() {
             Some(slot) => slot,

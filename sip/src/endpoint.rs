@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{
-    acknowledge, attempt, call, identity, info, modify, offered, options, place, register,
-    registrar, reoffer, session_timer,
+    acknowledge, attempt, call, identity, info, modify, offered, options, place, recovery,
+    register, registrar, reoffer, session_timer,
 };
 use crate::counters::{Counters, TableUse};
 use crate::error::CommandError;
@@ -114,7 +114,8 @@ impl Endpoint {
     /// Answers the caller with 200, which is repeated until its ACK: `Confirmed` follows, or
     /// `Ended` with `NoAck`. Where the INVITE had no offer, this is ours, and the answer comes with
     /// `ReofferCompleted` for the a-leg. It leaves after the PRACK of early media, and after an
-    /// exchange within the early dialog.
+    /// exchange within the early dialog. Where UPDATE has changed the session of that, the 2xx describes
+    /// nothing, and what shall be otherwise needs `reoffer`.
     ///
     /// # Errors
     /// The call has ended or is answered.
@@ -389,6 +390,22 @@ impl Endpoint {
         self.checked(result)
     }
 
+    /// Refuses a REGISTER of the peer's by one datagram, and keeps nothing, whatever it brought to prove
+    /// itself: the same one that comes again is offered again.
+    ///
+    /// # Errors
+    /// Nothing waits for an answer, or the status is no failure.
+    pub fn turn_away_register(
+        &mut self,
+        now: Instant,
+        request: RegisterRequestKey,
+        status: StatusCode,
+        headers: &[(HeaderName, Box<[u8]>)],
+    ) -> Result<(), CommandError> {
+        let result = registrar::turn_away(&mut self.core, now, request.0, status, headers);
+        self.checked(result)
+    }
+
     /// Who is connected at the other end of this leg: Remote-Party-ID, P-Asserted-Identity, Privacy, as
     /// they shall stand in each 18x, 2xx, re-INVITE and UPDATE of ours from now on.
     ///
@@ -479,6 +496,28 @@ impl Endpoint {
         self.core.touched_call()
     }
 
+    /// After a panic in the middle of an input or command was caught: the tables agree again, and hold
+    /// nothing that nobody will end. The call that the turn was about, as far as that was known and lives:
+    /// it is to be ended by `refuse` or `hang_up`, and all others go on.
+    pub fn recover(&mut self, now: Instant) -> Option<CallKey> {
+        recovery::recover(&mut self.core, now)
+    }
+
+    /// The step of the turns to come that panics, counted from the next one; tests only.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub const fn set_fault(&mut self, steps: Option<u32>) {
+        self.core.fault = steps;
+    }
+
+    /// True while that has not struck.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn has_fault(&self) -> bool {
+        self.core.fault.is_some()
+    }
+
     /// True when no call, transaction, ping or output is left: what a restart would lose is nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -502,7 +541,8 @@ impl Endpoint {
         self.core.check_invariants();
     }
 
-    fn checked<T>(&self, result: Result<T, CommandError>) -> Result<T, CommandError> {
+    fn checked<T>(&mut self, result: Result<T, CommandError>) -> Result<T, CommandError> {
+        self.core.in_turn = false;
         self.check_invariants();
         result
     }

@@ -66,8 +66,8 @@ pub const EMERGENCY_LEGS_MAX: u32 = 2 * LEGS_PER_CALL_MAX * EMERGENCY_CALLS_MAX;
 /// Transactions in that room: the INVITE of each leg, a CANCEL or PRACK of each, and their BYE.
 pub const EMERGENCY_TRANSACTIONS_MAX: u32 = 6 * EMERGENCY_CALLS_MAX;
 
-/// Calls without an answer that a caller may hold and still be let into that room: whoever has more is
-/// no single caller in distress.
+/// Emergency calls without an answer that a caller may hold and still be let into that room, or be taken
+/// in overload: whoever has more is no single caller in distress.
 pub const EMERGENCY_UNSETTLED_MAX: u32 = 4;
 
 /// A caller that is no trunk may hold so many times what is still free: three quarters of a table

@@ -266,6 +266,11 @@ impl<K: Hash + Eq, V> KeyedMap<K, V> {
         self.map.insert(key, value)
     }
 
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.map.clear();
+    }
+
     /// Takes a value out.
     pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where

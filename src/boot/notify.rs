@@ -45,7 +45,7 @@ impl Supervisor {
 
     /// Calls are taken.
     pub fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}\n"));
+        self.tell(&format!("READY=1\nSTATUS={}\n", one_line(status)));
     }
 
     /// The configuration is read again; [`Supervisor::ready`] follows.
@@ -79,6 +79,17 @@ impl Supervisor {
         }
     }
 }
+
+/// What is told stands in one line: the next one would be another word to the supervisor.
+fn one_line(status: &str) -> String {
+    let lines: Vec<&str> = status.lines().map(str::trim).collect();
+    let whole = lines.join("; ");
+    let shown = whole.chars().filter(|character| !character.is_control());
+    shown.take(STATUS_CHARACTERS_MAX).collect()
+}
+
+/// Characters of a status; the log has all of it.
+const STATUS_CHARACTERS_MAX: usize = 400;
 
 /// A path, or `@` and an abstract name.
 fn open(name: &str) -> io::Result<(UnixDatagram, SocketAddr)> {

@@ -45,7 +45,7 @@ pub(super) async fn watch(node: Arc<Node>, supervisor: Arc<Supervisor>) {
 /// SIGHUP.
 pub(super) fn reload(node: &Node, supervisor: &Supervisor, reload: &mut Reload) {
     supervisor.reloading();
-    let outcome = usize::from(match reload.again() {
+    let refused = match reload.again() {
         Ok(changes) => {
             tracing::info!(
                 applied = changes.applied.join(" "),
@@ -62,17 +62,22 @@ pub(super) fn reload(node: &Node, supervisor: &Supervisor, reload: &mut Reload) 
                      is stored"
                 );
             }
-            false
+            None
         }
         Err(errors) => {
             tracing::error!(%errors, "the configuration has errors: the old one stays");
-            true
+            Some(errors)
         }
-    });
-    if let Some(count) = node.reloads.get(outcome) {
+    };
+    if let Some(count) = node.reloads.get(usize::from(refused.is_some())) {
         count.fetch_add(1, Ordering::Relaxed);
     }
-    supervisor.ready("ready");
+    match refused {
+        None => supervisor.ready("ready"),
+        Some(errors) => supervisor.ready(&format!(
+            "ready; the last reload was refused, the old configuration stays: {errors}"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +128,40 @@ mod tests {
             words.push(String::from_utf8_lossy(&octets[..length]).into_owned());
         }
         words
+    }
+
+    /// `systemctl status` says so until a file is taken.
+    #[tokio::test]
+    async fn a_refused_reload_is_the_status_until_one_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = node(folder.path(), Heart::default()).await;
+        let path = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        let supervisor = Supervisor::at(&path, None).unwrap();
+        let file = folder.path().join("sluice.toml");
+        let good = "[node]\ndrain_s = 60\n";
+        std::fs::write(&file, good).unwrap();
+        let mut again = Reload::new(&Config::load(&file).unwrap());
+        let mut told = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            reload(&node, &supervisor, &mut again);
+            let mut octets = [0; 4_096];
+            let mut heard = || {
+                let length = systemd.recv(&mut octets).unwrap();
+                String::from_utf8_lossy(&octets[..length]).into_owned()
+            };
+            assert!(heard().starts_with("RELOADING=1\n"));
+            heard()
+        };
+        let bad = "[node]\ndrain_s = \"soon\"\n[sip]\nproduct = 7\n";
+        let refused = told(bad);
+        assert!(refused.starts_with("READY=1\nSTATUS=ready; the last reload was refused"));
+        assert!(
+            refused.contains("sluice.toml:2: node.drain_s") && refused.contains("sip.product"),
+            "{refused}"
+        );
+        assert_eq!(refused.lines().count(), 2, "no error is a word of its own");
+        assert_eq!(told(good), "READY=1\nSTATUS=ready\n");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use sip::offer_answer::read_offer;
 
 use super::callers::Caller;
 use super::control::CallControl;
-use super::event::{Level, Now, Output, Ticket};
+use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::invite::session_timer;
 use super::one_call::{Beginning, Call, Side, WantedParty};
 use crate::cdr::record::{CallOpened, Record};
@@ -237,12 +237,10 @@ impl CallControl {
     /// The request path and the host that are asked for. An emergency service is its name after
     /// `urn:service:` (RFC 5031), and always ours: `sos`, `sos.fire`.
     fn wanted_of(&self, offered: &CallOffered) -> Result<(String, String), Denied> {
-        let uri = &offered.request_uri;
-        if uri.scheme() == Scheme::Other && offered.is_emergency {
-            let opaque = uri.view().opaque();
-            let service = opaque.get(URN_SERVICE.len()..).unwrap_or_default();
-            return Ok((service.to_ascii_lowercase(), self.own_domain()));
+        if let Some(service) = emergency_service(offered) {
+            return Ok((service, self.own_domain()));
         }
+        let uri = &offered.request_uri;
         let host = uri.host().to_owned();
         if !self.is_ours(&host, offered) {
             return Err(Denied::new(StatusCode::FORBIDDEN, "relay_denied"));
@@ -273,7 +271,7 @@ impl CallControl {
     /// A name or address by which we are called.
     pub(super) fn is_own_name(&self, host: &str, local: Option<std::net::IpAddr>) -> bool {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-            let mut sockets = self.config.sockets.iter();
+            let mut sockets = self.config.sockets.iter().chain(&self.config.listeners);
             return local == Some(address) || sockets.any(|socket| socket.ip() == address);
         }
         let domain = self.snapshot.settings.sip_domain.as_deref();
@@ -319,6 +317,13 @@ impl CallControl {
         if call.over || call.ending.is_some() {
             return;
         }
+        if outcome == Err(ResolveRefusal::Unknown)
+            && let Some(service) = call.offered().and_then(emergency_service)
+        {
+            self.warn_of_emergency(key, &service);
+            let denied = no_emergency_link().hidden(self.snapshot.settings.hide_state);
+            return self.deny(now, key, &denied);
+        }
         let accepted = match outcome {
             // Ad hoc is for sources: where an extension may call, its account says.
             Ok(link) if call.extension.is_some() && link.link.is_none() => {
@@ -343,6 +348,19 @@ impl CallControl {
             }
             Err(denied) => self.deny(now, key, &denied),
         }
+    }
+
+    /// Whoever runs this node must hear of it: somebody has called for help in vain.
+    fn warn_of_emergency(&mut self, key: CallKey, service: &str) {
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: "emergency_call_refused",
+            call: self.calls.get(&key).map(|call| call.id.clone()),
+            detail: format!(
+                "urn:service:{service} wants a link `{service}`, to an emergency number of a trunk's \
+                 dial_plan, and a rule of the guard of kind emergency"
+            ),
+        }));
     }
 
     /// The link is held against the source's policy; then the call is accepted and gets its alias
@@ -414,11 +432,8 @@ impl CallControl {
         let caller = identity::read(trunk, &offered.headers, Some(&offered.from));
         let caller = caller.map_or_else(String::new, |caller| caller.uri.as_str().to_owned());
         let source = source.map_or("unknown", Admitted::name);
-        let request_path = offered
-            .request_uri
-            .user()
-            .map(|user| user.into_owned())
-            .unwrap_or_default();
+        let user = || offered.request_uri.user().map(|user| user.into_owned());
+        let request_path = emergency_service(offered).or_else(user).unwrap_or_default();
         self.put_record(Record::CallOpened(CallOpened {
             call: id.to_owned(),
             at: now.timestamp,
@@ -428,7 +443,8 @@ impl CallControl {
             request_path,
             caller,
         }));
-        self.log_call((Level::Note, "call_offered"), id, || {
+        self.log_call((Level::Note, "call_offered"), id, |snapshot| {
+            let source = snapshot.named(source);
             format!("source {source}, Call-ID {}", offered.call_id)
         });
     }
@@ -441,6 +457,22 @@ const fn way_of(from_trunk: bool, named_by_link: bool) -> Way {
         (false, true) => Way::Link,
         (false, false) => Way::AdHoc,
     }
+}
+
+/// The service that is called, where it is one by its URN: `sos`, `sos.fire` (RFC 5031 §4.1).
+fn emergency_service(offered: &CallOffered) -> Option<String> {
+    let uri = &offered.request_uri;
+    let is_urn = uri.scheme() == Scheme::Other && offered.is_emergency;
+    let service = uri.view().opaque().get(URN_SERVICE.len()..);
+    service
+        .filter(|_| is_urn)
+        .map(|service| service.to_ascii_lowercase())
+}
+
+/// No link says where calls to an emergency service go.
+fn no_emergency_link() -> Denied {
+    Denied::new(StatusCode::NOT_FOUND, "emergency_link_unknown")
+        .with_warning(Reason::Emergency.text())
 }
 
 /// PRODUCT §1, refusals of SIP.

@@ -90,6 +90,13 @@ impl CallControl {
                 self.mark_answered(now, key, duration_max);
                 let told = self.endpoint.answer(now.instant, key, &description);
                 self.check(told);
+                if self
+                    .calls
+                    .get(&key)
+                    .is_some_and(|call| call.has_reoffered_early)
+                {
+                    self.tell_what_changed(now, key, Side::B, true);
+                }
             }
             Err(cause) => self.refuse_unjoined(now, key, cause),
         }
@@ -155,14 +162,12 @@ impl CallControl {
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let chosen = remote.codecs.clone();
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
-        let attempt = call.attempt.as_mut().ok_or("call_gone")?;
-        let a_media = call.a_media.as_mut().ok_or("call_gone")?;
         let description = if call.wants_offer {
             None
         } else {
-            let answered = a_media.leg.answer(&chosen, direction, ptime_ms);
-            Some(answered.map_err(Unusable::as_str)?)
+            Some(call.answer_to_caller(&chosen, direction, ptime_ms)?)
         };
+        let attempt = call.attempt.as_mut().ok_or("call_gone")?;
         attempt.media.leg.accept(remote);
         self.update_media(key);
         Ok(description)

@@ -1,12 +1,12 @@
-//! How many challenges of ours a source may ask for: an INVITE with a forged address is answered to
-//! whoever has that address.
+//! How many challenges of ours a source may ask for: an INVITE or REGISTER with a forged address is
+//! answered to whoever has that address.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Challenges for INVITE to one source (an IPv4 address, an IPv6 /64) in a second. Phones behind one
-/// address do not begin so many calls at once.
+/// Challenges of one method to one source (an IPv4 address, an IPv6 /64) in a second. Phones behind one
+/// address do not begin so many calls at once, and those that register come again.
 pub(super) const CHALLENGES_MAX: u32 = 50;
 /// Sources that are challenged in one second; the others have to come again.
 pub(super) const SOURCES_MAX: usize = 4_096;

@@ -47,6 +47,12 @@ pub enum Command {
     },
     /// How each trunk is.
     ListTrunkStates,
+    /// Each target of a trunk that is asked by OPTIONS is asked now, so that calls go where somebody
+    /// has just seen an answer.
+    PingTrunk {
+        /// Its id.
+        trunk: String,
+    },
     /// Phones that are registered.
     ListPhones(ListPhones),
     /// What the guard would say to a number; nothing is counted.
@@ -177,6 +183,8 @@ pub enum CommandOutcome {
     Ladder(LadderView),
     /// The trunks.
     TrunkStates(Vec<TrunkState>),
+    /// Its targets are asked.
+    TrunkPinged,
     /// A page of phones.
     Phones(PhonePage),
     /// What the guard has told.

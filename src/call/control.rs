@@ -26,7 +26,7 @@ use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
-use super::one_call::Call;
+use super::one_call::{Call, Ports};
 use super::orders::Orders;
 use super::overload::Overload;
 use super::snapshot::Snapshot;
@@ -35,7 +35,7 @@ use super::stopping::Stopping;
 use super::trunk_load::TrunkLoads;
 use crate::cdr::record::Record;
 use crate::fraud_guard::dial_plan::EMERGENCY;
-use crate::fraud_guard::{Guard, Rules, StoredCount};
+use crate::fraud_guard::{Cleared, Guard, Rules, StoredCount};
 use crate::registrar::bindings::Bindings;
 use crate::registrar::proof::{Prover, find};
 use crate::registration::Registrations;
@@ -100,13 +100,18 @@ pub struct CallControl {
     pub(super) former_peers: FormerPeers,
     pub(super) bindings: Bindings,
     pub(super) prover: Prover,
+    /// For INVITE, and for REGISTER: neither takes what the other may have.
     pub(super) challenges: Challenges,
+    pub(super) register_challenges: Challenges,
     pub(super) registrations: Registrations,
     /// Our REGISTER at each trunk that wants one, by its id.
     pub(super) registers: BTreeMap<RegisterKey, String>,
     pub(super) counters: Counters,
     /// The call that the last input is about, as soon as that is known.
     pub(super) touched: Option<CallKey>,
+    /// What the guard has cleared and the endpoint is dialling just now, with the ports of a party whose
+    /// call has no key yet: a panic there gives them back.
+    pub(super) in_hand: Option<(Cleared, Option<Ports>)>,
     /// A step of a call to come that panics, counted from the next one.
     #[cfg(test)]
     pub(crate) fault: Option<u32>,
@@ -164,10 +169,12 @@ impl CallControl {
             bindings: Bindings::default(),
             prover,
             challenges: Challenges::default(),
+            register_challenges: Challenges::default(),
             registrations: Registrations::default(),
             registers: BTreeMap::new(),
             counters: Counters::default(),
             touched: None,
+            in_hand: None,
             #[cfg(test)]
             fault: None,
             events: VecDeque::new(),
@@ -475,10 +482,10 @@ impl CallControl {
         &mut self,
         (level, event): (Level, &'static str),
         call: &str,
-        detail: impl FnOnce() -> String,
+        detail: impl FnOnce(&Snapshot) -> String,
     ) {
         if level >= self.least_level {
-            let (call, detail) = (Some(call.to_owned()), detail());
+            let (call, detail) = (Some(call.to_owned()), detail(&self.snapshot));
             self.put(Output::Log(LogLine {
                 level,
                 event,

@@ -85,11 +85,7 @@ impl CallControl {
             .answer(&common, caller.direction, caller.ptime_ms)
             .map_err(Unusable::as_str)?;
         let chosen = ports.leg.current().codecs.clone();
-        let a_media = call.ports_mut(Side::A).ok_or("call_gone")?;
-        let description = a_media
-            .leg
-            .answer(&chosen, direction, ptime_ms)
-            .map_err(Unusable::as_str)?;
+        let description = call.answer_to_caller(&chosen, direction, ptime_ms)?;
         self.acknowledge_callee(now, key, &answer);
         self.update_media(key);
         Ok(description)

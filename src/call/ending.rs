@@ -146,8 +146,17 @@ impl CallControl {
     /// and now, both sides are told, and its ports go back; all others go on. An input that was
     /// about no call is lost.
     pub fn handle_panic(&mut self, now: Now) {
-        let touched = self.touched.take().or_else(|| self.endpoint.touched());
-        let Some(key) = touched else {
+        let cut = self.endpoint.recover(now.instant);
+        let in_hand = self.in_hand.take();
+        self.put_down(now, in_hand);
+        let touched = self.touched.take();
+        if let Some(unknown) = cut.filter(|_| touched.is_some() && touched != cut) {
+            // A call that was being made when the turn broke off: nobody else knows of it.
+            let refusal = Refusal::default();
+            let told = self.endpoint.hang_up(now.instant, unknown, &refusal);
+            self.check(told);
+        }
+        let Some(key) = touched.or(cut) else {
             return;
         };
         let ending = Ending {
@@ -238,7 +247,7 @@ impl CallControl {
         for at in due {
             self.deadlines.remove(&(at, key));
         }
-        self.log_call((Level::Note, "call_closed"), &id, || {
+        self.log_call((Level::Note, "call_closed"), &id, |_| {
             format!(
                 "{} {} by {}",
                 ending.status, ending.cause, ending.released_by

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, Flow, Refusal};
-use sip::message::{HeaderName, Method, StatusCode, Uri};
+use sip::message::{HeaderName, Method, Scheme, StatusCode, Uri};
 
 use super::admission::Denied;
 use super::control::CallControl;
@@ -43,13 +43,19 @@ pub(super) struct Phone {
 }
 
 impl Phone {
-    /// The Request-URI of a call to it: its Contact. Where that has a number for a user, it is the
-    /// number that the guard has judged: a proxy between us and the phones could route by it.
+    /// The Request-URI of a call to it: its Contact, without the headers that a Request-URI cannot have
+    /// (RFC 3261 §19.1.1). Where that has a number for a user, it is the number that the guard has
+    /// judged: a proxy between us and the phones could route by it. `None`: it is no address of a phone
+    /// but a number by itself (`tel:`), or worse.
     pub(super) fn request_uri(&self, judged: &str) -> Option<Uri> {
+        if !matches!(self.uri.scheme(), Scheme::Sip | Scheme::Sips) {
+            return None;
+        }
         let user = self.uri.user().unwrap_or_default();
         let number = user.split(';').next().unwrap_or_default();
         if user == judged || !looks_like_number(number) {
-            return Some(self.uri.clone());
+            let bare = self.uri.as_str().split('?').next()?;
+            return Uri::parse(bare.as_bytes());
         }
         let written = Uri::sip(Some(judged), self.uri.host(), self.uri.port())?;
         let mut text = written.as_str().as_bytes().to_vec();

@@ -94,8 +94,10 @@ impl CallControl {
     ) -> Tried {
         self.pairs.insert(media.leg.pair, key);
         self.open_ports(&media);
-        match self.endpoint.dial(now.instant, key, dial) {
-            Ok(leg) => {
+        self.in_hand = Some((cleared, None));
+        let dialled = self.endpoint.dial(now.instant, key, dial);
+        match (dialled, self.in_hand.take()) {
+            (Ok(leg), Some((cleared, _))) => {
                 self.loads.begin_sent(trunk, now.instant);
                 self.counters.attempts += 1;
                 opened.dialed = true;
@@ -120,12 +122,23 @@ impl CallControl {
                 }
                 Tried::Dialled
             }
-            Err(_declined) => {
-                self.guard.release(cleared, now.instant);
+            (Ok(_) | Err(_), in_hand) => {
+                self.put_down(now, in_hand);
                 self.release_ports(now, &media, None);
                 self.close_undialled(opened, 503, "dial_declined");
                 Tried::Denied(Denied::of_code(503, "dial_declined"))
             }
+        }
+    }
+
+    /// Nothing was dialled: it goes back.
+    pub(super) fn put_down(&mut self, now: Now, in_hand: Option<(Cleared, Option<Ports>)>) {
+        let Some((cleared, media)) = in_hand else {
+            return;
+        };
+        self.guard.release(cleared, now.instant);
+        if let Some(media) = media {
+            self.release_ports(now, &media, None);
         }
     }
 
@@ -183,8 +196,9 @@ impl CallControl {
     }
 
     pub(super) fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
-        self.log_call((Level::Debug, "attempt"), &opened.call, || {
-            format!("{} trunk {} target {target}", opened.number, opened.trunk)
+        self.log_call((Level::Debug, "attempt"), &opened.call, |snapshot| {
+            let (number, trunk) = (opened.number, snapshot.named(&opened.trunk));
+            format!("{number} trunk {trunk} target {target}")
         });
     }
 

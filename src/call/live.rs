@@ -83,6 +83,7 @@ impl CallControl {
                     .ok_or(CommandRefusal::NoLadder)
             }
             Command::ListTrunkStates => Ok(CommandOutcome::TrunkStates(self.trunk_states(now))),
+            Command::PingTrunk { trunk } => self.ping_trunk(now, &trunk),
             Command::ListPhones(list) => Ok(CommandOutcome::Phones(self.list_phones(now, &list))),
             Command::Explain(question) => self.explain(now, &question),
         };

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use media::command::Target;
 use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
-use sip::offer_answer::{Descriptions, RemoteAudio};
-use sip::sdp::SessionDescription;
+use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Unusable};
+use sip::sdp::{Direction, SessionDescription};
 
 use super::event::{Now, Ticket};
 use super::extension::Phone;
@@ -60,6 +60,8 @@ pub(super) struct Call {
     pub(super) offer: Option<Box<RemoteAudio>>,
     /// The caller's INVITE had no offer: ours goes in the 2xx (delayed offer).
     pub(super) wants_offer: bool,
+    /// It has changed its session before the answer (RFC 3311 §5.1): the 2xx describes nothing any more.
+    pub(super) has_reoffered_early: bool,
     pub(super) a_media: Option<Box<Ports>>,
     pub(super) attempt: Option<Box<Attempt>>,
     /// Attempts that are over: a late answer changes their row.
@@ -284,6 +286,7 @@ impl Call {
             reason: None,
             offer: None,
             wants_offer: false,
+            has_reoffered_early: false,
             a_media: None,
             attempt: None,
             left: Vec::new(),
@@ -430,6 +433,22 @@ impl Call {
             Some(reoffer) => reoffer.from.is_none(),
             None => self.untold.is_some_and(|untold| untold.side == side),
         }
+    }
+
+    /// What the caller hears when the callee has chosen; what both have agreed upon since its INVITE
+    /// stands until it is told otherwise.
+    pub(super) fn answer_to_caller(
+        &mut self,
+        chosen: &[Codec],
+        direction: Direction,
+        ptime_ms: Option<u32>,
+    ) -> Result<SessionDescription, &'static str> {
+        let caller = self.a_media.as_mut().ok_or("call_gone")?;
+        if self.has_reoffered_early {
+            return caller.leg.last().cloned().ok_or("answer_missing");
+        }
+        let answer = caller.leg.answer(chosen, direction, ptime_ms);
+        answer.map_err(Unusable::as_str)
     }
 
     pub(super) fn last_description(&self, side: Side) -> Option<SessionDescription> {

@@ -3,6 +3,7 @@
 use sip::event::{Ping, PingKey};
 use sip::message::{StatusCode, Uri};
 
+use super::command::{CommandOutcome, CommandRefusal};
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use crate::trunks::health::{Change, PING_TIMEOUT, TargetKey};
@@ -19,6 +20,18 @@ impl CallControl {
                 self.health.ping_ended(&target, None, now.instant);
             }
         }
+    }
+
+    pub(super) fn ping_trunk(
+        &mut self,
+        now: Now,
+        trunk: &str,
+    ) -> Result<CommandOutcome, CommandRefusal> {
+        if !self.snapshot.trunks.iter().any(|known| known.id == trunk) {
+            return Err(CommandRefusal::NoSuchTrunk);
+        }
+        self.health.ask_now(trunk, now.instant);
+        Ok(CommandOutcome::TrunkPinged)
     }
 
     fn ping(&self, target: &TargetKey) -> Option<Ping> {
@@ -49,11 +62,12 @@ impl CallControl {
             Change::Up => ("trunk_up", Level::Note),
             Change::Down => ("trunk_down", Level::Warning),
         };
+        let named = self.snapshot.named(&target.trunk);
         self.put(Output::Log(LogLine {
             level,
             event,
             call: None,
-            detail: format!("trunk {} target {}", target.trunk, target.address),
+            detail: format!("trunk {named} target {}", target.address),
         }));
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use rand_core::RngCore as _;
 use sip::event::{RegisterOffered, RegisterRequestKey, Transport};
 use sip::message::{HeaderName, Method, NameAddr, SendBuffer, StatusCode};
 
@@ -17,6 +18,9 @@ use crate::sources::admission::{Admitted, admit};
 
 /// Extensions of one record: with all their phones some hundred kilobytes.
 const EXTENSIONS_OF_RECORD_MAX: usize = 50;
+/// Seconds after which a phone asks again that was one of too many, and over how many that is spread.
+const RETRY_S_MIN: u32 = 2;
+const RETRY_S_SPREAD: u32 = 30;
 /// Octets of a User-Agent that are kept.
 const USER_AGENT_OCTETS_MAX: usize = 128;
 
@@ -26,6 +30,9 @@ struct Answer {
     headers: Vec<(HeaderName, Box<[u8]>)>,
     /// For the counter.
     reason: &'static str,
+    /// Nothing was tried and nothing has changed: the request may be judged again, and costs no room
+    /// until then.
+    is_idle: bool,
 }
 
 impl Answer {
@@ -34,6 +41,14 @@ impl Answer {
             status,
             headers: Vec::new(),
             reason,
+            is_idle: false,
+        }
+    }
+
+    fn turned_away(status: StatusCode, reason: &'static str) -> Self {
+        Self {
+            is_idle: true,
+            ..Self::plain(status, reason)
         }
     }
 }
@@ -47,9 +62,12 @@ impl CallControl {
     ) {
         let answer = self.judge_register(now, offered);
         *self.counters.registers.entry(answer.reason).or_default() += 1;
-        let told =
-            self.endpoint
-                .answer_register(now.instant, request, answer.status, &answer.headers);
+        let (endpoint, status) = (&mut self.endpoint, answer.status);
+        let told = if answer.is_idle {
+            endpoint.turn_away_register(now.instant, request, status, &answer.headers)
+        } else {
+            endpoint.answer_register(now.instant, request, status, &answer.headers)
+        };
         self.check(told);
     }
 
@@ -57,10 +75,10 @@ impl CallControl {
         let snapshot = Arc::clone(&self.snapshot);
         let source = admit(&snapshot.trunks, &snapshot.sources, offered.flow.remote);
         if !matches!(source, Some(Admitted::Source(source)) if source.registers) {
-            return Answer::plain(StatusCode::FORBIDDEN, "register_not_from_here");
+            return Answer::turned_away(StatusCode::FORBIDDEN, "register_not_from_here");
         }
         if !self.is_own_name(offered.request_uri.host(), Some(offered.flow.local.ip())) {
-            return Answer::plain(StatusCode::NOT_FOUND, "register_other_domain");
+            return Answer::turned_away(StatusCode::NOT_FOUND, "register_other_domain");
         }
         let account = offered.aor.user().unwrap_or_default();
         let claim = Claim {
@@ -76,12 +94,27 @@ impl CallControl {
         let name = match self.prover.prove(&claim, &snapshot.extensions, now.instant) {
             Proof::Extension(name) => name,
             Proof::Challenge {
-                headers, reason, ..
-            } => {
+                headers,
+                reason,
+                is_guess,
+            } if is_guess || self.register_challenges.admits(claim.source, now.instant) => {
                 return Answer {
                     status: StatusCode::UNAUTHORIZED,
                     headers,
                     reason,
+                    is_idle: !is_guess,
+                };
+            }
+            // Who asks so often asks for others, which costs whoever has the address a short answer; or
+            // there are many phones behind it, and they do not come back all at once.
+            Proof::Challenge { .. } => {
+                let wait = RETRY_S_MIN + self.random.next_u32() % RETRY_S_SPREAD;
+                let wait = wait.to_string().into_bytes();
+                return Answer {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    headers: vec![(HeaderName::RetryAfter, wait.into())],
+                    reason: "challenges_max",
+                    is_idle: true,
                 };
             }
             Proof::Locked { retry_after } => {
@@ -91,6 +124,7 @@ impl CallControl {
                     status: StatusCode::FORBIDDEN,
                     headers: vec![(HeaderName::RetryAfter, value.into())],
                     reason: "register_locked_out",
+                    is_idle: true,
                 };
             }
         };
@@ -154,6 +188,7 @@ impl CallControl {
             status: StatusCode::OK,
             headers,
             reason: "registered",
+            is_idle: false,
         }
     }
 

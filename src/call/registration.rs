@@ -98,12 +98,13 @@ impl CallControl {
     }
 
     fn register_ended(&mut self, now: Now, id: &str, outcome: Outcome) {
+        let named = self.snapshot.named(id);
         let detail = match &outcome {
             Outcome::Registered { expires, .. } => {
-                format!("trunk {id} for {} s", expires.as_secs())
+                format!("trunk {named} for {} s", expires.as_secs())
             }
-            Outcome::Refused { status, .. } => format!("trunk {id} answered {status}"),
-            Outcome::NoAnswer => format!("trunk {id} did not answer"),
+            Outcome::Refused { status, .. } => format!("trunk {named} answered {status}"),
+            Outcome::NoAnswer => format!("trunk {named} did not answer"),
         };
         let chance = self.random.next_u32();
         let (event, level) = match self.registrations.ended(id, outcome, chance, now.instant) {

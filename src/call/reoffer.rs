@@ -144,6 +144,7 @@ impl CallControl {
             ports.leg.restore(before);
             return Err(StatusCode::NOT_ACCEPTABLE_HERE);
         };
+        call.has_reoffered_early |= side == Side::A && call.answered_at.is_none();
         self.update_media(key);
         Ok(answer)
     }

@@ -251,8 +251,8 @@ impl CallControl {
             "guard_dry_run" => Level::Warning,
             _ => Level::Note,
         };
-        self.log_call((level, event), &opened.call, || {
-            let (trunk, number) = (&opened.trunk, opened.number);
+        self.log_call((level, event), &opened.call, |snapshot| {
+            let (trunk, number) = (snapshot.named(&opened.trunk), opened.number);
             format!(
                 "{} by {} trunk {trunk} attempt {number}",
                 guard.reason, guard.rule

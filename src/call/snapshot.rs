@@ -34,6 +34,15 @@ impl Snapshot {
         let trunk = trunks.find(|trunk| trunk.id == id);
         trunk.or_else(|| self.extension_trunks.get(id))
     }
+
+    /// A trunk as people know it, with its id; what is no trunk, as it is.
+    pub(super) fn named(&self, id: &str) -> String {
+        let mut trunks = self.trunks.iter();
+        match trunks.find(|trunk| trunk.id == id) {
+            Some(trunk) => format!("{} ({id})", trunk.label),
+            None => id.to_owned(),
+        }
+    }
 }
 
 /// Settings of call control.

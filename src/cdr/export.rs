@@ -41,7 +41,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// Calls written at once.
 const CALLS_A_TURN: u32 = 200;
 /// Columns of a CSV file, in order. A call's attempt is its last one.
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 29] = [
     "call",
     "opened_at",
     "answered_at",
@@ -69,6 +69,8 @@ const COLUMNS: [&str; 27] = [
     "leg",
     "guard_reason",
     "guard_rule",
+    "trunk_label",
+    "source_label",
 ];
 
 /// Writes files as long as the node runs.
@@ -248,6 +250,8 @@ pub(crate) fn csv(call: &CdrCall, to: &mut Vec<u8>) {
         of_last(|attempt| &attempt.leg),
         of_last(|attempt| attempt.guard_reason.as_deref().unwrap_or_default()),
         of_last(|attempt| attempt.guard_rule.as_deref().unwrap_or_default()),
+        of_last(|attempt| attempt.trunk_label.as_deref().unwrap_or_default()),
+        call.source_label.clone().unwrap_or_default(),
     ];
     let line = cells.map(|cell| safe(&cell)).join(",");
     to.extend_from_slice(line.as_bytes());
@@ -288,6 +292,7 @@ mod tests {
             answered_at: Some("2026-11-20T23:59:01Z".parse().unwrap()),
             closed_at: Some(closed_at.parse().unwrap()),
             source: "office".to_owned(),
+            source_label: None,
             source_address: "192.0.2.1:5060".to_owned(),
             call_id: "x".to_owned(),
             request_path: "support".to_owned(),
@@ -307,6 +312,7 @@ mod tests {
                 answered_at: None,
                 closed_at: None,
                 trunk: "tr_1".to_owned(),
+                trunk_label: Some("=carrier".to_owned()),
                 destination: "+4930123@a,b".to_owned(),
                 caller_name: "line\r\nbreak".to_owned(),
                 caller_alias: "web".to_owned(),
@@ -357,7 +363,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(",58.000,office,"), "{text}");
-        let line = ",x,16,callee,guard_blocked,gr_1\r\n";
+        let line = ",x,16,callee,guard_blocked,gr_1,'=carrier,\r\n";
         assert_eq!(text.matches(line).count(), 2, "{text}");
         for (cell, expected) in [("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx"), ("a", "a")] {
             assert_eq!(safe(cell), expected);

@@ -20,6 +20,7 @@ pub struct CdrCall {
     pub answered_at: Option<Timestamp>,
     pub closed_at: Option<Timestamp>,
     pub source: String,
+    pub source_label: Option<String>,
     pub source_address: String,
     pub call_id: String,
     pub request_path: String,
@@ -48,6 +49,7 @@ pub struct CdrAttempt {
     pub answered_at: Option<Timestamp>,
     pub closed_at: Option<Timestamp>,
     pub trunk: String,
+    pub trunk_label: Option<String>,
     pub destination: String,
     pub caller_name: String,
     pub caller_alias: String,
@@ -122,15 +124,17 @@ pub(super) async fn whole_call(store: &Store, row: &SqliteRow) -> Result<CdrCall
     let cause: Option<String> = row.try_get("cause")?;
     let attempts = attempts
         .iter()
-        .map(|row| attempt(row, released_by.as_deref(), cause.as_deref()))
+        .map(|row| attempt(store, row, released_by.as_deref(), cause.as_deref()))
         .collect::<Result<Vec<_>, _>>()?;
     let call_id: String = row.try_get("call_id")?;
+    let source: String = row.try_get("source")?;
     Ok(CdrCall {
         call,
         opened_at: time(row.try_get("opened_at_ms")?)?,
         answered_at: optional_time(row, "answered_at_ms")?,
         closed_at: optional_time(row, "closed_at_ms")?,
-        source: row.try_get("source")?,
+        source_label: label(store, &source),
+        source,
         source_address: row.try_get("source_address")?,
         call_id: placed_call_id(&attempts)
             .filter(|_| call_id.is_empty())
@@ -154,7 +158,18 @@ fn placed_call_id(attempts: &[CdrAttempt]) -> Option<String> {
     attempts.iter().filter(first_party).rev().find_map(dialled)
 }
 
+/// What people call the trunk of this id, or the extension; `None`: there is none any more.
+fn label(store: &Store, id: &str) -> Option<String> {
+    let snapshot = store.snapshot();
+    let mut trunks = snapshot.trunks.iter();
+    let trunk = trunks.find(|trunk| trunk.id == id).map(|it| &it.label);
+    let mut extensions = snapshot.extensions.iter();
+    let extension = || extensions.find(|one| one.id == id).map(|one| &one.name);
+    trunk.or_else(extension).cloned()
+}
+
 fn attempt(
+    store: &Store,
     row: &SqliteRow,
     call_released_by: Option<&str>,
     call_cause: Option<&str>,
@@ -163,6 +178,7 @@ fn attempt(
     let released_by = outcome
         .as_deref()
         .and_then(|outcome| released_by(outcome, call_released_by, call_cause));
+    let trunk: String = row.try_get("trunk")?;
     Ok(CdrAttempt {
         number: row.try_get("number")?,
         leg: row.try_get("leg")?,
@@ -171,7 +187,8 @@ fn attempt(
         ringing_at: optional_time(row, "ringing_at_ms")?,
         answered_at: optional_time(row, "answered_at_ms")?,
         closed_at: optional_time(row, "closed_at_ms")?,
-        trunk: row.try_get("trunk")?,
+        trunk_label: label(store, &trunk),
+        trunk,
         destination: row.try_get("destination")?,
         caller_name: row.try_get("caller_name")?,
         caller_alias: row.try_get("caller_alias")?,

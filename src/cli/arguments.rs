@@ -572,7 +572,8 @@ pub(super) struct RuleArguments {
     /// Store it, but do not ask it
     #[arg(long)]
     pub(super) disabled: bool,
-    /// A number (610) or a prefix (+449*) that it names; may be given several times
+    /// A number (610) or a prefix (+449*) that it names, or '*' alone for every number; may be given
+    /// several times
     #[arg(long = "number", value_name = "NUMBER")]
     pub(super) numbers: Vec<String>,
     /// A country that it names, in two letters; may be given several times

@@ -97,7 +97,8 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         rows.extend(call.attempts.iter().map(|attempt| {
             [
                 format!("  attempt {}, {}", attempt.number, attempt.leg),
-                attempt.trunk.clone(),
+                attempt.opened_at.to_string(),
+                named(attempt.trunk_label.as_deref(), &attempt.trunk),
                 attempt.destination.clone(),
                 if attempt.dialed {
                     "dialled"
@@ -121,12 +122,19 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
         }));
     }
     Ok(output.table(
-        ["OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE"],
+        [
+            "CALL", "OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE",
+        ],
         &rows,
     )?)
 }
 
-fn call_row(call: &CdrCall) -> [String; 6] {
+/// A trunk as people know it, with its id.
+fn named(label: Option<&str>, id: &str) -> String {
+    label.map_or_else(|| id.to_owned(), |label| format!("{label} ({id})"))
+}
+
+fn call_row(call: &CdrCall) -> [String; 7] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
             format!(
@@ -137,8 +145,13 @@ fn call_row(call: &CdrCall) -> [String; 6] {
         _ => String::new(),
     };
     [
+        call.call.clone(),
         call.opened_at.to_string(),
-        format!("{} {}", call.source, call.source_address),
+        format!(
+            "{} {}",
+            named(call.source_label.as_deref(), &call.source),
+            call.source_address
+        ),
         call.request_path.clone(),
         talked,
         call.status

@@ -38,7 +38,7 @@ pub(super) async fn run(
                 }
             }
             let told: ExplanationShape = client.get(&path).await?;
-            explained(&told, output)
+            explained(&told, trunk.as_deref(), output)
         }
     }
 }
@@ -137,12 +137,21 @@ fn show(rules: &[RuleShape], output: &mut Output<'_>) -> Result<(), CommandError
     Ok(output.table(heads, &rows)?)
 }
 
-fn explained(told: &ExplanationShape, output: &mut Output<'_>) -> Result<(), CommandError> {
+/// `asked`: the trunk by the word that it was asked for with.
+fn explained(
+    told: &ExplanationShape,
+    asked: Option<&str>,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
     if output.is_json() {
         return Ok(output.document(told)?);
     }
     let dialled = told.dialled.as_deref().unwrap_or("-");
-    output.line(&format!("dialled   {dialled} on {}", told.trunk))?;
+    let trunk = match asked.filter(|asked| *asked != told.trunk) {
+        Some(label) => format!("{label} ({})", told.trunk),
+        None => told.trunk.clone(),
+    };
+    output.line(&format!("dialled   {dialled} on {trunk}"))?;
     let country = told.country.as_deref().unwrap_or("-");
     output.line(&format!("class     {}, country {country}", told.class))?;
     output.line(&format!("readings  {}", told.readings.join(" ")))?;

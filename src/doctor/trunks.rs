@@ -1,5 +1,6 @@
 //! Trunks: do their names have addresses, do their targets answer OPTIONS.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::Finding;
@@ -8,6 +9,8 @@ use crate::trunks;
 use crate::trunks::model::Trunk;
 use crate::trunks::names::{self, NameError};
 use crate::trunks::place::Question;
+use crate::trunks::preset::preset;
+use crate::trunks::shape::TrunkShape;
 use crate::trunks::test::Tested;
 
 /// A name that takes longer makes calls wait.
@@ -20,6 +23,8 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
     match trunks::store::list(store).await {
         Ok(stored) => {
             let enabled = stored.iter().filter(|trunk| trunk.shape.enabled);
+            let shapes = enabled.clone().map(|trunk| &trunk.shape);
+            findings.extend(shapes.filter_map(telephone_network));
             let questions = enabled.flat_map(|trunk| {
                 let targets = trunk.shape.targets.iter();
                 targets.filter_map(|target| Question::of(&target.address, trunk.shape.transport))
@@ -68,6 +73,24 @@ pub(super) async fn examine(store: &Store) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Where the preset says that calls leave for the telephone network, and the trunk does not: it was stored
+/// before the preset said so, or somebody wants it so. Nobody knows which, so that nothing is changed:
+/// a trunk that begins to refuse what it used to carry is a surprise, too.
+fn telephone_network(shape: &TrunkShape) -> Option<Finding> {
+    let usual = preset(&shape.preset)?.dial_plan.reaches_pstn;
+    if !usual || shape.dial_plan.reaches_pstn || !shape.carries_terminating {
+        return None;
+    }
+    let found = format!(
+        "{} is a {} with dial_plan.reaches_pstn = false: the guard lets through what it does not \
+         understand",
+        shape.label, shape.preset
+    );
+    let advice = "where its calls can reach the telephone network: sluice trunks apply FILE, with \
+                  reaches_pstn = true and the region in its [trunk.dial_plan]";
+    Some(Finding::warning("trunks", found, advice))
 }
 
 /// Where the guard refuses what people are used to dial.
@@ -137,7 +160,12 @@ fn judge(label: &str, tested: &Tested) -> Finding {
         Err(error) => Finding::bad(
             "trunk",
             format!("{label} {target}: {error}"),
-            "look at the route to it (ip route get)",
+            if error.kind() == ErrorKind::ConnectionRefused {
+                "that machine is there and nothing listens on the port: does the peer run, are port and \
+                 transport of the trunk right?"
+            } else {
+                "look at the route to it (ip route get)"
+            },
         ),
     }
 }
@@ -160,6 +188,35 @@ mod tests {
     }
 
     #[test]
+    fn a_trunk_that_was_stored_before_its_preset_reached_the_telephone_network_is_warned_of() {
+        for name in ["carrier", "registering-pbx"] {
+            let mut shape = preset(name).unwrap();
+            assert_eq!(telephone_network(&shape), None, "as the preset is now");
+            shape.dial_plan.reaches_pstn = false;
+            let finding = telephone_network(&shape).unwrap();
+            assert_eq!(finding.grade, Grade::Warning);
+            assert!(
+                finding.advice.contains("reaches_pstn = true"),
+                "{finding:?}"
+            );
+            shape.carries_terminating = false;
+            assert_eq!(telephone_network(&shape), None, "it carries nothing out");
+        }
+        for name in ["", "cucm"] {
+            assert_eq!(telephone_network(&preset(name).unwrap()), None);
+        }
+    }
+
+    /// What the program before it wrote for a carrier.
+    #[test]
+    fn an_old_carrier_in_the_database_is_read_as_it_was_stored() {
+        let old =
+            r#"{"label":"c","preset":"carrier","dial_plan":{"region":"GB","reaches_pstn":false}}"#;
+        let shape: TrunkShape = serde_json::from_str(old).unwrap();
+        assert!(telephone_network(&shape).is_some());
+    }
+
+    #[test]
     fn a_silent_trunk_is_bad_and_one_that_answers_is_good() {
         let tested = |status, is_up| Tested {
             target: "192.0.2.1:5060".parse().unwrap(),
@@ -173,5 +230,13 @@ mod tests {
         assert_eq!(judge("a", &tested(Some(503), false)).grade, Grade::Bad);
         let silent = judge("a", &tested(None, false));
         assert!(silent.grade == Grade::Bad && silent.advice.contains("firewall"));
+        let failed = |kind: ErrorKind| Tested {
+            target: "192.0.2.1:5060".parse().unwrap(),
+            outcome: Err(kind.into()),
+        };
+        let refused = judge("a", &failed(ErrorKind::ConnectionRefused));
+        assert!(refused.advice.contains("nothing listens"), "{refused:?}");
+        let no_way = judge("a", &failed(ErrorKind::NetworkUnreachable));
+        assert!(no_way.advice.contains("route"), "{no_way:?}");
     }
 }

@@ -59,9 +59,12 @@ impl DialPlan {
                 .filter_map(|code| user.strip_prefix(code.as_str()))
                 .filter(|body| !body.is_empty()),
         );
+        let goes_abroad = self.goes_abroad(user, numbering);
         for body in bodies {
             emergency |= self.is_emergency(body);
             self.read(body, numbering, &mut readings);
+            let is_whole = body.len() == user.len();
+            self.read_bare(body, goes_abroad && is_whole, numbering, &mut readings);
         }
         emergency |= readings
             .list
@@ -100,7 +103,22 @@ impl DialPlan {
         self.extension_lengths.contains(&length) && is_digits(user)
     }
 
-    /// Every way to read what stands behind an outside line.
+    /// It is an outside line, an international prefix and a whole number.
+    fn goes_abroad(&self, user: &str, numbering: &Numbering) -> bool {
+        let opened = self
+            .outside
+            .iter()
+            .filter_map(|code| user.strip_prefix(code.as_str()));
+        opened
+            .flat_map(|body| {
+                let codes = self.international.iter();
+                codes.filter_map(move |code| body.strip_prefix(code.as_str()))
+            })
+            .filter_map(|digits| numbering.understand(digits))
+            .any(|understood| understood.complete)
+    }
+
+    /// Every way to read what stands behind an outside line, if it has a prefix.
     fn read(&self, body: &str, numbering: &Numbering, readings: &mut Readings) {
         if let Some(digits) = body.strip_prefix('+') {
             return readings.add("", digits, numbering);
@@ -122,10 +140,33 @@ impl DialPlan {
                     readings.add(&code, digits, numbering);
                 }
             }
-            readings.add(&code, body, numbering);
         }
-        if self.bare {
-            readings.add("", body, numbering);
+    }
+
+    /// Every way to read what has no prefix. What `goes_abroad` by the outside line that it begins with
+    /// is not the beginning of another number with digits too many: `900442071838750` is London, where
+    /// 9 gets a line, and not the British range +44 900.
+    fn read_bare(
+        &self,
+        body: &str,
+        goes_abroad: bool,
+        numbering: &Numbering,
+        readings: &mut Readings,
+    ) {
+        if body.starts_with('+') {
+            return;
+        }
+        let region = self.region.as_deref().and_then(numbering::region);
+        let home = region.and_then(|region| numbering.code_of(region));
+        let home = home.map(|code| code.to_string());
+        for code in home.as_deref().into_iter().chain(self.bare.then_some("")) {
+            let is_whole = || {
+                let understood = numbering.understand(&format!("{code}{body}"));
+                understood.is_some_and(|understood| understood.complete)
+            };
+            if !goes_abroad || is_whole() {
+                readings.add(code, body, numbering);
+            }
         }
     }
 }
@@ -331,6 +372,37 @@ mod tests {
         assert_eq!(class_of(&plan, "610").0, Class::Extension);
         for unknown in ["alice", "*98#", "12345", "+44", "+999123456789", "0", "9"] {
             assert_eq!(class_of(&plan, unknown).0, Class::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn abroad_by_an_outside_line_is_no_number_at_home_with_digits_too_many() {
+        let plan = british();
+        let readings_of = |plan: &DialPlan, user: &str| -> Vec<String> {
+            let classified = plan.classify(user, numbering::numbering());
+            let readings = classified.readings.iter();
+            readings.map(|it| it.as_str().to_owned()).collect()
+        };
+        for (user, number) in [
+            ("900442071838750", "+442071838750"),
+            ("90033123456789", "+33123456789"),
+        ] {
+            let readings = readings_of(&plan, user);
+            assert_eq!(readings[0], number);
+            let at_home = readings.iter().any(|it| it.starts_with("+449"));
+            assert!(!at_home, "{readings:?}");
+        }
+        // As long as a number at home: it may be either.
+        let either = readings_of(&plan, "9004512345");
+        assert!(either.contains(&"+449004512345".to_owned()), "{either:?}");
+        // Nothing whole abroad, and no outside line: each reading counts.
+        for (user, outside) in [("90044207183", "9"), ("900442071838750", "8")] {
+            let plan = DialPlan {
+                outside: vec![outside.into()],
+                ..british()
+            };
+            let home = format!("+44{user}");
+            assert!(readings_of(&plan, user).contains(&home), "{user}");
         }
     }
 

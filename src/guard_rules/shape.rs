@@ -37,7 +37,7 @@ pub struct RuleDraft {
     /// Sources in these networks only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<String>,
-    /// These numbers: `610`, or `+449*` for what begins so.
+    /// These numbers: `610`, or `+449*` for what begins so; [`EVERY_NUMBER`] alone: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<String>,
     /// Numbers of these countries, in two letters.
@@ -155,6 +155,9 @@ impl RuleDraft {
         let scope = self.scope(trunks, &mut errors);
         let kind = self.kind(&mut errors);
         self.refuse_strangers(&mut errors);
+        if trunks.is_some() {
+            self.refuse_unsaid(&mut errors);
+        }
         let mut draft = self.clone();
         draft.trunks.clone_from(&scope.trunks);
         if let Some(kind) = kind {
@@ -207,12 +210,29 @@ impl RuleDraft {
             networks: each("networks", &self.networks, NETWORK, errors, |text| {
                 text.parse().ok()
             }),
-            numbers: each("numbers", &self.numbers, NUMBER_MATCH, errors, |text| {
-                NumberMatch::parse(text)
-            }),
+            numbers: self.numbers(errors),
             countries: each("countries", &self.countries, COUNTRY, errors, |text| {
                 region(text).filter(|region| numbering().code_of(*region).is_some())
             }),
+        }
+    }
+
+    fn numbers(&self, errors: &mut FieldErrors) -> Vec<NumberMatch> {
+        if self.numbers == [EVERY_NUMBER] && self.countries.is_empty() {
+            return Vec::new();
+        }
+        each("numbers", &self.numbers, NUMBER_MATCH, errors, |text| {
+            NumberMatch::parse(text)
+        })
+    }
+
+    /// Who leaves the numbers out has forgotten them more often than meant all: a rule that blocks or
+    /// allows every number says so. One that was stored before stays as it is.
+    fn refuse_unsaid(&self, errors: &mut FieldErrors) {
+        let is_gate = matches!(self.kind.as_str(), "allow" | "block");
+        if is_gate && self.numbers.is_empty() && self.countries.is_empty() {
+            let accepted = format!("numbers or countries; `{EVERY_NUMBER}` alone is every number");
+            errors.add("numbers", "", accepted);
         }
     }
 
@@ -412,6 +432,8 @@ fn minute_of_day(text: &str) -> Option<u16> {
     (minute < 60 && total <= 1_440).then_some(total)
 }
 
+/// In the place of all numbers.
+pub const EVERY_NUMBER: &str = "*";
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const COUNTRY: &str = "a country in two capital letters, such as GB";
 const MICROS: &str = "micro units, 0 to 1000000000000";
@@ -451,6 +473,35 @@ mod tests {
     }
 
     #[test]
+    fn every_number_is_said_and_never_left_out() {
+        for kind in ["allow", "block"] {
+            let judged = |scope: &str| {
+                let json = format!(r#"{{"name":"n","kind":"{kind}"{scope}}}"#);
+                draft(&json).judge("gr_1", Some(&[]))
+            };
+            for forgotten in ["", r#","networks":["192.0.2.0/24"]"#, r#","ways":["api"]"#] {
+                let errors = judged(forgotten).unwrap_err();
+                assert_eq!(errors.fields(), ["numbers"], "{forgotten}");
+            }
+            for mixed in [
+                r#","numbers":["*","610"]"#,
+                r#","numbers":["*"],"countries":["GB"]"#,
+            ] {
+                let errors = judged(mixed).unwrap_err();
+                assert_eq!(errors.fields(), ["numbers"], "{mixed}");
+            }
+            let all = judged(r#","numbers":["*"]"#).unwrap();
+            assert!(all.rule.scope.numbers.is_empty() && all.rule.scope.countries.is_empty());
+            assert_eq!(all.draft.numbers, [EVERY_NUMBER]);
+            let stored = draft(&format!(r#"{{"name":"n","kind":"{kind}"}}"#));
+            // It was taken before.
+            stored.judge("gr_1", None).unwrap();
+        }
+        let cap = draft(r#"{"name":"n","kind":"calls_per_day","max":3}"#);
+        cap.judge("gr_1", Some(&[])).unwrap();
+    }
+
+    #[test]
     fn every_wrong_field_is_named_at_once() {
         let errors = draft(
             r#"{"name":"","kind":"calls_per_day","ways":["door"],"trunks":["none"],
@@ -485,7 +536,7 @@ mod tests {
     #[test]
     fn trunks_are_named_by_label_and_kept_by_id() {
         let known = [("tr_1".to_owned(), "carrier".to_owned())];
-        let draft = draft(r#"{"name":"n","kind":"allow","trunks":["carrier"]}"#);
+        let draft = draft(r#"{"name":"n","kind":"allow","trunks":["carrier"],"numbers":["*"]}"#);
         let stored = draft.judge("gr_1", Some(&known)).unwrap();
         assert_eq!(stored.rule.scope.trunks, ["tr_1"]);
         assert_eq!(stored.draft.trunks, ["tr_1"]);

@@ -44,7 +44,7 @@ async fn rules_are_made_moved_changed_and_deleted_and_each_is_in_the_snapshot_at
     let folder = tempfile::tempdir().unwrap();
     let db = open(folder.path()).await;
     for name in ["a", "b", "c"] {
-        store::add(&db, &draft(name, r#""kind":"block""#), None)
+        store::add(&db, &draft(name, r#""kind":"block","numbers":["*"]"#), None)
             .await
             .unwrap();
     }
@@ -70,7 +70,7 @@ async fn rules_are_made_moved_changed_and_deleted_and_each_is_in_the_snapshot_at
     .unwrap();
     assert_eq!((place, &moved.rule.id), (2, &first.rule.id));
     assert_eq!(names(&db), ["a", "b", "e", "c"]);
-    let taken = store::add(&db, &draft("a", r#""kind":"allow""#), None).await;
+    let taken = store::add(&db, &draft("a", r#""kind":"allow","numbers":["*"]"#), None).await;
     assert!(matches!(taken.unwrap_err(), StorageError::Duplicate { .. }));
     let objected = store::delete(&db, "b", Box::new(|_, _| Err(StorageError::Changed))).await;
     objected.unwrap_err();

@@ -53,24 +53,44 @@ impl ListQuery {
             time
         };
         let (from, to) = (time("from", self.from), time("to", self.to));
+        let trunk = self.trunk.map(|asked| {
+            trunk_id(store, &asked).unwrap_or_else(|| {
+                errors.add("trunk", &asked, "the id or label of a trunk");
+                asked
+            })
+        });
         let before = cursor(self.cursor.as_deref())?;
         let rows = limit(self.limit, query::PAGE_ROWS_MAX)?;
         errors
             .or(CdrQuery {
                 from,
                 to,
-                // Rows hold ids; people know labels. A trunk that is gone is found by its id.
-                trunk: self.trunk.map(|asked| {
-                    let snapshot = store.snapshot();
-                    let named = snapshot.trunks.iter().find(|trunk| trunk.label == asked);
-                    named.map_or(asked, |trunk| trunk.id.clone())
-                }),
+                trunk,
                 link: self.link,
                 cause: self.cause,
                 before: (before > 0).then_some(before),
                 rows,
             })
             .map_err(Problem::invalid)
+    }
+}
+
+/// Rows hold ids; people know labels. A trunk that is gone, and an extension, is found by its id.
+fn trunk_id(store: &Store, asked: &str) -> Option<String> {
+    let snapshot = store.snapshot();
+    let mut trunks = snapshot.trunks.iter();
+    let named = trunks.find(|trunk| trunk.id == asked || trunk.label == asked);
+    let is_id = || {
+        let digits = ["tr_", "ex_"]
+            .iter()
+            .find_map(|kind| asked.strip_prefix(kind));
+        digits.is_some_and(|digits| {
+            digits.len() == ID_DIGITS && digits.bytes().all(|octet| octet.is_ascii_hexdigit())
+        })
+    };
+    match named {
+        Some(trunk) => Some(trunk.id.clone()),
+        None => is_id().then(|| asked.to_owned()),
     }
 }
 
@@ -125,6 +145,9 @@ async fn send_all(store: Store, mut asked: CdrQuery, mut pieces: Pieces) {
         }
     }
 }
+
+/// Hexadecimal digits of the id of a trunk or an extension.
+const ID_DIGITS: usize = 12;
 
 const READ: Needs = Needs::Scope(Scope::CdrRead);
 const FILTERS: &[(&str, &str)] = &[
@@ -210,7 +233,18 @@ static CALL: Schema = Schema::of::<CdrCall>(
             "When it ended; null: it is open.",
             "\"2026-01-01T00:01:05Z\"",
         ),
-        Field::new("source", Kind::Text, "Name of the source.", "\"office\""),
+        Field::new(
+            "source",
+            Kind::Text,
+            "Name of the source, or id of the trunk.",
+            "\"office\"",
+        ),
+        Field::new(
+            "source_label",
+            TEXT,
+            "What that trunk is called now; null: it is none, or is gone.",
+            "null",
+        ),
         Field::new(
             "source_address",
             Kind::Text,
@@ -305,6 +339,12 @@ static ATTEMPT: Schema = Schema::of::<CdrAttempt>(
             Kind::Text,
             "Id of the trunk, or `local`.",
             "\"tr_0123456789ab\"",
+        ),
+        Field::new(
+            "trunk_label",
+            TEXT,
+            "What the trunk is called now, or the extension; null: it is gone.",
+            "\"carrier\"",
         ),
         Field::new(
             "destination",

@@ -119,6 +119,10 @@ async fn remove(
     Ok(done())
 }
 
+/// A service is no number: `urn:service:sos` reaches what the link `sos` names (RFC 5031).
+const SERVICE: &str =
+    "a number: urn:service:sos is the link `sos`, ask for that link's destination";
+
 async fn explain(
     State(state): State<HttpState>,
     Asked(question): Asked<Question>,
@@ -131,6 +135,9 @@ async fn explain(
         }
         address
     });
+    if question.number.to_ascii_lowercase().starts_with("urn:") {
+        errors.add("number", &question.number, SERVICE);
+    }
     let at = question.at.as_deref().and_then(|text| {
         let time: Option<Timestamp> = text.parse().ok();
         if time.is_none() {
@@ -279,7 +286,8 @@ static DRAFT: Schema = Schema::of::<RuleDraft>(
         Field::optional(
             "numbers",
             Kind::Texts,
-            "These numbers: 610, or +1876* for what begins so.",
+            "These numbers: 610, or +1876* for what begins so; * alone is every number. A rule that \
+             blocks or allows names numbers or countries.",
             "[\"+1876*\"]",
         ),
         Field::optional(

@@ -1,7 +1,6 @@
 //! `/api/v1/import/links` and `/api/v1/export/links`: many links, one JSON object a line, read and
 //! answered while they come.
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -33,6 +32,8 @@ async fn import(
     request: Request,
 ) -> Result<Response, Problem> {
     require_type(&request, &[NDJSON, "application/jsonl"])?;
+    let mut lines = Lines::new(request.into_body());
+    lines.begin().await?;
     let (pieces, response) = streamed(NDJSON);
     let import = Import {
         store: state.store,
@@ -45,7 +46,7 @@ async fn import(
         stored: 0,
         refused: 0,
     };
-    tokio::spawn(import.run(request.into_body()));
+    tokio::spawn(import.run(lines));
     Ok(response)
 }
 
@@ -65,9 +66,9 @@ struct Import {
 }
 
 impl Import {
-    async fn run(mut self, body: Body) {
+    async fn run(mut self, lines: Lines) {
         let started = Timestamp::now();
-        let ended = self.take_all(body).await;
+        let ended = self.take_all(lines).await;
         let state = match &ended {
             Ok(()) => ImportState::Done,
             Err(_) => ImportState::Failed,
@@ -88,8 +89,7 @@ impl Import {
         self.tell(&report).await;
     }
 
-    async fn take_all(&mut self, body: Body) -> Result<(), Problem> {
-        let mut lines = Lines::new(body);
+    async fn take_all(&mut self, mut lines: Lines) -> Result<(), Problem> {
         let mut told = 0;
         while let Some(line) = lines.next().await? {
             self.line += 1;

@@ -33,6 +33,18 @@ impl Lines {
         }
     }
 
+    /// Waits for the first octets. An answer that begins before them would take the place of the 100 that
+    /// a client with `Expect: 100-continue` waits for (RFC 9110 §10.1.1): curl then waits for a second.
+    ///
+    /// # Errors
+    /// The body breaks off, or nothing comes for too long.
+    pub(super) async fn begin(&mut self) -> Result<(), Problem> {
+        if self.buffer.is_empty() && !self.ended {
+            self.fill().await?;
+        }
+        Ok(())
+    }
+
     /// The next line, without its end; `None`: the body is over.
     ///
     /// # Errors

@@ -43,7 +43,8 @@ async fn add(
     Body(draft): Body<TokenDraft>,
 ) -> Result<Response, Problem> {
     not_more_than(&access, &draft)?;
-    let (token, clear) = store::add(&state.store, &draft, access.label()).await?;
+    let parent = access.token().map(|token| token.id);
+    let (token, clear) = store::add(&state.store, &draft, access.label(), parent).await?;
     tracing::info!(token.id, label = token.label, scopes = %token.scopes, "a token was made");
     let shape = TokenShape {
         token: Some(clear),
@@ -149,7 +150,10 @@ const SHOW: Operation = Operation::new(Verb::Get, "/api/v1/tokens/{id}", NEEDS, 
 
 const REVOKE: Operation =
     Operation::new(Verb::Delete, "/api/v1/tokens/{id}", NEEDS, "Revoke a token")
-        .described("The next request with it is refused.")
+        .described(
+            "The next request with it is refused, and with every token that it has made, or that \
+             one of these has.",
+        )
         .refusing(&[(404, "No such token.")]);
 
 const SELF: Operation = Operation::new(
@@ -236,6 +240,12 @@ static TOKEN: Schema = Schema::of::<TokenShape>(
             Kind::Text,
             "Label of the token that made it.",
             "\"command line\"",
+        ),
+        Field::new(
+            "parent",
+            Kind::Nullable(&Kind::Whole),
+            "Number of the token that made it, and is revoked with it; null: the local socket.",
+            "null",
         ),
         Field::new(
             "created_at",

@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::router::HttpState;
 use super::routes::{Content, Needs, Operation, Routes, Verb};
 use super::trunk_schema::{APPLIED, DRAFT, DRAFTS, PATCH, TEST, TRUNK, TRUNKS};
+use crate::call::command::Command;
 use crate::field_errors::FieldErrors;
 use crate::storage::StorageError;
 use crate::tokens::scope::Scope;
@@ -143,6 +144,14 @@ async fn ask(State(state): State<HttpState>, Name(name): Name) -> Result<Respons
     let trunk = trunk.cloned().ok_or(StorageError::Changed)?;
     // It waits for answers on sockets of its own.
     let tested = tokio::task::spawn_blocking(move || test(&trunk)).await;
+    if let Some(calls) = &state.calls {
+        // The node asks for itself, too: what has just answered carries calls at once, and not after the
+        // interval of a trunk that is down. A node that cannot be asked says so elsewhere.
+        calls
+            .ask(Command::PingTrunk { trunk: stored.id })
+            .await
+            .ok();
+    }
     let Ok(tested) = tested else {
         return Err(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -240,6 +249,7 @@ const ASK: Operation = Operation::new(
     WRITE,
     "Send OPTIONS to each target of a trunk",
 )
+.described("The node asks them too at once: one that answers carries calls again.")
 .with_status(200)
 .answering(Content::Json(&TEST))
 .refusing(&[NONE]);

@@ -71,31 +71,11 @@ const KNOWN_MAX: usize = 8_192;
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::links::model::Destination;
+    use crate::links::model::{self, Destination};
 
     fn link(id: i64) -> Link {
-        Link {
-            id,
-            request_path: "a".to_owned(),
-            destination: Destination::Echo,
-            display_name: None,
-            caller_name: None,
-            caller_alias: None,
-            unique_alias: false,
-            allow_custom_caller_name: false,
-            enabled: true,
-            valid_after: None,
-            valid_before: None,
-            trunk: None,
-            auto_call_after_s: None,
-            video_policy: None,
-            created_by: String::new(),
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-        }
+        model::tests::link(id, "a", Destination::Echo)
     }
 
     #[test]

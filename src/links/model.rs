@@ -167,3 +167,31 @@ pub struct NotADestination;
 
 /// The sentence of [`Destination::from_str`].
 pub const DESTINATION: &str = "user, user@domain, local:echo or local:tone";
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A link that says nothing of what it need not say.
+    pub(crate) fn link(id: LinkId, request_path: &str, destination: Destination) -> Link {
+        Link {
+            id,
+            request_path: request_path.to_owned(),
+            destination,
+            display_name: None,
+            caller_name: None,
+            caller_alias: None,
+            unique_alias: false,
+            allow_custom_caller_name: false,
+            enabled: true,
+            valid_after: None,
+            valid_before: None,
+            trunk: None,
+            auto_call_after_s: None,
+            video_policy: None,
+            created_by: String::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+}

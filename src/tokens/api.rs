@@ -21,6 +21,7 @@ pub struct TokenShape {
     pub concurrent_calls: Option<u32>,
     pub expires_at: Option<Timestamp>,
     pub created_by: String,
+    pub parent: Option<TokenId>,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
     /// The clear text, once.
@@ -46,6 +47,7 @@ impl TokenShape {
             concurrent_calls: token.concurrent_calls,
             expires_at: token.expires_at,
             created_by: token.created_by.clone(),
+            parent: token.parent,
             created_at: token.created_at,
             last_used_at,
             token: None,

@@ -82,6 +82,7 @@ impl TokenDraft {
             concurrent_calls: self.concurrent_calls,
             expires_at,
             created_by: created_by.to_owned(),
+            parent: None,
             created_at: now,
         })
     }

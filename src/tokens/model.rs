@@ -30,6 +30,8 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
     /// Who made it.
     pub created_by: String,
+    /// The token that made it, with which it is revoked; `None`: the local socket.
+    pub parent: Option<TokenId>,
     /// When.
     pub created_at: Timestamp,
 }
@@ -169,6 +171,7 @@ mod tests {
                 concurrent_calls: None,
                 expires_at: None,
                 created_by: String::new(),
+                parent: None,
                 created_at: Timestamp::UNIX_EPOCH,
             })
         };

@@ -30,19 +30,22 @@ pub(crate) async fn load(connection: &mut Connection) -> Result<TokenTable, Stor
     Ok(TokenTable::new(table))
 }
 
-/// Makes a token: its row, and its clear text, which is nowhere else.
+/// Makes a token: its row, and its clear text, which is nowhere else. `parent`: the token that makes it.
 ///
 /// # Errors
-/// Every field that breaks a rule, too many tokens, or a database that fails.
+/// Every field that breaks a rule, too many tokens, a parent that was revoked meanwhile, or a database
+/// that fails.
 pub async fn add(
     store: &Store,
     draft: &TokenDraft,
     created_by: &str,
+    parent: Option<TokenId>,
 ) -> Result<(Token, String), StorageError> {
     let trunks = trunks::store::names_of(&store.snapshot());
     let now = to_millisecond(Timestamp::now());
     let mut token = draft.judge(now, &trunks, created_by)?;
     token.expires_at = token.expires_at.map(to_millisecond);
+    token.parent = parent;
     let clear = clear_text(&randomness()?);
     let digest = TokenDigest::of(&clear);
     let row = token.clone();
@@ -54,6 +57,14 @@ pub async fn add(
                     .await?;
                 if stored >= TOKENS_MAX {
                     return Err(too_many(stored));
+                }
+                if let Some(parent) = row.parent {
+                    // Its own revocation would not find what it makes from then on.
+                    let known = sqlx::query("SELECT 1 FROM tokens WHERE id = $1")
+                        .bind(parent)
+                        .fetch_optional(&mut *connection)
+                        .await?;
+                    known.ok_or_else(|| not_found(parent))?;
                 }
                 insert(connection, &row, &digest).await
             })
@@ -79,6 +90,7 @@ pub async fn first(store: &Store) -> Result<Option<String>, StorageError> {
         concurrent_calls: None,
         expires_at: None,
         created_by: "first start".to_owned(),
+        parent: None,
         created_at: to_millisecond(Timestamp::now()),
     };
     let made = store
@@ -122,7 +134,8 @@ pub async fn get(store: &Store, id: TokenId) -> Result<(Token, Option<Timestamp>
     read_with_use(&row.ok_or_else(|| not_found(id))?)
 }
 
-/// Revokes a token: the next request with it is refused.
+/// Revokes a token and all that it has made, and those that these have made: the next request with one
+/// of them is refused.
 ///
 /// # Errors
 /// There is none, or the database did not take it.
@@ -130,7 +143,7 @@ pub async fn revoke(store: &Store, id: TokenId) -> Result<(), StorageError> {
     store
         .write(move |connection| {
             work(async move {
-                let gone = sqlx::query("DELETE FROM tokens WHERE id = $1")
+                let gone = sqlx::query(REVOKE)
                     .bind(id)
                     .execute(&mut *connection)
                     .await?;
@@ -178,6 +191,7 @@ async fn insert(
         .bind(token.expires_at.map(Timestamp::as_millisecond))
         .bind(&token.created_by)
         .bind(token.created_at.as_millisecond())
+        .bind(token.parent)
         .fetch_one(&mut *connection)
         .await?;
     bump_revision(connection).await?;
@@ -203,6 +217,7 @@ fn read(row: &SqliteRow) -> Result<Token, StorageError> {
         concurrent_calls: cap("concurrent_calls")?,
         expires_at: optional_time(row, "expires_at_ms")?,
         created_by: row.try_get("created_by")?,
+        parent: row.try_get("parent")?,
         created_at: time(row.try_get("created_at_ms")?)?,
     })
 }
@@ -245,8 +260,12 @@ fn too_many(stored: i64) -> StorageError {
 }
 
 const INSERT: &str = "INSERT INTO tokens (digest, label, scopes, trunks, calls_per_minute, \
-    concurrent_calls, expires_at_ms, created_by, created_at_ms) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
+    concurrent_calls, expires_at_ms, created_by, created_at_ms, parent) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
+/// A parent is older than what it makes, and ids are used once: there is no circle.
+const REVOKE: &str = "WITH RECURSIVE revoked (id) AS (SELECT id FROM tokens WHERE id = $1 \
+    UNION SELECT tokens.id FROM tokens JOIN revoked ON tokens.parent = revoked.id) \
+    DELETE FROM tokens WHERE id IN (SELECT id FROM revoked)";
 /// The label of the token of the first start.
 const FIRST_LABEL: &str = "first admin";
 /// Tokens of one system.

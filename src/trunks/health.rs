@@ -127,6 +127,17 @@ impl Health {
         }
     }
 
+    /// Somebody has looked at the trunk: its targets are asked now, those that are down too.
+    pub fn ask_now(&mut self, trunk: &str, now: Instant) {
+        for (key, target) in &mut self.targets {
+            if key.trunk == trunk
+                && let Some(at) = target.ping_at
+            {
+                target.ping_at = Some(at.min(now));
+            }
+        }
+    }
+
     /// How a ping ended; `None`: no final response.
     pub fn ping_ended(&mut self, key: &TargetKey, status: Option<u16>, now: Instant) -> Change {
         let Some(target) = self.targets.get_mut(key) else {

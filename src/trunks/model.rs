@@ -349,61 +349,26 @@ impl Network {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::trunks::shape::{StoredTrunk, TrunkShape};
 
-    /// A trunk with the defaults of PRODUCT §6 and one target.
+    /// A trunk with the defaults of PRODUCT §6 and one target that nobody asks by OPTIONS.
     pub(crate) fn trunk(id: &str, address: &str) -> Trunk {
-        Trunk {
-            id: id.into(),
+        let shape = TrunkShape {
             label: id.into(),
-            enabled: true,
-            targets: vec![TrunkTarget {
-                address: address.parse().unwrap(),
-                priority: 0,
-                weight: 1,
-            }],
-            priority: 10,
-            weight: 1,
-            carries_terminating: true,
-            carries_originating: false,
-            max_calls: -1,
-            max_inbound: -1,
-            max_outbound: -1,
-            max_cps: 0,
-            patterns: Vec::new(),
-            strip: 0,
-            prefix: String::new(),
-            codecs: Vec::new(),
-            identity: IdentityProfile::Rpid,
-            ascii_names: false,
-            trusted: false,
-            from_host: None,
-            request_host: None,
-            username: None,
+            options_interval_up_s: Duration::ZERO,
+            options_interval_down_s: Duration::ZERO,
+            ..TrunkShape::default()
+        };
+        let stored = StoredTrunk {
+            id: id.into(),
+            shape,
             password: None,
-            realm: None,
-            response_timeout: Duration::from_secs(4),
-            progress_timeout: Duration::from_secs(10),
-            ring_timeout: Duration::from_secs(120),
-            failover_codes: vec![408, 500, 502, 503, 504],
-            options_interval_up: Duration::ZERO,
-            options_interval_down: Duration::ZERO,
-            down_codes: vec![408, 503],
-            networks: Vec::new(),
-            media_latch: MediaLatch::Sdp,
-            advertised_media_address: None,
-            transport: Transport::Udp,
-            local_port: None,
-            offer: OfferMode::Early,
-            reliable_provisional: ReliableProvisional::Supported,
-            session_expires: Duration::from_secs(1_800),
-            session_min: Duration::from_secs(90),
-            refresh_by: RefreshBy::Invite,
-            dial_plan: DialPlan::default(),
-            register: false,
-            register_expires: Duration::from_secs(3_600),
-            transit: false,
-            links: Vec::new(),
-        }
+        };
+        stored.trunk(vec![TrunkTarget {
+            address: address.parse().unwrap(),
+            priority: 0,
+            weight: 1,
+        }])
     }
 
     #[test]

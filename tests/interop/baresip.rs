@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -116,16 +116,20 @@ impl Phone {
 
     /// The samples it received.
     pub(crate) fn heard(&self, world: &World) -> Vec<i16> {
-        let folder = world.file(&format!("{}/rec", self.name));
-        let recordings: Vec<PathBuf> = fs::read_dir(folder)
-            .expect("a folder")
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
-            .collect();
-        assert_eq!(recordings.len(), 1, "{} recorded {recordings:?}", self.name);
-        tone::read_wav(&fs::read(&recordings[0]).expect("a recording"))
+        heard_in(&world.file(&format!("{}/rec", self.name)))
     }
+}
+
+/// The samples that a phone received and recorded in this folder.
+fn heard_in(folder: &Path) -> Vec<i16> {
+    let recordings: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+        .collect();
+    assert_eq!(recordings.len(), 1, "recorded in {folder:?}");
+    tone::read_wav(&fs::read(&recordings[0]).expect("a recording"))
 }
 
 #[test]
@@ -176,6 +180,39 @@ pub(crate) fn each_hears_the_other(world: &World) {
         );
         assert!(own < 0.1, "{} hears {own:.2} of itself", here.name);
     }
+}
+
+/// The line as it stands in README.md, with `conf/baresip`; only the sound card is a file, because a machine
+/// of tests has none.
+#[test]
+fn the_first_call_of_the_readme_hears_itself() {
+    let Some(world) = World::open(&["ip", "baresip"]) else {
+        return;
+    };
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(tree.join(name)).expect("a file of the tree");
+    let readme = read("README.md");
+    let line = readme
+        .lines()
+        .find_map(|line| line.strip_prefix("baresip "));
+    let line = line.expect("a line that starts baresip");
+    let _gateway = Gateway::start_with(&world, tree.join("conf/demo.toml"));
+    fs::create_dir_all(world.file("rec")).expect("a folder");
+    fs::write(world.file("tone.wav"), tone::wav(CALLER.tone_hz, 20)).expect("a file");
+    let config = read("conf/baresip/config");
+    assert!(config.contains("module alsa.so\n"), "{config}");
+    let config = config
+        .replace("alsa.so", "aufile.so\nmodule sndfile.so\nsnd_path rec")
+        .replace("alsa,default", "aufile,tone.wav");
+    world.write("conf/baresip/config", &config);
+    world.write("conf/baresip/accounts", &read("conf/baresip/accounts"));
+    let mut phone = Command::new("sh");
+    phone.args(["-c", &format!("exec baresip -t 4 {line}")]);
+    let mut phone = world.start("phone", &mut phone);
+    phone.wait(Duration::from_secs(20));
+    let heard = heard_in(&world.file("rec"));
+    let share = tone::loudest_share(&heard, CALLER.tone_hz);
+    assert!(share > 0.8, "{share:.2}\n{}", phone.said());
 }
 
 /// both sides by TCP, from ports of the kernel's choice.

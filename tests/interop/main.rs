@@ -2,7 +2,9 @@
 //! misbehave. Every test has a network namespace of its own, so ports are fixed and nothing is
 //! shared; what a test waits for is an event, with a deadline.
 //!
-//! Needs root, `ip`, `sipp` and `baresip`. A test that finds one missing prints `not run: …`; with
+//! What takes most of a minute stands in `long`, which `cargo interop` runs beside the others.
+//!
+//! Needs root, `ip`, `sipp`, `baresip` and `sngrep`. A test that finds one missing prints `not run: …`; with
 //! `SLUICE_INTEROP=require` it fails.
 
 #![forbid(unsafe_code)]
@@ -21,6 +23,7 @@ mod extensions;
 mod gateway;
 mod hold;
 mod identity;
+mod long;
 mod node;
 mod operation;
 mod party;
@@ -31,4 +34,5 @@ mod sipp;
 mod systemd;
 mod tcp;
 mod tone;
+mod trace;
 mod world;

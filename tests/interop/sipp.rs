@@ -118,6 +118,27 @@ fn an_answered_call_ends_when_the_caller_hangs_up() {
 }
 
 #[test]
+fn the_list_of_calls_names_what_shows_one_and_the_trunk_by_its_label() {
+    let Some(world) = World::open(&["ip", "sipp"]) else {
+        return;
+    };
+    let gateway = Gateway::start(&world, &one_trunk());
+    let blanks = [("STATUS", "486"), ("REASON", "Busy Here")];
+    let mut refusing = callee(&world, FIRST, "callee_refuses", &blanks);
+    caller(&world, "caller_refused", &blanks);
+    refusing.succeed(PATIENCE);
+    gateway.closed_calls(1);
+    let list = gateway.run(&["cdr", "list"]);
+    let mut lines = list.lines().skip(1);
+    let call = lines.next().and_then(|line| line.split(' ').next());
+    let call = call.expect("a call");
+    let attempt = lines.next().expect("an attempt");
+    assert!(attempt.contains(" first"), "{list}");
+    let shown = gateway.run(&["cdr", "show", call]);
+    assert!(shown.contains(call) && shown.contains("486"), "{shown}");
+}
+
+#[test]
 fn busy_is_final_and_reaches_the_caller() {
     is_final("486", "Busy Here");
 }

@@ -95,6 +95,10 @@ pub(super) fn begin(
         .legs
         .insert(leg)
         .map_err(|Full| CommandError::LimitReached)?;
+    if side == Side::A {
+        // Nobody else knows of this call before the command is done.
+        (core.touched, core.in_turn) = (Some(key), true);
+    }
     let previous = core.tags.insert(tag, key);
     debug_assert!(previous.is_none(), "a tag is used once");
     if let Some(entry) = core.calls.get_mut(call) {
@@ -219,15 +223,19 @@ fn handle_provisional(
     debug_assert!(status.is_provisional(), "finals go elsewhere");
     attempt.is_heard = true;
     attempt.response_at = None;
+    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
+    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     if attempt.left.is_some() {
+        // Whoever answers all the same waits for the PRACK of its answer (RFC 3262 §3).
+        if answer.is_some() {
+            early::take_early(core, now, key, response, answer.as_deref());
+        }
         return send_cancel(core, now, key);
     }
     if status == StatusCode::TRYING {
         return core.arm(key);
     }
     attempt.progress_at = None;
-    // An INVITE without an offer is answered with one in the 2xx: what comes before is a preview.
-    let answer = sdp_of(response).filter(|_| attempt.dial.offer.is_some());
     core.arm(key);
     let Some(answered_reliably) = early::take_early(core, now, key, response, answer.as_deref())
     else {
@@ -447,6 +455,19 @@ pub(super) fn break_off(core: &mut Core, now: Instant, key: Key, transaction: Ke
         let failure = AttemptFailure::TransportFailed;
         leave(core, now, key, Some(failure), &Refusal::default());
     }
+}
+
+/// What was left is cancelled, where the turn that left it was cut short before its CANCEL.
+pub(super) fn leave_again(core: &mut Core, now: Instant, key: Key, is_cancelled: bool) {
+    let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
+        return;
+    };
+    if attempt.left.is_none() || !attempt.is_heard || is_cancelled {
+        return;
+    }
+    attempt.give_up_at = None;
+    attempt.stop_timers();
+    send_cancel(core, now, key);
 }
 
 /// Once; after 64·T1 without a final response the attempt is given up (RFC 3261 §9.1).

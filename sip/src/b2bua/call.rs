@@ -131,6 +131,20 @@ pub(crate) fn end(
     }
 }
 
+/// An end that was cut short is gone through again; what has left before does not leave twice.
+pub(super) fn end_again(core: &mut Core, now: Instant, key: Key, status: StatusCode) {
+    let Some(call) = core.calls.get(key) else {
+        return;
+    };
+    debug_assert!(call.ended, "what lives is ended by `end`");
+    for leg in call.legs.clone() {
+        if !core.legs.get(leg).is_none_or(is_ending) {
+            release(core, now, leg, status, &Refusal::default());
+        }
+        finish_leg(core, leg);
+    }
+}
+
 /// True where a leg only waits for its last messages.
 fn is_ending(leg: &Leg) -> bool {
     match &leg.stage {
@@ -175,6 +189,9 @@ pub(crate) fn finish_leg(core: &mut Core, key: Key) {
         leg.side == Side::B || has_ended,
         "a call ends with its a-leg"
     );
+    if core.touched == Some(key) {
+        core.touched_last.get_or_insert(call_key);
+    }
     if let Some(mut leg) = core.legs.remove(key) {
         core.deadlines.set(&mut leg.token, Owner::Leg(key), None);
         debug_assert!(leg.token.is_none(), "no deadline outlives its leg");

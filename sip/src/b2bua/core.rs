@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use foldhash::quality::FixedState;
 
 use super::call::{Call, finish_leg};
-use super::leg::{Leg, Reoffer, Stage};
+use super::leg::Leg;
 use super::options::PendingPing;
 use super::overload::{self, share::Shares};
 use super::register::Registration;
@@ -61,6 +61,13 @@ pub(crate) struct Core {
     pub(super) no_tcp: NoTcp,
     /// The leg that the last input is about, as soon as that is known.
     pub(super) touched: Option<Key>,
+    /// The call of that leg, where the leg has gone since.
+    pub(super) touched_last: Option<Key>,
+    /// An input or command is being handled.
+    pub(crate) in_turn: bool,
+    /// A step of the turns to come that panics, counted from the next one.
+    #[cfg(debug_assertions)]
+    pub(crate) fault: Option<u32>,
     outputs: VecDeque<Queued>,
     /// Makes the tags of refusals that keep no state.
     stateless_tags: FixedState,
@@ -158,6 +165,10 @@ impl Core {
             origin: Origin::default(),
             shares: Shares::new(identifiers.map_seed()),
             touched: None,
+            touched_last: None,
+            in_turn: false,
+            #[cfg(debug_assertions)]
+            fault: None,
             outputs: VecDeque::new(),
             stateless_tags: FixedState::with_seed(identifiers.map_seed()),
             identifiers,
@@ -173,11 +184,14 @@ impl Core {
             "the outputs of the last input were drained"
         );
         self.touched = None;
+        self.touched_last = None;
+        self.in_turn = true;
         match input {
             Input::Datagram { flow, bytes } => self.handle_datagram(now, flow, bytes),
             Input::TransportFailed { flow } => failed_flow::handle(self, now, flow),
             Input::Expired => self.handle_expired(now),
         }
+        self.in_turn = false;
     }
 
     fn handle_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
@@ -202,6 +216,7 @@ impl Core {
             if let Some(key) = self.transactions.pop_due(now) {
                 let user = self.transactions.user(key);
                 self.touched = user.and_then(User::leg);
+                failed_flow::choose_path(self, key);
                 let expiry = self.transactions.handle_deadline(now, key);
                 if let Some((flow, packet)) = expiry.send {
                     self.repeat(flow, packet);
@@ -259,8 +274,10 @@ impl Core {
             "a message has an end of its headers"
         );
         debug_assert!(flow.remote.port() != 0, "port 0 is nowhere");
+        self.step();
         self.counters.messages_sent += 1;
         self.outputs.push_back(Queued::Send { flow, packet });
+        self.step();
     }
 
     /// Sends what was sent before.
@@ -270,6 +287,7 @@ impl Core {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
+        self.step();
         self.outputs.push_back(Queued::Event(event));
     }
 
@@ -331,6 +349,7 @@ impl Core {
             self.transactions.allow_fall_back(key);
             self.counters.sent_by_tcp_for_size += 1;
         }
+        self.step();
         self.hold(user);
         self.send(flow, packet);
         Ok(key)
@@ -399,6 +418,7 @@ impl Core {
 
     /// A transaction of this user is gone.
     pub(super) fn release_transaction(&mut self, user: User) {
+        self.step();
         let Some(key) = user.leg() else { return };
         if let Some(leg) = self.legs.get_mut(key) {
             debug_assert!(leg.transactions > 0, "every transaction was counted");
@@ -417,15 +437,47 @@ impl Core {
 
     /// Changes a leg and sets its deadline.
     pub(super) fn change<R>(&mut self, key: Key, change: impl FnOnce(&mut Leg) -> R) -> Option<R> {
+        self.step();
         let result = self.legs.get_mut(key).map(change);
+        self.step();
         self.arm(key);
         result
     }
 
     /// The call of the last input, if it was about one.
     pub(crate) fn touched_call(&self) -> Option<CallKey> {
-        let leg = self.legs.get(self.touched?)?;
-        Some(CallKey(leg.call))
+        let leg = self.touched.and_then(|key| self.legs.get(key));
+        leg.map(|leg| leg.call).or(self.touched_last).map(CallKey)
+    }
+
+    /// One step of a turn: where a test wants it, it is the last one.
+    #[cfg_attr(
+        not(debug_assertions),
+        expect(clippy::unused_self, reason = "only tests strike")
+    )]
+    pub(super) fn step(&mut self) {
+        #[cfg(debug_assertions)]
+        if let Some(steps) = self.fault.take() {
+            assert!(steps > 0, "injected");
+            self.fault = Some(steps - 1);
+        }
+    }
+
+    /// Counts anew what is counted: transactions of legs, calls that have not ended, shares of callers.
+    pub(super) fn recount(&mut self) {
+        for (_, leg) in self.legs.iter_mut() {
+            leg.transactions = 0;
+        }
+        for (_, user, _) in self.transactions.phases() {
+            if let Some(leg) = user.leg().and_then(|key| self.legs.get_mut(key)) {
+                leg.transactions += 1;
+            }
+        }
+        let active = self.calls.iter().filter(|(_, call)| !call.ended).count();
+        self.active_calls = u32::try_from(active).unwrap_or(u32::MAX);
+        let calls = self.calls.iter();
+        let claims = calls.filter_map(|(_, call)| Some((call.claim?, call.ended)));
+        self.shares.recount(claims);
     }
 
     /// A call that has not ended.
@@ -484,85 +536,6 @@ impl Core {
             hasher.write(part);
         }
         hasher.finish()
-    }
-
-    /// Panics in debug builds where the tables contradict each other.
-    pub(crate) fn check_invariants(&self) {
-        if cfg!(debug_assertions) {
-            self.transactions.check_invariants();
-            self.calls.check_invariants();
-            self.legs.check_invariants();
-            self.pings.check_invariants();
-            self.registrations.check_invariants();
-            self.register_requests.check_invariants();
-            let waiting = self
-                .registrations
-                .iter()
-                .filter(|(_, one)| one.is_pending());
-            let waiting = waiting.count() + crate::table::usize_of(self.register_requests.count());
-            self.deadlines.check_invariants();
-            let active = self.calls.iter().filter(|(_, call)| !call.ended).count();
-            debug_assert_eq!(
-                active,
-                crate::table::usize_of(self.active_calls),
-                "active calls"
-            );
-            debug_assert_eq!(
-                self.tags.len(),
-                crate::table::usize_of(self.legs.count()),
-                "every leg is found by its tag"
-            );
-            for (key, leg) in self.legs.iter() {
-                let listed = self
-                    .calls
-                    .get(leg.call)
-                    .is_some_and(|call| call.legs.contains(&key));
-                debug_assert!(listed, "a leg belongs to a call that knows it");
-                debug_assert_eq!(
-                    leg.token.is_some(),
-                    leg.deadline().is_some(),
-                    "armed as it says"
-                );
-                debug_assert!(!leg.is_finished(), "what is finished is freed");
-            }
-            for (key, leg) in self.legs.iter() {
-                let found = self.tags.get(&leg.dialog.local_tag);
-                debug_assert_eq!(found, Some(&key), "a tag names its own leg");
-                debug_assert!(
-                    leg.unacknowledged.is_none() || leg.is_confirmed(),
-                    "only a 2xx waits for an ACK"
-                );
-                debug_assert!(
-                    matches!(leg.reoffer, Reoffer::Idle) || !matches!(leg.stage, Stage::Over),
-                    "an offer within a dialog needs one"
-                );
-                debug_assert_eq!(
-                    leg.provisional.is_some(),
-                    matches!(leg.stage, Stage::Offered(_)),
-                    "what is said before the answer ends with it"
-                );
-            }
-            for (_, call) in self.calls.iter() {
-                debug_assert!(!call.legs.is_empty(), "a call has legs until it is gone");
-                debug_assert!(
-                    call.answered.is_none_or(|leg| call.legs.contains(&leg)),
-                    "the callee is one of the legs"
-                );
-                debug_assert!(
-                    call.attempts <= limits::ATTEMPTS_PER_CALL_MAX,
-                    "attempts are bounded"
-                );
-            }
-            let claims = self.calls.iter().filter(|(_, call)| call.claim.is_some());
-            debug_assert_eq!(
-                claims.count() == 0,
-                self.shares.is_empty(),
-                "who holds something has a call"
-            );
-            if self.calls.is_empty() && self.pings.is_empty() && waiting == 0 {
-                debug_assert!(self.deadlines.is_empty(), "no deadline without an owner");
-            }
-        }
     }
 
     /// True when nothing at all is pending.

@@ -6,12 +6,12 @@
 //! | what broke with its connection | what becomes of it |
 //! |---|---|
 //! | a first INVITE that nobody heard | the attempt failed (§17.1.4); whoever answers it nevertheless gets ACK and BYE |
-//! | another request of a leg that nobody heard (BYE, CANCEL, re-INVITE, PRACK, …) | leaves again, three times at most |
+//! | another request of a leg that nobody heard (BYE, CANCEL, re-INVITE, PRACK, …) | leaves again: at once, then after growing pauses until timer F |
 //! | OPTIONS, REGISTER | their user hears of it at once (§17.1.4) and has a schedule of its own |
 //! | a request that was heard | its final response comes by another connection (§18.2.2) |
 //! | an ACK of a 2xx | leaves again when the 2xx comes again (§13.2.2.4) |
 //! | a 2xx, a reliable 1xx | are repeated to sent-by until ACK (§13.3.1.4) and PRACK (RFC 3262 §3) |
-//! | another final response to an INVITE | leaves again for sent-by, three times at most |
+//! | another final response to an INVITE | leaves again for sent-by: at once, then after growing pauses until timer H |
 
 use std::time::Instant;
 
@@ -21,13 +21,15 @@ use super::{attempt, uac};
 use crate::dialog::Dialog;
 use crate::event::Flow;
 use crate::message;
+use crate::table::Key;
+use crate::transaction::layer::Again;
 use crate::transport::via;
 
 /// A send on this flow failed, or its connection is closed.
 pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
     let is_stream = flow.transport.is_reliable();
     if is_stream {
-        lose(core, flow);
+        lose(core, now, flow);
     }
     let other_path = |core: &Core, user: User| {
         let leg = user.leg().filter(|_| is_stream)?;
@@ -50,11 +52,15 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
             attempt::break_off(core, now, leg, key);
             continue;
         }
-        let again =
-            other_path(core, user).and_then(|path| core.transactions.start_again(now, key, path));
-        if let Some((flow, packet)) = again {
-            core.repeat(flow, packet);
-            continue;
+        if let Some(path) = other_path(core, user) {
+            match core.transactions.start_again(now, key, path) {
+                Again::Now(flow, packet) => {
+                    core.repeat(flow, packet);
+                    continue;
+                }
+                Again::Later => continue,
+                Again::Never => {}
+            }
         }
         if let Some(user) = core.transactions.remove(key) {
             uac::handle_transport_failed(core, now, user, key);
@@ -69,13 +75,31 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
     }
 }
 
+/// The pause of this transaction may be over: where its peer has come by a new connection meanwhile, that
+/// is the way. Another fork's is its own, and a response goes to sent-by.
+pub(super) fn choose_path(core: &mut Core, key: Key) {
+    let Some(waiting) = core.transactions.waits_for(key) else {
+        return;
+    };
+    let user = core.transactions.user(key);
+    let is_of_dialog = |user: &User| !matches!(user, User::Errand(_) | User::Leg(_));
+    let leg = user.filter(is_of_dialog).and_then(User::leg);
+    let Some(leg) = leg.and_then(|key| core.legs.get(key)) else {
+        return;
+    };
+    if leg.dialog.is_flow_open && leg.dialog.is_same_peer(waiting) {
+        let path = leg.dialog.flow;
+        core.transactions.set_flow(key, path);
+    }
+}
+
 /// Dialogs lose their connection; responses and kept messages take their new path.
-fn lose(core: &mut Core, flow: Flow) {
+fn lose(core: &mut Core, now: Instant, flow: Flow) {
     for (_, leg) in core.legs.iter_mut() {
         leg.lose_flow(flow);
         reroute_kept(leg, flow);
     }
-    for (flow, packet) in core.transactions.reroute_responses(flow) {
+    for (flow, packet) in core.transactions.reroute_responses(now, flow) {
         core.repeat(flow, packet);
     }
 }

@@ -178,6 +178,9 @@ pub(crate) struct Provisional {
     pub(crate) said: Option<Box<SessionDescription>>,
     /// The answer was acknowledged by PRACK: offer and answer are exchanged.
     pub(crate) is_answered: bool,
+    /// UPDATE or PRACK have changed the session since: no answer to the INVITE's offer, in whichever
+    /// dialog, would fit it any more.
+    pub(crate) is_changed: bool,
     /// The number of our last reliable response.
     pub(crate) rseq: Option<u32>,
     /// The reliable response that waits for its PRACK: one at a time (RFC 3262 §3).
@@ -490,6 +493,7 @@ impl Provisional {
             supported,
             said: None,
             is_answered: false,
+            is_changed: false,
             rseq: None,
             unacknowledged: None,
             next: None,

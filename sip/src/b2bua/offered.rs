@@ -67,7 +67,6 @@ pub(super) fn handle_invite(core: &mut Core, now: Instant, request: &Request<'_>
         }
     };
     if let Some((call, a_leg)) = insert(core, request, dialog, offer.is_some()) {
-        core.touched = Some(a_leg);
         overload::begin(core, call, admission);
         core.counters.calls_offered += 1;
         respond(
@@ -162,6 +161,8 @@ fn insert(
     let expires_at = expires_s.map(|seconds| request.at + Duration::from_secs(seconds.into()));
     leg.provisional = Some(Box::new(Provisional::new(supported, expires_at)));
     let a_leg = core.legs.insert(leg).ok()?;
+    core.touched = Some(a_leg);
+    core.step();
     if let Some(entry) = core.calls.get_mut(call) {
         entry.a_leg = a_leg;
         entry.legs.push(a_leg);
@@ -325,7 +326,8 @@ fn offered_leg(core: &Core, call: Key) -> Result<Key, CommandError> {
 ///
 /// The first answer within a dialog is the only one (RFC 3261 §13.2.1). Early media of one trunk and
 /// the answer of the next one differ as the answers of two forks do, so each has a dialog of its own:
-/// another To tag. `None`: this dialog has its answer already, reliably, or there were too many.
+/// another To tag. `None`: this dialog has its answer already, reliably; or its session has been changed
+/// since, which the 2xx does not undo (RFC 6337 §2.1); or there were too many.
 pub(super) fn speak_early(
     core: &mut Core,
     key: Key,
@@ -347,7 +349,7 @@ pub(super) fn speak_early(
         Some(before) if is_same_session(before, body) => {
             return (!said.is_answered).then(|| Box::new(body.clone()));
         }
-        Some(_) if said.tags_left == 0 => return None,
+        Some(_) if said.is_changed || said.tags_left == 0 => return None,
         Some(_) => {
             said.tags_left -= 1;
             said.is_answered = false;

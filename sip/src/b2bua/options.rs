@@ -22,6 +22,12 @@ pub(crate) struct PendingPing {
     token: Option<Token>,
 }
 
+impl PendingPing {
+    pub(super) const fn token(&self) -> Option<Token> {
+        self.token
+    }
+}
+
 /// An OPTIONS of the peer's.
 pub(super) fn answer(core: &mut Core, request: &Request<'_>, is_outside: bool) {
     if is_outside && core.config.draining {

@@ -51,6 +51,10 @@ struct Pending {
 }
 
 impl Registration {
+    pub(super) const fn token(&self) -> Option<Token> {
+        self.token
+    }
+
     /// True while a REGISTER has no final response.
     pub(super) const fn is_pending(&self) -> bool {
         self.pending.is_some()

@@ -27,6 +27,16 @@ pub(crate) struct RegisterRequest {
     token: Option<Token>,
 }
 
+impl RegisterRequest {
+    pub(super) const fn token(&self) -> Option<Token> {
+        self.token
+    }
+
+    pub(super) const fn transaction(&self) -> Key {
+        self.transaction
+    }
+}
+
 /// A REGISTER outside a dialog.
 pub(super) fn handle_register(core: &mut Core, now: Instant, request: &Request<'_>) {
     let Some(offered) = offered_of(request) else {
@@ -118,6 +128,30 @@ pub(crate) fn answer(
     status: StatusCode,
     headers: &[(HeaderName, Box<[u8]>)],
 ) -> Result<(), CommandError> {
+    conclude(core, now, (key, true), status, headers)
+}
+
+/// The `turn_away_register` command: one datagram, and nothing is kept (RFC 3261 §8.2.7).
+pub(crate) fn turn_away(
+    core: &mut Core,
+    now: Instant,
+    key: Key,
+    status: StatusCode,
+    headers: &[(HeaderName, Box<[u8]>)],
+) -> Result<(), CommandError> {
+    if !status.is_failure() {
+        return Err(CommandError::StatusUnfit);
+    }
+    conclude(core, now, (key, false), status, headers)
+}
+
+fn conclude(
+    core: &mut Core,
+    now: Instant,
+    (key, was_checked): (Key, bool),
+    status: StatusCode,
+    headers: &[(HeaderName, Box<[u8]>)],
+) -> Result<(), CommandError> {
     if !status.is_final() {
         return Err(CommandError::StatusUnfit);
     }
@@ -146,7 +180,8 @@ pub(crate) fn answer(
     }
     // Whoever only asks for a challenge, and does not come back, costs no memory: its repetition
     // gets another one. What was checked is remembered, so that a repetition is no second guess.
-    if status.is_failure() && !waiting.has_authorization {
+    let is_kept = was_checked && waiting.has_authorization;
+    if status.is_failure() && !is_kept {
         core.transactions.remove(transaction);
     }
     Ok(())

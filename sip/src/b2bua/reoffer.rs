@@ -244,7 +244,12 @@ pub(super) fn note_exchange(
 ) {
     session_timer::note_description(leg, ours);
     if let Some(said) = &mut leg.provisional {
+        debug_assert!(
+            said.is_answered,
+            "offer and answer come before the next offer (RFC 3311 §5.1)"
+        );
         said.said = Some(Box::new(ours.clone()));
+        said.is_changed = true;
         // A 2xx that waits for this exchange has nothing to add to it.
         if let Some(held) = &mut said.held_answer {
             held.as_mut().clone_from(ours);

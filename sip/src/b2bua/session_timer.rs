@@ -54,7 +54,7 @@ pub(crate) struct Session {
 
 #[derive(Debug, Clone, Copy)]
 struct Running {
-    we_refresh: bool,
+    agreement: Agreement,
     /// `None`: the peer does it, or ours is on its way.
     refresh_at: Option<Instant>,
     end_at: Instant,
@@ -82,8 +82,8 @@ impl Session {
 
     /// What a request of ours says.
     pub(super) fn asked(&self) -> Asked {
-        let we_refresh = self.running.map(|running| running.we_refresh);
-        session_timer::ask(&self.settings, self.least, we_refresh)
+        let agreed = self.running.map(|running| running.agreement);
+        session_timer::ask(&self.settings, self.least, agreed)
     }
 
     /// When something is due.
@@ -96,7 +96,7 @@ impl Session {
     fn agree(&mut self, now: Instant, agreement: Option<Agreement>) {
         self.tries = 0;
         self.running = agreement.map(|agreement| Running {
-            we_refresh: agreement.we_refresh,
+            agreement,
             refresh_at: agreement
                 .we_refresh
                 .then(|| now + agreement.refresh_after()),
@@ -172,7 +172,7 @@ pub(super) fn accept(
 ) -> Option<Agreement> {
     let agreement = core.change(key, |leg| {
         let session = leg.session.as_mut()?;
-        let we_refresh = session.running.map(|running| running.we_refresh);
+        let we_refresh = session.running.map(|running| running.agreement.we_refresh);
         let agreement = match session_timer::judge(&session.settings, request, we_refresh) {
             Verdict::Agreed(agreement) => Some(agreement),
             // The settings were made stricter after it was let in.
@@ -401,7 +401,8 @@ pub(super) fn refused(core: &mut Core, now: Instant, key: Key) {
     core.change(key, |leg| {
         let running = leg.session.as_mut()?.running.as_mut()?;
         let left = running.end_at.saturating_duration_since(now);
-        running.refresh_at = (running.we_refresh && left > LAST_TRY * 2).then(|| now + left / 2);
+        running.refresh_at =
+            (running.agreement.we_refresh && left > LAST_TRY * 2).then(|| now + left / 2);
         Some(())
     });
 }

@@ -195,7 +195,7 @@ fn is_too_much(core: &mut Core, request: &Request<'_>) -> bool {
         (None, true) => (overload::FAST_WAIT, ProtocolError::CallerRate),
         (None, false) => return false,
     };
-    if request.method != Method::Invite || overload::is_emergency(core, request) {
+    if request.method != Method::Invite || overload::is_urgent(core, request) {
         return false;
     }
     refuse_for(core, request, wait, error);

@@ -120,13 +120,17 @@ impl Dialog {
     /// A request within the dialog came by this flow. Whoever reconnects from behind a NAT can be
     /// reached in no other way.
     pub fn adopt_flow(&mut self, flow: Flow) {
-        let is_same_peer = flow.transport == self.flow.transport
-            && flow.transport.is_reliable()
-            && flow.remote.ip() == self.flow.remote.ip();
-        if !self.is_flow_open && is_same_peer {
+        if !self.is_flow_open && self.is_same_peer(flow) {
             self.flow = flow;
             self.is_flow_open = true;
         }
+    }
+
+    /// A connection with the peer that this dialog has, or had, one with.
+    pub(crate) fn is_same_peer(&self, flow: Flow) -> bool {
+        flow.transport == self.flow.transport
+            && flow.transport.is_reliable()
+            && flow.remote.ip() == self.flow.remote.ip()
     }
 
     /// Takes the CSeq of a request of the peer's; `false` where it is lower than the last one

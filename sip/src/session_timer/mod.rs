@@ -153,13 +153,18 @@ pub(crate) fn is_supported(message: &Message<'_>) -> bool {
         || message.has_token(&HeaderName::Require, OPTION_TAG)
 }
 
-/// What we ask for; `we_refresh` where a session runs, which keeps its refresher (RFC 4028 §7.4).
-pub(crate) fn ask(settings: &SessionTimer, least: Duration, we_refresh: Option<bool>) -> Asked {
-    let refresher = we_refresh.map(|we| if we { Refresher::Uac } else { Refresher::Uas });
+/// What we ask for; `agreed` where a session runs, which keeps its interval and its refresher (RFC 4028
+/// §7.4): one that the peer made shorter is not made longer by a refresh.
+pub(crate) fn ask(settings: &SessionTimer, least: Duration, agreed: Option<Agreement>) -> Asked {
+    let refresher = agreed.map(|agreed| match agreed.we_refresh {
+        true => Refresher::Uac,
+        false => Refresher::Uas,
+    });
     let min = least.max(settings.least());
     Asked {
         expires: SessionExpires {
-            interval: settings.wanted(least),
+            interval: agreed
+                .map_or_else(|| settings.wanted(least), |agreed| agreed.interval.max(min)),
             refresher,
         },
         min: (min > INTERVAL_LEAST).then_some(min),

@@ -138,13 +138,25 @@ fn we_ask_for_what_the_peer_takes() {
     assert_eq!((asked.expires.interval.as_secs(), asked.min), (1_800, None));
     assert_eq!(asked.expires.refresher, None, "the callee chooses");
     let least = Duration::from_secs(3_600);
-    let again = ask(&ours, least, Some(true));
+    let agreed = |seconds, we_refresh| Agreement {
+        interval: Duration::from_secs(seconds),
+        we_refresh,
+        is_supported: true,
+    };
+    let again = ask(&ours, least, Some(agreed(1_800, true)));
     assert_eq!((again.expires.interval, again.min), (least, Some(least)));
     assert_eq!(again.expires.refresher, Some(Refresher::Uac));
     assert_eq!(
-        ask(&ours, least, Some(false)).expires.refresher,
+        ask(&ours, least, Some(agreed(1_800, false)))
+            .expires
+            .refresher,
         Some(Refresher::Uas)
     );
+    // What was agreed on is asked for again, whatever we had asked for at first (RFC 4028 §7.4).
+    for seconds in [90, 7_200] {
+        let refresh = ask(&ours, Duration::ZERO, Some(agreed(seconds, true)));
+        assert_eq!(refresh.expires.interval.as_secs(), seconds);
+    }
     assert_eq!(settings(0, 90).if_on(), None);
 }
 

@@ -138,6 +138,22 @@ impl InviteClient {
         }
     }
 
+    /// The same INVITE leaves by another path: timer A begins anew, and timer B runs on.
+    #[must_use]
+    pub fn moved(self, now: Instant, timers: &Timers, transport: Transport) -> Self {
+        match self {
+            Self::Calling { give_up_at, .. } => Self::Calling {
+                retransmit_at: timers.first_interval(transport).map(|first| now + first),
+                interval: timers.t1,
+                give_up_at,
+            },
+            Self::Proceeding
+            | Self::Completed { .. }
+            | Self::Accepted { .. }
+            | Self::Terminated => self,
+        }
+    }
+
     /// When `handle_deadline` has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

@@ -150,6 +150,19 @@ impl NonInviteClient {
         }
     }
 
+    /// The same request leaves by another path: timer E begins anew, and timer F runs on.
+    #[must_use]
+    pub fn moved(self, now: Instant, timers: &Timers, transport: Transport) -> Self {
+        match self {
+            Self::Trying { give_up_at, .. } => Self::Trying {
+                retransmit_at: timers.first_interval(transport).map(|first| now + first),
+                interval: timers.t1,
+                give_up_at,
+            },
+            Self::Proceeding { .. } | Self::Completed { .. } | Self::Terminated => self,
+        }
+    }
+
     /// When `handle_deadline` has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

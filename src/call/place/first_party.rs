@@ -161,11 +161,15 @@ impl CallControl {
         let dial = invite(trunk, flow, uri, written, MAX_FORWARDS, Some(offer));
 
         self.open_ports(&media);
-        let Ok((key, a_leg)) = self.endpoint.place(now.instant, dial) else {
-            self.guard.release(cleared, now.instant);
-            self.release_ports(now, &media, None);
-            self.close_undialled(opened, 503, "dial_declined");
-            return Err(Tried::Denied(Denied::of_code(503, "dial_declined")));
+        self.in_hand = Some((cleared, Some(media)));
+        let placed = self.endpoint.place(now.instant, dial);
+        let (key, a_leg, cleared, media) = match (placed, self.in_hand.take()) {
+            (Ok((key, a_leg)), Some((cleared, Some(media)))) => (key, a_leg, cleared, media),
+            (Ok(_) | Err(_), in_hand) => {
+                self.put_down(now, in_hand);
+                self.close_undialled(opened, 503, "dial_declined");
+                return Err(Tried::Denied(Denied::of_code(503, "dial_declined")));
+            }
         };
         self.pairs.insert(media.leg.pair, key);
         self.loads.begin_sent(trunk, now.instant);

@@ -303,7 +303,7 @@ impl CallControl {
             request_path: placed.request_path.clone(),
             caller: format!("{}@{}", placed.from.user, placed.from.domain),
         }));
-        self.log_call((Level::Note, "call_placed"), &call.id, || {
+        self.log_call((Level::Note, "call_placed"), &call.id, |_| {
             format!("source {}", call.source)
         });
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use media::command::{PairKey, Target};
 
 use super::world::{PHONE, World, remote, sdp, target, trunk};
+use crate::call::command::{Command as Order, CommandOutcome, CommandRefusal};
 use crate::links::resolve::ResolvedLink;
 
 #[test]
@@ -230,6 +231,34 @@ fn answer_that_cannot_be_used_ends_both_sides() {
     assert_eq!(world.count(target(1), "BYE"), 1);
     world.phone("ACK", "c1", 1, "");
     world.expect_quiet();
+}
+
+#[test]
+fn trunk_that_somebody_looks_at_is_pinged_now_and_carries_calls_when_it_answers() {
+    let mut pinged = trunk(1);
+    pinged.options_interval_up = Duration::from_secs(60);
+    pinged.options_interval_down = Duration::from_secs(120);
+    let mut world = World::new(vec![pinged]);
+    let options = world.last(target(1), "OPTIONS");
+    world.respond(&options, "503 Service Unavailable", "");
+    let ping = |id: String| Order::PingTrunk { trunk: id };
+    let id = trunk(1).id;
+    assert_eq!(
+        world.order(ping(id.clone())),
+        Ok(CommandOutcome::TrunkPinged)
+    );
+    assert_eq!(world.count(target(1), "OPTIONS"), 2);
+    // One that is on its way is enough.
+    assert_eq!(world.order(ping(id)), Ok(CommandOutcome::TrunkPinged));
+    assert_eq!(world.count(target(1), "OPTIONS"), 2);
+    let options = world.last(target(1), "OPTIONS");
+    world.respond(&options, "200 OK", "");
+    world.call("610", "c1");
+    assert_eq!(world.count(target(1), "INVITE"), 1);
+    assert_eq!(
+        world.order(ping("tr_none".to_owned())),
+        Err(CommandRefusal::NoSuchTrunk)
+    );
 }
 
 #[test]

@@ -185,6 +185,29 @@ fn an_extension_leaves_by_a_trunk_only_where_its_account_and_the_guard_say_so() 
     }
 }
 
+/// There is no number in such a URI that a trunk of the account could dial.
+#[test]
+fn a_phone_that_calls_an_emergency_service_without_its_link_dials_nothing() {
+    let mut world = world();
+    world.change(|snapshot| {
+        snapshot.extensions[0].trunks = vec!["tr_1".to_owned()];
+        snapshot.guard.unnamed_allowed = true;
+    });
+    let (from, body) = (address(PHONE), sdp("172.16.0.5", 4000, 1, ""));
+    let urn = "urn:service:sos";
+    let invite = |cseq, proof: &str| {
+        let text = request("INVITE", "sos", "610", PHONE, cseq, proof, &body);
+        text.replace("INVITE sip:sos@example.com", &format!("INVITE {urn}"))
+    };
+    world.datagram(from, &invite(1, ""));
+    let refusal = world.last(from, "SIP/2.0 401");
+    let proof = authorization(&refusal, (&Method::Invite, urn), "610", "password of 610");
+    world.datagram(from, &invite(2, &proof));
+    world.resolved(Err(ResolveRefusal::Unknown));
+    assert_eq!(world.closed()[0].cause, "emergency_link_unknown");
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+}
+
 #[test]
 fn nothing_of_a_phone_is_heard_without_proof_and_no_answer_tells_who_exists() {
     let mut world = world();
@@ -246,6 +269,32 @@ fn an_account_that_is_deleted_is_not_reached_any_more() {
     world.change(|snapshot| snapshot.extensions = vec![extension("610")]);
     world.call_link("c1", Ok(remote("610")));
     assert_eq!(world.heard(), 480);
+}
+
+/// Any address of ours is us: an extension is a phone by each of them, and never a number of a trunk.
+#[test]
+fn an_extension_is_a_phone_at_each_address_of_ours() {
+    let mut world = world();
+    let listener = "198.51.100.7:5060".parse().unwrap();
+    world.control.config.listeners.push(listener);
+    world.change(|snapshot| snapshot.extensions[0].trunks = vec!["tr_1".to_owned()]);
+    register(&mut world, "611", OTHER, "600");
+    let (from, body) = (address(PHONE), sdp("172.16.0.5", 4000, 1, ""));
+    let mut ask = |cseq, more: &str| {
+        let text = request("INVITE", "611", "610", PHONE, cseq, more, &body);
+        let text = text.replace(
+            "sip:611@example.com SIP/2.0",
+            "sip:611@198.51.100.7 SIP/2.0",
+        );
+        world.datagram(from, &text);
+        world.last(from, "SIP/2.0")
+    };
+    let refusal = ask(1, "");
+    let asked = (&Method::Invite, "sip:611@198.51.100.7");
+    ask(2, &authorization(&refusal, asked, "610", "password of 610"));
+    world.resolved(Err(ResolveRefusal::Unknown));
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    assert_eq!(world.count(address(OTHER), "INVITE"), 1);
 }
 
 /// What the store says of a text that no link names, where ad hoc calls are on.

@@ -9,6 +9,8 @@ use sip::event::{Flow, Transport};
 use super::world::*;
 use crate::call::event::Input;
 use crate::call::snapshot::Snapshot;
+use crate::cdr::record::Record;
+use crate::links::resolve::ResolveRefusal;
 
 const METHODS: [&str; 10] = [
     "ACK",
@@ -216,6 +218,30 @@ fn an_emergency_call_goes_on_when_every_table_is_full_and_ports_are_scarce() {
     assert_eq!(world.heard(), 503);
 }
 
+/// Neither a source nor an extension reaches help by a service that no link names, and the record and the
+/// log say what is missing.
+#[test]
+fn an_emergency_service_without_its_link_is_refused_by_its_name() {
+    let mut world = World::new(vec![trunk(1)]);
+    let text = request("INVITE", 500, PHONE.parse().unwrap());
+    world.datagram(
+        PHONE.parse().unwrap(),
+        &text.replace("sip:sales@198.51.100.1 SIP", "urn:service:SOS.fire SIP"),
+    );
+    world.resolved(Err(ResolveRefusal::Unknown));
+    assert_eq!(world.heard(), 404);
+    assert_eq!(world.count(target(1), "INVITE "), 0);
+    let Some(Record::CallOpened(opened)) = world.records.first() else {
+        panic!("no record of the call");
+    };
+    assert_eq!(opened.request_path, "sos.fire");
+    assert_eq!(world.closed()[0].cause, "emergency_link_unknown");
+    let mut lines = world.lines.iter();
+    let warned = lines.find(|(event, _)| *event == "emergency_call_refused");
+    let (_, detail) = warned.expect("a word to whoever runs the node");
+    assert!(detail.contains("wants a link `sos.fire`"), "{detail}");
+}
+
 #[test]
 fn the_last_ports_are_for_emergency_calls() {
     let mut world = World::new(vec![trunk(1)]);
@@ -345,6 +371,19 @@ fn a_flood_of_one_known_source_is_bounded_and_passes() {
 #[test]
 fn a_flood_of_ten_thousand_known_sources_is_bounded_and_passes() {
     known_flood(|number| address(KNOWN, number));
+}
+
+/// The number of an emergency is no way past the share of the rate.
+#[test]
+fn a_flood_of_emergency_calls_leaves_the_rate_to_the_others() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.control.config.calls_per_second_max = 20;
+    let from = address(KNOWN, 1);
+    for number in 0..200 {
+        let text = request("INVITE", number, from);
+        world.datagram(from, &text.replace("INVITE sip:sales@", "INVITE sip:112@"));
+    }
+    honest_call(&mut world, "honest");
 }
 
 /// The numbers of an emergency are those of the trunks' dial plans, too: the calls before are no reason

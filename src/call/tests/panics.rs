@@ -51,6 +51,35 @@ fn call_of_a_panic_ends_wherever_it_strikes_and_the_other_goes_on() {
     );
 }
 
+/// The same inside the endpoint, whose tables are made to agree again.
+#[test]
+fn call_of_a_panic_inside_the_endpoint_ends_wherever_it_strikes_and_the_other_goes_on() {
+    for steps in 0.. {
+        let mut world = World::new(vec![trunk(1)]);
+        world.answered("one");
+        let answer = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+        // Nothing of the first call has a turn any more.
+        world.pass(std::time::Duration::from_secs(40));
+        world.control.endpoint.set_fault(Some(steps));
+        second_call(&mut world);
+        if world.control.endpoint.has_fault() {
+            assert!(steps > 30, "INVITE to BYE: {steps}");
+            break;
+        }
+        let rows: Vec<_> = world.closed().iter().map(|row| row.cause.clone()).collect();
+        assert!(rows.len() <= 1, "step {steps}: {rows:?}");
+        assert_eq!(
+            world.control.counters().endpoint.turns_cut_short,
+            1,
+            "step {steps}"
+        );
+        world.expect_quiet_but(1);
+        world.sent.push(answer);
+        world.phone("BYE", "one", 2, "");
+        world.expect_quiet();
+    }
+}
+
 #[test]
 fn both_sides_of_a_call_that_a_panic_ended_are_told() {
     let mut world = World::new(vec![trunk(1)]);

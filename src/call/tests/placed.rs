@@ -490,7 +490,10 @@ fn guard_judges_both_parties() {
 #[test]
 fn nobody_is_rung_up_for_a_party_that_the_guard_refuses() {
     let mut world = World::new(trunks());
-    world.change(|snapshot| snapshot.guard.allow_prefixes = vec!["6".into()]);
+    world.change(|snapshot| {
+        snapshot.guard.allow_prefixes = vec!["6".into()];
+        snapshot.trunks[1].label = "carrier".to_owned();
+    });
     let refused = place(&mut world, order("610", "+33123")).unwrap_err();
     assert_eq!(refused.as_str(), "guard_not_named");
     assert_eq!(world.count(target(1), "INVITE"), 0);
@@ -502,7 +505,7 @@ fn nobody_is_rung_up_for_a_party_that_the_guard_refuses() {
         (guard.reason.as_str(), guard.rule.as_str()),
         ("guard_not_named", "guard.deny_unnamed")
     );
-    let line = "guard_not_named by guard.deny_unnamed trunk tr_2 attempt 1";
+    let line = "guard_not_named by guard.deny_unnamed trunk carrier (tr_2) attempt 1";
     assert!(world.lines.contains(&("guard_refused", line.to_owned())));
     world.expect_quiet();
 }

@@ -53,6 +53,43 @@ fn a_contact_that_is_another_number_is_not_dialled() {
     }
 }
 
+/// A Contact is the address of a phone: what a Request-URI cannot have is left out, and what is a number
+/// by itself is never dialled.
+#[test]
+fn a_contact_that_is_no_address_of_a_phone_is_not_dialled() {
+    let with_headers = format!("sip:610@{PHONE}?Route=%3Csip:+19005551234@10.9.9.9%3E");
+    for (contact, dialled) in [
+        (with_headers.as_str(), Some(format!("sip:610@{PHONE}"))),
+        ("tel:+19005551234", None),
+        ("tel:610", None),
+    ] {
+        let mut world = world();
+        let mut bind = |cseq, more: &str| {
+            let text = request("REGISTER", "610", "610", PHONE, cseq, more, "");
+            let own = format!("Contact: <sip:610@{PHONE}>");
+            let text = text.replace(&own, &format!("Contact: <{contact}>"));
+            world.datagram(address(PHONE), &text);
+            world.last(address(PHONE), "SIP/2.0")
+        };
+        let refusal = bind(1, "Expires: 600\r\n");
+        let asked = (&Method::Register, "sip:example.com");
+        let proof = authorization(&refusal, asked, "610", "password of 610");
+        let answer = bind(2, &format!("Expires: 600\r\n{proof}"));
+        assert_eq!(answer.start(), "SIP/2.0 200 OK", "{contact}");
+        world.call_link("c1", Ok(remote("610")));
+        match dialled {
+            Some(uri) => {
+                let rings = world.last(address(PHONE), "INVITE");
+                assert_eq!(rings.start(), format!("INVITE {uri} SIP/2.0"));
+            }
+            None => {
+                assert_eq!(world.count(address(PHONE), "INVITE"), 0, "{contact}");
+                assert_eq!(world.heard(), 503);
+            }
+        }
+    }
+}
+
 /// A flood of INVITEs without credentials: each is answered, and none leaves a transaction, a call, a
 /// timer or a repetition behind.
 #[test]
@@ -106,6 +143,78 @@ fn challenges_of_one_source_are_limited_and_its_calls_with_proof_are_not() {
     invite(&mut world, "610", PHONE, "611");
     world.resolved(Err(ResolveRefusal::Unknown));
     assert_eq!(world.count(address(OTHER), "INVITE "), 1);
+}
+
+/// The same of REGISTER, and neither takes from the other.
+#[test]
+fn challenges_for_registers_of_one_source_are_limited_and_others_register() {
+    let mut world = world();
+    for number in 1..=200 {
+        let text = request("REGISTER", "610", "610", PHONE, number, "", "");
+        world.datagram(address(PHONE), &text);
+    }
+    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 50);
+    assert_eq!(world.count(address(PHONE), "SIP/2.0 503"), 150);
+    let refusals = world
+        .sent
+        .iter()
+        .filter(|sent| sent.start().contains(" 503 "));
+    let waits: std::collections::BTreeSet<u32> = refusals
+        .map(|refusal| refusal.header("Retry-After").parse().unwrap())
+        .collect();
+    assert!(waits.iter().all(|wait| (2..32).contains(wait)), "{waits:?}");
+    assert!(
+        waits.len() > 20,
+        "many phones behind one address: {waits:?}"
+    );
+    assert!(world.control.endpoint().is_idle());
+    let answer = register(&mut world, "611", OTHER, "600");
+    assert_eq!(answer.start(), "SIP/2.0 200 OK");
+    let body = sdp("172.16.0.5", 4000, 1, "");
+    let text = request("INVITE", "611", "610", PHONE, 7, "", &body);
+    world.datagram(address(PHONE), &text);
+    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 51);
+    world.pass(Duration::from_secs(1));
+    let text = request("REGISTER", "610", "610", PHONE, 300, "", "");
+    world.datagram(address(PHONE), &text);
+    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 52);
+}
+
+/// An Authorization that proves nothing is no better than none, and who guesses is soon heard no more:
+/// neither fills the table that calls need.
+#[test]
+fn registers_that_prove_nothing_leave_nothing_whatever_they_bring() {
+    let mut world = world();
+    let kept = |world: &World| {
+        let counters = world.control.counters();
+        let mut tables = counters.tables.iter();
+        tables
+            .find(|table| table.name == "transactions")
+            .unwrap()
+            .used
+    };
+    let junk = "Authorization: Digest username=\"610\", realm=\"example.com\", nonce=\"x\", \
+                uri=\"sip:example.com\", response=\"0\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c\"\r\n";
+    for number in 1..=200 {
+        let text = request("REGISTER", "610", "610", PHONE, number, junk, "");
+        world.datagram(address(PHONE), &text);
+    }
+    assert_eq!(world.count(address(PHONE), "SIP/2.0 401"), 50);
+    assert_eq!(kept(&world), 0);
+    let text = request("REGISTER", "610", "610", OTHER, 1, "", "");
+    world.datagram(address(OTHER), &text);
+    let refusal = world.last(address(OTHER), "SIP/2.0 401");
+    let asked = (&Method::Register, "sip:example.com");
+    for number in 2..=200 {
+        let guess = authorization(&refusal, asked, "610", "guess");
+        let text = request("REGISTER", "610", "610", OTHER, number, &guess, "");
+        world.datagram(address(OTHER), &text);
+    }
+    assert!(world.count(address(OTHER), "SIP/2.0 403") > 180);
+    assert!(
+        (1..=10).contains(&kept(&world)),
+        "a guess is not judged twice"
+    );
 }
 
 /// RFC 7616 §3.4.6: a proof for one number dials no other.

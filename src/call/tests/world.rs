@@ -227,19 +227,24 @@ impl World {
 
     /// An injected panic is caught as the shell does it.
     fn step(&mut self, step: impl FnOnce(&mut CallControl, Now)) -> Vec<Report> {
-        let armed = self.control.fault.is_some();
+        let armed = self.has_fault();
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             step(&mut self.control, self.now);
             self.drain()
         }));
         match stepped {
             Ok(reports) => reports,
-            Err(_) if armed && self.control.fault.is_none() => {
+            Err(_) if armed && !self.has_fault() => {
                 self.control.handle_panic(self.now);
                 self.drain()
             }
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    /// A panic is to come, in a step of call control or of the endpoint.
+    fn has_fault(&self) -> bool {
+        self.control.fault.is_some() || self.control.endpoint.has_fault()
     }
 
     fn drain(&mut self) -> Vec<Report> {

@@ -366,6 +366,9 @@ fn no_calls_are_an_empty_list() {
     let world = World::new();
     assert_eq!(world.done(&["cdr", "list", "--json"]), "[]\n");
     assert_eq!(world.done(&["cdr", "list"]).lines().count(), 1);
+    let (outcome, _, refused) = world.run(&["cdr", "list", "--trunk", "nix"]);
+    assert_ne!(outcome, Outcome::Done);
+    assert!(refused.contains("trunk: found `nix`"), "{refused}");
 }
 
 #[test]
@@ -458,6 +461,18 @@ fn a_trunk_is_shown_changed_and_kept_while_links_need_it() {
     assert!(errors.contains("pinned"), "{errors}");
     world.done(&["trunks", "delete", "carrier", "--force"]);
     assert_eq!(world.done(&["trunks", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn the_guard_explains_by_the_label_it_was_asked_with() {
+    let world = World::new();
+    let file = world.file(
+        "trunks.toml",
+        "[[trunk]]\nlabel = \"cucm\"\ntargets = [\"192.0.2.20:5060\"]\n",
+    );
+    world.done(&["trunks", "apply", &file]);
+    let told = world.done(&["guard", "explain", "610", "--trunk", "cucm"]);
+    assert!(told.starts_with("dialled   610 on cucm (tr_"), "{told}");
 }
 
 #[test]

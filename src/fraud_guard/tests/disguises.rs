@@ -86,12 +86,14 @@ fn connects(plan: &DialPlan, dialled: &str) -> Vec<String> {
     for code in &plan.outside {
         bodies.extend(dialled.strip_prefix(code.as_str()).map(str::to_owned));
     }
+    let abroad = goes_abroad(plan, dialled);
     for body in bodies {
         found.extend(body.strip_prefix('+').map(str::to_owned));
         for code in &plan.international {
             found.extend(body.strip_prefix(code.as_str()).map(str::to_owned));
         }
-        if plan.bare {
+        let is_too_long = |number: &str| abroad && body == dialled && !is_whole(number);
+        if plan.bare && !is_too_long(&body) {
             found.push(body.clone());
         }
         let (code, national) = match plan.region.as_deref() {
@@ -105,9 +107,26 @@ fn connects(plan: &DialPlan, dialled: &str) -> Vec<String> {
             body.strip_prefix(national)
                 .map(|rest| format!("{code}{rest}")),
         );
-        found.push(format!("{code}{body}"));
+        let bare = format!("{code}{body}");
+        if !is_too_long(&bare) {
+            found.push(bare);
+        }
     }
     found
+}
+
+/// Who gets a line by a digit takes that digit for nothing else when a whole number abroad follows.
+fn goes_abroad(plan: &DialPlan, dialled: &str) -> bool {
+    plan.outside.iter().any(|line| {
+        plan.international.iter().any(|code| {
+            let number = dialled.strip_prefix(&format!("{line}{code}"));
+            number.is_some_and(is_whole)
+        })
+    })
+}
+
+fn is_whole(number: &str) -> bool {
+    numbering().understand(number).is_some_and(|it| it.complete)
 }
 
 /// What is no number goes on where no telephone network is behind the trunk: nothing connects it.

@@ -383,6 +383,27 @@ fn changed_rules_keep_what_they_counted_and_new_ones_begin_at_nothing() {
 }
 
 #[test]
+fn numbers_abroad_behind_an_outside_line_need_no_list() {
+    let mut world = World::with(Rules::default());
+    world.plan = DialPlan {
+        region: Some("GB".to_owned()),
+        outside: vec!["9".to_owned()],
+        reaches_pstn: true,
+        ..DialPlan::default()
+    };
+    for (number, expected) in [
+        ("900442071838750", Ok(())),
+        ("90033142685300", Ok(())),
+        ("900881612345678", Err(Reason::Satellite)),
+        ("900449098790000", Err(Reason::Premium)),
+        // Ten digits: either a line and a number too short, or a number at home that costs much.
+        ("9098790000", Err(Reason::Premium)),
+    ] {
+        assert_eq!(world.try_call(call(number)), expected, "{number}");
+    }
+}
+
+#[test]
 fn access_codes_in_a_list_open_no_range_that_costs_much() {
     let british = DialPlan {
         region: Some("GB".to_owned()),

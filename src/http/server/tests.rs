@@ -11,6 +11,8 @@ use super::*;
 use crate::links::draft::{LinkDraft, RequestPath};
 use crate::links::rules;
 use crate::storage::{StorageOptions, Store, Sync};
+use crate::tokens::draft::TokenDraft;
+use crate::tokens::store::add;
 use crate::{links, settings};
 
 struct World {
@@ -282,6 +284,37 @@ async fn a_header_that_never_ends_is_cut_off() {
     stream.read_to_end(&mut answer).await.ok();
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"));
 }
+
+/// curl sends it with bodies of some size, and waits for a second where nobody says 100.
+#[tokio::test]
+async fn an_import_that_waits_for_100_gets_it_before_its_answer() {
+    let world = world(true).await;
+    let draft = TokenDraft {
+        label: "test".to_owned(),
+        scopes: vec!["links:write".to_owned()],
+        ..TokenDraft::default()
+    };
+    let token = add(&world.store, &draft, "test", None).await.unwrap().1;
+    let line = "{\"destination\":\"610\",\"request_path\":\"a\"}\n";
+    let head = format!(
+        "POST /api/v1/import/links HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
+         Authorization: Bearer {token}\r\nContent-Type: application/x-ndjson\r\n\
+         Content-Length: {}\r\n\r\n",
+        line.len()
+    );
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut interim = [0; CONTINUE.len()];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(interim, *CONTINUE, "{}", String::from_utf8_lossy(&interim));
+    stream.write_all(line.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("\"stored\":1"), "{answer}");
+}
+
+const CONTINUE: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 #[tokio::test]
 async fn shutdown_ends_idle_connections_and_the_server() {

@@ -91,7 +91,7 @@ async fn a_rule_is_made_shown_moved_changed_and_deleted() {
         (&json!(id), &json!(1))
     );
     assert_eq!(set.json()["rule"]["enabled"], false);
-    let taken = json!({"name": "cap", "kind": "block"});
+    let taken = json!({"name": "cap", "kind": "block", "numbers": ["*"]});
     assert_eq!(world.ask_json("PUT", &place, taken).await.status, 409);
 
     assert_eq!(world.ask("DELETE", &place).await.status, 204);
@@ -99,7 +99,7 @@ async fn a_rule_is_made_shown_moved_changed_and_deleted() {
         let gone = match body {
             None => world.ask(method, &place).await,
             Some(name) => {
-                let draft = json!({"name": name, "kind": "block"});
+                let draft = json!({"name": name, "kind": "block", "numbers": ["*"]});
                 world.ask_json(method, &place, draft).await
             }
         };
@@ -133,7 +133,7 @@ async fn every_wrong_field_of_a_rule_is_named_at_once_and_nothing_is_stored() {
         "ways",
         "zone",
     ];
-    let kept = json!({"name": "kept", "kind": "block", "trunks": ["carrier"]});
+    let kept = json!({"name": "kept", "kind": "block", "trunks": ["carrier"], "numbers": ["*"]});
     let kept = world.ask_json("POST", RULES, kept).await;
     assert_eq!(kept.json()["rule"]["trunks"], json!([trunk_id(&world)]));
     let place = format!("{RULES}/kept");
@@ -147,6 +147,7 @@ async fn every_wrong_field_of_a_rule_is_named_at_once_and_nothing_is_stored() {
     }
     for (draft, field) in [
         (json!({"name": "a", "kind": "gate"}), "kind"),
+        (json!({"name": "a", "kind": "block"}), "numbers"),
         (json!({"name": "a", "kind": "calls_per_day"}), "max"),
         (json!({"name": "a", "kind": "duration"}), "seconds"),
         (json!({"name": "a", "kind": "spend_per_day"}), "micros_max"),
@@ -218,6 +219,11 @@ async fn explain_names_the_rule_that_decides_and_a_dry_run_says_so() {
         (&json!(true), &json!("refuse"))
     );
 
+    let service = "/api/v1/guard/explain?number=urn:service:sos";
+    let refused = world.ask("GET", service).await;
+    assert_eq!(refused.wrong_fields(), ["number"]);
+    let told = refused.json()["errors"][0]["accepted"].to_string();
+    assert!(told.contains("the link `sos`"), "{told}");
     let wrong = "/api/v1/guard/explain?number=1&ip=x&at=y&way=z";
     let wrong = world.ask("GET", wrong).await;
     assert_eq!(wrong.status, 422);

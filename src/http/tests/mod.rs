@@ -117,7 +117,7 @@ impl World {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             ..caps
         };
-        add(&self.store, &draft, "test").await.unwrap().1
+        add(&self.store, &draft, "test", None).await.unwrap().1
     }
 
     async fn send(&self, request: Request<Body>, origin: Origin) -> Answer {

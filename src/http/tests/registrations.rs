@@ -152,23 +152,7 @@ async fn the_state_of_a_trunk_says_how_our_registration_with_it_is() {
         ]))
     });
     let world = world_with(Some(asker)).await;
-    let table = |label: &str| TrunkTable {
-        id: None,
-        shape: TrunkShape {
-            label: label.to_owned(),
-            targets: vec![TargetShape {
-                address: "192.0.2.1:5060".to_owned(),
-                priority: 10,
-                weight: 1,
-            }],
-            ..TrunkShape::default()
-        },
-        password: None,
-    };
-    let tables = vec![table("pbx"), table("other")];
-    crate::trunks::store::apply(&world.store, tables)
-        .await
-        .unwrap();
+    apply(&world, &["pbx", "other"]).await;
     let state = world.ask("GET", "/api/v1/trunks/pbx/state").await;
     let expected = json!({
         "state": "waiting",
@@ -181,4 +165,43 @@ async fn the_state_of_a_trunk_says_how_our_registration_with_it_is() {
     assert_eq!(state.json()["registration"], expected);
     let state = world.ask("GET", "/api/v1/trunks/other/state").await;
     assert_eq!(state.json()["registration"], Value::Null);
+}
+
+async fn apply(world: &World, labels: &[&str]) {
+    let table = |label: &&str| TrunkTable {
+        id: None,
+        shape: TrunkShape {
+            label: (*label).to_owned(),
+            targets: vec![TargetShape {
+                // Nothing listens there (tcpmux, RFC 7805: historic).
+                address: "127.0.0.1:1".to_owned(),
+                priority: 10,
+                weight: 1,
+            }],
+            ..TrunkShape::default()
+        },
+        password: None,
+    };
+    let tables = labels.iter().map(table).collect();
+    crate::trunks::store::apply(&world.store, tables)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_trunk_that_is_tested_is_asked_by_the_node_too() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let asker = answered_by(move |command| {
+        seen.lock().unwrap().push(format!("{command:?}"));
+        Ok(CommandOutcome::TrunkPinged)
+    });
+    let world = world_with(Some(asker)).await;
+    apply(&world, &["pbx"]).await;
+    let id = world.ask("GET", "/api/v1/trunks/pbx").await.json()["id"].clone();
+    let tested = world.ask("POST", "/api/v1/trunks/pbx/test").await;
+    assert_eq!(tested.status, 200);
+    assert_eq!(tested.json()["up"], false);
+    let expected = format!("PingTrunk {{ trunk: {id} }}");
+    assert_eq!(*asked.lock().unwrap(), [expected]);
 }

@@ -587,7 +587,15 @@ async fn cdrs_are_filtered_paged_and_exported_without_formulas() {
         "c1"
     );
     assert_eq!(names("link=2").await.0, "");
-    assert_eq!(names("trunk=none").await.0, "");
+    assert_eq!(names("trunk=tr_0123456789ab").await.0, "", "it may be gone");
+    for unknown in ["nix", "tr_", "tr_0123456789xy", "tr_0123456789abc"] {
+        for path in ["cdrs", "export/cdrs"] {
+            let path = format!("/api/v1/{path}?trunk={unknown}");
+            let refused = world.ask("GET", &path).await;
+            assert_eq!(refused.status, 422, "{path}");
+            assert_eq!(refused.wrong_fields(), ["trunk"]);
+        }
+    }
     let (first, next) = names("limit=2").await;
     assert_eq!(first, "c2 c1");
     let second = names(&format!("limit=2&cursor={}", next.as_str().unwrap())).await;

@@ -139,6 +139,56 @@ async fn a_token_makes_none_that_outlives_it_or_multiplies_its_caps() {
     );
 }
 
+/// A token that was stolen has made others: none of them outlives it.
+#[tokio::test]
+async fn what_a_token_has_made_is_revoked_with_it() {
+    let world = world().await;
+    let scopes = ["tokens:write", "links:read"];
+    let first = world.token(&scopes).await;
+    let other = world.token(&scopes).await;
+    let make = async |maker: &str| {
+        let body = json!({"label": "x", "scopes": scopes}).to_string();
+        let request = Request::builder()
+            .method("POST")
+            .uri("/api/v1/tokens")
+            .header("authorization", format!("Bearer {maker}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        let made = world.send(request, Origin::Network(ELSEWHERE)).await;
+        assert_eq!(made.status, 201, "{}", made.json());
+        let made = made.json();
+        (
+            made["token"].as_str().unwrap().to_owned(),
+            made["parent"].clone(),
+        )
+    };
+    let (child, parent) = make(&first).await;
+    assert_eq!(parent, 1);
+    let (grandchild, parent) = make(&child).await;
+    assert_eq!(parent, 3);
+    let (cousin, _) = make(&other).await;
+    assert_eq!(world.ask("DELETE", "/api/v1/tokens/1").await.status, 204);
+    for (token, status) in [
+        (&first, 401),
+        (&child, 401),
+        (&grandchild, 401),
+        (&other, 200),
+        (&cousin, 200),
+    ] {
+        let answer = world.with_token(token, "GET", "/api/v1/links").await;
+        assert_eq!(answer.status, status);
+    }
+    // What it asked for before, and what is made after: nobody is its child any more.
+    let draft = TokenDraft {
+        label: "late".to_owned(),
+        scopes: vec!["links:read".to_owned()],
+        ..TokenDraft::default()
+    };
+    let late = crate::tokens::store::add(&world.store, &draft, "test", Some(1)).await;
+    assert_eq!(late.unwrap_err().to_string(), "no token `1`");
+}
+
 #[tokio::test]
 async fn wrong_tokens_are_slowed_down_and_a_right_one_passes() {
     let world = world().await;

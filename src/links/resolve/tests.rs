@@ -1,30 +1,14 @@
 //! The table of resolving: PRODUCT §1, refusals and precedence.
 
 use super::*;
+use crate::links::model;
 
 fn link() -> Link {
-    Link {
-        id: 7,
-        request_path: "sales".to_owned(),
-        destination: Destination::Remote {
-            user: "610".to_owned(),
-            domain: None,
-        },
-        display_name: None,
-        caller_name: None,
-        caller_alias: None,
-        unique_alias: false,
-        allow_custom_caller_name: false,
-        enabled: true,
-        valid_after: None,
-        valid_before: None,
-        trunk: None,
-        auto_call_after_s: None,
-        video_policy: None,
-        created_by: String::new(),
-        created_at: at(0),
-        updated_at: at(0),
-    }
+    let destination = Destination::Remote {
+        user: "610".to_owned(),
+        domain: None,
+    };
+    model::tests::link(7, "sales", destination)
 }
 
 fn at(second: i64) -> Timestamp {

@@ -6,42 +6,40 @@
 //! end of a turn.
 
 mod figures;
+mod link;
+mod outputs;
 
 pub use figures::{Figures, Messages};
+pub use link::{Question, SignallingLink, Status, Word};
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use jiff::Timestamp;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use sip::event::{Flow, Transport};
 use sip::message::SendBuffer;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-use super::asker::{self, Asker, COMMANDS_A_TURN_MAX, Commands, Waiting};
+use super::asker::{self, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
-use super::tcp::{self, Heard, NotSent, Streams};
+use super::tcp::{Heard, Streams};
 use super::udp::{DATAGRAMS_A_TURN, UdpPort};
 use super::wake::Wake;
 use crate::call::control::CallControl;
-use crate::call::counters::Counters;
-use crate::call::event::{Input, Level, LogLine, Now, Output, Ticket};
-use crate::call::snapshot::Snapshot;
+use crate::call::event::{Input, Level, Now, Ticket};
 use crate::cdr::record::Record;
-use crate::fraud_guard::StoredCount;
-use crate::health::{BEAT_EVERY, Heart};
-use crate::hep::{Capture, Protocol};
+use crate::health::BEAT_EVERY;
+use crate::hep::Capture;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
-use crate::registrar::kept::KeptPhones;
 use crate::storage::Store;
 
 /// Words of control that signalling has not taken yet.
@@ -52,120 +50,6 @@ pub const RECORDS_MAX: usize = 262_144;
 const RETRY: Duration = Duration::from_millis(2);
 /// How old published counters get.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
-
-/// What control says to signalling.
-#[derive(Debug)]
-pub enum Word {
-    /// The answer to [`Question::Resolve`].
-    Resolved {
-        /// The question.
-        ticket: Ticket,
-        /// The link, or why there is none.
-        outcome: Box<Result<ResolvedLink, ResolveRefusal>>,
-    },
-    /// The answer to [`Question::ReserveAliases`].
-    AliasBlock {
-        /// The first number.
-        first: u64,
-        /// How many; 0: it failed.
-        count: u32,
-    },
-    /// What the fraud guard counted in the last run.
-    GuardCounts(Vec<StoredCount>),
-    /// Where phones were in the last run.
-    Phones(Vec<KeptPhones>),
-    /// Trunks, sources, settings.
-    Snapshot(Arc<Snapshot>),
-    /// Take no new calls.
-    Drain,
-    /// End all calls.
-    Stop,
-}
-
-/// What signalling asks control.
-#[derive(Debug)]
-pub enum Question {
-    /// What does this request path mean.
-    Resolve {
-        /// The question.
-        ticket: Ticket,
-        /// User part of the Request-URI.
-        user: String,
-        /// Its host.
-        host: String,
-    },
-    /// A block of alias numbers.
-    ReserveAliases {
-        /// How many.
-        count: u32,
-    },
-}
-
-/// Control's end.
-#[derive(Debug, Clone)]
-pub struct SignallingLink {
-    words: Arc<ArrayQueue<Word>>,
-    wake: Arc<Wake>,
-    asker: Asker,
-    /// What signalling publishes of itself.
-    pub status: Arc<Status>,
-}
-
-/// What signalling publishes of itself.
-#[derive(Debug, Default)]
-pub struct Status {
-    /// Calls up or being set up.
-    pub calls_active: AtomicU64,
-    /// After [`Word::Drain`]: no new call is taken, and `calls_active` is of a moment after that.
-    pub draining: AtomicBool,
-    /// After [`Word::Stop`]: nothing is left to do.
-    pub stopped: AtomicBool,
-    /// Totals, half a second old at most.
-    pub counters: ArcSwap<Counters>,
-    /// Records that were lost because storage stood still.
-    pub records_lost: AtomicU64,
-    /// Connections: how many, and why each ended.
-    pub streams: Arc<tcp::Counters>,
-    /// What the thread itself counts, as old as `counters`.
-    pub figures: ArcSwap<Figures>,
-    /// Beaten once a turn.
-    pub heart: Heart,
-    /// Told after each change of the above but the heart.
-    pub changed: Notify,
-}
-
-impl Status {
-    /// Waits until what is published says so.
-    pub async fn wait_until(&self, is_so: impl Fn(&Self) -> bool) {
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            // What changes from here on is not missed.
-            changed.as_mut().enable();
-            if is_so(self) {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
-impl SignallingLink {
-    /// Says something.
-    ///
-    /// # Errors
-    /// The word, when too many wait already.
-    pub fn say(&self, word: Word) -> Result<(), Word> {
-        let said = self.words.push(word);
-        self.wake.wake();
-        said
-    }
-
-    /// For whoever asks or orders.
-    #[must_use]
-    pub fn asker(&self) -> Asker {
-        self.asker.clone()
-    }
-}
 
 /// Everything the thread is made of.
 #[derive(Debug)]
@@ -498,153 +382,6 @@ impl Core {
         turned.is_ok()
     }
 
-    fn act(&mut self, output: Output) {
-        match output {
-            Output::Send { flow } => match flow.transport {
-                Transport::Udp => self.send(flow),
-                Transport::Tcp => self.send_by_stream(flow),
-            },
-            Output::Close { flow } => self.streams.close(flow),
-            Output::Media { worker, command } => {
-                let Some(link) = self.media.get_mut(usize::from(worker)) else {
-                    return;
-                };
-                if let Err(pair) = link.send(command) {
-                    self.echoes.push_back(Echo::ConnectRefused(pair));
-                }
-            }
-            Output::Resolve {
-                ticket,
-                user,
-                host,
-                source: _,
-            } => self.resolve(ticket, user, host),
-            Output::ReserveAliases { count } => {
-                if self
-                    .questions
-                    .try_send(Question::ReserveAliases { count })
-                    .is_err()
-                {
-                    self.echoes.push_back(Echo::NoAliases);
-                }
-            }
-            Output::Record(record) => self.record(record),
-            Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
-            Output::Log(line) => log(&line),
-            Output::Stopped => {
-                self.status.stopped.store(true, Ordering::Release);
-                self.status.changed.notify_waiters();
-            }
-        }
-    }
-
-    /// Looks a link up: at once where it is known, else by the database.
-    fn resolve(&mut self, ticket: Ticket, user: String, host: String) {
-        let store = self.store.as_ref();
-        let known = store.and_then(|store| store.resolve_known(&user, Timestamp::now()));
-        if let Some(link) = known {
-            self.figures.links_known += 1;
-            self.echoes
-                .push_back(Echo::Resolved(ticket, Box::new(link)));
-            return;
-        }
-        let question = Question::Resolve { ticket, user, host };
-        if self.questions.try_send(question).is_err() {
-            self.echoes.push_back(Echo::Unresolved(ticket));
-        }
-    }
-
-    /// A message has come: counted, and copied where somebody captures.
-    fn note_received(&mut self, flow: Flow, bytes: &[u8]) {
-        self.figures.received.count(bytes);
-        if let Some(capture) = &mut self.capture {
-            let now = Timestamp::now();
-            capture.copy(now, protocol(flow), flow.remote, flow.local, bytes);
-        }
-    }
-
-    /// The message in the buffer goes.
-    fn note_sent(&mut self, flow: Flow) {
-        self.figures.sent.count(self.buffer.as_bytes());
-        if let Some(capture) = &mut self.capture {
-            let (now, message) = (Timestamp::now(), self.buffer.as_bytes());
-            capture.copy(now, protocol(flow), flow.local, flow.remote, message);
-        }
-    }
-
-    fn send_by_stream(&mut self, flow: Flow) {
-        self.note_sent(flow);
-        match self.streams.send(flow, self.buffer.as_bytes()) {
-            Ok(()) => {}
-            // The connection's own end says so.
-            Err(NotSent::Closed | NotSent::Full) => {}
-            Err(NotSent::NoRoom) => {
-                tracing::warn!(remote = %flow.remote, "no more SIP connections can be opened");
-                self.echoes.push_back(Echo::TransportFailed(flow));
-            }
-        }
-    }
-
-    fn send(&mut self, flow: Flow) {
-        let sender = self.senders.iter().find(|(named, _)| *named == flow.local);
-        let Some((_, socket)) = sender else {
-            tracing::warn!(local = %flow.local, "a message for a socket that we do not have");
-            self.echoes.push_back(Echo::TransportFailed(flow));
-            return;
-        };
-        let mut sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
-        if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
-            // Perhaps an ICMP error about another peer, which fails one call.
-            self.send_failed = true;
-            sent = socket.send_to(self.buffer.as_bytes(), flow.remote);
-        }
-        self.note_sent(flow);
-        match sent {
-            // A full socket buffer is a loss, as the network's would be: timers repeat.
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
-                tracing::debug!(remote = %flow.remote, %error, "a message could not be sent");
-                self.figures.sends_failed += 1;
-                self.echoes.push_back(Echo::TransportFailed(flow));
-            }
-        }
-    }
-
-    fn record(&mut self, record: Record) {
-        self.figures.record(&record);
-        if !self.records_waiting.is_empty() {
-            return self.keep_record(record);
-        }
-        if let Err(refused) = self.records.try_send(record) {
-            self.keep_record(refused.into_inner());
-        }
-    }
-
-    fn keep_record(&mut self, record: Record) {
-        if self.records_waiting.len() < RECORDS_MAX {
-            self.records_waiting.push_back(record);
-        } else if self.status.records_lost.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!("storage stands still: call records are lost");
-        }
-    }
-
-    /// Sends what waits. True: nothing waits any more.
-    fn flush(&mut self) -> bool {
-        let mut quiet = true;
-        for link in &mut self.media {
-            quiet &= link.flush();
-        }
-        while let Some(record) = self.records_waiting.pop_front() {
-            if let Err(refused) = self.records.try_send(record) {
-                self.records_waiting.push_front(refused.into_inner());
-                quiet = false;
-                break;
-            }
-        }
-        quiet && self.echoes.is_empty()
-    }
-
     fn publish(&mut self) {
         self.dirty = false;
         let counters = self.control.counters();
@@ -695,13 +432,6 @@ impl Core {
     }
 }
 
-const fn protocol(flow: Flow) -> Protocol {
-    match flow.transport {
-        Transport::Udp => Protocol::Udp,
-        Transport::Tcp => Protocol::Tcp,
-    }
-}
-
 /// What is quieter than this, no subscriber takes at present.
 fn least_level() -> Level {
     let most = tracing::level_filters::LevelFilter::current();
@@ -711,21 +441,6 @@ fn least_level() -> Level {
         Level::Note
     } else {
         Level::Warning
-    }
-}
-
-fn log(line: &LogLine) {
-    let LogLine {
-        level,
-        event,
-        call,
-        detail,
-    } = line;
-    let call = call.as_deref().unwrap_or("-");
-    match level {
-        Level::Debug => tracing::debug!(call, event, "{detail}"),
-        Level::Note => tracing::info!(call, event, "{detail}"),
-        Level::Warning => tracing::warn!(call, event, "{detail}"),
     }
 }
 

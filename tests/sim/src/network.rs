@@ -104,6 +104,9 @@ impl Faults {
     }
 }
 
+/// A burst lasts no longer, or it would take every repetition of a BYE on a link that is idle else.
+const BURST_MAX: Duration = Duration::from_secs(5);
+
 /// What it did, for the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -120,7 +123,8 @@ pub(crate) enum Fate {
 pub(crate) struct Network {
     faults: Faults,
     random: Generator,
-    bursts: BTreeMap<(SocketAddr, SocketAddr), u64>,
+    /// How many datagrams are lost yet, and until when at most.
+    bursts: BTreeMap<(SocketAddr, SocketAddr), (u64, SimTime)>,
     latest: BTreeMap<(SocketAddr, SocketAddr), SimTime>,
     perfect: bool,
 }
@@ -150,7 +154,7 @@ impl Network {
             self.faults
         };
         let link = (packet.source, packet.target);
-        if self.is_lost(&faults, link) {
+        if self.is_lost(now, &faults, link) {
             return (Fate::Lost, Vec::new());
         }
         let mut arrivals = Vec::with_capacity(1);
@@ -178,19 +182,20 @@ impl Network {
         (fate, arrivals)
     }
 
-    fn is_lost(&mut self, faults: &Faults, link: (SocketAddr, SocketAddr)) -> bool {
+    fn is_lost(&mut self, now: SimTime, faults: &Faults, link: (SocketAddr, SocketAddr)) -> bool {
         if self.perfect {
             return false;
         }
-        if let Some(left) = self.bursts.get_mut(&link)
+        if let Some((left, until)) = self.bursts.get_mut(&link)
             && *left > 0
+            && now < *until
         {
             *left -= 1;
             return true;
         }
         if self.random.chance(faults.burst) {
             let length = self.random.below(faults.burst_length_max);
-            let _ = self.bursts.insert(link, length);
+            let _ = self.bursts.insert(link, (length, now + BURST_MAX));
             return true;
         }
         self.random.chance(faults.loss)

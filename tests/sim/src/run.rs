@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::checker::Violation;
-use crate::gateway::{Gateway, Sabotage};
+use crate::gateway::{Gateway, Habits, Sabotage};
 use crate::peer::leg::TRANSACTION;
 use crate::peer::plan::Trigger;
 use crate::random::Generator;
@@ -115,8 +115,13 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         by_tcp,
         stream_faults,
         orders,
+        reliable_early_media,
     } = drawing;
-    let gateway = Gateway::new(&random, snapshot, host, sabotage);
+    let habits = Habits {
+        reliable_early_media,
+        sabotage,
+    };
+    let gateway = Gateway::new(&random, snapshot, host, habits);
     let mut world = World::new(Setup {
         random,
         faults,

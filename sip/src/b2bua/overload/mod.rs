@@ -127,18 +127,19 @@ pub(super) struct Admission {
 
 /// Whether there is room for this INVITE.
 pub(super) fn admit(core: &Core, request: &Request<'_>) -> Result<Admission, ProtocolError> {
+    let is_emergency = is_emergency(core, request);
     let claim = core.origin.group.map(|group| Claim {
         caller: CallerAddress::of(request.flow.remote),
         group,
+        is_emergency,
     });
-    let is_emergency = is_emergency(core, request);
     let admission = Admission {
         claim,
         is_emergency,
     };
     match objection(core, claim) {
         None => Ok(admission),
-        Some(_) if is_emergency && is_in_distress(core, claim) => {
+        Some(_) if is_emergency && is_in_distress(core, request) => {
             match Room::free(core, true).objection() {
                 None => Ok(admission),
                 Some(objection) => Err(objection),
@@ -154,7 +155,7 @@ fn objection(core: &Core, claim: Option<Claim>) -> Option<ProtocolError> {
     if let Some(full) = free.objection() {
         return Some(full);
     }
-    let Claim { caller, group } = claim?;
+    let Claim { caller, group, .. } = claim?;
     let shares = &core.shares;
     if !free.is_shared_with(shares.held_by(caller), SHARE_OF_FREE) {
         Some(ProtocolError::CallerShare)
@@ -167,12 +168,17 @@ fn objection(core: &Core, claim: Option<Claim>) -> Option<ProtocolError> {
     }
 }
 
-/// The room for emergencies is not for a flood of them.
-fn is_in_distress(core: &Core, claim: Option<Claim>) -> bool {
-    let shares = &core.shares;
-    claim.is_none_or(|Claim { caller, .. }| {
-        shares.has_proven(caller) || shares.held_by(caller).active < EMERGENCY_UNSETTLED_MAX
-    })
+/// An emergency call that goes before all others: neither rate nor load is held against it.
+pub(super) fn is_urgent(core: &Core, request: &Request<'_>) -> bool {
+    is_emergency(core, request) && is_in_distress(core, request)
+}
+
+/// What is for emergencies is not for a flood of them: a caller that is no trunk has so many at once
+/// before the others, and the next ones as everybody. Those that were refused count as long as they
+/// are kept.
+fn is_in_distress(core: &Core, request: &Request<'_>) -> bool {
+    let held = core.shares.held_by(CallerAddress::of(request.flow.remote));
+    core.origin.group.is_none() || held.emergencies < EMERGENCY_UNSETTLED_MAX
 }
 
 /// The call was made.

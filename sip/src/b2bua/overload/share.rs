@@ -15,6 +15,8 @@ pub(crate) struct Held {
     pub(crate) active: u32,
     /// These, and those that ended and wait for repetitions.
     pub(crate) kept: u32,
+    /// Of these, calls for an emergency service.
+    pub(crate) emergencies: u32,
 }
 
 /// In whose name a call is counted.
@@ -24,6 +26,8 @@ pub(crate) struct Claim {
     pub(crate) caller: CallerAddress,
     /// Its group.
     pub(crate) group: u64,
+    /// The call is for an emergency service.
+    pub(crate) is_emergency: bool,
 }
 
 /// All callers with calls that nobody has answered, and those that have proven themselves.
@@ -65,6 +69,7 @@ impl Shares {
         self.change(claim, |held| {
             held.active += 1;
             held.kept += 1;
+            held.emergencies += u32::from(claim.is_emergency);
         });
     }
 
@@ -81,6 +86,9 @@ impl Shares {
         self.change(claim, |held| {
             debug_assert!(held.kept > held.active, "what is gone has ended");
             held.kept = held.kept.saturating_sub(1);
+            let emergencies = u32::from(claim.is_emergency);
+            held.emergencies = held.emergencies.saturating_sub(emergencies);
+            debug_assert!(held.emergencies <= held.kept, "each is a call that is kept");
         });
     }
 
@@ -108,6 +116,18 @@ impl Shares {
             0 => self.groups.remove(&claim.group),
             _ => self.groups.insert(claim.group, held),
         };
+    }
+
+    /// Counts anew: the claims of all calls, and whether each has ended.
+    pub(crate) fn recount(&mut self, claims: impl Iterator<Item = (Claim, bool)>) {
+        self.callers.clear();
+        self.groups.clear();
+        for (claim, has_ended) in claims {
+            self.begin(claim);
+            if has_ended {
+                self.end(claim);
+            }
+        }
     }
 
     /// Nobody holds anything.
@@ -181,9 +201,18 @@ mod tests {
         for number in 0..3 * u32::try_from(PROVEN_CALLERS_MAX).unwrap() {
             let address = std::net::Ipv4Addr::from_bits(0x0a00_0001 + number);
             let caller = CallerAddress::of((address, 5060).into());
-            let claim = Claim { caller, group: 7 };
+            let claim = Claim {
+                caller,
+                group: 7,
+                is_emergency: number % 2 == 0,
+            };
             shares.begin(claim);
-            assert_eq!(shares.held_by(caller), Held { active: 1, kept: 1 });
+            let held = Held {
+                active: 1,
+                kept: 1,
+                emergencies: u32::from(claim.is_emergency),
+            };
+            assert_eq!((shares.held_by(caller), shares.held_in(7)), (held, held));
             shares.settle(claim);
             assert!(shares.has_proven(caller));
             assert!(shares.is_empty());

@@ -182,9 +182,83 @@ fn an_ack_by_a_new_connection_is_the_way_of_its_dialog_from_then_on() {
     assert!(byes.contains(&format!("BYE>{CALLER_AGAIN}")), "{byes:?}");
 }
 
-/// A final response that broke with its connection goes out by a new one, three times at most.
+/// Breaks each connection that a message of this kind leaves by, until nothing is due any more; when it
+/// left again, in milliseconds after the first break.
+fn break_each(world: &mut World, to: &str, what: &str) -> Vec<u128> {
+    let start = world.now;
+    let mut left = Vec::new();
+    loop {
+        world.fail(by_tcp(to));
+        // A connection that breaks anew while the message waits takes nothing with it.
+        world.fail(by_tcp(to));
+        let until = start + std::time::Duration::from_secs(33);
+        while !world.sent.iter().any(|sent| sent.what() == what) {
+            match world.endpoint.poll_deadline().filter(|at| *at < until) {
+                Some(at) => world.pass(at - world.now),
+                None => return left,
+            }
+        }
+        let sent: Vec<_> = world.take_sent().iter().map(Sent::what).collect();
+        assert_eq!(sent, [what]);
+        left.push((world.now - start).as_millis());
+    }
+}
+
+/// At once, then T1 later, doubled up to T2, and nothing after 64·T1.
+const LEAVES_AGAIN: [u128; 11] = [
+    0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+];
+
+/// RFC 3261 §17.1.2.2: however fast connections break, the other side hears of the end, and timer F ends
+/// what it never hears.
 #[test]
-fn a_refusal_is_sent_again_by_new_connections_three_times() {
+fn a_bye_leaves_again_after_growing_pauses_until_timer_f() {
+    let (mut world, open) = opened("");
+    let ok = response(&open.b_invite, 200, "callee", Some(SDP));
+    says(&mut world, TRUNK, &ok);
+    world.hang_up(open.call);
+    world.sent.clear();
+    assert_eq!(break_each(&mut world, TRUNK, "BYE")[..], LEAVES_AGAIN[..]);
+    world.assert_quiescent();
+}
+
+/// Whoever has connected anew during the pause is reached by no other way.
+#[test]
+fn a_request_that_waits_leaves_by_the_connection_that_its_peer_has_made_meanwhile() {
+    let (mut world, open) = opened("");
+    let ok = response(&open.b_invite, 200, "callee", Some(SDP));
+    says(&mut world, TRUNK, &ok);
+    world.hang_up(open.call);
+    world.fail(by_tcp(TRUNK));
+    world.fail(by_tcp(TRUNK));
+    world.sent.clear();
+    says(&mut world, TRUNK_AGAIN, &ok);
+    let bye = world.take_sent();
+    assert_eq!(bye.iter().map(Sent::what).collect::<Vec<_>>(), ["ACK"]);
+    world.pass_ms(500);
+    assert_eq!(log(&mut world), [format!("BYE>{TRUNK_AGAIN}")]);
+}
+
+/// What the peer has heard after all does not leave again.
+#[test]
+fn a_response_during_the_pause_ends_it() {
+    let (mut world, open) = opened("");
+    let ok = response(&open.b_invite, 200, "callee", Some(SDP));
+    says(&mut world, TRUNK, &ok);
+    world.hang_up(open.call);
+    let bye = world.last("BYE");
+    world.fail(by_tcp(TRUNK));
+    world.fail(by_tcp(TRUNK));
+    world.sent.clear();
+    says(&mut world, TRUNK_AGAIN, &response(&bye, 200, "", None));
+    world.pass_ms(33_000);
+    assert_eq!(log(&mut world), [""; 0]);
+    world.assert_quiescent();
+}
+
+/// A final response that broke with its connection goes out by new ones, while timer H runs.
+#[test]
+fn a_refusal_leaves_again_for_sent_by_after_growing_pauses_until_timer_h() {
     let (mut world, open) = opened("");
     let (status, refusal) = (StatusCode::BUSY_HERE, Refusal::default());
     let endpoint = &mut world.endpoint;
@@ -201,10 +275,8 @@ fn a_refusal_is_sent_again_by_new_connections_three_times() {
         1
     );
     assert_eq!(log(&mut world), [format!("486>{CONNECTION}")]);
-    for from in [CONNECTION, CALLER, CALLER] {
-        world.fail(by_tcp(from));
-        assert_eq!(log(&mut world), [format!("486>{CALLER}")]);
-    }
-    world.fail(by_tcp(CALLER));
-    assert_eq!(log(&mut world), [""; 0]);
+    world.fail(by_tcp(CONNECTION));
+    assert_eq!(log(&mut world), [format!("486>{CALLER}")]);
+    assert_eq!(break_each(&mut world, CALLER, "486")[..], LEAVES_AGAIN[1..]);
+    world.assert_quiescent();
 }

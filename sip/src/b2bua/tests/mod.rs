@@ -14,6 +14,7 @@ mod infos;
 mod overloads;
 mod places;
 mod pracks;
+mod recoveries;
 mod registers;
 mod reoffers;
 mod requests;

@@ -170,6 +170,24 @@ fn an_attempt_that_is_left_acknowledges_no_ringing() {
     world.assert_quiescent();
 }
 
+/// RFC 3262 §3: whoever lifts the receiver just then may not say so before the PRACK of its answer, and
+/// would ring for 64·T1 with nobody at the other end.
+#[test]
+fn an_attempt_that_is_left_acknowledges_an_answer_that_may_be_followed_by_a_200() {
+    let mut world = World::new();
+    let open = world.opened(&invite("p7"), dial());
+    world.hang_up(open.call);
+    world.sent.clear();
+    let answered = response_with(&open.b_invite, 183, "callee", &reliably(1), Some(SDP));
+    world.receive(TRUNK, &answered);
+    let prack = world.last("PRACK");
+    assert_eq!(world.log(), ["PRACK>trunk", "CANCEL>trunk"]);
+    world.receive(TRUNK, &response(&prack, 200, "", None));
+    world.receive(TRUNK, &response(&open.b_invite, 200, "callee", None));
+    assert_eq!(world.log(), ["ACK>trunk", "BYE>trunk"]);
+    world.assert_quiescent();
+}
+
 /// RFC 3262 §3: RSeq, T1 doubled without end, until the PRACK. D-01.
 #[test]
 fn a_caller_that_requires_100rel_gets_every_ringing_reliably() {

@@ -102,6 +102,26 @@ fn we_refresh_the_callee_at_half_the_interval_with_the_same_description() {
     world.assert_quiescent();
 }
 
+/// RFC 4028 §7.4: a session that the peer made shorter stays so.
+#[test]
+fn a_refresh_asks_for_the_interval_that_was_agreed_on() {
+    let mut world = World::new();
+    let callee = "Session-Expires: 600;refresher=uac\r\n";
+    let c = connect(&mut world, "", Some(usual()), callee);
+    world.pass(Duration::from_secs(300));
+    let refresh = world.last("INVITE");
+    assert_eq!(
+        refresh.header(&HeaderName::SessionExpires),
+        "600;refresher=uac"
+    );
+    world.receive(
+        TRUNK,
+        &response_with(&refresh, 200, "callee", callee, Some(SDP)),
+    );
+    world.hang_up(c.call);
+    world.assert_quiescent();
+}
+
 /// The description of the last exchange, not of the first one.
 #[test]
 fn a_refresh_repeats_what_was_said_last() {

@@ -259,6 +259,52 @@ fn a_flood_of_emergency_calls_takes_little_of_their_room() {
     honest_sos(&mut world);
 }
 
+/// Refused at once, they are calls all the same until their repetitions are over.
+#[test]
+fn a_flood_of_emergency_calls_that_are_refused_leaves_their_room() {
+    let mut world = World::with_calls_max(20);
+    for number in 0..20 {
+        world.receive(
+            TRUNK,
+            &invite_from(TRUNK, &format!("t{number}"), "sip:link@10.0.0.9:5060"),
+        );
+    }
+    assert_eq!(offered(&mut world).len(), 20);
+    let mut taken = 0;
+    for number in 0..200 {
+        let text = invite_from(FLOODER, &format!("f{number}"), "urn:service:sos");
+        world.receive_of(1, FLOODER, &text);
+        for call in offered(&mut world) {
+            taken += 1;
+            world.hang_up(call);
+        }
+    }
+    assert_eq!(taken, EMERGENCY_UNSETTLED_MAX);
+    honest_sos(&mut world);
+}
+
+#[test]
+fn in_overload_a_caller_has_few_emergency_calls_before_the_others() {
+    let mut world = World::new();
+    world.endpoint.set_overloaded(true, Duration::from_secs(2));
+    let mut taken = 0;
+    for number in 0..20 {
+        let text = invite_from(FLOODER, &format!("f{number}"), "urn:service:sos");
+        world.receive_of(1, FLOODER, &text);
+        for call in offered(&mut world) {
+            taken += 1;
+            world.hang_up(call);
+        }
+    }
+    assert_eq!(taken, EMERGENCY_UNSETTLED_MAX);
+    honest_sos(&mut world);
+    // Their time is over, and it is heard again.
+    world.pass(Duration::from_secs(40));
+    let text = invite_from(FLOODER, "later", "urn:service:sos");
+    world.receive_of(1, FLOODER, &text);
+    assert_eq!(offered(&mut world).len(), 1);
+}
+
 fn honest_sos(world: &mut World) {
     let from = "10.0.0.77:5060";
     world.receive_of(1, from, &invite_from(from, "distress", "urn:service:sos"));

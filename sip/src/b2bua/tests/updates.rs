@@ -286,6 +286,37 @@ fn a_200_that_waited_for_an_early_update_confirms_what_that_agreed() {
     world.assert_quiescent();
 }
 
+/// RFC 6337 §2.1: no answer to the offer of the INVITE fits what UPDATE has made of it, in whichever
+/// dialog; a new offer says what shall be otherwise.
+#[test]
+fn after_an_early_update_another_answer_waits_for_an_offer_of_ours() {
+    let mut world = World::new();
+    let (open, progress) = early_caller(&mut world);
+    let update = open.caller_says(&progress, ("UPDATE", 3, "up"), "", &other_sdp(4_002));
+    world.receive(CALLER, &update);
+    let answer = |port| crate::sdp::SessionDescription::parse(other_sdp(port).as_bytes()).unwrap();
+    world
+        .endpoint
+        .answer_reoffer(world.now, open.call, open.a_leg, &answer(6_000))
+        .unwrap();
+    world.drain();
+    world.receive(TRUNK, &response(&open.b_invite, 200, "callee", Some(SDP)));
+    world.sent.clear();
+    world.answer(open.call, &other_sdp(6_002));
+    let ok = world.last("200");
+    assert_eq!(ok.to_tag(), progress.to_tag(), "one dialog");
+    assert!(!ok.text.contains("m=audio"), "{}", ok.text);
+    world.receive(CALLER, &ack(&open.invite, &ok));
+    world
+        .endpoint
+        .reoffer(world.now, open.call, open.a_leg, &answer(6_002))
+        .unwrap();
+    world.drain();
+    assert!(world.last("INVITE").text.contains("m=audio 6002"));
+    world.hang_up(open.call);
+    world.assert_quiescent();
+}
+
 /// RFC 3311 §5.2: 500 while the peer's first one waits, 491 while ours does.
 #[test]
 fn an_update_meets_what_is_pending() {

@@ -5,6 +5,12 @@
 //! transaction (RFC 3261 §17, "TU"), which this file only hands back.
 
 mod failed_flow;
+mod invariants;
+mod recovery;
+
+pub use failed_flow::Again;
+use failed_flow::Departure;
+pub use recovery::Phase;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,8 +65,8 @@ struct Transaction<U> {
     acknowledgement: Option<Packet>,
     /// Client: it goes by TCP for its size alone, and may go by UDP after all (RFC 3261 §18.1.1).
     may_fall_back: bool,
-    /// How often its message left by another connection.
-    moves: u8,
+    /// How its message leaves again after its connection broke.
+    departure: Departure,
     index: Index,
     token: Option<Token>,
 }
@@ -203,7 +209,7 @@ impl<U: Copy> Transactions<U> {
             packet: Some(packet),
             acknowledgement: None,
             may_fall_back: false,
-            moves: 0,
+            departure: Departure::default(),
             index: Index::Client(index),
             token: None,
         })?;
@@ -250,7 +256,7 @@ impl<U: Copy> Transactions<U> {
             packet: None,
             acknowledgement: None,
             may_fall_back: false,
-            moves: 0,
+            departure: Departure::default(),
             index: Index::Server {
                 key: server.clone(),
                 merged: merged.clone(),
@@ -315,6 +321,8 @@ impl<U: Copy> Transactions<U> {
             return ResponseStep::Absorb;
         };
         let (user, transport) = (transaction.user, transaction.flow.transport);
+        // It was heard: it need not leave again.
+        transaction.departure.at = None;
         let step = match transaction.machine {
             Machine::InviteClient(machine) => {
                 let (next, action) = machine.handle_response(now, status, &self.timers, transport);
@@ -395,6 +403,7 @@ impl<U: Copy> Transactions<U> {
         let repeated = match transaction.machine {
             Machine::InviteServer(machine) => {
                 let (next, action) = if is_ack {
+                    transaction.departure.at = None;
                     machine.handle_ack(now, &self.timers, transport)
                 } else {
                     machine.handle_retransmission()
@@ -456,12 +465,7 @@ impl<U: Copy> Transactions<U> {
         debug_assert!(!packet.is_empty(), "a response has octets");
         let flow = transaction.flow;
         if sends {
-            // A 2xx of an INVITE is repeated by its user (RFC 6026 §7.1).
-            let is_accepted = matches!(
-                transaction.machine,
-                Machine::InviteServer(InviteServer::Accepted { .. })
-            );
-            transaction.packet = (!is_accepted).then(|| Arc::clone(packet));
+            transaction.packet = Some(Arc::clone(packet));
         }
         self.arm(key);
         sends.then_some(flow)
@@ -479,6 +483,7 @@ impl<U: Copy> Transactions<U> {
         };
         // The token died with the deadline.
         transaction.token = None;
+        let leaves_again = transaction.departure.take_due(now);
         let (repeated, terminated) = match transaction.machine {
             Machine::InviteClient(machine) => {
                 let (next, action) = machine.handle_deadline(now);
@@ -512,7 +517,8 @@ impl<U: Copy> Transactions<U> {
                 (false, next == NonInviteServer::Terminated)
             }
         };
-        if repeated && let Some(packet) = &transaction.packet {
+        let is_wanted = repeated || (leaves_again && !terminated);
+        if is_wanted && let Some(packet) = &transaction.packet {
             expiry.send = Some((transaction.flow, Arc::clone(packet)));
         }
         if terminated {
@@ -551,38 +557,6 @@ impl<U: Copy> Transactions<U> {
         Some(transaction.user)
     }
 
-    /// Panics in debug builds where the table, the indices and the deadlines disagree.
-    pub fn check_invariants(&self) {
-        self.table.check_invariants();
-        let count = crate::table::usize_of(self.table.count());
-        debug_assert_eq!(
-            self.clients.len() + self.servers.len(),
-            count,
-            "each is found by one key"
-        );
-        debug_assert!(
-            self.merged.len() <= self.servers.len(),
-            "only servers are merged"
-        );
-        debug_assert!(self.deadlines.len() <= count, "at most one deadline each");
-        if cfg!(debug_assertions) {
-            for (key, transaction) in self.table.iter() {
-                let found = match &transaction.index {
-                    Index::Client(index) => self.clients.get(index),
-                    Index::Server { key, .. } => self.servers.get(key),
-                };
-                debug_assert_eq!(found, Some(&key), "each is found by its own key");
-                let is_over = match transaction.machine {
-                    Machine::InviteClient(machine) => machine == InviteClient::Terminated,
-                    Machine::InviteServer(machine) => machine == InviteServer::Terminated,
-                    Machine::NonInviteClient(machine) => machine == NonInviteClient::Terminated,
-                    Machine::NonInviteServer(machine) => machine == NonInviteServer::Terminated,
-                };
-                debug_assert!(!is_over, "what is over is gone");
-            }
-        }
-    }
-
     fn arm(&mut self, key: Key) {
         let Some(transaction) = self.table.get_mut(key) else {
             return;
@@ -593,6 +567,7 @@ impl<U: Copy> Transactions<U> {
             Machine::NonInviteClient(machine) => machine.deadline(),
             Machine::NonInviteServer(machine) => machine.deadline(),
         };
+        let at = at.into_iter().chain(transaction.departure.at).min();
         self.deadlines.set(&mut transaction.token, key, at);
         debug_assert_eq!(
             transaction.token.is_some(),

@@ -120,12 +120,8 @@ where
                 while let Some(frame) = framer.next_frame().map_err(Reason::Frame)? {
                     match frame {
                         Frame::Message(bytes) => {
-                            let sent_by = if learns_sent_by { sent_by(bytes, flow) } else { None };
-                            learns_sent_by &= sent_by.is_none();
                             patience.message(Instant::now());
-                            shared.counters.messages_received.fetch_add(1, Ordering::Relaxed);
-                            let bytes = bytes.into();
-                            let event = StreamEvent::Message { id, flow, bytes, sent_by };
+                            let event = received(bytes, (id, flow), &mut learns_sent_by, shared);
                             if tell(shared, event).await.is_err() {
                                 return Ok(());
                             }
@@ -145,6 +141,31 @@ where
                 }
             }
         }
+    }
+}
+
+/// A whole message, counted; the first request of a peer may say where it listens.
+fn received(
+    bytes: &[u8],
+    (id, flow): (ConnectionId, Flow),
+    learns_sent_by: &mut bool,
+    shared: &Shared,
+) -> StreamEvent {
+    let sent_by = if *learns_sent_by {
+        sent_by(bytes, flow)
+    } else {
+        None
+    };
+    *learns_sent_by &= sent_by.is_none();
+    shared
+        .counters
+        .messages_received
+        .fetch_add(1, Ordering::Relaxed);
+    StreamEvent::Message {
+        id,
+        flow,
+        bytes: bytes.into(),
+        sent_by,
     }
 }
 

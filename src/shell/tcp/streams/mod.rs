@@ -136,6 +136,9 @@ struct Connection {
     origin: Origin,
     /// The flow to the address that the peer named as its own.
     alias: Option<Flow>,
+    /// A message came or went by it: before that nobody counts on its flow, and nobody need hear of its
+    /// end, which costs a look at every call.
+    is_used: bool,
 }
 
 /// Who opened a connection, and for whom.
@@ -194,6 +197,9 @@ impl Streams {
                     bytes,
                     sent_by,
                 } => {
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        connection.is_used = true;
+                    }
                     if let Some(port) = sent_by {
                         self.learn(id, port);
                     }
@@ -219,10 +225,11 @@ impl Streams {
             Some(id) => *id,
             None => self.dial(flow)?,
         };
-        let Some(connection) = self.connections.get(&id) else {
+        let Some(connection) = self.connections.get_mut(&id) else {
             debug_assert!(false, "a flow names a connection that is there");
             return Err(NotSent::Closed);
         };
+        connection.is_used = true;
         let put = connection.outbox.put(bytes);
         match put {
             Ok(()) => {
@@ -294,6 +301,7 @@ impl Streams {
             outbox,
             origin,
             alias: None,
+            is_used: false,
         };
         self.by_flow.insert(flow, id);
         let former = self.connections.insert(id, connection);
@@ -324,7 +332,8 @@ impl Streams {
 
     /// It is gone: whoever uses its flows must know.
     fn forget(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.remove(id) {
+        let removed = self.remove(id);
+        if let Some(connection) = removed.filter(|connection| connection.is_used) {
             self.failed.push_back(connection.flow);
             self.failed.extend(connection.alias);
         }

@@ -206,11 +206,28 @@ fn a_stranger_is_closed_without_a_word() {
     assert_eq!(world.streams.counters.ended(Reason::Stranger), 1);
 }
 
+/// Anybody may connect and go, a thousand times a second: nobody looks for calls that it might have had.
+#[test]
+fn a_connection_by_which_nothing_came_or_went_ends_without_a_word() {
+    let mut world = World::new();
+    for port in 1..1_000 {
+        let _letters = world.open(port, &format!("203.0.113.9:{port}"));
+        assert_eq!(world.close(port), [""; 0]);
+    }
+    let _letters = world.open(2_000, "10.0.0.1:40000");
+    world.say(2_000, "10.0.0.1:40000", None);
+    assert_eq!(world.close(2_000), ["10.0.0.1:40000"]);
+    let _letters = world.open(2_001, "10.0.0.1:40001");
+    world.streams.send(flow("10.0.0.1:40001"), b"x").unwrap();
+    assert_eq!(world.close(2_001), ["10.0.0.1:40001"]);
+}
+
 /// The kernel may give a peer the same port again before we have heard of the end.
 #[test]
 fn the_same_ports_again_are_another_connection() {
     let mut world = World::new();
     let _former = world.open(1, "10.0.0.1:40000");
+    world.say(1, "10.0.0.1:40000", None);
     let (outbox, mut letters) = Outbox::new();
     let again = flow("10.0.0.1:40000");
     let opened = StreamEvent::Opened {

@@ -17,7 +17,7 @@ use sluice::trunks::model::{
 use super::words::{compare, describe, payloads, said};
 use super::{Attributes, Line, Script};
 use crate::checker::Violation;
-use crate::gateway::{Gateway, HostFaults, Sabotage};
+use crate::gateway::{Gateway, Habits, HostFaults};
 use crate::network::Faults;
 use crate::peer::leg::{Outbox, Role};
 use crate::peer::plan::{Action, Plan, Reply};
@@ -70,7 +70,7 @@ impl Stage {
             target,
             echoes,
         } = set;
-        let gateway = Gateway::new(&random, snapshot, HostFaults::default(), Sabotage::None);
+        let gateway = Gateway::new(&random, snapshot, HostFaults::default(), Habits::default());
         let faults = Faults::none(DELAY);
         let mut world = World::new(Setup {
             random,

@@ -48,10 +48,11 @@ pub(crate) enum Effect {
 }
 
 /// What is broken on purpose, so that the checkers can show that they look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(test), expect(dead_code, reason = "only tests break a gateway"))]
 pub(crate) enum Sabotage {
     /// Nothing.
+    #[default]
     None,
     /// BYE never leaves.
     NoBye,
@@ -63,6 +64,15 @@ pub(crate) enum Sabotage {
     ChangeRepeats,
     /// Each record is stored twice.
     DoubleRecords,
+}
+
+/// What a gateway of this world does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Habits {
+    /// It says reliably what has an answer, to callers that can (RFC 3262).
+    pub(crate) reliable_early_media: bool,
+    /// What is broken in it.
+    pub(crate) sabotage: Sabotage,
 }
 
 /// The node.
@@ -86,7 +96,7 @@ impl Gateway {
         random: &Generator,
         snapshot: Snapshot,
         faults: HostFaults,
-        sabotage: Sabotage,
+        habits: Habits,
     ) -> Self {
         let mut random = random.split("gateway");
         let config = Config {
@@ -115,7 +125,7 @@ impl Gateway {
                     min: std::time::Duration::from_secs(90),
                     refresh_by: sip::event::RefreshBy::Invite,
                 }),
-                reliable_early_media: false,
+                reliable_early_media: habits.reliable_early_media,
                 ..EndpointConfig::default()
             },
             seed: random.seed_bytes(),
@@ -131,7 +141,7 @@ impl Gateway {
             control: CallControl::new(config),
             relay: RelaySide::new(&random, faults),
             buffer: SendBuffer::new(),
-            sabotage,
+            sabotage: habits.sabotage,
             targets: Vec::new(),
             sent: 0,
             stopped: false,

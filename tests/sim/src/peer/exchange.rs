@@ -120,19 +120,25 @@ impl Leg {
 
     /// True while an offer is open in this dialog, in either direction.
     pub(crate) fn is_negotiating(&self) -> bool {
-        let ours = self.clients.iter().any(|client| {
-            matches!(client.method.as_str(), "INVITE" | "UPDATE") && client.final_status.is_none()
-        });
+        // The INVITE is open, and what it was to agree upon is agreed.
+        let is_early = self.state == State::Inviting && self.early.is_answered;
+        let is_open = |method: &str| method == "UPDATE" || (method == "INVITE" && !is_early);
+        let ours = self
+            .clients
+            .iter()
+            .any(|client| is_open(&client.method) && client.final_status.is_none());
         let theirs = self
             .servers
             .iter()
             .any(|server| server.method == "INVITE" && !server.acknowledged);
-        ours || theirs
+        ours || (theirs && !is_early)
     }
 
-    /// An UPDATE with an offer, where no other one is open (RFC 3311 §5.1).
+    /// An UPDATE with an offer, where no other one is open, and before the answer where offer and answer
+    /// were exchanged reliably (RFC 3311 §5.1).
     pub(super) fn update(&mut self, now: SimTime, direction: Direction, out: &mut Outbox) {
-        if self.state == State::Answered && !self.is_negotiating() {
+        let is_early = self.state == State::Inviting && self.early.is_answered;
+        if (self.state == State::Answered || is_early) && !self.is_negotiating() {
             let before = self.before();
             let body = self.media.offer(direction);
             self.request_instead_of(now, "UPDATE", (body, before), out);

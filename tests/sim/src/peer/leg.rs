@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::early::Early;
 use super::exchange::{Before, Script, Step};
 use super::media::Media;
 use super::plan::{Action, Plan, Trigger};
@@ -119,6 +120,7 @@ pub(super) enum Timer {
     Act(Action),
     Voice,
     AnswerReoffer(String),
+    Reliable(u32),
 }
 
 /// One leg.
@@ -164,6 +166,7 @@ pub(crate) struct Leg {
     /// A hold that is under way, and its re-INVITE that has no final response.
     pub(super) script: Script,
     pub(super) step_sent: Option<Step>,
+    pub(super) early: Early,
     timers: Vec<(SimTime, Timer)>,
     fired: Vec<Trigger>,
 }
@@ -271,6 +274,7 @@ impl Leg {
             extra: Vec::new(),
             script: Script::default(),
             step_sent: None,
+            early: Early::default(),
             timers: Vec::new(),
             fired: Vec::new(),
         }
@@ -321,6 +325,7 @@ impl Leg {
                 Timer::Act(action) => self.act(now, &action, out),
                 Timer::Voice => self.speak(now, out),
                 Timer::AnswerReoffer(branch) => self.answer_reoffer(now, &branch, out),
+                Timer::Reliable(rseq) => self.repeat_reliable(now, rseq, out),
             }
         }
     }

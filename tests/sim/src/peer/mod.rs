@@ -2,6 +2,7 @@
 //!
 //! Nothing here uses the product: a misreading of an RFC must not be shared by both sides.
 
+mod early;
 mod exchange;
 pub(crate) mod leg;
 pub(crate) mod manual;

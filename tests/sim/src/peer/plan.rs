@@ -17,6 +17,8 @@ pub(crate) enum Trigger {
     Confirmed,
     /// A CANCEL arrived.
     CancelArrived,
+    /// Offer and answer were exchanged reliably before the final response.
+    EarlyAnswered,
 }
 
 /// What a leg can do.
@@ -114,6 +116,17 @@ pub(crate) enum OnCancel {
     Answer,
 }
 
+/// Whether provisional responses are reliable (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reliability {
+    /// They are not.
+    None,
+    /// Where the other side can; a caller says `Supported: 100rel`.
+    Supported,
+    /// A caller says `Require: 100rel`.
+    Required,
+}
+
 /// All that a leg will do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
@@ -127,6 +140,8 @@ pub(crate) struct Plan {
     pub(crate) acknowledges: bool,
     /// Its Allow names UPDATE.
     pub(crate) updates: bool,
+    /// Provisional responses.
+    pub(crate) reliable: Reliability,
     /// See `OnCancel`.
     pub(crate) on_cancel: OnCancel,
     /// A callee that never says anything, not even to CANCEL.
@@ -148,6 +163,7 @@ impl Plan {
             rules: Vec::new(),
             acknowledges: true,
             updates: false,
+            reliable: Reliability::None,
             on_cancel: OnCancel::Refuse,
             silent: false,
             manual: false,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exchange::Before;
 use super::leg::{Client, Ender, Leg, Outbox, Role, State, T1, T2, TRANSACTION, Timer};
-use super::plan::{Action, Trigger};
+use super::plan::{Action, Reliability, Trigger};
 use super::session::{Direction, Session};
 use super::text::Text;
 use crate::time::SimTime;
@@ -192,7 +192,8 @@ impl Leg {
     }
 
     fn build(&self, method: &str, branch: &str, number: u32, body: String) -> Text {
-        let to = self.remote_tag.as_ref().map_or_else(
+        let tag = self.remote_tag.as_ref().or(self.early.tag.as_ref());
+        let to = tag.map_or_else(
             || self.remote_party.clone(),
             |tag| format!("{};tag={tag}", self.remote_party),
         );
@@ -224,6 +225,11 @@ impl Leg {
         } else {
             text
         };
+        let text = match self.plan.reliable {
+            Reliability::Supported if method == "INVITE" => text.with("Supported", "100rel"),
+            Reliability::Required if method == "INVITE" => text.with("Require", "100rel"),
+            Reliability::None | Reliability::Supported | Reliability::Required => text,
+        };
         let extra = self.extra.iter();
         extra.fold(text, |text, (name, value)| text.with(name, value.clone()))
     }
@@ -244,6 +250,15 @@ impl Leg {
         let ack = self.build("ACK", &branch, number, body).encode();
         self.clients[place].ack = Some(ack);
         self.acknowledge(now, out)
+    }
+
+    /// The PRACK of this reliable response (RFC 3262 §7.2).
+    pub(super) fn acknowledge_early(&mut self, now: SimTime, rack: &str, out: &mut Outbox) {
+        self.number_local += 1;
+        let branch = format!("z9hG4bK{}", self.random.token());
+        let prack = self.build("PRACK", &branch, self.number_local, String::new());
+        let prack = prack.with("RAck", rack);
+        self.start_client(now, branch, "PRACK", self.number_local, prack, out);
     }
 
     pub(super) fn contact(&self) -> String {
@@ -358,7 +373,11 @@ impl Leg {
             return;
         }
         if status > 100 {
-            if let Some(session) = Session::read(&response.body) {
+            let was_agreed = self.is_agreed(response);
+            if !self.take_reliable(now, response, out) {
+                return;
+            }
+            if let Some(session) = Session::read(&response.body).filter(|_| !was_agreed) {
                 self.connect(now, &session, out);
             }
             self.trigger(now, Trigger::Provisional, out);
@@ -398,7 +417,8 @@ impl Leg {
         if let Some(target) = response.contact_uri() {
             target.clone_into(&mut self.target);
         }
-        let session = Session::read(&response.body);
+        let is_agreed = first && self.is_agreed(response);
+        let session = Session::read(&response.body).filter(|_| !is_agreed);
         if let Some(session) = &session {
             self.connect(now, session, out);
         }

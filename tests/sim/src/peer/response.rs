@@ -49,6 +49,7 @@ impl Leg {
                 self.refuse_open_invite(now, out);
             }
             "UPDATE" => self.handle_update(now, &branch, out),
+            "PRACK" if !self.plan.manual => self.handle_prack(now, &branch, out),
             _ => {
                 if let Some(session) = self.session_asked(&branch, &method) {
                     self.connect(now, &session, out);
@@ -60,6 +61,11 @@ impl Leg {
 
     pub(super) fn session_asked(&self, branch: &str, method: &str) -> Option<Session> {
         Session::read(&self.server(branch, method)?.request.body)
+    }
+
+    pub(super) fn header_asked(&self, branch: &str, method: &str, name: &str) -> Option<String> {
+        let server = self.server(branch, method)?;
+        server.request.header(name).map(str::to_owned)
     }
 
     fn handle_invite(&mut self, now: SimTime, branch: &str, out: &mut Outbox) {
@@ -189,12 +195,17 @@ impl Leg {
 
     /// A response to the INVITE that began the dialog, or to the newest one (manual legs).
     pub(crate) fn reply(&mut self, now: SimTime, reply: &Reply, out: &mut Outbox) {
+        if self.holds_back(reply) {
+            return;
+        }
         let is_bare = self.servers.iter().any(|server| {
             server.method == "INVITE"
                 && server.final_status.is_none()
                 && Session::read(&server.request.body).is_none()
         });
         let body = match (reply.session, is_bare && !self.plan.manual) {
+            // Agreed upon before: nothing is said twice (RFC 6337 §2.1).
+            (true, false) if self.early.is_answered => None,
             (true, false) => Some(self.media.answer()),
             // The offer stands in the 2xx: in an unreliable response it must not (RFC 3261 §13.2.1).
             (true, true) if reply.status >= 200 => Some(self.media.offer(Direction::SendReceive)),
@@ -237,10 +248,21 @@ impl Leg {
                 }
             }
         }
-        if body.is_some() {
+        let has_answer = body.is_some();
+        if has_answer {
             self.start_voice(now, out);
         }
+        let invite = self.server(&branch, "INVITE").map(|s| s.request.clone());
+        let is_reliable = invite.is_some_and(|invite| self.is_reliable(reply.status, &invite));
+        if is_reliable {
+            let headers = self.reliable_headers();
+            self.extra.extend(headers);
+        }
         self.respond(now, &branch, "INVITE", reply.status, body, out);
+        let said = self.server(&branch, "INVITE");
+        if is_reliable && let Some(bytes) = said.and_then(|server| server.response.clone()) {
+            self.await_prack(now, bytes, has_answer, out);
+        }
     }
 
     /// A response to the newest request of this method that has none (manual legs).

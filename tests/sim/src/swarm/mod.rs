@@ -3,19 +3,17 @@
 
 mod calls;
 mod depth;
+mod early;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sluice::call::snapshot::Snapshot;
-use sluice::fraud_guard::DialPlan;
 use sluice::links::model::Destination;
 use sluice::sources::model::{LinkAccess, Source};
-use sluice::trunks::model::{
-    IdentityProfile, MediaLatch, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional,
-    Transport, Trunk, TrunkTarget,
-};
+use sluice::trunks::model::{IdentityProfile, Network as IpNetwork, Transport, Trunk, TrunkTarget};
+use sluice::trunks::shape::{StoredTrunk, TrunkShape};
 
 use crate::gateway::HostFaults;
 use crate::network::Faults;
@@ -82,6 +80,8 @@ pub(crate) struct Drawing {
     pub(crate) stream_faults: StreamFaults,
     /// What the gateway is told to place and to end.
     pub(crate) orders: Orders,
+    /// The gateway says reliably what has an answer, to callers that can.
+    pub(crate) reliable_early_media: bool,
 }
 
 /// Which kinds of misbehaviour a world has.
@@ -99,6 +99,10 @@ struct Moods {
     bad_peers: bool,
     forks: bool,
 }
+
+/// Connections that break under every third message, in events per thousand: in few worlds, because
+/// hardly anything else happens in them.
+const STORM_OF_BREAKS: u32 = 300;
 
 /// Draws the world of a seed.
 pub(crate) fn draw(random: &Generator) -> Drawing {
@@ -158,6 +162,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
     });
     let host = draw_host(&mut dice);
     let orders = depth::draw(random, &trunks, moods, &mut calls, &mut snapshot);
+    let reliable_early_media = early::draw(random, &mut calls);
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
     }
@@ -173,6 +178,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         by_tcp,
         stream_faults,
         orders,
+        reliable_early_media,
     }
 }
 
@@ -198,7 +204,11 @@ fn draw_streams(
             by_tcp.push(phone.clone());
         }
     }
-    (by_tcp, StreamFaults::draw(&mut dice))
+    let mut faults = StreamFaults::draw(&mut dice);
+    if random.split("breaks").chance(150) {
+        faults.close = STORM_OF_BREAKS;
+    }
+    (by_tcp, faults)
 }
 
 fn draw_ping(dice: &mut Generator) -> Ping {
@@ -263,58 +273,26 @@ pub(crate) fn snapshot(
 /// A trunk at this address.
 pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
     let digits: String = name.chars().filter(char::is_ascii_digit).collect();
-    Trunk {
-        id: format!("tr_{digits:0>12}"),
+    let shape = TrunkShape {
         label: name.to_owned(),
-        enabled: true,
-        targets: vec![TrunkTarget {
-            address,
-            priority: 1,
-            weight: 1,
-        }],
         priority,
-        weight: 1,
-        carries_terminating: true,
-        carries_originating: false,
-        max_calls: -1,
-        max_inbound: -1,
-        max_outbound: -1,
-        max_cps: 0,
-        patterns: Vec::new(),
-        strip: 0,
-        prefix: String::new(),
-        codecs: Vec::new(),
         identity: IdentityProfile::Pai,
-        ascii_names: false,
-        trusted: false,
-        from_host: None,
-        request_host: None,
-        username: None,
-        password: None,
-        realm: None,
-        response_timeout: Duration::from_secs(4),
-        progress_timeout: Duration::from_secs(10),
-        ring_timeout: Duration::from_secs(30),
-        failover_codes: vec![408, 500, 502, 503, 504],
-        options_interval_up: Duration::ZERO,
-        options_interval_down: Duration::ZERO,
+        ring_timeout_s: Duration::from_secs(30),
+        options_interval_up_s: Duration::ZERO,
+        options_interval_down_s: Duration::ZERO,
         down_codes: vec![503],
-        networks: Vec::new(),
-        media_latch: MediaLatch::Sdp,
-        advertised_media_address: None,
-        transport: Transport::Udp,
-        local_port: None,
-        offer: OfferMode::Early,
-        reliable_provisional: ReliableProvisional::Supported,
-        session_expires: Duration::from_secs(1_800),
-        session_min: Duration::from_secs(90),
-        refresh_by: RefreshBy::Invite,
-        dial_plan: DialPlan::default(),
-        register: false,
-        register_expires: Duration::from_secs(3_600),
-        transit: false,
-        links: Vec::new(),
-    }
+        ..TrunkShape::default()
+    };
+    let stored = StoredTrunk {
+        id: format!("tr_{digits:0>12}"),
+        shape,
+        password: None,
+    };
+    stored.trunk(vec![TrunkTarget {
+        address,
+        priority: 1,
+        weight: 1,
+    }])
 }
 
 /// The plans of a trunk's attempts at a call: the same each time.

@@ -3,6 +3,8 @@
 //! Owns the rules of RFC 3261 §8, §9, §12, §13, §14 and §17 and RFC 3264 §8 that an observer can
 //! judge without knowing what the gateway thinks. Times are those of the gateway's edge.
 
+mod reliable;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use crate::peer::leg::TRANSACTION;
 use crate::peer::session::Session;
 use crate::peer::text::Text;
 use crate::time::SimTime;
+
+use reliable::Reliable;
 
 type Checked = Result<(), Violation>;
 
@@ -25,6 +29,7 @@ pub(crate) struct Wire {
     acknowledged: BTreeSet<String>,
     /// Peers that speak TCP.
     streams: BTreeSet<SocketAddr>,
+    reliable: Reliable,
 }
 
 /// Call-ID, branch, method.
@@ -85,6 +90,7 @@ impl Wire {
 
     /// A datagram reached the gateway from a peer that it listens to.
     pub(crate) fn arrived(&mut self, now: SimTime, peer: SocketAddr, message: &Text) {
+        self.reliable.arrived(message);
         let call_id = message.call_id().to_owned();
         let branch = message.branch().to_owned();
         let about = message.about().to_owned();
@@ -212,6 +218,7 @@ impl Wire {
         number: u32,
     ) -> Result<(), String> {
         let method = message.request_method().unwrap_or("");
+        self.reliable.asks(message)?;
         if method == "INVITE" {
             self.check_exchange(call_id, tag)?;
             if message.tag("To").is_none_or(str::is_empty) {
@@ -366,6 +373,7 @@ impl Wire {
         if about != "INVITE" {
             return Ok(());
         }
+        self.reliable.answers(message)?;
         server.answered_reliably |= message.header("RSeq").is_some() && !message.body.is_empty();
         let owes_body = (200..300).contains(&status) && !server.answered_reliably;
         if owes_body && message.body.is_empty() {
