@@ -239,7 +239,7 @@ pub(super) fn send(
         if leg.acknowledgements.len() <= FORKED_ANSWERS_MAX {
             leg.acknowledgements.reserve_exact(1); // Most legs have one.
             leg.acknowledgements.push(Acknowledgement {
-                remote_tag: dialog.remote_tag.clone(),
+                remote_tag: Arc::clone(&dialog.remote_tag),
                 cseq,
                 is_first,
                 packet,

@@ -6,6 +6,7 @@
 //! end of a turn.
 
 mod figures;
+mod gathering;
 mod link;
 mod outputs;
 
@@ -28,6 +29,7 @@ use sip::event::{Flow, Transport};
 use sip::message::SendBuffer;
 use tokio::sync::mpsc;
 
+use self::gathering::Gathering;
 use super::asker::{self, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
@@ -74,6 +76,8 @@ pub struct Parts {
     pub panics: Arc<PanicWatch>,
     /// Copies messages to a capture server, where there is one.
     pub capture: Option<Capture>,
+    /// How long a message may wait for others while they come thick; zero: never.
+    pub gather: Duration,
 }
 
 /// Everything but the receiving sockets: what an input meets.
@@ -99,6 +103,8 @@ struct Core {
     /// Something happened since the counters were published.
     dirty: bool,
     figures: Figures,
+    /// Messages of this turn.
+    heard: u32,
     capture: Option<Capture>,
 }
 
@@ -142,6 +148,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         wake,
         panics,
         capture,
+        gather,
     } = parts;
     let core = move || Core {
         control,
@@ -161,6 +168,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         drained: false,
         dirty: true,
         figures: Figures::default(),
+        heard: 0,
         capture,
     };
     let thread = std::thread::Builder::new()
@@ -174,7 +182,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
                 .map(|(named, socket)| UdpPort::new(socket).map(|port| (named, port)))
                 .collect();
             match ports {
-                Ok(ports) => run(core(), ports, &words, &commands, &wake),
+                Ok(ports) => run(core(), ports, &words, &commands, &wake, gather),
                 Err(error) => tracing::error!(%error, "signalling cannot use its sockets"),
             }
         })?;
@@ -187,10 +195,13 @@ fn run(
     words: &ArrayQueue<Word>,
     commands: &Commands,
     wake: &Wake,
+    gather: Duration,
 ) {
     let mut published = Instant::now();
+    let mut gathering = Gathering::new(gather, published);
     core.feed(Input::Expired);
     while !core.status.stopped.load(Ordering::Relaxed) {
+        let began = Instant::now();
         let more = core.receive(&mut ports) | core.receive_streams();
         while let Some(word) = words.pop() {
             core.hear(word);
@@ -207,8 +218,16 @@ fn run(
             published = now;
             core.publish();
         }
+        gathering.count(std::mem::take(&mut core.heard));
         if !more && !core.status.stopped.load(Ordering::Relaxed) {
-            core.sleep(&ports, words, commands, wake, quiet);
+            match gathering.next_turn(began, now) {
+                // Who would wake us need not: the next turn looks everywhere.
+                Some(due) => {
+                    core.figures.turns_gathered += 1;
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                }
+                None => core.sleep(&ports, words, commands, wake, quiet),
+            }
         }
     }
     core.publish();
