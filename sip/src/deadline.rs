@@ -125,9 +125,12 @@ impl<O: Copy> DeadlineQueue<O> {
                 (!is_wanted(entry.owner, token)).then_some(token)
             })
             .collect();
+        let kept = self.len().saturating_sub(unwanted.len());
         for token in unwanted {
+            debug_assert!(self.has(Some(token)), "what is cancelled was there");
             self.cancel(token);
         }
+        debug_assert_eq!(self.len(), kept, "only those went");
     }
 
     fn schedule(&mut self, at: Instant, owner: O) -> Option<Token> {
@@ -184,6 +187,7 @@ impl<O: Copy> DeadlineQueue<O> {
         self.swap(position, last);
         let Some(entry) = self.heap.pop() else { return };
         debug_assert!(position <= last, "what is taken out was in");
+        debug_assert_eq!(self.heap.len(), last, "one entry goes");
         if let Some(slot) = self.slots.get_mut(usize_of(entry.slot)) {
             slot.position = None;
             slot.generation = slot.generation.wrapping_add(1);

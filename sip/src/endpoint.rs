@@ -497,8 +497,8 @@ impl Endpoint {
     }
 
     /// After a panic in the middle of an input or command was caught: the tables agree again, and hold
-    /// nothing that nobody will end. The call that the turn was about, as far as that was known and lives:
-    /// it is to be ended by `refuse` or `hang_up`, and all others go on.
+    /// nothing that nobody will end. The call that the turn was about, as far as that was known: it is
+    /// to be ended by `refuse` or `hang_up`, which refuse where it has ended, and all others go on.
     pub fn recover(&mut self, now: Instant) -> Option<CallKey> {
         recovery::recover(&mut self.core, now)
     }

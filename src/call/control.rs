@@ -289,6 +289,21 @@ impl CallControl {
         self.ladders.note(now.timestamp, remote, way, octets, began);
     }
 
+    /// The step of the endpoint's turns to come that panics; tests only.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub const fn set_endpoint_fault(&mut self, steps: Option<u32>) {
+        self.endpoint.set_fault(steps);
+    }
+
+    /// True while that has not struck.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn has_endpoint_fault(&self) -> bool {
+        self.endpoint.has_fault()
+    }
+
     /// When [`Input::Expired`] is due; `None`: nothing is pending.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {

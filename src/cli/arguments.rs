@@ -652,7 +652,7 @@ pub(super) enum TokensCommand {
         /// Its id
         id: i64,
     },
-    /// Revoke a token: the next request with it is refused
+    /// Revoke a token, and all that it has made: the next request with one of them is refused
     #[command(alias = "delete")]
     Revoke {
         /// Its id

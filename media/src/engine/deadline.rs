@@ -31,6 +31,10 @@ impl DeadlineQueue {
         let Some(position) = self.position.get(slot as usize).copied() else {
             return;
         };
+        debug_assert!(
+            position == ABSENT || (position as usize) < self.heap.len(),
+            "a slot knows a place that there is"
+        );
         match (at_us, position) {
             (None, ABSENT) => {}
             (None, position) => self.remove(position as usize),
@@ -60,6 +64,14 @@ impl DeadlineQueue {
     pub(super) fn take_due(&mut self, now_us: u64) -> Option<u32> {
         let entry = *self.heap.first().filter(|entry| entry.at_us <= now_us)?;
         self.remove(0);
+        debug_assert!(
+            self.next().is_none_or(|next| next >= entry.at_us),
+            "the earliest came first"
+        );
+        debug_assert!(
+            self.position_of(entry.slot) == ABSENT as usize,
+            "what was taken is not in the heap"
+        );
         Some(entry.slot)
     }
 
@@ -81,6 +93,7 @@ impl DeadlineQueue {
 
     fn remove(&mut self, position: usize) {
         let last = self.heap.len().saturating_sub(1);
+        debug_assert!(position <= last, "what is removed is in the heap");
         self.heap.swap(position, last);
         if let Some(removed) = self.heap.pop()
             && let Some(place) = self.position.get_mut(removed.slot as usize)

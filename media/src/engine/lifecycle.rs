@@ -33,6 +33,7 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         let Some(open) = pair.open else { return };
+        debug_assert!(pair.leg.is_none(), "a pair in stock carries no leg");
         if let Some(line) = self.egress.get_mut(slot as usize) {
             let [high, low, ..] = numbers.1.to_be_bytes();
             let sequence = SequenceNumber(u16::from_be_bytes([high, low]));
@@ -79,14 +80,17 @@ impl<Io: PacketIo> Worker<Io> {
             is_socket_connected: false,
             socket_check_us: None,
         });
+        debug_assert!(self.stocked > 0, "what is connected was in stock");
         self.stocked -= 1;
         self.stock_at_us = Some(now_us);
         self.counters.legs_connected += 1;
         self.apply(slot);
         self.schedule(now_us, slot);
+        debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
     }
 
     pub(super) fn update(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
+        debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
         self.open_socket(slot);
         if let Some(leg) = self.leg_mut(slot) {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
@@ -143,6 +147,16 @@ impl<Io: PacketIo> Worker<Io> {
         else {
             return;
         };
+        debug_assert!(
+            leg.latch
+                .locked()
+                .is_none_or(|locked| leg.latch.destination() == Some(locked)),
+            "what is sent goes to who was believed"
+        );
+        debug_assert!(
+            !leg.is_socket_connected || leg.latch.locked().is_some(),
+            "a socket is connected to who was believed"
+        );
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             line.is_locked = leg.latch.locked().is_some();
             line.source = leg.latch.locked().unwrap_or(PeerAddress::NOWHERE);
@@ -176,10 +190,18 @@ impl<Io: PacketIo> Worker<Io> {
         self.apply(slot);
         self.deadlines.set(slot, None);
         self.reports.push(slot, Waiting::Silent);
+        debug_assert!(
+            self.egress
+                .get(slot as usize)
+                .is_some_and(|line| line.gate == Gate::Held),
+            "nothing leaves by a leg that was struck"
+        );
     }
 
     pub(super) fn disconnect(&mut self, slot: u32) {
+        debug_assert!(self.leg(slot).is_some(), "what ends was connected");
         if let Some(line) = self.ingress.get_mut(slot as usize) {
+            debug_assert!(line.state == State::Connected, "a leg ends once");
             line.state = State::Ended;
             if let Some(pair) = self.pairs.get_mut(slot as usize) {
                 pair.was_heard |= line.heard_us > 0;
@@ -219,6 +241,16 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// The sockets stay open for what comes late, and for no leg.
     fn drain(&mut self, now_us: u64, slot: u32) {
+        debug_assert!(
+            self.draining
+                .back()
+                .is_none_or(|(since_us, _)| *since_us <= now_us),
+            "the oldest drains first"
+        );
+        debug_assert!(
+            !self.draining.iter().any(|(_, other)| *other == slot),
+            "a pair drains once"
+        );
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             *line = IngressLine {
                 state: State::Draining,
@@ -245,6 +277,8 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Closes a pair; its slot is for another one.
     fn free_pair(&mut self, unused_from_us: u64, slot: u32) {
+        debug_assert!(self.leg(slot).is_none(), "no leg loses its ports");
+        debug_assert!(!self.slots_free.contains(&slot), "a slot is freed once");
         self.close_pair(unused_from_us, slot);
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             *line = IngressLine::FREE;
@@ -254,7 +288,13 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// An open pair without a leg goes into stock, under a new generation.
     pub(super) fn stock(&mut self, slot: u32) {
+        debug_assert!(
+            !self.slots_free.contains(&slot),
+            "what is in stock is not free"
+        );
         if let Some(pair) = self.pairs.get_mut(slot as usize) {
+            debug_assert!(pair.open.is_some(), "what is in stock is open");
+            debug_assert!(pair.leg.is_none(), "what is in stock carries nothing");
             pair.generation = pair.generation.wrapping_add(1);
         }
         if let Some(line) = self.ingress.get_mut(slot as usize) {

@@ -143,6 +143,11 @@ impl<Io: PacketIo> Worker<Io> {
                 .reception
                 .time(view.timestamp(), line.clock.ticks(now_us));
         }
+        debug_assert!(
+            received.reception.is_started(),
+            "what is counted was accepted"
+        );
+        debug_assert!(octets > 0, "a packet has octets");
         received.packets += 1;
         received.octets += octets;
         Ok(arrival == Arrival::Restarted)
@@ -175,6 +180,14 @@ impl<Io: PacketIo> Worker<Io> {
         if from.route == Route::Ringback && !ToneTable::plays(payload_type) {
             return Err(DropReason::NoTarget);
         }
+        debug_assert!(
+            from.route != Route::Nowhere,
+            "what goes nowhere has no place"
+        );
+        debug_assert!(
+            from.route == Route::Leg || from.opposite == slot,
+            "a tone goes back to who hears it"
+        );
         let placed = line.continuity.place(arrived)?;
         rewrite(view, placed, line.ssrc, payload_type);
         if matches!(from.route, Route::Tone | Route::Ringback)

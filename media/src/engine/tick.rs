@@ -29,6 +29,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     fn tick_leg(&mut self, now_us: u64, slot: u32) {
         self.in_hand = Some(slot);
+        debug_assert!(self.leg(slot).is_some(), "only a leg has a deadline");
         if self.silent_at(slot).is_some_and(|at_us| at_us <= now_us) {
             if let Some(leg) = self.leg_mut(slot) {
                 leg.is_silent = true;
@@ -113,6 +114,10 @@ impl<Io: PacketIo> Worker<Io> {
             }
         };
         if let Some(leg) = self.leg_mut(slot) {
+            debug_assert!(
+                next_us.is_none_or(|at_us| at_us > now_us),
+                "no busy loop: a look at a socket moves on"
+            );
             leg.socket_check_us = next_us;
         }
     }
@@ -135,6 +140,7 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         }
         if let Some(leg) = self.leg_mut(slot) {
+            debug_assert!(!leg.is_socket_connected, "a socket is connected once");
             leg.is_socket_connected = true;
         }
         self.counters.sockets_connected += 1;
@@ -217,6 +223,10 @@ impl<Io: PacketIo> Worker<Io> {
             .rtp(ports)
             .ok_or(OpenRefused::AddressNotAvailable)?;
         let mut rtcp = rtp;
+        debug_assert!(
+            rtp.port().is_multiple_of(2),
+            "RTP has the even port (RFC 3550 §11)"
+        );
         rtcp.set_port(rtp.port().wrapping_add(1));
         let spec = |local| SocketSpec {
             local,
@@ -238,9 +248,12 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(slot) = self.slots_free.pop() else {
             return;
         };
+        debug_assert!(open.rtp != open.rtcp, "two ports, two sockets");
         let is_known = self.sockets.set(open.rtp, slot, PortKind::Rtp)
             && self.sockets.set(open.rtcp, slot, PortKind::Rtcp);
         if let Some(pair) = self.pairs.get_mut(slot as usize) {
+            debug_assert!(pair.open.is_none(), "a free slot has no ports");
+            debug_assert!(pair.leg.is_none(), "a free slot has no leg");
             pair.open = Some(open);
             pair.was_heard = false;
         }

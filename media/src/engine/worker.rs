@@ -170,9 +170,18 @@ impl<Io: PacketIo> Worker<Io> {
         for received in packets.drain(..) {
             self.handle_received(now_us, received);
         }
+        debug_assert!(packets.is_empty(), "each packet was taken somewhere");
         self.batch.packets = packets;
         self.tick(now_us);
         self.in_hand = None;
+        debug_assert!(
+            self.deadlines.next().is_none_or(|at_us| at_us > now_us),
+            "what was due is done"
+        );
+        debug_assert!(
+            self.drained_at().is_none_or(|at_us| at_us > now_us),
+            "what has rested is closed"
+        );
         self.wait_for(now, now_us)
     }
 
@@ -236,6 +245,7 @@ impl<Io: PacketIo> Worker<Io> {
         } else {
             micros(self.config.batch_budget).min(rest_us)
         };
+        debug_assert!(want > 0, "somebody waits for a packet");
         Wait {
             want,
             min_wait: Duration::from_micros(min_wait_us),
@@ -256,6 +266,7 @@ impl<Io: PacketIo> Worker<Io> {
         let start = *self.start.get_or_insert(now);
         let now_us = micros(now.saturating_duration_since(start)).saturating_add(EPOCH_US);
         self.latest_us = self.latest_us.max(now_us);
+        debug_assert!(self.latest_us >= EPOCH_US, "no moment is zero");
         self.latest_us
     }
 

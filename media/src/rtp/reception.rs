@@ -124,6 +124,10 @@ impl Reception {
         let received_interval = self.received.wrapping_sub(self.received_prior);
         self.expected_prior = expected;
         self.received_prior = self.received;
+        debug_assert!(
+            self.started || expected == 0,
+            "nothing is expected of nobody"
+        );
         let lost = u64::from(expected_interval).saturating_sub(u64::from(received_interval));
         let fraction = (lost << 8)
             .checked_div(u64::from(expected_interval))
@@ -148,6 +152,11 @@ impl Reception {
         self.base = first;
         self.received = 1;
         self.started = true;
+        debug_assert!(self.expected() == 1, "the first packet alone is expected");
+        debug_assert!(
+            self.bad_sequence.is_none(),
+            "no jump before the first packet"
+        );
     }
 
     const fn expected(&self) -> u32 {

@@ -432,6 +432,10 @@ pub(super) fn leave(
     debug_assert!(attempt.give_up_at.is_none(), "CANCEL follows the leaving");
     attempt.left = Some(refusal.clone());
     attempt.stop_timers();
+    debug_assert!(
+        attempt.progress_at.is_none(),
+        "nobody waits for it any more"
+    );
     let is_heard = attempt.is_heard;
     reoffer::close(core, now, key);
     if is_heard {

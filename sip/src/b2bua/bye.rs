@@ -77,6 +77,13 @@ pub(super) fn send(core: &mut Core, now: Instant, key: Key, refusal: &Refusal) {
             }
         }
     });
+    debug_assert!(
+        core.legs.get(key).is_none_or(|leg| match waits {
+            Some(true) => leg.is_confirmed(),
+            Some(false) | None => matches!(leg.stage, Stage::Leaving),
+        }),
+        "it leaves now, or after the ACK (§15)"
+    );
     if waits == Some(false) {
         send_now(core, now, key, refusal, None);
     }

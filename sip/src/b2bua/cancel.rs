@@ -87,6 +87,10 @@ pub(super) fn send(
     };
     let cancel = compose::companion(core, &packet, &Method::Cancel, None, refusal);
     let Some(cancel) = cancel else { return };
+    debug_assert!(
+        cancel.starts_with(b"CANCEL "),
+        "the same but for the method"
+    );
     core.send_anyway(
         now,
         ClientKind::Cancel,

@@ -62,6 +62,12 @@ pub(super) fn take_early(
     if rseq.is_none() || is_owed_an_answer {
         return Some(false);
     }
+    debug_assert!(
+        early
+            .rseq
+            .is_none_or(|last| rseq.is_some_and(|next| next > last)),
+        "numbers rise (RFC 3262 §4)"
+    );
     early.rseq = rseq;
     early.is_answered |= answer.is_some();
     prack::send(core, now, key, tag, None);
@@ -135,6 +141,10 @@ pub(super) fn choose(
     let before = leg.dialog.clone();
     let has_offered = leg.has_offered;
     let attempt = leg.attempt_mut()?;
+    debug_assert!(
+        attempt.left.is_some() || attempt.give_up_at.is_none(),
+        "only what was left is given up"
+    );
     let is_left = attempt.left.take();
     let (mut early, others): (Vec<_>, Vec<_>) = std::mem::take(&mut attempt.early)
         .into_iter()

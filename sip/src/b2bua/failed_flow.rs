@@ -35,11 +35,19 @@ pub(super) fn handle(core: &mut Core, now: Instant, flow: Flow) {
         let leg = user.leg().filter(|_| is_stream)?;
         core.legs.get(leg).map(|leg| leg.path_after(flow))
     };
+    debug_assert!(
+        !is_stream || core.legs.iter().all(|(_, leg)| !leg.relies_on(flow)),
+        "no dialog counts on a connection that is gone"
+    );
     for key in core.transactions.unheard_on(flow) {
         let Some(user) = core.transactions.user(key) else {
             continue;
         };
         core.touched = user.leg();
+        debug_assert!(
+            core.transactions.waits_for(key).is_none(),
+            "what waits to leave lost nothing"
+        );
         if let Some((flow, packet)) = core.transactions.fall_back(now, key) {
             core.counters.fell_back_to_udp += 1;
             core.no_tcp.remember(now, flow.remote);
@@ -89,6 +97,10 @@ pub(super) fn choose_path(core: &mut Core, key: Key) {
     };
     if leg.dialog.is_flow_open && leg.dialog.is_same_peer(waiting) {
         let path = leg.dialog.flow;
+        debug_assert!(
+            path.transport == waiting.transport,
+            "a Via does not change on the way"
+        );
         core.transactions.set_flow(key, path);
     }
 }
@@ -107,10 +119,13 @@ fn lose(core: &mut Core, now: Instant, flow: Flow) {
 /// A response that waits for its ACK or PRACK goes where its transaction's responses go; an ACK goes
 /// where the dialog's requests go.
 fn reroute_kept(leg: &mut Leg, flow: Flow) {
-    let path = leg.path_after(flow);
-    for kept in &mut leg.acknowledgements {
-        if kept.flow == flow {
-            kept.flow = path;
+    // Most legs have nothing to do with it, and there may be thousands.
+    if leg.acknowledgements.iter().any(|kept| kept.flow == flow) {
+        let path = leg.path_after(flow);
+        for kept in &mut leg.acknowledgements {
+            if kept.flow == flow {
+                kept.flow = path;
+            }
         }
     }
     let answer = leg.unacknowledged.as_mut();
@@ -120,6 +135,7 @@ fn reroute_kept(leg: &mut Leg, flow: Flow) {
     let provisional = provisional.map(|wait| (&mut wait.flow, &wait.packet));
     for (path, response) in answer.into_iter().chain(provisional) {
         if *path == flow {
+            debug_assert!(flow.transport.is_reliable(), "a socket is not closed");
             *path = sent_by(flow, response);
         }
     }
@@ -146,6 +162,18 @@ impl Leg {
                 dialog.lose_flow();
             }
         }
+    }
+
+    /// One of its dialogs has this connection, and believes that it is open.
+    fn relies_on(&self, flow: Flow) -> bool {
+        let early = match &self.stage {
+            Stage::Attempting(attempt) => attempt.early.as_slice(),
+            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => &[],
+        };
+        let early = early.iter().map(|early| &early.dialog);
+        std::iter::once(&self.dialog)
+            .chain(early)
+            .any(|dialog| dialog.flow == flow && dialog.is_flow_open)
     }
 
     /// Its dialogs without a connection have this one, where it is the same peer's.

@@ -43,6 +43,10 @@ pub(crate) fn tell(
         return Ok(RefreshBy::Invite);
     }
     let leg = core.legs.get_mut(key).ok_or(CommandError::NoSuchLeg)?;
+    debug_assert!(
+        leg.identity.len() <= IDENTITY_HEADERS_MAX,
+        "the bound holds"
+    );
     let (contact, headers) = (leg.contact.clone(), leg.identity.clone());
     let cseq = leg.dialog.next_local_cseq();
     let dialog = leg.dialog.clone();

@@ -88,6 +88,9 @@ pub(crate) fn inform(
 
 fn send(core: &mut Core, now: Instant, key: Key, content_type: &str, body: &[u8]) -> Option<()> {
     let leg = core.legs.get_mut(key)?;
+    debug_assert!(leg.is_confirmed(), "INFO stands within a dialog");
+    debug_assert!(leg.infos_pending < INFOS_PENDING_MAX, "the bound holds");
+    debug_assert!(body.len() <= INFO_BODY_SIZE_MAX, "and that of the body");
     let cseq = leg.dialog.next_local_cseq();
     let branch = core.identifiers.branch();
     let parts = RequestParts {

@@ -297,7 +297,15 @@ fn send_again(
     if sent.tries >= GLARE_RETRIES_MAX {
         return false;
     }
+    debug_assert!(
+        sent.tries < GLARE_RETRIES_MAX,
+        "the last try is not repeated"
+    );
     core.change(key, |leg| {
+        debug_assert!(
+            matches!(leg.reoffer, Reoffer::Idle),
+            "what is tried again is not under way"
+        );
         leg.reoffer = Reoffer::Retrying {
             retry_at: now + wait,
             offer: asked.offer,
@@ -489,6 +497,10 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
     match &mut leg.reoffer {
         Reoffer::Retrying { retry_at, .. } if *retry_at <= now => retry(core, now, key),
         Reoffer::Sent(sent) if sent.give_up_at.is_some_and(|at| at <= now) => {
+            debug_assert!(
+                sent.by == RefreshBy::Invite,
+                "an UPDATE is given up by timer F"
+            );
             let transaction = sent.transaction;
             if !sent.is_cancelled {
                 sent.is_cancelled = true;

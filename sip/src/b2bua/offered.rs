@@ -356,8 +356,10 @@ pub(super) fn speak_early(
             let former = leg.dialog.set_local_tag(fresh);
             // What the caller numbers starts again behind its INVITE.
             leg.dialog.remote_cseq = Some(invite_cseq);
-            core.tags.remove(&former);
-            core.tags.insert(fresh, key);
+            let led_to = core.tags.remove(&former);
+            debug_assert_eq!(led_to, Some(key), "its tag led to it");
+            let previous = core.tags.insert(fresh, key);
+            debug_assert!(previous.is_none(), "a tag is used once");
         }
         None => {}
     }
@@ -456,6 +458,14 @@ pub(super) fn answer_now(
     let Stage::Offered(pending) = &leg.stage else {
         return None;
     };
+    debug_assert!(
+        said.held_answer.is_none(),
+        "what was held is what is said now"
+    );
+    debug_assert!(
+        body.is_some() || said.said.is_some(),
+        "a caller that offered has its answer"
+    );
     leg.overtaken = said.unacknowledged.map(|wait| (wait.rseq, pending.cseq));
     let answer = Answer {
         pending: pending.clone(),
@@ -560,4 +570,10 @@ pub(super) fn send_refusal(
     respond(core, now, key, status, &parts);
     reoffer::close(core, now, key);
     core.change(key, Leg::set_over);
+    debug_assert!(
+        core.legs
+            .get(key)
+            .is_none_or(|leg| matches!(leg.stage, Stage::Over)),
+        "who was refused has no dialog"
+    );
 }

@@ -88,6 +88,7 @@ pub(super) fn end(core: &mut Core, key: Key, status: Option<StatusCode>) {
     if let Some(mut pending) = core.pings.remove(key) {
         core.deadlines
             .set(&mut pending.token, Owner::Ping(key), None);
+        debug_assert!(pending.token.is_none(), "its time runs no more");
         core.emit(Event::PingEnded {
             ping: PingKey(key),
             status,

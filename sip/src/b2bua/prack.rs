@@ -51,9 +51,18 @@ pub(super) fn respond(
     status: StatusCode,
     body: Option<&SessionDescription>,
 ) -> Option<()> {
+    debug_assert!(status.is_provisional(), "a final response needs no PRACK");
+    debug_assert!(
+        status != StatusCode::TRYING,
+        "100 is never reliable (RFC 3262 §3)"
+    );
     let first = core.identifiers.first_cseq();
     let leg = core.legs.get_mut(key)?;
     let said = leg.provisional.as_mut()?;
+    debug_assert!(
+        said.held_answer.is_none(),
+        "nothing is said after the answer was given"
+    );
     if said.unacknowledged.is_some() {
         let before = said.next.take().and_then(|(_, body)| body);
         let body = body.cloned().map(Box::new).or(before);
@@ -201,6 +210,10 @@ pub(super) fn handle_deadline(core: &mut Core, now: Instant, key: Key) {
         let cause = EndCause::Refused(status);
         return call::end(core, now, call, (by, cause, None), status, &refusal);
     }
+    debug_assert!(
+        wait.retransmit_at <= wait.give_up_at + wait.interval,
+        "repetitions end with the wait"
+    );
     if wait.retransmit_at <= now {
         wait.repeat(now);
         let (flow, packet) = (wait.flow, Arc::clone(&wait.packet));
@@ -251,6 +264,10 @@ pub(super) fn send(
     let Some(early) = leg.attempt_mut().and_then(|it| it.early_mut(remote_tag)) else {
         return;
     };
+    debug_assert!(
+        early.rseq.is_some(),
+        "only a reliable response is acknowledged"
+    );
     let Some(rseq) = early.rseq else { return };
     let cseq = early.dialog.next_local_cseq();
     debug_assert!(cseq > invite_cseq, "PRACK is a request of its own");

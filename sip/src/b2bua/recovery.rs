@@ -28,7 +28,8 @@ use crate::message::StatusCode;
 use crate::table::Key;
 use crate::transaction::layer::Phase;
 
-/// Makes the tables agree again; the call that the turn was about, as far as it came.
+/// Makes the tables agree again; the call that the turn was about, as far as it came. It may be gone by
+/// now, without the word of it that the turn did not come to say.
 pub(crate) fn recover(core: &mut Core, now: Instant) -> Option<CallKey> {
     let is_cut = std::mem::take(&mut core.in_turn);
     let touched = core.touched_call().filter(|_| is_cut);
@@ -50,8 +51,13 @@ pub(crate) fn recover(core: &mut Core, now: Instant) -> Option<CallKey> {
     for key in legs {
         call::finish_leg(core, key);
     }
+    debug_assert!(!core.in_turn, "the turn is over");
+    debug_assert!(
+        core.calls.iter().all(|(_, call)| !call.legs.is_empty()),
+        "no call without legs is left"
+    );
     core.check_invariants();
-    touched.filter(|call| core.calls.get(call.0).is_some())
+    touched
 }
 
 /// The transactions as they are now.
@@ -187,6 +193,10 @@ fn straighten(core: &mut Core, now: Instant, known: &Known, key: Key) {
     let Some(leg) = core.legs.get_mut(key) else {
         return;
     };
+    debug_assert!(
+        mine.iter().all(|(_, user, _)| user.leg() == Some(key)),
+        "transactions of this leg"
+    );
     match &mut leg.stage {
         Stage::Offered(pending) => match phase_of(pending.transaction) {
             Some(Phase::Unanswered) => {}
@@ -219,6 +229,9 @@ fn straighten(core: &mut Core, now: Instant, known: &Known, key: Key) {
                 Some((transaction, _, phase)) => {
                     attempt.transaction = *transaction;
                     attempt.is_heard |= *phase != Phase::Unheard;
+                    if attempt.is_heard {
+                        attempt.response_at = None;
+                    }
                     if attempt.give_up_at.is_some() {
                         // Its 2xx was being taken, which comes again.
                         attempt.left.get_or_insert_default();
@@ -260,6 +273,11 @@ fn settle(leg: &mut Leg) {
         leg.provisional = Some(Box::new(fresh));
     }
     leg.provisional = leg.provisional.take().filter(|_| is_offered);
+    debug_assert_eq!(
+        leg.provisional.is_some(),
+        is_offered,
+        "what is said before the answer ends with it"
+    );
     let is_confirmed = leg.is_confirmed();
     leg.unacknowledged = leg.unacknowledged.take().filter(|_| is_confirmed);
     if matches!(leg.stage, Stage::Over) {
@@ -288,6 +306,12 @@ fn rearm(core: &mut Core, now: Instant, legs: &[Key]) {
     for key in legs {
         core.arm(*key);
     }
+    debug_assert!(
+        core.legs
+            .iter()
+            .all(|(_, leg)| leg.token.is_some() == leg.deadline().is_some()),
+        "armed as they say"
+    );
     // Those whose time was being taken when the turn broke off: it is over.
     let keys: Vec<Key> = core.pings.iter().map(|(key, _)| key).collect();
     for key in keys {
@@ -339,6 +363,7 @@ fn forget_call(core: &mut Core, key: Key) {
     let Some(entry) = core.calls.remove(key) else {
         return;
     };
+    debug_assert!(entry.legs.is_empty(), "a call with legs is ended");
     let call = CallKey(key);
     if !entry.ended {
         core.emit(Event::Ended {

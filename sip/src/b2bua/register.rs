@@ -158,6 +158,11 @@ fn send(
         .start_client(now, ClientKind::NonInvite, identity, sent, user)
         .ok()?;
     let registration = core.registrations.get_mut(key)?;
+    debug_assert!(
+        registration.pending.is_none(),
+        "one REGISTER at a time (RFC 3261 §10.2)"
+    );
+    debug_assert!(!timeout.is_zero(), "a REGISTER waits for its answer");
     registration.pending = Some(Pending {
         transaction,
         ..pending
@@ -328,6 +333,7 @@ fn stop_waiting(core: &mut Core, key: Key) -> Option<Pending> {
     let pending = registration.pending.take()?;
     core.deadlines
         .set(&mut registration.token, Owner::Register(key), None);
+    debug_assert!(registration.token.is_none(), "its time runs no more");
     Some(pending)
 }
 

@@ -191,6 +191,8 @@ fn take(core: &mut Core, key: Key) -> Option<RegisterRequest> {
     let mut waiting = core.register_requests.remove(key)?;
     let owner = Owner::RegisterRequest(key);
     core.deadlines.set(&mut waiting.token, owner, None);
+    debug_assert!(waiting.token.is_none(), "its time runs no more");
+    debug_assert!(!waiting.packet.is_empty(), "what waits can be answered");
     Some(waiting)
 }
 

@@ -63,6 +63,12 @@ fn keep(
     (has_offer, by): (bool, OfferedBy),
 ) -> Option<PendingInvite> {
     let user = User::Leg(key);
+    debug_assert!(
+        core.legs
+            .get(key)
+            .is_some_and(|leg| !matches!(leg.reoffer, Reoffer::Received(_))),
+        "one offer of the peer's at a time"
+    );
     let started = core.start_server(request, false, user);
     let Ok(transaction) = started else {
         let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -89,6 +95,18 @@ fn hand_up(
     pending: PendingInvite,
     offer: Option<Box<SessionDescription>>,
 ) {
+    debug_assert!(
+        pending.has_offer == offer.is_some(),
+        "what is kept is what is handed up"
+    );
+    debug_assert!(
+        pending.has_offer || pending.by == OfferedBy::Invite,
+        "only an INVITE may ask for an offer of ours"
+    );
+    debug_assert!(
+        (pending.by == OfferedBy::Invite) == pending.answer_until.is_none(),
+        "what cannot be told 100 has a time to be answered within"
+    );
     if pending.by != OfferedBy::Prack {
         note_target(core, request.message, key, request.identity.from_tag);
     }
@@ -293,6 +311,7 @@ fn refuse_received(core: &mut Core, now: Instant, key: Key, status: StatusCode) 
     if !matches!(leg.reoffer, Reoffer::Received(_)) {
         return;
     }
+    debug_assert!(status.is_failure(), "a refusal is no answer");
     if let Reoffer::Received(pending) = std::mem::take(&mut leg.reoffer) {
         offered::send_response(core, now, &pending, status, &ResponseParts::default());
     }
@@ -303,6 +322,12 @@ fn refuse_received(core: &mut Core, now: Instant, key: Key, status: StatusCode) 
 pub(super) fn close(core: &mut Core, now: Instant, key: Key) {
     terminate_received(core, now, key);
     modify::forget_sent(core, key);
+    debug_assert!(
+        core.legs
+            .get(key)
+            .is_none_or(|leg| matches!(leg.reoffer, Reoffer::Idle | Reoffer::Retrying { .. })),
+        "what was pending has its end"
+    );
     core.change(key, |leg| leg.reoffer = Reoffer::Idle);
 }
 

@@ -95,6 +95,15 @@ impl Session {
 
     fn agree(&mut self, now: Instant, agreement: Option<Agreement>) {
         self.tries = 0;
+        debug_assert!(
+            agreement.is_none_or(|agreement| !agreement.end_after().is_zero()),
+            "a session lasts a while"
+        );
+        debug_assert!(
+            agreement.is_none_or(|agreement| !agreement.we_refresh
+                || agreement.refresh_after() < agreement.end_after()),
+            "the refresh comes before the end (RFC 4028 §10)"
+        );
         self.running = agreement.map(|agreement| Running {
             agreement,
             refresh_at: agreement
@@ -214,6 +223,7 @@ pub(super) fn lengthen(
     if !helps || session.tries >= SESSION_INTERVAL_TRIES_MAX {
         return false;
     }
+    debug_assert!(session.least <= least, "an interval only grows");
     session.tries += 1;
     session.least = least;
     debug_assert!(
@@ -313,6 +323,7 @@ fn send_update(
         .start_client(now, ClientKind::NonInvite, identity, sent, user)
         .ok()?;
     let session = core.legs.get_mut(key)?.session.as_mut()?;
+    debug_assert!(session.update.is_none(), "one refresh at a time");
     session.update = Some(SentUpdate {
         transaction,
         is_authorized,

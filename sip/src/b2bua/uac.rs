@@ -67,6 +67,7 @@ fn acknowledge_failure(core: &mut Core, key: Key, response: &Message<'_>) {
     );
     let to = response.value(&HeaderName::To);
     if let Some(ack) = compose::companion(core, &invite, &Method::Ack, to, None) {
+        debug_assert!(ack.starts_with(b"ACK "), "a failure is acknowledged");
         core.transactions.set_acknowledgement(key, Arc::clone(&ack));
         core.send(flow, ack);
     }

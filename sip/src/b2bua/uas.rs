@@ -208,6 +208,7 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         return refuse_unknown_dialog(core, request);
     };
     core.touched = Some(key);
+    debug_assert!(core.legs.get(key).is_some(), "a tag leads to its leg");
     if let Some(leg) = core.legs.get_mut(key) {
         leg.adopt_flow(request.flow);
     }
@@ -373,6 +374,7 @@ pub(super) fn refuse_overloaded(core: &mut Core, request: &Request<'_>, error: P
 /// at once; the same request gets the same.
 fn refuse_for(core: &mut Core, request: &Request<'_>, wait: Duration, error: ProtocolError) {
     let wait_s = overload::retry_after_s(wait, core.stateless_hash(request));
+    debug_assert!(wait_s > 0, "nobody is asked back at once");
     let wait = wait_s.to_string();
     let headers = [(HeaderName::RetryAfter, wait.as_bytes())];
     let status = StatusCode::SERVICE_UNAVAILABLE;

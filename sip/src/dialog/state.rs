@@ -124,6 +124,10 @@ impl Dialog {
             self.flow = flow;
             self.is_flow_open = true;
         }
+        debug_assert!(
+            self.is_flow_open || !self.is_same_peer(flow),
+            "who has come again is reached"
+        );
     }
 
     /// A connection with the peer that this dialog has, or had, one with.
@@ -165,6 +169,8 @@ impl Dialog {
         let mut local = self.local.get(..kept).unwrap_or_default().to_vec();
         local.extend_from_slice(tag.as_bytes());
         self.local = local.into();
+        debug_assert!(self.local.ends_with(tag.as_bytes()), "our tag stands last");
+        debug_assert!(former != tag, "another dialog has another tag");
         former
     }
 

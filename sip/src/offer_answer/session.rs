@@ -171,6 +171,10 @@ impl Session {
             clock_rate_hz: codec.rtp_clock_hz(),
             ..codec.clone()
         };
+        debug_assert!(
+            is_new || !self.is_free(payload_type),
+            "a number that is known is taken"
+        );
         if is_new {
             self.numbered.push(numbered.clone());
         }
@@ -230,6 +234,14 @@ impl Session {
             self.version = self.current.said + 1;
             description.origin.version = self.version;
         }
+        debug_assert!(
+            (self.current.said..=self.current.said + 1).contains(&self.version),
+            "a version rises by one at most (RFC 3264 §8)"
+        );
+        debug_assert_eq!(
+            description.origin.version, self.version,
+            "what is said has the version that is remembered"
+        );
         self.current.said = self.version;
         self.current.codecs = codecs;
         self.current.direction = direction;

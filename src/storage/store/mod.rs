@@ -195,9 +195,16 @@ impl Store {
 
     /// What a request path that a call asks for means now, where that is known without asking the
     /// database: the same as [`Store::resolve`] would say. `None`: it has to be asked. A refusal
-    /// always is, so that its time tells nobody what there is.
+    /// always is, so that its time tells nobody what there is; and with `links.hide_state` everything,
+    /// because who may not reach a link, or whom the guard refuses, is told like somebody who asked for
+    /// nothing.
     #[must_use]
     pub fn resolve_known(&self, user: &str, now: Timestamp) -> Option<ResolvedLink> {
+        let snapshot = self.snapshot();
+        let settings = &snapshot.settings;
+        if settings.hide_state {
+            return None;
+        }
         let user = &*nfc(user);
         let link = self.inner.known.get(user)?;
         let asked = Asked {
@@ -206,7 +213,6 @@ impl Store {
             by_user: Some(&link),
             by_whole: None,
         };
-        let settings = &self.snapshot().settings;
         resolve_asked(&asked, settings, &self.inner.sip_domain, now).ok()
     }
 

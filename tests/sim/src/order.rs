@@ -11,6 +11,13 @@ pub(crate) struct Order {
     pub(crate) outcome: Outcome,
 }
 
+impl Order {
+    /// True where the call has this id.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        matches!(&self.outcome, Outcome::Placed(placed) if placed == id)
+    }
+}
+
 /// What the gateway says to an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {

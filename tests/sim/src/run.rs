@@ -116,9 +116,11 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         stream_faults,
         orders,
         reliable_early_media,
+        strike,
     } = drawing;
     let habits = Habits {
         reliable_early_media,
+        strike,
         sabotage,
     };
     let gateway = Gateway::new(&random, snapshot, host, habits);

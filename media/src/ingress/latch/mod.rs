@@ -94,6 +94,11 @@ impl Latch {
         *self = Self::new(policy, expected);
         self.grace = old.filter(|grace| grace.until_us > now_us);
         self.former = self.grace.map(|grace| grace.source);
+        debug_assert!(self.locked.is_none(), "what is negotiated anew is open");
+        debug_assert!(
+            self.grace.is_none_or(|grace| grace.until_us <= until_us),
+            "no grace is longer than the last one given"
+        );
         true
     }
 
@@ -212,6 +217,11 @@ impl Latch {
             count: 0,
             since_us: now_us,
         });
+        debug_assert!(
+            candidate.count < LATCH_PACKETS_MIN,
+            "who was proven is no candidate any more"
+        );
+        debug_assert!(candidate.since_us <= now_us, "time does not go back");
         candidate.count += 1;
         if candidate.count >= LATCH_PACKETS_MIN {
             return self.lock(source);
@@ -221,6 +231,15 @@ impl Latch {
     }
 
     fn lock(&mut self, source: PeerAddress) -> Verdict {
+        debug_assert!(
+            self.locked != Some(source),
+            "who is believed is admitted before"
+        );
+        debug_assert!(
+            self.locked.is_none() || self.policy == LatchPolicy::Sdp,
+            "only the host of the SDP moves"
+        );
+        debug_assert!(!self.has_moved, "a peer moves once between two answers");
         self.locked = Some(source);
         self.candidate = None;
         self.grace = None;

@@ -112,6 +112,12 @@ impl Continuity {
                 self.last_sent_ms = arrived.at_ms;
             }
         }
+        debug_assert!(self.is_started(), "a stream that sends has begun");
+        debug_assert!(self.feed == arrived.ssrc, "one source at a time");
+        debug_assert!(
+            sequence.distance_from(self.last_sequence) <= 0,
+            "the highest number is remembered"
+        );
         Ok(Placed {
             sequence,
             timestamp,
@@ -142,8 +148,16 @@ impl Continuity {
                 .ticks(u64::from(passed_ms) * 1_000)
                 .clamp(1, SWITCH_TICKS_MAX)
         };
+        debug_assert!(
+            (1..=SWITCH_TICKS_MAX).contains(&ticks),
+            "a switch is a step forward"
+        );
         let timestamp = self.last_timestamp.wrapping_add(ticks);
         let sequence = self.last_sequence.wrapping_add(1);
+        debug_assert!(
+            timestamp.distance_from(self.last_timestamp) > 0,
+            "the sent stream never goes back"
+        );
         self.timestamp_offset = arrived.timestamp.offset_to(timestamp);
         self.sequence_offset = arrived.sequence.offset_to(sequence);
         self.feed = arrived.ssrc;

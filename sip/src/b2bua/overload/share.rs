@@ -127,6 +127,10 @@ impl Shares {
             if has_ended {
                 self.end(claim);
             }
+            debug_assert!(
+                self.held_by(claim.caller).kept >= self.held_by(claim.caller).active,
+                "what is active is kept"
+            );
         }
     }
 

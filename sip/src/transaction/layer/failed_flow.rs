@@ -56,6 +56,11 @@ impl Departure {
             timers.next_capped(pause)
         };
         self.at = (!pause.is_zero()).then_some(now + pause);
+        debug_assert!(self.pause > pause || self.pause == timers.t2, "pauses grow");
+        debug_assert!(
+            self.at.is_none_or(|at| now < at && at < give_up_at),
+            "it leaves within its time, and not at once"
+        );
         Some(pause)
     }
 }
@@ -200,6 +205,11 @@ impl<U: Copy> Transactions<U> {
             return;
         };
         let (timers, transport) = (&self.timers, flow.transport);
+        debug_assert!(flow.remote.port() != 0, "port 0 is nowhere");
+        debug_assert!(
+            matches!(transaction.index, Index::Client(_)),
+            "a request of ours leaves"
+        );
         transaction.flow = flow;
         transaction.machine = match transaction.machine {
             Machine::InviteClient(machine) => {

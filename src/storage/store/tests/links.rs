@@ -308,3 +308,18 @@ async fn a_hundred_thousand_expired_links_go_without_blocking_a_call() {
     assert_eq!(deleting.await.unwrap(), 100_000);
     store.resolve("live", None, later).await.unwrap();
 }
+
+#[tokio::test]
+async fn with_hidden_state_every_call_asks_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    links_store::create(&store, &custom("a", "610"))
+        .await
+        .unwrap();
+    store.resolve("a", Some("gw.example"), at(0)).await.unwrap();
+    assert!(store.resolve_known("a", at(0)).is_some());
+    settings_set(&store, "links.hide_state", "true").await;
+    assert_eq!(store.resolve_known("a", at(0)), None);
+    settings_set(&store, "links.hide_state", "false").await;
+    assert!(store.resolve_known("a", at(0)).is_some());
+}

@@ -32,8 +32,10 @@ pub(crate) fn finish(
     legs: &[Leg],
     records: &Records,
     tolerance: Tolerance,
+    is_whole: impl Fn(&Leg) -> bool,
 ) -> Result<(), Violation> {
-    for caller in legs.iter().filter(|leg| leg.role == Role::Caller) {
+    let callers = legs.iter().filter(|leg| leg.role == Role::Caller);
+    for caller in callers.filter(|leg| is_whole(leg)) {
         let complaint = check_call(caller, legs, tolerance)
             .and_then(|()| check_row(caller, records, tolerance));
         complaint.map_err(|text| Violation::of_call(caller.call, text))?;

@@ -4,6 +4,7 @@
 //! compares. What no line expects fails the flow. `UPDATE=1` writes what came in its place.
 
 mod script;
+mod set;
 mod stage;
 mod words;
 

@@ -7,7 +7,8 @@ mod relay;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Once};
 
 use jiff::{Timestamp, ToSpan};
 use media::command::Command;
@@ -45,6 +46,8 @@ pub(crate) enum Effect {
     Done(Ticket, Result<CommandOutcome, CommandRefusal>),
     /// For the trace.
     Note(String),
+    /// A turn panicked and was caught; the call that it cost, by its id.
+    Struck(Option<String>),
 }
 
 /// What is broken on purpose, so that the checkers can show that they look.
@@ -71,6 +74,8 @@ pub(crate) enum Sabotage {
 pub(crate) struct Habits {
     /// It says reliably what has an answer, to callers that can (RFC 3262).
     pub(crate) reliable_early_media: bool,
+    /// The step of its endpoint that panics.
+    pub(crate) strike: Option<u32>,
     /// What is broken in it.
     pub(crate) sabotage: Sabotage,
 }
@@ -88,6 +93,8 @@ pub(crate) struct Gateway {
     sent: u64,
     stopped: bool,
     snapshot: Option<Snapshot>,
+    /// The call that a panic cost.
+    lost: Option<String>,
 }
 
 impl Gateway {
@@ -136,9 +143,14 @@ impl Gateway {
             calls_per_second_max: 0,
             ladder_octets: 1 << 20,
         };
+        let mut control = CallControl::new(config);
+        if habits.strike.is_some() {
+            STRIKES_ARE_QUIET.call_once(hush);
+            control.set_endpoint_fault(habits.strike);
+        }
         Self {
             base: Base::new(),
-            control: CallControl::new(config),
+            control,
             relay: RelaySide::new(&random, faults),
             buffer: SendBuffer::new(),
             sabotage: habits.sabotage,
@@ -146,6 +158,7 @@ impl Gateway {
             sent: 0,
             stopped: false,
             snapshot: Some(snapshot),
+            lost: None,
         }
     }
 
@@ -319,10 +332,24 @@ impl Gateway {
     }
 
     fn feed(&mut self, now: SimTime, input: Input<'_>, effects: &mut Vec<Effect>) {
-        self.control.handle_input(self.clocks(now), input);
         let mut commands = VecDeque::new();
-        while let Some(output) = self.control.poll_output(&mut self.buffer) {
-            self.put(output, effects, &mut commands);
+        let clocks = self.clocks(now);
+        let is_armed = self.control.has_endpoint_fault();
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            self.control.handle_input(clocks, input);
+            self.obey(effects, &mut commands);
+        }));
+        if let Err(panic) = turned {
+            if !is_armed || self.control.has_endpoint_fault() {
+                resume_unwind(panic);
+            }
+            // As the shell does it.
+            self.lost = None;
+            self.control.handle_panic(clocks);
+            let before = effects.len();
+            self.obey(effects, &mut commands);
+            // Told first: what is sent now is sent by a gateway that has lost a turn.
+            effects.insert(before, Effect::Struck(self.lost.take()));
         }
         let instant = self.base.instant(now);
         let refused: Vec<_> = commands
@@ -331,6 +358,12 @@ impl Gateway {
             .collect();
         for pair in refused {
             self.feed(now, Input::ConnectRefused { pair }, effects);
+        }
+    }
+
+    fn obey(&mut self, effects: &mut Vec<Effect>, commands: &mut VecDeque<Command>) {
+        while let Some(output) = self.control.poll_output(&mut self.buffer) {
+            self.put(output, effects, commands);
         }
     }
 
@@ -372,6 +405,9 @@ impl Gateway {
                 effects.push(Effect::Done(ticket, outcome));
             }
             Output::Log(line) => {
+                if line.event == "call_lost" {
+                    self.lost.clone_from(&line.call);
+                }
                 effects.push(Effect::Note(format!("log {} {}", line.event, line.detail)));
             }
             Output::Stopped => {
@@ -435,3 +471,15 @@ impl Gateway {
 
 /// What the wall clock shows when a world begins.
 const EPOCH: Timestamp = Timestamp::UNIX_EPOCH;
+
+static STRIKES_ARE_QUIET: Once = Once::new();
+
+/// A panic that a world has drawn is no news; every other one is told as ever.
+fn hush() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload().downcast_ref::<&str>() != Some(&"injected") {
+            tell(panic);
+        }
+    }));
+}

@@ -82,6 +82,8 @@ pub(crate) struct Drawing {
     pub(crate) orders: Orders,
     /// The gateway says reliably what has an answer, to callers that can.
     pub(crate) reliable_early_media: bool,
+    /// The step of the gateway's endpoint that panics.
+    pub(crate) strike: Option<u32>,
 }
 
 /// Which kinds of misbehaviour a world has.
@@ -103,6 +105,9 @@ struct Moods {
 /// Connections that break under every third message, in events per thousand: in few worlds, because
 /// hardly anything else happens in them.
 const STORM_OF_BREAKS: u32 = 300;
+
+/// Steps of an endpoint in a world of some calls.
+const STRIKE_WITHIN: u64 = 500;
 
 /// Draws the world of a seed.
 pub(crate) fn draw(random: &Generator) -> Drawing {
@@ -179,7 +184,15 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         stream_faults,
         orders,
         reliable_early_media,
+        strike: draw_strike(random),
     }
+}
+
+/// A panic inside the endpoint, wherever in the life of the world.
+fn draw_strike(random: &Generator) -> Option<u32> {
+    let mut dice = random.split("strike");
+    let steps = u32::try_from(dice.below(STRIKE_WITHIN)).unwrap_or(0);
+    dice.chance(100).then_some(steps)
 }
 
 /// Drawn apart, so that a seed means what it meant before there was TCP but for the transport.
@@ -298,4 +311,39 @@ pub(crate) fn trunk(name: &str, address: SocketAddr, priority: u16) -> Trunk {
 /// The plans of a trunk's attempts at a call: the same each time.
 pub(crate) fn takes(plan: &Plan) -> VecDeque<Plan> {
     std::iter::repeat_n(plan.clone(), 4).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::plan::{Action, Reliability, Trigger};
+
+    /// What is drawn nowhere is tested nowhere.
+    #[test]
+    fn each_kind_of_world_is_drawn_often_enough() {
+        let worlds: Vec<Drawing> = (0..256)
+            .map(|seed| draw(&Generator::new(seed, "world")))
+            .collect();
+        let count = |is_it: &dyn Fn(&Drawing) -> bool| worlds.iter().filter(|it| is_it(it)).count();
+        let updates_early = |plan: &Plan| {
+            plan.reliable != Reliability::None
+                && plan.rules.iter().any(|rule| {
+                    rule.on == Trigger::EarlyAnswered && matches!(rule.action, Action::Update(_))
+                })
+        };
+        assert!(count(&|it| it.strike.is_some()) > 10, "panics");
+        assert!(
+            count(&|it| it.stream_faults.close == STORM_OF_BREAKS) > 10,
+            "connections that break and break"
+        );
+        assert!(
+            count(&|it| it.calls.iter().any(|call| updates_early(&call.caller))) > 20,
+            "callers that change their session before the answer"
+        );
+        let by_callee = |call: &PlannedCall| call.callees.iter().any(|(_, it)| updates_early(it));
+        assert!(
+            count(&|it| it.calls.iter().any(by_callee)) > 20,
+            "callees that do"
+        );
+    }
 }

@@ -102,6 +102,8 @@ pub(crate) struct World {
     pub(crate) steady: BTreeSet<u32>,
     /// Calls whose only party hears itself.
     pub(crate) echo: BTreeSet<u32>,
+    /// Calls that a panic of the gateway's has cost.
+    pub(super) struck: BTreeSet<u32>,
     wire: Wire,
     relay: Relay,
     pub(crate) records: Records,
@@ -151,6 +153,7 @@ impl World {
             unacknowledged: BTreeSet::new(),
             steady: BTreeSet::new(),
             echo: BTreeSet::new(),
+            struck: BTreeSet::new(),
             wire: Wire::default(),
             relay: Relay::default(),
             records: Records::default(),
@@ -380,6 +383,13 @@ impl World {
         }
         let transport = self.transport(packet.source);
         let effects = self.gateway.datagram(self.now, packet, transport);
+        if effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Struck(_)))
+            && let Some(call) = message_call(packet).and_then(|id| self.call_of(&id))
+        {
+            let _ = self.struck.insert(call);
+        }
         self.apply(effects)
     }
 
@@ -500,6 +510,7 @@ impl World {
                 }
                 Effect::Done(ticket, outcome) => self.note_outcome(ticket, outcome)?,
                 Effect::Note(text) => self.trace.note(self.now, &text),
+                Effect::Struck(lost) => self.note_strike(lost.as_deref()),
             }
         }
         Ok(())
@@ -538,12 +549,23 @@ impl World {
 
     /// The checks of a world at rest.
     pub(crate) fn finish(&self) -> Result<(), Violation> {
-        self.wire.finish(self.now)?;
+        let is_struck = |call_id: &str| {
+            self.call_of(call_id)
+                .is_none_or(|call| self.struck.contains(&call))
+        };
+        let is_struck = |call_id: &str| !self.struck.is_empty() && is_struck(call_id);
+        self.wire.finish(self.now, is_struck)?;
         self.records.finish()?;
-        calls::finish(&self.legs, &self.records, self.tolerance)?;
+        let whole = |leg: &Leg| !self.struck.contains(&leg.call);
+        calls::finish(&self.legs, &self.records, self.tolerance, whole)?;
         self.check_orders()?;
         self.gateway.at_rest().map_err(Violation::of_world)
     }
+}
+
+/// The Call-ID of what arrived.
+fn message_call(packet: &Packet) -> Option<String> {
+    Some(Text::parse(&packet.bytes)?.call_id().to_owned())
 }
 
 /// The name under which a node's plans for a call stand in the cast.

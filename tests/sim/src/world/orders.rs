@@ -102,6 +102,9 @@ impl World {
     /// Each order was heard, each placed call has its row, and one row for each INVITE.
     pub(super) fn check_orders(&self) -> Result<(), Violation> {
         for (call, order) in &self.orders {
+            if self.struck.contains(call) {
+                continue;
+            }
             let complaint = match &order.outcome {
                 Outcome::Waiting => Some("an order was never answered".to_owned()),
                 Outcome::Placed(id) => {
@@ -114,7 +117,10 @@ impl World {
             }
         }
         let numbers = self.legs.iter().map(|leg| leg.call);
-        for call in numbers.chain(self.orders.keys().copied()) {
+        let whole = numbers
+            .chain(self.orders.keys().copied())
+            .filter(|call| !self.struck.contains(call));
+        for call in whole {
             let Some(rows) = self.id_of(call).and_then(|id| self.records.by_id(&id)) else {
                 continue;
             };

@@ -78,6 +78,23 @@ impl World {
         self.relay.forgive(call);
     }
 
+    /// A turn of the gateway's was cut short: it may end the call that the turn was about, and no other.
+    pub(super) fn note_strike(&mut self, lost: Option<&str>) {
+        self.trace
+            .note(self.now, &format!("a turn panics, and costs {lost:?}"));
+        let rows = lost.and_then(|id| self.records.by_id(id));
+        let call_id = rows.map(|rows| rows.opened.call_id.clone());
+        let call = call_id.and_then(|id| self.call_of(&id));
+        let ordered = self.orders.iter().find_map(|(number, order)| {
+            let is_it = lost.is_some_and(|id| order.has(id));
+            is_it.then_some(*number)
+        });
+        for call in call.into_iter().chain(ordered) {
+            let _ = self.struck.insert(call);
+            self.disturb_call(call);
+        }
+    }
+
     /// Every call ends.
     pub(crate) fn disturb_all(&mut self) {
         for call in std::mem::take(&mut self.steady) {
@@ -105,7 +122,12 @@ impl World {
             self.note_attempt(&message);
             self.disturb(&message);
         }
-        self.wire.sends(self.now, packet.target, &packet.bytes)
+        let sent = self.wire.sends(self.now, packet.target, &packet.bytes);
+        // What a turn that was cut short had begun has numbers that nobody saw.
+        sent.or_else(|violation| match self.blamed(&violation) {
+            Some(call) if self.struck.contains(&call) => Ok(()),
+            Some(_) | None => Err(violation),
+        })
     }
 
     /// An INVITE of the gateway that begins a dialog is an attempt of the call that its destination

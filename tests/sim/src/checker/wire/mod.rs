@@ -412,8 +412,11 @@ impl Wire {
     }
 
     /// Nothing is left open once the world is at rest.
-    pub(crate) fn finish(&self, now: SimTime) -> Checked {
+    pub(crate) fn finish(&self, now: SimTime, is_struck: impl Fn(&str) -> bool) -> Checked {
         for ((_, call_id, _, method), server) in &self.servers {
+            if is_struck(call_id) {
+                continue;
+            }
             let within = if method == "UPDATE" && server.offered.is_some() {
                 UPDATE_WITHIN
             } else {

@@ -178,9 +178,13 @@ fn what_was_asked_must_be_answered_in_the_end() {
     let mut wire = Wire::default();
     let bye = request("BYE", "a", 2, "");
     wire.arrived(SimTime::ZERO, PEER.into(), &bye);
-    assert!(wire.finish(SimTime::ZERO + Duration::from_secs(5)).is_err());
+    assert!(
+        wire.finish(SimTime::ZERO + Duration::from_secs(5), |_| false)
+            .is_err()
+    );
     sends(&mut wire, 1, &response(&bye, 200, "t", "")).unwrap();
-    wire.finish(SimTime::ZERO + Duration::from_secs(5)).unwrap();
+    wire.finish(SimTime::ZERO + Duration::from_secs(5), |_| false)
+        .unwrap();
 }
 
 #[test]
