@@ -503,15 +503,14 @@ impl Endpoint {
         recovery::recover(&mut self.core, now)
     }
 
-    /// The step of the turns to come that panics, counted from the next one; tests only.
-    #[cfg(debug_assertions)]
+    /// The step of the turns to come that panics, counted from the next one; only tests set it, and only
+    /// debug builds look.
     #[doc(hidden)]
     pub const fn set_fault(&mut self, steps: Option<u32>) {
         self.core.fault = steps;
     }
 
     /// True while that has not struck.
-    #[cfg(debug_assertions)]
     #[doc(hidden)]
     #[must_use]
     pub const fn has_fault(&self) -> bool {

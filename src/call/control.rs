@@ -290,14 +290,12 @@ impl CallControl {
     }
 
     /// The step of the endpoint's turns to come that panics; tests only.
-    #[cfg(debug_assertions)]
     #[doc(hidden)]
     pub const fn set_endpoint_fault(&mut self, steps: Option<u32>) {
         self.endpoint.set_fault(steps);
     }
 
     /// True while that has not struck.
-    #[cfg(debug_assertions)]
     #[doc(hidden)]
     #[must_use]
     pub const fn has_endpoint_fault(&self) -> bool {

@@ -65,8 +65,7 @@ pub(crate) struct Core {
     pub(super) touched_last: Option<Key>,
     /// An input or command is being handled.
     pub(crate) in_turn: bool,
-    /// A step of the turns to come that panics, counted from the next one.
-    #[cfg(debug_assertions)]
+    /// A step of the turns to come that panics, counted from the next one; debug builds only.
     pub(crate) fault: Option<u32>,
     outputs: VecDeque<Queued>,
     /// Makes the tags of refusals that keep no state.
@@ -167,7 +166,6 @@ impl Core {
             touched: None,
             touched_last: None,
             in_turn: false,
-            #[cfg(debug_assertions)]
             fault: None,
             outputs: VecDeque::new(),
             stateless_tags: FixedState::with_seed(identifiers.map_seed()),
@@ -451,13 +449,10 @@ impl Core {
     }
 
     /// One step of a turn: where a test wants it, it is the last one.
-    #[cfg_attr(
-        not(debug_assertions),
-        expect(clippy::unused_self, reason = "only tests strike")
-    )]
     pub(super) fn step(&mut self) {
-        #[cfg(debug_assertions)]
-        if let Some(steps) = self.fault.take() {
+        if cfg!(debug_assertions)
+            && let Some(steps) = self.fault.take()
+        {
             assert!(steps > 0, "injected");
             self.fault = Some(steps - 1);
         }
