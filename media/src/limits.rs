@@ -39,6 +39,9 @@ pub const PORT_REST_MIN: Duration = Duration::from_secs(2);
 /// sends is taken in and counted, and not answered by ICMP. A part of the rest.
 pub const PORT_DRAIN: Duration = Duration::from_secs(2);
 
+/// Unheard pairs that come back from calls are kept open up to this many times the stock.
+pub const STOCK_KEPT_FACTOR: u32 = 2;
+
 /// After the kernel had no descriptor left: the next try.
 pub const OPEN_RETRY: Duration = Duration::from_secs(1);
 

@@ -182,6 +182,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         wake,
         panics,
         capture,
+        gather: config.sip.gather,
     })
     .map_err(ServeError::system("the signalling thread"))?;
     tokio::spawn(answer_questions(store.clone(), link.clone(), asked));

@@ -115,7 +115,7 @@ impl CallControl {
         offered: Box<CallOffered>,
     ) {
         self.counters.calls_offered += 1;
-        let id = self.random_id();
+        let id = self.fresh_id(now);
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let source = admit_flow(&snapshot.trunks, &snapshot.sources, offered.flow);
         let extension = match self.prove_caller(now, source, &offered) {
@@ -199,7 +199,7 @@ impl CallControl {
         }
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.wants_offer = read.is_none();
-        call.offer = read;
+        call.offer = read.map(Box::new);
         call.from_trunk = from_trunk;
         Ok((user, host))
     }
@@ -443,16 +443,10 @@ impl CallControl {
             request_path,
             caller,
         }));
-        self.put(Output::Log(LogLine {
-            level: Level::Note,
-            event: "call_offered",
-            call: Some(id.to_owned()),
-            detail: format!(
-                "source {}, Call-ID {}",
-                self.snapshot.named(source),
-                offered.call_id
-            ),
-        }));
+        self.log_call((Level::Note, "call_offered"), id, |snapshot| {
+            let source = snapshot.named(source);
+            format!("source {source}, Call-ID {}", offered.call_id)
+        });
     }
 }
 

@@ -21,7 +21,7 @@ use super::callers::{Caller, OfferedLately};
 use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
-use super::event::{Input, Now, Output, StockedPair, Ticket};
+use super::event::{Input, Level, LogLine, Now, Output, StockedPair, Ticket};
 use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::ladder::{self, Ladders};
@@ -117,6 +117,8 @@ pub struct CallControl {
     pub(crate) fault: Option<u32>,
     events: VecDeque<Event>,
     pub(super) outputs: VecDeque<Output>,
+    /// Quieter lines are not made: nobody would read them.
+    least_level: Level,
     pub(super) now: Option<Now>,
     pub(super) stop: Stopping,
     /// The calls that [`Input::Stop`] ended.
@@ -177,6 +179,7 @@ impl CallControl {
             fault: None,
             events: VecDeque::new(),
             outputs: VecDeque::new(),
+            least_level: Level::Debug,
             now: None,
             stop: Stopping::No,
             stopping: Vec::new(),
@@ -482,6 +485,29 @@ impl CallControl {
         self.outputs.push_back(output);
     }
 
+    /// Lines that are quieter than this need not be made.
+    pub const fn set_least_level(&mut self, least: Level) {
+        self.least_level = least;
+    }
+
+    /// A line about a call, made only where it is written.
+    pub(super) fn log_call(
+        &mut self,
+        (level, event): (Level, &'static str),
+        call: &str,
+        detail: impl FnOnce(&Snapshot) -> String,
+    ) {
+        if level >= self.least_level {
+            let (call, detail) = (Some(call.to_owned()), detail(&self.snapshot));
+            self.put(Output::Log(LogLine {
+                level,
+                event,
+                call,
+                detail,
+            }));
+        }
+    }
+
     pub(super) fn put_record(&mut self, record: Record) {
         self.put(Output::Record(record));
     }
@@ -503,9 +529,12 @@ impl CallControl {
         }
     }
 
-    pub(super) fn random_id(&mut self) -> String {
+    /// A name for a call: 48 bits of the millisecond, 80 of randomness, in hexadecimal. Calls of one moment are
+    /// neighbours in each index of their records, so that a batch of them touches few pages.
+    pub(super) fn fresh_id(&mut self, now: Now) -> String {
         let (high, low) = (self.random.next_u64(), self.random.next_u64());
-        format!("{high:016x}{low:016x}")
+        let moment = u64::try_from(now.timestamp.as_millisecond()).unwrap_or(0);
+        format!("{:012x}{:04x}{low:016x}", moment & MOMENT, high >> 48)
     }
 }
 
@@ -514,6 +543,9 @@ fn guard_seed(seed: &[u8; 32]) -> u64 {
     seed.first_chunk()
         .map_or(0, |part| u64::from_le_bytes(*part))
 }
+
+/// The part of a millisecond that a call's name takes: it lasts until the year 10889.
+const MOMENT: u64 = (1 << 48) - 1;
 
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)

@@ -43,11 +43,11 @@ impl CallControl {
         let ports = call.ports_mut(Side::A).ok_or("call_gone")?;
         let before = ports.leg.current().clone();
         let offer = ports.leg.offer(&codecs, direction, ptime_ms);
-        call.asked = Some(Asked {
+        call.asked = Some(Box::new(Asked {
             side: Side::A,
             before,
             is_first: true,
-        });
+        }));
         Ok(offer)
     }
 

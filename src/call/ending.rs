@@ -217,15 +217,7 @@ impl CallControl {
         let (ticket, trunk) = (call.ticket.take(), call.from_trunk.take());
         let ends_at = call.ends_at.take();
         let record = Record::CallClosed(closed_call(call, now, ending));
-        let line = LogLine {
-            level: Level::Note,
-            event: "call_closed",
-            call: Some(call.id.clone()),
-            detail: format!(
-                "{} {} by {}",
-                ending.status, ending.cause, ending.released_by
-            ),
-        };
+        let id = call.id.clone();
         call.shed();
         if let Some(attempt) = attempt {
             let (status, outcome) = outcome_of(attempt.answered_at.is_some(), ending);
@@ -255,14 +247,19 @@ impl CallControl {
         for at in due {
             self.deadlines.remove(&(at, key));
         }
-        self.put(Output::Log(line));
+        self.log_call((Level::Note, "call_closed"), &id, |_| {
+            format!(
+                "{} {} by {}",
+                ending.status, ending.cause, ending.released_by
+            )
+        });
     }
 
     pub(super) fn close_attempt(
         &mut self,
         now: Now,
         key: CallKey,
-        attempt: Attempt,
+        attempt: Box<Attempt>,
         status: u16,
         outcome: &str,
     ) {
@@ -276,7 +273,7 @@ impl CallControl {
             answered_at,
             reason,
             ..
-        } = attempt;
+        } = *attempt;
         self.guard.release(cleared, now.instant);
         self.loads.end_sent(&trunk);
         let Some(call) = self.calls.get_mut(&key) else {
@@ -293,6 +290,7 @@ impl CallControl {
             q850: reason.map(|reason| reason.0),
             media: MediaFigures::default(),
         };
+        call.left.reserve_exact(1); // Most calls have one.
         call.left.push((leg, closed.clone()));
         self.release_ports(now, &media, Some(Record::AttemptClosed(closed)));
     }

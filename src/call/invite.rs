@@ -16,7 +16,7 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
 use super::control::CallControl;
-use super::event::{Level, LogLine, Now, Output};
+use super::event::{Level, Now};
 use super::media_plan::abilities;
 use super::one_call::{Attempt, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::route::Tried;
@@ -106,7 +106,7 @@ impl CallControl {
                 let (number, destination) = (opened.number, opened.destination.clone());
                 self.put_record(Record::AttemptOpened(opened));
                 if let Some(call) = self.calls.get_mut(&key) {
-                    call.attempt = Some(Attempt {
+                    call.attempt = Some(Box::new(Attempt {
                         number,
                         leg,
                         trunk: trunk.id.clone(),
@@ -118,7 +118,7 @@ impl CallControl {
                         answered_at: None,
                         owes_answer: false,
                         reason: None,
-                    });
+                    }));
                 }
                 Tried::Dialled
             }
@@ -196,16 +196,10 @@ impl CallControl {
     }
 
     pub(super) fn note_attempt(&mut self, opened: &AttemptOpened, target: SocketAddr) {
-        self.put(Output::Log(LogLine {
-            level: Level::Debug,
-            event: "attempt",
-            call: Some(opened.call.clone()),
-            detail: format!(
-                "{} trunk {} target {target}",
-                opened.number,
-                self.snapshot.named(&opened.trunk)
-            ),
-        }));
+        self.log_call((Level::Debug, "attempt"), &opened.call, |snapshot| {
+            let (number, trunk) = (opened.number, snapshot.named(&opened.trunk));
+            format!("{number} trunk {trunk} target {target}")
+        });
     }
 
     /// What the trunk is offered: the caller's codecs that it takes. Events go along with

@@ -41,11 +41,11 @@ impl CallControl {
         let ports = call.ports_mut(side).ok_or(gone)?;
         let before = ports.leg.current().clone();
         let offer = ports.leg.offer(&codecs, Direction::SendRecv, ptime_ms);
-        call.asked = Some(Asked {
+        call.asked = Some(Box::new(Asked {
             side,
             before,
             is_first: false,
-        });
+        }));
         Ok(offer)
     }
 
@@ -69,7 +69,7 @@ impl CallControl {
         }
         let side = asked.side;
         let Ok(answer) = answer else {
-            return self.keep_as_it_was(key, asked);
+            return self.keep_as_it_was(key, *asked);
         };
         match self.read_answer(key, side, answer) {
             Ok(remote) => {

@@ -26,7 +26,7 @@ pub(super) const MAX_FORWARDS: u8 = 70;
 /// One call: an a-leg, and the attempts for its b-leg.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// 128 bits in hexadecimal.
+    /// 128 bits in hexadecimal, the first 48 of them the millisecond of its begin.
     pub(super) id: String,
     /// Its place among all calls since start, for lists.
     pub(super) age: u64,
@@ -57,13 +57,13 @@ pub(super) struct Call {
     /// The cause that the end of the call was given.
     pub(super) reason: Option<Q850>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
-    pub(super) offer: Option<RemoteAudio>,
+    pub(super) offer: Option<Box<RemoteAudio>>,
     /// The caller's INVITE had no offer: ours goes in the 2xx (delayed offer).
     pub(super) wants_offer: bool,
     /// It has changed its session before the answer (RFC 3311 §5.1): the 2xx describes nothing any more.
     pub(super) has_reoffered_early: bool,
-    pub(super) a_media: Option<Ports>,
-    pub(super) attempt: Option<Attempt>,
+    pub(super) a_media: Option<Box<Ports>>,
+    pub(super) attempt: Option<Box<Attempt>>,
     /// Attempts that are over: a late answer changes their row.
     pub(super) left: Vec<(LegKey, AttemptClosed)>,
     /// Echo or tone instead of a b-leg.
@@ -71,7 +71,7 @@ pub(super) struct Call {
     pub(super) answered_at: Option<Timestamp>,
     pub(super) reoffer: Option<Reoffer>,
     /// Our offer in a 2xx whose answer the ACK will bring.
-    pub(super) asked: Option<Asked>,
+    pub(super) asked: Option<Box<Asked>>,
     /// An offer that came while the other side was being told of the one before.
     pub(super) waiting: Option<Waiting>,
     /// The other side of this one could not be told yet; tried again then.
@@ -391,14 +391,14 @@ impl Call {
 
     pub(super) fn ports(&self, side: Side) -> Option<&Ports> {
         match side {
-            Side::A => self.a_media.as_ref(),
+            Side::A => self.a_media.as_deref(),
             Side::B => self.attempt.as_ref().map(|attempt| &attempt.media),
         }
     }
 
     pub(super) fn ports_mut(&mut self, side: Side) -> Option<&mut Ports> {
         match side {
-            Side::A => self.a_media.as_mut(),
+            Side::A => self.a_media.as_deref_mut(),
             Side::B => self.attempt.as_mut().map(|attempt| &mut attempt.media),
         }
     }

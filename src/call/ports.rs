@@ -35,12 +35,12 @@ impl CallControl {
             .ok_or_else(empty)?;
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
-            ports.leg.accept_offer(offer);
+            ports.leg.accept_offer(*offer);
         }
         self.pairs.insert(ports.leg.pair, key);
         self.open_ports(&ports);
         if let Some(call) = self.calls.get_mut(&key) {
-            call.a_media = Some(ports);
+            call.a_media = Some(Box::new(ports));
         }
         Ok(())
     }

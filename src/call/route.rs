@@ -11,7 +11,7 @@ use sip::message::StatusCode;
 
 use super::admission::Denied;
 use super::control::CallControl;
-use super::event::{Level, LogLine, Now, Output};
+use super::event::{Level, Now};
 use super::failover;
 use super::invite::host_of;
 use super::media_plan::abilities;
@@ -251,20 +251,13 @@ impl CallControl {
             "guard_dry_run" => Level::Warning,
             _ => Level::Note,
         };
-        let detail = format!(
-            "{} by {} trunk {} attempt {}",
-            guard.reason,
-            guard.rule,
-            self.snapshot.named(&opened.trunk),
-            opened.number
-        );
-        let call = Some(opened.call.clone());
-        self.put(Output::Log(LogLine {
-            level,
-            event,
-            call,
-            detail,
-        }));
+        self.log_call((level, event), &opened.call, |snapshot| {
+            let (trunk, number) = (snapshot.named(&opened.trunk), opened.number);
+            format!(
+                "{} by {} trunk {trunk} attempt {number}",
+                guard.reason, guard.rule
+            )
+        });
     }
 
     /// No route is left: the best failure goes back, or that all that could carry it are busy.

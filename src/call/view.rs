@@ -10,7 +10,7 @@ use crate::links::model::LinkId;
 /// A call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallView {
-    /// 128 bits in hexadecimal; the same as in its record.
+    /// 128 bits in hexadecimal, the first 48 of them the millisecond of its begin; the same as in its record.
     pub id: String,
     /// How far it is.
     pub state: CallState,

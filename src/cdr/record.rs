@@ -31,7 +31,7 @@ pub enum Record {
 /// The call's row at its start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallOpened {
-    /// Unique, made by call control: 128 bits in hexadecimal.
+    /// Unique, made by call control: 128 bits in hexadecimal, the first 48 of them the millisecond of its begin.
     pub call: String,
     /// When the INVITE came.
     pub at: Timestamp,

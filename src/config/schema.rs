@@ -95,6 +95,8 @@ pub struct SipConfig {
     pub connections_max: u32,
     /// Of these, from one address.
     pub connections_per_source_max: u32,
+    /// How long a message may wait for others while they come thick; zero: never.
+    pub gather: Duration,
     /// The domain we answer for; `None`: our address stands for it.
     pub domain: Option<String>,
     /// The address in Via, Contact and From; `None`: that of the socket.

@@ -55,7 +55,7 @@ pub(super) static CALL: Schema = Schema::of::<CallShape>(
         Field::new(
             "id",
             Kind::Text,
-            "128 bits in hexadecimal; the same in its record.",
+            "128 bits in hexadecimal, of which the first 48 are the millisecond of its begin; the same in its record.",
             "\"0f8fad5bd9cb469fa16570867728950e\"",
         ),
         Field::new(

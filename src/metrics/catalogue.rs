@@ -240,6 +240,11 @@ pub static SENDS_FAILED: Metric = counter(
     "sip_sends_failed",
     "SIP messages that the kernel did not take",
 );
+/// Turns of the signalling thread that gathered messages for a while.
+pub static TURNS_GATHERED: Metric = counter(
+    "sip_turns_gathered",
+    "Turns of the signalling thread that gathered messages for a while",
+);
 /// Links that calls asked for and that were known without the database.
 pub static LINKS_KNOWN: Metric = counter(
     "links_known",
@@ -531,6 +536,7 @@ pub static ALL: &[&Metric] = &[
     &MESSAGES_REPEATED,
     &MESSAGES_DROPPED,
     &SENDS_FAILED,
+    &TURNS_GATHERED,
     &LINKS_KNOWN,
     &UNKNOWN_SOURCE,
     &TABLE_USED,

@@ -110,6 +110,7 @@ fn messages(status: &Status, to: &mut Samples) {
         to.whole(&c::RESPONSES_SENT, &[code], count);
     }
     to.whole(&c::SENDS_FAILED, &[], figures.sends_failed);
+    to.whole(&c::TURNS_GATHERED, &[], figures.turns_gathered);
     to.whole(&c::LINKS_KNOWN, &[], figures.links_known);
     let counters = status.counters.load();
     let endpoint = &counters.endpoint;

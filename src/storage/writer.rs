@@ -275,13 +275,17 @@ impl Writer {
         }
     }
 
-    /// Writes the batch and whatever else is queued. False: the database did not take it, and the
-    /// batch is kept for another try.
+    /// Writes the batch and whatever else is queued now. What comes meanwhile gathers for the next one:
+    /// under load there is always something, and a transaction for each handful costs as much as one for
+    /// all. False: the database did not take it, and the batch is kept for another try.
     async fn flush(&mut self, batch: &mut Vec<Record>) -> bool {
+        let mut queued = self.records.len();
         loop {
-            while batch.len() < BATCH_RECORDS_MAX
+            while queued > 0
+                && batch.len() < BATCH_RECORDS_MAX
                 && let Ok(record) = self.records.try_recv()
             {
+                queued -= 1;
                 batch.push(record);
             }
             if batch.is_empty() {
@@ -401,10 +405,10 @@ pub(super) fn is_passing(error: &sqlx::Error) -> bool {
 /// Pieces of work in one transaction.
 const ERRANDS_AT_ONCE_MAX: usize = 64;
 /// Records in one transaction.
-pub(super) const BATCH_RECORDS_MAX: usize = 100;
+pub(super) const BATCH_RECORDS_MAX: usize = 400;
 /// How long the first record of a batch waits for company. Each transaction and each waking of the
-/// threads between has its price whatever it carries: at 200 calls a second 5 ms gathers one record,
-/// 50 ms forty. What a crash of the process can lose is bounded by it.
-const COLLECT_TIME: Duration = Duration::from_millis(50);
+/// threads between has its price whatever it carries: at 300 calls a second a record cost 45 us where 50 ms
+/// gathered sixty, 20 us where 200 ms gather 240. What a crash of the process can lose is bounded by it.
+const COLLECT_TIME: Duration = Duration::from_millis(200);
 /// Between two tries to write records that the database did not take.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use crate::engine::line::{
 use crate::engine::report_queue::Waiting;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
-use crate::limits::PORT_DRAIN;
+use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
 use crate::relay::Continuity;
 use crate::rtcp::{Cname, interval};
 use crate::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
@@ -225,12 +225,13 @@ impl<Io: PacketIo> Worker<Io> {
         if was_heard {
             return self.drain(now_us, slot);
         }
-        // A port that nobody ever sent to needs no rest: its open sockets serve the next call.
+        // A port that nobody ever sent to needs no rest: its open sockets serve the next call. The stock was
+        // filled when they were taken, so that beyond it there must be room for what comes back.
         let is_open = self
             .pairs
             .get(slot as usize)
             .is_some_and(|pair| pair.open.is_some());
-        if is_open && self.stocked < self.config.stock {
+        if is_open && self.stocked < self.config.stock.saturating_mul(STOCK_KEPT_FACTOR) {
             self.stock(slot);
         } else {
             self.free_pair(now_us, slot);

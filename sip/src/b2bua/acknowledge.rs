@@ -81,7 +81,7 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
         } else {
             leg.reoffer = Reoffer::Idle;
         }
-        leg.unacknowledged = Some(Unacknowledged {
+        leg.unacknowledged = Some(Box::new(Unacknowledged {
             cseq: pending.cseq,
             packet,
             flow,
@@ -91,7 +91,7 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
             is_first: answer.is_first,
             carries_offer: !pending.has_offer,
             bye_after: None,
-        });
+        }));
     })
 }
 
@@ -237,8 +237,9 @@ pub(super) fn send(
         leg.acknowledgements
             .retain(|kept| is_first || kept.is_first);
         if leg.acknowledgements.len() <= FORKED_ANSWERS_MAX {
+            leg.acknowledgements.reserve_exact(1); // Most legs have one.
             leg.acknowledgements.push(Acknowledgement {
-                remote_tag: dialog.remote_tag.clone(),
+                remote_tag: Arc::clone(&dialog.remote_tag),
                 cseq,
                 is_first,
                 packet,

@@ -3,6 +3,7 @@
 //! Owns the three timers of call control, and the attempt that nobody waits for any
 //! more (RFC 3261 §9.1, §13.2.2). Its early dialogs are in `early`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::compose;
@@ -122,7 +123,7 @@ fn dialog_of(core: &mut Core, dial: &Dial) -> Dialog {
     Dialog {
         call_id: call_id.as_bytes().into(),
         local_tag: tag,
-        remote_tag: Box::default(),
+        remote_tag: Arc::default(),
         local,
         remote: buffer.as_bytes().into(),
         local_cseq: core.identifiers.first_cseq(),

@@ -3,6 +3,7 @@
 //! Owns the state of the leg and the arithmetic of its one deadline; what is sent in which state is
 //! in the files named after the things that happen.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session_timer::Session;
@@ -43,13 +44,13 @@ pub(crate) struct Leg {
     /// Live transactions that this leg must hear of.
     pub(crate) transactions: u32,
     /// A 2xx of ours that waits for its ACK.
-    pub(crate) unacknowledged: Option<Unacknowledged>,
+    pub(crate) unacknowledged: Option<Box<Unacknowledged>>,
     /// An offer in the 2xx of our INVITE, whose ACK waits for our answer.
     pub(crate) unanswered: Option<Unanswered>,
     /// The INVITE that made the leg had an offer.
     pub(crate) has_offered: bool,
     /// The last CSeq number of forks that did not become the dialog, where they had requests of ours.
-    pub(crate) other_forks: Vec<(Box<[u8]>, u32)>,
+    pub(crate) other_forks: Vec<(Arc<[u8]>, u32)>,
     /// The peer's Allow names UPDATE (RFC 3311 §4).
     pub(crate) allows_update: bool,
     /// Who is connected at the other end, as it is written to this peer.
@@ -110,7 +111,7 @@ pub(crate) struct PendingInvite {
     /// An UPDATE or PRACK cannot wait longer for our answer (RFC 3311 §5.2).
     pub(crate) answer_until: Option<Instant>,
     /// The peer's tag of the dialog it belongs to: a b-leg that is early has several.
-    pub(crate) remote_tag: Box<[u8]>,
+    pub(crate) remote_tag: Arc<[u8]>,
 }
 
 /// Which request of the peer's carries an offer.
@@ -268,7 +269,7 @@ pub(crate) enum Reoffer {
         /// The method.
         by: RefreshBy,
         /// The peer's tag of the dialog.
-        remote_tag: Box<[u8]>,
+        remote_tag: Arc<[u8]>,
     },
 }
 
@@ -292,14 +293,14 @@ pub(crate) struct SentReoffer {
     /// The method.
     pub(crate) by: RefreshBy,
     /// The peer's tag of the dialog.
-    pub(crate) remote_tag: Box<[u8]>,
+    pub(crate) remote_tag: Arc<[u8]>,
 }
 
 /// The ACK of a 2xx.
 #[derive(Debug)]
 pub(crate) struct Acknowledgement {
     /// The tag of the fork that answered.
-    pub(crate) remote_tag: Box<[u8]>,
+    pub(crate) remote_tag: Arc<[u8]>,
     /// CSeq number of the INVITE.
     pub(crate) cseq: u32,
     /// True for the INVITE that made the dialog: kept as long as its transaction may repeat a 2xx.

@@ -14,6 +14,7 @@
 //! | another failure, too many tries | `ReofferRefused` | `ReofferRefused` |
 //! | a provisional response only, for 64·T1 | CANCEL, then 408 | – |
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acknowledge;
@@ -43,17 +44,17 @@ pub(crate) fn offer(
     let leg = core.living_leg(call, key)?;
     let (remote_tag, by) = match &leg.stage {
         Stage::Confirmed if by == RefreshBy::Update && leg.allows_update => {
-            (leg.dialog.remote_tag.clone(), RefreshBy::Update)
+            (Arc::clone(&leg.dialog.remote_tag), RefreshBy::Update)
         }
-        Stage::Confirmed => (leg.dialog.remote_tag.clone(), RefreshBy::Invite),
+        Stage::Confirmed => (Arc::clone(&leg.dialog.remote_tag), RefreshBy::Invite),
         Stage::Offered(_) if leg.allows_update && is_early_answered(leg) => {
-            (leg.dialog.remote_tag.clone(), RefreshBy::Update)
+            (Arc::clone(&leg.dialog.remote_tag), RefreshBy::Update)
         }
         Stage::Attempting(attempt) if attempt.left.is_none() => {
             let can_update = |early: &&EarlyDialog| early.is_answered && early.allows_update;
             let early = attempt.early.iter().rev().find(can_update);
             let early = early.ok_or(CommandError::WrongState)?;
-            (early.dialog.remote_tag.clone(), RefreshBy::Update)
+            (Arc::clone(&early.dialog.remote_tag), RefreshBy::Update)
         }
         Stage::Offered(_) | Stage::Attempting(_) | Stage::Leaving | Stage::Over => {
             return Err(CommandError::WrongState);
@@ -86,7 +87,7 @@ pub(super) fn refresh(
     let asked = Asked {
         offer: description,
         by: RefreshBy::Invite,
-        remote_tag: leg.dialog.remote_tag.clone(),
+        remote_tag: Arc::clone(&leg.dialog.remote_tag),
         tries: 1,
         is_refresh: true,
     };
@@ -105,7 +106,7 @@ fn is_early_answered(leg: &Leg) -> bool {
 struct Asked {
     offer: Box<SessionDescription>,
     by: RefreshBy,
-    remote_tag: Box<[u8]>,
+    remote_tag: Arc<[u8]>,
     tries: u8,
     is_refresh: bool,
 }
@@ -255,7 +256,7 @@ fn send_again(
     let asked = Asked {
         offer: sent.offer.clone(),
         by: sent.by,
-        remote_tag: sent.remote_tag.clone(),
+        remote_tag: Arc::clone(&sent.remote_tag),
         tries: sent.tries,
         is_refresh: sent.is_refresh,
     };
@@ -387,7 +388,10 @@ fn handle_success(
         return;
     }
     let sent = take_sent(core, key, transaction);
-    let remote_tag = core.legs.get(key).map(|leg| leg.dialog.remote_tag.clone());
+    let remote_tag = core
+        .legs
+        .get(key)
+        .map(|leg| Arc::clone(&leg.dialog.remote_tag));
     note_target(core, response, key, &remote_tag.unwrap_or_default());
     let Some(dialog) = core.legs.get(key).map(|leg| leg.dialog.clone()) else {
         return;

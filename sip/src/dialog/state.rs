@@ -2,6 +2,8 @@
 //!
 //! Owns what §12.1.1 and §12.1.2 let each side keep, and the rules of §12.2 that need nothing else.
 
+use std::sync::Arc;
+
 use super::route_set::RouteSet;
 use crate::event::Flow;
 use crate::identifier::Identifier;
@@ -12,16 +14,16 @@ use crate::transport::select;
 #[derive(Debug, Clone)]
 pub struct Dialog {
     /// Call-ID as written.
-    pub call_id: Box<[u8]>,
+    pub call_id: Arc<[u8]>,
     /// Our tag.
     pub local_tag: Identifier,
     /// The peer's tag; empty before it has a part in the dialog, and never afterwards: a request
     /// without a To tag is within no dialog, and an INVITE is a new call to whoever gets it.
-    pub remote_tag: Box<[u8]>,
+    pub remote_tag: Arc<[u8]>,
     /// Value of From in requests that we send, with our tag.
-    pub local: Box<[u8]>,
+    pub local: Arc<[u8]>,
     /// Value of To in requests that we send, with the peer's tag.
-    pub remote: Box<[u8]>,
+    pub remote: Arc<[u8]>,
     /// The last CSeq number that we used.
     pub local_cseq: u32,
     /// The last CSeq number that the peer used.

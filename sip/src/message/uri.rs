@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::parameter::Parameters;
 use super::scan;
@@ -49,7 +50,7 @@ pub struct UriRef<'a> {
 /// A URI that stands on its own. Equality is of the text; see [`Uri::is_equivalent`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Uri {
-    text: Box<str>,
+    text: Arc<str>,
     parts: Parts,
 }
 

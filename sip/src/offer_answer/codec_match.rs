@@ -1,6 +1,6 @@
 //! What a codec is on the wire, and when two are the same.
 
-use crate::sdp::MediaDescription;
+use crate::sdp::{MediaDescription, Word};
 
 /// One format of an RTP line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,13 +8,13 @@ pub struct Codec {
     /// The number in the description it comes from or goes to.
     pub payload_type: u8,
     /// The encoding name; compare without case.
-    pub name: Box<str>,
+    pub name: Word,
     /// The clock as written. [`Codec::rtp_clock_hz`] is 8000 for G.722 (RFC 3551 §4.5.2).
     pub clock_rate_hz: u32,
     /// 1 unless written.
     pub channels: u8,
     /// `fmtp` parameters.
-    pub fmtp: Option<Box<str>>,
+    pub fmtp: Option<Word>,
 }
 
 impl Codec {
@@ -124,7 +124,7 @@ pub(super) fn codecs_of(media: &MediaDescription) -> Vec<Codec> {
         .collect()
 }
 
-fn of_number(payload_type: u8) -> Option<(Box<str>, u32, u8)> {
+fn of_number(payload_type: u8) -> Option<(Word, u32, u8)> {
     let row = STATIC.iter().find(|row| row.1 == payload_type)?;
     let (name, _, clock_rate_hz, channels) = *row;
     Some((name.into(), clock_rate_hz, channels))

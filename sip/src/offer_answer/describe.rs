@@ -27,9 +27,13 @@ impl AudioLine<'_> {
     pub(super) fn describe(&self, protocol: &str) -> MediaDescription {
         debug_assert!(self.local.port() != 0, "port 0 would be a refusal");
         let mut media = MediaDescription::new(MediaKind::Audio, self.local.port(), protocol.into());
+        media.formats.reserve_exact(self.codecs.len());
+        media.rtpmaps.reserve_exact(self.codecs.len());
         for codec in self.codecs {
             let payload_type = codec.payload_type;
-            media.formats.push(payload_type.to_string().into());
+            media
+                .formats
+                .push(smol_str::format_smolstr!("{payload_type}"));
             media.rtpmaps.push(RtpMap {
                 payload_type,
                 name: codec.name.clone(),

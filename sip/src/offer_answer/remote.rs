@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::codec_match::{Codec, codecs_of};
 use super::describe::refused_line;
-use crate::sdp::{Direction, MediaDescription, MediaKind, SessionDescription};
+use crate::sdp::{Direction, MediaDescription, MediaKind, SessionDescription, Word};
 
 /// Why a description cannot be used: 488 for an offer (RFC 3261 §13.3.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -89,7 +89,7 @@ pub struct RemoteAudio {
     /// The peer offers or took `a=rtcp-mux`.
     pub rtcp_mux: bool,
     /// Session id and version of `o=`: with the same ones nothing new is said (RFC 3264 §8).
-    pub origin: (Box<str>, u64),
+    pub origin: (Word, u64),
 }
 
 impl RemoteAudio {

@@ -222,13 +222,13 @@ impl Session {
         let mut description = SessionDescription {
             origin: Origin {
                 username: "-".into(),
-                session_id: self.session_id.to_string().into(),
+                session_id: smol_str::format_smolstr!("{}", self.session_id),
                 version: self.version,
                 address: address.clone(),
             },
             connection: Some(address),
             direction: None,
-            media: lines,
+            media: lines.into(),
         };
         if self.current.ours.as_ref() != Some(&description) {
             self.version = self.current.said + 1;

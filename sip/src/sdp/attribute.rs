@@ -1,6 +1,6 @@
 //! The attributes we act on: direction, `rtpmap`, `fmtp`, `rtcp`.
 
-use super::Host;
+use super::{Host, Word};
 
 /// RFC 8866 §6.7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ pub struct RtpMap {
     /// 0 to 127.
     pub payload_type: u8,
     /// The encoding name as written; compare without case.
-    pub name: Box<str>,
+    pub name: Word,
     /// The RTP clock.
     pub clock_rate_hz: u32,
     /// 1 where none is written.
@@ -109,7 +109,7 @@ pub struct Fmtp {
     /// 0 to 127.
     pub payload_type: u8,
     /// As written.
-    pub parameters: Box<str>,
+    pub parameters: Word,
 }
 
 impl Fmtp {

@@ -13,8 +13,13 @@ mod parse;
 mod write;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 pub use self::attribute::{Direction, Fmtp, Rtcp, RtpMap};
+
+/// A word of a description: up to 23 octets stand in place, a longer one is shared by its copies.
+pub type Word = smol_str::SmolStr;
 
 /// Largest description that is read. Offers of browsers have 8 KiB.
 pub const SDP_SIZE_MAX: usize = 32_768;
@@ -38,16 +43,56 @@ pub struct SessionDescription {
     /// The direction attribute of the session, the default of every `m=` line.
     pub direction: Option<Direction>,
     /// `m=` lines in their order.
-    pub media: Vec<MediaDescription>,
+    pub media: MediaLines,
+}
+
+/// The `m=` lines of a description, shared by its copies until one of them changes: what was said is kept
+/// by each side of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MediaLines(Arc<Vec<MediaDescription>>);
+
+impl From<Vec<MediaDescription>> for MediaLines {
+    fn from(lines: Vec<MediaDescription>) -> Self {
+        Self(Arc::new(lines))
+    }
+}
+
+impl FromIterator<MediaDescription> for MediaLines {
+    fn from_iter<I: IntoIterator<Item = MediaDescription>>(lines: I) -> Self {
+        Self(Arc::new(lines.into_iter().collect()))
+    }
+}
+
+impl Deref for MediaLines {
+    type Target = Vec<MediaDescription>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for MediaLines {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl<'a> IntoIterator for &'a MediaLines {
+    type Item = &'a MediaDescription;
+    type IntoIter = std::slice::Iter<'a, MediaDescription>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
 }
 
 /// `o=` (RFC 8866 §5.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The user name, `-` for none.
-    pub username: Box<str>,
+    pub username: Word,
     /// Numeric by the RFC; any text is kept.
-    pub session_id: Box<str>,
+    pub session_id: Word,
     /// Raised by one with every change (RFC 3264 §8).
     pub version: u64,
     /// Where the session was made.
@@ -60,7 +105,7 @@ pub enum Host {
     /// A literal address.
     Address(IpAddr),
     /// A name; we do not resolve names of SDP.
-    Name(Box<str>),
+    Name(Word),
 }
 
 impl Host {
@@ -105,7 +150,7 @@ pub enum MediaKind {
     /// `application`
     Application,
     /// Any other word.
-    Other(Box<str>),
+    Other(Word),
 }
 
 impl MediaKind {
@@ -129,9 +174,9 @@ pub struct MediaDescription {
     /// The port; 0: refused or not used.
     pub port: u16,
     /// `RTP/AVP`, `RTP/SAVP`, `UDP/BFCP`, …; as written.
-    pub protocol: Box<str>,
+    pub protocol: Word,
     /// Payload types for RTP, any text for other protocols; in their order.
-    pub formats: Vec<Box<str>>,
+    pub formats: Vec<Word>,
     /// `c=` of this line.
     pub connection: Option<Host>,
     /// The direction attribute of this line.
@@ -147,13 +192,13 @@ pub struct MediaDescription {
     /// `a=rtcp-mux` (RFC 5761).
     pub rtcp_mux: bool,
     /// `a=crypto` (RFC 4568), each without `a=crypto:`, as written.
-    pub crypto: Vec<Box<str>>,
+    pub crypto: Vec<Word>,
 }
 
 impl MediaDescription {
     /// A line without formats and attributes.
     #[must_use]
-    pub const fn new(kind: MediaKind, port: u16, protocol: Box<str>) -> Self {
+    pub const fn new(kind: MediaKind, port: u16, protocol: Word) -> Self {
         Self {
             kind,
             port,

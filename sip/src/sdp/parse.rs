@@ -2,8 +2,8 @@
 //! reads over everything else that it does not understand (RFC 8866 §5).
 
 use super::{
-    CRYPTO_MAX, Direction, FORMATS_MAX, Fmtp, Host, MEDIA_MAX, MediaDescription, MediaKind, Origin,
-    Rtcp, RtpMap, SDP_SIZE_MAX, SessionDescription,
+    CRYPTO_MAX, Direction, FORMATS_MAX, Fmtp, Host, MEDIA_MAX, MediaDescription, MediaKind,
+    MediaLines, Origin, Rtcp, RtpMap, SDP_SIZE_MAX, SessionDescription,
 };
 use crate::error::SdpError;
 
@@ -35,7 +35,7 @@ impl SessionDescription {
             origin: Origin::default(),
             connection: None,
             direction: None,
-            media: Vec::new(),
+            media: MediaLines::default(),
         };
         for line in lines {
             let Some((kind, value)) = line.split_once('=') else {

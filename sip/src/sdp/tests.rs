@@ -146,7 +146,7 @@ fn no_value_breaks_its_line() {
     assert!(!text.contains("\na=evil"), "{text}");
 }
 
-fn token() -> impl Strategy<Value = Box<str>> {
+fn token() -> impl Strategy<Value = Word> {
     "[a-zA-Z0-9-]{1,12}".prop_map(Into::into)
 }
 
@@ -220,7 +220,7 @@ prop_compose! {
         media in prop::collection::vec(media(), 0..5),
     ) -> SessionDescription {
         let origin = Origin { username, session_id, version, address };
-        SessionDescription { origin, connection, direction, media }
+        SessionDescription { origin, connection, direction, media: media.into() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns RFC 3261 §18.2.1 and §18.2.2 with RFC 3581, and the Via of ours that changes its transport
 //! (§18.1.1). `maddr` is not honoured: it would let a peer point our responses at a third party.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use crate::event::{Flow, Transport};
@@ -101,7 +102,7 @@ fn with_source(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
         value.extend_from_slice(parameter.name);
         if parameter.name.eq_ignore_ascii_case(b"rport") {
             value.push(b'=');
-            value.extend_from_slice(source.port().to_string().as_bytes());
+            push_display(&mut value, &source.port());
         } else if let Some(text) = parameter.value {
             value.push(b'=');
             value.extend_from_slice(text);
@@ -109,9 +110,14 @@ fn with_source(via: &Via<'_>, source: SocketAddr) -> Vec<u8> {
     }
     if via.has_rport() || via.host_address() != Some(source.ip()) {
         value.extend_from_slice(b";received=");
-        value.extend_from_slice(source.ip().to_string().as_bytes());
+        push_display(&mut value, &source.ip());
     }
     value
+}
+
+fn push_display(value: &mut Vec<u8>, shown: &impl std::fmt::Display) {
+    // Memory takes whatever is written.
+    write!(value, "{shown}").ok();
 }
 
 #[cfg(test)]

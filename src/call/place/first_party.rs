@@ -335,7 +335,7 @@ pub(super) fn install_first_party(call: &mut Call, begun: Begun) {
         media,
     } = begun;
     call.a_leg = a_leg;
-    call.a_media = Some(media);
+    call.a_media = Some(Box::new(media));
     if let Some(placed) = call.placed_mut() {
         debug_assert!(placed.leg.is_none(), "one attempt at a time");
         placed.leg = Some(leg);

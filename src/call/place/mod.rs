@@ -21,7 +21,7 @@ use super::admission::Denied;
 use super::command::{CommandOutcome, CommandRefusal, Party, PlaceCall, PlaceTo};
 use super::control::CallControl;
 use super::ending::closed_call;
-use super::event::{Level, LogLine, Now, Output};
+use super::event::{Level, Now};
 use super::extension::{Phones, Routes};
 use super::media_plan::abilities;
 use super::one_call::{Beginning, Call, Ending, Placed, WantedParty};
@@ -93,7 +93,7 @@ impl CallControl {
             phones,
             leg: None,
         };
-        let id = self.random_id();
+        let id = self.fresh_id(now);
         let source = format!("{SOURCE}:{}", placed.token);
         let beginning = Beginning::Placed(Box::new(placed));
         let mut call = Call::new(id, NO_LEG, beginning, source, now);
@@ -303,12 +303,9 @@ impl CallControl {
             request_path: placed.request_path.clone(),
             caller: format!("{}@{}", placed.from.user, placed.from.domain),
         }));
-        self.put(Output::Log(LogLine {
-            level: Level::Note,
-            event: "call_placed",
-            call: Some(call.id.clone()),
-            detail: format!("source {}", call.source),
-        }));
+        self.log_call((Level::Note, "call_placed"), &call.id, |_| {
+            format!("source {}", call.source)
+        });
     }
 }
 

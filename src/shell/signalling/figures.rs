@@ -107,6 +107,8 @@ pub struct Figures {
     pub sends_failed: u64,
     /// Links that needed no question to the database.
     pub links_known: u64,
+    /// Turns that began at their time and not with a message.
+    pub turns_gathered: u64,
     /// Calls by the cause of their end.
     pub calls_ended: BTreeMap<String, u64>,
     /// Attempts by their outcome.

@@ -6,6 +6,7 @@
 //! end of a turn.
 
 mod figures;
+mod gathering;
 mod link;
 mod outputs;
 
@@ -28,6 +29,7 @@ use sip::event::{Flow, Transport};
 use sip::message::SendBuffer;
 use tokio::sync::mpsc;
 
+use self::gathering::Gathering;
 use super::asker::{self, COMMANDS_A_TURN_MAX, Commands, Waiting};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
@@ -35,7 +37,7 @@ use super::tcp::{Heard, Streams};
 use super::udp::{DATAGRAMS_A_TURN, UdpPort};
 use super::wake::Wake;
 use crate::call::control::CallControl;
-use crate::call::event::{Input, Now, Ticket};
+use crate::call::event::{Input, Level, Now, Ticket};
 use crate::cdr::record::Record;
 use crate::health::BEAT_EVERY;
 use crate::hep::Capture;
@@ -74,6 +76,8 @@ pub struct Parts {
     pub panics: Arc<PanicWatch>,
     /// Copies messages to a capture server, where there is one.
     pub capture: Option<Capture>,
+    /// How long a message may wait for others while they come thick; zero: never.
+    pub gather: Duration,
 }
 
 /// Everything but the receiving sockets: what an input meets.
@@ -99,6 +103,8 @@ struct Core {
     /// Something happened since the counters were published.
     dirty: bool,
     figures: Figures,
+    /// Messages of this turn.
+    heard: u32,
     capture: Option<Capture>,
 }
 
@@ -142,6 +148,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         wake,
         panics,
         capture,
+        gather,
     } = parts;
     let core = move || Core {
         control,
@@ -161,6 +168,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         drained: false,
         dirty: true,
         figures: Figures::default(),
+        heard: 0,
         capture,
     };
     let thread = std::thread::Builder::new()
@@ -174,7 +182,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
                 .map(|(named, socket)| UdpPort::new(socket).map(|port| (named, port)))
                 .collect();
             match ports {
-                Ok(ports) => run(core(), ports, &words, &commands, &wake),
+                Ok(ports) => run(core(), ports, &words, &commands, &wake, gather),
                 Err(error) => tracing::error!(%error, "signalling cannot use its sockets"),
             }
         })?;
@@ -187,10 +195,13 @@ fn run(
     words: &ArrayQueue<Word>,
     commands: &Commands,
     wake: &Wake,
+    gather: Duration,
 ) {
     let mut published = Instant::now();
+    let mut gathering = Gathering::new(gather, published);
     core.feed(Input::Expired);
     while !core.status.stopped.load(Ordering::Relaxed) {
+        let began = Instant::now();
         let more = core.receive(&mut ports) | core.receive_streams();
         while let Some(word) = words.pop() {
             core.hear(word);
@@ -207,8 +218,16 @@ fn run(
             published = now;
             core.publish();
         }
+        gathering.count(std::mem::take(&mut core.heard));
         if !more && !core.status.stopped.load(Ordering::Relaxed) {
-            core.sleep(&ports, words, commands, wake, quiet);
+            match gathering.next_turn(began, now) {
+                // Who would wake us need not: the next turn looks everywhere.
+                Some(due) => {
+                    core.figures.turns_gathered += 1;
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                }
+                None => core.sleep(&ports, words, commands, wake, quiet),
+            }
         }
     }
     core.publish();
@@ -357,6 +376,7 @@ impl Core {
     /// One input, and everything that follows from it. A panic ends here, and ends its call.
     fn feed(&mut self, input: Input<'_>) {
         self.dirty = true;
+        self.control.set_least_level(least_level());
         let now = Now {
             instant: Instant::now(),
             timestamp: Timestamp::now(),
@@ -428,6 +448,18 @@ impl Core {
         let _ready = ppoll(&mut descriptors, wait, None);
         let signalled = descriptors.last().and_then(PollFd::any);
         wake.awake(signalled == Some(true));
+    }
+}
+
+/// What is quieter than this, no subscriber takes at present.
+fn least_level() -> Level {
+    let most = tracing::level_filters::LevelFilter::current();
+    if most >= tracing::level_filters::LevelFilter::DEBUG {
+        Level::Debug
+    } else if most >= tracing::level_filters::LevelFilter::INFO {
+        Level::Note
+    } else {
+        Level::Warning
     }
 }
 

@@ -72,6 +72,7 @@ impl Core {
     /// A message has come: counted, and copied where somebody captures.
     pub(super) fn note_received(&mut self, flow: Flow, bytes: &[u8]) {
         self.figures.received.count(bytes);
+        self.heard += 1;
         if let Some(capture) = &mut self.capture {
             let now = Timestamp::now();
             capture.copy(now, protocol(flow), flow.remote, flow.local, bytes);

@@ -24,6 +24,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         drained: false,
         dirty: false,
         figures: Figures::default(),
+        heard: 0,
         capture: None,
     };
     (core, recorded)

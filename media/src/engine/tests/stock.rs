@@ -59,6 +59,26 @@ fn a_port_that_was_never_heard_returns_at_once_under_a_new_generation() {
 }
 
 #[test]
+fn unheard_pairs_come_back_to_a_stock_that_was_filled_meanwhile_but_to_no_more_than_twice_of_it() {
+    let mut harness = Harness::new();
+    for (calls, kept) in [(6, 14), (10, 16)] {
+        let legs: Vec<_> = (0..calls)
+            .map(|_| {
+                let leg = harness.connect(plan("198.51.100.1:4000"), Target::Echo);
+                harness.turn();
+                leg
+            })
+            .collect();
+        for leg in legs {
+            harness.disconnect(leg);
+        }
+        assert_eq!(harness.worker.stocked(), kept);
+        assert_eq!(harness.worker.io().sockets().count(), 2 * kept as usize);
+        harness.worker.check_invariants();
+    }
+}
+
+#[test]
 fn with_ports_to_spare_a_used_one_rests_thirty_seconds() {
     let mut harness = Harness::new();
     let leg = harness.connect(plan("198.51.100.1:4000"), Target::Echo);
