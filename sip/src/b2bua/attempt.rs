@@ -463,10 +463,13 @@ pub(super) fn break_off(core: &mut Core, now: Instant, key: Key, transaction: Ke
 
 /// What was left is cancelled, where the turn that left it was cut short before its CANCEL.
 pub(super) fn leave_again(core: &mut Core, now: Instant, key: Key, is_cancelled: bool) {
+    let cut_at = now + core.config.timers.transaction_timeout();
     let Some(attempt) = core.legs.get_mut(key).and_then(Leg::attempt_mut) else {
         return;
     };
-    if attempt.left.is_none() || !attempt.is_heard || is_cancelled {
+    // The CANCEL of a turn before may have been answered already.
+    let is_older = attempt.give_up_at.is_some_and(|at| at != cut_at);
+    if attempt.left.is_none() || !attempt.is_heard || is_cancelled || is_older {
         return;
     }
     attempt.give_up_at = None;
