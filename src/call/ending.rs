@@ -122,7 +122,10 @@ impl CallControl {
             status: 500,
         };
         if self.calls.get(&key).is_some_and(|call| !call.over) {
-            debug_assert!(false, "a call is gone that never ended");
+            debug_assert!(
+                self.endpoint.counters().turns_cut_short > 0,
+                "a call is gone that never ended"
+            );
             self.finish(now, key, lost);
         }
         self.calls.remove(&key);

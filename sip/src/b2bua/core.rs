@@ -278,6 +278,17 @@ impl Core {
         self.step();
     }
 
+    /// Sends this unless it waits to be sent.
+    pub(super) fn send_unless_queued(&mut self, flow: Flow, packet: Packet) {
+        let is_it = |queued: &Queued| match queued {
+            Queued::Send { packet: waits, .. } => Arc::ptr_eq(waits, &packet),
+            Queued::Event(_) => false,
+        };
+        if !self.outputs.iter().any(is_it) {
+            self.repeat(flow, packet);
+        }
+    }
+
     /// Sends what was sent before.
     pub(super) fn repeat(&mut self, flow: Flow, packet: Packet) {
         self.counters.messages_repeated += 1;

@@ -43,6 +43,9 @@ pub(crate) fn recover(core: &mut Core, now: Instant) -> Option<CallKey> {
         straighten(core, now, &known, *key);
     }
     core.recount();
+    for (flow, packet) in core.transactions.begun_at(now) {
+        core.send_unless_queued(flow, packet);
+    }
     rearm(core, now, &legs);
     for key in &legs {
         attempt::leave_again(core, now, *key, known.has_errand(*key));

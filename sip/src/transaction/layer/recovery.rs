@@ -2,6 +2,8 @@
 //!
 //! Owns indices and timers. Which transactions nobody needs any more is the user's to say.
 
+use std::time::Instant;
+
 use super::{
     Index, InviteClient, InviteServer, Machine, NonInviteClient, NonInviteServer, Packet,
     Transactions,
@@ -69,6 +71,20 @@ impl<U: Copy> Transactions<U> {
             }
             Machine::InviteClient(_) | Machine::NonInviteClient(_) => None,
         }
+    }
+
+    /// What left in this very instant by a connection, which repeats nothing by itself, or was to leave.
+    #[must_use]
+    pub fn begun_at(&self, now: Instant) -> Vec<(Flow, Packet)> {
+        let end = now + self.timers.transaction_timeout();
+        let begun = self.table.iter().filter(|(_, transaction)| {
+            transaction.flow.transport.is_reliable()
+                && transaction.machine.give_up_at() == Some(end)
+                && transaction.departure.at.is_none()
+        });
+        let packets = begun
+            .filter_map(|(_, transaction)| Some((transaction.flow, transaction.packet.clone()?)));
+        packets.collect()
     }
 
     /// Makes the indices and timers anew; what is over goes.
