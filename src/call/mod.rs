@@ -9,6 +9,7 @@ mod admission;
 pub mod alias;
 mod answer;
 mod callers;
+mod calls;
 mod challenges;
 pub mod command;
 mod connected;

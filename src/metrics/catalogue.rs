@@ -229,6 +229,11 @@ pub static MESSAGES_REPEATED: Metric = counter(
     "sip_messages_repeated",
     "SIP messages sent again, because of a timer or a repetition of the peer",
 );
+/// Turns of the SIP endpoint that a panic cut short; each cost one call at most.
+pub static TURNS_CUT_SHORT: Metric = counter(
+    "sip_turns_cut_short",
+    "Turns of the SIP endpoint that a panic cut short; each cost one call at most",
+);
 /// SIP messages that no call saw, by reason.
 pub static MESSAGES_DROPPED: Metric = counter(
     "sip_messages_dropped",
@@ -534,6 +539,7 @@ pub static ALL: &[&Metric] = &[
     &RESPONSES_RECEIVED,
     &RESPONSES_SENT,
     &MESSAGES_REPEATED,
+    &TURNS_CUT_SHORT,
     &MESSAGES_DROPPED,
     &SENDS_FAILED,
     &TURNS_GATHERED,

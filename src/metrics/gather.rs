@@ -115,6 +115,7 @@ fn messages(status: &Status, to: &mut Samples) {
     let counters = status.counters.load();
     let endpoint = &counters.endpoint;
     to.whole(&c::MESSAGES_REPEATED, &[], endpoint.messages_repeated);
+    to.whole(&c::TURNS_CUT_SHORT, &[], endpoint.turns_cut_short);
     to.whole(
         &c::WITHOUT_TRANSACTION,
         &[],
