@@ -18,7 +18,6 @@ use sip::message::SendBuffer;
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
 use super::callers::{Caller, OfferedLately};
-use super::calls::Calls;
 use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
@@ -27,7 +26,7 @@ use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
-use super::one_call::Ports;
+use super::one_call::{Call, Ports};
 use super::orders::Orders;
 use super::overload::Overload;
 use super::snapshot::Snapshot;
@@ -88,7 +87,7 @@ pub struct CallControl {
     pub(super) offered_lately: OfferedLately,
     pub(super) overload: Overload,
     pub(super) random: ChaCha8Rng,
-    pub(super) calls: Calls,
+    pub(super) calls: BTreeMap<CallKey, Box<Call>>,
     /// Calls that are not over.
     pub(super) live_calls: LiveCalls,
     pub(super) live: usize,
@@ -157,7 +156,7 @@ impl CallControl {
             is_draining: false,
             offered_lately: OfferedLately::default(),
             overload: Overload::default(),
-            calls: Calls::default(),
+            calls: BTreeMap::new(),
             live_calls: LiveCalls::default(),
             live: 0,
             tickets: BTreeMap::new(),
@@ -401,7 +400,7 @@ impl CallControl {
             u64::from(self.loads.total()),
             "trunk loads"
         );
-        for (key, call) in self.calls.iter() {
+        for (key, call) in &self.calls {
             let over = call.over;
             assert!(
                 !over || call.attempt.is_none() && call.a_media.is_none(),
@@ -466,7 +465,7 @@ impl CallControl {
     /// Calls that are up keep what they were given, and that is first of all to be heard.
     fn keep_former_peers(&mut self) {
         self.former_peers.clear();
-        for (key, call) in self.calls.iter() {
+        for (key, call) in &self.calls {
             let target = call.attempt.as_ref().map(|attempt| attempt.target);
             for remote in [call.a_address(), target].into_iter().flatten() {
                 if admit(&self.snapshot.trunks, &self.snapshot.sources, remote).is_none() {

@@ -54,8 +54,7 @@ impl Phone {
         let user = self.uri.user().unwrap_or_default();
         let number = user.split(';').next().unwrap_or_default();
         if user == judged || !looks_like_number(number) {
-            let bare = self.uri.as_str().split('?').next()?;
-            return Uri::parse(bare.as_bytes());
+            return Uri::parse(self.uri.view().without_headers().as_bytes());
         }
         let written = Uri::sip(Some(judged), self.uri.host(), self.uri.port())?;
         let mut text = written.as_str().as_bytes().to_vec();

@@ -9,7 +9,6 @@ mod admission;
 pub mod alias;
 mod answer;
 mod callers;
-mod calls;
 mod challenges;
 pub mod command;
 mod connected;

@@ -129,7 +129,10 @@ fn news(call: &Call, side: Side) -> Option<News> {
     // A local party has nobody who could be told.
     let other = &call.ports(side.other())?.leg;
     let heard = other.remote()?;
-    if !share_voice(&remote.codecs, &heard.codecs) {
+    // What it can do is not enough: it speaks what it was told last.
+    let told = &other.current().codecs;
+    let is_deaf = !told.is_empty() && !share_voice(&remote.codecs, told);
+    if is_deaf || !share_voice(&remote.codecs, &heard.codecs) {
         Some(News::Codec)
     } else if other.current().direction != remote.direction {
         Some(News::Direction)

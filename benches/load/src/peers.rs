@@ -33,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 300)]
     rate: u32,
     /// Times that each is measured, in turns.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     turns: u32,
 }
 

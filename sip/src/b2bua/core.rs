@@ -227,7 +227,12 @@ impl Core {
                 }
                 continue;
             }
-            match self.deadlines.pop_due(now) {
+            let due = self.deadlines.pop_due(now);
+            if due.is_some() {
+                // What is due may be of no leg.
+                self.touched = None;
+            }
+            match due {
                 Some(Owner::Leg(key)) => {
                     self.touched = Some(key);
                     if let Some(leg) = self.legs.get_mut(key) {

@@ -186,14 +186,8 @@ impl Dialog {
     #[must_use]
     pub fn request_uri(&self) -> &str {
         match self.route_set.first() {
-            // Headers cannot stand in a Request-URI, and the parts before them can.
-            Some((uri, false)) => uri.as_str().split('?').next().unwrap_or_default(),
-            Some((_, true)) | None => self
-                .remote_target
-                .as_str()
-                .split('?')
-                .next()
-                .unwrap_or_default(),
+            Some((uri, false)) => uri.without_headers(),
+            Some((_, true)) | None => self.remote_target.view().without_headers(),
         }
     }
 

@@ -736,3 +736,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_uri_loses_its_headers_and_keeps_a_question_mark_of_its_user() {
+    for (written, bare) in [
+        ("sip:ali?ce@192.0.2.1", "sip:ali?ce@192.0.2.1"),
+        (
+            "sip:ali?ce@192.0.2.1;lr?Route=%3Csip:x%3E",
+            "sip:ali?ce@192.0.2.1;lr",
+        ),
+        ("sip:alice@192.0.2.1?", "sip:alice@192.0.2.1"),
+        ("sip:alice@192.0.2.1", "sip:alice@192.0.2.1"),
+    ] {
+        let uri = Uri::parse(written.as_bytes()).unwrap();
+        assert_eq!(uri.view().without_headers(), bare);
+    }
+}

@@ -141,6 +141,14 @@ impl<'a> UriRef<'a> {
         self.part(self.parts.headers)
     }
 
+    /// The text before the headers, which cannot stand in a Request-URI (RFC 3261 §19.1.1). A user may
+    /// hold a question mark of its own.
+    #[must_use]
+    pub fn without_headers(self) -> &'a str {
+        let text = self.text.strip_suffix(self.headers()).unwrap_or(self.text);
+        text.strip_suffix('?').unwrap_or(text)
+    }
+
     /// A copy that stands on its own.
     #[must_use]
     pub fn to_uri(self) -> Uri {

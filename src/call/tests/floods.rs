@@ -347,7 +347,7 @@ fn known_flood(address: impl Fn(u32) -> SocketAddr) {
     assert!(counters.calls_active <= 101, "{}", counters.calls_active);
     assert!(world.control.endpoint().active_calls() <= 100);
     let entries = sip::limits::call_entries_max(100, 0);
-    assert!(world.control.calls.iter().count() <= usize::try_from(entries).unwrap());
+    assert!(world.control.calls.len() <= usize::try_from(entries).unwrap());
     assert!(world.tickets.len() <= 100);
     let byes = world.count(target(1), "BYE ");
     world.phone("BYE", "before", 2, "");

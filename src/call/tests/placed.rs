@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use media::command::{PairKey, Target};
 
-use super::world::{Sent, World, link, remote, sdp, target, trunk};
+use super::world::{Sent, US, World, link, remote, sdp, target, trunk};
 use crate::call::command::{
     Command, CommandOutcome, CommandRefusal, Grant, Idempotency, Party, PlaceCall, PlaceTo,
 };
@@ -274,6 +274,28 @@ fn each_party_falls_over_to_the_next_trunk_with_the_same_id() {
     assert_eq!(world.count(target(2), "BYE"), 1, "a late answer is ended");
     assert!(outcomes(&world).contains(&(1, "late_answer".into())));
     bye(&mut world, &first);
+    world.expect_quiet();
+}
+
+/// Both calls lose their first trunk in one turn: the endpoint gives the place of the second away again
+/// before call control has heard that it is gone.
+#[test]
+fn orders_whose_trunk_is_gone_in_one_turn_both_go_on_by_the_next() {
+    let mut world = world();
+    let orders = ["+44555", "+44556", "+44557"].map(|from| order(from, "+33123"));
+    let calls = orders.map(|order| place(&mut world, order).unwrap());
+    let flow = sip::event::Flow {
+        transport: sip::event::Transport::Udp,
+        local: US.parse().unwrap(),
+        remote: target(2),
+    };
+    world.feed(Input::TransportFailed { flow });
+    assert_eq!(world.count(target(3), "INVITE"), 3);
+    for call in &calls {
+        assert_eq!(show(&mut world, &call.id).attempts, 2);
+    }
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.closed().len(), 3, "each has its record");
     world.expect_quiet();
 }
 
