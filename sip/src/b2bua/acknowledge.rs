@@ -81,17 +81,9 @@ pub(super) fn answer(core: &mut Core, now: Instant, key: Key, answer: &Answer<'_
         } else {
             leg.reoffer = Reoffer::Idle;
         }
-        leg.unacknowledged = Some(Box::new(Unacknowledged {
-            cseq: pending.cseq,
-            packet,
-            flow,
-            retransmit_at: now + timers.t1,
-            interval: timers.t1,
-            give_up_at: now + timers.transaction_timeout(),
-            is_first: answer.is_first,
-            carries_offer: !pending.has_offer,
-            bye_after: None,
-        }));
+        let sent = (flow, packet);
+        let wait = Unacknowledged::new(now, &timers, pending, sent, answer.is_first);
+        leg.unacknowledged = Some(Box::new(wait));
     })
 }
 

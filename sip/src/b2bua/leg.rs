@@ -522,6 +522,27 @@ impl Reliably {
 }
 
 impl Unacknowledged {
+    /// The 2xx of this request has just left.
+    pub(crate) fn new(
+        now: Instant,
+        timers: &Timers,
+        pending: &PendingInvite,
+        (flow, packet): (Flow, Packet),
+        is_first: bool,
+    ) -> Self {
+        Self {
+            cseq: pending.cseq,
+            packet,
+            flow,
+            retransmit_at: now + timers.t1,
+            interval: timers.t1,
+            give_up_at: now + timers.transaction_timeout(),
+            is_first,
+            carries_offer: !pending.has_offer,
+            bye_after: None,
+        }
+    }
+
     /// The next repetition: T1, doubled up to T2.
     pub(crate) fn repeat(&mut self, now: Instant, timers: &Timers) {
         self.interval = timers.next_capped(self.interval);

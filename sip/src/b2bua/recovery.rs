@@ -206,19 +206,8 @@ fn straighten(core: &mut Core, now: Instant, known: &Known, key: Key) {
             Some(Phase::Accepted) => {
                 // Whether it has left or not: it is repeated until its ACK, and BYE follows.
                 let kept = transactions.response(pending.transaction);
-                leg.unacknowledged = kept.map(|(flow, packet)| {
-                    Box::new(Unacknowledged {
-                        cseq: pending.cseq,
-                        packet,
-                        flow,
-                        retransmit_at: now + timers.t1,
-                        interval: timers.t1,
-                        give_up_at: now + timers.transaction_timeout(),
-                        is_first: true,
-                        carries_offer: !pending.has_offer,
-                        bye_after: None,
-                    })
-                });
+                leg.unacknowledged = kept
+                    .map(|sent| Box::new(Unacknowledged::new(now, &timers, pending, sent, true)));
                 leg.stage = Stage::Confirmed;
             }
             Some(Phase::Unheard | Phase::Heard | Phase::Done) | None => leg.stage = Stage::Over,
