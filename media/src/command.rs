@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use crate::srtp::SrtpPlan;
+
 /// A port pair of a worker's stock: two open sockets, RTP on the even port, RTCP on the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PairKey {
@@ -77,6 +79,8 @@ pub struct LegPlan {
     pub media_timeout: Option<Duration>,
     /// Rises with each offer/answer that changes address, port or payloads: reopens the latch.
     pub version: u32,
+    /// Keys of its SRTP; `None`: plain RTP.
+    pub srtp: Option<Box<SrtpPlan>>,
 }
 
 /// What happens to the packets of a leg.

@@ -93,6 +93,7 @@ impl Relay {
             latch: LatchPolicy::Sdp,
             media_timeout: Some(Duration::from_secs(60)),
             version: 1,
+            srtp: None,
         };
         self.worker
             .handle_command(self.now, Command::Connect { pair, plan, target });

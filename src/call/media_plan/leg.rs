@@ -169,6 +169,7 @@ impl LegMedia {
             latch: self.latch,
             media_timeout: (!held).then_some(media_timeout),
             version: self.plan_version,
+            srtp: None,
         }
     }
 

@@ -71,6 +71,7 @@ pub(super) fn plan(remote: &str) -> LegPlan {
         latch: LatchPolicy::Sdp,
         media_timeout: None,
         version: 1,
+        srtp: None,
     }
 }
 
