@@ -11,3 +11,4 @@ mod relaying;
 mod sockets;
 mod stock;
 mod unfit;
+mod video;
