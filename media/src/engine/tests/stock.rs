@@ -107,6 +107,7 @@ fn a_late_stream_is_counted_for_two_seconds_and_reaches_no_call() {
     assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()).len(), 1);
     harness.disconnect(a);
     harness.disconnect(b);
+    assert_eq!(harness.sent().len(), 1, "the goodbye to who was sent to");
     let open = harness.worker.io_mut().sockets().count();
     for _ in 0..99 {
         harness.deliver(a.ours, a.peer, &stream.next());
@@ -262,7 +263,7 @@ fn without_rtcp_ports_a_pair_is_one_socket_and_media_cross_all_the_same() {
     harness.pass_ms(60_000);
     assert_eq!(
         harness.worker.stocked(),
-        8,
-        "single sockets come and go as pairs do"
+        9,
+        "a full stock, and the pair that nobody sent to"
     );
 }
