@@ -13,7 +13,7 @@ use crate::engine::packet::expect_rtp;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, classify};
-use crate::limits::{LEG_RTCP_BURST_MAX, LEG_RTCP_PER_SECOND_MAX};
+use crate::limits::rtcp_rate;
 use crate::rtcp::{
     Compound, Kind, ReportBlock, RtcpPacket, SenderInformation, WRITTEN_SIZE_MAX, interval,
     write_receiver_report, write_sender_report,
@@ -58,11 +58,9 @@ impl<Io: PacketIo> Worker<Io> {
                 pair.leg.as_mut()
             })
             .ok_or(DropReason::NotConnected)?;
+        let (rate, burst) = rtcp_rate(leg.plan.kind);
         let control = &mut leg.control;
-        if !control
-            .guard
-            .admit(now_us, LEG_RTCP_PER_SECOND_MAX, LEG_RTCP_BURST_MAX)
-        {
+        if !control.guard.admit(now_us, rate, burst) {
             return Err(DropReason::RateExceeded);
         }
         control.received += 1;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use packet_io::PacketIo;
 use rand_core::RngCore;
 
-use crate::command::{LegPlan, Report, Target};
+use crate::command::{LegPlan, MediaKind, Report, Target};
 use crate::engine::batching::micros;
 use crate::engine::leg::{Control, Leg};
 use crate::engine::line::{
@@ -133,6 +133,12 @@ impl<Io: PacketIo> Worker<Io> {
             Target::Tone => (Route::Tone, slot, own),
             Target::Ringback => (Route::Ringback, slot, own),
         };
+        // No tone is made for pictures.
+        if leg.plan.kind == MediaKind::Video && matches!(line.route, Route::Tone | Route::Ringback)
+        {
+            line.route = Route::Nowhere;
+        }
+        line.kind = leg.plan.kind;
         line.receives = leg.plan.receives;
         line.payload_received = PAYLOAD_NONE;
         self.refresh_lock(slot);

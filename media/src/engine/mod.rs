@@ -21,5 +21,5 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use counters::{RtcpCounters, WorkerCounters};
+pub use counters::{BATCH_BOUNDS, BatchSizes, RtcpCounters, WorkerCounters};
 pub use worker::{Worker, WorkerConfig};

@@ -13,7 +13,7 @@ use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
-use crate::limits::{LEG_BURST_PACKETS_MAX, LEG_PACKETS_PER_SECOND_MAX};
+use crate::limits::rtp_rate;
 use crate::relay::{Arrived, rewrite};
 use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
 use crate::tone::ToneTable;
@@ -94,10 +94,8 @@ impl<Io: PacketIo> Worker<Io> {
             .ingress
             .get_mut(slot as usize)
             .ok_or(DropReason::SocketUnknown)?;
-        if !line
-            .guard
-            .admit(now_us, LEG_PACKETS_PER_SECOND_MAX, LEG_BURST_PACKETS_MAX)
-        {
+        let (rate, burst) = rtp_rate(line.kind);
+        if !line.guard.admit(now_us, rate, burst) {
             return Err(DropReason::RateExceeded);
         }
         line.heard_us = now_us;
@@ -113,6 +111,7 @@ impl<Io: PacketIo> Worker<Io> {
             timestamp: view.timestamp(),
             clock: line.clock,
             is_event: line.is_event,
+            kind: line.kind,
             is_restart,
             at_ms: low_half(now_us / 1_000),
         };

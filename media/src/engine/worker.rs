@@ -167,6 +167,7 @@ impl<Io: PacketIo> Worker<Io> {
         self.meter.count(now_us, packets.len());
         self.counters.packets_received += packets.len() as u64;
         self.counters.turns_busy += u64::from(!packets.is_empty());
+        self.counters.batches.count(packets.len());
         for received in packets.drain(..) {
             self.handle_received(now_us, received);
         }
@@ -219,6 +220,11 @@ impl<Io: PacketIo> Worker<Io> {
     /// What was counted since the start.
     pub const fn counters(&self) -> &WorkerCounters {
         &self.counters
+    }
+
+    /// Packets that it waits for together at the present rate.
+    pub const fn want(&self) -> u32 {
+        self.meter.want()
     }
 
     /// Pairs open for calls to come.

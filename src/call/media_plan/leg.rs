@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use media::command::{LatchPolicy, LegPlan, PairKey, PayloadMapping};
+use media::command::{LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping};
 use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
 use super::abilities::led_by;
+use super::keys;
 
 /// Most codecs that are carried from one side to the other, telephone-event included.
 pub const CODECS_MAX: usize = media::command::PAYLOAD_MAPPINGS_MAX;
@@ -181,9 +182,12 @@ impl LegMedia {
         let sends = remote.is_none_or(|remote| remote.direction.receives());
         let receives = remote.is_none_or(|remote| remote.direction.sends());
         // What shall be protected never goes, or is heard, in the clear.
-        let waits = self.current().waits_for_keys();
+        let agreed = self.current().agreed.as_deref();
+        let srtp = agreed.and_then(keys::plan);
+        let waits = self.current().waits_for_keys() || agreed.is_some() != srtp.is_some();
         let held = self.is_held() || remote.is_none() || media_timeout.is_zero();
         LegPlan {
+            kind: MediaKind::Audio,
             remote_rtp: remote.and_then(|remote| remote.rtp),
             remote_rtcp: remote.and_then(|remote| remote.rtcp),
             sends: sends && local.sends() && !waits,
@@ -192,6 +196,7 @@ impl LegMedia {
             latch: self.latch,
             media_timeout: (!held).then_some(media_timeout),
             version: self.plan_version,
+            srtp,
         }
     }
 

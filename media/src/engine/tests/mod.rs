@@ -9,3 +9,4 @@ mod relaying;
 mod sockets;
 mod stock;
 mod unfit;
+mod video;

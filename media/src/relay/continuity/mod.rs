@@ -3,9 +3,11 @@
 //!
 //! Inside one source every gap stays a gap, so that the listener sees the loss that was. A switch
 //! continues with the next number, with the time that has passed, and with the marker bit, which
-//! tells a jitter buffer to adapt (RFC 3551 §4.1). Telephone-events keep their own timestamps: all
+//! tells a jitter buffer to adapt (RFC 3551 §4.1). In video the marker ends a frame and is left
+//! alone. Telephone-events keep their own timestamps: all
 //! packets of one event carry its start (RFC 4733 §2.5.1.2), and no marker is put on them.
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{ClockRate, RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -33,6 +35,8 @@ pub struct Arrived {
     pub clock: ClockRate,
     /// A telephone-event.
     pub is_event: bool,
+    /// What its leg carries.
+    pub kind: MediaKind,
     /// Its source has begun its numbers anew (RFC 3550 A.1).
     pub is_restart: bool,
     /// When it came, in milliseconds modulo 2³².
@@ -121,7 +125,7 @@ impl Continuity {
         Ok(Placed {
             sequence,
             timestamp,
-            is_marked,
+            is_marked: is_marked && arrived.kind == MediaKind::Audio,
         })
     }
 

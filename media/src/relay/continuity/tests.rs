@@ -8,6 +8,7 @@ fn arrived(ssrc: u32, sequence: u16, timestamp: u32, at_ms: u32) -> Arrived {
         timestamp: RtpTimestamp(timestamp),
         clock: ClockRate::HZ_8000,
         is_event: false,
+        kind: MediaKind::Audio,
         is_restart: false,
         at_ms,
     }
