@@ -3,8 +3,10 @@
 mod commands;
 mod control;
 mod fault;
+mod feedback;
 mod harness;
 mod latching;
+mod loops;
 mod relaying;
 mod sockets;
 mod stock;
