@@ -31,6 +31,7 @@ pub mod engine;
 pub mod fuzzing;
 pub mod ingress;
 pub mod limits;
+pub mod quality;
 pub mod relay;
 pub mod rtcp;
 pub mod rtp;
