@@ -38,4 +38,4 @@ pub mod rtp;
 pub mod srtp;
 pub mod tone;
 
-pub use engine::{RtcpCounters, Worker, WorkerConfig, WorkerCounters};
+pub use engine::{QualityCounters, RtcpCounters, Worker, WorkerConfig, WorkerCounters};

@@ -14,6 +14,7 @@ mod lifecycle;
 mod line;
 mod own_ports;
 mod packet;
+mod quality_counters;
 mod report_queue;
 mod socket_owners;
 mod stock;
@@ -24,4 +25,5 @@ mod worker;
 mod tests;
 
 pub use counters::{BATCH_BOUNDS, BatchSizes, RtcpCounters, WorkerCounters};
+pub use quality_counters::QualityCounters;
 pub use worker::{Worker, WorkerConfig};
