@@ -34,6 +34,7 @@ pub mod limits;
 pub mod relay;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod tone;
 
 pub use engine::{RtcpCounters, Worker, WorkerConfig, WorkerCounters};

@@ -1,0 +1,96 @@
+//! Master keys, as SDES brings them: a suite, its key and its salt.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::srtp::Suite;
+
+/// Octets of the longest key and salt.
+pub(super) const KEY_AND_SALT_SIZE_MAX: usize = 44;
+
+/// The key and salt of one direction (RFC 3711 §3.2.1). Its memory is cleared when it is dropped,
+/// and what it prints is its suite.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterKey {
+    suite: Suite,
+    key_and_salt: Zeroizing<[u8; KEY_AND_SALT_SIZE_MAX]>,
+}
+
+impl MasterKey {
+    /// A key followed by its salt, as `inline:` has them. `None`: not as long as the suite asks.
+    #[must_use]
+    pub fn new(suite: Suite, key_and_salt: &[u8]) -> Option<Self> {
+        if key_and_salt.len() != suite.key_size() + suite.salt_size() {
+            return None;
+        }
+        let mut kept = Zeroizing::new([0; KEY_AND_SALT_SIZE_MAX]);
+        kept.get_mut(..key_and_salt.len())?
+            .copy_from_slice(key_and_salt);
+        Some(Self {
+            suite,
+            key_and_salt: kept,
+        })
+    }
+
+    /// What it is a key of.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("MasterKey")
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of a leg: one for each direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrtpPlan {
+    /// Protects what is sent to the peer: the key that our own description named.
+    pub send: MasterKey,
+    /// Unprotects what the peer sends: the key that its description named.
+    pub receive: MasterKey,
+}
+
+const _: () = {
+    let mut at = 0;
+    while at < Suite::ALL.len() {
+        #[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+        let suite = Suite::ALL[at];
+        assert!(
+            suite.key_size() + suite.salt_size() <= KEY_AND_SALT_SIZE_MAX,
+            "every key has room"
+        );
+        at += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_as_long_as_its_suite_asks_or_it_is_none() {
+        for suite in Suite::ALL {
+            let size = suite.key_size() + suite.salt_size();
+            let octets: Vec<u8> = (1_u8..=50).collect();
+            for wrong in [0, size - 1, size + 1] {
+                assert_eq!(MasterKey::new(suite, &octets[..wrong]), None, "{suite:?}");
+            }
+            let key = MasterKey::new(suite, &octets[..size]).unwrap();
+            assert_eq!(key.suite(), suite);
+        }
+    }
+
+    #[test]
+    fn a_key_prints_no_secret() {
+        let key = MasterKey::new(Suite::AeadAes128Gcm, &[0xa7; 28]).unwrap();
+        let printed = format!("{key:?}");
+        assert_eq!(printed, "MasterKey { suite: AeadAes128Gcm, .. }");
+    }
+}
