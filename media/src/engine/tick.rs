@@ -130,7 +130,7 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(peer) = leg
             .latch
             .locked()
-            .filter(|peer| leg.latch.destination() == Some(*peer))
+            .filter(|peer| leg.latch.is_settled() && leg.latch.destination() == Some(*peer))
         else {
             return;
         };
