@@ -56,11 +56,21 @@ pub enum DropReason {
     RtcpFeedback,
     /// RTP on the RTCP port.
     RtpOnRtcpPort,
+    /// SRTP whose tag is not what the key of its leg makes of it (RFC 3711 §3.3).
+    SrtpAuthentication,
+    /// SRTP whose index was used, or is from before what is remembered (RFC 3711 §3.3.2).
+    SrtpReplay,
+    /// On a leg with keys: too short for a tag when it came, or no way to protect it as it leaves.
+    SrtpNotProtected,
+    /// Not sent: another packet was sent under its index, or may have been (RFC 3711 §9.1).
+    SrtpIndexUsed,
+    /// The key has protected as many packets as a key may (RFC 3711 §9.2).
+    SrtpKeyExhausted,
 }
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::SocketUnknown,
         Self::NotConnected,
         Self::LegEnded,
@@ -87,6 +97,11 @@ impl DropReason {
         Self::RtcpConsumed,
         Self::RtcpFeedback,
         Self::RtpOnRtcpPort,
+        Self::SrtpAuthentication,
+        Self::SrtpReplay,
+        Self::SrtpNotProtected,
+        Self::SrtpIndexUsed,
+        Self::SrtpKeyExhausted,
     ];
 
     /// The label of its metric: `sluice_packets_dropped_total{reason}`.
@@ -119,6 +134,11 @@ impl DropReason {
             Self::RtcpConsumed => "rtcp_consumed",
             Self::RtcpFeedback => "rtcp_feedback",
             Self::RtpOnRtcpPort => "rtp_on_rtcp_port",
+            Self::SrtpAuthentication => "srtp_authentication",
+            Self::SrtpReplay => "srtp_replay",
+            Self::SrtpNotProtected => "srtp_not_protected",
+            Self::SrtpIndexUsed => "srtp_index_used",
+            Self::SrtpKeyExhausted => "srtp_key_exhausted",
         }
     }
 }
