@@ -18,6 +18,18 @@ pub struct PairKey {
     pub generation: u32,
 }
 
+/// What a leg carries. It decides what its peer may bring at once, and what is put into its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MediaKind {
+    /// Speech: a few packets a second of the clock, a marker at the begin of a talkspurt
+    /// (RFC 3551 §4.1), tones.
+    #[default]
+    Audio,
+    /// Pictures: bursts of packets with one timestamp, a marker at the end of a frame (RFC 6184
+    /// §5.1, RFC 7741 §4.1). No tones, and no timeout of its own.
+    Video,
+}
+
 /// One payload type of a leg, and what it is on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayloadMapping {
@@ -49,6 +61,8 @@ pub enum LatchPolicy {
 /// What one side of a call negotiated.
 #[derive(Debug, Clone)]
 pub struct LegPlan {
+    /// What it carries.
+    pub kind: MediaKind,
     /// Where its RTP goes, from its SDP; `None`: not known yet, nothing is sent.
     pub remote_rtp: Option<SocketAddr>,
     /// Where its RTCP goes (RFC 3605, or RTP's port plus one).

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::command::MediaKind;
+
 /// Packets a second that one leg may bring for long: ten times what 20 ms framing needs, so that
 /// 2.5 ms framing passes and a flood does not.
 pub const LEG_PACKETS_PER_SECOND_MAX: u32 = 500;
@@ -10,12 +12,60 @@ pub const LEG_PACKETS_PER_SECOND_MAX: u32 = 500;
 /// in a stall of two seconds and a half.
 pub const LEG_BURST_PACKETS_MAX: u32 = 250;
 
-/// RTCP packets a second that one leg may bring for long: feedback of a video leg under loss stays
-/// below it, RFC 3550 §6.2 far below.
+/// RTCP packets a second that one leg may bring for long: RFC 3550 §6.2 stays far below it.
 pub const LEG_RTCP_PER_SECOND_MAX: u32 = 25;
 
 /// RTCP packets that one leg may bring at once beyond that rate.
 pub const LEG_RTCP_BURST_MAX: u32 = 25;
+
+/// A peer is asked for a keyframe no more often than this: one takes a second of its bit rate, and
+/// whoever lost it asks again.
+pub const KEYFRAME_REQUEST_INTERVAL_MIN: Duration = Duration::from_millis(500);
+
+/// Octets of a compound packet that is sent: no part of it needs a fragment.
+pub const COMPOUND_BYTES_MAX: usize = 1_200;
+
+/// Feedback packets that are read in one compound.
+pub const FEEDBACK_PARTS_MAX: usize = 16;
+
+/// Packets a second that one video leg may bring for long: twice what a sender of 10 Mbit/s makes in
+/// packets of 1,200 octets, because some codecs cut a picture into many small slices.
+pub const VIDEO_PACKETS_PER_SECOND_MAX: u32 = 2 * VIDEO_BITS_PER_SECOND_MAX / VIDEO_PACKET_BITS;
+
+/// Packets that one video leg may bring at once beyond that rate: half a second of that sender, or two
+/// keyframes of 300 KiB sent without any pause, as senders of screens do.
+pub const VIDEO_BURST_PACKETS_MAX: u32 = VIDEO_BITS_PER_SECOND_MAX / VIDEO_PACKET_BITS / 2;
+
+/// The fastest video that is relayed: 1080p at 60 frames a second, with room to spare.
+const VIDEO_BITS_PER_SECOND_MAX: u32 = 10_000_000;
+
+/// What senders of video fill a packet with.
+const VIDEO_PACKET_BITS: u32 = 1_200 * 8;
+
+/// RTCP packets a second that one video leg may bring for long: transport feedback every 20 ms
+/// (50 a second), and as many NACKs and keyframe requests under loss.
+pub const VIDEO_RTCP_PER_SECOND_MAX: u32 = 100;
+
+/// RTCP packets that one video leg may bring at once beyond that rate.
+pub const VIDEO_RTCP_BURST_MAX: u32 = 100;
+
+/// Rate and burst of RTP that a leg of this kind may bring.
+#[must_use]
+pub const fn rtp_rate(kind: MediaKind) -> (u32, u32) {
+    match kind {
+        MediaKind::Audio => (LEG_PACKETS_PER_SECOND_MAX, LEG_BURST_PACKETS_MAX),
+        MediaKind::Video => (VIDEO_PACKETS_PER_SECOND_MAX, VIDEO_BURST_PACKETS_MAX),
+    }
+}
+
+/// Rate and burst of RTCP that a leg of this kind may bring.
+#[must_use]
+pub const fn rtcp_rate(kind: MediaKind) -> (u32, u32) {
+    match kind {
+        MediaKind::Audio => (LEG_RTCP_PER_SECOND_MAX, LEG_RTCP_BURST_MAX),
+        MediaKind::Video => (VIDEO_RTCP_PER_SECOND_MAX, VIDEO_RTCP_BURST_MAX),
+    }
+}
 
 /// Packets of one source in a row, of a negotiated payload type, before it is believed.
 pub const LATCH_PACKETS_MIN: u8 = 4;
@@ -60,6 +110,10 @@ pub const PAIRS_MAX: u32 = 32_768;
 const _: () = {
     assert!(
         LEG_BURST_PACKETS_MAX <= LEG_PACKETS_PER_SECOND_MAX,
+        "a burst is within a second"
+    );
+    assert!(
+        VIDEO_BURST_PACKETS_MAX <= VIDEO_PACKETS_PER_SECOND_MAX,
         "a burst is within a second"
     );
     assert!(LATCH_PACKETS_MIN >= 2, "one packet proves nothing");

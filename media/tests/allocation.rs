@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
-use media::command::{Command, LatchPolicy, LegPlan, PairKey, PayloadMapping, Report, Target};
+use media::command::{
+    Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
+};
 use media::{Worker, WorkerConfig};
 use packet_io::{Simulated, SimulatedConfig};
 
@@ -82,6 +84,7 @@ impl Relay {
             is_telephone_event: false,
         };
         let plan = LegPlan {
+            kind: MediaKind::Audio,
             remote_rtp: Some(remote),
             remote_rtcp: None,
             sends: true,

@@ -30,7 +30,7 @@ pub enum ServeError {
     #[error("{0}")]
     Storage(#[from] StorageError),
     /// The ring was demanded and refused.
-    #[error("media.io = \"uring\", but this host refuses it: {0}")]
+    #[error("media.backend = \"io_uring\", but this host refuses it: {0}")]
     NoRing(String),
     /// Threads, descriptors, randomness.
     #[error("{what}: {source}")]

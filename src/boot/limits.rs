@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use packet_io::PacketIoConfig;
 
-use crate::config::{Config, MediaIo};
+use crate::config::{Config, MediaBackend};
 use crate::shell::tcp::TcpLimits;
 
 /// Descriptors that are not media: listeners, the database, logs, event descriptors.
@@ -96,9 +96,9 @@ pub const fn tcp(config: &Config) -> TcpLimits {
 pub fn packet_io(config: &Config, limits: &Limits) -> PacketIoConfig {
     PacketIoConfig {
         sockets_max: limits.pairs_a_worker.saturating_mul(2),
-        ladder_limit: match config.media.io {
-            MediaIo::Auto | MediaIo::Uring => packet_io::KernelStep::Full,
-            MediaIo::Epoll => packet_io::KernelStep::Epoll,
+        ladder_limit: match config.media.backend {
+            MediaBackend::Auto | MediaBackend::IoUring => packet_io::KernelStep::Full,
+            MediaBackend::Epoll => packet_io::KernelStep::Epoll,
         },
         ..PacketIoConfig::default()
     }

@@ -25,7 +25,7 @@ use crate::call::control::{CallControl, Config as CallConfig};
 use crate::call::inform::INFO_TYPES;
 use crate::call::ladder;
 use crate::cdr::export::{self, ExportFigures};
-use crate::config::{Config, MediaIo};
+use crate::config::{Config, MediaBackend};
 use crate::fraud_guard::dial_plan::EMERGENCY;
 use crate::health::{self, NodeParts, Phase};
 use crate::hep::{Capture, CaptureFigures};
@@ -235,6 +235,7 @@ fn start_media(
                 ports: ports.clone(),
                 pairs_max: limits.pairs_a_worker,
                 stock: u32::from(config.media.stock),
+                batch_budget: config.media.budget,
                 dscp: config.media.dscp,
                 seed,
                 ..WorkerConfig::new(worker, LOOPBACK, ports.clone(), seed)
@@ -244,12 +245,12 @@ fn start_media(
         };
         let (link, thread) = media_link::start(thread, Arc::clone(wake), Arc::clone(panics))
             .map_err(ServeError::system("a media worker"))?;
-        match (&thread.ring_refused, config.media.io) {
-            (Some(why), MediaIo::Uring) => return Err(ServeError::NoRing(why.clone())),
-            (Some(why), MediaIo::Auto) if worker == 0 => {
+        match (&thread.ring_refused, config.media.backend) {
+            (Some(why), MediaBackend::IoUring) => return Err(ServeError::NoRing(why.clone())),
+            (Some(why), MediaBackend::Auto) if worker == 0 => {
                 tracing::warn!(%why, "io_uring refused: media runs on epoll");
             }
-            (Some(_), MediaIo::Auto | MediaIo::Epoll) | (None, _) => {}
+            (Some(_), MediaBackend::Auto | MediaBackend::Epoll) | (None, _) => {}
         }
         links.push(link);
         threads.push(thread);

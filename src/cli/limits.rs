@@ -125,6 +125,16 @@ fn bounds(calls_max: u32, rate: u32) -> Vec<Bound> {
             "packets of one leg that may come at once",
         ),
         bound(
+            "media.video_packets_per_second_max",
+            media::limits::VIDEO_PACKETS_PER_SECOND_MAX,
+            "packets of one leg for video that are passed on; the rest is dropped",
+        ),
+        bound(
+            "media.video_burst_packets_max",
+            media::limits::VIDEO_BURST_PACKETS_MAX,
+            "packets of one leg for video that may come at once",
+        ),
+        bound(
             "media.worker_pairs_max",
             media::limits::PAIRS_MAX,
             "port pairs of one worker",

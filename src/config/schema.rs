@@ -150,20 +150,22 @@ pub struct MediaConfig {
     /// Port pairs that each worker keeps open.
     pub stock: u16,
     /// How packets meet the kernel.
-    pub io: MediaIo,
+    pub backend: MediaBackend,
+    /// How long a packet may wait for others; zero: each goes on at once.
+    pub budget: Duration,
     /// DSCP of RTP.
     pub dscp: u8,
     /// A call without media ends after this long, while not held; zero: never.
     pub timeout: Duration,
 }
 
-/// `media.io`.
+/// `media.backend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaIo {
+pub enum MediaBackend {
     /// `io_uring`, and epoll where the host refuses it.
     Auto,
     /// `io_uring` or nothing.
-    Uring,
+    IoUring,
     /// epoll.
     Epoll,
 }

@@ -4,7 +4,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use super::{Finding, read};
 use crate::boot::limits;
-use crate::config::{Config, MediaIo};
+use crate::config::{Config, MediaBackend};
 
 /// What a SIP socket asks for (a burst of INVITEs).
 const RECEIVE_BUFFER_OCTETS: u64 = 4 << 20;
@@ -62,19 +62,19 @@ fn ring(config: &Config, derived: &limits::Limits) -> Finding {
         }
     };
     let step = chosen.step().as_str();
-    match (chosen.ring_refused(), config.media.io) {
-        (Some(why), MediaIo::Uring) => Finding::bad(
+    match (chosen.ring_refused(), config.media.backend) {
+        (Some(why), MediaBackend::IoUring) => Finding::bad(
             "io_uring",
-            format!("refused ({why}), and media.io demands it"),
-            "media.io = \"auto\", or allow io_uring: kernel.io_uring_disabled = 0, and in the \
+            format!("refused ({why}), and media.backend demands it"),
+            "media.backend = \"auto\", or allow io_uring: kernel.io_uring_disabled = 0, and in the \
              seccomp profile of the container",
         ),
-        (Some(why), MediaIo::Auto) => Finding::warning(
+        (Some(why), MediaBackend::Auto) => Finding::warning(
             "io_uring",
             format!("refused ({why}): media run on {step}"),
             "kernel.io_uring_disabled = 0, and allow it in the seccomp profile of the container",
         ),
-        (Some(_), MediaIo::Epoll) | (None, _) => Finding::good("io_uring", step),
+        (Some(_), MediaBackend::Epoll) | (None, _) => Finding::good("io_uring", step),
     }
 }
 

@@ -326,6 +326,24 @@ pub static MEDIA_BUFFERS_MISSING: Metric = counter(
 /// Turns that found packets.
 pub static MEDIA_TURNS: Metric =
     counter("media_turns_busy", "Turns that found packets").by(&["worker"]);
+/// Turns that found packets, by how many: up to the label, more than the one before.
+pub static MEDIA_BATCHES: Metric = counter(
+    "media_batches",
+    "Turns that found packets, by how many: up to the label, more than the one before",
+)
+.by(&["worker", "packets"]);
+/// Packets that a worker waits for together at the present rate.
+pub static MEDIA_WANT: Metric = gauge(
+    "media_want",
+    "Packets that a worker waits for together at the present rate",
+)
+.by(&["worker"]);
+/// What the kernel boundary of a worker counted: system calls, wake-ups, packets lost there.
+pub static MEDIA_KERNEL: Metric = counter(
+    "media_kernel",
+    "What the kernel boundary of a worker counted: kernel_entries are its system calls",
+)
+.by(&["worker", "event"]);
 /// How late a worker was at work that was due.
 pub static MEDIA_LATENESS: Metric = histogram(
     "media_lateness",
@@ -562,6 +580,9 @@ pub static ALL: &[&Metric] = &[
     &MEDIA_RTCP,
     &MEDIA_BUFFERS_MISSING,
     &MEDIA_TURNS,
+    &MEDIA_BATCHES,
+    &MEDIA_WANT,
+    &MEDIA_KERNEL,
     &MEDIA_LATENESS,
     &MEDIA_LEGS,
     &MEDIA_LATCHES,
@@ -636,8 +657,9 @@ mod tests {
     #[test]
     fn no_label_can_name_a_person() {
         let known = [
-            "bound_by", "cause", "kind", "label", "level", "method", "outcome", "phase", "queue",
-            "reason", "status", "step", "table", "thread", "trunk", "version", "worker",
+            "bound_by", "cause", "event", "kind", "label", "level", "method", "outcome", "phase",
+            "queue", "packets", "reason", "status", "step", "table", "thread", "trunk", "version",
+            "worker",
         ];
         for metric in ALL {
             for label in metric.labels {

@@ -163,6 +163,13 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
     put(&c::MEDIA_OPENS_REFUSED, counters.opens_refused);
     put(&c::MEDIA_COMMANDS_STALE, counters.commands_stale);
     put(&c::MEDIA_STOCK, u64::from(figures.stocked));
+    put(&c::MEDIA_WANT, u64::from(figures.want));
+    for (packets, count) in counters.batches.each() {
+        to.whole(&c::MEDIA_BATCHES, &[worker, &packets.to_string()], count);
+    }
+    figures
+        .io
+        .each(|event, count| to.whole(&c::MEDIA_KERNEL, &[worker, event], count));
     to.buckets(&c::MEDIA_LATENESS, &[worker], figures.lateness);
     for reason in DropReason::ALL {
         let labels = [worker, reason.as_str()];
@@ -186,6 +193,11 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
         ("others_received", rtcp.others_received),
         ("sender_reports_sent", rtcp.sender_reports_sent),
         ("receiver_reports_sent", rtcp.receiver_reports_sent),
+        ("feedback_sent", rtcp.feedback_sent),
+        ("keyframe_requests_sent", rtcp.keyframe_requests_sent),
+        ("feedback_refused", rtcp.feedback_refused),
+        ("keyframe_requests_limited", rtcp.keyframe_requests_limited),
+        ("byes_sent", rtcp.byes_sent),
     ] {
         to.whole(&c::MEDIA_RTCP, &[worker, kind], count);
     }

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use media::command::{Command, PairKey, Report};
 use media::engine::{Worker, WorkerConfig, WorkerCounters};
-use packet_io::{AnyPacketIo, KernelStep, PacketIo, PacketIoConfig, Waker};
+use packet_io::{AnyPacketIo, IoCounters, KernelStep, PacketIo, PacketIoConfig, Waker};
 
 use super::panics::PanicWatch;
 use super::wake::Wake;
@@ -95,6 +95,10 @@ impl MediaStatus {
 pub struct MediaFigures {
     /// Its own counters.
     pub counters: WorkerCounters,
+    /// What its kernel boundary counted.
+    pub io: IoCounters,
+    /// Packets that it waits for together.
+    pub want: u32,
     /// Pairs open for calls to come.
     pub stocked: u32,
     /// How late it was at work that was due.
@@ -318,6 +322,8 @@ impl Watch {
             self.published = Some(now);
             status.figures.store(Arc::new(MediaFigures {
                 counters: *worker.counters(),
+                io: *worker.io().counters(),
+                want: worker.want(),
                 stocked: worker.stocked(),
                 lateness: self.lateness,
             }));

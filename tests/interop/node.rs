@@ -76,7 +76,7 @@ fn epoll_carries_a_call_as_the_ring_does() {
     let Some(world) = World::open(&["ip"]) else {
         return;
     };
-    let config = write_config(&world, "io = \"epoll\"", &echo_link());
+    let config = write_config(&world, "backend = \"epoll\"", &echo_link());
     let gateway = Gateway::start_with(&world, config);
     hears_itself();
     let said = gateway.process.said();

@@ -17,6 +17,8 @@ pub struct WorkerCounters {
     pub rtcp: RtcpCounters,
     /// Turns that found packets.
     pub turns_busy: u64,
+    /// Of these, how many found so many packets.
+    pub batches: BatchSizes,
     /// Legs connected.
     pub legs_connected: u64,
     /// Legs whose source was locked, or moved.
@@ -39,6 +41,31 @@ pub struct WorkerCounters {
     pub buffers_missing: u64,
 }
 
+/// How many packets turns found together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchSizes([u64; BATCH_BOUNDS.len()]);
+
+/// Upper bounds of the sizes that are told apart. A turn never takes more than the last.
+pub const BATCH_BOUNDS: [u32; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+impl BatchSizes {
+    /// One more turn, which found `packets`; one that found none counts nowhere.
+    pub(super) fn count(&mut self, packets: usize) {
+        let place = packets.next_power_of_two().trailing_zeros() as usize;
+        let place = place.min(BATCH_BOUNDS.len() - 1);
+        if packets > 0
+            && let Some(count) = self.0.get_mut(place)
+        {
+            *count += 1;
+        }
+    }
+
+    /// Each upper bound with the turns that found no more than that, and more than the one before.
+    pub fn each(&self) -> impl Iterator<Item = (u32, u64)> {
+        BATCH_BOUNDS.into_iter().zip(self.0)
+    }
+}
+
 /// RTCP packets by what they were. A compound packet holds several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RtcpCounters {
@@ -52,7 +79,7 @@ pub struct RtcpCounters {
     pub source_descriptions_received: u64,
     /// BYE packets in them: taken in, never passed on.
     pub byes_received: u64,
-    /// Feedback in them: PLI, FIR, NACK.
+    /// Feedback in them: PLI, FIR, NACK, REMB, arrivals, others.
     pub feedback_received: u64,
     /// APP, XR and unknown packets in them.
     pub others_received: u64,
@@ -60,4 +87,29 @@ pub struct RtcpCounters {
     pub sender_reports_sent: u64,
     /// Receiver reports of our own.
     pub receiver_reports_sent: u64,
+    /// Feedback passed on, rewritten.
+    pub feedback_sent: u64,
+    /// Keyframe requests among it.
+    pub keyframe_requests_sent: u64,
+    /// Feedback that was not passed on, alone or beside what was.
+    pub feedback_refused: u64,
+    /// Keyframe requests among that which came too soon after another.
+    pub keyframe_requests_limited: u64,
+    /// BYE packets of our own.
+    pub byes_sent: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_counts_once_and_by_its_size() {
+        let mut sizes = BatchSizes::default();
+        for packets in [0, 1, 2, 3, 4, 5, 512, 9_000] {
+            sizes.count(packets);
+        }
+        let found: Vec<_> = sizes.each().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(found, [(1, 1), (2, 1), (4, 2), (8, 1), (512, 2)]);
+    }
 }

@@ -61,6 +61,12 @@ pub(super) struct Control {
     /// The last two sender reports that were sent here: middle of the NTP time, and when.
     pub(super) sent: [Option<(u32, u64)>; 2],
     pub(super) round_trip_us: Option<u32>,
+    /// When its peer was asked for a keyframe last.
+    pub(super) keyframe_asked_us: Option<u64>,
+    /// Number of the last FIR that was sent to its peer.
+    pub(super) intra_request_sent: u8,
+    /// Number of the last FIR of its peer that was passed on.
+    pub(super) intra_request_heard: Option<u8>,
 }
 
 /// A sender report of the peer.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use packet_io::PacketIo;
 use rand_core::RngCore;
 
-use crate::command::{LegPlan, Report, Target};
+use crate::command::{LegPlan, MediaKind, Report, Target};
 use crate::engine::batching::micros;
 use crate::engine::leg::{Control, Leg};
 use crate::engine::line::{
@@ -40,7 +40,8 @@ impl<Io: PacketIo> Worker<Io> {
             *line = EgressLine {
                 socket: open.rtp,
                 generation: pair.generation,
-                ssrc: Ssrc(numbers.0),
+                // No stream has the source that a leg which heard nobody shows.
+                ssrc: Ssrc(numbers.0.max(1)),
                 continuity: Continuity::new(sequence, RtpTimestamp(numbers.2)),
                 ..EgressLine::FREE
             };
@@ -66,6 +67,9 @@ impl<Io: PacketIo> Worker<Io> {
             heard: None,
             sent: [None; 2],
             round_trip_us: None,
+            keyframe_asked_us: None,
+            intra_request_sent: 0,
+            intra_request_heard: None,
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
@@ -133,6 +137,12 @@ impl<Io: PacketIo> Worker<Io> {
             Target::Tone => (Route::Tone, slot, own),
             Target::Ringback => (Route::Ringback, slot, own),
         };
+        // No tone is made for pictures.
+        if leg.plan.kind == MediaKind::Video && matches!(line.route, Route::Tone | Route::Ringback)
+        {
+            line.route = Route::Nowhere;
+        }
+        line.kind = leg.plan.kind;
         line.receives = leg.plan.receives;
         line.payload_received = PAYLOAD_NONE;
         self.refresh_lock(slot);
@@ -200,6 +210,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     pub(super) fn disconnect(&mut self, slot: u32) {
         debug_assert!(self.leg(slot).is_some(), "what ends was connected");
+        self.say_goodbye(slot);
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             debug_assert!(line.state == State::Connected, "a leg ends once");
             line.state = State::Ended;

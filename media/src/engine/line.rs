@@ -3,6 +3,7 @@
 
 use packet_io::SocketKey;
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::ingress::{PeerAddress, RateGuard};
 use crate::relay::Continuity;
@@ -53,6 +54,7 @@ pub(super) struct IngressLine {
     pub(super) is_locked: bool,
     pub(super) is_event: bool,
     pub(super) receives: bool,
+    pub(super) kind: MediaKind,
 }
 
 /// No payload type on the wire is this: nothing remembered.
@@ -74,6 +76,7 @@ impl IngressLine {
         is_locked: false,
         is_event: false,
         receives: false,
+        kind: MediaKind::Audio,
     };
 
     /// Whether an accepted packet goes on at all. A local party answers a proven source only.

@@ -7,10 +7,12 @@ mod batching;
 mod control_packet;
 mod counters;
 mod deadline;
+mod feedback;
 mod invariants;
 mod leg;
 mod lifecycle;
 mod line;
+mod own_ports;
 mod packet;
 mod report_queue;
 mod socket_owners;
@@ -21,5 +23,5 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use counters::{RtcpCounters, WorkerCounters};
+pub use counters::{BATCH_BOUNDS, BatchSizes, RtcpCounters, WorkerCounters};
 pub use worker::{Worker, WorkerConfig};

@@ -8,12 +8,12 @@ use packet_io::{PacketBuf, PacketIo, Received};
 
 use crate::drop_reason::DropReason;
 use crate::engine::leg::Leg;
-use crate::engine::line::{Gate, IngressLine, Route, State};
+use crate::engine::line::{EgressLine, Gate, IngressLine, Route, State};
 use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
-use crate::limits::{LEG_BURST_PACKETS_MAX, LEG_PACKETS_PER_SECOND_MAX};
+use crate::limits::rtp_rate;
 use crate::relay::{Arrived, rewrite};
 use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
 use crate::tone::ToneTable;
@@ -40,7 +40,7 @@ impl<Io: PacketIo> Worker<Io> {
             Some(State::Stocked) => Err(DropReason::NotConnected),
             Some(State::Ended | State::Draining) => Err(DropReason::LegEnded),
             Some(State::Connected) if is_rtcp => {
-                self.receive_rtcp(now_us, slot, kind, source, packet)
+                self.receive_rtcp(now_us, slot, kind, source, &packet)
             }
             Some(State::Connected) => self.receive_rtp(now_us, slot, source, packet),
         };
@@ -94,10 +94,11 @@ impl<Io: PacketIo> Worker<Io> {
             .ingress
             .get_mut(slot as usize)
             .ok_or(DropReason::SocketUnknown)?;
-        if !line
-            .guard
-            .admit(now_us, LEG_PACKETS_PER_SECOND_MAX, LEG_BURST_PACKETS_MAX)
-        {
+        if line.ssrc != ssrc {
+            expect_new_source(self.egress.get(slot as usize), ssrc, line.route)?;
+        }
+        let (rate, burst) = rtp_rate(line.kind);
+        if !line.guard.admit(now_us, rate, burst) {
             return Err(DropReason::RateExceeded);
         }
         line.heard_us = now_us;
@@ -113,6 +114,7 @@ impl<Io: PacketIo> Worker<Io> {
             timestamp: view.timestamp(),
             clock: line.clock,
             is_event: line.is_event,
+            kind: line.kind,
             is_restart,
             at_ms: low_half(now_us / 1_000),
         };
@@ -231,6 +233,9 @@ impl<Io: PacketIo> Worker<Io> {
         ssrc: Ssrc,
         payload_type: PayloadType,
     ) -> Result<(), DropReason> {
+        if let Some(source) = source {
+            self.expect_other_stream(slot, source, ssrc)?;
+        }
         let line = self
             .ingress
             .get_mut(slot as usize)
@@ -291,6 +296,33 @@ impl<Io: PacketIo> Worker<Io> {
         Ok(())
     }
 
+    /// Refuses what comes from a port of ours: two of our legs that were made each other's peers would
+    /// send one packet round for ever.
+    pub(super) fn expect_foreign(&self, source: Option<SocketAddr>) -> Result<(), DropReason> {
+        match source {
+            Some(source) if self.own_ports.has(source) => Err(DropReason::OwnAddress),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses our own stream from anywhere but the place it is sent to (RFC 3550 §8.2): it proves no
+    /// source. From that place it is an echo service, of which some send back what they get as it is.
+    fn expect_other_stream(
+        &self,
+        slot: u32,
+        source: SocketAddr,
+        ssrc: Ssrc,
+    ) -> Result<(), DropReason> {
+        self.expect_foreign(Some(source))?;
+        let ours = self.egress.get(slot as usize).map(|line| line.ssrc);
+        let destination = self.leg(slot).and_then(|leg| leg.latch.destination());
+        let is_echo = destination.is_some_and(|peer| peer.is_same_place(&source.into()));
+        if ours == Some(ssrc) && !is_echo {
+            return Err(DropReason::OwnStream);
+        }
+        Ok(())
+    }
+
     /// Another source speaks on a leg: what the old one lost and how it jittered is kept.
     fn change_source(&mut self, slot: u32, ssrc: Ssrc, clock: ClockRate) {
         if let Some(line) = self.ingress.get_mut(slot as usize) {
@@ -306,6 +338,16 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(leg) = self.leg_mut(slot) {
             leg.jitter_us = leg.jitter_us.max(jitter_us);
         }
+    }
+}
+
+/// Refuses our own stream where a local party would answer it: each packet would go round for ever.
+fn expect_new_source(own: Option<&EgressLine>, ssrc: Ssrc, route: Route) -> Result<(), DropReason> {
+    match route {
+        Route::Echo | Route::Tone | Route::Ringback if own.is_some_and(|own| own.ssrc == ssrc) => {
+            Err(DropReason::OwnStream)
+        }
+        Route::Nowhere | Route::Leg | Route::Echo | Route::Tone | Route::Ringback => Ok(()),
     }
 }
 

@@ -257,6 +257,9 @@ impl<Io: PacketIo> Worker<Io> {
             pair.open = Some(open);
             pair.was_heard = false;
         }
+        if let Some(rtp) = self.ports.rtp(open.ports) {
+            self.own_ports.set(rtp, true);
+        }
         if is_known {
             self.counters.pairs_opened += 1;
             self.stock(slot);
@@ -274,6 +277,9 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let was_heard = pair.was_heard;
         let Some(open) = pair.open.take() else { return };
+        if let Some(rtp) = self.ports.rtp(open.ports) {
+            self.own_ports.set(rtp, false);
+        }
         for socket in [open.rtp, open.rtcp] {
             self.sockets.clear(socket);
             self.io.close(socket);

@@ -15,6 +15,7 @@ use crate::engine::counters::WorkerCounters;
 use crate::engine::deadline::DeadlineQueue;
 use crate::engine::leg::{Leg, Pair};
 use crate::engine::line::{EgressLine, IngressLine, ReceptionLine, SentCounters, State};
+use crate::engine::own_ports::OwnPorts;
 use crate::engine::report_queue::ReportQueue;
 use crate::engine::socket_owners::SocketOwners;
 use crate::engine::stock::PortPool;
@@ -78,6 +79,7 @@ pub struct Worker<Io> {
     pub(super) slots_free: Vec<u32>,
     pub(super) stocked: u32,
     pub(super) ports: PortPool,
+    pub(super) own_ports: OwnPorts,
     pub(super) ports_all: usize,
     pub(super) stock_retry_us: u64,
     pub(super) stock_at_us: Option<u64>,
@@ -118,6 +120,7 @@ impl<Io: PacketIo> Worker<Io> {
             stocked: 0,
             ports_all: ports.len(),
             ports,
+            own_ports: OwnPorts::new(&config.addresses),
             stock_retry_us: 0,
             stock_at_us: Some(0),
             draining: VecDeque::new(),
@@ -167,6 +170,7 @@ impl<Io: PacketIo> Worker<Io> {
         self.meter.count(now_us, packets.len());
         self.counters.packets_received += packets.len() as u64;
         self.counters.turns_busy += u64::from(!packets.is_empty());
+        self.counters.batches.count(packets.len());
         for received in packets.drain(..) {
             self.handle_received(now_us, received);
         }
@@ -219,6 +223,11 @@ impl<Io: PacketIo> Worker<Io> {
     /// What was counted since the start.
     pub const fn counters(&self) -> &WorkerCounters {
         &self.counters
+    }
+
+    /// Packets that it waits for together at the present rate.
+    pub const fn want(&self) -> u32 {
+        self.meter.want()
     }
 
     /// Pairs open for calls to come.

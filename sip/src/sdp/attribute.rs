@@ -1,4 +1,4 @@
-//! The attributes we act on: direction, `rtpmap`, `fmtp`, `rtcp`.
+//! The attributes we act on: direction, `rtpmap`, `fmtp`, `rtcp`, `rtcp-fb`; and `b=`.
 
 use super::{Host, Word};
 
@@ -145,5 +145,60 @@ impl Rtcp {
             _ => None,
         };
         Some(Self { port, host })
+    }
+}
+
+/// `a=rtcp-fb` (RFC 4585 §4.2, RFC 5104 §7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feedback {
+    /// 0 to 127; `None`: `*`, every payload type of the line.
+    pub payload_type: Option<u8>,
+    /// What follows, as written: `nack`, `nack pli`, `ccm fir`, …
+    pub value: Word,
+}
+
+impl Feedback {
+    /// Of the text after `rtcp-fb:`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (payload_type, value) = text.trim_ascii().split_once(' ')?;
+        let payload_type = match payload_type {
+            "*" => None,
+            number => Some(number.parse().ok().filter(|&number: &u8| number < 128)?),
+        };
+        let value = value.trim_ascii();
+        Some(Self {
+            payload_type,
+            value: (!value.is_empty()).then(|| value.into())?,
+        })
+    }
+}
+
+/// What the writer of a line can receive (`b=`, RFC 8866 §5.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bandwidth {
+    /// `AS`, in kilobits a second, headers included.
+    pub application_kbit: Option<u32>,
+    /// `TIAS` (RFC 3890), in bits a second, without headers.
+    pub independent_bit: Option<u32>,
+}
+
+impl Bandwidth {
+    /// No `b=` line.
+    pub const UNSAID: Self = Self {
+        application_kbit: None,
+        independent_bit: None,
+    };
+
+    /// Takes in the text after `b=`; the first line of a kind counts.
+    pub(super) fn take(&mut self, text: &str) {
+        let Some((kind, value)) = text.split_once(':') else {
+            return;
+        };
+        let value = || value.trim_ascii().parse().ok();
+        match kind {
+            "AS" => self.application_kbit = self.application_kbit.or_else(value),
+            "TIAS" => self.independent_bit = self.independent_bit.or_else(value),
+            _ => {}
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Session descriptions (RFC 8866): the part of the syntax that a gateway acts on.
 //!
 //! Owns reading and writing of text. What an offer means and how it is answered is decided in
-//! `offer_answer`. Lines and attributes that nobody here acts on (`b=`, `i=`, ICE, header
+//! `offer_answer`. Lines and attributes that nobody here acts on (`i=`, `b=` of other kinds than a line's AS and TIAS, ICE, header
 //! extensions, …) are read over and not written again: we are a party to each session, so what
 //! crosses us is what we say ourselves.
 //!
@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-pub use self::attribute::{Direction, Fmtp, Rtcp, RtpMap};
+pub use self::attribute::{Bandwidth, Direction, Feedback, Fmtp, Rtcp, RtpMap};
 
 /// A word of a description: up to 23 octets stand in place, a longer one is shared by its copies.
 pub type Word = smol_str::SmolStr;
@@ -32,6 +32,9 @@ pub const FORMATS_MAX: usize = 64;
 
 /// `a=crypto` lines of one `m=` line; further ones are not looked at.
 pub const CRYPTO_MAX: usize = 32;
+
+/// `a=rtcp-fb` lines of one `m=` line; further ones are not looked at.
+pub const FEEDBACK_MAX: usize = 64;
 
 /// A session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +184,8 @@ pub struct MediaDescription {
     pub connection: Option<Host>,
     /// The direction attribute of this line.
     pub direction: Option<Direction>,
+    /// `b=`: AS and TIAS, each once.
+    pub bandwidth: Bandwidth,
     /// `a=rtpmap`
     pub rtpmaps: Vec<RtpMap>,
     /// `a=fmtp`
@@ -193,6 +198,10 @@ pub struct MediaDescription {
     pub rtcp_mux: bool,
     /// `a=crypto` (RFC 4568), each without `a=crypto:`, as written.
     pub crypto: Vec<Word>,
+    /// `a=rtcp-fb` (RFC 4585 §4.2).
+    pub feedback: Vec<Feedback>,
+    /// `a=content` (RFC 4796): `main`, `slides`, …, as written.
+    pub content: Option<Word>,
 }
 
 impl MediaDescription {
@@ -206,12 +215,15 @@ impl MediaDescription {
             formats: Vec::new(),
             connection: None,
             direction: None,
+            bandwidth: Bandwidth::UNSAID,
             rtpmaps: Vec::new(),
             fmtps: Vec::new(),
             ptime_ms: None,
             rtcp: None,
             rtcp_mux: false,
             crypto: Vec::new(),
+            feedback: Vec::new(),
+            content: None,
         }
     }
 

@@ -2,8 +2,9 @@
 //! reads over everything else that it does not understand (RFC 8866 §5).
 
 use super::{
-    CRYPTO_MAX, Direction, FORMATS_MAX, Fmtp, Host, MEDIA_MAX, MediaDescription, MediaKind,
-    MediaLines, Origin, Rtcp, RtpMap, SDP_SIZE_MAX, SessionDescription,
+    CRYPTO_MAX, Direction, FEEDBACK_MAX, FORMATS_MAX, Feedback, Fmtp, Host, MEDIA_MAX,
+    MediaDescription, MediaKind, MediaLines, Origin, Rtcp, RtpMap, SDP_SIZE_MAX,
+    SessionDescription,
 };
 use crate::error::SdpError;
 
@@ -47,6 +48,11 @@ impl SessionDescription {
                 }
                 "c" => session.take_connection(value)?,
                 "a" => session.take_attribute(value),
+                "b" => {
+                    if let Some(media) = session.media.last_mut() {
+                        media.bandwidth.take(value);
+                    }
+                }
                 "m" => {
                     if session.media.len() >= MEDIA_MAX {
                         return Err(SdpError::TooManyMedia);
@@ -124,6 +130,12 @@ impl MediaDescription {
             "ptime" => self.ptime_ms = value.trim_ascii().parse().ok().or(self.ptime_ms),
             "rtcp" => self.rtcp = Rtcp::parse(value).or_else(|| self.rtcp.take()),
             "rtcp-mux" => self.rtcp_mux = true,
+            "rtcp-fb" => push_bounded(&mut self.feedback, Feedback::parse(value), FEEDBACK_MAX),
+            "content" => {
+                let value = value.trim_ascii();
+                let content = (!value.is_empty()).then(|| value.into());
+                self.content = content.or_else(|| self.content.take());
+            }
             _ => self.direction = Direction::from_name(name).or(self.direction),
         }
     }

@@ -60,6 +60,32 @@ fn an_offer_of_a_call_manager_is_read_whole() {
 }
 
 #[test]
+fn a_video_line_of_a_call_manager_is_read_whole() {
+    let description = parse(
+        "m=video 24582 RTP/AVP 97\r\nb=TIAS:1000000\r\nb=AS:1100\r\nb=AS:7\r\nb=X:1\r\n\
+         a=rtpmap:97 H264/90000\r\na=fmtp:97 profile-level-id=428016;packetization-mode=1\r\n\
+         a=rtcp-fb:* ccm fir\r\na=rtcp-fb:97 nack pli\r\na=rtcp-fb:300 nack\r\na=rtcp-fb:97\r\n\
+         a=content:main\r\na=label:11\r\n",
+    )
+    .expect("readable");
+    let video = &description.media[0];
+    assert_eq!(
+        (
+            video.bandwidth.application_kbit,
+            video.bandwidth.independent_bit
+        ),
+        (Some(1_100), Some(1_000_000))
+    );
+    let feedback: Vec<_> = video
+        .feedback
+        .iter()
+        .map(|feedback| (feedback.payload_type, &*feedback.value))
+        .collect();
+    assert_eq!(feedback, [(None, "ccm fir"), (Some(97), "nack pli")]);
+    assert_eq!(video.content.as_deref(), Some("main"));
+}
+
+#[test]
 fn any_line_end_will_do() {
     for end in ["\r\n", "\n", "\r"] {
         let text = format!("{HEAD}c=IN IP4 10.1.1.2\r\nt=0 0\r\nm=audio 4 RTP/AVP 0\r\n");
@@ -183,6 +209,9 @@ prop_compose! {
         rtcp in prop::option::of((any::<u16>(), prop::option::of(host()))),
         rtcp_mux in any::<bool>(),
         crypto in prop::collection::vec("[!-~]([ -~]{0,20}[!-~])?", 0..3),
+        feedback in prop::collection::vec((prop::option::of(0..128_u8), "[!-~]([ -~]{0,20}[!-~])?"), 0..3),
+        content in prop::option::of(token()),
+        bandwidth in (prop::option::of(any::<u32>()), prop::option::of(any::<u32>())),
     ) -> MediaDescription {
         MediaDescription {
             kind,
@@ -205,6 +234,12 @@ prop_compose! {
             rtcp: rtcp.map(|(port, host)| Rtcp { port, host }),
             rtcp_mux,
             crypto: crypto.into_iter().map(Into::into).collect(),
+            feedback: feedback
+                .into_iter()
+                .map(|(payload_type, text)| Feedback { payload_type, value: text.into() })
+                .collect(),
+            content,
+            bandwidth: Bandwidth { application_kbit: bandwidth.0, independent_bit: bandwidth.1 },
         }
     }
 }

@@ -44,6 +44,14 @@ impl MediaDescription {
         if let Some(connection) = &self.connection {
             write_connection(connection, buffer);
         }
+        if let Some(kbit) = self.bandwidth.application_kbit {
+            buffer.push_display(&format_args!("b=AS:{kbit}"));
+            buffer.push(b"\r\n");
+        }
+        if let Some(bit) = self.bandwidth.independent_bit {
+            buffer.push_display(&format_args!("b=TIAS:{bit}"));
+            buffer.push(b"\r\n");
+        }
         for map in &self.rtpmaps {
             let (payload_type, name, rate) = (map.payload_type, &map.name, map.clock_rate_hz);
             buffer.push_display(&format_args!("a=rtpmap:{payload_type} {name}/{rate}"));
@@ -55,6 +63,21 @@ impl MediaDescription {
         for fmtp in &self.fmtps {
             let (payload_type, parameters) = (fmtp.payload_type, &fmtp.parameters);
             buffer.push_display(&format_args!("a=fmtp:{payload_type} {parameters}"));
+            buffer.push(b"\r\n");
+        }
+        for feedback in &self.feedback {
+            buffer.push(b"a=rtcp-fb:");
+            match feedback.payload_type {
+                Some(payload_type) => buffer.push_display(&payload_type),
+                None => buffer.push(b"*"),
+            }
+            buffer.push(b" ");
+            buffer.push_line_text(feedback.value.as_bytes());
+            buffer.push(b"\r\n");
+        }
+        if let Some(content) = &self.content {
+            buffer.push(b"a=content:");
+            buffer.push_line_text(content.as_bytes());
             buffer.push(b"\r\n");
         }
         if let Some(ptime_ms) = self.ptime_ms {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use media::command::{LatchPolicy, LegPlan, PairKey, PayloadMapping};
+use media::command::{LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping};
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
@@ -160,6 +160,7 @@ impl LegMedia {
         let receives = remote.is_none_or(|remote| remote.direction.sends());
         let held = self.is_held() || remote.is_none() || media_timeout.is_zero();
         LegPlan {
+            kind: MediaKind::Audio,
             remote_rtp: remote.and_then(|remote| remote.rtp),
             remote_rtcp: remote.and_then(|remote| remote.rtcp),
             sends: sends && local.sends(),

@@ -106,7 +106,7 @@ fn doctor_finds_a_fresh_database_private_and_every_line_readable() {
 #[test]
 fn limits_name_what_binds_and_how_media_meets_the_kernel() {
     let world = World::new();
-    world.configure("[limits]\ncalls_max = 7\n[media]\nio = \"epoll\"\n");
+    world.configure("[limits]\ncalls_max = 7\n[media]\nbackend = \"epoll\"\n");
     let table = world.done(&["limits"]);
     for words in [
         "calls at once, bound by limits.calls_max",
@@ -335,7 +335,10 @@ fn check_config_says_good_or_every_problem() {
         let told = world.done(&["check-config", &file]);
         assert_eq!(told.contains("warning: trunk `out`"), warns, "{told}");
     }
-    let bad = world.file("bad.toml", "[sip]\nlisten = [\"x\"]\n[media]\nio = \"y\"\n");
+    let bad = world.file(
+        "bad.toml",
+        "[sip]\nlisten = [\"x\"]\n[media]\nbackend = \"y\"\n",
+    );
     let (outcome, _, errors) = world.run(&["check-config", &bad]);
     assert_eq!(outcome.exit_code(), 2);
     assert_eq!(errors.lines().count(), 2, "{errors}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Document, Reader};
 use super::schema::{
-    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig, MediaIo,
+    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaBackend, MediaConfig,
     NodeConfig, SipConfig,
 };
 use super::tables;
@@ -231,17 +231,18 @@ fn media(table: Reader<'_>) -> MediaConfig {
         workers: table.whole("workers", 0, 0..=256),
         realtime: table.boolean("realtime", false),
         stock: table.whole("stock", 64, 1..=4_096),
-        io: table.text(
-            "io",
-            MediaIo::Auto,
-            "auto, uring or epoll",
+        backend: table.text(
+            "backend",
+            MediaBackend::Auto,
+            "auto, io_uring or epoll",
             |text| match text {
-                "auto" => Some(MediaIo::Auto),
-                "uring" => Some(MediaIo::Uring),
-                "epoll" => Some(MediaIo::Epoll),
+                "auto" => Some(MediaBackend::Auto),
+                "io_uring" => Some(MediaBackend::IoUring),
+                "epoll" => Some(MediaBackend::Epoll),
                 _ => None,
             },
         ),
+        budget: Duration::from_micros(table.whole("budget_us", 500, 0..=5_000)),
         dscp: table.whole("dscp", 46, 0..=63),
         timeout: table.seconds("timeout_s", Duration::from_secs(60), 0..=86_400),
     };

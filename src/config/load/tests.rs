@@ -144,12 +144,12 @@ destination = "sip:610@example.com"
 
 #[test]
 fn a_message_names_file_line_key_found_and_accepted() {
-    let errors = Config::parse(Path::new("a.toml"), "[media]\n\nio = \"kqueue\"\n")
+    let errors = Config::parse(Path::new("a.toml"), "[media]\n\nbackend = \"kqueue\"\n")
         .unwrap_err()
         .to_string();
     assert_eq!(
         errors,
-        "a.toml:3: media.io: found \"kqueue\", accepted: auto, uring or epoll"
+        "a.toml:3: media.backend: found \"kqueue\", accepted: auto, io_uring or epoll"
     );
 }
 
@@ -167,9 +167,12 @@ fn an_unknown_key_is_answered_with_its_nearest_neighbour() {
 
 #[test]
 fn text_that_is_not_toml_is_named_with_its_line_and_the_rest_is_still_judged() {
-    let found = problems("[media]\nstock = = 3\nio = \"x\"\n");
+    let found = problems("[media]\nstock = = 3\nbackend = \"x\"\n");
     assert_eq!(found[0].0, 2);
-    assert!(found.contains(&(3, "media.io".to_owned())), "{found:?}");
+    assert!(
+        found.contains(&(3, "media.backend".to_owned())),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub(super) fn plan(remote: &str) -> LegPlan {
         mapping(101, 96, true),
     ];
     LegPlan {
+        kind: crate::command::MediaKind::Audio,
         remote_rtp: Some(remote),
         remote_rtcp: Some(SocketAddr::new(remote.ip(), remote.port() + 1)),
         sends: true,
@@ -191,6 +192,8 @@ impl<F: Faults> Harness<F> {
             panic!("no final report: {report:?}");
         };
         assert_eq!(pair, leg.pair);
+        // What the leg said at its end leaves.
+        self.worker.wait(self.now, Wait::none(self.now));
         self.command(Command::Acknowledge { pair });
         counters
     }

@@ -3,9 +3,12 @@
 mod commands;
 mod control;
 mod fault;
+mod feedback;
 mod harness;
 mod latching;
+mod loops;
 mod relaying;
 mod sockets;
 mod stock;
 mod unfit;
+mod video;

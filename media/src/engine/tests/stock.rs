@@ -107,6 +107,7 @@ fn a_late_stream_is_counted_for_two_seconds_and_reaches_no_call() {
     assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()).len(), 1);
     harness.disconnect(a);
     harness.disconnect(b);
+    assert_eq!(harness.sent().len(), 1, "the goodbye to who was sent to");
     let open = harness.worker.io_mut().sockets().count();
     for _ in 0..99 {
         harness.deliver(a.ours, a.peer, &stream.next());

@@ -3,9 +3,11 @@
 //!
 //! Inside one source every gap stays a gap, so that the listener sees the loss that was. A switch
 //! continues with the next number, with the time that has passed, and with the marker bit, which
-//! tells a jitter buffer to adapt (RFC 3551 §4.1). Telephone-events keep their own timestamps: all
+//! tells a jitter buffer to adapt (RFC 3551 §4.1). In video the marker ends a frame and is left
+//! alone. Telephone-events keep their own timestamps: all
 //! packets of one event carry its start (RFC 4733 §2.5.1.2), and no marker is put on them.
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{ClockRate, RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -33,6 +35,8 @@ pub struct Arrived {
     pub clock: ClockRate,
     /// A telephone-event.
     pub is_event: bool,
+    /// What its leg carries.
+    pub kind: MediaKind,
     /// Its source has begun its numbers anew (RFC 3550 A.1).
     pub is_restart: bool,
     /// When it came, in milliseconds modulo 2³².
@@ -121,7 +125,7 @@ impl Continuity {
         Ok(Placed {
             sequence,
             timestamp,
-            is_marked,
+            is_marked: is_marked && arrived.kind == MediaKind::Audio,
         })
     }
 
@@ -136,6 +140,27 @@ impl Continuity {
     pub fn translate(&self, source: Ssrc, timestamp: RtpTimestamp) -> Option<RtpTimestamp> {
         (self.is_started() && self.feed == source)
             .then(|| timestamp.wrapping_add(self.timestamp_offset))
+    }
+
+    /// The source that the stream is made from at present.
+    #[must_use]
+    pub fn feed(&self) -> Option<Ssrc> {
+        self.is_started().then_some(self.feed)
+    }
+
+    /// The number that the present source gave the packet that was sent as `sent`; `None`: it is not
+    /// known to have sent it.
+    #[must_use]
+    pub fn number_in_feed(&self, sent: SequenceNumber) -> Option<SequenceNumber> {
+        let beyond_last = sent.distance_from(self.last_sequence);
+        let number = sent.wrapping_add(0_u16.wrapping_sub(self.sequence_offset));
+        let is_of_feed = match self.phase {
+            Phase::Idle => false,
+            Phase::Unmarked | Phase::Fresh => number.distance_from(self.feed_first) >= 0,
+            // The first number may have been lapped since: what is near the last one is the feed's.
+            Phase::Settled => beyond_last >= -SETTLED_DISTANCE,
+        };
+        (is_of_feed && beyond_last <= 0).then_some(number)
     }
 
     fn switch(&mut self, arrived: Arrived) {
