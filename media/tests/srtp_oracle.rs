@@ -28,15 +28,15 @@ struct Peers {
 }
 
 impl Peers {
-    fn new(suite: Suite, octets: &[u8; 44]) -> Self {
+    fn new(suite: Suite, octets: &[u8; 44]) -> Option<Self> {
         let (key, rest) = octets.split_at(suite.key_size());
-        let salt = &rest[..suite.salt_size()];
-        let master = MasterKey::new(suite, &[key, salt].concat()).unwrap();
-        Self {
-            sender: SendContext::new(&master).unwrap(),
-            receiver: ReceiveContext::new(&master).unwrap(),
-            oracle: Context::new(key, salt, profile(suite), None, None).unwrap(),
-        }
+        let salt = rest.get(..suite.salt_size())?;
+        let master = MasterKey::new(suite, &[key, salt].concat())?;
+        Some(Self {
+            sender: SendContext::new(&master)?,
+            receiver: ReceiveContext::new(&master)?,
+            oracle: Context::new(key, salt, profile(suite), None, None).ok()?,
+        })
     }
 }
 
@@ -75,8 +75,8 @@ proptest! {
         let mut key = [0; 44];
         key[..32].copy_from_slice(&keys);
         key[32..].copy_from_slice(&rest);
-        let mut peers = Peers::new(suite, &key);
-        let mut decoder = Peers::new(suite, &key).oracle;
+        let mut peers = Peers::new(suite, &key).unwrap();
+        let mut decoder = Peers::new(suite, &key).unwrap().oracle;
         let mut sequence = first;
         for step in steps {
             let plain = rtp(sequence, ssrc, csrcs, extension, &payload);
@@ -105,8 +105,8 @@ proptest! {
         let mut key = [0; 44];
         key[..32].copy_from_slice(&keys);
         key[32..].copy_from_slice(&rest);
-        let mut peers = Peers::new(suite, &key);
-        let mut encoder = Peers::new(suite, &key).oracle;
+        let mut peers = Peers::new(suite, &key).unwrap();
+        let mut encoder = Peers::new(suite, &key).unwrap().oracle;
         let size = u16::try_from(words.len() + 1).unwrap();
         let mut plain = vec![0x80, 204];
         plain.extend(size.to_be_bytes());

@@ -70,9 +70,12 @@ impl SendContext {
         let header_size = header_size(plain)?;
         let (sequence, ssrc) = source(plain).ok_or(DropReason::RtpTruncated)?;
         let window = self.streams.window(ssrc);
-        let index = window.estimate(sequence).map_err(|reason| match reason {
-            DropReason::SrtpReplay => DropReason::SrtpIndexUsed,
-            other => other,
+        let index = window.estimate(sequence).map_err(|reason| {
+            if reason == DropReason::SrtpReplay {
+                DropReason::SrtpIndexUsed
+            } else {
+                reason
+            }
         })?;
         if !window.is_unused(index) {
             return Err(DropReason::SrtpIndexUsed);

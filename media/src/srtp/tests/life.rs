@@ -83,7 +83,8 @@ fn a_changed_octet_anywhere_fails_authentication() {
             );
         }
         let mut whole = octets.clone();
-        assert!(receiver.unprotect_rtp(&mut whole).is_ok());
+        let unprotected = receiver.unprotect_rtp(&mut whole).unwrap();
+        assert_eq!(whole[..unprotected.size], packet(7, 100));
         let mut short = octets[..12 + suite.rtp_tag_size() - 1].to_vec();
         let refused = receiver.unprotect_rtp(&mut short);
         assert_eq!(refused, Err(DropReason::SrtpNotProtected), "{suite:?}");
