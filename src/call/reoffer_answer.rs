@@ -72,7 +72,7 @@ impl CallControl {
         let call = self.calls.get_mut(&key)?;
         let (chosen, direction, ptime_ms) =
             (remote.codecs.clone(), remote.direction, remote.ptime_ms);
-        call.ports_mut(side)?.leg.accept(remote);
+        call.ports_mut(side)?.leg.accept_answer(remote);
         match from {
             Some(from) => call
                 .ports_mut(from)?

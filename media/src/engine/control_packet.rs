@@ -276,7 +276,7 @@ impl<Io: PacketIo> Worker<Io> {
             .source
             .or(announced)
             .filter(|rtcp| rtcp.is_same_host(&rtp))?;
-        Some((open.rtcp, Some(rtcp.socket_address())))
+        Some((open.rtcp?, Some(rtcp.socket_address())))
     }
 }
 

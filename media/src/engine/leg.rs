@@ -26,7 +26,8 @@ pub(super) struct Pair {
 pub(super) struct OpenPair {
     pub(super) ports: PortPair,
     pub(super) rtp: SocketKey,
-    pub(super) rtcp: SocketKey,
+    /// `None` where workers open ports for RTP only.
+    pub(super) rtcp: Option<SocketKey>,
 }
 
 /// What one side of a call is, beside its hot lines.

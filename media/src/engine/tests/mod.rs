@@ -1,5 +1,6 @@
 //! The worker on the twin of the kernel: what a call, an attacker and a full host do to it.
 
+mod attacks;
 mod commands;
 mod control;
 mod fault;
