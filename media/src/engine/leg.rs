@@ -9,6 +9,7 @@ use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
 use crate::rtcp::{Cname, ReportBlock};
 use crate::rtp::Ssrc;
+use crate::srtp::Contexts;
 use crate::tone::TonePhase;
 
 /// One slot of the pair table.
@@ -38,6 +39,8 @@ pub(super) struct Leg {
     pub(super) latch: Latch,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
+    /// Of a leg with keys.
+    pub(super) srtp: Option<Box<Contexts>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,

@@ -16,6 +16,7 @@ mod own_ports;
 mod packet;
 mod quality_counters;
 mod report_queue;
+mod secure;
 mod socket_owners;
 mod stock;
 mod tick;
