@@ -64,6 +64,16 @@ pub enum DropReason {
     FeedbackNoTarget,
     /// RTP on the RTCP port.
     RtpOnRtcpPort,
+    /// SRTP whose tag is not what the key of its leg makes of it (RFC 3711 §3.3).
+    SrtpAuthentication,
+    /// SRTP whose index was used, or is from before what is remembered (RFC 3711 §3.3.2).
+    SrtpReplay,
+    /// On a leg with keys: too short for a tag when it came, or no way to protect it as it leaves.
+    SrtpNotProtected,
+    /// Not sent: another packet was sent under its index, or may have been (RFC 3711 §9.1).
+    SrtpIndexUsed,
+    /// The key has protected as many packets as a key may (RFC 3711 §9.2).
+    SrtpKeyExhausted,
     /// What we sent, come back (RFC 3550 §8.2).
     OwnStream,
     /// From a port of our own: a loop.
@@ -72,7 +82,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 37] = [
         Self::SocketUnknown,
         Self::NotConnected,
         Self::LegEnded,
@@ -103,6 +113,11 @@ impl DropReason {
         Self::FeedbackTooLong,
         Self::FeedbackNoTarget,
         Self::RtpOnRtcpPort,
+        Self::SrtpAuthentication,
+        Self::SrtpReplay,
+        Self::SrtpNotProtected,
+        Self::SrtpIndexUsed,
+        Self::SrtpKeyExhausted,
         Self::OwnStream,
         Self::OwnAddress,
     ];
@@ -141,6 +156,11 @@ impl DropReason {
             Self::FeedbackTooLong => "feedback_too_long",
             Self::FeedbackNoTarget => "feedback_no_target",
             Self::RtpOnRtcpPort => "rtp_on_rtcp_port",
+            Self::SrtpAuthentication => "srtp_authentication",
+            Self::SrtpReplay => "srtp_replay",
+            Self::SrtpNotProtected => "srtp_not_protected",
+            Self::SrtpIndexUsed => "srtp_index_used",
+            Self::SrtpKeyExhausted => "srtp_key_exhausted",
             Self::OwnStream => "own_stream",
             Self::OwnAddress => "own_address",
         }
@@ -148,8 +168,14 @@ impl DropReason {
 }
 
 /// One counter a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropCounters([u64; DropReason::ALL.len()]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self([0; DropReason::ALL.len()])
+    }
+}
 
 impl DropCounters {
     /// One more packet died of `reason`.

@@ -70,6 +70,10 @@ pub const fn rtcp_rate(kind: MediaKind) -> (u32, u32) {
 /// Packets of one source in a row, of a negotiated payload type, before it is believed.
 pub const LATCH_PACKETS_MIN: u8 = 4;
 
+/// Who holds a leg that admits any source is not displaced by its like after speaking for this long:
+/// longer than a spray over all ports stays at one.
+pub const LATCH_CONFIRM: Duration = Duration::from_secs(1);
+
 /// How long the old source is heard after a new offer/answer moved the peer.
 pub const LATCH_GRACE: Duration = Duration::from_secs(2);
 

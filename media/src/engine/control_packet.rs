@@ -40,18 +40,20 @@ impl<Io: PacketIo> Worker<Io> {
         slot: u32,
         kind: PortKind,
         source: Option<SocketAddr>,
-        packet: &PacketBuf,
+        packet: &mut PacketBuf,
     ) -> Result<(), DropReason> {
         expect_rtp(packet.bytes())?;
         if classify(packet.bytes()) != Protocol::Rtcp {
             return Err(DropReason::RtpOnRtcpPort);
         }
+        let unprotected = self.unprotect_rtcp(slot, packet)?;
         let compound = Compound::parse(packet.bytes())?;
         self.expect_foreign(source)?;
         match kind {
             PortKind::Rtp => self.admit_multiplexed(slot, source)?,
             PortKind::Rtcp => self.admit_control(now_us, slot, source)?,
         }
+        self.accept_index(slot, unprotected);
         let ssrc = self
             .egress
             .get(slot as usize)
@@ -243,7 +245,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     /// The way out of every control packet.
-    pub(super) fn send_control(&mut self, slot: u32, packet: PacketBuf) {
+    pub(super) fn send_control(&mut self, slot: u32, mut packet: PacketBuf) {
         debug_assert!(
             Compound::parse(packet.bytes()).is_ok_and(|compound| {
                 let first = compound.packets().next().map(|part| part.kind());
@@ -251,6 +253,9 @@ impl<Io: PacketIo> Worker<Io> {
             }),
             "what we send begins with a report"
         );
+        if let Err(reason) = self.protect_rtcp(slot, &mut packet) {
+            return self.counters.drops.count(reason);
+        }
         if let Some((socket, to)) = self.control_destination(slot) {
             self.io.send(packet, socket, to);
         }
@@ -271,7 +276,7 @@ impl<Io: PacketIo> Worker<Io> {
             .source
             .or(announced)
             .filter(|rtcp| rtcp.is_same_host(&rtp))?;
-        Some((open.rtcp, Some(rtcp.socket_address())))
+        Some((open.rtcp?, Some(rtcp.socket_address())))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::rtcp::Cname;
 use crate::rtp::Ssrc;
+use crate::srtp::Contexts;
 use crate::tone::TonePhase;
 
 /// One slot of the pair table.
@@ -25,7 +26,8 @@ pub(super) struct Pair {
 pub(super) struct OpenPair {
     pub(super) ports: PortPair,
     pub(super) rtp: SocketKey,
-    pub(super) rtcp: SocketKey,
+    /// `None` where workers open ports for RTP only.
+    pub(super) rtcp: Option<SocketKey>,
 }
 
 /// What one side of a call is, beside its hot lines.
@@ -36,6 +38,8 @@ pub(super) struct Leg {
     pub(super) latch: Latch,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
+    /// Of a leg with keys.
+    pub(super) srtp: Option<Box<Contexts>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,

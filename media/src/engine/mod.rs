@@ -15,6 +15,7 @@ mod line;
 mod own_ports;
 mod packet;
 mod report_queue;
+mod secure;
 mod socket_owners;
 mod stock;
 mod tick;

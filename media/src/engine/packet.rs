@@ -24,7 +24,7 @@ impl<Io: PacketIo> Worker<Io> {
         let Received {
             socket,
             source,
-            packet,
+            mut packet,
         } = received;
         let Some((slot, kind)) = self.sockets.owner(socket) else {
             self.counters.drops.count(DropReason::SocketUnknown);
@@ -40,7 +40,7 @@ impl<Io: PacketIo> Worker<Io> {
             Some(State::Stocked) => Err(DropReason::NotConnected),
             Some(State::Ended | State::Draining) => Err(DropReason::LegEnded),
             Some(State::Connected) if is_rtcp => {
-                self.receive_rtcp(now_us, slot, kind, source, &packet)
+                self.receive_rtcp(now_us, slot, kind, source, &mut packet)
             }
             Some(State::Connected) => self.receive_rtp(now_us, slot, source, packet),
         };
@@ -71,6 +71,7 @@ impl<Io: PacketIo> Worker<Io> {
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
         expect_rtp(packet.bytes())?;
+        let unprotected = self.unprotect_rtp(slot, &mut packet)?;
         let octets = packet.len() as u64;
         let mut view = RtpViewMut::parse(packet.bytes_mut())?;
         let (ssrc, payload_type) = (view.ssrc(), view.payload_type());
@@ -90,6 +91,7 @@ impl<Io: PacketIo> Worker<Io> {
                 payload_type,
             )?;
         }
+        self.accept_index(slot, unprotected);
         let line = self
             .ingress
             .get_mut(slot as usize)
@@ -119,6 +121,7 @@ impl<Io: PacketIo> Worker<Io> {
             at_ms: low_half(now_us / 1_000),
         };
         let to = self.place(slot, &line, arrived, &mut view)?;
+        self.protect_rtp(line.opposite, &mut packet)?;
         self.send_rtp(packet, line.opposite, to, octets);
         Ok(())
     }

@@ -34,6 +34,9 @@ pub struct WorkerConfig {
     /// Port pairs at most, stock included; not more than [`PAIRS_MAX`]. Its `PacketIo` needs twice
     /// as many sockets.
     pub pairs_max: u32,
+    /// Open the port of RTCP beside that of RTP. Without it a pair is one socket, and RTCP is heard
+    /// and spoken where it is multiplexed (RFC 5761) only.
+    pub rtcp_ports: bool,
     /// Pairs to keep open for calls to come.
     pub stock: u32,
     /// How long a packet may wait for others.
@@ -55,6 +58,7 @@ impl WorkerConfig {
             addresses: vec![address],
             ports,
             pairs_max: 4_096,
+            rtcp_ports: true,
             stock: 64,
             batch_budget: Duration::from_micros(500),
             dscp: 46,

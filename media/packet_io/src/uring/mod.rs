@@ -8,6 +8,7 @@ mod buffer_ring;
 mod completion;
 mod outbox;
 mod probe;
+mod segments;
 mod socket;
 mod tag;
 
@@ -75,11 +76,21 @@ impl Uring {
     /// # Errors
     /// This host gives no ring that we can use: take [`Epoll`](crate::Epoll).
     pub fn new(config: PacketIoConfig) -> Result<Self, RingRefused> {
-        let sockets_max = config.sockets_max.min(SLOTS_MAX);
-        let pool = PacketPool::new(config.buffers);
         // A completion of a reception holds a buffer or ends it, a send has one if it fails: this
         // many can never overflow.
-        let completions = pool.size() + sockets_max + 2 * probe::SUBMISSIONS;
+        let sockets_max = config.sockets_max.min(SLOTS_MAX);
+        let completions = u32::from(config.buffers) + sockets_max + 2 * probe::SUBMISSIONS;
+        Self::with_completions(config, completions)
+    }
+
+    /// The same with room for so many completions only. More may wait than that: receptions then end,
+    /// and start again. Nobody wants that but a test of it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_completions(config: PacketIoConfig, completions: u32) -> Result<Self, RingRefused> {
+        let sockets_max = config.sockets_max.min(SLOTS_MAX);
+        let pool = PacketPool::new(config.buffers);
         let (ring, step) = probe::build(config.ladder_limit, completions)?;
         let refused = |error: &std::io::Error| RingRefused::from_error(error);
         let buffers = BufferRing::register(&ring.submitter(), config.buffers)
@@ -98,7 +109,7 @@ impl Uring {
         let reserve = allocation_reserve(pool.size());
         let state = State {
             buffers,
-            outbox: Outbox::new(probe::SUBMISSIONS),
+            outbox: Outbox::new(probe::SUBMISSIONS.min(completions)),
             header: socket::receive_header(),
             sockets: SocketTable::new(sockets_max),
             ended: VecDeque::new(),
@@ -142,6 +153,7 @@ impl Uring {
 
     /// Submits what is queued, runs what the kernel deferred, and waits for `want` completions.
     fn enter(&mut self, want: u32, min_wait: Duration, timeout: Option<Duration>) {
+        self.push_run();
         self.last_want = want;
         let queued = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
         let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
@@ -247,8 +259,10 @@ impl Uring {
         self.state.is_wake_armed = self.push(&entry.user_data(Tag::Wake.encode()));
     }
 
-    /// Sends that failed by an older packet's ICMP error go once more.
+    /// Sends that failed by an older packet's ICMP error go once more; runs that a path does not carry
+    /// go one by one.
     fn push_retries(&mut self) {
+        self.resend_singly();
         while let Some((packet, socket)) = self.state.outbox.take_retry() {
             self.push_send(packet, socket, None, false);
         }
