@@ -9,6 +9,7 @@ use crate::drop_reason::DropReason;
 use crate::ingress::{Protocol, classify};
 use crate::rtcp::{Compound, Feedback, FeedbackMapping};
 use crate::rtp::{RtpView, RtpViewMut, Ssrc};
+use crate::srtp::{Contexts, MasterKey, ReceiveContext, SrtpPlan, Suite, Unprotected};
 
 /// One datagram: classified, and read as what it claims to be. Says why it is refused.
 ///
@@ -103,4 +104,81 @@ pub fn rtcp(octets: &[u8]) -> Result<(), DropReason> {
     }
     assert!(blocks <= octets.len(), "blocks lie inside the packet");
     Ok(())
+}
+
+/// As SRTP and SRTCP under every suite while its key changes, and as what is to be protected: what is
+/// refused stays as it was under counter mode; what is protected comes back whole and once.
+///
+/// # Errors
+/// Why it is not believed, under the first suite.
+///
+/// # Panics
+/// When a claim does not hold.
+#[expect(
+    clippy::panic_in_result_fn,
+    reason = "a broken claim is what a fuzzer looks for"
+)]
+pub fn srtp(octets: &[u8]) -> Result<(), DropReason> {
+    let mut refused = Ok(());
+    for suite in Suite::ALL.into_iter().rev() {
+        let key =
+            |seed: u8| MasterKey::new(suite, &vec![seed; suite.key_size() + suite.salt_size()]);
+        let plan = |receive| {
+            let (send, receive) = key(1).zip(key(receive))?;
+            Some(SrtpPlan { send, receive })
+        };
+        let Some(mut contexts) = plan(2).as_ref().and_then(Contexts::new) else {
+            return Err(DropReason::SrtpNotProtected);
+        };
+        plan(3).and_then(|plan| contexts.renegotiate(&plan));
+        let judged = [
+            Contexts::unprotect_rtp as fn(&Contexts, &mut [u8]) -> Result<Unprotected, DropReason>,
+            Contexts::unprotect_rtcp,
+        ];
+        for judge in judged {
+            let mut copy = octets.to_vec();
+            if let Err(reason) = judge(&contexts, &mut copy) {
+                assert!(suite.is_aead() || copy == octets, "what is refused stays");
+                refused = refused.and(Err(reason));
+            }
+        }
+        let send = contexts.send_mut();
+        let Some(mut receive) = key(1).as_ref().and_then(ReceiveContext::new) else {
+            return Err(DropReason::SrtpNotProtected);
+        };
+        let mut packet = octets.to_vec();
+        packet.resize(octets.len() + send.rtp_overhead(), 0);
+        if send.protect_rtp(&mut packet).is_ok() {
+            comes_back(&mut receive, ReceiveContext::unprotect_rtp, &packet, octets);
+        }
+        let mut packet = octets.to_vec();
+        packet.resize(octets.len() + send.rtcp_overhead(), 0);
+        if send.protect_rtcp(&mut packet).is_ok() {
+            comes_back(
+                &mut receive,
+                ReceiveContext::unprotect_rtcp,
+                &packet,
+                octets,
+            );
+        }
+    }
+    refused
+}
+
+/// What was protected is what comes back, once.
+fn comes_back(
+    receive: &mut ReceiveContext,
+    unprotect: fn(&ReceiveContext, &mut [u8]) -> Result<Unprotected, DropReason>,
+    packet: &[u8],
+    plain: &[u8],
+) {
+    let mut copy = packet.to_vec();
+    let unprotected = unprotect(receive, &mut copy);
+    assert_eq!(unprotected.map(|packet| packet.size), Ok(plain.len()));
+    assert_eq!(copy.get(..plain.len()), Some(plain), "as it was sent");
+    if let Ok(unprotected) = unprotected {
+        receive.accept(unprotected);
+    }
+    let again = unprotect(receive, &mut packet.to_vec());
+    assert_eq!(again.err(), Some(DropReason::SrtpReplay));
 }
