@@ -12,6 +12,7 @@ use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::media_plan::address;
 use super::one_call::Side;
+use super::video;
 
 impl CallControl {
     pub(super) fn handle_progress(
@@ -160,6 +161,7 @@ impl CallControl {
             .read_answer(key, Side::B, answer)
             .map_err(Unusable::as_str)?;
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
+        video::wish(call, Side::A, Some(&remote), &self.snapshot);
         let chosen = remote.codecs.clone();
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let description = if call.wants_offer {
@@ -245,6 +247,7 @@ impl CallControl {
         for command in commands {
             self.send_media(command);
         }
+        self.update_video(key);
     }
 
     /// Between attempts the caller hears nothing (the first party of a placed call: ringback), and nothing of the caller goes anywhere.

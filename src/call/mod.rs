@@ -47,6 +47,7 @@ pub mod stock;
 mod stopping;
 mod telling;
 pub mod trunk_load;
+mod video;
 pub mod view;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::codec_match::{Codec, codecs_of};
 use super::describe::refused_line;
+use super::video::{RemoteVideo, answered_video, offered_video};
 use crate::sdp::{Direction, MediaDescription, MediaKind, SessionDescription, Word};
 
 /// Why a description cannot be used: 488 for an offer (RFC 3261 §13.3.1.3).
@@ -88,6 +89,8 @@ pub struct RemoteAudio {
     pub ptime_ms: Option<u32>,
     /// The peer offers or took `a=rtcp-mux`.
     pub rtcp_mux: bool,
+    /// The video beside it; `None`: no line of it can be taken.
+    pub video: Option<Box<RemoteVideo>>,
     /// Session id and version of `o=`: with the same ones nothing new is said (RFC 3264 §8).
     pub origin: (Word, u64),
 }
@@ -107,6 +110,7 @@ impl RemoteAudio {
             codecs,
             ptime_ms,
             rtcp_mux,
+            video,
             origin: _,
         } = self;
         *index == before.index
@@ -117,6 +121,7 @@ impl RemoteAudio {
             && *codecs == before.codecs
             && *ptime_ms == before.ptime_ms
             && *rtcp_mux == before.rtcp_mux
+            && *video == before.video
     }
 
     /// The peer holds: it does not want to hear us (RFC 3264 §8.4), in any of the three forms.
@@ -142,7 +147,10 @@ pub fn read_offer(
     let lines = offer.media.iter().enumerate();
     for (index, media) in lines.filter(|(_, media)| is_audio(media)) {
         match remote_audio(offer, index, media, codecs_of(media), &forbids) {
-            Ok(audio) => return Ok(audio),
+            Ok(audio) => {
+                let video = offered_video(offer, &forbids);
+                return Ok(RemoteAudio { video, ..audio });
+            }
             Err(found) => refusal = further(refusal, found),
         }
     }
@@ -170,12 +178,14 @@ pub fn read_answer(
         .payload_types()
         .filter_map(|number| agreed(number, &named, &offered))
         .collect();
-    remote_audio(answer, index, theirs, codecs, &forbids)
+    let audio = remote_audio(answer, index, theirs, codecs, &forbids)?;
+    let video = answered_video(offer, answer, &forbids);
+    Ok(RemoteAudio { video, ..audio })
 }
 
 /// One format of an answer. A dynamic number without `rtpmap` can only mean what we offered under
 /// it; some peers leave the line out.
-fn agreed(number: u8, named: &[Codec], offered: &[Codec]) -> Option<Codec> {
+pub(super) fn agreed(number: u8, named: &[Codec], offered: &[Codec]) -> Option<Codec> {
     match named.iter().find(|codec| codec.payload_type == number) {
         Some(theirs) if offered.iter().any(|ours| ours.is_same(theirs)) => Some(theirs.clone()),
         // An answer that leaves out the parameters of its form means those of the offer.
@@ -203,6 +213,33 @@ fn remote_audio(
     codecs: Vec<Codec>,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
+    let (rtp, rtcp, direction) = whereabouts(description, media, forbids)?;
+    if !codecs.iter().any(Codec::is_speech) {
+        return Err(Unusable::NoCommonCodec);
+    }
+    Ok(RemoteAudio {
+        index,
+        lines: description.media.iter().map(refused_line).collect(),
+        rtp,
+        rtcp,
+        direction,
+        codecs,
+        ptime_ms: media.ptime_ms,
+        rtcp_mux: media.rtcp_mux,
+        video: None,
+        origin: (
+            description.origin.session_id.clone(),
+            description.origin.version,
+        ),
+    })
+}
+
+/// Where RTP and RTCP of a line go, and which way: what holds for every kind of media.
+pub(super) fn whereabouts(
+    description: &SessionDescription,
+    media: &MediaDescription,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> Result<Whereabouts, Unusable> {
     if !is_plain_rtp(&media.protocol) {
         let secure = media.protocol.to_ascii_uppercase().contains("SAVP");
         return Err(if secure {
@@ -231,24 +268,11 @@ fn remote_audio(
             return Err(Unusable::Forbidden(why));
         }
     }
-    if !codecs.iter().any(Codec::is_speech) {
-        return Err(Unusable::NoCommonCodec);
-    }
-    Ok(RemoteAudio {
-        index,
-        lines: description.media.iter().map(refused_line).collect(),
-        rtp,
-        rtcp,
-        direction,
-        codecs,
-        ptime_ms: media.ptime_ms,
-        rtcp_mux: media.rtcp_mux,
-        origin: (
-            description.origin.session_id.clone(),
-            description.origin.version,
-        ),
-    })
+    Ok((rtp, rtcp, direction))
 }
+
+/// RTP, RTCP, direction.
+type Whereabouts = (Option<SocketAddr>, Option<SocketAddr>, Direction);
 
 /// RFC 5761 §5.1.1, RFC 3605, RFC 3550 §11.
 fn rtcp_of(media: &MediaDescription, rtp: SocketAddr) -> Option<SocketAddr> {

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use super::codec_match::Codec;
 use super::describe::{AudioLine, refused_line};
 use super::direction::answer_direction;
+use super::numbers::Numbers;
 use super::remote::{RemoteAudio, Unusable};
+use super::video::{self, SaidVideo, VideoWish};
 use crate::sdp::{Direction, Host, MediaDescription, MediaKind, Origin, SessionDescription};
 
 /// The descriptions of one dialog.
@@ -20,8 +22,12 @@ pub struct Session {
     session_id: u64,
     version: u64,
     current: Descriptions,
-    /// Every number this dialog has given a meaning; numbers end at 127.
-    numbered: Vec<Codec>,
+    numbers: Numbers,
+    /// Where we receive video.
+    video_local: Option<SocketAddr>,
+    /// What our next description says of video.
+    wish: Option<VideoWish>,
+    video_numbers: Numbers,
 }
 
 /// What both sides said last.
@@ -35,6 +41,8 @@ pub struct Descriptions {
     pub direction: Direction,
     /// What the peer said, and we accepted.
     pub theirs: Option<RemoteAudio>,
+    /// What we said of video; `None`: no line of ours, or port 0.
+    pub video: Option<SaidVideo>,
     /// The version of the last description that left.
     said: u64,
 }
@@ -52,10 +60,24 @@ impl Session {
                 codecs: Vec::new(),
                 direction: Direction::SendRecv,
                 theirs: None,
+                video: None,
                 said: 0,
             },
-            numbered: Vec::new(),
+            numbers: Numbers::NONE,
+            video_local: None,
+            wish: None,
+            video_numbers: Numbers::NONE,
         }
+    }
+
+    /// From now on video can be received here; `None`: nowhere.
+    pub const fn receive_video_at(&mut self, local: Option<SocketAddr>) {
+        self.video_local = local;
+    }
+
+    /// What the next description says of video; without it that has no video, or port 0.
+    pub fn wish_video(&mut self, wish: Option<VideoWish>) {
+        self.wish = wish;
     }
 
     /// What both sides said last.
@@ -67,7 +89,10 @@ impl Session {
     /// The peer's description takes effect.
     pub fn accept(&mut self, theirs: RemoteAudio) {
         for codec in &theirs.codecs {
-            self.number(codec);
+            self.numbers.number(codec);
+        }
+        for codec in theirs.video.iter().flat_map(|video| &video.codecs) {
+            self.video_numbers.number(codec);
         }
         self.current.theirs = Some(theirs);
     }
@@ -108,7 +133,7 @@ impl Session {
         for codec in wanted {
             // Two forms of one codec differ in what its parameters say only; the first is taken.
             if !codecs.iter().any(|taken| taken.is_same(codec)) {
-                codecs.extend(self.number(codec));
+                codecs.extend(self.numbers.number(codec));
             }
         }
         let last = self.current.ours.as_ref();
@@ -119,7 +144,9 @@ impl Session {
         if audio == lines.len() {
             lines.push(&first);
         }
-        let lines: Vec<_> = lines.into_iter().map(refused_line).collect();
+        let mut lines: Vec<_> = lines.into_iter().map(refused_line).collect();
+        self.offer_video(&mut lines);
+        let last = self.current.ours.as_ref();
         debug_assert!(
             last.is_none_or(|last| lines.len() >= last.media.len()),
             "no line ever goes away (RFC 3264 §8)"
@@ -143,7 +170,8 @@ impl Session {
         let theirs = self.current.theirs.as_ref().ok_or(Unusable::NoAudio)?;
         let codecs = answered(chosen, &theirs.codecs).ok_or(Unusable::NoCommonCodec)?;
         let direction = answer_direction(theirs.direction, wanted);
-        let (lines, audio) = (theirs.lines.clone(), theirs.index);
+        let (mut lines, audio) = (theirs.lines.clone(), theirs.index);
+        self.answer_video(&mut lines);
         Ok(self.describe(lines, audio, codecs, direction, ptime_ms))
     }
 
@@ -152,40 +180,32 @@ impl Session {
     /// offer begins anew.
     pub fn refuse_streams(&mut self, offer: &SessionDescription) -> SessionDescription {
         let lines = offer.media.iter().map(refused_line).collect();
-        self.current.theirs = None;
+        (self.current.theirs, self.current.video) = (None, None);
         self.say(lines, Vec::new(), Direction::Inactive)
     }
 
-    /// The codec under the number it has in this dialog; a new one gets its own number where that
-    /// is free, else a free dynamic one. `None` where no number is left.
-    fn number(&mut self, codec: &Codec) -> Option<Codec> {
-        let known = self.numbered.iter().find(|known| known.is_same(codec));
-        let payload_type = match known {
-            Some(known) => known.payload_type,
-            None if self.is_free(codec.payload_type) => codec.payload_type,
-            None => DYNAMIC.into_iter().find(|&number| self.is_free(number))?,
-        };
-        let is_new = known.is_none();
-        let numbered = Codec {
-            payload_type,
-            clock_rate_hz: codec.rtp_clock_hz(),
-            ..codec.clone()
-        };
-        debug_assert!(
-            is_new || !self.is_free(payload_type),
-            "a number that is known is taken"
-        );
-        if is_new {
-            self.numbered.push(numbered.clone());
-        }
-        Some(numbered)
+    /// Our video line in an offer, where there is something to say of video.
+    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>) {
+        let wish = self.wish.take().zip(self.video_local);
+        let in_use = |line: &MediaDescription| line.kind == MediaKind::Video && line.port != 0;
+        let last = self.current.ours.as_ref();
+        let in_use = last.and_then(|last| last.media.iter().position(in_use));
+        let theirs = self.current.theirs.as_ref();
+        let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
+        let numbers = &mut self.video_numbers;
+        self.current.video = wish.and_then(|(wish, local)| {
+            video::offer_line(lines, in_use, &wish, local, theirs, numbers)
+        });
     }
 
-    fn is_free(&self, number: u8) -> bool {
-        !self
-            .numbered
-            .iter()
-            .any(|known| known.payload_type == number)
+    /// Our answer to the peer's video line, where it has one and there is something to say.
+    fn answer_video(&mut self, lines: &mut [MediaDescription]) {
+        let wish = self.wish.take().zip(self.video_local);
+        let theirs = self.current.theirs.as_ref();
+        let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
+        self.current.video = theirs
+            .zip(wish)
+            .and_then(|(theirs, (wish, local))| video::answer_line(lines, &wish, local, theirs));
     }
 
     fn describe(
@@ -274,6 +294,3 @@ fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
         .cloned();
     Some([speech].into_iter().chain(event).collect())
 }
-
-/// RFC 3551 §3.
-const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;

@@ -9,6 +9,7 @@ use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
 use super::abilities::led_by;
+use super::video::{LegVideo, Moving};
 
 /// Most codecs that are carried from one side to the other, telephone-event included.
 pub const CODECS_MAX: usize = media::command::PAYLOAD_MAPPINGS_MAX;
@@ -23,7 +24,9 @@ pub struct LegMedia {
     pub pair: PairKey,
     /// How its source is learnt.
     pub latch: LatchPolicy,
-    session: Session,
+    /// Its ports for video.
+    pub video: Option<LegVideo>,
+    pub(super) session: Session,
     plan_version: u32,
     able: Vec<Codec>,
 }
@@ -40,6 +43,7 @@ impl LegMedia {
         Self {
             pair,
             latch,
+            video: None,
             session: Session::new(named, session_id),
             plan_version: 0,
             able: Vec::new(),
@@ -91,7 +95,9 @@ impl LegMedia {
         if self.remote().is_none_or(|old| moves_media(old, &remote)) {
             self.plan_version += 1;
         }
+        let before = Moving::of(self.current());
         self.session.accept(remote);
+        self.note_video(&before);
     }
 
     /// Takes back what a refused or torn-down exchange changed.
@@ -104,7 +110,9 @@ impl LegMedia {
         if moves || self.current().codecs != before.codecs {
             self.plan_version += 1;
         }
+        let moving = Moving::of(self.current());
         self.session.restore(before);
+        self.note_video(&moving);
     }
 
     /// Takes back an offer that never left. It named no codec that could have come since.
@@ -112,7 +120,9 @@ impl LegMedia {
         if self.current().codecs != before.codecs {
             self.plan_version += 1;
         }
+        let moving = Moving::of(self.current());
         self.session.unsay(before);
+        self.note_video(&moving);
     }
 
     /// An offer to this peer: those of `wanted` that can be carried, under the numbers they have
@@ -144,10 +154,12 @@ impl LegMedia {
 
     fn say<T>(&mut self, words: impl FnOnce(&mut Session) -> T) -> T {
         let before = self.current().codecs.clone();
+        let moving = Moving::of(self.current());
         let said = words(&mut self.session);
         if self.current().codecs != before {
             self.plan_version += 1;
         }
+        self.note_video(&moving);
         said
     }
 

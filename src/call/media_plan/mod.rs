@@ -8,6 +8,7 @@
 pub mod abilities;
 pub mod address;
 pub mod leg;
+pub mod video;
 
 #[cfg(test)]
 mod tests;

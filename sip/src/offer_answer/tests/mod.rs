@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod call_manager;
 mod formats;
+mod video;
 
 use super::codec_match::codecs_of;
 use super::direction::reversed;
