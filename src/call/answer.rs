@@ -136,6 +136,8 @@ impl CallControl {
         };
         self.deadlines.insert((at, key));
         self.put(Output::Log(line));
+        // Whoever has answered without video wants no ports for it.
+        self.update_video(key);
     }
 
     /// The b-leg's answer takes effect: media flows both ways, and the caller's answer follows. A

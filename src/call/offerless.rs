@@ -44,7 +44,7 @@ impl CallControl {
             self.provide_video(key, &other);
         }
         let call = self.calls.get_mut(&key).ok_or(gone)?;
-        video::wish_from_other(call, side, &snapshot);
+        video::wish_everything(call, side, &snapshot);
         let ports = call.ports_mut(side).ok_or(gone)?;
         let before = ports.leg.current().clone();
         let offer = ports.leg.offer(&codecs, Direction::SendRecv, ptime_ms);

@@ -20,20 +20,23 @@ use super::snapshot::Snapshot;
 use crate::trunks::model::Trunk;
 
 impl CallControl {
-    /// Ports for the caller's video, where it offers some (or wants our offer) and may have it.
+    /// Ports for the caller's video, where it offers some and may have it. Who wants our offer is
+    /// offered video by the policy of a trunk only: who has none said nothing of pictures.
     pub(super) fn take_a_video(&mut self, key: CallKey, ports: &mut Ports) {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
         let offer = call.offer.as_ref();
-        let wants = offer.map_or(call.wants_offer, |offer| offer.video.is_some());
         let trunk = call.trunk(Side::A, &self.snapshot);
+        let wants_ours = call.wants_offer && trunk.is_some();
+        let wants = offer.map_or(wants_ours, |offer| offer.video.is_some());
         let policy = trunk.map_or(Direction::SendRecv, |trunk| trunk.video.on_sip());
         if !wants || narrowed(policy, call.video_most) == Direction::Inactive {
             return;
         }
         let trunk = trunk.cloned();
-        if let Some((video, named)) = self.stock_video(ports, trunk.as_ref()) {
+        // The callee needs one for each.
+        if let Some((video, named)) = self.stock_video(ports, 2, trunk.as_ref()) {
             ports.leg.take_video(video, named);
         }
     }
@@ -45,7 +48,7 @@ impl CallControl {
         let has_video = caller.is_some_and(|caller| caller.leg.video.is_some());
         if has_video
             && trunk.video.on_sip() != Direction::Inactive
-            && let Some((video, named)) = self.stock_video(ports, Some(trunk))
+            && let Some((video, named)) = self.stock_video(ports, 0, Some(trunk))
         {
             ports.leg.take_video(video, named);
         }
@@ -61,7 +64,7 @@ impl CallControl {
         if source.video.is_none() || call.local_party.is_some() || !may(Side::A) || !may(Side::B) {
             return;
         }
-        for side in [Side::A, Side::B] {
+        for (side, more) in [(Side::A, 1), (Side::B, 0)] {
             let call = self.calls.get(&key);
             let lacking = call.and_then(|call| {
                 let ports = call.ports(side)?;
@@ -72,7 +75,7 @@ impl CallControl {
                 continue;
             };
             let (worker, like) = (ports.leg.pair.worker, ports.signalling);
-            let Some((video, named)) = self.stock_video_of(worker, like, trunk) else {
+            let Some((video, named)) = self.stock_video_of(worker, like, more, trunk) else {
                 return;
             };
             self.pairs.insert(video.pair, key);
@@ -89,18 +92,20 @@ impl CallControl {
     fn stock_video(
         &mut self,
         ports: &Ports,
+        more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
-        self.stock_video_of(ports.leg.pair.worker, ports.signalling, trunk)
+        self.stock_video_of(ports.leg.pair.worker, ports.signalling, more, trunk)
     }
 
     fn stock_video_of(
         &mut self,
         worker: u16,
         like: IpAddr,
+        more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
-        let can_spare = self.stock.can_spare_video(worker, like);
+        let can_spare = self.stock.can_spare_video(worker, more, like);
         let stocked = can_spare.then(|| self.stock.take(worker, like)).flatten();
         let Some(stocked) = stocked else {
             self.counters.refuse("video_stock_empty");
@@ -205,8 +210,17 @@ pub(super) fn wish(
     }
 }
 
-/// The same for what the other side said last. Where that was answered already, no more than it was
-/// answered is named.
+/// The same for a full offer, whatever the last state was: sendrecv (E-02).
+pub(super) fn wish_everything(call: &mut Call, towards: Side, snapshot: &Snapshot) {
+    let other = call.ports(towards.other());
+    let mut remote = other.and_then(|ports| ports.leg.remote()).cloned();
+    if let Some(video) = remote.as_mut().and_then(|remote| remote.video.as_mut()) {
+        video.direction = Direction::SendRecv;
+    }
+    wish(call, towards, remote.as_ref(), snapshot);
+}
+
+/// The same for what the other side said last.
 pub(super) fn wish_from_other(call: &mut Call, towards: Side, snapshot: &Snapshot) {
     let other = call.ports(towards.other());
     let remote = other.and_then(|ports| ports.leg.remote()).cloned();
