@@ -52,15 +52,37 @@ pub enum DropReason {
     RtcpMalformed,
     /// RTCP that speaks of our own stream: taken in, not passed on.
     RtcpConsumed,
-    /// RTCP feedback (PLI, FIR, NACK): nothing to do for audio.
-    RtcpFeedback,
+    /// RTCP feedback of a format that is not passed on: SLI, RPSI, unknown ones.
+    FeedbackUnknown,
+    /// RTCP feedback about another stream, or packets that the present source never sent.
+    FeedbackForeign,
+    /// A keyframe was asked for a moment ago.
+    FeedbackLimited,
+    /// RTCP feedback longer than what is sent.
+    FeedbackTooLong,
+    /// RTCP feedback, and nobody to tell: a local party, a leg that is gone, no address for RTCP.
+    FeedbackNoTarget,
     /// RTP on the RTCP port.
     RtpOnRtcpPort,
+    /// SRTP whose tag is not what the key of its leg makes of it (RFC 3711 §3.3).
+    SrtpAuthentication,
+    /// SRTP whose index was used, or is from before what is remembered (RFC 3711 §3.3.2).
+    SrtpReplay,
+    /// On a leg with keys: too short for a tag when it came, or no way to protect it as it leaves.
+    SrtpNotProtected,
+    /// Not sent: another packet was sent under its index, or may have been (RFC 3711 §9.1).
+    SrtpIndexUsed,
+    /// The key has protected as many packets as a key may (RFC 3711 §9.2).
+    SrtpKeyExhausted,
+    /// What we sent, come back (RFC 3550 §8.2).
+    OwnStream,
+    /// From a port of our own: a loop.
+    OwnAddress,
 }
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 37] = [
         Self::SocketUnknown,
         Self::NotConnected,
         Self::LegEnded,
@@ -85,8 +107,19 @@ impl DropReason {
         Self::DestinationUnknown,
         Self::RtcpMalformed,
         Self::RtcpConsumed,
-        Self::RtcpFeedback,
+        Self::FeedbackUnknown,
+        Self::FeedbackForeign,
+        Self::FeedbackLimited,
+        Self::FeedbackTooLong,
+        Self::FeedbackNoTarget,
         Self::RtpOnRtcpPort,
+        Self::SrtpAuthentication,
+        Self::SrtpReplay,
+        Self::SrtpNotProtected,
+        Self::SrtpIndexUsed,
+        Self::SrtpKeyExhausted,
+        Self::OwnStream,
+        Self::OwnAddress,
     ];
 
     /// The label of its metric: `sluice_packets_dropped_total{reason}`.
@@ -117,15 +150,32 @@ impl DropReason {
             Self::DestinationUnknown => "destination_unknown",
             Self::RtcpMalformed => "rtcp_malformed",
             Self::RtcpConsumed => "rtcp_consumed",
-            Self::RtcpFeedback => "rtcp_feedback",
+            Self::FeedbackUnknown => "feedback_unknown",
+            Self::FeedbackForeign => "feedback_foreign",
+            Self::FeedbackLimited => "feedback_limited",
+            Self::FeedbackTooLong => "feedback_too_long",
+            Self::FeedbackNoTarget => "feedback_no_target",
             Self::RtpOnRtcpPort => "rtp_on_rtcp_port",
+            Self::SrtpAuthentication => "srtp_authentication",
+            Self::SrtpReplay => "srtp_replay",
+            Self::SrtpNotProtected => "srtp_not_protected",
+            Self::SrtpIndexUsed => "srtp_index_used",
+            Self::SrtpKeyExhausted => "srtp_key_exhausted",
+            Self::OwnStream => "own_stream",
+            Self::OwnAddress => "own_address",
         }
     }
 }
 
 /// One counter a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropCounters([u64; DropReason::ALL.len()]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self([0; DropReason::ALL.len()])
+    }
+}
 
 impl DropCounters {
     /// One more packet died of `reason`.

@@ -18,6 +18,16 @@ pub const LEG_RTCP_PER_SECOND_MAX: u32 = 25;
 /// RTCP packets that one leg may bring at once beyond that rate.
 pub const LEG_RTCP_BURST_MAX: u32 = 25;
 
+/// A peer is asked for a keyframe no more often than this: one takes a second of its bit rate, and
+/// whoever lost it asks again.
+pub const KEYFRAME_REQUEST_INTERVAL_MIN: Duration = Duration::from_millis(500);
+
+/// Octets of a compound packet that is sent: no part of it needs a fragment.
+pub const COMPOUND_BYTES_MAX: usize = 1_200;
+
+/// Feedback packets that are read in one compound.
+pub const FEEDBACK_PARTS_MAX: usize = 16;
+
 /// Packets a second that one video leg may bring for long: twice what a sender of 10 Mbit/s makes in
 /// packets of 1,200 octets, because some codecs cut a picture into many small slices.
 pub const VIDEO_PACKETS_PER_SECOND_MAX: u32 = 2 * VIDEO_BITS_PER_SECOND_MAX / VIDEO_PACKET_BITS;
@@ -59,6 +69,10 @@ pub const fn rtcp_rate(kind: MediaKind) -> (u32, u32) {
 
 /// Packets of one source in a row, of a negotiated payload type, before it is believed.
 pub const LATCH_PACKETS_MIN: u8 = 4;
+
+/// Who holds a leg that admits any source is not displaced by its like after speaking for this long:
+/// longer than a spray over all ports stays at one.
+pub const LATCH_CONFIRM: Duration = Duration::from_secs(1);
 
 /// How long the old source is heard after a new offer/answer moved the peer.
 pub const LATCH_GRACE: Duration = Duration::from_secs(2);

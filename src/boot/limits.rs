@@ -12,8 +12,8 @@ use crate::shell::tcp::TcpLimits;
 pub const DESCRIPTORS_RESERVED: u64 = 1_000;
 /// Connections of SIP that are within [`DESCRIPTORS_RESERVED`]; more take from the calls.
 pub const CONNECTIONS_RESERVED: u64 = 512;
-/// Two legs of two sockets each.
-pub const SOCKETS_A_CALL: u64 = 4;
+/// Legs of a call, each with a port pair.
+const LEGS_A_CALL: u64 = 2;
 
 /// The capacity of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
     let addresses = u64::try_from(config.media.addresses.len().max(1)).unwrap_or(1);
     let reserved = DESCRIPTORS_RESERVED
         + u64::from(config.sip.connections_max).saturating_sub(CONNECTIONS_RESERVED);
-    let by_descriptors = descriptors.saturating_sub(reserved) / SOCKETS_A_CALL;
+    let by_descriptors = descriptors.saturating_sub(reserved) / sockets_a_call(config);
     let by_ports = port_pairs * addresses / 2;
     let (calls, binding) = [
         (u64::from(config.limits.calls_max), "limits.calls_max"),
@@ -70,7 +70,8 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
     let calls_max = u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
     // What calls hold, what waits in stock, and as much again for ports that rest after a call.
     let wanted = u64::from(calls_max) * 4 / u64::from(workers) + 2 * u64::from(config.media.stock);
-    let allowed = descriptors.saturating_sub(reserved / 2) / 2 / u64::from(workers);
+    let sockets = sockets_a_pair(config) * u64::from(workers);
+    let allowed = descriptors.saturating_sub(reserved / 2) / sockets;
     let smallest = ports.iter().map(pairs_in).min().unwrap_or(1) * addresses;
     let pairs = wanted.min(allowed).min(smallest).max(2);
     Limits {
@@ -80,6 +81,17 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
         pairs_a_worker: u32::try_from(pairs).unwrap_or(u32::MAX),
         ports,
     }
+}
+
+/// Sockets that a call holds.
+#[must_use]
+pub fn sockets_a_call(config: &Config) -> u64 {
+    LEGS_A_CALL * sockets_a_pair(config)
+}
+
+/// RTP, and RTCP where it has a port of its own.
+fn sockets_a_pair(config: &Config) -> u64 {
+    1 + u64::from(config.media.rtcp_ports)
 }
 
 /// What connections that peers open may be.
@@ -95,7 +107,9 @@ pub const fn tcp(config: &Config) -> TcpLimits {
 #[must_use]
 pub fn packet_io(config: &Config, limits: &Limits) -> PacketIoConfig {
     PacketIoConfig {
-        sockets_max: limits.pairs_a_worker.saturating_mul(2),
+        sockets_max: limits
+            .pairs_a_worker
+            .saturating_mul(u32::try_from(sockets_a_pair(config)).unwrap_or(2)),
         ladder_limit: match config.media.backend {
             MediaBackend::Auto | MediaBackend::IoUring => packet_io::KernelStep::Full,
             MediaBackend::Epoll => packet_io::KernelStep::Epoll,
@@ -155,6 +169,16 @@ mod tests {
             (by_ports.calls_max, by_ports.binding),
             (5_692, "media.ports")
         );
+    }
+
+    #[test]
+    fn without_rtcp_ports_descriptors_carry_twice_as_many_calls() {
+        let mut config = config(100_000);
+        config.media.rtcp_ports = false;
+        let limits = derive(&config, 5_000, 2);
+        assert_eq!((limits.calls_max, limits.binding), (2_000, "descriptors"));
+        let io = packet_io(&config, &limits);
+        assert_eq!(io.sockets_max, limits.pairs_a_worker);
     }
 
     #[test]

@@ -234,6 +234,7 @@ fn start_media(
                 addresses: config.media.addresses.clone(),
                 ports: ports.clone(),
                 pairs_max: limits.pairs_a_worker,
+                rtcp_ports: config.media.rtcp_ports,
                 stock: u32::from(config.media.stock),
                 batch_budget: config.media.budget,
                 dscp: config.media.dscp,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, Flow, LegKey, Refusal};
 use sip::message::{Scheme, StatusCode};
+use sip::offer_answer::crypto::CryptoPolicy;
 use sip::offer_answer::read_offer;
 
 use super::callers::Caller;
@@ -187,7 +188,10 @@ impl CallControl {
         let read = offered
             .offer
             .as_deref()
-            .map(|offer| read_offer(offer, |address| self.forbids(address, signalling)))
+            .map(|offer| {
+                let forbids = |address| self.forbids(address, signalling);
+                read_offer(offer, CryptoPolicy::Off, forbids)
+            })
             .transpose()
             .map_err(|unusable| {
                 Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())

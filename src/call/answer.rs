@@ -172,7 +172,7 @@ impl CallControl {
             Some(call.answer_to_caller(&chosen, direction, ptime_ms)?)
         };
         let attempt = call.attempt.as_mut().ok_or("call_gone")?;
-        attempt.media.leg.accept(remote);
+        attempt.media.leg.accept_answer(remote);
         self.update_media(key);
         Ok(description)
     }
@@ -197,8 +197,9 @@ impl CallControl {
         offer: &SessionDescription,
     ) -> Result<RemoteAudio, Unusable> {
         let ports = self.calls.get(&key).and_then(|call| call.ports(side));
-        let signalling = ports.ok_or(Unusable::NoAddress)?.signalling;
-        offer_answer::read_offer(offer, |address| self.forbids(address, signalling))
+        let ports = ports.ok_or(Unusable::NoAddress)?;
+        let (policy, signalling) = (ports.leg.policy(), ports.signalling);
+        offer_answer::read_offer(offer, policy, |address| self.forbids(address, signalling))
     }
 
     /// What the peer of this side answers to what we said last.
@@ -211,8 +212,9 @@ impl CallControl {
         let ports = self.calls.get(&key).and_then(|call| call.ports(side));
         let ports = ports.ok_or(Unusable::NoAddress)?;
         let offer = ports.leg.last().ok_or(Unusable::NoAudio)?;
-        let signalling = ports.signalling;
-        offer_answer::read_answer(offer, answer, |address| self.forbids(address, signalling))
+        let (policy, signalling) = (ports.leg.policy(), ports.signalling);
+        let forbids = |address| self.forbids(address, signalling);
+        offer_answer::read_answer(offer, answer, policy, forbids)
     }
 
     /// No peer that signals from there can have its media here.

@@ -129,7 +129,7 @@ impl CallControl {
     fn bridge(&mut self, now: Now, key: CallKey, remote: &RemoteAudio) -> Result<(), &'static str> {
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let ports = call.ports_mut(Side::A).ok_or("call_gone")?;
-        ports.leg.accept(remote.clone());
+        ports.leg.accept_answer(remote.clone());
         let owes_answer = call
             .attempt
             .as_ref()

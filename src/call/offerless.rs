@@ -82,7 +82,7 @@ impl CallControl {
             Ok(remote) => {
                 let call = self.calls.get_mut(&key);
                 if let Some(ports) = call.and_then(|call| call.ports_mut(side)) {
-                    ports.leg.accept(remote);
+                    ports.leg.accept_answer(remote);
                 }
                 self.update_media(key);
                 self.tell_what_changed(now, key, side, false);

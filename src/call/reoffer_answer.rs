@@ -76,7 +76,7 @@ impl CallControl {
         if let Some(from) = from {
             video::wish(call, from, Some(&remote), &self.snapshot);
         }
-        call.ports_mut(side)?.leg.accept(remote);
+        call.ports_mut(side)?.leg.accept_answer(remote);
         match from {
             Some(from) => call
                 .ports_mut(from)?

@@ -149,6 +149,8 @@ pub struct MediaConfig {
     pub realtime: bool,
     /// Port pairs that each worker keeps open.
     pub stock: u16,
+    /// Open ports for RTCP beside those for RTP.
+    pub rtcp_ports: bool,
     /// How packets meet the kernel.
     pub backend: MediaBackend,
     /// How long a packet may wait for others; zero: each goes on at once.

@@ -28,7 +28,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "descriptors" => format!(
                 "raise LimitNOFILE of the unit above {}: a call takes {}",
                 descriptors,
-                limits::SOCKETS_A_CALL
+                limits::sockets_a_call(config)
             ),
             _ => "widen media.ports, or add an address to media.addresses".to_owned(),
         };

@@ -193,6 +193,11 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
         ("others_received", rtcp.others_received),
         ("sender_reports_sent", rtcp.sender_reports_sent),
         ("receiver_reports_sent", rtcp.receiver_reports_sent),
+        ("feedback_sent", rtcp.feedback_sent),
+        ("keyframe_requests_sent", rtcp.keyframe_requests_sent),
+        ("feedback_refused", rtcp.feedback_refused),
+        ("keyframe_requests_limited", rtcp.keyframe_requests_limited),
+        ("byes_sent", rtcp.byes_sent),
     ] {
         to.whole(&c::MEDIA_RTCP, &[worker, kind], count);
     }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// beside the build.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// One round of each row of `relay`, void or not: shows that all works, and no figure.
+    #[arg(long)]
+    quick: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,10 +44,12 @@ enum Group {
 
 /// Where things are.
 #[derive(Debug)]
-struct Places {
-    binary: PathBuf,
+pub(crate) struct Places {
+    pub(crate) binary: PathBuf,
     micro: PathBuf,
-    data: PathBuf,
+    pub(crate) data: PathBuf,
+    /// One round each, void or not.
+    pub(crate) quick: bool,
 }
 
 /// Runs the groups.
@@ -79,7 +84,7 @@ impl Group {
     /// The bar that needs a running gateway.
     fn main_bar(self) -> (&'static str, f64) {
         match self {
-            Self::Relay => ("relay.paced", relay::RATIO_MAX),
+            Self::Relay => relay::MAIN_ROW,
             Self::Sip => ("sip.call_cpu", calls::CPU_MS_MAX),
             Self::Links => ("links.resolve", resolve::RATIO_MAX),
         }
@@ -88,6 +93,15 @@ impl Group {
 
 impl Places {
     fn find(options: &Options) -> Result<Self> {
+        Self::new(&options.binary, &options.data, options.quick)
+    }
+
+    /// What is not given is beside this program.
+    pub(crate) fn new(
+        binary: &Option<PathBuf>,
+        data: &Option<PathBuf>,
+        quick: bool,
+    ) -> Result<Self> {
         let own = std::env::current_exe().context("where this program is")?;
         let beside = own.parent().unwrap_or_else(|| Path::new("."));
         let build = beside.parent().unwrap_or(beside);
@@ -97,10 +111,10 @@ impl Places {
                 .or_else(|| std::env::var_os(variable).map(PathBuf::from))
         };
         Ok(Self {
-            binary: given(&options.binary, "SLUICE_BIN").unwrap_or_else(|| beside.join("sluice")),
+            binary: given(binary, "SLUICE_BIN").unwrap_or_else(|| beside.join("sluice")),
             micro: beside.join("sluice-micro"),
-            data: given(&options.data, "SLUICE_BENCH_DATA")
-                .unwrap_or_else(|| build.join("bench-data")),
+            data: given(data, "SLUICE_BENCH_DATA").unwrap_or_else(|| build.join("bench-data")),
+            quick,
         })
     }
 
@@ -116,8 +130,11 @@ impl Places {
             folder: self.data.join(name),
             sip: local(SIP_PORT + offset),
             http: local(HTTP_PORT + offset),
-            callee: SocketAddr::from((CALLEE, CALLEE_PORT)),
+            callee: SocketAddr::from((CALLEE, CALLEE_PORT + offset)),
             rated: UNBOUND_RATE,
+            media: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            media_settings: String::new(),
+            peer_settings: String::new(),
         };
         plan.write()?;
         Ok(plan)
@@ -130,7 +147,7 @@ fn local(port: u16) -> SocketAddr {
 
 fn run_group(group: Group, places: &Places) -> Result<()> {
     match group {
-        Group::Relay => run_relay(places),
+        Group::Relay => relay::measure(places),
         Group::Sip => run_sip(places),
         Group::Links => run_links(places),
     }
@@ -138,37 +155,27 @@ fn run_group(group: Group, places: &Places) -> Result<()> {
 
 /// A gateway in a data folder of its own that is new, without a bound on calls a second.
 fn fresh_plan(places: &Places, name: &str) -> Result<Plan> {
+    prepared(places, name, 0, |plan| plan)
+}
+
+/// The same as its `offset`-th of several at a time, with something changed.
+pub(crate) fn prepared(
+    places: &Places,
+    name: &str,
+    offset: u16,
+    change: impl FnOnce(Plan) -> Plan,
+) -> Result<Plan> {
     let folder = places.data.join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).context("remove the data of an earlier run")?;
     }
-    let plan = places.plan(name, 0)?;
+    let plan = change(places.plan(name, offset)?);
+    plan.write()?;
     plan.command(
         &["settings", "set", "guard.calls_per_second", "0"],
         COMMAND_PATIENCE,
     )?;
     Ok(plan)
-}
-
-fn run_relay(places: &Places) -> Result<()> {
-    let plan = fresh_plan(places, "relay")?;
-    let gateway = plan.start()?;
-    let options = relay::Options {
-        sessions: 1000,
-        rounds: 9,
-        round_ms: 2500,
-        gateway: plan.sip,
-        pid: Some(gateway.process()),
-        thread: MEDIA_THREAD.to_owned(),
-        user: "bench".to_owned(),
-        callee: plan.callee,
-        setup_rate: 100,
-        stand_in: false,
-    };
-    let figures = relay::measure(&options)?;
-    relay::print_bars(figures);
-    stop(gateway);
-    Ok(())
 }
 
 fn run_sip(places: &Places) -> Result<()> {
@@ -344,7 +351,8 @@ fn filled_plan(places: &Places, links: u64, offset: u16) -> Result<Plan> {
     Ok(plan)
 }
 
-fn stop(gateway: crate::gateway::Gateway) {
+/// Ends a gateway; one that does not end well is noted.
+pub(crate) fn stop(gateway: crate::gateway::Gateway) {
     if let Err(error) = gateway.stop() {
         report::note("gateway", &format!("{error:#}"));
     }
@@ -355,7 +363,6 @@ const HTTP_PORT: u16 = 8080;
 /// Not the caller's address: a trunk's address is a source of its own.
 const CALLEE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const CALLEE_PORT: u16 = 5070;
-const MEDIA_THREAD: &str = "media";
 const PARSE_MAX: f64 = 0.35;
 const YARDSTICK: &str = "figure sip.rsip_parse_print_ns ";
 /// A call may cost as much as `rsip` needs to parse and print this many messages.

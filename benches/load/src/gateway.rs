@@ -1,7 +1,7 @@
 //! The gateway as a process: its configuration for a bench, its start, its commands, its end.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +25,12 @@ pub(crate) struct Plan {
     pub(crate) callee: SocketAddr,
     /// Calls a second that it takes.
     pub(crate) rated: u32,
+    /// Address of its media ports.
+    pub(crate) media: IpAddr,
+    /// More lines of `[media]`.
+    pub(crate) media_settings: String,
+    /// More lines of its source and of its trunk.
+    pub(crate) peer_settings: String,
 }
 
 /// A gateway that runs; killed when dropped.
@@ -48,7 +54,10 @@ impl Plan {
             .replace("SIP", &self.sip.to_string())
             .replace("HTTP", &self.http.to_string())
             .replace("CALLEE", &self.callee.to_string())
-            .replace("RATED", &self.rated.to_string());
+            .replace("RATED", &self.rated.to_string())
+            .replace("ADDRESS", &self.media.to_string())
+            .replace("# MEDIA", &self.media_settings)
+            .replace("# PEER", &self.peer_settings);
         fs::write(self.config(), text).context("write the gateway's configuration")
     }
 
@@ -165,22 +174,26 @@ listen = ["HTTP"]
 resolve_open = true
 
 [media]
+addresses = ["ADDRESS"]
 realtime = true
 timeout_s = 0
+# MEDIA
 
 [limits]
-calls_max = 4500
+calls_max = 5000
 calls_per_second_max = RATED
 
 [[source]]
 name = "bench"
 networks = ["127.0.0.1/32"]
 links = "all"
+# PEER
 
 [[trunk]]
 label = "bench"
 targets = ["CALLEE"]
 options_interval_up_s = 0
+# PEER
 
 [[link]]
 request_path = "bench"

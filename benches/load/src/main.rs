@@ -8,12 +8,16 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod blast;
 mod calls;
+mod capacity;
+mod carrier;
 mod floor;
 mod forward;
 mod gateway;
 mod machine;
 mod overload;
+mod paced;
 mod peers;
 mod proc_stat;
 mod relay;
@@ -22,8 +26,9 @@ mod resolve;
 mod rtp_flow;
 mod sip_load;
 mod sip_text;
-mod stand_in;
 mod standing;
+mod subject;
+mod udp_table;
 mod verdict;
 mod writes;
 
@@ -47,8 +52,10 @@ struct Arguments {
 enum Command {
     /// What the kernel alone costs: receive of a ready socket and batched connected send.
     Floor(floor::Options),
-    /// Paced RTP through calls: CPU per forwarded packet, added latency, loss.
-    Relay(relay::Options),
+    /// Sessions through a relay that runs, step by step: CPU, latency, loss; a table, JSON, a page.
+    Capacity(capacity::Options),
+    /// As many packets as one core sends: what a relay carries, and what a packet costs it then.
+    Blast(capacity::BlastOptions),
     /// Calls at a fixed rate without media: CPU per call, set-up time, failures.
     Calls(calls::Options),
     /// The resolver: CPU per request and latency with many links against few.
@@ -64,7 +71,8 @@ fn main() -> anyhow::Result<()> {
     machine::raise_descriptor_limit();
     match arguments.command {
         Some(Command::Floor(options)) => floor::run(&options),
-        Some(Command::Relay(options)) => relay::run(&options),
+        Some(Command::Capacity(options)) => capacity::run(&options),
+        Some(Command::Blast(options)) => capacity::blast(&options),
         Some(Command::Calls(options)) => calls::run(&options),
         Some(Command::Resolve(options)) => resolve::run(&options),
         Some(Command::Peers(options)) => peers::run(&options),

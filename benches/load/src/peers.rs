@@ -1,4 +1,5 @@
-//! `peers`: the same calls through Sluice and through Asterisk, in turns, on this machine.
+//! `peers`: the same calls through Sluice and through Asterisk, in turns, on this machine; before them
+//! the relays (`relay::peers`).
 //!
 //! Asterisk comes from Debian into a folder of its own (a chroot), with a configuration that does
 //! the same: every INVITE for the bench user goes to one callee, media anchored. It loads what the package
@@ -13,9 +14,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bench::Places;
 use crate::calls;
 use crate::gateway::Plan;
 use crate::machine;
+use crate::relay;
 use crate::report::{self, progress};
 use crate::verdict::lowest_third;
 
@@ -35,12 +38,33 @@ pub(crate) struct Options {
     /// Times that each is measured, in turns.
     #[arg(long, default_value_t = 5)]
     turns: u32,
+    /// One round through each relay, void or not: shows that all works, and no figure.
+    #[arg(long)]
+    quick: bool,
+    /// Only these rows; none: all.
+    #[arg(value_enum)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// The relays: rtpengine, rtpproxy.
+    Relay,
+    /// Calls: Asterisk.
+    Calls,
 }
 
 /// Measures both, and prints the bar.
 pub(crate) fn run(options: &Options) -> Result<()> {
     report::note("machine", &machine::describe());
-    if let Err(error) = measure(options) {
+    if let Err(error) = machine::enter_own_network() {
+        report::note("peers", &format!("{error:#}"));
+    } else if options.what != Some(What::Calls) {
+        relay::measure_peers(&Places::new(&options.binary, &None, options.quick)?);
+    }
+    if options.what != Some(What::Relay)
+        && let Err(error) = measure(options)
+    {
         report::bar_not_run(BAR, RATIO_MAX, &format!("{error:#}"));
     }
     Ok(())
@@ -58,7 +82,6 @@ fn measure(options: &Options) -> Result<()> {
     if !root.join("usr/sbin/asterisk").is_file() {
         bail!("no Asterisk in {}: run `make bench-peers`", root.display());
     }
-    machine::enter_own_network()?;
     let binary = options
         .binary
         .clone()
@@ -93,6 +116,9 @@ fn plan(binary: PathBuf, folder: PathBuf) -> Result<Plan> {
         http: local(8080),
         callee: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 5070)),
         rated: RATED,
+        media: Ipv4Addr::LOCALHOST.into(),
+        media_settings: String::new(),
+        peer_settings: String::new(),
     };
     plan.write()?;
     plan.command(

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 /// The three words a bar can end with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,60 @@ pub(crate) fn line(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
 }
 
+/// The progress of a run of known length: a line for each step, with what is left of it.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    name: &'static str,
+    steps: usize,
+    done: usize,
+    began: Instant,
+}
+
+impl Progress {
+    /// A run of so many steps.
+    pub(crate) fn new(name: &'static str, steps: usize) -> Self {
+        Self {
+            name,
+            steps,
+            done: 0,
+            began: Instant::now(),
+        }
+    }
+
+    /// One step is done; more than were foreseen make the run longer.
+    pub(crate) fn step(&mut self, text: &str) {
+        self.done += 1;
+        self.steps = self.steps.max(self.done);
+        let left = left(self.began.elapsed(), self.done, self.steps);
+        progress(&format!(
+            "{} {}/{} ({} s left) {text}",
+            self.name,
+            self.done,
+            self.steps,
+            left.as_secs()
+        ));
+    }
+}
+
+/// What is left at the pace so far.
+fn left(passed: Duration, done: usize, steps: usize) -> Duration {
+    let share = steps.saturating_sub(done) as f64 / done.max(1) as f64;
+    passed.mul_f64(share)
+}
+
 /// One line on standard error.
 pub(crate) fn progress(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_follows_the_pace_so_far() {
+        let passed = Duration::from_secs(10);
+        assert_eq!(left(passed, 2, 6), Duration::from_secs(20));
+        assert_eq!(left(passed, 6, 6), Duration::ZERO);
+    }
 }

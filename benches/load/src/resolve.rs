@@ -211,13 +211,35 @@ impl Connection {
     /// Makes a link with this request path.
     pub(crate) fn make_link(&mut self, path: &str, token: &str) -> Result<()> {
         let body = format!(r#"{{"request_path":"{path}","destination":"1000"}}"#);
+        self.post("/api/v1/links", token, &body, "201")
+            .with_context(|| format!("make link {path}"))
+    }
+
+    /// Gets a page that needs no token, as text.
+    pub(crate) fn page(&mut self, path: &str) -> Result<String> {
+        self.exchange(
+            &format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n"),
+            "200",
+        )
+        .with_context(|| format!("get {path}"))?;
+        Ok(String::from_utf8_lossy(&self.body).into_owned())
+    }
+
+    /// Posts a JSON body; `expected` is the status that must come back.
+    pub(crate) fn post(
+        &mut self,
+        path: &str,
+        token: &str,
+        body: &str,
+        expected: &str,
+    ) -> Result<()> {
         let request = format!(
-            "POST /api/v1/links HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.exchange(&request, "201")
-            .with_context(|| format!("make link {path}"))
+        self.exchange(&request, expected)
+            .with_context(|| format!("post {path}"))
     }
 
     /// Sends a request and reads its whole answer, which must have this status.

@@ -26,10 +26,42 @@ pub(crate) const PACKET_BYTES: usize = 172;
 /// Packets a second in each flow.
 pub(crate) const RATE: u64 = 50;
 
+/// How packets leave in one round.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Sessions that talk, the first of those that stand; the others are silent.
+    pub(crate) sessions: usize,
+    /// Between two packets of one flow.
+    pub(crate) period_ns: u64,
+    /// Not counted.
+    pub(crate) warm_up: Duration,
+    /// Counted.
+    pub(crate) counted: Duration,
+}
+
+impl Pace {
+    /// As many packets a second in each flow as G.711 at 20 ms has.
+    pub(crate) const fn speech(sessions: usize, counted: Duration) -> Self {
+        Self {
+            sessions,
+            period_ns: PERIOD_NS,
+            warm_up: WARM_UP,
+            counted,
+        }
+    }
+
+    fn cycles(&self, duration: Duration) -> Result<u64> {
+        Ok((u64::try_from(duration.as_nanos())? / self.period_ns.max(1)).max(1))
+    }
+}
+
 /// One direction of one session: where its packets leave and its peer's arrive.
 #[derive(Debug)]
 struct Flow {
     socket: UdpSocket,
+    /// Packets that have left: RTP's sequence and time stamp go on where they were, however long the
+    /// flow was silent.
+    sent: u64,
     /// The flow whose socket gets our packets, learnt from the first one.
     lands_on: Option<usize>,
     arrived: Arrived,
@@ -100,7 +132,11 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    fn new() -> Result<Self> {
+    /// Nothing sent and nothing arrived.
+    ///
+    /// # Errors
+    /// None with the bounds here.
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             sent: 0,
             received: 0,
@@ -157,25 +193,35 @@ impl RtpLoad {
     /// # Errors
     /// A socket that cannot be connected.
     pub(crate) fn new(sessions: Vec<(UdpSocket, SocketAddr)>) -> Result<Self> {
-        let mut flows = Vec::with_capacity(sessions.len());
-        for (socket, target) in sessions {
-            socket
-                .connect(target)
-                .with_context(|| format!("connect to {target}"))?;
-            flows.push(Flow {
-                socket,
-                lands_on: None,
-                arrived: Arrived::default(),
-                behind: 0,
-            });
-        }
         let control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-        Ok(Self {
-            flows,
+        let mut load = Self {
+            flows: Vec::with_capacity(sessions.len()),
             cycle: 0,
             buffer: [0; 2048],
             control,
-        })
+        };
+        for (socket, target) in sessions {
+            load.add(socket, target)?;
+        }
+        Ok(load)
+    }
+
+    /// One more flow. The two of a session are added one after the other.
+    ///
+    /// # Errors
+    /// A socket that cannot be connected.
+    pub(crate) fn add(&mut self, socket: UdpSocket, target: SocketAddr) -> Result<()> {
+        socket
+            .connect(target)
+            .with_context(|| format!("connect to {target}"))?;
+        self.flows.push(Flow {
+            socket,
+            sent: 0,
+            lands_on: None,
+            arrived: Arrived::default(),
+            behind: 0,
+        });
+        Ok(())
     }
 
     /// Flows that talk to each other without a gateway: the calibration.
@@ -193,24 +239,20 @@ impl RtpLoad {
         Self::new(pairs)
     }
 
-    /// Sends `warm_up`, then `counted`, calling `mark` at both ends of the latter.
+    /// Sends one round, calling `mark` at both ends of the time that counts.
     ///
     /// # Errors
     /// Durations beyond any clock.
-    pub(crate) fn drive(
-        &mut self,
-        warm_up: Duration,
-        counted: Duration,
-        mark: &mut dyn FnMut(Mark),
-    ) -> Result<Round> {
+    pub(crate) fn drive(&mut self, pace: Pace, mark: &mut dyn FnMut(Mark)) -> Result<Round> {
         let mut round = Round::new()?;
-        let flow_count = u64::try_from(self.flows.len())?;
-        let first = cycles(warm_up)?;
-        let last = first + cycles(counted)?;
+        let flow_count = u64::try_from((2 * pace.sessions).min(self.flows.len()).max(1))?;
+        let period_ns = pace.period_ns;
+        let first = pace.cycles(pace.warm_up)?;
+        let last = first + pace.cycles(pace.counted)?;
         let window = self.cycle + first..self.cycle + last;
         let start = monotonic_ns() + LEAD_NS;
         let due = |slot: u64| {
-            start + (slot / flow_count) * PERIOD_NS + (slot % flow_count) * PERIOD_NS / flow_count
+            start + (slot / flow_count) * period_ns + (slot % flow_count) * period_ns / flow_count
         };
         let (mut began_ns, mut began_cpu) = (0, 0);
         let mut slot = 0;
@@ -245,6 +287,15 @@ impl RtpLoad {
         Ok(round)
     }
 
+    /// One packet in each flow now, and what arrived meanwhile: a probe beside another load.
+    pub(crate) fn probe(&mut self, counted: bool, round: &mut Round) {
+        let window = if counted { 0..u64::MAX } else { 0..0 };
+        for index in 0..self.flows.len() {
+            self.turn(index, self.cycle, &window, round);
+        }
+        self.cycle += 1;
+    }
+
     /// One flow's place in the 20 ms: take what arrived, send what is due.
     fn turn(&mut self, index: usize, cycle: u64, window: &Range<u64>, round: &mut Round) {
         if self.receive(index, window, round) {
@@ -261,12 +312,13 @@ impl RtpLoad {
         self.send(index, cycle, window.contains(&cycle), round);
     }
 
-    fn send(&self, index: usize, cycle: u64, counted: bool, round: &mut Round) {
-        let Some(flow) = self.flows.get(index) else {
+    fn send(&mut self, index: usize, cycle: u64, counted: bool, round: &mut Round) {
+        let Some(flow) = self.flows.get_mut(index) else {
             return;
         };
         let mut packet = [0_u8; PACKET_BYTES];
-        write_packet(&mut packet, index, cycle);
+        write_packet(&mut packet, index, cycle, flow.sent);
+        flow.sent += 1;
         let descriptor = flow.socket.as_raw_fd();
         let sent = match send(descriptor, &packet, MsgFlags::MSG_DONTWAIT) {
             // An ICMP error of an earlier packet is reported once, by one call that sends nothing.
@@ -340,19 +392,11 @@ impl RtpLoad {
     }
 }
 
-fn cycles(duration: Duration) -> Result<u64> {
-    Ok(u64::try_from(duration.as_nanos())? / PERIOD_NS)
-}
-
 /// RTP version 2, PCMU; the payload is our own.
-fn write_packet(packet: &mut [u8; PACKET_BYTES], flow: usize, cycle: u64) {
+fn write_packet(packet: &mut [u8; PACKET_BYTES], flow: usize, cycle: u64, sent: u64) {
     let flow = u32::try_from(flow).unwrap_or(u32::MAX);
-    let [.., sequence_high, sequence_low] = cycle.to_be_bytes();
-    let [_, _, _, _, timestamp @ ..] = cycle.wrapping_mul(SAMPLES).to_be_bytes();
-    let fields: [&[u8]; 8] = [
-        &[0x80, 0, sequence_high, sequence_low],
-        &timestamp,
-        &SSRC_BASE.wrapping_add(flow).to_be_bytes(),
+    let fields: [&[u8]; 6] = [
+        &rtp_header(flow, sent),
         &MAGIC.to_be_bytes(),
         &flow.to_be_bytes(),
         &cycle.to_be_bytes(),
@@ -362,6 +406,22 @@ fn write_packet(packet: &mut [u8; PACKET_BYTES], flow: usize, cycle: u64) {
     for (to, from) in packet.iter_mut().zip(fields.into_iter().flatten()) {
         *to = *from;
     }
+}
+
+/// The header of packet number `sent` of a flow.
+pub(crate) fn rtp_header(flow: u32, sent: u64) -> [u8; HEADER_BYTES] {
+    let mut header = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let [.., sequence_high, sequence_low] = sent.to_be_bytes();
+    let [_, _, _, _, timestamp @ ..] = sent.wrapping_mul(SAMPLES).to_be_bytes();
+    let ssrc = SSRC_BASE.wrapping_add(flow).to_be_bytes();
+    let fields = [sequence_high, sequence_low]
+        .into_iter()
+        .chain(timestamp)
+        .chain(ssrc);
+    for (to, from) in header.iter_mut().skip(2).zip(fields) {
+        *to = from;
+    }
+    header
 }
 
 /// Flow, cycle and send time of a packet of ours.
@@ -380,12 +440,16 @@ fn read_packet(packet: &[u8]) -> Option<(usize, u64, u64)> {
     })
 }
 
-const HEADER_BYTES: usize = 12;
+/// Octets of an RTP header without sources and extension.
+pub(crate) const HEADER_BYTES: usize = 12;
 const STAMP_BYTES: usize = 24;
 const MAGIC: u32 = 0x534c_5543;
 const SSRC_BASE: u32 = 0x1000_0000;
 const SAMPLES: u64 = 8000 / RATE;
-const PERIOD_NS: u64 = 1_000_000_000 / RATE;
+/// Between two packets of one flow of speech.
+pub(crate) const PERIOD_NS: u64 = 1_000_000_000 / RATE;
+/// Long enough for legs to be stable and connected again after silence.
+const WARM_UP: Duration = Duration::from_millis(1200);
 /// Packets that fall due within this time go together.
 const TICK_NS: u64 = 100_000;
 const LEAD_NS: u64 = 5_000_000;
@@ -402,8 +466,8 @@ mod tests {
     #[test]
     fn a_packet_says_which_flow_and_cycle_it_is() {
         let mut packet = [0; PACKET_BYTES];
-        write_packet(&mut packet, 7, 0x0001_0002);
-        assert_eq!(packet[..4], [0x80, 0, 0, 2]);
+        write_packet(&mut packet, 7, 0x0001_0002, 0x0003_0004);
+        assert_eq!(packet[..4], [0x80, 0, 0, 4]);
         assert_eq!(packet[8..12], 0x1000_0007_u32.to_be_bytes());
         let (flow, cycle, sent_at) = read_packet(&packet).expect("ours");
         assert_eq!((flow, cycle), (7, 0x0001_0002));
@@ -442,12 +506,11 @@ mod tests {
     fn direct_flows_lose_nothing_and_land_on_their_peer() {
         let mut load = RtpLoad::direct(4).expect("sockets");
         let mut marks = Vec::new();
-        let counted = Duration::from_millis(100);
-        let round = load
-            .drive(Duration::from_millis(40), counted, &mut |mark| {
-                marks.push(mark)
-            })
-            .expect("run");
+        let pace = Pace {
+            warm_up: Duration::from_millis(40),
+            ..Pace::speech(4, Duration::from_millis(100))
+        };
+        let round = load.drive(pace, &mut |mark| marks.push(mark)).expect("run");
         assert_eq!(marks, [Mark::Start, Mark::End]);
         assert_eq!((round.sent, round.lost(), round.misrouted), (40, 0, 0));
         assert_eq!(round.latency.len(), 40);

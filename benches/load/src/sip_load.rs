@@ -106,6 +106,11 @@ impl SipLoad {
         })
     }
 
+    /// The callee's media addresses for the calls that come after those that have one.
+    pub(crate) fn extend_media(&mut self, media: impl IntoIterator<Item = SocketAddr>) {
+        self.called_media.extend(media);
+    }
+
     /// Calls that are not over.
     pub(crate) fn alive(&self) -> usize {
         self.calls.len()

@@ -64,6 +64,11 @@ pub(crate) fn has_to_tag(message: &str) -> bool {
 /// Address of the first audio stream in the body.
 pub(crate) fn audio_address(message: &str) -> Option<SocketAddr> {
     let (_, body) = message.split_once("\r\n\r\n")?;
+    described_audio(body)
+}
+
+/// Address of the first audio stream of a description.
+pub(crate) fn described_audio(body: &str) -> Option<SocketAddr> {
     let find = |prefix: &str| body.lines().find_map(|line| line.strip_prefix(prefix));
     let address: IpAddr = find("c=IN IP4 ")?.trim().parse().ok()?;
     let port = find("m=audio ")?.split(' ').next()?.parse().ok()?;

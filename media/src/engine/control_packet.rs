@@ -1,5 +1,11 @@
-//! RTCP of a leg: reports of its peer are taken in; a sender report goes on to the other leg as a
-//! report about the stream sent there; everything else ends here.
+//! RTCP of a leg. One way in, [`Worker::receive_rtcp`]: reports of its peer are taken in, and what
+//! concerns the other leg is passed on by `feedback`. One way out, [`Worker::send_control`]: what we
+//! pass on, receiver reports of our own, and our BYE.
+//!
+//! A BYE of the peer is counted and goes nowhere: the call stands until SIP ends it, and the stream
+//! may go on under another source (RFC 3550 §8.2, a re-INVITE). Our own BYE is sent when a leg ends, at
+//! once, as RFC 3550 §6.3.7 allows below 50 members and forbids to who never sent anything; endpoints
+//! that hear it drop the stream without waiting for a timeout, all others ignore it.
 
 use std::net::SocketAddr;
 
@@ -8,7 +14,6 @@ use packet_io::{PacketBuf, PacketIo, SocketKey};
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
 use crate::engine::leg::{Control, HeardReport, Leg};
-use crate::engine::line::{Gate, Route};
 use crate::engine::packet::expect_rtp;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
@@ -16,16 +21,16 @@ use crate::ingress::{PeerAddress, Protocol, classify};
 use crate::limits::rtcp_rate;
 use crate::rtcp::{
     Compound, Kind, ReportBlock, RtcpPacket, SenderInformation, WRITTEN_SIZE_MAX, interval,
-    write_receiver_report, write_sender_report,
+    write_goodbye, write_receiver_report,
 };
-use crate::rtp::{RtpTimestamp, Ssrc};
+use crate::rtp::Ssrc;
 use rand_core::RngCore;
 
 /// What a compound packet said that concerns another leg.
 #[derive(Debug, Default)]
-struct Heard {
-    sender_report: Option<(Ssrc, SenderInformation)>,
-    has_feedback: bool,
+pub(super) struct Heard {
+    pub(super) sender_report: Option<(Ssrc, SenderInformation)>,
+    pub(super) has_feedback: bool,
 }
 
 impl<Io: PacketIo> Worker<Io> {
@@ -35,21 +40,27 @@ impl<Io: PacketIo> Worker<Io> {
         slot: u32,
         kind: PortKind,
         source: Option<SocketAddr>,
-        packet: PacketBuf,
+        packet: &mut PacketBuf,
     ) -> Result<(), DropReason> {
         expect_rtp(packet.bytes())?;
         if classify(packet.bytes()) != Protocol::Rtcp {
             return Err(DropReason::RtpOnRtcpPort);
         }
+        let unprotected = self.unprotect_rtcp(slot, packet)?;
         let compound = Compound::parse(packet.bytes())?;
+        self.expect_foreign(source)?;
         match kind {
             PortKind::Rtp => self.admit_multiplexed(slot, source)?,
             PortKind::Rtcp => self.admit_control(now_us, slot, source)?,
         }
+        self.accept_index(slot, unprotected);
         let ssrc = self
             .egress
             .get(slot as usize)
             .map_or(Ssrc(0), |line| line.ssrc);
+        if compound.packets().any(|part| part.ssrc() == Some(ssrc)) {
+            return Err(DropReason::OwnStream);
+        }
         let leg = self
             .pairs
             .get_mut(slot as usize)
@@ -72,23 +83,22 @@ impl<Io: PacketIo> Worker<Io> {
                 leg.control.take_in(now_us, part, ssrc);
             }
         }
-        match heard.sender_report {
-            Some((source, information)) => {
-                self.forward_sender_report(now_us, slot, source, information, packet)
-            }
-            None if heard.has_feedback => Err(DropReason::RtcpFeedback),
-            None => Err(DropReason::RtcpConsumed),
-        }
+        self.pass_on(now_us, slot, &heard, compound)
     }
 
-    /// RTCP on the RTP port (RFC 5761): from the locked source or not at all.
+    /// RTCP on the RTP port (RFC 5761): from the locked source, or from where RTP is sent to if none
+    /// is locked, because who only listens sends nothing else.
     fn admit_multiplexed(&self, slot: u32, source: Option<SocketAddr>) -> Result<(), DropReason> {
         let line = self
             .ingress
             .get(slot as usize)
             .ok_or(DropReason::SocketUnknown)?;
-        let is_peer =
-            line.is_locked && source.is_none_or(|source| PeerAddress::from(source) == line.source);
+        let destination = self.leg(slot).and_then(|leg| leg.latch.destination());
+        let is_peer = match source.map(PeerAddress::from) {
+            None => line.is_locked,
+            Some(source) if line.is_locked => source == line.source,
+            Some(source) => destination.is_some_and(|peer| peer.is_same_place(&source)),
+        };
         if is_peer {
             Ok(())
         } else {
@@ -112,15 +122,16 @@ impl<Io: PacketIo> Worker<Io> {
         if leg.control.source == Some(source) {
             return Ok(());
         }
-        if !leg.latch.admits_host(now_us, &source)
-            || (leg.control.source.is_some() && !is_announced)
-        {
+        let destination = leg.latch.destination();
+        let is_host = |source: &PeerAddress| {
+            destination.is_some_and(|destination| destination.is_same_host(source))
+        };
+        // Who was heard here before the lock went elsewhere holds the place no longer.
+        let is_taken = leg.control.source.as_ref().is_some_and(is_host);
+        let is_of_peer = is_host(&source);
+        if !leg.latch.admits_host(now_us, &source) || (is_taken && !is_announced) {
             return Err(DropReason::SourceNotLatched);
         }
-        let is_of_peer = leg
-            .latch
-            .destination()
-            .is_some_and(|destination| destination.is_same_host(&source));
         if is_of_peer {
             leg.control.source = Some(source);
         }
@@ -146,56 +157,6 @@ impl<Io: PacketIo> Worker<Io> {
             }
         };
         *counter += 1;
-    }
-
-    /// Passes a sender report on: the moment as the peer's clock has it, all else about our stream.
-    fn forward_sender_report(
-        &mut self,
-        now_us: u64,
-        slot: u32,
-        source: Ssrc,
-        information: SenderInformation,
-        mut packet: PacketBuf,
-    ) -> Result<(), DropReason> {
-        let line = self
-            .ingress
-            .get(slot as usize)
-            .ok_or(DropReason::SocketUnknown)?;
-        let (target, generation) = (line.opposite, line.opposite_generation);
-        let egress = self
-            .egress
-            .get(target as usize)
-            .ok_or(DropReason::RtcpConsumed)?;
-        let is_open = egress.generation == generation && egress.gate != Gate::Closed;
-        if line.route != Route::Leg || !is_open {
-            return Err(DropReason::RtcpConsumed);
-        }
-        let (socket, to) = self
-            .control_destination(target)
-            .ok_or(DropReason::RtcpConsumed)?;
-        let rtp = egress
-            .continuity
-            .translate(source, RtpTimestamp(information.rtp))
-            .ok_or(DropReason::RtcpConsumed)?;
-        let sent = self.sent.get(target as usize).copied().unwrap_or_default();
-        let ours = SenderInformation {
-            ntp: information.ntp,
-            rtp: rtp.0,
-            packets: low_half(sent.packets),
-            octets: low_half(sent.octets.saturating_sub(sent.packets * RTP_HEADER_SIZE)),
-        };
-        let ssrc = egress.ssrc;
-        let leg = self.leg_mut(target).ok_or(DropReason::RtcpConsumed)?;
-        leg.control.sent = [Some((ours.ntp_middle(), now_us)), leg.control.sent[0]];
-        let cname = leg.control.cname;
-        packet
-            .set_len(WRITTEN_SIZE_MAX)
-            .map_err(|_no_room| DropReason::RtcpConsumed)?;
-        let size = write_sender_report(packet.bytes_mut(), ssrc, ours, cname);
-        packet.truncate(size.ok_or(DropReason::RtcpConsumed)?);
-        self.counters.rtcp.sender_reports_sent += 1;
-        self.io.send(packet, socket, to);
-        Ok(())
     }
 
     /// Tells the peer of a leg how it is received, and sets the next time.
@@ -232,25 +193,76 @@ impl<Io: PacketIo> Worker<Io> {
             }
         });
         let ssrc = egress.ssrc;
-        let Some((socket, to)) = self.control_destination(slot) else {
+        let Some(mut packet) = self.control_packet(slot, WRITTEN_SIZE_MAX) else {
             return;
         };
-        let Some(mut packet) = self.io.allocate() else {
-            self.counters.buffers_missing += 1;
-            return;
-        };
-        if packet.set_len(WRITTEN_SIZE_MAX).is_err() {
-            return;
-        }
         if let Some(size) = write_receiver_report(packet.bytes_mut(), ssrc, block, cname) {
             packet.truncate(size);
             self.counters.rtcp.receiver_reports_sent += 1;
+            self.send_control(slot, packet);
+        }
+    }
+
+    /// Tells the peer of a leg that its stream is over. A stream that never began does not end.
+    pub(super) fn say_goodbye(&mut self, slot: u32) {
+        let is_known = self
+            .sent
+            .get(slot as usize)
+            .is_some_and(|sent| sent.packets > 0);
+        let Some((ssrc, cname)) = self
+            .egress
+            .get(slot as usize)
+            .map(|line| line.ssrc)
+            .zip(self.leg(slot).map(|leg| leg.control.cname))
+            .filter(|_| is_known)
+        else {
+            return;
+        };
+        let Some(mut packet) = self.control_packet(slot, WRITTEN_SIZE_MAX + 8) else {
+            return;
+        };
+        let octets = packet.bytes_mut();
+        let size = write_receiver_report(octets, ssrc, None, cname).and_then(|size| {
+            let rest = octets.get_mut(size..)?;
+            write_goodbye(rest, ssrc).map(|written| size + written)
+        });
+        if let Some(size) = size {
+            packet.truncate(size);
+            self.counters.rtcp.byes_sent += 1;
+            self.send_control(slot, packet);
+        }
+    }
+
+    /// A buffer for a packet to the peer of a leg; `None`: nobody knows where to send it, or there
+    /// is none.
+    pub(super) fn control_packet(&mut self, slot: u32, size: usize) -> Option<PacketBuf> {
+        self.control_destination(slot)?;
+        let Some(mut packet) = self.io.allocate() else {
+            self.counters.buffers_missing += 1;
+            return None;
+        };
+        packet.set_len(size).ok().map(|()| packet)
+    }
+
+    /// The way out of every control packet.
+    pub(super) fn send_control(&mut self, slot: u32, mut packet: PacketBuf) {
+        debug_assert!(
+            Compound::parse(packet.bytes()).is_ok_and(|compound| {
+                let first = compound.packets().next().map(|part| part.kind());
+                matches!(first, Some(Kind::SenderReport | Kind::ReceiverReport))
+            }),
+            "what we send begins with a report"
+        );
+        if let Err(reason) = self.protect_rtcp(slot, &mut packet) {
+            return self.counters.drops.count(reason);
+        }
+        if let Some((socket, to)) = self.control_destination(slot) {
             self.io.send(packet, socket, to);
         }
     }
 
     /// By which socket and where RTCP of a leg goes. Only ever to the host that its RTP goes to.
-    fn control_destination(&self, slot: u32) -> Option<(SocketKey, Option<SocketAddr>)> {
+    pub(super) fn control_destination(&self, slot: u32) -> Option<(SocketKey, Option<SocketAddr>)> {
         let pair = self.pairs.get(slot as usize)?;
         let (open, leg): (_, &Leg) = (pair.open?, pair.leg.as_ref()?);
         let rtp = leg.latch.destination()?;
@@ -264,7 +276,7 @@ impl<Io: PacketIo> Worker<Io> {
             .source
             .or(announced)
             .filter(|rtcp| rtcp.is_same_host(&rtp))?;
-        Some((open.rtcp, Some(rtcp.socket_address())))
+        Some((open.rtcp?, Some(rtcp.socket_address())))
     }
 }
 
@@ -297,10 +309,3 @@ impl Control {
 fn ntp_units(microseconds: u64) -> u32 {
     u32::try_from((microseconds << 16) / 1_000_000).unwrap_or(u32::MAX)
 }
-
-fn low_half(value: u64) -> u32 {
-    u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default()
-}
-
-/// Octets that are not payload in the packets we count: sender reports count payload only.
-const RTP_HEADER_SIZE: u64 = 12;

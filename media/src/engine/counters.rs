@@ -79,7 +79,7 @@ pub struct RtcpCounters {
     pub source_descriptions_received: u64,
     /// BYE packets in them: taken in, never passed on.
     pub byes_received: u64,
-    /// Feedback in them: PLI, FIR, NACK.
+    /// Feedback in them: PLI, FIR, NACK, REMB, arrivals, others.
     pub feedback_received: u64,
     /// APP, XR and unknown packets in them.
     pub others_received: u64,
@@ -87,6 +87,16 @@ pub struct RtcpCounters {
     pub sender_reports_sent: u64,
     /// Receiver reports of our own.
     pub receiver_reports_sent: u64,
+    /// Feedback passed on, rewritten.
+    pub feedback_sent: u64,
+    /// Keyframe requests among it.
+    pub keyframe_requests_sent: u64,
+    /// Feedback that was not passed on, alone or beside what was.
+    pub feedback_refused: u64,
+    /// Keyframe requests among that which came too soon after another.
+    pub keyframe_requests_limited: u64,
+    /// BYE packets of our own.
+    pub byes_sent: u64,
 }
 
 #[cfg(test)]

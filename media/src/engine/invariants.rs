@@ -53,11 +53,10 @@ impl<Io: PacketIo> Worker<Io> {
                 line.state == State::Connected,
                 "only a leg is sent to"
             );
-            for (key, kind) in pair
-                .open
-                .iter()
-                .flat_map(|open| [(open.rtp, PortKind::Rtp), (open.rtcp, PortKind::Rtcp)])
-            {
+            for (key, kind) in pair.open.iter().flat_map(|open| {
+                let rtcp = open.rtcp.map(|rtcp| (rtcp, PortKind::Rtcp));
+                [(open.rtp, PortKind::Rtp)].into_iter().chain(rtcp)
+            }) {
                 assert_eq!(
                     self.sockets.owner(key),
                     Some((slot, kind)),

@@ -8,6 +8,7 @@ use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::rtcp::Cname;
 use crate::rtp::Ssrc;
+use crate::srtp::Contexts;
 use crate::tone::TonePhase;
 
 /// One slot of the pair table.
@@ -25,7 +26,8 @@ pub(super) struct Pair {
 pub(super) struct OpenPair {
     pub(super) ports: PortPair,
     pub(super) rtp: SocketKey,
-    pub(super) rtcp: SocketKey,
+    /// `None` where workers open ports for RTP only.
+    pub(super) rtcp: Option<SocketKey>,
 }
 
 /// What one side of a call is, beside its hot lines.
@@ -36,6 +38,8 @@ pub(super) struct Leg {
     pub(super) latch: Latch,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
+    /// Of a leg with keys.
+    pub(super) srtp: Option<Box<Contexts>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,
@@ -61,6 +65,12 @@ pub(super) struct Control {
     /// The last two sender reports that were sent here: middle of the NTP time, and when.
     pub(super) sent: [Option<(u32, u64)>; 2],
     pub(super) round_trip_us: Option<u32>,
+    /// When its peer was asked for a keyframe last.
+    pub(super) keyframe_asked_us: Option<u64>,
+    /// Number of the last FIR that was sent to its peer.
+    pub(super) intra_request_sent: u8,
+    /// Number of the last FIR of its peer that was passed on.
+    pub(super) intra_request_heard: Option<u8>,
 }
 
 /// A sender report of the peer.

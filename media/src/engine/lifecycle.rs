@@ -12,6 +12,7 @@ use crate::engine::line::{
     EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
 };
 use crate::engine::report_queue::Waiting;
+use crate::engine::secure::contexts;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
@@ -36,11 +37,14 @@ impl<Io: PacketIo> Worker<Io> {
         debug_assert!(pair.leg.is_none(), "a pair in stock carries no leg");
         if let Some(line) = self.egress.get_mut(slot as usize) {
             let [high, low, ..] = numbers.1.to_be_bytes();
-            let sequence = SequenceNumber(u16::from_be_bytes([high, low]));
+            // RFC 4568 §6.4: begun in the lower half, no counter rolls over while the first packets
+            // may still be lost.
+            let sequence = SequenceNumber(u16::from_be_bytes([high & 0x7f, low]));
             *line = EgressLine {
                 socket: open.rtp,
                 generation: pair.generation,
-                ssrc: Ssrc(numbers.0),
+                // No stream has the source that a leg which heard nobody shows.
+                ssrc: Ssrc(numbers.0.max(1)),
                 continuity: Continuity::new(sequence, RtpTimestamp(numbers.2)),
                 ..EgressLine::FREE
             };
@@ -66,9 +70,13 @@ impl<Io: PacketIo> Worker<Io> {
             heard: None,
             sent: [None; 2],
             round_trip_us: None,
+            keyframe_asked_us: None,
+            intra_request_sent: 0,
+            intra_request_heard: None,
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
+            srtp: plan.srtp.as_deref().and_then(contexts),
             plan,
             target,
             control,
@@ -96,6 +104,7 @@ impl<Io: PacketIo> Worker<Io> {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;
             }
+            leg.renegotiate_srtp(plan.srtp.as_deref());
             leg.plan = plan;
             leg.target = target;
             leg.silence_from_us = now_us;
@@ -140,6 +149,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         line.kind = leg.plan.kind;
         line.receives = leg.plan.receives;
+        line.is_secure = leg.plan.srtp.is_some();
         line.payload_received = PAYLOAD_NONE;
         self.refresh_lock(slot);
     }
@@ -170,6 +180,7 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(line) = self.egress.get_mut(slot as usize) {
             let destination = leg.latch.destination();
             line.destination = destination.unwrap_or(PeerAddress::NOWHERE);
+            line.is_secure = leg.plan.srtp.is_some();
             line.gate = match destination {
                 _ if !leg.plan.sends => Gate::Held,
                 None => Gate::Unknown,
@@ -206,6 +217,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     pub(super) fn disconnect(&mut self, slot: u32) {
         debug_assert!(self.leg(slot).is_some(), "what ends was connected");
+        self.say_goodbye(slot);
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             debug_assert!(line.state == State::Connected, "a leg ends once");
             line.state = State::Ended;

@@ -54,6 +54,8 @@ pub(super) struct IngressLine {
     pub(super) is_locked: bool,
     pub(super) is_event: bool,
     pub(super) receives: bool,
+    /// It has keys: nothing is believed before they have authenticated it.
+    pub(super) is_secure: bool,
     pub(super) kind: MediaKind,
 }
 
@@ -76,6 +78,7 @@ impl IngressLine {
         is_locked: false,
         is_event: false,
         receives: false,
+        is_secure: false,
         kind: MediaKind::Audio,
     };
 
@@ -128,6 +131,8 @@ pub(super) struct EgressLine {
     pub(super) generation: u32,
     pub(super) ssrc: Ssrc,
     pub(super) gate: Gate,
+    /// It has keys: nothing leaves plain.
+    pub(super) is_secure: bool,
 }
 
 impl EgressLine {
@@ -141,6 +146,7 @@ impl EgressLine {
         generation: 0,
         ssrc: Ssrc(0),
         gate: Gate::Closed,
+        is_secure: false,
     };
 }
 

@@ -8,7 +8,7 @@ use packet_io::{PacketBuf, PacketIo, Received};
 
 use crate::drop_reason::DropReason;
 use crate::engine::leg::Leg;
-use crate::engine::line::{Gate, IngressLine, Route, State};
+use crate::engine::line::{EgressLine, Gate, IngressLine, Route, State};
 use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
@@ -24,7 +24,7 @@ impl<Io: PacketIo> Worker<Io> {
         let Received {
             socket,
             source,
-            packet,
+            mut packet,
         } = received;
         let Some((slot, kind)) = self.sockets.owner(socket) else {
             self.counters.drops.count(DropReason::SocketUnknown);
@@ -40,7 +40,7 @@ impl<Io: PacketIo> Worker<Io> {
             Some(State::Stocked) => Err(DropReason::NotConnected),
             Some(State::Ended | State::Draining) => Err(DropReason::LegEnded),
             Some(State::Connected) if is_rtcp => {
-                self.receive_rtcp(now_us, slot, kind, source, packet)
+                self.receive_rtcp(now_us, slot, kind, source, &mut packet)
             }
             Some(State::Connected) => self.receive_rtp(now_us, slot, source, packet),
         };
@@ -71,6 +71,7 @@ impl<Io: PacketIo> Worker<Io> {
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
         expect_rtp(packet.bytes())?;
+        let unprotected = self.unprotect_rtp(slot, &mut packet)?;
         let octets = packet.len() as u64;
         let mut view = RtpViewMut::parse(packet.bytes_mut())?;
         let (ssrc, payload_type) = (view.ssrc(), view.payload_type());
@@ -90,10 +91,14 @@ impl<Io: PacketIo> Worker<Io> {
                 payload_type,
             )?;
         }
+        self.accept_index(slot, unprotected);
         let line = self
             .ingress
             .get_mut(slot as usize)
             .ok_or(DropReason::SocketUnknown)?;
+        if line.ssrc != ssrc {
+            expect_new_source(self.egress.get(slot as usize), ssrc, line.route)?;
+        }
         let (rate, burst) = rtp_rate(line.kind);
         if !line.guard.admit(now_us, rate, burst) {
             return Err(DropReason::RateExceeded);
@@ -116,6 +121,7 @@ impl<Io: PacketIo> Worker<Io> {
             at_ms: low_half(now_us / 1_000),
         };
         let to = self.place(slot, &line, arrived, &mut view)?;
+        self.protect_rtp(line.opposite, &mut packet)?;
         self.send_rtp(packet, line.opposite, to, octets);
         Ok(())
     }
@@ -230,6 +236,9 @@ impl<Io: PacketIo> Worker<Io> {
         ssrc: Ssrc,
         payload_type: PayloadType,
     ) -> Result<(), DropReason> {
+        if let Some(source) = source {
+            self.expect_other_stream(slot, source, ssrc)?;
+        }
         let line = self
             .ingress
             .get_mut(slot as usize)
@@ -290,6 +299,33 @@ impl<Io: PacketIo> Worker<Io> {
         Ok(())
     }
 
+    /// Refuses what comes from a port of ours: two of our legs that were made each other's peers would
+    /// send one packet round for ever.
+    pub(super) fn expect_foreign(&self, source: Option<SocketAddr>) -> Result<(), DropReason> {
+        match source {
+            Some(source) if self.own_ports.has(source) => Err(DropReason::OwnAddress),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses our own stream from anywhere but the place it is sent to (RFC 3550 §8.2): it proves no
+    /// source. From that place it is an echo service, of which some send back what they get as it is.
+    fn expect_other_stream(
+        &self,
+        slot: u32,
+        source: SocketAddr,
+        ssrc: Ssrc,
+    ) -> Result<(), DropReason> {
+        self.expect_foreign(Some(source))?;
+        let ours = self.egress.get(slot as usize).map(|line| line.ssrc);
+        let destination = self.leg(slot).and_then(|leg| leg.latch.destination());
+        let is_echo = destination.is_some_and(|peer| peer.is_same_place(&source.into()));
+        if ours == Some(ssrc) && !is_echo {
+            return Err(DropReason::OwnStream);
+        }
+        Ok(())
+    }
+
     /// Another source speaks on a leg: what the old one lost and how it jittered is kept.
     fn change_source(&mut self, slot: u32, ssrc: Ssrc, clock: ClockRate) {
         if let Some(line) = self.ingress.get_mut(slot as usize) {
@@ -305,6 +341,16 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(leg) = self.leg_mut(slot) {
             leg.jitter_us = leg.jitter_us.max(jitter_us);
         }
+    }
+}
+
+/// Refuses our own stream where a local party would answer it: each packet would go round for ever.
+fn expect_new_source(own: Option<&EgressLine>, ssrc: Ssrc, route: Route) -> Result<(), DropReason> {
+    match route {
+        Route::Echo | Route::Tone | Route::Ringback if own.is_some_and(|own| own.ssrc == ssrc) => {
+            Err(DropReason::OwnStream)
+        }
+        Route::Nowhere | Route::Leg | Route::Echo | Route::Tone | Route::Ringback => Ok(()),
     }
 }
 

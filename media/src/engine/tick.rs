@@ -130,7 +130,7 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(peer) = leg
             .latch
             .locked()
-            .filter(|peer| leg.latch.destination() == Some(*peer))
+            .filter(|peer| leg.latch.is_settled() && leg.latch.destination() == Some(*peer))
         else {
             return;
         };
@@ -235,27 +235,34 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let (rtp, rtcp) = (spec(rtp), spec(rtcp));
         let rtp = self.io.open(rtp)?;
-        match self.io.open(rtcp) {
-            Ok(rtcp) => Ok(OpenPair { ports, rtp, rtcp }),
-            Err(refused) => {
-                self.io.close(rtp);
-                Err(refused)
-            }
-        }
+        let rtcp = if self.config.rtcp_ports {
+            self.io
+                .open(rtcp)
+                .map(Some)
+                .inspect_err(|_refused| self.io.close(rtp))?
+        } else {
+            None
+        };
+        Ok(OpenPair { ports, rtp, rtcp })
     }
 
     fn stock_opened(&mut self, now_us: u64, open: OpenPair) {
         let Some(slot) = self.slots_free.pop() else {
             return;
         };
-        debug_assert!(open.rtp != open.rtcp, "two ports, two sockets");
+        debug_assert!(Some(open.rtp) != open.rtcp, "two ports, two sockets");
         let is_known = self.sockets.set(open.rtp, slot, PortKind::Rtp)
-            && self.sockets.set(open.rtcp, slot, PortKind::Rtcp);
+            && open
+                .rtcp
+                .is_none_or(|rtcp| self.sockets.set(rtcp, slot, PortKind::Rtcp));
         if let Some(pair) = self.pairs.get_mut(slot as usize) {
             debug_assert!(pair.open.is_none(), "a free slot has no ports");
             debug_assert!(pair.leg.is_none(), "a free slot has no leg");
             pair.open = Some(open);
             pair.was_heard = false;
+        }
+        if let Some(rtp) = self.ports.rtp(open.ports) {
+            self.own_ports.set(rtp, true);
         }
         if is_known {
             self.counters.pairs_opened += 1;
@@ -274,7 +281,10 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let was_heard = pair.was_heard;
         let Some(open) = pair.open.take() else { return };
-        for socket in [open.rtp, open.rtcp] {
+        if let Some(rtp) = self.ports.rtp(open.ports) {
+            self.own_ports.set(rtp, false);
+        }
+        for socket in [Some(open.rtp), open.rtcp].into_iter().flatten() {
             self.sockets.clear(socket);
             self.io.close(socket);
         }

@@ -15,6 +15,7 @@ use crate::engine::counters::WorkerCounters;
 use crate::engine::deadline::DeadlineQueue;
 use crate::engine::leg::{Leg, Pair};
 use crate::engine::line::{EgressLine, IngressLine, ReceptionLine, SentCounters, State};
+use crate::engine::own_ports::OwnPorts;
 use crate::engine::report_queue::ReportQueue;
 use crate::engine::socket_owners::SocketOwners;
 use crate::engine::stock::PortPool;
@@ -33,6 +34,9 @@ pub struct WorkerConfig {
     /// Port pairs at most, stock included; not more than [`PAIRS_MAX`]. Its `PacketIo` needs twice
     /// as many sockets.
     pub pairs_max: u32,
+    /// Open the port of RTCP beside that of RTP. Without it a pair is one socket, and RTCP is heard
+    /// and spoken where it is multiplexed (RFC 5761) only.
+    pub rtcp_ports: bool,
     /// Pairs to keep open for calls to come.
     pub stock: u32,
     /// How long a packet may wait for others.
@@ -54,6 +58,7 @@ impl WorkerConfig {
             addresses: vec![address],
             ports,
             pairs_max: 4_096,
+            rtcp_ports: true,
             stock: 64,
             batch_budget: Duration::from_micros(500),
             dscp: 46,
@@ -78,6 +83,7 @@ pub struct Worker<Io> {
     pub(super) slots_free: Vec<u32>,
     pub(super) stocked: u32,
     pub(super) ports: PortPool,
+    pub(super) own_ports: OwnPorts,
     pub(super) ports_all: usize,
     pub(super) stock_retry_us: u64,
     pub(super) stock_at_us: Option<u64>,
@@ -118,6 +124,7 @@ impl<Io: PacketIo> Worker<Io> {
             stocked: 0,
             ports_all: ports.len(),
             ports,
+            own_ports: OwnPorts::new(&config.addresses),
             stock_retry_us: 0,
             stock_at_us: Some(0),
             draining: VecDeque::new(),

@@ -75,12 +75,27 @@ impl<'a> RtcpPacket<'a> {
         self.kind
     }
 
+    /// Five bits of its header: a count of blocks, or the format of feedback.
+    #[must_use]
+    pub const fn count(&self) -> u8 {
+        self.count
+    }
+
+    /// The 32 bits at `start` of what follows its header.
+    pub(super) fn word(&self, start: usize) -> Option<u32> {
+        let octets = self.body.get(start..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*octets))
+    }
+
+    /// What follows its header, from `start`; padding is none of it.
+    pub(super) fn content(&self, start: usize) -> &'a [u8] {
+        self.body.get(start..).unwrap_or_default()
+    }
+
     /// The source that its first word names; a BYE or SDES of nobody has none.
     #[must_use]
     pub fn ssrc(&self) -> Option<Ssrc> {
-        self.body
-            .first_chunk()
-            .map(|word| Ssrc(u32::from_be_bytes(*word)))
+        self.word(0).map(Ssrc)
     }
 
     /// Sender information of a sender report.
@@ -166,10 +181,20 @@ fn split(bytes: &[u8]) -> Option<(u8, RtcpPacket<'_>, &[u8])> {
     let size = 4 * usize::from(u16::from_be_bytes([*high, *low]));
     let body = bytes.get(4..4 + size)?;
     let after = bytes.get(4 + size..)?;
+    let padding = if first & 0x20 == 0 {
+        0
+    } else {
+        usize::from(*body.last()?)
+    };
+    let is_padding_whole = first & 0x20 == 0 || (padding > 0 && padding.is_multiple_of(4));
+    let content = body
+        .len()
+        .checked_sub(padding)
+        .filter(|_| is_padding_whole)?;
     let packet = RtcpPacket {
         kind: Kind::from_octet(*kind),
         count: first & 0x1f,
-        body,
+        body: body.get(..content)?,
     };
     Some((*first, packet, after))
 }
@@ -247,6 +272,23 @@ mod tests {
         let report = compound.packets().next().unwrap();
         assert_eq!(report.kind(), Kind::ReceiverReport);
         assert_eq!(report.report_blocks().collect::<Vec<_>>(), [block]);
+    }
+
+    /// RFC 3550 §6.4.1: the padding counts its octets, itself included, in words.
+    #[test]
+    fn padding_is_no_content_and_has_to_fit() {
+        let padded = |count: u8| {
+            let mut octets = vec![0xa1, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, count];
+            octets[15] = count;
+            Compound::parse(&octets).map(|compound| {
+                let packet = compound.packets().next().unwrap();
+                packet.content(8).len()
+            })
+        };
+        assert_eq!(padded(4), Ok(0));
+        for count in [0, 3, 8, 12, 16, 255] {
+            assert_eq!(padded(count), Err(DropReason::RtcpMalformed), "{count}");
+        }
     }
 
     #[test]

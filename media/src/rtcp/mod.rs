@@ -3,16 +3,21 @@
 //! Owns the formats and the schedule. What a relay does with a report is `engine`'s business.
 
 mod compound;
+mod feedback;
+mod goodbye;
 mod receiver_report;
 mod schedule;
 mod sender_report;
 mod source_description;
 
 pub use compound::{Compound, Kind, RtcpPacket};
+pub use feedback::{Feedback, FeedbackMapping, Media};
+pub use goodbye::write_goodbye;
 pub use receiver_report::{ReportBlock, write_receiver_report};
 pub use schedule::interval;
 pub use sender_report::{SenderInformation, write_sender_report};
 pub use source_description::{CNAME_SIZE, Cname};
 
-/// Most octets that [`write_sender_report`] and [`write_receiver_report`] write.
+/// Most octets that [`write_sender_report`] and [`write_receiver_report`] write; a [`write_goodbye`] is
+/// eight more.
 pub const WRITTEN_SIZE_MAX: usize = 64;

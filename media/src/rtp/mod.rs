@@ -13,4 +13,4 @@ pub use header::{PayloadType, Ssrc};
 pub use reception::{Arrival, Reception};
 pub use sequence::{ExtendedSequence, SequenceNumber};
 pub use timestamp::{ClockRate, RtpTimestamp};
-pub use view::{RtpView, RtpViewMut};
+pub use view::{RtpView, RtpViewMut, header_size};

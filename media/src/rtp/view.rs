@@ -189,22 +189,37 @@ impl<'a> RtpViewMut<'a> {
     }
 }
 
-/// Where the payload starts and ends (RFC 3550 A.1: the validity check of a header).
-fn payload_bounds(bytes: &[u8]) -> Result<(usize, usize), DropReason> {
+/// Octets of the header of a packet whose payload may be encrypted, padding and all (RFC 3711 §3.1).
+///
+/// # Errors
+/// Why the packet is not RTP.
+#[inline]
+pub fn header_size(bytes: &[u8]) -> Result<usize, DropReason> {
     let fixed: &[u8; FIXED_HEADER_SIZE] = bytes.first_chunk().ok_or(DropReason::RtpTruncated)?;
     let first = fixed[0];
     if first >> 6 != 2 {
         return Err(DropReason::RtpVersion);
     }
-    if first & 0x3f == 0 {
-        return Ok((FIXED_HEADER_SIZE, bytes.len()));
+    if first & 0x1f == 0 {
+        return Ok(FIXED_HEADER_SIZE);
     }
-    let mut start = FIXED_HEADER_SIZE + 4 * usize::from(first & 0x0f);
+    let mut size = FIXED_HEADER_SIZE + 4 * usize::from(first & 0x0f);
     if first & 0x10 != 0 {
-        let rest = bytes.get(start..).ok_or(DropReason::RtpTruncated)?;
+        let rest = bytes.get(size..).ok_or(DropReason::RtpTruncated)?;
         let [_, _, high, low]: &[u8; 4] = rest.first_chunk().ok_or(DropReason::RtpTruncated)?;
-        start += 4 + 4 * usize::from(u16::from_be_bytes([*high, *low]));
+        size += 4 + 4 * usize::from(u16::from_be_bytes([*high, *low]));
     }
+    if size > bytes.len() {
+        return Err(DropReason::RtpTruncated);
+    }
+    Ok(size)
+}
+
+/// Where the payload starts and ends (RFC 3550 A.1: the validity check of a header).
+#[inline]
+fn payload_bounds(bytes: &[u8]) -> Result<(usize, usize), DropReason> {
+    let start = header_size(bytes)?;
+    let first = bytes.first().copied().unwrap_or_default();
     let content = bytes.get(start..).ok_or(DropReason::RtpTruncated)?;
     if first & 0x20 == 0 {
         return Ok((start, bytes.len()));

@@ -38,6 +38,21 @@ impl MasterKey {
     pub const fn suite(&self) -> Suite {
         self.suite
     }
+
+    /// The key.
+    pub(super) fn key(&self) -> &[u8] {
+        self.key_and_salt
+            .get(..self.suite.key_size())
+            .unwrap_or_default()
+    }
+
+    /// The salt.
+    pub(super) fn salt(&self) -> &[u8] {
+        let start = self.suite.key_size();
+        self.key_and_salt
+            .get(start..start + self.suite.salt_size())
+            .unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for MasterKey {
@@ -84,6 +99,8 @@ mod tests {
             }
             let key = MasterKey::new(suite, &octets[..size]).unwrap();
             assert_eq!(key.suite(), suite);
+            assert_eq!(key.key(), &octets[..suite.key_size()]);
+            assert_eq!(key.salt(), &octets[suite.key_size()..size]);
         }
     }
 

@@ -12,7 +12,8 @@ use crate::message::{
     self, Elements, HeaderLine, HeaderName, Message, MessageWriter, NameAddrRef, SendBuffer,
     StartLine, Via,
 };
-use crate::offer_answer::{Session, read_answer, read_offer};
+use crate::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
+use crate::offer_answer::{Session, Unusable, read_answer, read_offer};
 use crate::sdp::{Direction, MediaKind, SessionDescription};
 
 pub use self::stream::stream_bytes;
@@ -88,17 +89,44 @@ pub fn sdp_bytes(bytes: &[u8]) {
 
 /// What can be taken of an offer is answered line by line, and our answer can be taken.
 fn answer_again(offer: &SessionDescription) {
-    let Ok(audio) = read_offer(offer, |_| None) else {
+    for policy in [
+        CryptoPolicy::Off,
+        CryptoPolicy::Preferred,
+        CryptoPolicy::Required,
+    ] {
+        answer_by(policy, offer);
+    }
+}
+
+fn answer_by(policy: CryptoPolicy, offer: &SessionDescription) {
+    let Ok(audio) = read_offer(offer, policy, |_| None) else {
         return;
     };
     let codecs = audio.codecs.clone();
     let mut session = Session::new(SocketAddr::from(([192, 0, 2, 1], 4000)), 1);
+    if policy != CryptoPolicy::Off {
+        let keys = LineKeys::new(&[0x5a; LineKeys::SIZE]);
+        session.set_crypto(policy, CryptoOffer::Secure, keys);
+    }
     session.accept(audio);
-    let Ok(answer) = session.answer(&codecs, Direction::SendRecv, None) else {
-        panic!("what was offered is common ground");
+    let answer = match session.answer(&codecs, Direction::SendRecv, None) {
+        Ok(answer) => answer,
+        // The offer names a key of ours and no other.
+        Err(Unusable::NoUsableKey) => return,
+        Err(_) => panic!("what was offered is common ground"),
     };
     assert!(answer.media.len() == offer.media.len(), "a line for a line");
-    let taken = read_answer(offer, &answer, |_| None);
+    let is_keyed = session.current().agreed.is_some();
+    assert!(
+        policy != CryptoPolicy::Required || is_keyed,
+        "nothing without a key where one is required"
+    );
+    let keys = answer.media.iter().map(|line| line.crypto.len());
+    assert!(
+        keys.sum::<usize>() == usize::from(is_keyed),
+        "one key, or none"
+    );
+    let taken = read_answer(offer, &answer, policy, |_| None);
     let speech = taken.map(|taken| {
         let speech = taken.codecs.iter().filter(|codec| codec.is_speech());
         speech.count()

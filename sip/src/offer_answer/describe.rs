@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::codec_match::Codec;
+use super::crypto::CryptoLine;
 use crate::sdp::{
     Direction, Fmtp, Host, MediaDescription, MediaKind, Origin, RtpMap, SessionDescription,
 };
@@ -20,6 +21,8 @@ pub(super) struct AudioLine<'a> {
     pub(super) ptime_ms: Option<u32>,
     /// The peer wants RTCP on the port of RTP (RFC 5761 §5.1.1), and we take it there.
     pub(super) rtcp_mux: bool,
+    /// Our keys: all in an offer, one in an answer, none without SRTP.
+    pub(super) crypto: &'a [CryptoLine],
 }
 
 impl AudioLine<'_> {
@@ -50,6 +53,7 @@ impl AudioLine<'_> {
         media.direction = Some(self.direction);
         media.ptime_ms = self.ptime_ms;
         media.rtcp_mux = self.rtcp_mux;
+        media.crypto = self.crypto.iter().map(CryptoLine::write).collect();
         media
     }
 }

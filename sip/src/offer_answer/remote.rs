@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::codec_match::{Codec, codecs_of};
+use super::crypto::{self, CryptoLine, CryptoPolicy, Profile};
 use super::describe::refused_line;
 use super::video::{RemoteVideo, answered_video, offered_video};
 use crate::sdp::{Direction, MediaDescription, MediaKind, SessionDescription, Word};
@@ -13,9 +14,21 @@ pub enum Unusable {
     /// No audio line with a port.
     #[error("no audio")]
     NoAudio,
-    /// Only SRTP is offered.
+    /// Only SRTP is offered, and none is taken here.
     #[error("only secure profiles")]
     SecureOnly,
+    /// SRTP without a key of a kind that we have (RFC 4568 §5.1.2).
+    #[error("no usable key")]
+    NoUsableKey,
+    /// Plain RTP where only SRTP is taken.
+    #[error("not secure")]
+    NotSecure,
+    /// An answer with a key under a tag or of a suite that we did not offer so (RFC 4568 §5.1.3).
+    #[error("wrong tag of a key")]
+    WrongTag,
+    /// An answer with our own key.
+    #[error("our own key")]
+    ReusedKey,
     /// The address is a name, or there is none.
     #[error("no address")]
     NoAddress,
@@ -34,6 +47,10 @@ impl Unusable {
         match self {
             Self::NoAudio => "sdp_no_audio",
             Self::SecureOnly => "sdp_secure_only",
+            Self::NoUsableKey => "sdp_no_usable_key",
+            Self::NotSecure => "sdp_not_secure",
+            Self::WrongTag => "sdp_wrong_crypto_tag",
+            Self::ReusedKey => "sdp_reused_key",
             Self::NoAddress => "sdp_no_address",
             Self::Forbidden(why) => why.as_str(),
             Self::NoCommonCodec => "sdp_no_common_codec",
@@ -91,6 +108,10 @@ pub struct RemoteAudio {
     pub rtcp_mux: bool,
     /// The video beside it; `None`: no line of it can be taken.
     pub video: Option<Box<RemoteVideo>>,
+    /// The line is `RTP/SAVP` or `RTP/SAVPF`.
+    pub is_secure: bool,
+    /// The peer's keys that may be used, in its order; in an answer one. Empty: plain RTP.
+    pub crypto: Vec<CryptoLine>,
     /// Session id and version of `o=`: with the same ones nothing new is said (RFC 3264 §8).
     pub origin: (Word, u64),
 }
@@ -111,6 +132,8 @@ impl RemoteAudio {
             ptime_ms,
             rtcp_mux,
             video,
+            is_secure,
+            crypto,
             origin: _,
         } = self;
         *index == before.index
@@ -122,6 +145,8 @@ impl RemoteAudio {
             && *ptime_ms == before.ptime_ms
             && *rtcp_mux == before.rtcp_mux
             && *video == before.video
+            && *is_secure == before.is_secure
+            && *crypto == before.crypto
     }
 
     /// The peer holds: it does not want to hear us (RFC 3264 §8.4), in any of the three forms.
@@ -131,8 +156,8 @@ impl RemoteAudio {
     }
 }
 
-/// Reads an offer: its first usable audio line. `forbids` knows addresses where no peer can be,
-/// beside multicast and broadcast.
+/// Reads an offer: its first usable audio line, one with keys before one without where `policy` takes
+/// keys. `forbids` knows addresses where no peer can be, beside multicast and broadcast.
 ///
 /// All lines are looked at before any is refused: a peer may offer SAVP and AVP as alternatives.
 ///
@@ -141,24 +166,88 @@ impl RemoteAudio {
 /// The refusal of the line that came furthest.
 pub fn read_offer(
     offer: &SessionDescription,
+    policy: CryptoPolicy,
     forbids: impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
     let mut refusal = Unusable::NoAudio;
+    let mut plain = None;
     let lines = offer.media.iter().enumerate();
     for (index, media) in lines.filter(|(_, media)| is_audio(media)) {
-        match remote_audio(offer, index, media, codecs_of(media), &forbids) {
-            Ok(audio) => {
-                let video = offered_video(offer, &forbids);
-                return Ok(RemoteAudio { video, ..audio });
+        let line = offered_keys(media, policy).and_then(|keys| {
+            let line = (index, media, keys);
+            remote_audio(offer, line, codecs_of(media), &forbids)
+        });
+        match line {
+            Ok(audio) if policy == CryptoPolicy::Off || !audio.crypto.is_empty() => {
+                return Ok(with_video(audio, policy, || offered_video(offer, &forbids)));
             }
+            Ok(audio) => plain = plain.or(Some(audio)),
             Err(found) => refusal = further(refusal, found),
         }
     }
-    Err(refusal)
+    let audio = plain.ok_or(refusal)?;
+    Ok(with_video(audio, policy, || offered_video(offer, &forbids)))
+}
+
+/// The keys of an offered line that may be taken; none: plain RTP.
+fn offered_keys(
+    media: &MediaDescription,
+    policy: CryptoPolicy,
+) -> Result<Vec<CryptoLine>, Unusable> {
+    let keys = match policy {
+        CryptoPolicy::Off => Vec::new(),
+        CryptoPolicy::Preferred | CryptoPolicy::Required => crypto::read(media),
+    };
+    check_profile(media, &keys, policy)?;
+    Ok(keys)
+}
+
+/// The key of the line that answers `ours`; none: plain RTP. Where a peer answers a secure offer with
+/// plain RTP, it is taken by a policy that takes either.
+fn answered_keys(
+    ours: &MediaDescription,
+    theirs: &MediaDescription,
+    policy: CryptoPolicy,
+) -> Result<Vec<CryptoLine>, Unusable> {
+    let offered = crypto::read(ours);
+    if offered.is_empty() {
+        check_profile(theirs, &[], policy)?;
+        return Ok(Vec::new());
+    }
+    let mut named = crypto::read(theirs);
+    let is_any = !named.is_empty();
+    named.retain(|key| offered.iter().any(|ours| ours.answers(key)));
+    named.truncate(1);
+    if is_any && named.is_empty() {
+        return Err(Unusable::WrongTag);
+    }
+    if named
+        .iter()
+        .any(|key| offered.iter().any(|ours| ours.key == key.key))
+    {
+        return Err(Unusable::ReusedKey);
+    }
+    check_profile(theirs, &named, policy)?;
+    Ok(named)
+}
+
+/// The transport of a line against the keys that it has and the policy.
+fn check_profile(
+    media: &MediaDescription,
+    keys: &[CryptoLine],
+    policy: CryptoPolicy,
+) -> Result<(), Unusable> {
+    match (Profile::of(&media.protocol), policy) {
+        (Profile::None, _) => Err(Unusable::NoAudio),
+        (Profile::Foreign, _) | (Profile::Secure, CryptoPolicy::Off) => Err(Unusable::SecureOnly),
+        (Profile::Secure, _) if keys.is_empty() => Err(Unusable::NoUsableKey),
+        (Profile::Plain, CryptoPolicy::Required) if keys.is_empty() => Err(Unusable::NotSecure),
+        (Profile::Secure | Profile::Plain, _) => Ok(()),
+    }
 }
 
 /// Reads the answer to our offer: the line in the place of our audio line, with those of its codecs
-/// that we offered. `forbids` is that of [`read_offer`].
+/// that we offered, and the key that it took. `policy` and `forbids` are those of [`read_offer`].
 ///
 /// # Errors
 ///
@@ -166,6 +255,7 @@ pub fn read_offer(
 pub fn read_answer(
     offer: &SessionDescription,
     answer: &SessionDescription,
+    policy: CryptoPolicy,
     forbids: impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
     let mut lines = offer.media.iter().zip(&answer.media).enumerate();
@@ -178,9 +268,11 @@ pub fn read_answer(
         .payload_types()
         .filter_map(|number| agreed(number, &named, &offered))
         .collect();
-    let audio = remote_audio(answer, index, theirs, codecs, &forbids)?;
-    let video = answered_video(offer, answer, &forbids);
-    Ok(RemoteAudio { video, ..audio })
+    let keys = answered_keys(ours, theirs, policy)?;
+    let audio = remote_audio(answer, (index, theirs, keys), codecs, &forbids)?;
+    Ok(with_video(audio, policy, || {
+        answered_video(offer, answer, &forbids)
+    }))
 }
 
 /// One format of an answer. A dynamic number without `rtpmap` can only mean what we offered under
@@ -208,8 +300,7 @@ fn is_audio(media: &MediaDescription) -> bool {
 /// What one audio line says.
 fn remote_audio(
     description: &SessionDescription,
-    index: usize,
-    media: &MediaDescription,
+    (index, media, crypto): (usize, &MediaDescription, Vec<CryptoLine>),
     codecs: Vec<Codec>,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
@@ -227,11 +318,24 @@ fn remote_audio(
         ptime_ms: media.ptime_ms,
         rtcp_mux: media.rtcp_mux,
         video: None,
+        is_secure: Profile::of(&media.protocol) == Profile::Secure,
+        crypto,
         origin: (
             description.origin.session_id.clone(),
             description.origin.version,
         ),
     })
+}
+
+/// Video beside audio that is secure, or has to be, is never in the clear.
+fn with_video(
+    audio: RemoteAudio,
+    policy: CryptoPolicy,
+    read: impl FnOnce() -> Option<Box<RemoteVideo>>,
+) -> RemoteAudio {
+    let is_plain = policy != CryptoPolicy::Required && audio.crypto.is_empty();
+    let video = is_plain.then(read).flatten();
+    RemoteAudio { video, ..audio }
 }
 
 /// Where RTP and RTCP of a line go, and which way: what holds for every kind of media.
@@ -240,14 +344,6 @@ pub(super) fn whereabouts(
     media: &MediaDescription,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<Whereabouts, Unusable> {
-    if !is_plain_rtp(&media.protocol) {
-        let secure = media.protocol.to_ascii_uppercase().contains("SAVP");
-        return Err(if secure {
-            Unusable::SecureOnly
-        } else {
-            Unusable::NoAudio
-        });
-    }
     let address = description
         .connection_of(media)
         .and_then(|host| host.address())
@@ -295,10 +391,6 @@ fn rtcp_of(media: &MediaDescription, rtp: SocketAddr) -> Option<SocketAddr> {
     }
 }
 
-fn is_plain_rtp(protocol: &str) -> bool {
-    protocol.eq_ignore_ascii_case("RTP/AVP") || protocol.eq_ignore_ascii_case("RTP/AVPF")
-}
-
 /// What is no address of one host.
 fn no_single_host(address: IpAddr) -> Option<Forbidden> {
     if address.is_multicast() {
@@ -318,9 +410,11 @@ const fn further(one: Unusable, other: Unusable) -> Unusable {
         match refusal {
             Unusable::NoAudio => 0,
             Unusable::SecureOnly => 1,
-            Unusable::NoAddress => 2,
-            Unusable::Forbidden(_) => 3,
-            Unusable::NoCommonCodec => 4,
+            Unusable::NotSecure => 2,
+            Unusable::NoUsableKey | Unusable::WrongTag | Unusable::ReusedKey => 3,
+            Unusable::NoAddress => 4,
+            Unusable::Forbidden(_) => 5,
+            Unusable::NoCommonCodec => 6,
         }
     }
     if rank(other) > rank(one) { other } else { one }

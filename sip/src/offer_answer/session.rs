@@ -7,6 +7,9 @@
 use std::net::SocketAddr;
 
 use super::codec_match::Codec;
+use super::crypto::{
+    AgreedKeys, CryptoLine, CryptoOffer, CryptoPolicy, CryptoSuite, LineKeys, Profile, SECURE,
+};
 use super::describe::{AudioLine, refused_line};
 use super::direction::answer_direction;
 use super::numbers::Numbers;
@@ -23,11 +26,22 @@ pub struct Session {
     version: u64,
     current: Descriptions,
     numbers: Numbers,
+    /// `None`: no SRTP here.
+    crypto: Option<Box<Crypto>>,
     /// Where we receive video.
     video_local: Option<SocketAddr>,
     /// What our next description says of video.
     wish: Option<VideoWish>,
     video_numbers: Numbers,
+}
+
+/// What a dialog may do with keys.
+#[derive(Debug)]
+struct Crypto {
+    policy: CryptoPolicy,
+    offer: CryptoOffer,
+    /// Ours, of the audio line.
+    audio: LineKeys,
 }
 
 /// What both sides said last.
@@ -43,8 +57,29 @@ pub struct Descriptions {
     pub theirs: Option<RemoteAudio>,
     /// What we said of video; `None`: no line of ours, or port 0.
     pub video: Option<SaidVideo>,
+    /// Our keys that it named.
+    pub crypto: Vec<CryptoLine>,
+    /// The keys in use since the last exchange that is over; `None`: plain RTP.
+    pub agreed: Option<Box<AgreedKeys>>,
     /// The version of the last description that left.
     said: u64,
+}
+
+impl Descriptions {
+    /// Keys were said, and it is not known yet which, if any, hold: nothing may flow, least of all in the
+    /// clear.
+    #[must_use]
+    pub fn waits_for_keys(&self) -> bool {
+        let theirs_are_secure = match &self.theirs {
+            Some(theirs) => theirs.is_secure,
+            None => !self.crypto.is_empty(),
+        };
+        self.agreed.is_none() && theirs_are_secure
+    }
+
+    fn suite(&self) -> Option<CryptoSuite> {
+        self.agreed.as_ref().map(|agreed| agreed.suite())
+    }
 }
 
 impl Session {
@@ -61,9 +96,12 @@ impl Session {
                 direction: Direction::SendRecv,
                 theirs: None,
                 video: None,
+                crypto: Vec::new(),
+                agreed: None,
                 said: 0,
             },
             numbers: Numbers::NONE,
+            crypto: None,
             video_local: None,
             wish: None,
             video_numbers: Numbers::NONE,
@@ -80,13 +118,67 @@ impl Session {
         self.wish = wish;
     }
 
+    /// From now on keys are offered and taken so, and these are ours. The same `keys` for as long as the
+    /// peer stays where it is (RFC 4568 §7.1.4).
+    pub fn set_crypto(&mut self, policy: CryptoPolicy, offer: CryptoOffer, keys: LineKeys) {
+        debug_assert!(
+            policy != CryptoPolicy::Off || offer == CryptoOffer::Plain,
+            "what is offered would be taken"
+        );
+        self.crypto = Some(Box::new(Crypto {
+            policy,
+            offer,
+            audio: keys,
+        }));
+    }
+
+    /// The first offer of this dialog shall be such a one.
+    pub fn set_crypto_offer(&mut self, offer: CryptoOffer) {
+        if let Some(crypto) = &mut self.crypto {
+            crypto.offer = offer;
+        }
+    }
+
+    /// Other keys of ours, with the next description.
+    pub fn renew_keys(&mut self, keys: LineKeys) {
+        if let Some(crypto) = &mut self.crypto {
+            crypto.audio = keys;
+        }
+    }
+
+    /// Whether keys are taken in this dialog.
+    #[must_use]
+    pub fn policy(&self) -> CryptoPolicy {
+        self.crypto
+            .as_ref()
+            .map_or(CryptoPolicy::Off, |crypto| crypto.policy)
+    }
+
     /// What both sides said last.
     #[must_use]
     pub const fn current(&self) -> &Descriptions {
         &self.current
     }
 
-    /// The peer's description takes effect.
+    /// The peer's answer to our last offer takes effect, and with it the keys.
+    pub fn accept_answer(&mut self, theirs: RemoteAudio) {
+        let agreed = theirs.crypto.iter().find_map(|theirs| {
+            let ours = self
+                .current
+                .crypto
+                .iter()
+                .find(|ours| ours.answers(theirs))?;
+            Some(Box::new(AgreedKeys::of(ours, theirs)))
+        });
+        debug_assert!(
+            agreed.is_some() || theirs.crypto.is_empty(),
+            "an answer was read against the offer"
+        );
+        self.current.agreed = agreed;
+        self.accept(theirs);
+    }
+
+    /// The peer's description takes effect. Keys of an offer do with our answer.
     pub fn accept(&mut self, theirs: RemoteAudio) {
         for codec in &theirs.codecs {
             self.numbers.number(codec);
@@ -140,18 +232,44 @@ impl Session {
         let mut lines: Vec<_> = last.iter().flat_map(|last| &last.media).collect();
         let in_use = |line: &&MediaDescription| line.kind == MediaKind::Audio && line.port != 0;
         let audio = lines.iter().position(in_use).unwrap_or(lines.len());
-        let first = MediaDescription::new(MediaKind::Audio, 0, "RTP/AVP".into());
-        if audio == lines.len() {
+        let first = MediaDescription::new(MediaKind::Audio, 0, self.first_transport().into());
+        let is_first = audio == lines.len();
+        if is_first {
             lines.push(&first);
         }
         let mut lines: Vec<_> = lines.into_iter().map(refused_line).collect();
-        self.offer_video(&mut lines);
+        let protocol = lines.get(audio).map_or("", |line| &line.protocol);
+        let crypto = self.offered_keys(is_first, protocol);
+        self.offer_video(&mut lines, crypto.is_empty());
         let last = self.current.ours.as_ref();
         debug_assert!(
             last.is_none_or(|last| lines.len() >= last.media.len()),
             "no line ever goes away (RFC 3264 §8)"
         );
-        self.describe(lines, audio, codecs, direction, ptime_ms)
+        let said = (codecs, crypto, direction);
+        self.describe(lines, audio, said, ptime_ms)
+    }
+
+    fn first_transport(&self) -> &'static str {
+        match self.crypto.as_ref().map(|crypto| crypto.offer) {
+            Some(CryptoOffer::Secure) => SECURE,
+            Some(CryptoOffer::Plain | CryptoOffer::BestEffort) | None => "RTP/AVP",
+        }
+    }
+
+    /// The keys that an offer names: a line that has keys keeps them, and one that has none gets none
+    /// but in its first offer.
+    fn offered_keys(&self, is_first: bool, protocol: &str) -> Vec<CryptoLine> {
+        let Some(crypto) = &self.crypto else {
+            return Vec::new();
+        };
+        let begins = is_first && crypto.offer != CryptoOffer::Plain;
+        let is_secure = Profile::of(protocol) == Profile::Secure;
+        if begins || is_secure || self.current.agreed.is_some() {
+            crypto.audio.offered(self.current.suite())
+        } else {
+            Vec::new()
+        }
     }
 
     /// Answers the peer's last offer: of what it has in common with `chosen`, in the order of
@@ -171,8 +289,21 @@ impl Session {
         let codecs = answered(chosen, &theirs.codecs).ok_or(Unusable::NoCommonCodec)?;
         let direction = answer_direction(theirs.direction, wanted);
         let (mut lines, audio) = (theirs.lines.clone(), theirs.index);
+        let taken = self.crypto.as_ref().and_then(|crypto| {
+            let suite = self.current.suite();
+            crypto.audio.answer(&theirs.crypto, suite)
+        });
+        if taken.is_none() && (theirs.is_secure || self.policy() == CryptoPolicy::Required) {
+            return Err(Unusable::NoUsableKey);
+        }
+        let agreed = taken
+            .as_ref()
+            .map(|(ours, theirs)| AgreedKeys::of(ours, theirs));
+        let crypto = taken.map(|(ours, _)| ours).into_iter().collect();
         self.answer_video(&mut lines);
-        Ok(self.describe(lines, audio, codecs, direction, ptime_ms))
+        self.current.agreed = agreed.map(Box::new);
+        let said = (codecs, crypto, direction);
+        Ok(self.describe(lines, audio, said, ptime_ms))
     }
 
     /// Answers an offer of which nothing can be taken, where refusing the whole of it would be worse: a
@@ -180,13 +311,15 @@ impl Session {
     /// offer begins anew.
     pub fn refuse_streams(&mut self, offer: &SessionDescription) -> SessionDescription {
         let lines = offer.media.iter().map(refused_line).collect();
-        (self.current.theirs, self.current.video) = (None, None);
-        self.say(lines, Vec::new(), Direction::Inactive)
+        (self.current.theirs, self.current.agreed) = (None, None);
+        self.current.video = None;
+        self.say(lines, (Vec::new(), Vec::new(), Direction::Inactive))
     }
 
-    /// Our video line in an offer, where there is something to say of video.
-    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>) {
-        let wish = self.wish.take().zip(self.video_local);
+    /// Our video line in an offer, where there is something to say of video: never in the clear beside
+    /// keys for audio.
+    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>, is_plain: bool) {
+        let wish = self.wish.take().filter(|_| is_plain).zip(self.video_local);
         let in_use = |line: &MediaDescription| line.kind == MediaKind::Video && line.port != 0;
         let last = self.current.ours.as_ref();
         let in_use = last.and_then(|last| last.media.iter().position(in_use));
@@ -212,31 +345,31 @@ impl Session {
         &mut self,
         mut lines: Vec<MediaDescription>,
         audio: usize,
-        codecs: Vec<Codec>,
-        direction: Direction,
+        said: Said,
         ptime_ms: Option<u32>,
     ) -> SessionDescription {
         debug_assert!(audio < lines.len(), "the audio line is one of the lines");
         let theirs = self.current.theirs.as_ref();
+        let (codecs, crypto, direction) = &said;
         let ours = AudioLine {
             local: self.local,
-            codecs: &codecs,
-            direction,
+            codecs,
+            direction: *direction,
             ptime_ms,
             rtcp_mux: theirs.is_some_and(|theirs| theirs.rtcp_mux),
+            crypto,
         };
         if let Some(line) = lines.get_mut(audio) {
             *line = ours.describe(&line.protocol);
         }
-        self.say(lines, codecs, direction)
+        self.say(lines, said)
     }
 
     /// These lines are our description now; its version rises where it is another one.
     fn say(
         &mut self,
         lines: Vec<MediaDescription>,
-        codecs: Vec<Codec>,
-        direction: Direction,
+        (codecs, crypto, direction): Said,
     ) -> SessionDescription {
         let address = Host::Address(self.local.ip());
         let mut description = SessionDescription {
@@ -264,11 +397,15 @@ impl Session {
         );
         self.current.said = self.version;
         self.current.codecs = codecs;
+        self.current.crypto = crypto;
         self.current.direction = direction;
         self.current.ours = Some(description.clone());
         description
     }
 }
+
+/// What our audio line names: codecs, keys, direction.
+type Said = (Vec<Codec>, Vec<CryptoLine>, Direction);
 
 /// One codec for speech and the events that go with it: those of its clock (RFC 4733 §2.1), else
 /// any, because many peers pair opus with `telephone-event/8000`.

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use media::command::{LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping};
+use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
 use super::abilities::led_by;
+use super::keys;
 use super::video::{LegVideo, Moving};
 
 /// Most codecs that are carried from one side to the other, telephone-event included.
@@ -90,14 +92,37 @@ impl LegMedia {
         self.accept(remote);
     }
 
-    /// The peer's description takes effect.
+    /// Keys are offered and taken so from now on, and these are ours.
+    pub fn set_crypto(&mut self, policy: CryptoPolicy, offer: CryptoOffer, keys: LineKeys) {
+        self.session.set_crypto(policy, offer, keys);
+    }
+
+    /// Whether keys are taken of its peer.
+    #[must_use]
+    pub fn policy(&self) -> CryptoPolicy {
+        self.session.policy()
+    }
+
+    /// The peer's answer takes effect, and with it the keys.
+    pub fn accept_answer(&mut self, remote: RemoteAudio) {
+        self.note_move(&remote);
+        let moving = Moving::of(self.current());
+        self.session.accept_answer(remote);
+        self.note_video(&moving);
+    }
+
+    /// The peer's description takes effect, whatever it is.
     pub fn accept(&mut self, remote: RemoteAudio) {
-        if self.remote().is_none_or(|old| moves_media(old, &remote)) {
+        self.note_move(&remote);
+        let moving = Moving::of(self.current());
+        self.session.accept(remote);
+        self.note_video(&moving);
+    }
+
+    fn note_move(&mut self, remote: &RemoteAudio) {
+        if self.remote().is_none_or(|old| moves_media(old, remote)) {
             self.plan_version += 1;
         }
-        let before = Moving::of(self.current());
-        self.session.accept(remote);
-        self.note_video(&before);
     }
 
     /// Takes back what a refused or torn-down exchange changed.
@@ -170,18 +195,22 @@ impl LegMedia {
         let local = self.current().direction;
         let sends = remote.is_none_or(|remote| remote.direction.receives());
         let receives = remote.is_none_or(|remote| remote.direction.sends());
+        // What shall be protected never goes, or is heard, in the clear.
+        let agreed = self.current().agreed.as_deref();
+        let srtp = agreed.and_then(keys::plan);
+        let waits = self.current().waits_for_keys() || agreed.is_some() != srtp.is_some();
         let held = self.is_held() || remote.is_none() || media_timeout.is_zero();
         LegPlan {
             kind: MediaKind::Audio,
             remote_rtp: remote.and_then(|remote| remote.rtp),
             remote_rtcp: remote.and_then(|remote| remote.rtcp),
-            sends: sends && local.sends(),
-            receives: receives && local.receives(),
+            sends: sends && local.sends() && !waits,
+            receives: receives && local.receives() && !waits,
             payloads: self.payloads(other),
             latch: self.latch,
             media_timeout: (!held).then_some(media_timeout),
             version: self.plan_version,
-            srtp: None,
+            srtp,
         }
     }
 

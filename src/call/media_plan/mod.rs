@@ -7,6 +7,7 @@
 
 pub mod abilities;
 pub mod address;
+mod keys;
 pub mod leg;
 pub mod video;
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use media::command::{LatchPolicy, PairKey};
+use sip::offer_answer::crypto::CryptoPolicy;
 use sip::offer_answer::{Codec, Forbidden, RemoteAudio, Unusable, read_offer};
 use sip::sdp::{Direction, SessionDescription};
 
@@ -27,7 +28,8 @@ fn read(
     signalling: IpAddr,
     own: impl Fn(SocketAddr) -> bool,
 ) -> Result<RemoteAudio, Unusable> {
-    read_offer(description, |address| forbids(address, signalling, &own))
+    let forbids = |address| forbids(address, signalling, &own);
+    read_offer(description, CryptoPolicy::Off, forbids)
 }
 
 fn remote(body: &str) -> RemoteAudio {

@@ -72,7 +72,7 @@ impl CallControl {
         match remote {
             Ok(remote) => {
                 if let Some(ports) = &mut call.a_media {
-                    ports.leg.accept(remote);
+                    ports.leg.accept_answer(remote);
                 }
             }
             Err(cause) => {
@@ -174,7 +174,7 @@ impl CallControl {
             .map_err(Unusable::as_str)?;
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         let ports = call.ports_mut(Side::B).ok_or("call_gone")?;
-        ports.leg.accept(remote);
+        ports.leg.accept_answer(remote);
         Ok(())
     }
 }

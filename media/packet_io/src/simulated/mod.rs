@@ -335,6 +335,15 @@ impl<F: Faults> PacketIo for Simulated<F> {
     }
 }
 
+impl<F: Faults> Drop for Simulated<F> {
+    /// What was sent and not submitted comes back: the kernel that holds it is this one.
+    fn drop(&mut self) {
+        for queued in &self.queued {
+            queued.packet.reclaim();
+        }
+    }
+}
+
 fn wildcard_of(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, address.port()).into(),

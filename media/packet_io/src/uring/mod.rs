@@ -75,11 +75,21 @@ impl Uring {
     /// # Errors
     /// This host gives no ring that we can use: take [`Epoll`](crate::Epoll).
     pub fn new(config: PacketIoConfig) -> Result<Self, RingRefused> {
-        let sockets_max = config.sockets_max.min(SLOTS_MAX);
-        let pool = PacketPool::new(config.buffers);
         // A completion of a reception holds a buffer or ends it, a send has one if it fails: this
         // many can never overflow.
-        let completions = pool.size() + sockets_max + 2 * probe::SUBMISSIONS;
+        let sockets_max = config.sockets_max.min(SLOTS_MAX);
+        let completions = u32::from(config.buffers) + sockets_max + 2 * probe::SUBMISSIONS;
+        Self::with_completions(config, completions)
+    }
+
+    /// The same with room for so many completions only. More may wait than that: receptions then end,
+    /// and start again. Nobody wants that but a test of it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_completions(config: PacketIoConfig, completions: u32) -> Result<Self, RingRefused> {
+        let sockets_max = config.sockets_max.min(SLOTS_MAX);
+        let pool = PacketPool::new(config.buffers);
         let (ring, step) = probe::build(config.ladder_limit, completions)?;
         let refused = |error: &std::io::Error| RingRefused::from_error(error);
         let buffers = BufferRing::register(&ring.submitter(), config.buffers)
@@ -98,7 +108,7 @@ impl Uring {
         let reserve = allocation_reserve(pool.size());
         let state = State {
             buffers,
-            outbox: Outbox::new(probe::SUBMISSIONS),
+            outbox: Outbox::new(probe::SUBMISSIONS.min(completions)),
             header: socket::receive_header(),
             sockets: SocketTable::new(sockets_max),
             ended: VecDeque::new(),

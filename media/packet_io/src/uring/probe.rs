@@ -109,7 +109,7 @@ fn try_build(without_array: bool, completions: u32) -> io::Result<IoUring> {
     if without_array {
         builder.setup_no_sqarray();
     }
-    builder.build(SUBMISSIONS)
+    builder.build(SUBMISSIONS.min(completions))
 }
 
 fn disabled_by_sysctl() -> bool {

@@ -157,7 +157,7 @@ fn bye_feedback_and_names_of_the_peer_end_here() {
     let counters = harness.worker.counters().rtcp;
     assert_eq!((counters.byes_received, counters.feedback_received), (1, 1));
     assert_eq!(harness.dropped(DropReason::RtcpConsumed), 1);
-    assert_eq!(harness.dropped(DropReason::RtcpFeedback), 1);
+    assert_eq!(harness.dropped(DropReason::FeedbackForeign), 1);
     let counters = harness.disconnect(a);
     assert_eq!((counters.rtcp_received, counters.packets_discarded), (2, 0));
 }

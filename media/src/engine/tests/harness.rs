@@ -192,6 +192,8 @@ impl<F: Faults> Harness<F> {
             panic!("no final report: {report:?}");
         };
         assert_eq!(pair, leg.pair);
+        // What the leg said at its end leaves.
+        self.worker.wait(self.now, Wait::none(self.now));
         self.command(Command::Acknowledge { pair });
         counters
     }

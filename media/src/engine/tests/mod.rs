@@ -1,11 +1,17 @@
 //! The worker on the twin of the kernel: what a call, an attacker and a full host do to it.
 
+mod attacks;
 mod commands;
 mod control;
 mod fault;
+mod feedback;
 mod harness;
 mod latching;
+mod loops;
 mod relaying;
+mod secure;
+mod secure_attack;
+mod secure_control;
 mod sockets;
 mod stock;
 mod unfit;

@@ -107,6 +107,7 @@ fn a_late_stream_is_counted_for_two_seconds_and_reaches_no_call() {
     assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()).len(), 1);
     harness.disconnect(a);
     harness.disconnect(b);
+    assert_eq!(harness.sent().len(), 1, "the goodbye to who was sent to");
     let open = harness.worker.io_mut().sockets().count();
     for _ in 0..99 {
         harness.deliver(a.ours, a.peer, &stream.next());
@@ -240,4 +241,29 @@ fn slots_are_not_used_again_before_their_counters_were_taken() {
     }
     harness.pass_ms(60_000);
     assert_eq!(harness.worker.stocked(), 4);
+}
+
+#[test]
+fn without_rtcp_ports_a_pair_is_one_socket_and_media_cross_all_the_same() {
+    let mut harness = Harness::with(NoFaults, |config| config.rtcp_ports = false);
+    let (a, b) = harness.call();
+    let mut rtcp = a.ours;
+    rtcp.set_port(rtcp.port() + 1);
+    let deaf = harness.deliver(rtcp, a.peer, b"?");
+    assert_eq!(deaf, Delivery::NoSocket);
+    let mut stream = Stream::new(1);
+    for _ in 0..3_000 / 20 {
+        let sent = harness.exchange(a.ours, a.peer, &stream.next());
+        assert_eq!(sent.len(), 1, "nothing but the packet leaves");
+        assert_eq!((sent[0].from, sent[0].to), (b.ours, b.peer));
+        harness.pass_ms(20);
+    }
+    harness.disconnect(a);
+    harness.disconnect(b);
+    harness.pass_ms(60_000);
+    assert_eq!(
+        harness.worker.stocked(),
+        9,
+        "a full stock, and the pair that nobody sent to"
+    );
 }

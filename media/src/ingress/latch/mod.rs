@@ -12,12 +12,16 @@
 //! | open, reopened < 2 s ago | the old source | open, packet admitted |
 //! | locked | locked source | locked, packet admitted |
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
+//! | locked, policy `Any` | a source nearer to the address of the SDP | locked, moved |
+//! | locked, policy `Any`, the holder spoke for less than a second and is silent | its like, 4 in a row | locked, moved |
 //! | any | anybody else | unchanged, packet refused |
+
+use std::cmp::Ordering;
 
 use crate::command::LatchPolicy;
 use crate::drop_reason::DropReason;
 use crate::ingress::PeerAddress;
-use crate::limits::{LATCH_GRACE, LATCH_PACKETS_MIN};
+use crate::limits::{LATCH_CONFIRM, LATCH_GRACE, LATCH_PACKETS_MIN};
 use crate::rtp::Ssrc;
 
 /// What the latch says to a packet.
@@ -37,6 +41,7 @@ pub struct Latch {
     policy: LatchPolicy,
     expected: Option<PeerAddress>,
     locked: Option<PeerAddress>,
+    locked_us: u64,
     has_moved: bool,
     candidate: Option<Candidate>,
     grace: Option<Grace>,
@@ -51,6 +56,14 @@ struct Candidate {
     ssrc: Ssrc,
     count: u8,
     since_us: u64,
+}
+
+/// How much the SDP says for a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    Elsewhere,
+    Host,
+    Place,
 }
 
 /// The source before a new offer/answer.
@@ -68,6 +81,7 @@ impl Latch {
             policy,
             expected,
             locked: None,
+            locked_us: 0,
             has_moved: false,
             candidate: None,
             grace: None,
@@ -122,12 +136,11 @@ impl Latch {
             LatchPolicy::Signalling(host) if source.ip() != host => {
                 Verdict::Refuse(DropReason::SourceNotAdmitted)
             }
-            LatchPolicy::Signalling(_) | LatchPolicy::Any => {
-                if self.locked.is_some() {
-                    return Verdict::Refuse(DropReason::SourceNotLatched);
-                }
-                self.prove(now_us, source, ssrc, None)
+            LatchPolicy::Signalling(_) if self.locked.is_some() => {
+                Verdict::Refuse(DropReason::SourceNotLatched)
             }
+            LatchPolicy::Signalling(_) => self.prove(now_us, source, ssrc, None),
+            LatchPolicy::Any => self.offer_by_any(now_us, source, ssrc, heard_us),
         }
     }
 
@@ -142,6 +155,18 @@ impl Latch {
                 LatchPolicy::Any => false,
             })
         })
+    }
+
+    /// True if who is locked may be kept by the kernel: no other source could be the better one.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let is_nearest = self
+            .locked
+            .is_some_and(|locked| self.nearness(&locked) == Nearness::Place);
+        match self.policy {
+            LatchPolicy::Sdp | LatchPolicy::Signalling(_) => self.locked.is_some(),
+            LatchPolicy::Any => is_nearest || (self.locked.is_some() && self.expected.is_none()),
+        }
     }
 
     /// The source that is believed.
@@ -191,11 +216,43 @@ impl Latch {
             return Verdict::Refuse(DropReason::SourceNotLatched);
         }
         if expected.is_same_place(&source) {
-            return self.lock(source);
+            return self.lock(now_us, source);
         }
         let verdict = self.prove(now_us, source, ssrc, self.locked.and(heard_us));
         self.has_moved = verdict == Verdict::Lock;
         verdict
+    }
+
+    /// Whoever comes first may hold the leg, and may be a stranger who sprays ports before the peer
+    /// speaks. The peer displaces it: where the SDP says by one packet, from behind a NAT that the
+    /// SDP does not name by being the one that goes on. Against a stranger who goes on as well there is
+    /// policy `Signalling`, and SRTP.
+    fn offer_by_any(
+        &mut self,
+        now_us: u64,
+        source: PeerAddress,
+        ssrc: Ssrc,
+        heard_us: Option<u64>,
+    ) -> Verdict {
+        let Some(locked) = self.locked else {
+            return self.prove(now_us, source, ssrc, None);
+        };
+        let spoke_us = heard_us.map_or(0, |heard_us| heard_us.saturating_sub(self.locked_us));
+        match self.nearness(&source).cmp(&self.nearness(&locked)) {
+            Ordering::Greater => self.lock(now_us, source),
+            Ordering::Equal if spoke_us < micros(LATCH_CONFIRM) => {
+                self.prove(now_us, source, ssrc, heard_us)
+            }
+            Ordering::Equal | Ordering::Less => Verdict::Refuse(DropReason::SourceNotLatched),
+        }
+    }
+
+    fn nearness(&self, source: &PeerAddress) -> Nearness {
+        match self.expected {
+            Some(expected) if expected.is_same_place(source) => Nearness::Place,
+            Some(expected) if expected.is_same_host(source) => Nearness::Host,
+            _ => Nearness::Elsewhere,
+        }
     }
 
     /// One more packet of a source that is not believed yet.
@@ -206,6 +263,13 @@ impl Latch {
         ssrc: Ssrc,
         heard_us: Option<u64>,
     ) -> Verdict {
+        // Who sprays from elsewhere does not undo what the peer has proven.
+        if self.candidate.is_some_and(|candidate| {
+            now_us.saturating_sub(candidate.since_us) < micros(LATCH_CONFIRM)
+                && self.nearness(&source) < self.nearness(&candidate.source)
+        }) {
+            return Verdict::Refuse(DropReason::LatchPending);
+        }
         let so_far = self.candidate.filter(|candidate| {
             candidate.source == source
                 && candidate.ssrc == ssrc
@@ -224,23 +288,24 @@ impl Latch {
         debug_assert!(candidate.since_us <= now_us, "time does not go back");
         candidate.count += 1;
         if candidate.count >= LATCH_PACKETS_MIN {
-            return self.lock(source);
+            return self.lock(now_us, source);
         }
         self.candidate = Some(candidate);
         Verdict::Refuse(DropReason::LatchPending)
     }
 
-    fn lock(&mut self, source: PeerAddress) -> Verdict {
+    fn lock(&mut self, now_us: u64, source: PeerAddress) -> Verdict {
         debug_assert!(
             self.locked != Some(source),
             "who is believed is admitted before"
         );
         debug_assert!(
-            self.locked.is_none() || self.policy == LatchPolicy::Sdp,
-            "only the host of the SDP moves"
+            self.locked.is_none() || !matches!(self.policy, LatchPolicy::Signalling(_)),
+            "who came from the signalling host stays"
         );
         debug_assert!(!self.has_moved, "a peer moves once between two answers");
         self.locked = Some(source);
+        self.locked_us = now_us;
         self.candidate = None;
         self.grace = None;
         Verdict::Lock

@@ -157,6 +157,60 @@ fn a_late_stream_of_the_same_host_does_not_move_the_new_one_back() {
     assert_eq!(latch.destination(), Some(new));
 }
 
+/// RTP bleed: a stranger that came first loses the leg to the address of the SDP.
+#[test]
+fn under_any_the_address_of_the_sdp_displaces_who_came_first() {
+    let (peer, stranger) = (address("192.0.2.1:4000"), address("203.0.113.66:9"));
+    let mut latch = Latch::new(LatchPolicy::Any, Some(peer));
+    for at in 0..4 {
+        latch.offer(at, stranger, Ssrc(66), None);
+    }
+    assert_eq!(latch.locked(), Some(stranger));
+    assert!(!latch.is_settled());
+    assert_eq!(
+        latch.offer(9_000_000, peer, Ssrc(1), Some(8_999_999)),
+        Verdict::Lock
+    );
+    assert!(latch.is_settled());
+    for at in 9_100_000..9_100_020 {
+        let verdict = latch.offer(at, stranger, Ssrc(66), Some(9_000_000));
+        assert_eq!(verdict, Verdict::Refuse(DropReason::SourceNotLatched));
+    }
+}
+
+/// Nobody knows where a peer behind a NAT is; but a spray is over when it begins to speak.
+#[test]
+fn under_any_who_goes_on_displaces_who_fell_silent_at_once() {
+    let (peer, stranger) = (address("192.0.2.1:4000"), address("203.0.113.66:9"));
+    let mut latch = Latch::new(LatchPolicy::Any, Some(address("10.0.0.5:4000")));
+    for at in 0..4 {
+        latch.offer(at, stranger, Ssrc(66), None);
+    }
+    for at in 100..103 {
+        assert_eq!(latch.offer(at, peer, Ssrc(1), Some(3)), PENDING);
+    }
+    assert_eq!(latch.offer(103, peer, Ssrc(1), Some(3)), Verdict::Lock);
+    // Having spoken for a second, it is not displaced in its pauses.
+    for at in 3_000_000..3_000_020 {
+        let verdict = latch.offer(at, stranger, Ssrc(66), Some(1_000_103));
+        assert_eq!(verdict, Verdict::Refuse(DropReason::SourceNotLatched));
+    }
+}
+
+#[test]
+fn under_any_a_spray_does_not_undo_what_the_sdp_address_has_proven() {
+    let peer = address("192.0.2.1:4000");
+    let mut latch = Latch::new(LatchPolicy::Any, Some(peer));
+    for at in 0..3 {
+        assert_eq!(latch.offer(at, peer, Ssrc(1), None), PENDING);
+        for _ in 0..5 {
+            let spray = latch.offer(at, address("203.0.113.66:9"), Ssrc(66), None);
+            assert_eq!(spray, PENDING);
+        }
+    }
+    assert_eq!(latch.offer(3, peer, Ssrc(1), None), Verdict::Lock);
+}
+
 proptest! {
     /// Whatever is sprayed at a locked leg from other hosts, it stays where it is.
     #[test]

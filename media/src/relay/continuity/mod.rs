@@ -142,6 +142,27 @@ impl Continuity {
             .then(|| timestamp.wrapping_add(self.timestamp_offset))
     }
 
+    /// The source that the stream is made from at present.
+    #[must_use]
+    pub fn feed(&self) -> Option<Ssrc> {
+        self.is_started().then_some(self.feed)
+    }
+
+    /// The number that the present source gave the packet that was sent as `sent`; `None`: it is not
+    /// known to have sent it.
+    #[must_use]
+    pub fn number_in_feed(&self, sent: SequenceNumber) -> Option<SequenceNumber> {
+        let beyond_last = sent.distance_from(self.last_sequence);
+        let number = sent.wrapping_add(0_u16.wrapping_sub(self.sequence_offset));
+        let is_of_feed = match self.phase {
+            Phase::Idle => false,
+            Phase::Unmarked | Phase::Fresh => number.distance_from(self.feed_first) >= 0,
+            // The first number may have been lapped since: what is near the last one is the feed's.
+            Phase::Settled => beyond_last >= -SETTLED_DISTANCE,
+        };
+        (is_of_feed && beyond_last <= 0).then_some(number)
+    }
+
     fn switch(&mut self, arrived: Arrived) {
         let ticks = if self.phase == Phase::Idle {
             1

@@ -93,6 +93,30 @@ fn sender_report_time_is_translated_for_the_present_source_only() {
     assert_eq!(stream.translate(Ssrc(2), RtpTimestamp(1_160)), None);
 }
 
+#[test]
+fn numbers_map_back_to_the_present_source_only() {
+    let mut stream = stream();
+    let of_first = stream.place(arrived(1, 10, 0, 0)).unwrap().sequence;
+    let first = stream.place(arrived(2, 65_535, 0, 20)).unwrap().sequence;
+    let second = stream.place(arrived(2, 2, 480, 80)).unwrap().sequence;
+    assert_eq!(stream.feed(), Some(Ssrc(2)));
+    assert_eq!(stream.number_in_feed(of_first), None);
+    let lost = first.wrapping_add(1);
+    assert_eq!(stream.number_in_feed(lost), Some(SequenceNumber(0)));
+    assert_eq!(stream.number_in_feed(second), Some(SequenceNumber(2)));
+    assert_eq!(stream.number_in_feed(second.wrapping_add(1)), None);
+    for step in 0..40_000_u16 {
+        let number = 3_u16.wrapping_add(step);
+        stream.place(arrived(2, number, 0, 100)).unwrap();
+    }
+    let last = second.wrapping_add(40_000);
+    assert_eq!(
+        stream.number_in_feed(last.wrapping_add(0_u16.wrapping_sub(200))),
+        Some(SequenceNumber(40_002 - 200))
+    );
+    assert_eq!(stream.number_in_feed(first), None);
+}
+
 proptest! {
     /// Over any number of switches between any sources: numbers are unique, go on without a hole
     /// at the switch, and timestamps rise.

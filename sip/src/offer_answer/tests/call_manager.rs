@@ -81,12 +81,14 @@ fn the_events_of_an_answer_have_the_clock_of_its_codec() {
         "m=audio 4000 RTP/AVP 114 0 100 101\na=rtpmap:114 opus/48000/2\n\
          a=rtpmap:100 telephone-event/48000\na=rtpmap:101 telephone-event/8000\n",
     );
-    let all = read_offer(&offer, anywhere).expect("audio").codecs;
+    let all = read_offer(&offer, CryptoPolicy::Off, anywhere)
+        .expect("audio")
+        .codecs;
     for (first, expected) in [("opus", ["114", "100"]), ("PCMU", ["0", "101"])] {
         let mut chosen = all.clone();
         chosen.retain(|codec| *codec.name == *first || codec.is_telephone_event());
         let mut session = session();
-        session.accept(read_offer(&offer, anywhere).expect("audio"));
+        session.accept(read_offer(&offer, CryptoPolicy::Off, anywhere).expect("audio"));
         let reply = session.answer(&chosen, Direction::SendRecv, None);
         assert_eq!(formats(&reply.expect("common"), 0), expected);
     }
@@ -140,7 +142,7 @@ fn each_form_of_hold_has_its_answer_and_resuming_is_sendrecv_or_nothing() {
         (audio.to_owned(), false, SendRecv),
     ] {
         let offer = sdp(&lines);
-        let heard = read_offer(&offer, anywhere).expect("audio");
+        let heard = read_offer(&offer, CryptoPolicy::Off, anywhere).expect("audio");
         assert_eq!(heard.is_hold(), is_hold, "{lines}");
         let reply = answer(&offer, &["PCMU"], SendRecv);
         assert_eq!(reply.media[0].direction, Some(said), "{lines}");
@@ -166,12 +168,12 @@ fn we_hold_by_the_direction_attribute_and_never_by_an_address() {
 #[test]
 fn a_refresh_says_nothing_new_and_is_answered_with_what_was_said() {
     let first = sdp("m=audio 4000 RTP/AVP 0 8\n");
-    let heard = read_offer(&first, anywhere).expect("audio");
+    let heard = read_offer(&first, CryptoPolicy::Off, anywhere).expect("audio");
     let mut session = session();
     session.accept(heard.clone());
     let said = session.answer(&codecs(&["PCMA"]), Direction::SendRecv, None);
     let said = said.expect("common");
-    let again = read_offer(&first, anywhere).expect("audio");
+    let again = read_offer(&first, CryptoPolicy::Off, anywhere).expect("audio");
     assert!(again.repeats(&heard));
     session.accept(again);
     let repeated = session.answer(&codecs(&["PCMA"]), Direction::SendRecv, None);
@@ -187,7 +189,7 @@ fn a_refresh_says_nothing_new_and_is_answered_with_what_was_said() {
         "m=audio 4000 RTP/AVP 0 8\na=ptime:30\n",
         "m=audio 4000 RTP/AVP 0 8\nm=video 5000 RTP/AVP 96\n",
     ] {
-        let changed = read_offer(&sdp(lines), anywhere).expect("audio");
+        let changed = read_offer(&sdp(lines), CryptoPolicy::Off, anywhere).expect("audio");
         assert!(!changed.repeats(&heard), "{lines}");
     }
 }
@@ -197,21 +199,21 @@ fn a_refresh_says_nothing_new_and_is_answered_with_what_was_said() {
 fn a_multicast_stream_is_refused_and_the_dialog_goes_on() {
     let usual = sdp("m=audio 4000 RTP/AVP 0\n");
     let mut session = session();
-    session.accept(read_offer(&usual, anywhere).expect("audio"));
+    session.accept(read_offer(&usual, CryptoPolicy::Off, anywhere).expect("audio"));
     let before = session.answer(&codecs(&["PCMU"]), Direction::SendRecv, None);
     let before = before.expect("common");
     let music = sdp(
         "m=audio 20480 RTP/AVP 0\nc=IN IP4 239.1.1.1/16\na=recvonly\n\
          a=X-cisco-media:mmoh\n",
     );
-    let read = read_offer(&music, anywhere);
+    let read = read_offer(&music, CryptoPolicy::Off, anywhere);
     assert_eq!(read, Err(Unusable::Forbidden(Forbidden::Multicast)));
     let refused = session.refuse_streams(&music);
     assert_eq!(ports(&refused), [0]);
     assert_eq!(refused.origin.version, before.origin.version + 1);
     assert!(session.current().codecs.is_empty());
     // Resuming brings the stream back in its line.
-    session.accept(read_offer(&usual, anywhere).expect("audio"));
+    session.accept(read_offer(&usual, CryptoPolicy::Off, anywhere).expect("audio"));
     let back = session.answer(&codecs(&["PCMU"]), Direction::SendRecv, None);
     let back = back.expect("common");
     assert_eq!(back.media, before.media);
@@ -223,7 +225,7 @@ fn a_multicast_stream_is_refused_and_the_dialog_goes_on() {
 fn an_offer_that_is_asked_for_is_whole_whatever_was_said_last() {
     let mut session = session();
     let held = sdp("m=audio 4000 RTP/AVP 0\na=inactive\n");
-    session.accept(read_offer(&held, anywhere).expect("audio"));
+    session.accept(read_offer(&held, CryptoPolicy::Off, anywhere).expect("audio"));
     let last = session.answer(&codecs(&["PCMU"]), Direction::SendRecv, None);
     assert_eq!(
         last.expect("common").media[0].direction,
@@ -259,7 +261,7 @@ fn a_late_offer_has_every_codec_and_its_answer_is_read_like_any() {
             Err(Unusable::NoAddress),
         ),
     ] {
-        let read = read_answer(&offer, &sdp(lines), anywhere);
+        let read = read_answer(&offer, &sdp(lines), CryptoPolicy::Off, anywhere);
         let first = read.map(|audio| audio.codecs[0].name.to_string());
         assert_eq!(first, expected.map(str::to_owned), "{lines}");
     }

@@ -3,7 +3,9 @@
 use super::*;
 
 fn read(lines: &str) -> Vec<Codec> {
-    read_offer(&sdp(lines), anywhere).expect("audio").codecs
+    read_offer(&sdp(lines), CryptoPolicy::Off, anywhere)
+        .expect("audio")
+        .codecs
 }
 
 /// AMR in both its framings (RFC 4867 §8.3.1): neither can be read as the other, so each has its number.
@@ -21,7 +23,7 @@ fn two_forms_of_one_codec_have_a_number_each() {
     let caller = sdp("m=audio 4000 RTP/AVP 97 98\na=rtpmap:97 AMR/8000\n\
          a=fmtp:97 octet-align=1\na=rtpmap:98 AMR/8000\n");
     let mut session = session();
-    session.accept(read_offer(&caller, anywhere).expect("audio"));
+    session.accept(read_offer(&caller, CryptoPolicy::Off, anywhere).expect("audio"));
     let answer = session.answer(&taken, Direction::SendRecv, None);
     assert_eq!(formats(&answer.expect("common"), 0), ["98"]);
 }
@@ -55,15 +57,15 @@ fn g729_and_aac_ld_pass_through_with_their_parameters() {
     }
     // The callee leaves the parameters out: they are those that were offered under the number.
     let brief = sdp("m=audio 5000 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/90000\n");
-    let taken = read_answer(&offer, &brief, anywhere).expect("agreed");
+    let taken = read_answer(&offer, &brief, CryptoPolicy::Off, anywhere).expect("agreed");
     let mut caller = session();
-    caller.accept(read_offer(&sdp(lines), anywhere).expect("audio"));
+    caller.accept(read_offer(&sdp(lines), CryptoPolicy::Off, anywhere).expect("audio"));
     let answer = caller.answer(&taken.codecs, Direction::SendRecv, None);
     assert_eq!(formats(&answer.expect("common"), 0), ["97"]);
     // Another configuration is another stream.
     let other = sdp("m=audio 5000 RTP/AVP 97\na=rtpmap:97 MP4A-LATM/90000\n\
          a=fmtp:97 profile-level-id=24;object=23;bitrate=48000\n");
-    let refused = read_answer(&offer, &other, anywhere);
+    let refused = read_answer(&offer, &other, CryptoPolicy::Off, anywhere);
     assert_eq!(refused, Err(Unusable::NoCommonCodec));
 }
 
@@ -84,7 +86,7 @@ fn g729_without_annex_b_stays_so_where_either_side_wants_it() {
         let line = "m=audio 4000 RTP/AVP 18\na=rtpmap:18 G729/8000\n";
         let mut session = session();
         let offer = sdp(&format!("{line}{offered}"));
-        session.accept(read_offer(&offer, anywhere).expect("audio"));
+        session.accept(read_offer(&offer, CryptoPolicy::Off, anywhere).expect("audio"));
         let chosen = read(&format!("{line}{taken}"));
         let answer = session.answer(&chosen, Direction::SendRecv, None);
         let answer = answer.expect("common");
@@ -97,7 +99,7 @@ fn g729_without_annex_b_stays_so_where_either_side_wants_it() {
 fn parameters_of_opus_cross_as_the_other_side_said_them() {
     let mut session = session();
     let offer = sdp("m=audio 4000 RTP/AVP 114\na=rtpmap:114 opus/48000/2\na=fmtp:114 stereo=1\n");
-    session.accept(read_offer(&offer, anywhere).expect("audio"));
+    session.accept(read_offer(&offer, CryptoPolicy::Off, anywhere).expect("audio"));
     let chosen = read(
         "m=audio 4000 RTP/AVP 96\na=rtpmap:96 opus/48000/2\n\
          a=fmtp:96 maxplaybackrate=16000;useinbandfec=1\n",
@@ -115,7 +117,7 @@ fn numbers_of_a_dialog_keep_their_meaning_over_offers_of_both_sides() {
     let mut session = session();
     let first = sdp("m=audio 4000 RTP/AVP 96 101\na=rtpmap:96 opus/48000/2\n\
          a=rtpmap:101 telephone-event/8000\n");
-    session.accept(read_offer(&first, anywhere).expect("audio"));
+    session.accept(read_offer(&first, CryptoPolicy::Off, anywhere).expect("audio"));
     let wanted = read(
         "m=audio 4000 RTP/AVP 101 111 96\na=rtpmap:101 speex/8000\n\
          a=rtpmap:111 opus/48000/2\na=rtpmap:96 telephone-event/8000\n",

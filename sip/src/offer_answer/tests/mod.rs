@@ -6,9 +6,11 @@ use proptest::prelude::*;
 
 mod call_manager;
 mod formats;
+mod secure;
 mod video;
 
 use super::codec_match::codecs_of;
+use super::crypto::CryptoPolicy;
 use super::direction::reversed;
 use super::*;
 use crate::message::SendBuffer;
@@ -53,7 +55,7 @@ fn try_answer(
     wanted: Direction,
 ) -> Result<SessionDescription, Unusable> {
     let mut session = session();
-    session.accept(read_offer(offer, anywhere)?);
+    session.accept(read_offer(offer, CryptoPolicy::Off, anywhere)?);
     session.answer(&codecs(names), wanted, None)
 }
 
@@ -99,7 +101,7 @@ fn g722_with_its_sampling_rate_as_clock_is_g722() {
     let offer = sdp("m=audio 4000 RTP/AVP 107\na=rtpmap:107 G722/16000\n");
     let reply = answer(&offer, &["G722"], Direction::SendRecv);
     assert_eq!(formats(&reply, 0), ["107"]);
-    let asked = read_offer(&offer, anywhere).expect("audio");
+    let asked = read_offer(&offer, CryptoPolicy::Off, anywhere).expect("audio");
     let passed_on = session().offer(&asked.codecs, Direction::SendRecv, None);
     assert_eq!(passed_on.media[0].rtpmaps[0].clock_rate_hz, 8_000);
 }
@@ -128,13 +130,13 @@ fn events_noise_redundancy_or_fec_alone_are_no_common_codec() {
         let line = format!("m=audio 4000 RTP/AVP 123 13\na=rtpmap:123 {format}\n");
         let offer = sdp(&line);
         assert_eq!(
-            read_offer(&offer, anywhere),
+            read_offer(&offer, CryptoPolicy::Off, anywhere),
             Err(Unusable::NoCommonCodec),
             "{format}"
         );
         let ours = session().offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
         assert_eq!(
-            read_answer(&ours, &offer, anywhere),
+            read_answer(&ours, &offer, CryptoPolicy::Off, anywhere),
             Err(Unusable::NoCommonCodec),
             "{format}"
         );
@@ -196,7 +198,7 @@ fn every_line_is_answered_in_order_and_what_is_not_taken_gets_port_zero() {
 #[test]
 fn an_unspecified_address_is_hold_and_is_answered_without_sending() {
     let offer = sdp("m=audio 4000 RTP/AVP 0\nc=IN IP4 0.0.0.0\n");
-    let audio = read_offer(&offer, anywhere).expect("hold is fine");
+    let audio = read_offer(&offer, CryptoPolicy::Off, anywhere).expect("hold is fine");
     assert_eq!((audio.rtp, audio.direction), (None, Direction::SendOnly));
     let reply = answer(&offer, &["PCMU"], Direction::SendRecv);
     assert_eq!(reply.media[0].direction, Some(Direction::RecvOnly));
@@ -266,7 +268,7 @@ fn each_unusable_offer_has_its_name() {
     ];
     for (lines, refusal) in cases {
         let mut session = session();
-        let read = read_offer(&sdp(lines), |address| {
+        let read = read_offer(&sdp(lines), CryptoPolicy::Off, |address| {
             (address == own).then_some(Forbidden::Own)
         });
         let answered = read.and_then(|audio| {
@@ -289,7 +291,7 @@ fn the_first_line_that_can_be_used_is_taken() {
         "m=audio 0 RTP/AVP 0\n",
     ] {
         let offer = sdp(&format!("{unusable}m=audio 4002 RTP/AVP 0\n"));
-        let audio = read_offer(&offer, anywhere).expect("the second line");
+        let audio = read_offer(&offer, CryptoPolicy::Off, anywhere).expect("the second line");
         assert_eq!(audio.index, 1, "{unusable}");
         let reply = answer(&offer, &["PCMU"], Direction::SendRecv);
         let ports: Vec<u16> = reply.media.iter().map(|media| media.port).collect();
@@ -300,7 +302,11 @@ fn the_first_line_that_can_be_used_is_taken() {
 /// RFC 3605, RFC 5761.
 #[test]
 fn rtcp_goes_where_the_peer_says() {
-    let rtcp = |lines: &str| read_offer(&sdp(lines), anywhere).expect("audio").rtcp;
+    let rtcp = |lines: &str| {
+        read_offer(&sdp(lines), CryptoPolicy::Off, anywhere)
+            .expect("audio")
+            .rtcp
+    };
     let at = |text: &str| Some(text.parse::<SocketAddr>().expect("an address"));
     assert_eq!(rtcp("m=audio 4000 RTP/AVP 0\n"), at("198.51.100.1:4001"));
     assert_eq!(
@@ -349,7 +355,7 @@ fn an_offer_says_what_we_have_in_our_order() {
 fn a_new_offer_keeps_every_line_in_its_place() {
     let offer = sdp("m=video 5000 RTP/AVP 97\nm=audio 4000 RTP/AVP 0\n");
     let mut session = session();
-    session.accept(read_offer(&offer, anywhere).expect("audio"));
+    session.accept(read_offer(&offer, CryptoPolicy::Off, anywhere).expect("audio"));
     let first = session
         .answer(&codecs(&["PCMU"]), Direction::SendRecv, None)
         .expect("common ground");
@@ -423,7 +429,7 @@ fn an_answer_keeps_the_numbers_of_the_peer() {
     assert_eq!(formats(&ours, 0), ["8", "114", "101"]);
     let theirs = sdp("m=audio 4000 RTP/AVP 97 8 96\na=rtpmap:97 opus/48000/2\n\
          a=fmtp:97 useinbandfec=1\na=rtpmap:96 telephone-event/8000\n");
-    let taken = read_answer(&ours, &theirs, anywhere).expect("agreed");
+    let taken = read_answer(&ours, &theirs, CryptoPolicy::Off, anywhere).expect("agreed");
     let numbers: Vec<u8> = taken
         .codecs
         .iter()
@@ -445,14 +451,24 @@ fn events_of_another_clock_go_with_a_codec_that_has_none_of_its_own() {
 #[test]
 fn an_answer_without_rtpmap_means_what_was_offered_under_the_number() {
     let ours = session().offer(&codecs(&["opus"]), Direction::SendRecv, None);
-    let taken = read_answer(&ours, &sdp("m=audio 4000 RTP/AVP 114\n"), anywhere);
+    let taken = read_answer(
+        &ours,
+        &sdp("m=audio 4000 RTP/AVP 114\n"),
+        CryptoPolicy::Off,
+        anywhere,
+    );
     assert_eq!(&*taken.expect("agreed").codecs[0].name, "opus");
 }
 
 #[test]
 fn what_was_not_offered_is_not_taken_from_an_answer() {
     let ours = session().offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
-    let taken = read_answer(&ours, &sdp("m=audio 4000 RTP/AVP 0 8\n"), anywhere);
+    let taken = read_answer(
+        &ours,
+        &sdp("m=audio 4000 RTP/AVP 0 8\n"),
+        CryptoPolicy::Off,
+        anywhere,
+    );
     let codecs = taken.expect("agreed").codecs;
     assert_eq!((codecs.len(), &*codecs[0].name), (1, "PCMA"));
 }
@@ -473,7 +489,7 @@ fn answers_that_refuse_have_their_names() {
         ),
     ] {
         assert_eq!(
-            read_answer(&ours, &sdp(lines), anywhere),
+            read_answer(&ours, &sdp(lines), CryptoPolicy::Off, anywhere),
             Err(refusal),
             "{lines}"
         );
@@ -513,7 +529,7 @@ proptest! {
         let common = capable
             .iter()
             .find(|one| one.is_speech() && offered.iter().any(|other| one.is_same(other)));
-        let answer = read_offer(&read, anywhere).and_then(|audio| {
+        let answer = read_offer(&read, CryptoPolicy::Off, anywhere).and_then(|audio| {
             callee.accept(audio);
             callee.answer(&capable, wanted, None)
         });
@@ -523,7 +539,7 @@ proptest! {
         };
         let answer = SessionDescription::parse(text(&answer).as_bytes()).expect("our own");
         prop_assert_eq!(answer.media.len(), offer.media.len());
-        let taken = read_answer(&offer, &answer, anywhere).expect("an answer of ours");
+        let taken = read_answer(&offer, &answer, CryptoPolicy::Off, anywhere).expect("an answer of ours");
         let codec = &taken.codecs[0];
         prop_assert_eq!(Some(&*codec.name), common.map(|codec| &*codec.name));
         prop_assert!(offered.iter().any(|ours| ours.payload_type == codec.payload_type && ours.is_same(codec)));

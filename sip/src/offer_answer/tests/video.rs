@@ -19,7 +19,7 @@ fn video_session() -> Session {
 }
 
 fn read(lines: &str) -> RemoteAudio {
-    read_offer(&sdp(lines), anywhere).expect("audio")
+    read_offer(&sdp(lines), CryptoPolicy::Off, anywhere).expect("audio")
 }
 
 fn wish(lines: &str) -> Option<VideoWish> {
@@ -185,7 +185,7 @@ fn video_that_cannot_be_taken_costs_no_audio() {
 fn an_answer_is_read_against_our_line() {
     let (_, offer) = offer_of(PHONE);
     let answered = |lines: &str| {
-        let answer = read_answer(&offer, &sdp(lines), anywhere).expect("audio");
+        let answer = read_answer(&offer, &sdp(lines), CryptoPolicy::Off, anywhere).expect("audio");
         answer.video.map(|video| {
             let numbers: Vec<u8> = video
                 .codecs

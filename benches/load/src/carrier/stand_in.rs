@@ -1,7 +1,7 @@
 //! A plain relay inside this process: epoll, `recvfrom`, `sendto`, a wake-up for each packet.
 //!
 //! It proves the generator where no gateway runs, and is the *epoll relay* that figures are set
-//! beside. It is never a limit.
+//! beside. It is never a limit. All its sessions are set up at once.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd as _;
@@ -9,45 +9,49 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-/// Name of its thread, as the gateway's media workers are named.
-pub(crate) const THREAD_NAME: &str = "media-stand-in";
+use super::{Ends, Target, Ways};
+use crate::subject::Subject;
 
-/// A running relay; ends when dropped.
-#[derive(Debug)]
+/// Name of its thread.
+const THREAD_NAME: &str = "media-stand-in";
+
+/// A relay that runs once it carries sessions; ends when dropped.
+#[derive(Debug, Default)]
 pub(crate) struct StandIn {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// Per session: where the first and the second side send to.
-    pub(crate) ports: Vec<(SocketAddr, SocketAddr)>,
 }
 
-impl StandIn {
-    /// Relays between pairs of peers.
-    ///
-    /// # Errors
-    /// Sockets run out.
-    pub(crate) fn start(peers: &[(SocketAddr, SocketAddr)]) -> Result<Self> {
+impl Target for StandIn {
+    fn name(&self) -> &str {
+        "epoll relay"
+    }
+
+    fn carry(&mut self, ends: &[Ends]) -> Result<Vec<Ways>> {
+        if self.thread.is_some() {
+            bail!("the epoll relay takes its sessions all at once");
+        }
         let epoll = Epoll::new(EpollCreateFlags::empty())?;
-        let (mut sockets, mut ports) = (Vec::new(), Vec::new());
-        for (first, second) in peers {
-            let mut pair = Vec::new();
-            for peer in [first, second] {
-                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("stand-in")?;
+        let (mut sockets, mut ways) = (Vec::new(), Vec::new());
+        for ends in ends {
+            let mut open = |peer: SocketAddr| -> Result<SocketAddr> {
+                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("a socket")?;
                 socket.set_nonblocking(true)?;
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::try_from(sockets.len())?);
                 epoll.add(socket.as_fd(), event)?;
-                pair.push(socket.local_addr()?);
-                sockets.push((socket, *peer));
-            }
-            if let [first, second] = pair.as_slice() {
-                ports.push((*first, *second));
-            }
+                let local = socket.local_addr()?;
+                sockets.push((socket, peer));
+                Ok(local)
+            };
+            ways.push(Ways {
+                caller: open(ends.caller)?,
+                callee: open(ends.callee)?,
+            });
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
+        let seen = Arc::clone(&self.stop);
         // The thread names itself after it has begun: nobody finds it by name before.
         let (begun, wait) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -56,12 +60,13 @@ impl StandIn {
                 begun.send(()).ok();
                 relay(&epoll, &sockets, &seen);
             })?;
-        wait.recv().context("the stand-in's thread died")?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-            ports,
-        })
+        wait.recv().context("the relay's thread died")?;
+        self.thread = Some(thread);
+        Ok(ways)
+    }
+
+    fn subject(&self) -> Result<Subject> {
+        Subject::find(std::process::id(), THREAD_NAME)
     }
 }
 

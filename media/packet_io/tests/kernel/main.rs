@@ -5,6 +5,8 @@
     reason = "a test panics, or says why not"
 )]
 
+mod recovery;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 

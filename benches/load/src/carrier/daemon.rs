@@ -1,0 +1,151 @@
+//! Peers as processes: rtpengine and rtpproxy as Debian has them, forwarding in user space in one
+//! thread, on an address of their own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Rtpengine, Rtpproxy};
+
+/// A peer that runs; ended when dropped.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// An rtpengine without its kernel module, and the way to its control port.
+    ///
+    /// # Errors
+    /// There is none on this machine, or it does not get ready.
+    pub(crate) fn rtpengine() -> Result<(Self, Rtpengine)> {
+        let control = SocketAddr::from((RTPENGINE, 2223));
+        let mut daemon = Self::start(
+            "rtpengine",
+            "package rtpengine-daemon",
+            &[
+                "--foreground",
+                "--log-stderr",
+                "--log-level=3",
+                "--config-file=none",
+                "--table=-1",
+                "--num-threads=1",
+                "--timeout=3600",
+                "--silent-timeout=3600",
+                "--port-min=10000",
+                "--port-max=60000",
+                &format!("--interface={RTPENGINE}"),
+                &format!("--listen-ng={control}"),
+            ],
+        )?;
+        let process = daemon.child.id();
+        let target = daemon.wait_for(|| Rtpengine::new(control, process))?;
+        Ok((daemon, target))
+    }
+
+    /// An rtpproxy, and the way to its control port.
+    ///
+    /// # Errors
+    /// There is none on this machine, or it does not get ready.
+    pub(crate) fn rtpproxy() -> Result<(Self, Rtpproxy)> {
+        let control = SocketAddr::from((RTPPROXY, 7722));
+        let mut daemon = Self::start(
+            "rtpproxy",
+            "Debian 12 has no package of it",
+            &[
+                "-f",
+                "-F",
+                "-l",
+                &RTPPROXY.to_string(),
+                "-s",
+                &format!("udp:{control}"),
+                "-m",
+                "10000",
+                "-M",
+                "60000",
+                "-T",
+                "3600",
+                "-L",
+                "19000",
+                "-d",
+                "warn",
+            ],
+        )?;
+        let process = daemon.child.id();
+        let target = daemon.wait_for(|| Rtpproxy::new(control, process))?;
+        Ok((daemon, target))
+    }
+
+    fn start(command: &str, whence: &str, arguments: &[&str]) -> Result<Self> {
+        let program = found(command).with_context(|| format!("no {command} here ({whence})"))?;
+        let child = Command::new(&program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        Ok(Self { child })
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_for<T>(&mut self, mut ready: impl FnMut() -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            let error = match ready() {
+                Ok(target) => return Ok(target),
+                Err(error) => error,
+            };
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status}");
+            }
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Both fail only where the process has ended.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A command in `PATH` or where daemons are.
+fn found(command: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(command))
+        .find(|program| program.is_file())
+}
+
+const RTPENGINE: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
+const RTPPROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 2);
+const START_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_not_here_is_not_found() {
+        assert!(found("sh").is_some());
+        assert_eq!(found("no-such-command-here"), None);
+        let refused = Daemon::start("no-such-command-here", "package x", &[]);
+        let text = format!("{:#}", refused.expect_err("it is not here"));
+        assert_eq!(text, "no no-such-command-here here (package x)");
+    }
+}

@@ -1,0 +1,106 @@
+//! Whoever carries sessions: a node that runs, a peer, or a relay inside this program.
+//!
+//! Each is told where the two ends of a session listen, and says where they send to. Everything else
+//! about them is in their own files, so that one load and one method serve all of them.
+
+mod bencode;
+mod daemon;
+mod minimal;
+mod node;
+mod rtpengine;
+mod rtpproxy;
+mod stand_in;
+mod through;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+
+pub(crate) use self::daemon::Daemon;
+pub(crate) use self::minimal::Minimal;
+pub(crate) use self::node::{Node, NodeByHttp, NodePlace};
+pub(crate) use self::rtpengine::Rtpengine;
+pub(crate) use self::rtpproxy::Rtpproxy;
+pub(crate) use self::stand_in::StandIn;
+pub(crate) use self::through::{Through, Where};
+
+use crate::rtp_flow::{RtpLoad, open_socket};
+use crate::subject::Subject;
+
+/// Where the two ends of a session listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// Who calls.
+    pub(crate) caller: SocketAddr,
+    /// Who is called.
+    pub(crate) callee: SocketAddr,
+}
+
+/// Where the two ends of a session send to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ways {
+    /// The caller's packets go there.
+    pub(crate) caller: SocketAddr,
+    /// The callee's packets go there.
+    pub(crate) callee: SocketAddr,
+}
+
+/// System calls and packets of a relay, by its own count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OwnCount {
+    /// Times that it entered the kernel.
+    pub(crate) kernel_entries: u64,
+    /// Packets that it sent on.
+    pub(crate) packets: u64,
+}
+
+/// A relay under load.
+pub(crate) trait Target {
+    /// What it is called in tables.
+    fn name(&self) -> &str;
+
+    /// More sessions. The ways are in the order of the ends.
+    ///
+    /// # Errors
+    /// It refused one, or did not answer.
+    fn carry(&mut self, ends: &[Ends]) -> Result<Vec<Ways>>;
+
+    /// What of it is charged to packets.
+    ///
+    /// # Errors
+    /// It does not run.
+    fn subject(&self) -> Result<Subject>;
+
+    /// Its own count, where it publishes one.
+    fn own_count(&self) -> Option<OwnCount> {
+        None
+    }
+
+    /// Ends its sessions.
+    fn finish(&mut self) {}
+}
+
+/// Sessions through `target` with a socket for each end, added to `load`.
+///
+/// # Errors
+/// Sockets run out, or the target refuses.
+pub(crate) fn establish(target: &mut dyn Target, load: &mut RtpLoad, count: usize) -> Result<()> {
+    let mut sockets = Vec::with_capacity(count);
+    let mut ends = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (caller, callee) = (open_socket()?, open_socket()?);
+        ends.push(Ends {
+            caller: caller.local_addr()?,
+            callee: callee.local_addr()?,
+        });
+        sockets.push((caller, callee));
+    }
+    let ways = target
+        .carry(&ends)
+        .with_context(|| format!("set up {count} sessions through {}", target.name()))?;
+    for ((caller, callee), ways) in sockets.into_iter().zip(ways) {
+        load.add(caller, ways.caller)?;
+        load.add(callee, ways.callee)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Group `relay`: what a forwarded packet costs, and what becomes of it.
+//!
+//! Several nodes stand at the same time, each with the settings of its rows and media addresses of its
+//! own; rounds through them are taken in turns, the kernel floor in between. A row that could not be
+//! measured is `notrun` with its reason, and the others go on.
+
+mod growth;
+mod paced_rows;
+mod peers;
+mod saturated;
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::bench::{Places, prepared, stop};
+use crate::carrier::{Node, NodePlace, Target as _, establish};
+use crate::gateway::{Gateway, Plan};
+use crate::machine::{Cores, Pinned};
+use crate::paced::{Effort, Standing};
+use crate::report;
+use crate::rtp_flow::{Pace, RtpLoad};
+
+pub(crate) use self::peers::measure as measure_peers;
+
+/// The row that stands for the group where nothing can be measured.
+pub(crate) const MAIN_ROW: Row = paced_rows::PACED;
+
+/// A row's name and its limit.
+pub(crate) type Row = (&'static str, f64);
+
+/// Measures, and prints every row.
+///
+/// # Errors
+/// Nothing at all could be measured.
+pub(crate) fn measure(places: &Places) -> Result<()> {
+    let began = Instant::now();
+    let mut stage = Stage::enter(places)?;
+    for (rows, run) in STAGES {
+        if let Err(error) = run(&mut stage) {
+            not_run(rows, &error);
+        }
+        stage.stop();
+    }
+    report::figure("relay.group_s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Rows that are measured together, and what measures them.
+type Measurement = (&'static [Row], fn(&mut Stage<'_>) -> Result<()>);
+
+const STAGES: [Measurement; 3] = [
+    (&paced_rows::ROWS, paced_rows::measure),
+    (&saturated::ROWS, saturated::measure),
+    (&growth::ROWS, growth::measure),
+];
+
+/// What the rows share: the machine, and the nodes that run at present.
+pub(crate) struct Stage<'a> {
+    places: &'a Places,
+    /// The two cores.
+    pub(crate) cores: Cores,
+    /// Median latency without a relay, microseconds: what the method itself adds.
+    pub(crate) direct_us: f64,
+    gateways: Vec<Gateway>,
+    _pinned: Pinned,
+}
+
+impl<'a> Stage<'a> {
+    /// Takes the generator's core, and measures the generator without a relay.
+    pub(crate) fn enter(places: &'a Places) -> Result<Self> {
+        let cores = Cores::find()?;
+        let pinned = Pinned::here(cores.generator)?;
+        if !pinned.realtime {
+            report::note(
+                "relay",
+                "no realtime scheduling: latencies are those of the scheduler",
+            );
+        }
+        Ok(Self {
+            places,
+            cores,
+            direct_us: calibrate()?,
+            gateways: Vec::new(),
+            _pinned: pinned,
+        })
+    }
+
+    /// A node of this name, the `offset`-th of several at a time, with what its rows need changed.
+    pub(crate) fn node(
+        &mut self,
+        name: &str,
+        offset: u8,
+        change: impl FnOnce(&mut Plan),
+    ) -> Result<Node> {
+        self.node_measured(name, offset, MEDIA_THREAD, change)
+    }
+
+    /// The same, where the threads whose names begin with `thread` are measured.
+    pub(crate) fn node_measured(
+        &mut self,
+        name: &str,
+        offset: u8,
+        thread: &str,
+        change: impl FnOnce(&mut Plan),
+    ) -> Result<Node> {
+        let folder = format!("relay-{name}");
+        let plan = prepared(self.places, &folder, u16::from(offset), |mut plan| {
+            plan.media = Ipv4Addr::new(127, 0, 1, 1 + offset).into();
+            change(&mut plan);
+            plan
+        })?;
+        let gateway = plan.start()?;
+        let place = NodePlace {
+            sip: plan.sip,
+            http: Some(plan.http),
+            callee: plan.callee,
+            user: "bench".to_owned(),
+            process: gateway.process(),
+            thread: thread.to_owned(),
+        };
+        self.gateways.push(gateway);
+        let node = Node::new(name, place)?;
+        node.subject()?.spread(self.cores)?;
+        Ok(node)
+    }
+
+    /// A node with sessions that stand.
+    pub(crate) fn standing(
+        &mut self,
+        name: &str,
+        offset: u8,
+        sessions: usize,
+        change: impl FnOnce(&mut Plan),
+    ) -> Result<Standing> {
+        let mut node = self.node(name, offset, change)?;
+        let mut load = RtpLoad::new(Vec::new())?;
+        establish(&mut node, &mut load, sessions)?;
+        report::progress(&format!("relay: {sessions} sessions stand in node {name}"));
+        let subject = node.subject()?;
+        subject.spread(self.cores)?;
+        Ok(Standing {
+            target: Box::new(node),
+            subject,
+            load,
+        })
+    }
+
+    /// So many rounds, unless this run is only to show that all works.
+    pub(crate) const fn effort(&self, rounds: usize) -> Effort {
+        let quick = self.places.quick;
+        Effort {
+            rounds: if quick { 1 } else { rounds },
+            keeps_void: quick,
+        }
+    }
+
+    /// Ends the nodes.
+    pub(crate) fn stop(&mut self) {
+        for gateway in self.gateways.drain(..) {
+            stop(gateway);
+        }
+    }
+}
+
+/// Median latency without a relay, microseconds.
+fn calibrate() -> Result<f64> {
+    let mut load = RtpLoad::direct(CALIBRATION_SESSIONS)?;
+    let pace = Pace {
+        warm_up: Duration::from_millis(100),
+        ..Pace::speech(CALIBRATION_SESSIONS, Duration::from_secs(1))
+    };
+    let round = load.drive(pace, &mut |_| {})?;
+    let us = |quantile| round.latency.value_at_quantile(quantile) as f64 / 1000.0;
+    report::figure("relay.direct_p50_us", us(0.5));
+    report::figure("relay.direct_p99_us", us(0.99));
+    report::figure("relay.direct_generator_load", round.own_load);
+    if round.lost() > 0 {
+        let (lost, sent) = (round.lost(), round.sent);
+        bail!("{lost} of {sent} packets were lost without a relay");
+    }
+    Ok(us(0.5))
+}
+
+/// Prints a row, where less is better.
+pub(crate) fn row((name, limit): Row, value: Result<f64>) {
+    match value {
+        Ok(value) => drop(report::bar(name, value, limit)),
+        Err(error) => report::bar_not_run(name, limit, &format!("{error:#}")),
+    }
+}
+
+/// Prints a row, where more is better.
+pub(crate) fn row_at_least((name, limit): Row, value: Result<f64>) {
+    match value {
+        Ok(value) => drop(report::bar_at_least(name, value, limit)),
+        Err(error) => report::bar_not_run(name, limit, &format!("{error:#}")),
+    }
+}
+
+/// Prints rows that could not be measured.
+pub(crate) fn not_run(rows: &[Row], error: &anyhow::Error) {
+    for (name, limit) in rows {
+        report::bar_not_run(name, *limit, &format!("{error:#}"));
+    }
+}
+
+/// Names of a node's media threads begin with this.
+const MEDIA_THREAD: &str = "media";
+const CALIBRATION_SESSIONS: usize = 1_000;

@@ -1,0 +1,165 @@
+//! Rows of `peers`: the same sessions through a node and through rtpengine or rtpproxy, in turns.
+//!
+//! All threads of either count, and run on the measured core: a peer's walk over its calls is part of
+//! what it costs, and so is our signalling.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::{Row, Stage, not_run, row};
+use crate::bench::Places;
+use crate::carrier::{Daemon, Target, establish};
+use crate::paced::{Series, Standing, interleave, round};
+use crate::proc_stat::resident_octets;
+use crate::report::{self, Progress};
+use crate::rtp_flow::{Pace, RtpLoad};
+
+/// CPU of a packet, ours over rtpengine's.
+const RELAY: Row = ("peers.relay_rtpengine", 0.45);
+/// Memory of a session in the whole process, ours over rtpengine's.
+const MEMORY: Row = ("peers.memory_rtpengine", 0.5);
+/// CPU of a packet, ours over rtpproxy's.
+const RTPPROXY: Row = ("peers.relay_rtpproxy", 0.5);
+
+/// Measures, and prints the rows. Each peer that is not here is `notrun`.
+pub(crate) fn measure(places: &Places) {
+    let mut stage = match Stage::enter(places) {
+        Ok(stage) => stage,
+        Err(error) => return not_run(&[RELAY, MEMORY, RTPPROXY], &error),
+    };
+    if let Err(error) = rtpengine(&mut stage) {
+        not_run(&[RELAY, MEMORY], &error);
+    }
+    stage.stop();
+    if let Err(error) = rtpproxy(&mut stage) {
+        not_run(&[RTPPROXY], &error);
+    }
+    stage.stop();
+}
+
+fn rtpengine(stage: &mut Stage<'_>) -> Result<()> {
+    let (daemon, target) = Daemon::rtpengine()?;
+    let mut pair = Pair::stand(stage, Box::new(target), daemon.process())?;
+    pair.measure(stage, "rtpengine", SESSIONS, RELAY)?;
+    let (ours, theirs) = pair.octets_a_session()?;
+    report::figure("peers.memory_sluice_kib", ours / 1024.0);
+    report::figure("peers.memory_rtpengine_kib", theirs / 1024.0);
+    row(MEMORY, Ok(ours / theirs.max(1.0)));
+    Ok(())
+}
+
+fn rtpproxy(stage: &mut Stage<'_>) -> Result<()> {
+    let (daemon, target) = Daemon::rtpproxy()?;
+    let mut pair = Pair::stand(stage, Box::new(target), daemon.process())?;
+    pair.measure(stage, "rtpproxy", RTPPROXY_SESSIONS, RTPPROXY)
+}
+
+/// Ours and a peer with the same sessions.
+struct Pair {
+    standing: Vec<Standing>,
+    processes: [u32; 2],
+    /// Memory with few sessions.
+    few: [u64; 2],
+}
+
+impl Pair {
+    /// Few sessions through either, so that pools and caches reach their size, then all.
+    fn stand(stage: &mut Stage<'_>, peer: Box<dyn Target>, process: u32) -> Result<Self> {
+        let ours: Box<dyn Target> = Box::new(stage.node_measured("peers", 0, "", |_| ())?);
+        let mut standing = Vec::new();
+        let mut few = [0; 2];
+        let mut processes = [0, process];
+        for ((mut target, few), process) in
+            [ours, peer].into_iter().zip(&mut few).zip(&mut processes)
+        {
+            let mut load = RtpLoad::new(Vec::new())?;
+            establish(target.as_mut(), &mut load, FEW_SESSIONS)?;
+            let subject = target.subject()?;
+            subject.spread(stage.cores)?;
+            *process = subject.process();
+            let mut one = Standing {
+                target,
+                subject,
+                load,
+            };
+            round(&mut one, Pace::speech(FEW_SESSIONS, SETTLE), stage.cores)?;
+            *few = resident(*process)?;
+            establish(one.target.as_mut(), &mut one.load, MORE_SESSIONS)?;
+            // Threads that came with the sessions count, too.
+            one.subject = one.target.subject()?;
+            one.subject.spread(stage.cores)?;
+            standing.push(one);
+        }
+        Ok(Self {
+            standing,
+            processes,
+            few,
+        })
+    }
+
+    fn measure(&mut self, stage: &Stage<'_>, peer: &str, sessions: usize, bar: Row) -> Result<()> {
+        let pace = Pace::speech(sessions, ROUND);
+        let mut series = [
+            Series::new("Sluice", 0, pace, stage.effort(ROUNDS)),
+            Series::new(peer, 1, pace, stage.effort(ROUNDS)),
+        ];
+        let mut progress = Progress::new("peers", 2 * stage.effort(ROUNDS).rounds);
+        interleave(
+            &mut self.standing,
+            &mut series,
+            stage.cores,
+            &mut progress,
+            &mut || Ok(()),
+        )?;
+        let [ours, theirs] = &series;
+        for (name, one) in [("sluice", ours), (peer, theirs)] {
+            for (figure, value) in [
+                ("cpu_ns", one.lowest(|round| round.cpu_ns)),
+                ("p50_us", one.lowest(|round| round.latency_us(0.5))),
+                ("p99_us", one.lowest(|round| round.latency_us(0.99))),
+                ("p999_us", one.lowest(|round| round.latency_us(0.999))),
+                ("core", one.lowest(|round| round.core)),
+            ] {
+                report::figure(&format!("{}.{name}_{figure}", bar.0), value?);
+            }
+            let (sent, lost) = one.sent_and_lost();
+            report::figure(
+                &format!("{}.{name}_lost_percent", bar.0),
+                100.0 * lost as f64 / sent.max(1) as f64,
+            );
+        }
+        let ours = ours.lowest(|round| round.cpu_ns)?;
+        row(
+            bar,
+            theirs
+                .lowest(|round| round.cpu_ns)
+                .map(|theirs| ours / theirs),
+        );
+        Ok(())
+    }
+
+    /// What each of the later sessions took of memory: ours, theirs.
+    fn octets_a_session(&self) -> Result<(f64, f64)> {
+        let mut each = [0.0; 2];
+        for ((each, process), few) in each.iter_mut().zip(self.processes).zip(self.few) {
+            *each = resident(process)?.saturating_sub(few) as f64 / MORE_SESSIONS as f64;
+        }
+        let [ours, theirs] = each;
+        Ok((ours, theirs))
+    }
+}
+
+fn resident(process: u32) -> Result<u64> {
+    resident_octets(process).with_context(|| format!("process {process} has ended"))
+}
+
+/// Set up before memory is read for the first time.
+const FEW_SESSIONS: usize = 200;
+const MORE_SESSIONS: usize = 1_000;
+const SESSIONS: usize = 1_000;
+/// More than this it does not carry on one core.
+const RTPPROXY_SESSIONS: usize = 500;
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(1);

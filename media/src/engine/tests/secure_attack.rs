@@ -1,0 +1,126 @@
+//! What strangers can do to a leg with keys: nothing.
+
+use super::harness::{Harness, Stream, address, plan};
+use super::secure::{Peer, SHA, relayed, secure_plan, speak};
+use crate::command::{LatchPolicy, LegPlan};
+use crate::drop_reason::DropReason;
+use crate::srtp::Suite;
+
+#[test]
+fn junk_never_ends_a_call_nor_moves_it() {
+    for suite in Suite::ALL {
+        let mut harness = Harness::new();
+        let a_plan = LegPlan {
+            latch: LatchPolicy::Any,
+            ..secure_plan("198.51.100.1:4000", suite, 10)
+        };
+        let b_plan = plan("203.0.113.2:6000");
+        let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+        let (a, b) = harness.call_with(a_plan, b_plan);
+        // Plain RTP of a negotiated payload type, from the peer's own address, before it has spoken.
+        let mut plain = Stream::new(0xbad);
+        for _ in 0..200 {
+            assert_eq!(harness.exchange(a.ours, a.peer, &plain.next()), []);
+        }
+        assert_eq!(harness.latched(), [], "{suite:?}");
+        for _ in 0..4 {
+            let (_, sent) = a_peer.next();
+            harness.exchange(a.ours, a.peer, &sent);
+        }
+        assert_eq!(harness.latched(), [a.peer]);
+        // Two seconds with 100 failing packets a second beside the call, under the peer's own SSRC.
+        let mut forged = Stream::new(1);
+        for number in 0..100_u16 {
+            let stranger = address(&format!("192.0.2.{}:{}", number % 50, 4_000 + number));
+            for from in [a.peer, stranger] {
+                assert_eq!(harness.exchange(a.ours, from, &forged.next()), []);
+            }
+            speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+            speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+        }
+        assert_eq!(harness.latched(), [a.peer, b.peer]);
+        let refused = harness.dropped(DropReason::SrtpAuthentication)
+            + harness.dropped(DropReason::SrtpReplay);
+        // Once the socket is connected, the kernel keeps strangers out.
+        assert!((200..=400).contains(&refused), "{suite:?} {refused}");
+        let counters = harness.disconnect(a);
+        assert_eq!(counters.packets_received, 101, "from the fourth on");
+        assert_eq!(
+            (counters.packets_lost, counters.packets_discarded),
+            (0, refused + 3)
+        );
+    }
+}
+
+/// He hears everything and sends copies from elsewhere, sooner than the peer's own arrive.
+#[test]
+fn copies_from_elsewhere_gain_nothing_and_cost_nothing() {
+    for latch in [LatchPolicy::Any, LatchPolicy::Sdp] {
+        let mut harness = Harness::new();
+        let a_plan = LegPlan {
+            latch,
+            ..secure_plan("198.51.100.1:4000", SHA, 10)
+        };
+        let b_plan = plan("203.0.113.2:6000");
+        let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+        let (a, b) = harness.call_with(a_plan, b_plan);
+        for _ in 0..8 {
+            let (_, sent) = a_peer.next();
+            harness.exchange(a.ours, a.peer, &sent);
+        }
+        let attacker = address("192.0.2.66:4000");
+        for _ in 0..20 {
+            let (_, sent) = a_peer.next();
+            assert_eq!(harness.exchange(a.ours, attacker, &sent), []);
+            let left = relayed(&mut harness, a, &sent);
+            assert_eq!(left.len(), 1, "the packet itself is no replay: {latch:?}");
+            b_peer.hear(&left[0]).unwrap();
+            assert_eq!(harness.exchange(a.ours, attacker, &sent), []);
+            assert_eq!(harness.exchange(a.ours, a.peer, &sent), []);
+            speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+        }
+        assert!(harness.latched().iter().all(|source| *source != attacker));
+        let elsewhere = harness.dropped(DropReason::SourceNotLatched)
+            + harness.dropped(DropReason::SourceNotAdmitted);
+        assert_eq!(elsewhere, 20, "{latch:?}");
+        assert_eq!(harness.dropped(DropReason::SrtpReplay), 40, "{latch:?}");
+    }
+}
+
+#[test]
+fn what_is_too_short_for_a_tag_is_not_protected() {
+    let mut harness = Harness::new();
+    let (a, _) = harness.call_with(
+        secure_plan("198.51.100.1:4000", Suite::AeadAes128Gcm, 10),
+        plan("203.0.113.2:6000"),
+    );
+    let packet = Stream::new(1).next();
+    for size in 12..28 {
+        assert_eq!(harness.exchange(a.ours, a.peer, &packet[..size]), []);
+    }
+    assert_eq!(harness.dropped(DropReason::SrtpNotProtected), 16);
+}
+
+#[test]
+fn nothing_plain_ever_leaves_a_leg_with_keys() {
+    let mut harness = Harness::new();
+    let b_plan = secure_plan("203.0.113.2:6000", Suite::AeadAes256Gcm, 20);
+    let mut b_peer = Peer::new(&b_plan, 2);
+    let (a, b) = harness.call_with(plan("198.51.100.1:4000"), b_plan);
+    let mut stream = Stream::new(1);
+    for _ in 0..400 {
+        harness.deliver(a.ours, a.peer, &stream.next());
+        harness.pass_ms(20);
+        for sent in harness
+            .sent()
+            .iter()
+            .filter(|sent| sent.from.port() / 2 == b.ours.port() / 2)
+        {
+            if sent.from == b.ours {
+                b_peer.hear(sent).unwrap();
+            } else {
+                b_peer.hear_rtcp(sent);
+            }
+        }
+    }
+}

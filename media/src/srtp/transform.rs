@@ -1,0 +1,394 @@
+//! The ciphers: octets in place, given SSRC and index. Knows no windows and no counters.
+//!
+//! RTP keys stand expanded, because every packet needs them. Of RTCP in counter mode the key of the
+//! HMAC stands as it was derived (20 octets instead of 700): it is expanded on the stack for a report
+//! every few seconds.
+
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{EncryptingKey, EncryptionContext};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
+use crate::rtp::Ssrc;
+use crate::srtp::key_derivation::{AUTHENTICATION_KEY_SIZE, Label, counter_mode, derive};
+use crate::srtp::{MasterKey, RTCP_INDEX_SIZE, Suite};
+
+/// The octets are not what the key made of them, or the key can make nothing of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused;
+
+/// Octets of the header of an RTCP packet that stay in the clear (RFC 3711 §3.4).
+pub(super) const RTCP_CLEAR_SIZE: usize = 8;
+
+/// In the word after an SRTCP packet: it is encrypted.
+const E_FLAG: u32 = 1 << 31;
+
+/// AES in counter mode (RFC 3711 §4.1.1).
+struct CounterMode {
+    cipher: EncryptingKey,
+    /// Shifted to its place.
+    salt: u128,
+}
+
+impl CounterMode {
+    fn new(master: &MasterKey, encryption: Label, salt: Label) -> Option<Self> {
+        let key = derive(master, encryption)?;
+        let cipher = counter_mode(master.suite(), key.get(..master.suite().key_size())?)?;
+        let salt = left_aligned(derive(master, salt)?.get(..master.suite().salt_size())?)?;
+        Some(Self { cipher, salt })
+    }
+
+    /// Encrypts, or decrypts: the key stream is the same.
+    #[inline]
+    fn apply(&self, ssrc: Ssrc, index: u64, octets: &mut [u8]) -> Result<(), Refused> {
+        let start = self.salt ^ u128::from(ssrc.0) << 64 ^ u128::from(index) << 16;
+        let start = EncryptionContext::Iv128(start.to_be_bytes().into());
+        self.cipher
+            .less_safe_encrypt(octets, start)
+            .map(drop)
+            .map_err(|_unspecified| Refused)
+    }
+}
+
+/// AES in Galois/counter mode (RFC 7714).
+pub(super) struct Galois {
+    key: LessSafeKey,
+    /// Shifted to its place.
+    salt: u128,
+}
+
+impl Galois {
+    fn new(master: &MasterKey, encryption: Label, salt: Label) -> Option<Self> {
+        let suite = master.suite();
+        let (key, salt) = (derive(master, encryption)?, derive(master, salt)?);
+        Self::keyed(
+            suite,
+            key.get(..suite.key_size())?,
+            salt.get(..suite.salt_size())?,
+        )
+    }
+
+    /// With session keys.
+    pub(super) fn keyed(suite: Suite, key: &[u8], salt: &[u8]) -> Option<Self> {
+        let algorithm = if suite == Suite::AeadAes256Gcm {
+            &AES_256_GCM
+        } else {
+            &AES_128_GCM
+        };
+        Some(Self {
+            key: LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?),
+            salt: left_aligned(salt)?,
+        })
+    }
+
+    /// RFC 7714 §8.1 and §9.1: two zero octets, SSRC, index; combined with the salt.
+    #[inline]
+    fn nonce(&self, ssrc: Ssrc, index: u64) -> Nonce {
+        let value = self.salt ^ u128::from(ssrc.0) << 80 ^ u128::from(index) << 32;
+        let [nonce @ .., _, _, _, _] = value.to_be_bytes();
+        Nonce::assume_unique_for_key(nonce)
+    }
+
+    #[inline]
+    fn seal(
+        &self,
+        (ssrc, index): (Ssrc, u64),
+        clear: &[u8],
+        octets: &mut [u8],
+        tag: &mut [u8],
+    ) -> Result<(), Refused> {
+        let made = self
+            .key
+            .seal_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(clear), octets)
+            .map_err(|_unspecified| Refused)?;
+        debug_assert_eq!(made.as_ref().len(), tag.len(), "a tag has room");
+        tag.copy_from_slice(made.as_ref());
+        Ok(())
+    }
+
+    /// After a refusal the octets are lost.
+    #[inline]
+    fn open(
+        &self,
+        (ssrc, index): (Ssrc, u64),
+        clear: &[u8],
+        octets: &mut [u8],
+        tag: &[u8],
+    ) -> Result<(), Refused> {
+        self.key
+            .open_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(clear), tag, octets)
+            .map(drop)
+            .map_err(|_unspecified| Refused)
+    }
+}
+
+/// Counter mode and HMAC of SRTP.
+pub(super) struct RtpCounter {
+    counter: CounterMode,
+    authentication: hmac::Key,
+    tag_size: usize,
+}
+
+impl RtpCounter {
+    /// The tag of a packet (RFC 3711 §4.2): over all of it and the roll-over counter.
+    #[inline]
+    fn tag(&self, packet: &[u8], index: u64) -> hmac::Tag {
+        let [_, _, roll_over @ .., _, _] = index.to_be_bytes();
+        let mut context = hmac::Context::with_key(&self.authentication);
+        context.update(packet);
+        context.update(&roll_over);
+        context.sign()
+    }
+}
+
+/// The keys of SRTP in one direction.
+pub(super) enum RtpTransform {
+    Counter(Box<RtpCounter>),
+    Galois(Galois),
+}
+
+impl RtpTransform {
+    pub(super) fn new(master: &MasterKey) -> Option<Self> {
+        let (encryption, salt) = (Label::RtpEncryption, Label::RtpSalt);
+        if master.suite().is_aead() {
+            return Galois::new(master, encryption, salt).map(Self::Galois);
+        }
+        let counter = CounterMode::new(master, encryption, salt)?;
+        let key = derive(master, Label::RtpAuthentication)?;
+        let key = key.get(..AUTHENTICATION_KEY_SIZE)?;
+        Some(Self::Counter(Box::new(RtpCounter {
+            counter,
+            authentication: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key),
+            tag_size: master.suite().rtp_tag_size(),
+        })))
+    }
+
+    /// Protects a packet whose last octets are room for the tag.
+    #[inline]
+    pub(super) fn seal(
+        &self,
+        packet: &mut [u8],
+        header_size: usize,
+        (ssrc, index): (Ssrc, u64),
+    ) -> Result<(), Refused> {
+        match self {
+            Self::Counter(keys) => {
+                let (body, room) = split_end(packet, keys.tag_size)?;
+                let payload = body.get_mut(header_size..).ok_or(Refused)?;
+                keys.counter.apply(ssrc, index, payload)?;
+                copy_tag(room, &keys.tag(body, index))
+            }
+            Self::Galois(keys) => {
+                let (body, room) = split_end(packet, keys.tag_size())?;
+                let (header, payload) = body.split_at_mut_checked(header_size).ok_or(Refused)?;
+                keys.seal((ssrc, index), header, payload, room)
+            }
+        }
+    }
+
+    /// Unprotects a packet that ends with its tag. What is refused by counter mode is unchanged;
+    /// what is refused by Galois/counter mode is lost.
+    #[inline]
+    pub(super) fn open(
+        &self,
+        packet: &mut [u8],
+        header_size: usize,
+        (ssrc, index): (Ssrc, u64),
+    ) -> Result<(), Refused> {
+        match self {
+            Self::Counter(keys) => {
+                let (body, tag) = split_end(packet, keys.tag_size)?;
+                check_tag(tag, &keys.tag(body, index))?;
+                let payload = body.get_mut(header_size..).ok_or(Refused)?;
+                keys.counter.apply(ssrc, index, payload)
+            }
+            Self::Galois(keys) => {
+                let (body, tag) = split_end(packet, keys.tag_size())?;
+                let (header, payload) = body.split_at_mut_checked(header_size).ok_or(Refused)?;
+                keys.open((ssrc, index), header, payload, tag)
+            }
+        }
+    }
+}
+
+/// Counter mode and HMAC of SRTCP.
+pub(super) struct RtcpCounter {
+    counter: CounterMode,
+    authentication: Zeroizing<[u8; AUTHENTICATION_KEY_SIZE]>,
+    tag_size: usize,
+}
+
+impl RtcpCounter {
+    fn tag(&self, packet_and_index: &[u8]) -> hmac::Tag {
+        let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
+        let key = hmac::Key::new(algorithm, &self.authentication[..]);
+        hmac::sign(&key, packet_and_index)
+    }
+}
+
+/// The keys of SRTCP in one direction.
+pub(super) enum RtcpTransform {
+    Counter(Box<RtcpCounter>),
+    Galois(Galois),
+}
+
+impl RtcpTransform {
+    pub(super) fn new(master: &MasterKey) -> Option<Self> {
+        let (encryption, salt) = (Label::RtcpEncryption, Label::RtcpSalt);
+        if master.suite().is_aead() {
+            return Galois::new(master, encryption, salt).map(Self::Galois);
+        }
+        let counter = CounterMode::new(master, encryption, salt)?;
+        let key = derive(master, Label::RtcpAuthentication)?;
+        Some(Self::Counter(Box::new(RtcpCounter {
+            counter,
+            authentication: Zeroizing::new(*key.first_chunk()?),
+            tag_size: master.suite().rtcp_tag_size(),
+        })))
+    }
+
+    /// Protects a packet whose last octets are room for tag and index (RFC 3711 §3.4: index, then
+    /// tag; RFC 7714 §9.3: tag, then index).
+    pub(super) fn seal(
+        &self,
+        packet: &mut [u8],
+        (ssrc, index): (Ssrc, u64),
+    ) -> Result<(), Refused> {
+        let word = (u32::try_from(index).map_err(|_too_high| Refused)? | E_FLAG).to_be_bytes();
+        match self {
+            Self::Counter(keys) => {
+                let (body, tag) = split_end(packet, keys.tag_size)?;
+                let (clear, room) = split_end(body, RTCP_INDEX_SIZE)?;
+                room.copy_from_slice(&word);
+                let content = clear.get_mut(RTCP_CLEAR_SIZE..).ok_or(Refused)?;
+                keys.counter.apply(ssrc, index, content)?;
+                copy_tag(tag, &keys.tag(body))
+            }
+            Self::Galois(keys) => {
+                let (body, room) = split_end(packet, RTCP_INDEX_SIZE)?;
+                room.copy_from_slice(&word);
+                let (body, tag) = split_end(body, keys.tag_size())?;
+                let (clear, content) = body
+                    .split_first_chunk_mut::<RTCP_CLEAR_SIZE>()
+                    .ok_or(Refused)?;
+                keys.seal((ssrc, index), &with_word(clear, word), content, tag)
+            }
+        }
+    }
+
+    /// The word that says whether the packet is encrypted, and its index. `None`: too short.
+    pub(super) fn index(&self, packet: &[u8]) -> Option<u64> {
+        let word = self.word(packet)?;
+        Some(u64::from(word & !E_FLAG))
+    }
+
+    fn word(&self, packet: &[u8]) -> Option<u32> {
+        let after = match self {
+            Self::Counter(keys) => keys.tag_size,
+            Self::Galois(_) => 0,
+        };
+        let end = packet.len().checked_sub(after)?;
+        let word = packet.get(end.checked_sub(RTCP_INDEX_SIZE)?..end)?;
+        word.first_chunk().map(|word| u32::from_be_bytes(*word))
+    }
+
+    /// Unprotects a packet that ends with tag and index. A packet that is authenticated only (no E
+    /// flag) is taken, too. Refused octets fare as with RTP.
+    pub(super) fn open(
+        &self,
+        packet: &mut [u8],
+        (ssrc, index): (Ssrc, u64),
+    ) -> Result<(), Refused> {
+        let word = self.word(packet).ok_or(Refused)?;
+        let is_encrypted = word & E_FLAG != 0;
+        match self {
+            Self::Counter(keys) => {
+                let (body, tag) = split_end(packet, keys.tag_size)?;
+                check_tag(tag, &keys.tag(body))?;
+                let (clear, _word) = split_end(body, RTCP_INDEX_SIZE)?;
+                let content = clear.get_mut(RTCP_CLEAR_SIZE..).ok_or(Refused)?;
+                if is_encrypted {
+                    keys.counter.apply(ssrc, index, content)?;
+                }
+                Ok(())
+            }
+            Self::Galois(keys) => {
+                let (body, _word) = split_end(packet, RTCP_INDEX_SIZE)?;
+                let (body, tag) = split_end(body, keys.tag_size())?;
+                if !is_encrypted {
+                    return keys.check((ssrc, index), body, word.to_be_bytes(), tag);
+                }
+                let (clear, content) = body
+                    .split_first_chunk_mut::<RTCP_CLEAR_SIZE>()
+                    .ok_or(Refused)?;
+                let clear = with_word(clear, word.to_be_bytes());
+                keys.open((ssrc, index), &clear, content, tag)
+            }
+        }
+    }
+}
+
+impl Galois {
+    fn tag_size(&self) -> usize {
+        self.key.algorithm().tag_len()
+    }
+
+    /// A packet that is authenticated only: all of it and its index are clear (RFC 7714 §9.3).
+    fn check(
+        &self,
+        number: (Ssrc, u64),
+        packet: &[u8],
+        word: [u8; RTCP_INDEX_SIZE],
+        tag: &[u8],
+    ) -> Result<(), Refused> {
+        let mut clear = arrayvec::ArrayVec::<u8, CLEAR_SIZE_MAX>::new();
+        clear
+            .try_extend_from_slice(packet)
+            .map_err(|_full| Refused)?;
+        clear
+            .try_extend_from_slice(&word)
+            .map_err(|_full| Refused)?;
+        self.open(number, &clear, &mut [], tag)
+    }
+}
+
+/// Octets that may be authenticated without being encrypted: more than any buffer holds.
+const CLEAR_SIZE_MAX: usize = 2_048;
+
+fn with_word(
+    clear: &[u8; RTCP_CLEAR_SIZE],
+    word: [u8; RTCP_INDEX_SIZE],
+) -> [u8; RTCP_CLEAR_SIZE + RTCP_INDEX_SIZE] {
+    let [a, b, c, d, e, f, g, h] = *clear;
+    let [i, j, k, l] = word;
+    [a, b, c, d, e, f, g, h, i, j, k, l]
+}
+
+#[inline]
+fn split_end(packet: &mut [u8], size: usize) -> Result<(&mut [u8], &mut [u8]), Refused> {
+    let end = packet.len().checked_sub(size).ok_or(Refused)?;
+    packet.split_at_mut_checked(end).ok_or(Refused)
+}
+
+#[inline]
+fn copy_tag(room: &mut [u8], made: &hmac::Tag) -> Result<(), Refused> {
+    let made = made.as_ref().get(..room.len()).ok_or(Refused)?;
+    room.copy_from_slice(made);
+    Ok(())
+}
+
+/// In constant time.
+#[inline]
+fn check_tag(tag: &[u8], made: &hmac::Tag) -> Result<(), Refused> {
+    debug_assert!(!tag.is_empty(), "no tag proves nothing");
+    let made = made.as_ref().get(..tag.len()).ok_or(Refused)?;
+    verify_slices_are_equal(made, tag).map_err(|_unspecified| Refused)
+}
+
+/// The first octets as the first of a number of 16.
+fn left_aligned(octets: &[u8]) -> Option<u128> {
+    let mut number = [0; 16];
+    number.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(u128::from_be_bytes(number))
+}
