@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use super::codec_match::{Codec, codecs_of};
+use super::crypto::Profile;
 use super::direction::{answer_direction, reversed};
 use super::numbers::Numbers;
 use super::remote::{Forbidden, Unusable, agreed, whereabouts};
@@ -170,6 +171,9 @@ fn remote_video(
     codecs: Vec<Codec>,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteVideo, Unusable> {
+    if Profile::of(&media.protocol) != Profile::Plain {
+        return Err(Unusable::SecureOnly);
+    }
     let (rtp, rtcp, direction) = whereabouts(description, media, forbids)?;
     let codecs: Vec<Codec> = codecs.into_iter().filter(Codec::is_speech).collect();
     if codecs.is_empty() {
