@@ -15,5 +15,6 @@ mod proofs;
 mod registrations;
 mod reoffers;
 mod setup;
+mod srtp;
 mod ways;
 pub(crate) mod world;
