@@ -6,10 +6,12 @@ use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, Relea
 use sip::message::StatusCode;
 
 use super::control::CallControl;
+use super::crypto;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
 use super::failover::{self, Next};
 use super::one_call::{Attempt, Call, Ending, Ports};
 use crate::cdr::record::{AttemptClosed, CallClosed, LATE_ANSWER, MediaFigures, Record};
+use crate::trunks::select::Route;
 
 /// Cause of a call that a panic of ours ended.
 const INTERNAL_ERROR: &str = "internal_error";
@@ -50,6 +52,8 @@ impl CallControl {
         ) {
             self.health.suspect(&trunk, attempt.target, now.instant);
         }
+        let falls_back = crypto::falls_back(&attempt.media, status);
+        let target = attempt.target;
         self.close_attempt(now, key, attempt, status.code(), failover::outcome(failure));
         self.silence_a_leg(key);
         let ending = self
@@ -62,10 +66,13 @@ impl CallControl {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let known = snapshot.trunk(&trunk);
         let next = known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure));
-        if next == Next::Stop
-            && let Some(call) = self.calls.get_mut(&key)
-        {
-            call.routes.clear();
+        if let Some(call) = self.calls.get_mut(&key) {
+            if falls_back {
+                call.refused_keys = Some(target);
+                call.routes.push_front(Route { trunk, target });
+            } else if next == Next::Stop {
+                call.routes.clear();
+            }
         }
         self.dial_next(now, key);
     }

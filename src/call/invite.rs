@@ -16,6 +16,7 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
 use super::control::CallControl;
+use super::crypto;
 use super::event::{Level, Now};
 use super::media_plan::abilities;
 use super::one_call::{Attempt, MAX_FORWARDS, Ports, Side, WantedParty};
@@ -29,16 +30,11 @@ use crate::trunks::model::{self, OfferMode, ReliableProvisional, Trunk};
 impl CallControl {
     /// Dials the second party: what the guard cleared, as the trunk wants it written. (The first
     /// party of a placed call is dialled in `place`, by a `Cleared` just so.)
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an INVITE is made of this many things"
-    )]
     pub(super) fn dial(
         &mut self,
         now: Now,
         key: CallKey,
-        trunk: &Trunk,
-        target: SocketAddr,
+        (trunk, target, refused_keys): (&Trunk, SocketAddr, bool),
         wanted: &WantedParty,
         cleared: Cleared,
         mut opened: AttemptOpened,
@@ -70,11 +66,23 @@ impl CallControl {
             self.guard.release(cleared, now.instant);
             return self.skip(opened, "unwritable_uri");
         };
+        let srtp = phone
+            .as_ref()
+            .map_or(trunk.srtp, |phone| self.srtp_at(phone.flow));
+        let Ok(policy) = self.crypto_policy(srtp) else {
+            self.guard.release(cleared, now.instant);
+            return self.skip(opened, crypto::NEEDS_TLS);
+        };
         let Some(mut media) = self.take_b_ports(key, trunk, target.ip()) else {
             self.guard.release(cleared, now.instant);
             self.close_undialled(opened, 503, "media_stock_empty");
             return Tried::Denied(Denied::of_code(503, "media_stock_empty"));
         };
+        self.secure(
+            &mut media,
+            policy,
+            crypto::first_offer(policy, refused_keys),
+        );
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
         let flow = phone.map_or(flow, |phone| phone.flow);

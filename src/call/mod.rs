@@ -14,6 +14,7 @@ pub mod command;
 mod connected;
 pub mod control;
 pub mod counters;
+mod crypto;
 mod delayed;
 mod draining;
 mod ending;

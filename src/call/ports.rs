@@ -10,6 +10,7 @@ use sip::message::StatusCode;
 
 use super::admission::Denied;
 use super::control::CallControl;
+use super::crypto;
 use super::media_plan::leg::LegMedia;
 use super::one_call::Ports;
 use crate::trunks::model::{MediaLatch, Trunk};
@@ -20,7 +21,7 @@ impl CallControl {
         let empty = || Denied::new(StatusCode::SERVICE_UNAVAILABLE, "media_stock_empty");
         let call = self.calls.get(&key).ok_or_else(empty)?;
         let signalling = call.a_address().ok_or_else(empty)?.ip();
-        let is_emergency = call.is_emergency();
+        let (is_emergency, policy) = (call.is_emergency(), call.srtp);
         let snapshot = Arc::clone(&self.snapshot);
         let trunk = call.from_trunk.as_ref();
         let trunk = trunk.and_then(|id| snapshot.trunks.iter().find(|trunk| trunk.id == *id));
@@ -34,6 +35,7 @@ impl CallControl {
             .take_ports(worker, signalling, trunk, latch)
             .ok_or_else(empty)?;
         self.take_a_video(key, &mut ports);
+        self.secure(&mut ports, policy, crypto::offer_in_answer(policy));
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
             ports.leg.accept_offer(*offer);

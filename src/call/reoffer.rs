@@ -114,6 +114,8 @@ impl CallControl {
         if is_refresh(call, side, &remote) {
             return Ok(call.last_description(side));
         }
+        self.renew_keys_of_moved(key, side, &remote);
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
         if call.answered_at.is_none() || call.local_party.is_some() {
             return self.answer_here(key, side, remote).map(Some);
         }

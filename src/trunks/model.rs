@@ -100,6 +100,8 @@ pub struct Trunk {
     pub refresh_by: RefreshBy,
     /// How it reads a number.
     pub dial_plan: DialPlan,
+    /// Whether its media is protected (RFC 4568).
+    pub srtp: SrtpPolicy,
     /// It wants our REGISTER.
     pub register: bool,
     /// The binding's life that we ask for.
@@ -206,6 +208,18 @@ pub enum RefreshBy {
     Invite,
     /// UPDATE, where the peer allows it.
     Update,
+}
+
+/// Whether media is protected, with keys in the description (RFC 4568).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SrtpPolicy {
+    /// Keys are neither offered nor taken.
+    #[default]
+    Off,
+    /// Where the peer has keys.
+    Preferred,
+    /// No call without.
+    Required,
 }
 
 /// `media_latch` of PRODUCT §9.

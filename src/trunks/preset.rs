@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::model::{
-    IdentityProfile, MediaLatch, OfferMode, RefreshBy, ReliableProvisional, Transport,
+    IdentityProfile, MediaLatch, OfferMode, RefreshBy, ReliableProvisional, SrtpPolicy, Transport,
 };
 use super::shape::TrunkShape;
 use crate::fraud_guard::DialPlan;
@@ -61,6 +61,7 @@ impl Default for TrunkShape {
             session_expires_s: Duration::from_secs(1_800),
             session_min_s: Duration::from_secs(90),
             refresh_by: RefreshBy::Invite,
+            srtp: SrtpPolicy::Off,
             dial_plan: DialPlan::default(),
             register: false,
             register_expires_s: Duration::from_secs(3_600),

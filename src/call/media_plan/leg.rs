@@ -97,6 +97,19 @@ impl LegMedia {
         self.session.set_crypto(policy, offer, keys);
     }
 
+    /// Other keys of ours, with the next description.
+    pub fn renew_keys(&mut self, keys: LineKeys) {
+        self.session.renew_keys(keys);
+    }
+
+    /// Keys were offered, nobody has taken them, and it would do without.
+    #[must_use]
+    pub fn offers_what_may_be_plain(&self) -> bool {
+        let current = self.current();
+        let unanswered = !current.crypto.is_empty() && current.agreed.is_none();
+        unanswered && self.policy() == CryptoPolicy::Preferred
+    }
+
     /// Whether keys are taken of its peer.
     #[must_use]
     pub fn policy(&self) -> CryptoPolicy {

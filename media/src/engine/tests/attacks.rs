@@ -124,7 +124,7 @@ fn whole_call(latch: &str, is_behind_nat: bool) -> [Ledger; 2] {
         plan_for(latch, sdp_a, from_a),
         plan_for(latch, sdp_b, from_b),
     );
-    let (a, b) = attack.harness.call_with(plan_a.clone(), plan_b.clone());
+    let (a, b) = attack.harness.call_with(plan_a, plan_b);
     attack.spray();
     let before = attack.take();
     let mut streams = [Stream::new(0xaaaa), Stream::new(0xbbbb)];
