@@ -4,12 +4,12 @@ use packet_io::SocketKey;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
 use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
+use crate::engine::secure::SecureLeg;
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
 use crate::rtcp::{Cname, ReportBlock};
 use crate::rtp::Ssrc;
-use crate::srtp::Contexts;
 use crate::tone::TonePhase;
 
 /// One slot of the pair table.
@@ -40,7 +40,7 @@ pub(super) struct Leg {
     pub(super) control: Control,
     pub(super) tone: TonePhase,
     /// Of a leg with keys.
-    pub(super) srtp: Option<Box<Contexts>>,
+    pub(super) srtp: Option<Box<SecureLeg>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,

@@ -12,7 +12,7 @@ use crate::engine::line::{
     EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
 };
 use crate::engine::report_queue::Waiting;
-use crate::engine::secure::contexts;
+use crate::engine::secure::SecureLeg;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
@@ -77,7 +77,7 @@ impl<Io: PacketIo> Worker<Io> {
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
-            srtp: plan.srtp.as_deref().and_then(contexts),
+            srtp: plan.srtp.as_deref().and_then(SecureLeg::new),
             plan,
             target,
             control,
