@@ -11,6 +11,7 @@ use crate::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
 };
 use crate::engine::{Worker, WorkerConfig};
+use crate::srtp::{MasterKey, SrtpPlan, Suite};
 
 /// Plays `octets` on a worker that begins at `now`. Gives how many datagrams left.
 ///
@@ -293,8 +294,24 @@ fn plan(script: &mut Script<'_>) -> LegPlan {
         },
         media_timeout: (flags & 0x80 != 0).then_some(Duration::from_secs(5)),
         version: u32::from(script.octet()),
-        srtp: None,
+        srtp: if script.octet() < 230 {
+            None
+        } else {
+            keys(script)
+        },
     }
+}
+
+/// Keys of one of two generations, so that they come, go and change in a call.
+fn keys(script: &mut Script<'_>) -> Option<Box<SrtpPlan>> {
+    let suite = script.one_of(&[Suite::AesCm128HmacSha1_80, Suite::AeadAes256Gcm])?;
+    let generation = script.octet() % 2;
+    let octets = vec![generation; suite.key_size() + suite.salt_size()];
+    let key = MasterKey::new(suite, &octets)?;
+    Some(Box::new(SrtpPlan {
+        send: key.clone(),
+        receive: key,
+    }))
 }
 
 /// Nearly valid RTP: most of its fields are drawn from few values, so that streams come about.
