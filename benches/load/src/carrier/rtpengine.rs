@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::bencode::Value;
 use super::{Ends, Target, Ways};
+use crate::machine::monotonic_ns;
 use crate::sip_text::{described_audio, session_description};
 use crate::subject::Subject;
 
@@ -17,6 +18,8 @@ pub(crate) struct Rtpengine {
     process: u32,
     asked: u64,
     sessions: u64,
+    /// Makes the calls of one run unlike those of another.
+    run: u64,
 }
 
 impl Rtpengine {
@@ -33,6 +36,7 @@ impl Rtpengine {
             process,
             asked: 0,
             sessions: 0,
+            run: monotonic_ns(),
         };
         rtpengine
             .ask(&Value::dictionary([("command", Value::text("ping"))]))
@@ -70,10 +74,10 @@ impl Rtpengine {
 
     /// Where the other end sends to, from the description that comes back.
     fn describe(&mut self, command: &str, from: SocketAddr) -> Result<SocketAddr> {
-        let number = self.sessions;
+        let (number, run) = (self.sessions, self.run);
         let mut question = vec![
             ("command", Value::text(command)),
-            ("call-id", Value::text(&format!("bench{number}"))),
+            ("call-id", Value::text(&format!("{number}-{run}@bench"))),
             ("from-tag", Value::text(&format!("a{number}"))),
             ("sdp", Value::text(&session_description(from))),
             ("ICE", Value::text("remove")),
@@ -116,10 +120,11 @@ impl Target for Rtpengine {
     }
 
     fn finish(&mut self) {
+        let run = self.run;
         for number in 0..self.sessions {
             let question = Value::dictionary([
                 ("command", Value::text("delete")),
-                ("call-id", Value::text(&format!("bench{number}"))),
+                ("call-id", Value::text(&format!("{number}-{run}@bench"))),
                 ("from-tag", Value::text(&format!("a{number}"))),
                 ("delete-delay", Value::Integer(0)),
             ]);
