@@ -67,10 +67,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Ok(()) => run_group(group, &places),
             Err(error) if group == Group::Sip => {
                 // The parser needs no network.
-                run_micro(&places);
+                run_micro(&places, &PARSER_BARS);
                 Err(anyhow::anyhow!("{error:#}"))
             }
-            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+            Err(error) => {
+                if group == Group::Relay {
+                    run_micro(&places, &SRTP_BARS);
+                }
+                Err(anyhow::anyhow!("{error:#}"))
+            }
         };
         if let Err(error) = outcome {
             let (name, limit) = group.main_bar();
@@ -147,7 +152,10 @@ fn local(port: u16) -> SocketAddr {
 
 fn run_group(group: Group, places: &Places) -> Result<()> {
     match group {
-        Group::Relay => relay::measure(places),
+        Group::Relay => {
+            run_micro(places, &SRTP_BARS);
+            relay::measure(places)
+        }
         Group::Sip => run_sip(places),
         Group::Links => run_links(places),
     }
@@ -179,7 +187,7 @@ pub(crate) fn prepared(
 }
 
 fn run_sip(places: &Places) -> Result<()> {
-    run_micro(places);
+    run_micro(places, &PARSER_BARS);
     let plan = fresh_plan(places, "sip")?;
     import_links(&plan)?;
     let gateway = plan.start()?;
@@ -249,13 +257,27 @@ fn import_links(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Runs the micro benchmarks, and passes on what they print.
-fn run_micro(places: &Places) {
-    match micro(places) {
+/// Micro benchmarks: what the program calls them, and their bars.
+type MicroBars = (&'static str, [(&'static str, f64); 2]);
+
+const PARSER_BARS: MicroBars = (
+    "sip",
+    [("sip.parse", PARSE_MAX), ("sip.parse_write", PARSE_MAX)],
+);
+
+/// What SRTP adds to a relayed packet, microseconds.
+const SRTP_BARS: MicroBars = (
+    "srtp",
+    [("relay.srtp.sha1_80", 0.75), ("relay.srtp.gcm128", 0.35)],
+);
+
+/// Runs micro benchmarks, and passes on what they print.
+fn run_micro(places: &Places, (group, bars): &MicroBars) {
+    match micro(places, group) {
         Ok(text) => text.lines().for_each(report::line),
         Err(error) => {
-            for bar in ["sip.parse", "sip.parse_write"] {
-                report::bar_not_run(bar, PARSE_MAX, &format!("{error:#}"));
+            for (bar, limit) in bars {
+                report::bar_not_run(bar, *limit, &format!("{error:#}"));
             }
         }
     }
@@ -263,15 +285,18 @@ fn run_micro(places: &Places) {
 
 /// The time `rsip` takes to parse and print an INVITE, in nanoseconds.
 fn yardstick_ns(places: &Places) -> Option<f64> {
-    let text = micro(places).ok()?;
+    let text = micro(places, PARSER_BARS.0).ok()?;
     text.lines()
         .find_map(|line| line.strip_prefix(YARDSTICK)?.trim().parse().ok())
 }
 
 /// What the micro benchmarks print; half a second.
-fn micro(places: &Places) -> Result<String> {
+fn micro(places: &Places, group: &str) -> Result<String> {
     let program = places.micro.display().to_string();
-    let output = Command::new(&places.micro).stdin(Stdio::null()).output();
+    let output = Command::new(&places.micro)
+        .arg(group)
+        .stdin(Stdio::null())
+        .output();
     let output = output.with_context(|| program.clone())?;
     if !output.status.success() {
         bail!("{program}: {}", output.status);

@@ -1,3 +1,4 @@
 //! Shapes the benches share.
 
 pub mod invite;
+pub mod srtp;

@@ -1,4 +1,5 @@
-//! The bars of the parser, as lines for `make bench`: ours against `rsip` in one interleaved run.
+//! The bars of the parser and of SRTP, as lines for `make bench`: ours against `rsip` in one interleaved
+//! run, and what SRTP adds to a relayed packet in microseconds.
 //!
 //! Each round times every body in turn; the verdict is the mean of the lowest third of the rounds,
 //! because whatever else the machine does can only add.
@@ -8,9 +9,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use media::srtp::Suite;
 use micro::invite::{
     INVITE, parse_ours, parse_print_theirs, parse_theirs, parse_write_ours, parse_write_theirs,
 };
+use micro::srtp::{Packet, Relay};
 use sip::message::{self, SendBuffer};
 
 const ROUNDS: usize = 60;
@@ -38,7 +41,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// `sip`, `srtp`, or nothing: both.
 fn run() -> anyhow::Result<()> {
+    let wanted = std::env::args().nth(1);
+    let is_wanted = |group| wanted.as_deref().is_none_or(|wanted| wanted == group);
+    if is_wanted("sip") {
+        parser()?;
+    }
+    if is_wanted("srtp") {
+        relay_srtp()?;
+    }
+    Ok(())
+}
+
+fn parser() -> anyhow::Result<()> {
     let mut buffer = SendBuffer::with_capacity(4_096);
     let mut bodies: [(&str, Box<Body<'_>>); 6] = [
         (
@@ -76,6 +92,41 @@ fn run() -> anyhow::Result<()> {
         figures.push((*name, lowest_third(times)));
     }
     print(&figures)
+}
+
+/// `relay.srtp`: one packet unprotected, checked, rewritten and protected, in microseconds.
+const SRTP_LIMITS: [(Suite, &str, Option<f64>); 4] = [
+    (Suite::AesCm128HmacSha1_80, "sha1_80", Some(0.75)),
+    (Suite::AesCm128HmacSha1_32, "sha1_32", None),
+    (Suite::AeadAes128Gcm, "gcm128", Some(0.35)),
+    (Suite::AeadAes256Gcm, "gcm256", None),
+];
+
+fn relay_srtp() -> anyhow::Result<()> {
+    for (suite, name, limit) in SRTP_LIMITS {
+        let refused = || anyhow::anyhow!("{} refuses its packet", suite.as_str());
+        let mut relay = Relay::new(suite).ok_or_else(refused)?;
+        let mut times = Vec::new();
+        for round in 0..=ROUNDS {
+            let packets: Option<Vec<Packet>> = (0..CALLS).map(|_| relay.packet()).collect();
+            let mut packets = packets.ok_or_else(refused)?;
+            let begun = Instant::now();
+            for packet in &mut packets {
+                anyhow::ensure!(relay.pass(black_box(packet)).is_some(), refused());
+            }
+            if round > 0 {
+                times.push(begun.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS));
+            }
+        }
+        let value = lowest_third(times);
+        let mut out = std::io::stdout().lock();
+        if let Some(limit) = limit {
+            let verdict = if value <= limit { "ok" } else { "short" };
+            writeln!(out, "bar relay.srtp.{name} {value:.3} {limit:.3} {verdict}")?;
+        }
+        writeln!(out, "figure relay.srtp.{name}_ns {:.0}", value * 1e3)?;
+    }
+    Ok(())
 }
 
 fn print(figures: &[(&str, f64)]) -> anyhow::Result<()> {

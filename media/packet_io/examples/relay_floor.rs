@@ -2,7 +2,7 @@
 //! kernel's own receive and send: 2.35 µs where this was first measured; wake-ups come on top of it
 //! below saturation.
 //!
-//! `relay_floor [full|no-min-wait|epoll] [sessions] [packets a second] [seconds] [gather in µs]`
+//! `relay_floor [full|no-min-wait|epoll] [sessions] [packets a second] [seconds] [gather in µs] [octets] [burst]`
 //!
 //! One thread forwards between the two legs of each session on core 0, another sends on core 1 at
 //! an even pace and never catches up. What is forwarded goes back to the sender's sockets, whose
@@ -34,6 +34,9 @@ struct Plan {
     rate: u64,
     seconds: u64,
     gather: Duration,
+    octets: usize,
+    /// Packets that come to one leg together.
+    burst: u64,
 }
 
 /// The hot line of a leg, as small as a relay's can be.
@@ -93,6 +96,8 @@ fn plan() -> Plan {
         rate,
         seconds,
         gather: Duration::from_micros(number(500)),
+        octets: usize::try_from(number(172)).expect("a small number"),
+        burst: number(1).max(1),
     }
 }
 
@@ -142,7 +147,7 @@ fn open_legs(
 
 fn generate(plan: Plan, senders: &[Socket], targets: &[(usize, SocketAddr)], progress: &Progress) {
     pin(1);
-    let mut datagram = [0_u8; 172];
+    let mut datagram = vec![0_u8; plan.octets];
     datagram[0] = 0x80;
     let targets: Vec<_> = targets
         .iter()
@@ -155,8 +160,11 @@ fn generate(plan: Plan, senders: &[Socket], targets: &[(usize, SocketAddr)], pro
     let mut owed = 0;
     while !progress.is_over.load(Ordering::Relaxed) {
         owed += plan.rate * 100;
-        for _ in 0..owed / 1_000_000 {
-            place = (place + 7_919) % targets.len();
+        let bursts = owed / (1_000_000 * plan.burst);
+        for number in 0..bursts * plan.burst {
+            if number % plan.burst == 0 {
+                place = (place + 7_919) % targets.len();
+            }
             if let Some((sender, target)) = targets.get(place)
                 && let Some(socket) = senders.get(*sender)
                 && socket.send_to(&datagram, target).is_ok()
@@ -164,7 +172,7 @@ fn generate(plan: Plan, senders: &[Socket], targets: &[(usize, SocketAddr)], pro
                 progress.sent.fetch_add(1, Ordering::Relaxed);
             }
         }
-        owed %= 1_000_000;
+        owed -= bursts * plan.burst * 1_000_000;
         due += tick;
         match due.checked_duration_since(Instant::now()) {
             Some(left) => std::thread::sleep(left),

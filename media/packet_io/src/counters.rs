@@ -57,6 +57,10 @@ counters! {
     sends_refused,
     /// Sends dropped: any other error (no route, too long, forbidden).
     sends_failed,
+    /// Of the packets sent, how many left together with others to the same peer (`UDP_SEGMENT`).
+    segments_sent,
+    /// Runs of packets that a path did not carry together: they left one by one.
+    segments_refused,
     /// Sends dropped: the queue to the kernel was full and did not move.
     sends_queue_full,
     /// Sockets that could not be connected.

@@ -20,7 +20,7 @@ impl State {
         match Tag::decode(completion.user_data()) {
             Some(Tag::ReceiveFrom(key)) => self.received_from(key, result, flags),
             Some(Tag::Receive(key)) => self.received(key, result, flags),
-            Some(Tag::Send(number)) => self.outbox.failed(number, result, &mut self.counters),
+            Some(Tag::Send(number)) => self.send_failed(number, result),
             Some(Tag::Wake) => {
                 self.is_wake_armed = cqueue::more(flags);
                 None

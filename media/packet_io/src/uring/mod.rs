@@ -8,6 +8,7 @@ mod buffer_ring;
 mod completion;
 mod outbox;
 mod probe;
+mod segments;
 mod socket;
 mod tag;
 
@@ -152,6 +153,7 @@ impl Uring {
 
     /// Submits what is queued, runs what the kernel deferred, and waits for `want` completions.
     fn enter(&mut self, want: u32, min_wait: Duration, timeout: Option<Duration>) {
+        self.push_run();
         self.last_want = want;
         let queued = u32::try_from(self.ring.submission().len()).unwrap_or(u32::MAX);
         let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
@@ -257,8 +259,10 @@ impl Uring {
         self.state.is_wake_armed = self.push(&entry.user_data(Tag::Wake.encode()));
     }
 
-    /// Sends that failed by an older packet's ICMP error go once more.
+    /// Sends that failed by an older packet's ICMP error go once more; runs that a path does not carry
+    /// go one by one.
     fn push_retries(&mut self) {
+        self.resend_singly();
         while let Some((packet, socket)) = self.state.outbox.take_retry() {
             self.push_send(packet, socket, None, false);
         }

@@ -24,10 +24,20 @@ pub(super) struct Socket {
     pub(super) is_armed: bool,
     /// Its reception is being ended on purpose: do not re-arm.
     pub(super) is_switching: bool,
+    pub(super) runs: Runs,
     /// An empty datagram ended its reception: more of them may wait.
     pub(super) had_empty: bool,
     pub(super) peer: Option<SocketAddr>,
     kernel: KernelSocket,
+}
+
+/// How packets that follow each other to one peer leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// By one request.
+    Together,
+    /// Each by its own: the path did not carry them together.
+    Apart,
 }
 
 impl Socket {
@@ -111,6 +121,7 @@ impl Uring {
             is_armed: false,
             is_switching: false,
             had_empty: false,
+            runs: Runs::Together,
             peer: None,
             kernel,
         };
@@ -148,6 +159,7 @@ impl Uring {
         if let Some(peer) = peer {
             if socket.kernel.connect(peer).is_ok() {
                 socket.peer = Some(peer);
+                socket.runs = Runs::Together;
                 socket
                     .kernel
                     .drain(Some(peer), Drain::All, pool, counters, |packet, source| {

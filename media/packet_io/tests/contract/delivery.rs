@@ -225,3 +225,39 @@ pub(crate) fn a_packet_grows_at_both_ends_before_it_leaves<S: Subject>(mut subje
         assert_eq!(subject.heard(peer), [(local, expected)]);
     }
 }
+
+/// Runs of one length, the end of a frame that is shorter, more than one request holds, another
+/// socket in between: each packet comes by itself, whole and in order.
+pub(crate) fn bursts_to_one_peer_arrive_packet_by_packet<S: Subject>(_small: S) {
+    let sizes = packet_io::PacketIoConfig {
+        buffers: 1024,
+        ..crate::subject::SIZES
+    };
+    let mut subject = S::build(sizes).expect("as the small one");
+    let (peer, other) = (subject.peer(V4), subject.peer(V4));
+    let ((key, local), (second, _)) = (subject.open(V4), subject.open(V4));
+    subject.io().connect(key, Some(peer));
+    subject.io().connect(second, Some(other));
+    let lengths = [40, 40, 40, 7, 40, 41, 40, 1, 1, 1]
+        .into_iter()
+        .chain(std::iter::repeat_n(40, 70));
+    let mut expected = Vec::new();
+    for (number, len) in (0_u8..).zip(lengths) {
+        let datagram = vec![number; len];
+        let mut packet = subject.io().allocate().expect("a full pool");
+        packet.copy_from(&datagram).expect("it fits");
+        subject.io().send(packet, key, None);
+        expected.push((local, datagram));
+        if number == 8 {
+            let mut packet = subject.io().allocate().expect("a full pool");
+            packet.copy_from(b"aside").expect("it fits");
+            subject.io().send(packet, second, None);
+        }
+    }
+    subject.turn();
+    subject.turn();
+    assert_eq!(subject.heard(peer), expected);
+    assert_eq!(subject.heard(other).len(), 1);
+    assert_eq!(subject.io().counters().packets_sent, 81);
+    assert_eq!(subject.io().pool_counts().held, 0);
+}

@@ -60,6 +60,7 @@ claims! {
     delivery::one_turn_takes_what_hundreds_of_sockets_have,
     delivery::more_than_a_batch_comes_in_several,
     delivery::a_packet_grows_at_both_ends_before_it_leaves,
+    delivery::bursts_to_one_peer_arrive_packet_by_packet,
     pool::a_starved_reader_never_wedges,
     pool::the_reserve_stays_for_what_we_originate,
     pool::a_hundred_thousand_echoes_keep_the_pool_balanced,

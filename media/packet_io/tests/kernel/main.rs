@@ -202,6 +202,61 @@ fn more_sends_than_the_queue_holds_all_leave() {
     }
 }
 
+/// Runs in a namespace of its own whose packets may have 600 octets: longer ones are cut up by the
+/// kernel, and it carries no runs of them.
+#[test]
+fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
+    let inside = std::thread::spawn(|| {
+        let own = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET);
+        let set = || {
+            std::process::Command::new("ip")
+                .args(["link", "set", "lo", "mtu", "600", "up"])
+                .status()
+        };
+        if own.is_err() || !set().is_ok_and(|status| status.success()) {
+            println!("not run: no namespace, or no ip(8)");
+            return;
+        }
+        let peer = UdpSocket::bind(any_port()).expect("a free port");
+        let address = peer.local_addr().expect("bound");
+        peer.set_nonblocking(true)
+            .expect("a socket can be nonblocking");
+        for step in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+            let sizes = PacketIoConfig {
+                buffers: 512,
+                ..config(step)
+            };
+            let mut io = AnyPacketIo::choose(sizes).expect("epoll at least");
+            let key = io.open(spec(any_port())).expect("a free port");
+            io.connect(key, Some(address));
+            for round in 0..3_u8 {
+                for number in 0..10 {
+                    send(&mut io, key, None, &[16 * round + number; 1_000]);
+                }
+                for _ in 0..3 {
+                    turn(&mut io);
+                }
+                let mut buffer = [0; 1_500];
+                for number in 0..10 {
+                    let len = peer.recv(&mut buffer).expect("each leaves");
+                    assert_eq!((len, buffer[0]), (1_000, 16 * round + number), "{step:?}");
+                }
+            }
+            let counters = *io.counters();
+            assert_eq!(counters.packets_sent, 30, "{step:?}");
+            assert_eq!(counters.sends_failed, 0, "{step:?}");
+            assert!(counters.segments_refused <= 1, "{step:?}: learnt once");
+            assert_eq!(
+                counters.segments_refused == 1,
+                step != KernelStep::Epoll,
+                "{step:?}"
+            );
+            assert_eq!(io.pool_counts().held, 0, "{step:?}");
+        }
+    });
+    inside.join().expect("no claim fails");
+}
+
 #[test]
 fn what_was_sent_before_a_close_leaves() {
     each(|step, mut io| {
