@@ -46,7 +46,7 @@ impl Rtpproxy {
 
     fn ask(&mut self, command: &str) -> Result<String> {
         self.asked += 1;
-        let cookie = format!("k{}", self.asked);
+        let cookie = format!("{}-{}", self.run, self.asked);
         self.control
             .send(format!("{cookie} {command}").as_bytes())?;
         let mut buffer = [0; 4096];
@@ -87,10 +87,7 @@ impl Target for Rtpproxy {
             let for_caller = self.port(&format!(
                 "L {number}-{run} {host} {port} a{number};1 b{number};1"
             ))?;
-            ways.push(Ways {
-                caller: for_caller,
-                callee: for_callee,
-            });
+            ways.push(Ways::plain(for_caller, for_callee));
             self.sessions += 1;
         }
         Ok(ways)
