@@ -9,6 +9,7 @@ use arrayvec::ArrayVec;
 use media::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
 };
+use media::srtp::{Contexts, MasterKey, SendContext, SrtpPlan, Suite};
 use media::{Worker, WorkerConfig};
 use packet_io::{Simulated, SimulatedConfig};
 
@@ -16,7 +17,39 @@ const PACKETS: u16 = 10_000;
 
 #[test]
 fn ten_thousand_relayed_packets_allocate_nothing() {
-    let mut relay = Relay::new();
+    let plain = [None, None];
+    relay_allocates_nothing(Relay::new(plain));
+}
+
+/// From key to key, reports of both directions among the packets.
+#[test]
+fn ten_thousand_secure_packets_allocate_nothing() {
+    for suites in [
+        [Suite::AesCm128HmacSha1_80, Suite::AeadAes128Gcm],
+        [Suite::AeadAes256Gcm, Suite::AesCm128HmacSha1_32],
+    ] {
+        relay_allocates_nothing(Relay::new(suites.map(Some)));
+    }
+}
+
+/// Two thirds of it are the states of HMAC-SHA1 that every packet needs expanded.
+#[test]
+fn the_keys_of_a_leg_take_less_than_6_kib() {
+    for suite in Suite::ALL {
+        let mut contexts = None;
+        let counted = allocation_counter::measure(|| {
+            contexts = keys(suite, 1).as_deref().and_then(Contexts::new);
+        });
+        assert!(contexts.is_some());
+        // The cipher's own memory in Galois mode is not counted: four states of 600 octets.
+        let size = size_of::<Contexts>() + usize::try_from(counted.bytes_current).unwrap();
+        println!("{}: {size} octets", suite.as_str());
+        let counted_max = if suite.is_aead() { 1_536 } else { 6_144 };
+        assert!(size <= counted_max, "{suite:?}: {size} octets");
+    }
+}
+
+fn relay_allocates_nothing(mut relay: Relay) {
     // The first packets lock sources and fill the vectors that grow once; three seconds connect
     // the sockets, so that both ways of sending are measured.
     for sequence in 0..500 {
@@ -31,14 +64,27 @@ fn ten_thousand_relayed_packets_allocate_nothing() {
     assert!(sent >= u64::from(PACKETS), "{sent} of {PACKETS} were sent");
     assert!(relay.worker.counters().sockets_connected > 0);
     assert_eq!(counted.count_total, 0, "allocations over {PACKETS} packets");
+    let rtcp = relay.worker.counters().rtcp;
+    assert!(rtcp.receiver_reports_received >= 40, "{rtcp:?}");
+    assert!(rtcp.receiver_reports_sent >= 20, "{rtcp:?}");
+}
+
+fn keys(suite: Suite, seed: u8) -> Option<Box<SrtpPlan>> {
+    let key = |seed| MasterKey::new(suite, &vec![seed; suite.key_size() + suite.salt_size()]);
+    Some(Box::new(SrtpPlan {
+        send: key(seed)?,
+        receive: key(seed + 1)?,
+    }))
 }
 
 struct Relay {
+    /// The keys of the peer that sends.
+    sender: Option<SendContext>,
     worker: Worker<Simulated>,
     now: Instant,
     ours: SocketAddr,
     peer: SocketAddr,
-    packet: [u8; 172],
+    packet: [u8; 188],
 }
 
 impl Relay {
@@ -46,19 +92,23 @@ impl Relay {
         clippy::disallowed_methods,
         reason = "the one moment the test counts from"
     )]
-    fn new() -> Self {
+    fn new([a_suite, b_suite]: [Option<Suite>; 2]) -> Self {
         let config = WorkerConfig::new(0, [192, 0, 2, 1].into(), 10_000..=10_063, [1; 32]);
         let worker = Worker::new(Simulated::new(SimulatedConfig::default()), config);
         let (ours, peer) = (
             ([192, 0, 2, 1], 0).into(),
             ([198, 51, 100, 1], 4_000).into(),
         );
+        let a_keys = a_suite.and_then(|suite| keys(suite, 1));
+        let b_keys = b_suite.and_then(|suite| keys(suite, 3));
+        let sender = a_keys.as_deref().map(|keys| &keys.receive);
         let mut relay = Self {
+            sender: sender.and_then(SendContext::new),
             worker,
             now: Instant::now(),
             ours,
             peer,
-            packet: [0; 172],
+            packet: [0; 188],
         };
         let mut stock = Vec::new();
         relay.worker.turn(relay.now);
@@ -71,12 +121,23 @@ impl Relay {
             panic!("two pairs are in stock");
         };
         relay.ours = a.1;
-        relay.connect(a.0, relay.peer, Target::Leg(b.0));
-        relay.connect(b.0, ([203, 0, 113, 2], 6_000).into(), Target::Leg(a.0));
+        relay.connect(a.0, relay.peer, Target::Leg(b.0), a_keys);
+        relay.connect(
+            b.0,
+            ([203, 0, 113, 2], 6_000).into(),
+            Target::Leg(a.0),
+            b_keys,
+        );
         relay
     }
 
-    fn connect(&mut self, pair: PairKey, remote: SocketAddr, target: Target) {
+    fn connect(
+        &mut self,
+        pair: PairKey,
+        remote: SocketAddr,
+        target: Target,
+        srtp: Option<Box<SrtpPlan>>,
+    ) {
         let pcmu = PayloadMapping {
             received: 0,
             sent: 0,
@@ -93,7 +154,7 @@ impl Relay {
             latch: LatchPolicy::Sdp,
             media_timeout: Some(Duration::from_secs(60)),
             version: 1,
-            srtp: None,
+            srtp,
         };
         self.worker
             .handle_command(self.now, Command::Connect { pair, plan, target });
@@ -106,14 +167,36 @@ impl Relay {
         self.packet[2..4].copy_from_slice(&sequence.to_be_bytes());
         self.packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
         self.packet[11] = 9;
-        self.worker
-            .io_mut()
-            .deliver(self.ours, self.peer, &self.packet);
+        self.packet[12..].fill(0x5a);
+        let size = 172 + self.sender.as_ref().map_or(0, SendContext::rtp_overhead);
+        let (octets, _room) = self.packet.split_at_mut(size);
+        if let Some(sender) = &mut self.sender {
+            assert_eq!(sender.protect_rtp(octets), Ok(()));
+        }
+        self.worker.io_mut().deliver(self.ours, self.peer, octets);
+        if sequence.is_multiple_of(250) {
+            self.report();
+        }
         let wait = self.worker.turn(self.now);
         self.worker.wait(self.now, wait);
         while self.worker.poll_report().is_some() {}
         let mut sent = 0;
         self.worker.io_mut().take_sent(|_, _, _| sent += 1);
         sent
+    }
+
+    /// A receiver report of the peer that sends.
+    fn report(&mut self) {
+        let mut octets = [0; 40];
+        octets[..8].copy_from_slice(&[0x80, 201, 0, 1, 0, 0, 0, 9]);
+        octets[8..20].copy_from_slice(&[0x81, 202, 0, 2, 0, 0, 0, 9, 1, 1, b'x', 0]);
+        let size = 20 + self.sender.as_ref().map_or(0, SendContext::rtcp_overhead);
+        let (octets, _room) = octets.split_at_mut(size);
+        if let Some(sender) = &mut self.sender {
+            assert_eq!(sender.protect_rtcp(octets), Ok(()));
+        }
+        let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
+        let (to, from) = (next(self.ours), next(self.peer));
+        self.worker.io_mut().deliver(to, from, octets);
     }
 }

@@ -37,6 +37,7 @@ pub(super) async fn start(
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
+        srtp_over_clear_signalling: config.sip.srtp_over_clear_signalling,
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
         calls: Some(calls),

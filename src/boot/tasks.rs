@@ -105,6 +105,7 @@ pub(super) struct LocalSettings {
     domain: Option<String>,
     media_timeout: Duration,
     advertised_media: Option<IpAddr>,
+    srtp_over_clear_signalling: bool,
 }
 
 impl LocalSettings {
@@ -113,6 +114,7 @@ impl LocalSettings {
             domain: config.sip.domain.clone(),
             media_timeout: config.media.timeout,
             advertised_media: config.media.advertised,
+            srtp_over_clear_signalling: config.sip.srtp_over_clear_signalling,
         }
     }
 
@@ -133,6 +135,7 @@ impl LocalSettings {
                 hide_state: stored.settings.hide_state,
                 media_timeout: self.media_timeout,
                 advertised_media: self.advertised_media,
+                srtp_over_clear_signalling: self.srtp_over_clear_signalling,
                 digest_offer: stored.settings.digest_offer,
             },
         }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use sip::event::{CallKey, CallOffered, Flow, LegKey, Refusal};
 use sip::message::{Scheme, StatusCode};
-use sip::offer_answer::crypto::CryptoPolicy;
-use sip::offer_answer::read_offer;
+use sip::offer_answer::{Unusable, read_offer};
 
 use super::callers::Caller;
 use super::control::CallControl;
+use super::crypto;
 use super::event::{Level, LogLine, Now, Output, Ticket};
 use super::invite::session_timer;
 use super::one_call::{Beginning, Call, Side, WantedParty};
@@ -42,7 +42,7 @@ impl Denied {
         }
     }
 
-    fn with_warning(mut self, text: &str) -> Self {
+    pub(super) fn with_warning(mut self, text: &str) -> Self {
         self.refusal.warning = Some(text.into());
         self
     }
@@ -94,6 +94,21 @@ impl Denied {
             StatusCode::new(code).unwrap_or(StatusCode::FORBIDDEN),
             cause,
         )
+    }
+}
+
+/// What the caller hears of an offer that cannot be taken.
+const fn warning_of(unusable: Unusable) -> &'static str {
+    match unusable {
+        Unusable::NotSecure => "SRTP is required here (RTP/SAVP with a=crypto)",
+        Unusable::NoUsableKey | Unusable::WrongTag | Unusable::ReusedKey => {
+            "no a=crypto of a suite that is known here is offered"
+        }
+        Unusable::NoAudio
+        | Unusable::SecureOnly
+        | Unusable::NoAddress
+        | Unusable::Forbidden(_)
+        | Unusable::NoCommonCodec => "no plain RTP audio at a usable address is offered",
     }
 }
 
@@ -185,23 +200,25 @@ impl CallControl {
         let offered = call.offered().ok_or_else(gone)?;
         let (user, host) = self.wanted_of(offered)?;
         let signalling = offered.flow.remote.ip();
+        let policy = self.crypto_policy(crypto::wanted_by(source))?;
         let read = offered
             .offer
             .as_deref()
             .map(|offer| {
                 let forbids = |address| self.forbids(address, signalling);
-                read_offer(offer, CryptoPolicy::Off, forbids)
+                read_offer(offer, policy, forbids)
             })
             .transpose()
             .map_err(|unusable| {
                 Denied::new(StatusCode::NOT_ACCEPTABLE_HERE, unusable.as_str())
-                    .with_warning("no plain RTP audio at a usable address is offered")
+                    .with_warning(warning_of(unusable))
             })?;
         let from_trunk = source.trunk().map(|trunk| trunk.id.clone());
         if let Some(trunk) = &from_trunk {
             self.loads.begin_received(trunk);
         }
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
+        call.srtp = policy;
         call.wants_offer = read.is_none();
         call.offer = read.map(Box::new);
         call.from_trunk = from_trunk;
@@ -390,6 +407,7 @@ impl CallControl {
         let caller_alias = self.alias_of(&link)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.link = link.link;
+        call.video_most = link.video_policy.on_sip();
         if let Destination::Remote { user, domain } = &link.destination {
             call.wanted = Some(WantedParty {
                 user: user.clone(),

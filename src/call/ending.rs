@@ -6,10 +6,12 @@ use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, Relea
 use sip::message::StatusCode;
 
 use super::control::CallControl;
+use super::crypto;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
 use super::failover::{self, Next};
 use super::one_call::{Attempt, Call, Ending, Ports};
 use crate::cdr::record::{AttemptClosed, CallClosed, LATE_ANSWER, MediaFigures, Record};
+use crate::trunks::select::Route;
 
 /// Cause of a call that a panic of ours ended.
 const INTERNAL_ERROR: &str = "internal_error";
@@ -50,6 +52,8 @@ impl CallControl {
         ) {
             self.health.suspect(&trunk, attempt.target, now.instant);
         }
+        let falls_back = crypto::falls_back(&attempt.media, status);
+        let target = attempt.target;
         self.close_attempt(now, key, attempt, status.code(), failover::outcome(failure));
         self.silence_a_leg(key);
         let ending = self
@@ -62,10 +66,13 @@ impl CallControl {
         let snapshot = std::sync::Arc::clone(&self.snapshot);
         let known = snapshot.trunk(&trunk);
         let next = known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure));
-        if next == Next::Stop
-            && let Some(call) = self.calls.get_mut(&key)
-        {
-            call.routes.clear();
+        if let Some(call) = self.calls.get_mut(&key) {
+            if falls_back {
+                call.refused_keys = Some(target);
+                call.routes.push_front(Route { trunk, target });
+            } else if next == Next::Stop {
+                call.routes.clear();
+            }
         }
         self.dial_next(now, key);
     }
@@ -304,6 +311,9 @@ impl CallControl {
         self.pairs.remove(&pair);
         self.draining.begin(pair, ports.bound, record, now.instant);
         self.send_media(Command::Disconnect { pair });
+        if let Some(video) = ports.leg.video {
+            self.release_video_pair(now, video);
+        }
     }
 
     /// The same for the a-leg, whose counters belong to the call's record, and in a placed call to
@@ -324,6 +334,9 @@ impl CallControl {
         self.draining
             .begin_placed(pair, ports.bound, records, now.instant);
         self.send_media(Command::Disconnect { pair });
+        if let Some(video) = ports.leg.video {
+            self.release_video_pair(now, video);
+        }
     }
 
     /// The worker's queue took no `Connect`: the pair was never used, the call cannot go on.
@@ -339,6 +352,11 @@ impl CallControl {
             }
             return;
         };
+        if let Some(rtp) = self.forget_video_pair(key, pair) {
+            self.stock.forget(pair, rtp);
+            self.stock.add(StockedPair { pair, rtp });
+            return self.hang_up(now, key, "media_queue_full");
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -346,14 +364,20 @@ impl CallControl {
             .a_media
             .as_ref()
             .is_some_and(|ports| ports.leg.pair == pair);
+        let mut video = None;
         let bound = if is_a {
-            call.a_media.take().map(|ports| ports.bound)
+            let ports = call.a_media.take();
+            video = ports.as_ref().and_then(|ports| ports.leg.video);
+            ports.map(|ports| ports.bound)
         } else {
             call.attempt.as_ref().map(|attempt| attempt.media.bound)
         };
         if let Some(rtp) = bound {
             self.stock.forget(pair, rtp);
             self.stock.add(StockedPair { pair, rtp });
+        }
+        if let Some(video) = video {
+            self.release_video_pair(now, video);
         }
         if !is_a {
             self.drop_attempt_without_media(now, key);
@@ -381,6 +405,9 @@ impl CallControl {
         });
         self.guard.release(attempt.cleared, now.instant);
         self.loads.end_sent(&attempt.trunk);
+        if let Some(video) = attempt.media.leg.video {
+            self.release_video_pair(now, video);
+        }
         self.put_record(record);
     }
 }

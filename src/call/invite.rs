@@ -16,10 +16,12 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
 use super::control::CallControl;
+use super::crypto;
 use super::event::{Level, Now};
 use super::media_plan::abilities;
 use super::one_call::{Attempt, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::route::Tried;
+use super::video;
 use crate::cdr::record::{AttemptOpened, Record};
 use crate::fraud_guard::Cleared;
 use crate::trunks::identity::{self, Caller, Privacy, Written};
@@ -28,16 +30,11 @@ use crate::trunks::model::{self, OfferMode, ReliableProvisional, Trunk};
 impl CallControl {
     /// Dials the second party: what the guard cleared, as the trunk wants it written. (The first
     /// party of a placed call is dialled in `place`, by a `Cleared` just so.)
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an INVITE is made of this many things"
-    )]
     pub(super) fn dial(
         &mut self,
         now: Now,
         key: CallKey,
-        trunk: &Trunk,
-        target: SocketAddr,
+        (trunk, target, refused_keys): (&Trunk, SocketAddr, bool),
         wanted: &WantedParty,
         cleared: Cleared,
         mut opened: AttemptOpened,
@@ -69,11 +66,23 @@ impl CallControl {
             self.guard.release(cleared, now.instant);
             return self.skip(opened, "unwritable_uri");
         };
+        let srtp = phone
+            .as_ref()
+            .map_or(trunk.srtp, |phone| self.srtp_at(phone.flow));
+        let Ok(policy) = self.crypto_policy(srtp) else {
+            self.guard.release(cleared, now.instant);
+            return self.skip(opened, crypto::NEEDS_TLS);
+        };
         let Some(mut media) = self.take_b_ports(key, trunk, target.ip()) else {
             self.guard.release(cleared, now.instant);
             self.close_undialled(opened, 503, "media_stock_empty");
             return Tried::Denied(Denied::of_code(503, "media_stock_empty"));
         };
+        self.secure(
+            &mut media,
+            policy,
+            crypto::first_offer(policy, refused_keys),
+        );
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
         let flow = phone.map_or(flow, |phone| phone.flow);
@@ -92,7 +101,7 @@ impl CallControl {
         dial: Dial,
         (cleared, media, mut opened): (Cleared, Ports, AttemptOpened),
     ) -> Tried {
-        self.pairs.insert(media.leg.pair, key);
+        self.hold_pairs(key, &media);
         self.open_ports(&media);
         self.in_hand = Some((cleared, None));
         let dialled = self.endpoint.dial(now.instant, key, dial);
@@ -157,6 +166,9 @@ impl CallControl {
             .is_some_and(|call| call.placed().is_some());
         let offer = (trunk.offer == OfferMode::Early || placed).then(|| {
             let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+            if let Some(call) = self.calls.get(&key) {
+                video::wish_of_callee(call, media, trunk, &self.snapshot);
+            }
             media.leg.offer(&codecs, direction, ptime_ms)
         });
         let call = self.calls.get(&key);

@@ -14,6 +14,7 @@ pub mod command;
 mod connected;
 pub mod control;
 pub mod counters;
+mod crypto;
 mod delayed;
 mod draining;
 mod ending;
@@ -47,6 +48,7 @@ pub mod stock;
 mod stopping;
 mod telling;
 pub mod trunk_load;
+mod video;
 pub mod view;
 
 #[cfg(test)]

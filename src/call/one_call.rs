@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use media::command::Target;
 use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
+use sip::offer_answer::crypto::CryptoPolicy;
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
@@ -48,6 +49,8 @@ pub(super) struct Call {
     pub(super) link: Option<LinkId>,
     pub(super) wanted: Option<WantedParty>,
     pub(super) routes: VecDeque<Route>,
+    /// Where keys were refused: the next attempt goes there without.
+    pub(super) refused_keys: Option<SocketAddr>,
     pub(super) attempts: u32,
     /// What of the guard has counted the party that is being dialled: parties count, not attempts.
     pub(super) counted: Vec<Counter>,
@@ -58,10 +61,14 @@ pub(super) struct Call {
     pub(super) reason: Option<Q850>,
     /// The caller's offer, read; taken by the a-leg's media when it has ports.
     pub(super) offer: Option<Box<RemoteAudio>>,
+    /// Whether the a-leg may have keys.
+    pub(super) srtp: CryptoPolicy,
     /// The caller's INVITE had no offer: ours goes in the 2xx (delayed offer).
     pub(super) wants_offer: bool,
     /// It has changed its session before the answer (RFC 3311 §5.1): the 2xx describes nothing any more.
     pub(super) has_reoffered_early: bool,
+    /// The most that the link lets video be towards the callee.
+    pub(super) video_most: Direction,
     pub(super) a_media: Option<Box<Ports>>,
     pub(super) attempt: Option<Box<Attempt>>,
     /// Attempts that are over: a late answer changes their row.
@@ -279,6 +286,8 @@ impl Call {
             link: None,
             wanted: None,
             routes: VecDeque::new(),
+            refused_keys: None,
+            srtp: CryptoPolicy::Off,
             attempts: 0,
             counted: Vec::new(),
             failures: Vec::new(),
@@ -287,6 +296,7 @@ impl Call {
             offer: None,
             wants_offer: false,
             has_reoffered_early: false,
+            video_most: Direction::SendRecv,
             a_media: None,
             attempt: None,
             left: Vec::new(),

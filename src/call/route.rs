@@ -11,7 +11,8 @@ use sip::message::StatusCode;
 
 use super::admission::Denied;
 use super::control::CallControl;
-use super::event::{Level, Now};
+use super::crypto;
+use super::event::{Level, LogLine, Now, Output};
 use super::failover;
 use super::invite::host_of;
 use super::media_plan::abilities;
@@ -116,8 +117,36 @@ impl CallControl {
             registrations: &self.registrations,
             now: now.instant,
         };
-        select::routes(&snapshot.trunks, &wanted, &present, &mut self.random)
-            .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))
+        let found = select::routes(&snapshot.trunks, &wanted, &present, &mut self.random);
+        let routes = found
+            .map_err(|unroutable| Denied::of_code(unroutable.status(), unroutable.as_str()))?;
+        self.with_usable_keys(routes)
+    }
+
+    /// Those whose trunk can have the keys that it requires; the operator hears of the others.
+    fn with_usable_keys(&mut self, mut routes: Vec<Route>) -> Result<Vec<Route>, Denied> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let before = routes.len();
+        routes.retain(|route| {
+            let trunk = snapshot.trunk(&route.trunk);
+            !trunk.is_some_and(|trunk| self.lacks_tls(trunk))
+        });
+        if routes.len() == before {
+            return Ok(routes);
+        }
+        self.counters.refuse(crypto::NEEDS_TLS);
+        self.put(Output::Log(LogLine {
+            level: Level::Warning,
+            event: crypto::NEEDS_TLS,
+            call: None,
+            detail: "a trunk with srtp = \"required\" carries nothing without TLS; \
+                     sip.srtp_over_clear_signalling lets its keys go in the clear"
+                .to_owned(),
+        }));
+        if routes.is_empty() {
+            return Err(crypto::NeedsTls.into());
+        }
+        Ok(routes)
     }
 
     /// Dials the next route that lets itself be dialled; without one the caller hears the best
@@ -152,6 +181,7 @@ impl CallControl {
         let Some(wanted) = call.wanted.clone() else {
             return Tried::Skipped;
         };
+        let refused_keys = call.falls_back_to(route.target);
         call.attempts += 1;
         let considered = Considered {
             call: call.id.clone(),
@@ -167,7 +197,8 @@ impl CallControl {
                     call.counted.extend_from_slice(cleared.counted());
                 }
                 let target = route.target;
-                self.dial(now, key, trunk, target, &wanted, cleared, opened)
+                let way = (trunk, target, refused_keys);
+                self.dial(now, key, way, &wanted, cleared, opened)
             }
             Err(tried) => tried,
         }

@@ -56,6 +56,8 @@ pub struct Settings {
     pub media_timeout: Duration,
     /// The address our descriptions name; `None`: that of the port. A trunk's own comes first.
     pub advertised_media: Option<IpAddr>,
+    /// Keys of SRTP may go through signalling that is not encrypted.
+    pub srtp_over_clear_signalling: bool,
     /// What challenges to phones offer.
     pub digest_offer: DigestOffer,
 }
@@ -67,6 +69,7 @@ impl Default for Settings {
             hide_state: false,
             media_timeout: Duration::from_secs(60),
             advertised_media: None,
+            srtp_over_clear_signalling: false,
             digest_offer: DigestOffer::Both,
         }
     }

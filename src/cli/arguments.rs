@@ -388,6 +388,9 @@ pub(super) struct SourceWords {
     /// Phones register from there: who calls proves to be an extension
     #[arg(long, value_name = "true|false")]
     pub(super) registers: Option<bool>,
+    /// Whether media of its calls is protected
+    #[arg(long, value_name = "off|preferred|required")]
+    pub(super) srtp: Option<String>,
     /// Its place in the order, from 1
     #[arg(long)]
     pub(super) position: Option<u32>,

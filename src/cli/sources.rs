@@ -67,6 +67,9 @@ fn object(words: &SourceWords) -> Map<String, Value> {
     if let Some(registers) = words.registers {
         object.insert("registers".to_owned(), registers.into());
     }
+    if let Some(srtp) = &words.srtp {
+        object.insert("srtp".to_owned(), srtp.as_str().into());
+    }
     if let Some(ad_hoc) = words.ad_hoc {
         object.insert("ad_hoc".to_owned(), ad_hoc.into());
     }
@@ -80,7 +83,7 @@ fn show(sources: &[SourceView], output: &mut Output<'_>) -> Result<(), CommandEr
     if output.is_json() {
         return Ok(output.document(&sources)?);
     }
-    let rows: Vec<[String; 5]> = sources
+    let rows: Vec<[String; 6]> = sources
         .iter()
         .map(|source| {
             let links = match source.links.as_array() {
@@ -94,10 +97,12 @@ fn show(sources: &[SourceView], output: &mut Output<'_>) -> Result<(), CommandEr
                 links,
                 yes(source.ad_hoc),
                 yes(source.registers),
+                source.srtp.clone(),
             ]
         })
         .collect();
-    Ok(output.table(["NAME", "NETWORKS", "LINKS", "AD HOC", "REGISTERS"], &rows)?)
+    let heads = ["NAME", "NETWORKS", "LINKS", "AD HOC", "REGISTERS", "SRTP"];
+    Ok(output.table(heads, &rows)?)
 }
 
 const PATH: &str = "/api/v1/sources";

@@ -199,6 +199,9 @@ async fn test(
             )?;
         }
     }
+    if let Some(advice) = &tested.advice {
+        return Err(CommandError::Refused(format!("{name}: {advice}")));
+    }
     let down = tested.targets.iter().filter(|target| !target.up).count();
     if tested.targets.is_empty() {
         return Err(CommandError::Refused(format!(

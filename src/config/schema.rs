@@ -97,6 +97,8 @@ pub struct SipConfig {
     pub connections_per_source_max: u32,
     /// How long a message may wait for others while they come thick; zero: never.
     pub gather: Duration,
+    /// Keys of SRTP go through signalling that anybody on the way can read, too.
+    pub srtp_over_clear_signalling: bool,
     /// The domain we answer for; `None`: our address stands for it.
     pub domain: Option<String>,
     /// The address in Via, Contact and From; `None`: that of the socket.

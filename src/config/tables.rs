@@ -9,17 +9,18 @@ use jiff::Timestamp;
 use super::reader::Reader;
 use crate::fraud_guard::dial_plan::{self, DialPlan};
 use crate::links::draft::{DraftWorld, LinkDraft, RequestPath};
-use crate::links::model::{AUTO_CALL_S_MAX, DESTINATION, Destination};
+use crate::links::model::{AUTO_CALL_S_MAX, DESTINATION, Destination, VIDEO_POLICY};
 use crate::links::rules;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
 use crate::trunks::apply::TrunkTable;
-use crate::trunks::model::Secret;
+use crate::trunks::model::{Secret, SrtpPolicy};
 use crate::trunks::place;
 use crate::trunks::preset::{PRESETS, preset};
 use crate::trunks::shape::{TargetShape, TrunkShape};
 use crate::trunks::text::{
-    IDENTITY, MEDIA_LATCH, NETWORK, OFFER, PATTERN, REFRESH_BY, RELIABLE_PROVISIONAL, TRANSPORT,
+    IDENTITY, MEDIA_LATCH, NETWORK, OFFER, PATTERN, REFRESH_BY, RELIABLE_PROVISIONAL, SRTP,
+    TRANSPORT,
 };
 
 /// Reads one `[[trunk]]`. `folder` is where a relative `password_file` starts.
@@ -155,6 +156,7 @@ fn signalling(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
             "an IP address",
             |text| text.parse().ok(),
         ),
+        video: table.text("video", base.video, VIDEO_POLICY, |text| text.parse().ok()),
         ..base
     }
 }
@@ -180,6 +182,7 @@ fn negotiation(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
         refresh_by: table.text("refresh_by", base.refresh_by, REFRESH_BY, |text| {
             text.parse().ok()
         }),
+        srtp: table.text("srtp", base.srtp, SRTP, |text| text.parse().ok()),
         register: table.boolean("register", base.register),
         register_expires_s: interval("register_expires_s", base.register_expires_s),
         ..base
@@ -265,6 +268,7 @@ pub(super) fn source(table: Reader<'_>) -> Option<Source> {
     };
     let ad_hoc = table.boolean("ad_hoc", false);
     let registers = table.boolean("registers", false);
+    let srtp = table.text("srtp", SrtpPolicy::Off, SRTP, |text| text.parse().ok());
     table.finish();
     Some(Source {
         name: name?,
@@ -272,6 +276,7 @@ pub(super) fn source(table: Reader<'_>) -> Option<Source> {
         links,
         ad_hoc,
         registers,
+        srtp,
     })
 }
 

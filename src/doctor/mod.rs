@@ -4,12 +4,14 @@
 mod files;
 mod kernel;
 mod ports;
+mod srtp;
 mod time;
 mod trunks;
 mod unit;
 
 use serde::Serialize;
 
+pub use self::srtp::ADVICE as SRTP_ADVICE;
 use crate::config::Config;
 use crate::storage::Store;
 
@@ -88,6 +90,7 @@ pub async fn examine(config: &Config, store: Option<&Store>) -> Vec<Finding> {
     findings.push(time::examine());
     findings.extend(unit::examine());
     if let Some(store) = store {
+        findings.extend(srtp::examine(config, &store.snapshot()));
         findings.extend(trunks::examine(store).await);
     }
     findings

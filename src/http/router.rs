@@ -26,6 +26,8 @@ pub struct HttpState {
     pub store: Store,
     /// `resolve` answers without a token.
     pub resolve_open: bool,
+    /// Keys of SRTP may go through clear signalling.
+    pub srtp_over_clear_signalling: bool,
     /// Proxies whose word about their clients counts.
     pub trusted_proxies: Arc<[Network]>,
     /// The node behind this surface; `None`: there is only a database.
@@ -43,6 +45,7 @@ impl HttpState {
         Self {
             store,
             resolve_open: false,
+            srtp_over_clear_signalling: false,
             trusted_proxies: Arc::default(),
             node: None,
             calls: None,

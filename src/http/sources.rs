@@ -184,6 +184,7 @@ const REGISTERS: &str =
     "Phones of the registrar are there: whoever calls from it proves to be an extension.";
 const AD_HOC: &str =
     "It may call route strings that no link names, where the setting ad_hoc.enabled is on.";
+const SRTP: &str = "Media of its calls is protected: off, preferred or required.";
 const POSITION: &str = "Its place, from 1.";
 const NETWORK_EXAMPLE: &str = "[\"192.0.2.0/24\"]";
 
@@ -194,10 +195,11 @@ static WHICH: [Field; 2] = [
 ];
 
 /// What they may do.
-static POLICY: [Field; 4] = [
+static POLICY: [Field; 5] = [
     Field::new("links", Kind::Any, LINKS, "\"all\""),
     Field::new("ad_hoc", Kind::Boolean, AD_HOC, "false"),
     Field::new("registers", Kind::Boolean, REGISTERS, "false"),
+    Field::new("srtp", Kind::Text, SRTP, "\"off\""),
     Field::new("position", Kind::Whole, POSITION, "1"),
 ];
 

@@ -251,6 +251,12 @@ pub(super) static TEST: Schema = Schema::of::<TrunkTest>(
             "true",
         ),
         Field::new("targets", Kind::Objects(&TARGET_TEST), "One by one.", ""),
+        Field::new(
+            "advice",
+            Kind::Nullable(&Kind::Text),
+            "What keeps it from carrying calls whatever its targets say, and what to do.",
+            "null",
+        ),
     ],
 );
 

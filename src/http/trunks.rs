@@ -13,12 +13,14 @@ use super::router::HttpState;
 use super::routes::{Content, Needs, Operation, Routes, Verb};
 use super::trunk_schema::{APPLIED, DRAFT, DRAFTS, PATCH, TEST, TRUNK, TRUNKS};
 use crate::call::command::Command;
+use crate::doctor::SRTP_ADVICE;
 use crate::field_errors::FieldErrors;
 use crate::storage::StorageError;
 use crate::tokens::scope::Scope;
 use crate::trunks::api::{
     AppliedList, AppliedShape, TargetTest, TrunkList, TrunkTest, TrunkView, changed, draft,
 };
+use crate::trunks::model::SrtpPolicy;
 use crate::trunks::store;
 use crate::trunks::test::test;
 
@@ -142,6 +144,8 @@ async fn ask(State(state): State<HttpState>, Name(name): Name) -> Result<Respons
     let snapshot = state.store.snapshot();
     let trunk = snapshot.trunks.iter().find(|trunk| trunk.id == stored.id);
     let trunk = trunk.cloned().ok_or(StorageError::Changed)?;
+    let needs_tls = trunk.srtp == SrtpPolicy::Required && !state.srtp_over_clear_signalling;
+    let advice = needs_tls.then(|| format!("srtp is required: {SRTP_ADVICE}"));
     // It waits for answers on sockets of its own.
     let tested = tokio::task::spawn_blocking(move || test(&trunk)).await;
     if let Some(calls) = &state.calls {
@@ -181,6 +185,7 @@ async fn ask(State(state): State<HttpState>, Name(name): Name) -> Result<Respons
         })
         .collect();
     Ok(json(&TrunkTest {
+        advice,
         up: !targets.is_empty() && targets.iter().all(|target| target.up),
         targets,
     }))

@@ -212,10 +212,7 @@ fn body(line: &[u8], digits: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(MASK.as_bytes());
         return;
     }
-    let Ok(content) = std::str::from_utf8(line) else {
-        out.extend_from_slice(line);
-        return;
-    };
+    let content = String::from_utf8_lossy(line);
     let attribute = content.strip_prefix("a=").and_then(|rest| {
         let (name, _) = rest.split_once(':')?;
         let lower = name.trim().to_ascii_lowercase();
@@ -225,7 +222,11 @@ fn body(line: &[u8], digits: bool, out: &mut Vec<u8>) {
         (Some(name), _) => out.extend_from_slice(format!("a={name}:{MASK}").as_bytes()),
         // RFC 8866 §5.12, obsolete and sent all the same.
         (None, true) => out.extend_from_slice(format!("k={MASK}").as_bytes()),
-        (None, false) => out.extend_from_slice(text(content).as_bytes()),
+        (None, false) => {
+            let shown = text(&content);
+            let is_open = shown == content;
+            out.extend_from_slice(if is_open { line } else { shown.as_bytes() });
+        }
     }
 }
 
@@ -350,6 +351,30 @@ mod tests {
         }
         assert!(shown.contains("a=crypto:***\na=ice-pwd:***\na=sendrecv\n"));
         assert!(shown.contains("m=audio 4 RTP/SAVP 0\n"));
+    }
+
+    /// However a peer writes a key that our reader takes.
+    #[test]
+    fn no_way_to_write_a_key_shows_it() {
+        let key = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+        let suite = "AES_CM_128_HMAC_SHA1_80";
+        let head = b"INVITE sip:a@b SIP/2.0\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n";
+        for line in [
+            format!("a=crypto:1 {suite} inline:{key}|2^31"),
+            format!("a=crypto:1 {suite} INLINE:{key}"),
+            format!("a= crypto :1 {suite} Inline:{key}"),
+            format!("a=sendrecv\ra=crypto:1 {suite} INLINE:{key}\rb=x"),
+            format!("a=x:1 {suite} inline:{key}"),
+        ] {
+            for tail in [&b""[..], b" -x=\xff", b"\xff", b" WSH=64"] {
+                let mut octets = head.to_vec();
+                octets.extend_from_slice(line.as_bytes());
+                octets.extend_from_slice(tail);
+                let shown = message(&octets);
+                let shown = String::from_utf8_lossy(&shown);
+                assert!(!shown.contains("WVNfX19z"), "{line}: {shown}");
+            }
+        }
     }
 
     #[test]

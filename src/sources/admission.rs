@@ -168,6 +168,7 @@ mod tests {
             links,
             ad_hoc,
             registers: false,
+            srtp: crate::trunks::model::SrtpPolicy::Off,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct SourceView {
     pub ad_hoc: bool,
     /// Phones of the registrar are there.
     pub registers: bool,
+    /// `off`, `preferred` or `required`.
+    pub srtp: String,
     /// Its place, from 1: the first source that matches a packet counts.
     pub position: usize,
 }
@@ -47,6 +49,7 @@ impl SourceView {
             },
             ad_hoc: source.ad_hoc,
             registers: source.registers,
+            srtp: source.srtp.to_string(),
             position: index + 1,
         }
     }

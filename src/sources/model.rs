@@ -1,6 +1,6 @@
 //! A source: who may send us what (PRODUCT §2). A packet that matches none gets silence.
 
-use crate::trunks::model::Network;
+use crate::trunks::model::{Network, SrtpPolicy};
 
 /// One source policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Source {
     /// Phones of the registrar are there: its REGISTER requests are answered, and who proves to be
     /// an extension may call what extensions may.
     pub registers: bool,
+    /// Whether media of its calls, and of calls to phones that registered from it, is protected.
+    pub srtp: SrtpPolicy,
 }
 
 /// Which links a source may reach.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::{LinkAccess, Source};
+use crate::trunks::model::SrtpPolicy;
+use crate::trunks::shape::text;
 
 /// A source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub struct SourceShape {
     /// Phones of the registrar are there.
     #[serde(default)]
     pub registers: bool,
+    /// Whether media is protected.
+    #[serde(default, with = "text")]
+    pub srtp: SrtpPolicy,
 }
 
 /// `"all"`, `"none"`, or a list of request paths.
@@ -44,6 +49,7 @@ impl From<&Source> for SourceShape {
             },
             ad_hoc: source.ad_hoc,
             registers: source.registers,
+            srtp: source.srtp,
         }
     }
 }
@@ -68,6 +74,7 @@ impl SourceShape {
             links,
             ad_hoc: self.ad_hoc,
             registers: self.registers,
+            srtp: self.srtp,
         })
     }
 }

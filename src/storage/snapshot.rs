@@ -9,7 +9,7 @@ use crate::registrar::model::Extension;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
 use crate::tokens::model::TokenTable;
-use crate::trunks::model::{Network, Trunk, TrunkTarget};
+use crate::trunks::model::{Network, SrtpPolicy, Trunk, TrunkTarget};
 use crate::trunks::names::{Answers, Names};
 use crate::trunks::place::{Found, Question, plain, targets};
 use crate::trunks::shape::StoredTrunk;
@@ -114,6 +114,7 @@ fn implicit_source(trunk: &Trunk) -> Source {
         links,
         ad_hoc: false,
         registers: false,
+        srtp: SrtpPolicy::Off,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct TrunkTest {
     pub up: bool,
     /// One by one.
     pub targets: Vec<TargetTest>,
+    /// What keeps it from carrying calls whatever its targets say, and what to do.
+    pub advice: Option<String>,
 }
 
 /// What OPTIONS to one target brought.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::fraud_guard::DialPlan;
+use crate::links::model::VideoPolicy;
 
 /// A stored trunk.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,8 @@ pub struct Trunk {
     pub transport: Transport,
     /// Port of ours that it knows us by; `None`: that of the first socket.
     pub local_port: Option<u16>,
+    /// The most that our video line towards it may say; the word of a guest page, from the guest's view.
+    pub video: VideoPolicy,
     /// Whether our INVITE carries an offer.
     pub offer: OfferMode,
     /// RFC 3262 towards it.
@@ -97,6 +100,8 @@ pub struct Trunk {
     pub refresh_by: RefreshBy,
     /// How it reads a number.
     pub dial_plan: DialPlan,
+    /// Whether its media is protected (RFC 4568).
+    pub srtp: SrtpPolicy,
     /// It wants our REGISTER.
     pub register: bool,
     /// The binding's life that we ask for.
@@ -203,6 +208,18 @@ pub enum RefreshBy {
     Invite,
     /// UPDATE, where the peer allows it.
     Update,
+}
+
+/// Whether media is protected, with keys in the description (RFC 4568).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SrtpPolicy {
+    /// Keys are neither offered nor taken.
+    #[default]
+    Off,
+    /// Where the peer has keys.
+    Preferred,
+    /// No call without.
+    Required,
 }
 
 /// `media_latch` of PRODUCT §9.

@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use super::model::{
-    IdentityProfile, MediaLatch, OfferMode, RefreshBy, ReliableProvisional, Transport,
+    IdentityProfile, MediaLatch, OfferMode, RefreshBy, ReliableProvisional, SrtpPolicy, Transport,
 };
 use super::shape::TrunkShape;
 use crate::fraud_guard::DialPlan;
+use crate::links::model::VideoPolicy;
 
 /// The names of all presets.
 pub const PRESETS: [&str; 4] = ["cucm", "expressway", "carrier", "registering-pbx"];
@@ -52,6 +53,7 @@ impl Default for TrunkShape {
             networks: Vec::new(),
             media_latch: MediaLatch::Sdp,
             advertised_media_address: None,
+            video: VideoPolicy::SendRecv,
             transport: Transport::Udp,
             local_port: None,
             offer: OfferMode::Early,
@@ -59,6 +61,7 @@ impl Default for TrunkShape {
             session_expires_s: Duration::from_secs(1_800),
             session_min_s: Duration::from_secs(90),
             refresh_by: RefreshBy::Invite,
+            srtp: SrtpPolicy::Off,
             dial_plan: DialPlan::default(),
             register: false,
             register_expires_s: Duration::from_secs(3_600),
@@ -86,11 +89,12 @@ pub fn preset(name: &str) -> Option<TrunkShape> {
             trusted: true,
             ..common
         }),
-        // Carriers bill by PAI, take G.711 and often break on non-ASCII names.
+        // Carriers bill by PAI, take G.711 and no video, and often break on non-ASCII names.
         "carrier" => Some(TrunkShape {
             identity: IdentityProfile::Pai,
             ascii_names: true,
             codecs: vec!["PCMA".to_owned(), "PCMU".to_owned()],
+            video: VideoPolicy::Inactive,
             dial_plan: DialPlan {
                 reaches_pstn: true,
                 ..DialPlan::default()

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{
     IdentityProfile, MediaLatch, Network, NumberPattern, OfferMode, RefreshBy, ReliableProvisional,
-    Secret, Transport, Trunk, TrunkTarget,
+    Secret, SrtpPolicy, Transport, Trunk, TrunkTarget,
 };
 use crate::fraud_guard::DialPlan;
+use crate::links::model::VideoPolicy;
 
 /// A trunk without id and password.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,8 @@ pub struct TrunkShape {
     pub media_latch: MediaLatch,
     pub advertised_media_address: Option<IpAddr>,
     #[serde(with = "text")]
+    pub video: VideoPolicy,
+    #[serde(with = "text")]
     pub transport: Transport,
     pub local_port: Option<u16>,
     #[serde(with = "text")]
@@ -79,6 +82,8 @@ pub struct TrunkShape {
     pub session_min_s: Duration,
     #[serde(with = "text")]
     pub refresh_by: RefreshBy,
+    #[serde(with = "text")]
+    pub srtp: SrtpPolicy,
     pub dial_plan: DialPlan,
     pub register: bool,
     #[serde(with = "seconds")]
@@ -149,6 +154,7 @@ impl StoredTrunk {
             networks: shape.networks,
             media_latch: shape.media_latch,
             advertised_media_address: shape.advertised_media_address,
+            video: shape.video,
             transport: shape.transport,
             local_port: shape.local_port,
             offer: shape.offer,
@@ -156,6 +162,7 @@ impl StoredTrunk {
             session_expires: shape.session_expires_s,
             session_min: shape.session_min_s,
             refresh_by: shape.refresh_by,
+            srtp: shape.srtp,
             dial_plan: shape.dial_plan,
             register: shape.register,
             register_expires: shape.register_expires_s,
@@ -180,21 +187,21 @@ mod seconds {
 }
 
 /// A value in its written form.
-mod text {
+pub(crate) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use super::Deserialize;
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<T: Display, S: Serializer>(
+    pub(crate) fn serialize<T: Display, S: Serializer>(
         value: &T,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         to.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
         T: FromStr<Err: Display>,
         D: Deserializer<'de>,

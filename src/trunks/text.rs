@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::model::{
     IdentityProfile, MediaLatch, Network, NumberPattern, OfferMode, RefreshBy, ReliableProvisional,
-    Transport,
+    SrtpPolicy, Transport,
 };
 use crate::links::rules;
 
@@ -31,6 +31,8 @@ pub const OFFER: &str = "early or delayed";
 pub const RELIABLE_PROVISIONAL: &str = "off, supported or required";
 /// The sentence of [`RefreshBy::from_str`].
 pub const REFRESH_BY: &str = "invite or update";
+/// The sentence of [`SrtpPolicy::from_str`].
+pub const SRTP: &str = "off, preferred or required";
 
 impl FromStr for Network {
     type Err = NotAccepted;
@@ -175,6 +177,29 @@ impl fmt::Display for ReliableProvisional {
         formatter.write_str(match self {
             Self::Off => "off",
             Self::Supported => "supported",
+            Self::Required => "required",
+        })
+    }
+}
+
+impl FromStr for SrtpPolicy {
+    type Err = NotAccepted;
+
+    fn from_str(text: &str) -> Result<Self, NotAccepted> {
+        match text {
+            "off" => Ok(Self::Off),
+            "preferred" => Ok(Self::Preferred),
+            "required" => Ok(Self::Required),
+            _ => Err(NotAccepted(SRTP)),
+        }
+    }
+}
+
+impl fmt::Display for SrtpPolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Off => "off",
+            Self::Preferred => "preferred",
             Self::Required => "required",
         })
     }

@@ -251,6 +251,9 @@ snd_path RECORDINGS
 module_path /usr/lib/baresip/modules
 module stdio.so
 module g711.so
+module g722.so
+module opus.so
+module srtp.so
 module aufile.so
 module sndfile.so
 module_tmp uuid.so

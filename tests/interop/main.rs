@@ -31,6 +31,7 @@ mod phone;
 mod placed;
 mod read_only;
 mod sipp;
+mod srtp;
 mod systemd;
 mod tcp;
 mod tone;

@@ -41,16 +41,29 @@ pub(crate) fn a_law_like(seconds: u32) -> Vec<u8> {
         .collect()
 }
 
-/// The samples of a 16-bit mono WAV file, whatever chunks stand before them.
+/// The samples of a 16-bit WAV file, whatever chunks stand before them: of the first channel, and as many a
+/// second as [`RATE`]. What lies between is left out, which a tone far below does not notice.
 pub(crate) fn read_wav(file: &[u8]) -> Vec<i16> {
     let data = file
         .windows(4)
         .position(|window| window == b"data")
         .expect("a data chunk");
     // A recorder that was stopped hard leaves the length wrong: everything after it is samples.
+    let format = file
+        .windows(4)
+        .position(|window| window == b"fmt ")
+        .expect("a format");
+    let channels = u32::from(file[format + 10]);
+    let rate = u32::from_le_bytes(
+        file[format + 12..format + 16]
+            .try_into()
+            .expect("four octets"),
+    );
+    let step = channels * (rate / RATE).max(1);
     file[data + 8..]
         .chunks_exact(2)
         .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .step_by(usize::try_from(step).expect("few"))
         .collect()
 }
 

@@ -11,6 +11,7 @@ use sip::sdp::Direction;
 
 use super::super::admission::Denied;
 use super::super::control::CallControl;
+use super::super::crypto;
 use super::super::event::Now;
 use super::super::extension::Phone;
 use super::super::failover::{self, Next};
@@ -55,6 +56,7 @@ impl CallControl {
             // A snapshot may have taken the trunk away since the list was made.
             let known = snapshot.trunk(&route.trunk);
             let Some(trunk) = known else { continue };
+            let refused_keys = call.falls_back_to(route.target);
             call.attempts += 1;
             let considered = Considered {
                 call: call.id.clone(),
@@ -73,6 +75,7 @@ impl CallControl {
                 trunk,
                 phone.as_ref().map_or(flow, |phone| phone.flow),
                 phone,
+                refused_keys,
             );
             let tried = self
                 .consider(now, &considered, &wanted, trunk, route.target)
@@ -123,7 +126,7 @@ impl CallControl {
     fn invite_first_party(
         &mut self,
         now: Now,
-        (trunk, flow, phone): (&Trunk, Flow, Option<Phone>),
+        (trunk, flow, phone, refused_keys): (&Trunk, Flow, Option<Phone>, bool),
         wanted: &WantedParty,
         cleared: Cleared,
         mut opened: AttemptOpened,
@@ -137,6 +140,10 @@ impl CallControl {
             screened: wanted.screened,
         };
         let written = identity::write(trunk, &caller, &self.own_host(flow.local));
+        let srtp = match &phone {
+            Some(phone) => self.srtp_at(phone.flow),
+            None => trunk.srtp,
+        };
         let uri = match phone {
             Some(phone) => phone.request_uri(cleared.user()),
             None => Uri::sip(Some(cleared.user()), host, None),
@@ -144,6 +151,10 @@ impl CallControl {
         let (Some(written), Some(uri)) = (written, uri) else {
             self.guard.release(cleared, now.instant);
             return Err(self.skip(opened, "unwritable_uri"));
+        };
+        let Ok(policy) = self.crypto_policy(srtp) else {
+            self.guard.release(cleared, now.instant);
+            return Err(self.skip(opened, crypto::NEEDS_TLS));
         };
         let worker = self.stock.place(2, target.ip(), false);
         let latch = latch(Some(trunk), target.ip(), None);
@@ -157,6 +168,11 @@ impl CallControl {
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
         let written = self.by_service_route(trunk, written);
+        self.secure(
+            &mut media,
+            policy,
+            crypto::first_offer(policy, refused_keys),
+        );
         let offer = media.leg.offer(&offered(trunk), Direction::SendRecv, None);
         let dial = invite(trunk, flow, uri, written, MAX_FORWARDS, Some(offer));
 
@@ -224,6 +240,10 @@ impl CallControl {
             .calls
             .get_mut(&key)
             .and_then(|call| call.a_media.take());
+        let status = fork::status_of(failure);
+        let falls_back = media
+            .as_ref()
+            .is_some_and(|ports| crypto::falls_back(ports, status));
         match media {
             Some(ports) => self.release_ports(now, &ports, Some(closed)),
             None => self.put_record(closed),
@@ -240,7 +260,15 @@ impl CallControl {
         }
         let snapshot = Arc::clone(&self.snapshot);
         let known = snapshot.trunk(&trunk);
-        match known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure)) {
+        let mut next = known.map_or(Next::Trunk, |trunk| failover::next(trunk, failure));
+        if falls_back && let Some(call) = self.calls.get_mut(&key) {
+            call.refused_keys = Some(target);
+            if let Some(placed) = call.placed_mut() {
+                placed.routes.push_front(Route { trunk, target });
+            }
+            next = Next::Trunk;
+        }
+        match next {
             Next::Trunk => self.dial_first_party_again(now, key),
             Next::Stop => self.give_up_first_party(key, None),
         }

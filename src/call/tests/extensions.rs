@@ -44,6 +44,7 @@ fn configure(world: &mut World) {
             links: LinkAccess::None,
             ad_hoc: false,
             registers: true,
+            srtp: crate::trunks::model::SrtpPolicy::Off,
         });
     });
 }

@@ -15,5 +15,7 @@ mod proofs;
 mod registrations;
 mod reoffers;
 mod setup;
+mod srtp;
+mod video;
 mod ways;
 pub(crate) mod world;

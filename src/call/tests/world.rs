@@ -136,6 +136,7 @@ impl World {
             links: LinkAccess::All,
             ad_hoc: false,
             registers: false,
+            srtp: crate::trunks::model::SrtpPolicy::Off,
         };
         let config = Config {
             endpoint: EndpointConfig {

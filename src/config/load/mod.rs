@@ -150,6 +150,7 @@ fn sip(table: Reader<'_>) -> SipConfig {
         listen_tcp: table.optional_texts("listen_tcp", SOCKET, |text| text.parse().ok()),
         connections_max: table.whole("connections_max", 512, 1..=65_536),
         connections_per_source_max: table.whole("connections_per_source_max", 64, 1..=65_536),
+        srtp_over_clear_signalling: table.boolean("srtp_over_clear_signalling", false),
         gather: Duration::from_micros(table.whole("gather_us", 1_000, 0..=5_000)),
         domain: table.optional_text("domain", rules::DOMAIN, tables::domain),
         advertised: table.optional_text("advertised", "an IP address that peers reach", concrete),

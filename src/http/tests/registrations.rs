@@ -202,6 +202,35 @@ async fn a_trunk_that_is_tested_is_asked_by_the_node_too() {
     let tested = world.ask("POST", "/api/v1/trunks/pbx/test").await;
     assert_eq!(tested.status, 200);
     assert_eq!(tested.json()["up"], false);
+    assert_eq!(tested.json()["advice"], Value::Null);
     let expected = format!("PingTrunk {{ trunk: {id} }}");
     assert_eq!(*asked.lock().unwrap(), [expected]);
+}
+
+/// G-06: whoever tests it learns why it carries nothing, although its targets answer.
+#[tokio::test]
+async fn a_trunk_that_cannot_have_its_keys_is_told_so_by_its_test() {
+    let world = world_with(None).await;
+    apply(&world, &["pbx"]).await;
+    let path = "/api/v1/trunks/pbx";
+    let wrong = world
+        .ask_json("PATCH", path, json!({ "srtp": "always" }))
+        .await;
+    assert_eq!(wrong.status, 422);
+    assert!(
+        wrong
+            .json()
+            .to_string()
+            .contains("off, preferred or required")
+    );
+    let changed = world
+        .ask_json("PATCH", path, json!({ "srtp": "required" }))
+        .await;
+    assert_eq!(changed.json()["srtp"], "required");
+    let tested = world.ask("POST", "/api/v1/trunks/pbx/test").await;
+    let advice = tested.json()["advice"].to_string();
+    assert!(
+        advice.contains("sip.srtp_over_clear_signalling"),
+        "{advice}"
+    );
 }

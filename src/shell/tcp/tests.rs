@@ -33,6 +33,7 @@ fn known() -> Snapshot {
             links: LinkAccess::All,
             ad_hoc: false,
             registers: false,
+            srtp: crate::trunks::model::SrtpPolicy::Off,
         }],
         ..Snapshot::default()
     }

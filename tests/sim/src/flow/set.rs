@@ -130,6 +130,7 @@ impl Set {
             links: LinkAccess::All,
             ad_hoc: false,
             registers: false,
+            srtp: sluice::trunks::model::SrtpPolicy::Off,
         });
     }
 }

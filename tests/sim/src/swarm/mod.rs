@@ -278,6 +278,7 @@ pub(crate) fn snapshot(
         links: LinkAccess::All,
         ad_hoc: false,
         registers: false,
+        srtp: sluice::trunks::model::SrtpPolicy::Off,
     });
     snapshot.guard.calls_per_second = 0;
     snapshot

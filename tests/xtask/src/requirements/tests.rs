@@ -73,6 +73,10 @@ fn the_cisco_guide_names_each_setting_an_operator_must_look_at() {
         "UDP/BFCP filter",
         "Media Termination Point Required",
         "RFC 2833",
+        "SRTP Allowed",
+        "SRTP Ciphers",
+        "AES GCM support",
+        "sip.srtp_over_clear_signalling",
         "Run On All Active Unified CM Nodes",
     ] {
         assert!(guide.contains(setting), "{setting}");

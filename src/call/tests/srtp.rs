@@ -1,0 +1,491 @@
+//! Calls with keys: who gets which, what a peer changes, what is refused.
+
+use std::time::Duration;
+
+use media::command::LegPlan;
+use media::srtp::{MasterKey, Suite};
+
+use super::world::{PHONE, World, remote, sdp, target, trunk};
+use crate::call::command::Command;
+use crate::trunks::model::{OfferMode, SrtpPolicy, Trunk};
+
+const SHA1_80: &str = "AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+const OTHER: &str = "AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+
+/// Keys may go in the clear; the phone's source and the trunks want this.
+fn world(source: SrtpPolicy, trunks: &[SrtpPolicy]) -> World {
+    let trunks = trunks
+        .iter()
+        .zip(1..)
+        .map(|(srtp, last)| trunk_of(last, *srtp));
+    let mut world = World::new(trunks.collect());
+    world.change(|snapshot| {
+        snapshot.settings.srtp_over_clear_signalling = true;
+        snapshot.sources[0].srtp = source;
+    });
+    world
+}
+
+fn trunk_of(last: u8, srtp: SrtpPolicy) -> Trunk {
+    let mut trunk = trunk(last);
+    trunk.srtp = srtp;
+    trunk
+}
+
+fn secure(address: &str, port: u16, version: u32, more: &str) -> String {
+    sdp(address, port, version, more).replace("RTP/AVP", "RTP/SAVP")
+}
+
+fn offer(version: u32, key: &str) -> String {
+    secure("10.0.0.5", 4000, version, &format!("a=crypto:7 {key}\r\n"))
+}
+
+/// The callee takes the key of our offer that has this tag.
+fn answer(tag: u32, key: &str) -> String {
+    secure("192.0.2.1", 6000, 1, &format!("a=crypto:{tag} {key}\r\n"))
+}
+
+/// The key of a line `a=crypto:…`, as it is written.
+fn keys_in(body: &str) -> Vec<&str> {
+    let lines = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=crypto:"));
+    lines.collect()
+}
+
+fn written(body: &str, tag: u32) -> MasterKey {
+    let tag = format!("{tag} ");
+    let line = keys_in(body)
+        .into_iter()
+        .find(|line| line.starts_with(&tag));
+    let line = line.unwrap_or_else(|| panic!("no key {tag}in {body}"));
+    let line = sip::offer_answer::crypto::read_one(line).unwrap();
+    MasterKey::new(Suite::AesCm128HmacSha1_80, line.key.key_and_salt()).unwrap()
+}
+
+fn key(text: &str) -> MasterKey {
+    written(&format!("a=crypto:1 {text}"), 1)
+}
+
+impl World {
+    fn calls_with(&mut self, call_id: &str, body: &str) {
+        self.invite("sales", call_id, body);
+        self.resolved(Ok(remote("610")));
+    }
+
+    /// What the leg on this port of ours was told last.
+    fn plan(&self, port: u32) -> &LegPlan {
+        let mut plans = self.plans.iter();
+        let found = plans.find(|(pair, _)| 10_000 + 2 * pair.slot == port);
+        found.map(|(_, plan)| plan).expect("a leg")
+    }
+
+    fn agreed(&self, port: u32) -> (MasterKey, MasterKey) {
+        let srtp = self.plan(port).srtp.as_ref().expect("keys");
+        (srtp.send.clone(), srtp.receive.clone())
+    }
+
+    /// The last final answer to the phone.
+    fn answered_with(&self) -> String {
+        self.last(PHONE.parse().unwrap(), "SIP/2.0 200")
+            .body()
+            .to_owned()
+    }
+}
+
+#[test]
+fn each_side_of_a_call_has_keys_or_not_by_what_it_said() {
+    use SrtpPolicy::{Off, Preferred, Required};
+    for (source, policy) in [
+        (Off, Off),
+        (Required, Off),
+        (Off, Required),
+        (Required, Required),
+    ] {
+        let mut world = world(source, &[policy]);
+        let body = match source {
+            Required => offer(1, SHA1_80),
+            Off | Preferred => sdp("10.0.0.5", 4000, 1, ""),
+        };
+        world.calls_with("c1", &body);
+        let invite = world.last(target(1), "INVITE");
+        let offered = invite.body().contains("m=audio 10002 RTP/SAVP");
+        assert_eq!(offered, policy == Required, "{}", invite.body());
+        let callee = match policy {
+            Required => answer(3, OTHER),
+            Off | Preferred => sdp("192.0.2.1", 6000, 1, ""),
+        };
+        world.respond(&invite, "200 OK", &callee);
+        assert_eq!(world.heard(), 200);
+        let ours = world.answered_with();
+        if source == Required {
+            let (send, receive) = world.agreed(10_000);
+            assert_eq!((send, receive), (written(&ours, 7), key(SHA1_80)));
+            assert_eq!(keys_in(&ours).len(), 1, "one key in an answer: {ours}");
+        } else {
+            assert!(world.plan(10_000).srtp.is_none() && keys_in(&ours).is_empty());
+        }
+        if policy == Required {
+            let (send, receive) = world.agreed(10_002);
+            assert_eq!((send, receive), (written(invite.body(), 3), key(OTHER)));
+            assert_eq!(keys_in(invite.body()).len(), 4, "all suites");
+        } else {
+            assert!(world.plan(10_002).srtp.is_none() && keys_in(invite.body()).is_empty());
+        }
+        for port in [10_000, 10_002] {
+            assert!(
+                world.plan(port).sends && world.plan(port).receives,
+                "{port}"
+            );
+        }
+        world.phone("ACK", "c1", 1, "");
+        world.phone("BYE", "c1", 2, "");
+        world.expect_quiet();
+    }
+}
+
+/// G-06: TLS comes first.
+#[test]
+fn over_clear_signalling_keys_are_neither_offered_nor_taken_by_default() {
+    for (source, trunk, body, cause) in [
+        (
+            SrtpPolicy::Preferred,
+            SrtpPolicy::Preferred,
+            offer(1, SHA1_80),
+            "sdp_secure_only",
+        ),
+        (
+            SrtpPolicy::Required,
+            SrtpPolicy::Off,
+            offer(1, SHA1_80),
+            "srtp_needs_tls",
+        ),
+    ] {
+        let mut world = world(source, &[trunk]);
+        world.change(|snapshot| snapshot.settings.srtp_over_clear_signalling = false);
+        world.invite("sales", "c1", &body);
+        assert_eq!(world.heard(), 488);
+        assert_eq!(world.closed()[0].cause, cause);
+    }
+    let mut world = world(SrtpPolicy::Preferred, &[SrtpPolicy::Preferred]);
+    world.change(|snapshot| snapshot.settings.srtp_over_clear_signalling = false);
+    world.calls_with(
+        "c1",
+        &sdp("10.0.0.5", 4000, 1, &format!("a=crypto:1 {SHA1_80}\r\n")),
+    );
+    let invite = world.last(target(1), "INVITE");
+    assert!(keys_in(invite.body()).is_empty() && invite.body().contains("RTP/AVP"));
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    assert!(keys_in(&world.answered_with()).is_empty());
+}
+
+#[test]
+fn a_trunk_that_requires_keys_over_clear_signalling_is_refused_by_that_name_and_the_operator_hears_of_it()
+ {
+    let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Required]);
+    world.change(|snapshot| snapshot.settings.srtp_over_clear_signalling = false);
+    world.call("610", "c1");
+    assert_eq!(world.heard(), 488);
+    assert_eq!(world.closed()[0].cause, "srtp_needs_tls");
+    let warning = world.last(PHONE.parse().unwrap(), "SIP/2.0 488");
+    assert!(warning.header("Warning").contains("SRTP is required"));
+    let line = world
+        .lines
+        .iter()
+        .find(|(event, _)| *event == "srtp_needs_tls");
+    assert!(line.is_some_and(|(_, detail)| detail.contains("srtp_over_clear_signalling")));
+    // Another trunk that can carry it does.
+    world.change(|snapshot| snapshot.trunks.push(trunk_of(2, SrtpPolicy::Off)));
+    world.call("610", "c2");
+    assert_eq!(world.count(target(2), "INVITE"), 1);
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+}
+
+#[test]
+fn a_source_that_requires_keys_refuses_plain_rtp_and_one_without_refuses_keys() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Off]);
+    world.invite("sales", "c1", &sdp("10.0.0.5", 4000, 1, ""));
+    assert_eq!(world.heard(), 488);
+    assert_eq!(world.closed()[0].cause, "sdp_not_secure");
+    let refusal = world.last(PHONE.parse().unwrap(), "SIP/2.0 488");
+    assert!(refusal.header("Warning").contains("SRTP is required"));
+    world.change(|snapshot| snapshot.sources[0].srtp = SrtpPolicy::Off);
+    world.invite("sales", "c2", &offer(1, SHA1_80));
+    assert_eq!(world.closed()[1].cause, "sdp_secure_only");
+    world.change(|snapshot| snapshot.sources[0].srtp = SrtpPolicy::Preferred);
+    world.invite(
+        "sales",
+        "c3",
+        &offer(1, "AES_256_CM_HMAC_SHA1_80 inline:AAAA"),
+    );
+    assert_eq!(world.closed()[2].cause, "sdp_no_usable_key");
+}
+
+/// A callee that names no key of our offer is not talked to in the clear.
+#[test]
+fn an_answer_without_a_key_of_ours_ends_the_call_by_its_name() {
+    for (body, cause) in [
+        (sdp("192.0.2.1", 6000, 1, ""), "sdp_not_secure"),
+        (answer(9, SHA1_80), "sdp_wrong_crypto_tag"),
+        (secure("192.0.2.1", 6000, 1, ""), "sdp_no_usable_key"),
+    ] {
+        let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Required]);
+        world.call("610", "c1");
+        let invite = world.last(target(1), "INVITE");
+        assert!(!world.plan(10_002).sends && !world.plan(10_002).receives);
+        world.respond(&invite, "200 OK", &body);
+        assert!(world.heard() >= 400);
+        assert_eq!(world.closed()[0].cause, cause);
+        assert_eq!(world.count(target(1), "BYE"), 1);
+        assert!(world.plans.values().all(|plan| plan.srtp.is_none()));
+    }
+}
+
+/// G-08.
+#[test]
+fn each_attempt_has_fresh_ports_and_fresh_keys() {
+    let mut world = world(
+        SrtpPolicy::Required,
+        &[SrtpPolicy::Required, SrtpPolicy::Required],
+    );
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let first = world.last(target(1), "INVITE");
+    world.respond(&first, "183 Session Progress", &answer(3, OTHER));
+    assert!(world.plan(10_002).srtp.is_some(), "early media has keys");
+    world.respond(&first, "503 Service Unavailable", "");
+    let second = world.last(target(2), "INVITE");
+    let (first, second) = (first.body().to_owned(), second.body().to_owned());
+    for (one, other) in keys_in(&first).iter().zip(keys_in(&second)) {
+        assert_ne!(*one, other);
+    }
+    assert!(!second.contains("m=audio 10002 "), "{second}");
+}
+
+#[test]
+fn where_keys_are_preferred_a_refusal_is_followed_by_one_attempt_without() {
+    for status in ["488 Not Acceptable Here", "415 Unsupported Media Type"] {
+        let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Preferred, SrtpPolicy::Off]);
+        world.call("610", "c1");
+        let first = world.last(target(1), "INVITE");
+        assert_eq!(keys_in(first.body()).len(), 4);
+        world.respond(&first, status, "");
+        let second = world.last(target(1), "INVITE");
+        assert_eq!(world.count(target(1), "INVITE"), 2);
+        assert!(keys_in(second.body()).is_empty() && second.body().contains("RTP/AVP"));
+        assert_ne!(first.header("Call-ID"), second.header("Call-ID"));
+        assert_eq!(world.tries().len(), 2, "a row of its own");
+        world.respond(&second, status, "");
+        assert!(world.heard() >= 400, "not a third time");
+        assert_eq!(
+            world.count(target(1), "INVITE") + world.count(target(2), "INVITE"),
+            2
+        );
+        world.expect_quiet();
+    }
+    let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Required]);
+    world.call("610", "c1");
+    world.respond(
+        &world.last(target(1), "INVITE"),
+        "488 Not Acceptable Here",
+        "",
+    );
+    assert_eq!(world.count(target(1), "INVITE"), 1, "required is required");
+}
+
+#[test]
+fn a_busy_callee_is_not_called_again_without_keys() {
+    let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Preferred]);
+    world.call("610", "c1");
+    world.respond(&world.last(target(1), "INVITE"), "486 Busy Here", "");
+    assert_eq!((world.count(target(1), "INVITE"), world.heard()), (1, 486));
+}
+
+/// E-10, G-07, D-07.
+#[test]
+fn hold_and_refresh_keep_the_keys_and_a_changed_key_of_the_peer_is_the_only_one_that_changes() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Required]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &answer(3, OTHER));
+    world.phone("ACK", "c1", 1, "");
+    let (caller, callee) = (world.agreed(10_000), world.agreed(10_002));
+    let first = world.answered_with();
+
+    // A refresh: the same words.
+    world.phone("INVITE", "c1", 2, &offer(1, SHA1_80));
+    assert_eq!(world.answered_with(), first);
+    world.phone("ACK", "c1", 2, "");
+    assert_eq!(
+        world.count(target(1), "INVITE"),
+        1,
+        "the callee hears of none"
+    );
+
+    // A hold.
+    world.phone(
+        "INVITE",
+        "c1",
+        3,
+        &format!("{}a=sendonly\r\n", offer(2, SHA1_80)),
+    );
+    let hold = world.last(target(1), "INVITE");
+    assert_eq!(written(hold.body(), 3), callee.0, "our key stays");
+    world.respond(
+        &hold,
+        "200 OK",
+        &format!(
+            "{}a=recvonly\r\n",
+            answer(3, OTHER).replace(" 9 1 ", " 9 2 ")
+        ),
+    );
+    world.phone("ACK", "c1", 3, "");
+    assert_eq!(
+        (world.agreed(10_000), world.agreed(10_002)),
+        (caller.clone(), callee.clone())
+    );
+
+    // Resumed with another key from the same place.
+    world.phone("INVITE", "c1", 4, &offer(3, OTHER));
+    let resume = world.last(target(1), "INVITE");
+    world.respond(
+        &resume,
+        "200 OK",
+        &answer(3, SHA1_80).replace(" 9 1 ", " 9 3 "),
+    );
+    world.phone("ACK", "c1", 4, "");
+    assert_eq!(world.agreed(10_000), (caller.0.clone(), key(OTHER)));
+    assert_eq!(world.agreed(10_002), (callee.0, key(SHA1_80)));
+
+    // Another device: another key from another place gets a new key of ours.
+    let moved = offer(4, SHA1_80).replace("m=audio 4000", "m=audio 4444");
+    world.phone("INVITE", "c1", 5, &moved);
+    let offered = world.last(target(1), "INVITE");
+    world.respond(
+        &offered,
+        "200 OK",
+        &answer(3, SHA1_80).replace(" 9 1 ", " 9 4 "),
+    );
+    world.phone("ACK", "c1", 5, "");
+    let (send, receive) = world.agreed(10_000);
+    assert_eq!(receive, key(SHA1_80));
+    assert_ne!(send, caller.0);
+    assert_eq!(send, written(&world.answered_with(), 7));
+}
+
+/// RFC 3261 §14.1.
+#[test]
+fn a_refused_change_of_keys_changes_nothing() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Off]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    world.phone("ACK", "c1", 1, "");
+    let before = world.agreed(10_000);
+    world.phone("INVITE", "c1", 2, &offer(2, OTHER));
+    world.respond(
+        &world.last(target(1), "INVITE"),
+        "488 Not Acceptable Here",
+        "",
+    );
+    assert_eq!((world.heard(), world.agreed(10_000)), (488, before.clone()));
+    world.phone("ACK", "c1", 2, "");
+    // Nor does one that leaves its keys out.
+    world.phone("INVITE", "c1", 3, &sdp("10.0.0.5", 4000, 3, ""));
+    assert_eq!((world.heard(), world.agreed(10_000)), (488, before));
+}
+
+#[test]
+fn a_caller_without_an_offer_gets_keys_by_its_policy_and_its_answer_decides() {
+    for (policy, transport, reply, has_keys) in [
+        (SrtpPolicy::Required, "RTP/SAVP", answer(3, OTHER), true),
+        (
+            SrtpPolicy::Preferred,
+            "RTP/AVP",
+            sdp("10.0.0.5", 4000, 1, ""),
+            false,
+        ),
+        (
+            SrtpPolicy::Preferred,
+            "RTP/AVP",
+            sdp("10.0.0.5", 4000, 1, &format!("a=crypto:3 {OTHER}\r\n")),
+            true,
+        ),
+    ] {
+        let mut world = world(policy, &[SrtpPolicy::Off]);
+        world.calls_with("c1", "");
+        let invite = world.last(target(1), "INVITE");
+        world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+        let ours = world.answered_with();
+        assert!(
+            ours.contains(&format!("m=audio 10000 {transport} ")),
+            "{ours}"
+        );
+        assert_eq!(keys_in(&ours).len(), 4);
+        world.phone("ACK", "c1", 1, &reply.replace("192.0.2.1", "10.0.0.5"));
+        assert_eq!(world.plan(10_000).srtp.is_some(), has_keys);
+        assert!(world.plan(10_000).sends && world.plan(10_000).receives);
+        assert!(world.closed().is_empty());
+    }
+}
+
+#[test]
+fn a_callee_that_shall_offer_is_answered_with_one_key() {
+    let mut delayed = trunk_of(1, SrtpPolicy::Required);
+    delayed.offer = OfferMode::Delayed;
+    let mut world = world(SrtpPolicy::Off, &[]);
+    world.change(|snapshot| snapshot.trunks.push(delayed));
+    world.call("610", "c1");
+    let invite = world.last(target(1), "INVITE");
+    assert_eq!(invite.body(), "");
+    world.respond(&invite, "200 OK", &answer(5, OTHER));
+    let ack = world.last(target(1), "ACK");
+    assert_eq!(keys_in(ack.body()).len(), 1);
+    assert_eq!(world.agreed(10_002), (written(ack.body(), 5), key(OTHER)));
+}
+
+#[test]
+fn echo_has_keys_too() {
+    let mut world = world(SrtpPolicy::Required, &[]);
+    world.invite("sales", "c1", &offer(1, SHA1_80));
+    world.resolved(Ok(super::world::link(
+        crate::links::model::Destination::Echo,
+    )));
+    assert_eq!(
+        world.agreed(10_000),
+        (written(&world.answered_with(), 7), key(SHA1_80))
+    );
+}
+
+/// No line of the log, no record and nothing that is shown of a leg has a key in it.
+#[test]
+fn no_key_is_logged_recorded_or_shown() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Required]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &answer(3, OTHER));
+    world.phone("ACK", "c1", 1, "");
+    world.phone("BYE", "c1", 2, "");
+    world.pass(Duration::from_secs(1));
+    let shown = format!("{:?} {:?} {:?}", world.lines, world.records, world.plans);
+    let answered = world.answered_with();
+    let said = keys_in(invite.body()).into_iter().chain(keys_in(&answered));
+    for text in said.chain([SHA1_80, OTHER]) {
+        let key = text.split("inline:").nth(1).unwrap();
+        assert!(!shown.contains(key), "{key} in {shown}");
+    }
+}
+
+/// A placed call: its first party is offered keys by its trunk, and asked again without them.
+#[test]
+fn the_first_party_of_a_placed_call_has_keys_of_its_own() {
+    let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Preferred]);
+    world.change(|snapshot| snapshot.guard.unnamed_allowed = true);
+    let order = Box::new(super::placed::order("610", "611"));
+    world.order(Command::Place(order)).unwrap();
+    let first = world.last(target(1), "INVITE");
+    assert_eq!(keys_in(first.body()).len(), 4, "{}", first.body());
+    world.respond(&first, "488 Not Acceptable Here", "");
+    let second = world.last(target(1), "INVITE");
+    assert_eq!(world.count(target(1), "INVITE"), 2);
+    assert!(keys_in(second.body()).is_empty(), "{}", second.body());
+}

@@ -1,0 +1,113 @@
+//! SRTP with keys in the description, by phones that nobody here has written: plain to protected, protected
+//! to plain, protected on both sides, in each codec. The verdict is on audio.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::baresip::{CALLEE, CALLER, each_hears_the_other};
+use crate::gateway::{Gateway, SIP, link, trunk, write_config};
+use crate::world::World;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// As an account of baresip names it: G.711, G.722, Opus.
+const CODECS: [&str; 3] = ["PCMA/8000/1", "G722/16000/1", "opus/48000/2"];
+
+/// What a side wants: how its phone protects, and what we say of its source or trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Side {
+    /// `mediaenc` of its account; empty: plain RTP.
+    phone: &'static str,
+    policy: &'static str,
+}
+
+const PLAIN: Side = Side {
+    phone: "",
+    policy: "off",
+};
+const SECURE: Side = Side {
+    phone: "srtp-mand",
+    policy: "required",
+};
+/// RTP/AVP with keys, and RTP/AVP without.
+const EFFORT: Side = Side {
+    phone: "srtp",
+    policy: "preferred",
+};
+
+fn config(world: &World, caller: Side, callee: Side) -> PathBuf {
+    let tables = trunk("desks", &CALLEE.address(), 10).replace(
+        "priority",
+        &format!("srtp = \"{}\"\npriority", callee.policy),
+    ) + &link("support", "desk");
+    let path = write_config(world, "", &tables);
+    let text = std::fs::read_to_string(&path).expect("written");
+    let text = text
+        .replace("[http]", "srtp_over_clear_signalling = true\n[http]")
+        .replace(
+            "links = \"all\"",
+            &format!("links = \"all\"\nsrtp = \"{}\"", caller.policy),
+        );
+    world.write("sluice.toml", &text)
+}
+
+fn account(user: &str, address: &str, side: Side, codec: &str) -> String {
+    let protection = match side.phone {
+        "" => String::new(),
+        method => format!(";mediaenc={method}"),
+    };
+    format!(
+        "<sip:{user}@{address};transport=udp>;regint=0;answermode=auto;audio_codecs={codec}{protection}\n"
+    )
+}
+
+/// One call in each codec: each side hears the other, and has keys exactly where it shall.
+fn all_codecs(caller: Side, callee: Side) {
+    for codec in CODECS {
+        let Some(world) = World::open(&["ip", "baresip"]) else {
+            return;
+        };
+        let gateway = Gateway::start_with(&world, config(&world, caller, callee));
+        let desk = account("desk", &CALLEE.address(), callee, codec);
+        let alice = account("alice", &CALLER.address(), caller, codec);
+        let mut called = CALLEE.start_as(&desk, &world, 8, None);
+        let mut calling = CALLER.start_as(&alice, &world, 5, Some(&format!("sip:support@{SIP}")));
+        calling.wait(PATIENCE);
+        called.wait(PATIENCE);
+        let calls = gateway.closed_calls(1);
+        assert_eq!(
+            calls[0]["status"],
+            200,
+            "{codec}: {calls:?}\n{}",
+            calling.said()
+        );
+        each_hears_the_other(&world);
+        for (side, said) in [(caller, calling.said()), (callee, called.said())] {
+            let has_keys = said.contains("a=crypto:");
+            assert_eq!(has_keys, side != PLAIN, "{codec}: {side:?}\n{said}");
+        }
+        let log = gateway.process.said();
+        assert!(!log.contains("inline:"), "a key in the log:\n{log}");
+    }
+}
+
+#[test]
+fn plain_phone_and_one_with_keys_hear_each_other_in_each_codec() {
+    all_codecs(PLAIN, SECURE);
+}
+
+#[test]
+fn phone_with_keys_and_a_plain_one_hear_each_other_in_each_codec() {
+    all_codecs(SECURE, PLAIN);
+}
+
+#[test]
+fn phones_with_keys_on_both_sides_hear_each_other_in_each_codec() {
+    all_codecs(SECURE, SECURE);
+}
+
+/// Keys beside RTP/AVP, as Cisco and baresip have them for "best effort": taken where they may be.
+#[test]
+fn keys_that_a_phone_offers_beside_plain_rtp_are_taken_where_they_are_preferred() {
+    all_codecs(EFFORT, EFFORT);
+}
