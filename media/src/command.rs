@@ -185,4 +185,20 @@ pub struct LegCounters {
     pub jitter_us: u32,
     /// Round trip by RTCP, in microseconds; `None`: no report came back.
     pub round_trip_us: Option<u32>,
+    /// What the peer sent, as [`quality`](crate::quality) scores it, in hundredths: 441 is 4.41. `None`: nothing came, it is
+    /// video, or nobody gave figures for the codec.
+    pub score_hundredths: Option<u16>,
+    /// How the peer hears us, by the last of its reports; `None`: it sent none.
+    pub peer: Option<PeerReception>,
+}
+
+/// How the peer of a leg hears what is sent to it, as it reported (RFC 3550 §6.4.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeerReception {
+    /// Packets of ours that never came.
+    pub packets_lost: u64,
+    /// Interarrival jitter in microseconds.
+    pub jitter_us: u32,
+    /// The score of what it heard, as that of what it sent.
+    pub score_hundredths: Option<u16>,
 }

@@ -31,10 +31,11 @@ pub mod engine;
 pub mod fuzzing;
 pub mod ingress;
 pub mod limits;
+pub mod quality;
 pub mod relay;
 pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
 pub mod tone;
 
-pub use engine::{RtcpCounters, Worker, WorkerConfig, WorkerCounters};
+pub use engine::{QualityCounters, RtcpCounters, Worker, WorkerConfig, WorkerCounters};

@@ -407,6 +407,7 @@ impl CallControl {
         let caller_alias = self.alias_of(&link)?;
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         call.link = link.link;
+        call.video_most = link.video_policy.on_sip();
         if let Destination::Remote { user, domain } = &link.destination {
             call.wanted = Some(WantedParty {
                 user: user.clone(),

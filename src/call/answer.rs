@@ -12,6 +12,7 @@ use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::media_plan::address;
 use super::one_call::Side;
+use super::video;
 
 impl CallControl {
     pub(super) fn handle_progress(
@@ -135,6 +136,8 @@ impl CallControl {
         };
         self.deadlines.insert((at, key));
         self.put(Output::Log(line));
+        // Whoever has answered without video wants no ports for it.
+        self.update_video(key);
     }
 
     /// The b-leg's answer takes effect: media flows both ways, and the caller's answer follows. A
@@ -160,6 +163,7 @@ impl CallControl {
             .read_answer(key, Side::B, answer)
             .map_err(Unusable::as_str)?;
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
+        video::wish(call, Side::A, Some(&remote), &self.snapshot);
         let chosen = remote.codecs.clone();
         let (direction, ptime_ms) = (remote.direction, remote.ptime_ms);
         let description = if call.wants_offer {
@@ -247,6 +251,7 @@ impl CallControl {
         for command in commands {
             self.send_media(command);
         }
+        self.update_video(key);
     }
 
     /// Between attempts the caller hears nothing (the first party of a placed call: ringback), and nothing of the caller goes anywhere.

@@ -26,7 +26,7 @@ use super::extension::as_trunk;
 use super::former_peers::FormerPeers;
 use super::ladder::{self, Ladders};
 use super::live::LiveCalls;
-use super::one_call::{Call, Ports};
+use super::one_call::{Call, Ports, Side};
 use super::orders::Orders;
 use super::overload::Overload;
 use super::snapshot::Snapshot;
@@ -389,7 +389,16 @@ impl CallControl {
             "cleared attempts"
         );
         assert_eq!(self.live_calls.len(), self.live, "calls that can be found");
-        assert_eq!(self.pairs.len(), attempts + a_legs, "pairs of live calls");
+        let sides = live().flat_map(|call| [Side::A, Side::B].map(|side| call.ports(side)));
+        let videos = sides
+            .flatten()
+            .filter(|ports| ports.leg.video.is_some())
+            .count();
+        assert_eq!(
+            self.pairs.len(),
+            attempts + a_legs + videos,
+            "pairs of live calls"
+        );
         assert_eq!(
             self.stock.taken(),
             self.pairs.len() + self.draining.len(),

@@ -17,6 +17,7 @@ use super::local_party::playable;
 use super::media_plan::abilities::{self, Policy};
 use super::one_call::{Asked, Call, Side};
 use super::snapshot::Snapshot;
+use super::video;
 
 impl CallControl {
     /// The codecs that this side may speak; empty: all.
@@ -40,6 +41,7 @@ impl CallControl {
         let callee = call.ports(Side::B).and_then(|ports| ports.leg.remote());
         let direction = callee.map_or(Direction::SendRecv, |callee| callee.direction);
         let ptime_ms = callee.and_then(|callee| callee.ptime_ms);
+        video::wish_from_other(call, Side::A, &snapshot);
         let ports = call.ports_mut(Side::A).ok_or("call_gone")?;
         let before = ports.leg.current().clone();
         let offer = ports.leg.offer(&codecs, direction, ptime_ms);
@@ -80,11 +82,14 @@ impl CallControl {
         };
         let [a_policy, b_policy] = policies;
         let common = abilities::permitted(&caller.codecs, a_policy, b_policy);
+        video::wish(call, Side::B, Some(&caller), &snapshot);
+        let ports = call.ports_mut(Side::B).ok_or("call_gone")?;
         let answer = ports
             .leg
             .answer(&common, caller.direction, caller.ptime_ms)
             .map_err(Unusable::as_str)?;
         let chosen = ports.leg.current().codecs.clone();
+        video::wish_from_other(call, Side::A, &snapshot);
         let description = call.answer_to_caller(&chosen, direction, ptime_ms)?;
         self.acknowledge_callee(now, key, &answer);
         self.update_media(key);
@@ -130,6 +135,7 @@ impl CallControl {
             .as_ref()
             .is_some_and(|attempt| attempt.owes_answer);
         if owes_answer {
+            video::wish(call, Side::B, Some(remote), &self.snapshot);
             let callee = call.ports_mut(Side::B).ok_or("call_gone")?;
             let answer = callee
                 .leg

@@ -132,6 +132,22 @@ fn figures(counters: &LegCounters) -> MediaFigures {
         packets_received: counters.packets_received,
         packets_sent: counters.packets_sent,
         packets_lost: counters.packets_lost,
-        jitter_ms: f64::from(counters.jitter_us) / 1_000.0,
+        jitter_ms: milliseconds(counters.jitter_us),
+        round_trip_ms: counters.round_trip_us.map(milliseconds),
+        mos: counters.score_hundredths.map(score),
+        peer_packets_lost: counters.peer.map(|peer| peer.packets_lost),
+        peer_jitter_ms: counters.peer.map(|peer| milliseconds(peer.jitter_us)),
+        peer_mos: counters
+            .peer
+            .and_then(|peer| peer.score_hundredths)
+            .map(score),
     }
+}
+
+fn milliseconds(microseconds: u32) -> f64 {
+    f64::from(microseconds) / 1_000.0
+}
+
+fn score(hundredths: u16) -> f64 {
+    f64::from(hundredths) / 100.0
 }

@@ -311,6 +311,9 @@ impl CallControl {
         self.pairs.remove(&pair);
         self.draining.begin(pair, ports.bound, record, now.instant);
         self.send_media(Command::Disconnect { pair });
+        if let Some(video) = ports.leg.video {
+            self.release_video_pair(now, video);
+        }
     }
 
     /// The same for the a-leg, whose counters belong to the call's record, and in a placed call to
@@ -331,6 +334,9 @@ impl CallControl {
         self.draining
             .begin_placed(pair, ports.bound, records, now.instant);
         self.send_media(Command::Disconnect { pair });
+        if let Some(video) = ports.leg.video {
+            self.release_video_pair(now, video);
+        }
     }
 
     /// The worker's queue took no `Connect`: the pair was never used, the call cannot go on.
@@ -346,6 +352,11 @@ impl CallControl {
             }
             return;
         };
+        if let Some(rtp) = self.forget_video_pair(key, pair) {
+            self.stock.forget(pair, rtp);
+            self.stock.add(StockedPair { pair, rtp });
+            return self.hang_up(now, key, "media_queue_full");
+        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -353,14 +364,20 @@ impl CallControl {
             .a_media
             .as_ref()
             .is_some_and(|ports| ports.leg.pair == pair);
+        let mut video = None;
         let bound = if is_a {
-            call.a_media.take().map(|ports| ports.bound)
+            let ports = call.a_media.take();
+            video = ports.as_ref().and_then(|ports| ports.leg.video);
+            ports.map(|ports| ports.bound)
         } else {
             call.attempt.as_ref().map(|attempt| attempt.media.bound)
         };
         if let Some(rtp) = bound {
             self.stock.forget(pair, rtp);
             self.stock.add(StockedPair { pair, rtp });
+        }
+        if let Some(video) = video {
+            self.release_video_pair(now, video);
         }
         if !is_a {
             self.drop_attempt_without_media(now, key);
@@ -388,6 +405,9 @@ impl CallControl {
         });
         self.guard.release(attempt.cleared, now.instant);
         self.loads.end_sent(&attempt.trunk);
+        if let Some(video) = attempt.media.leg.video {
+            self.release_video_pair(now, video);
+        }
         self.put_record(record);
     }
 }

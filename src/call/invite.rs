@@ -21,6 +21,7 @@ use super::event::{Level, Now};
 use super::media_plan::abilities;
 use super::one_call::{Attempt, MAX_FORWARDS, Ports, Side, WantedParty};
 use super::route::Tried;
+use super::video;
 use crate::cdr::record::{AttemptOpened, Record};
 use crate::fraud_guard::Cleared;
 use crate::trunks::identity::{self, Caller, Privacy, Written};
@@ -98,7 +99,7 @@ impl CallControl {
         dial: Dial,
         (cleared, media, mut opened): (Cleared, Ports, AttemptOpened),
     ) -> Tried {
-        self.pairs.insert(media.leg.pair, key);
+        self.hold_pairs(key, &media);
         self.open_ports(&media);
         self.in_hand = Some((cleared, None));
         let dialled = self.endpoint.dial(now.instant, key, dial);
@@ -163,6 +164,9 @@ impl CallControl {
             .is_some_and(|call| call.placed().is_some());
         let offer = (trunk.offer == OfferMode::Early || placed).then(|| {
             let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
+            if let Some(call) = self.calls.get(&key) {
+                video::wish_of_callee(call, media, trunk, &self.snapshot);
+            }
             media.leg.offer(&codecs, direction, ptime_ms)
         });
         let call = self.calls.get(&key);

@@ -48,6 +48,7 @@ pub mod stock;
 mod stopping;
 mod telling;
 pub mod trunk_load;
+mod video;
 pub mod view;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::control::CallControl;
 use super::delayed::full_codecs;
 use super::event::Now;
 use super::one_call::{Asked, Side};
+use super::video;
 
 impl CallControl {
     pub(super) fn offer_everything(
@@ -38,6 +39,12 @@ impl CallControl {
             .ports(side.other())
             .and_then(|ports| ports.leg.remote())
             .and_then(|remote| remote.ptime_ms);
+        let other = call.ports(side.other());
+        if let Some(other) = other.and_then(|ports| ports.leg.remote()).cloned() {
+            self.provide_video(key, &other);
+        }
+        let call = self.calls.get_mut(&key).ok_or(gone)?;
+        video::wish_everything(call, side, &snapshot);
         let ports = call.ports_mut(side).ok_or(gone)?;
         let before = ports.leg.current().clone();
         let offer = ports.leg.offer(&codecs, Direction::SendRecv, ptime_ms);

@@ -67,6 +67,8 @@ pub(super) struct Call {
     pub(super) wants_offer: bool,
     /// It has changed its session before the answer (RFC 3311 §5.1): the 2xx describes nothing any more.
     pub(super) has_reoffered_early: bool,
+    /// The most that the link lets video be towards the callee.
+    pub(super) video_most: Direction,
     pub(super) a_media: Option<Box<Ports>>,
     pub(super) attempt: Option<Box<Attempt>>,
     /// Attempts that are over: a late answer changes their row.
@@ -294,6 +296,7 @@ impl Call {
             offer: None,
             wants_offer: false,
             has_reoffered_early: false,
+            video_most: Direction::SendRecv,
             a_media: None,
             attempt: None,
             left: Vec::new(),

@@ -34,17 +34,26 @@ impl CallControl {
         let mut ports = self
             .take_ports(worker, signalling, trunk, latch)
             .ok_or_else(empty)?;
+        self.take_a_video(key, &mut ports);
         self.secure(&mut ports, policy, crypto::offer_in_answer(policy));
         let call = self.calls.get_mut(&key).ok_or_else(empty)?;
         if let Some(offer) = call.offer.take() {
             ports.leg.accept_offer(*offer);
         }
-        self.pairs.insert(ports.leg.pair, key);
+        self.hold_pairs(key, &ports);
         self.open_ports(&ports);
         if let Some(call) = self.calls.get_mut(&key) {
             call.a_media = Some(Box::new(ports));
         }
         Ok(())
+    }
+
+    /// These pairs are those of the call.
+    pub(super) fn hold_pairs(&mut self, key: CallKey, ports: &Ports) {
+        let video = ports.leg.video.map(|video| video.pair);
+        for pair in [ports.leg.pair].into_iter().chain(video) {
+            self.pairs.insert(pair, key);
+        }
     }
 
     /// The receive side is open before the SDP that names it leaves.
@@ -54,6 +63,7 @@ impl CallControl {
             plan: ports.leg.plan(None, self.snapshot.settings.media_timeout),
             target: Target::Nowhere,
         });
+        self.open_video(ports.leg.video_plan(None));
     }
 
     pub(super) fn take_ports(
@@ -64,18 +74,7 @@ impl CallControl {
         latch: LatchPolicy,
     ) -> Option<Ports> {
         let stocked = self.stock.take(worker, signalling)?;
-        let own = trunk.and_then(|trunk| trunk.advertised_media_address);
-        // Peers on this machine meet a loopback port at its own address.
-        let reachable = |address: &IpAddr| {
-            !stocked.rtp.ip().is_loopback() && address.is_ipv4() == stocked.rtp.is_ipv4()
-        };
-        let advertised = own
-            .or(self.snapshot.settings.advertised_media)
-            .filter(reachable);
-        let named = SocketAddr::new(
-            advertised.unwrap_or_else(|| stocked.rtp.ip()),
-            stocked.rtp.port(),
-        );
+        let named = self.named_address(stocked.rtp, trunk);
         // RFC 8866 §5.2 wants a number; 62 bits stay readable for signed arithmetic everywhere.
         let session_id = self.random.next_u64() >> 2;
         let leg = LegMedia::new(stocked.pair, named, latch, session_id);
@@ -85,6 +84,16 @@ impl CallControl {
             bound: stocked.rtp,
             signalling,
         })
+    }
+
+    /// What a description names for a port: peers on this machine meet a loopback port at its own address.
+    pub(super) fn named_address(&self, bound: SocketAddr, trunk: Option<&Trunk>) -> SocketAddr {
+        let own = trunk.and_then(|trunk| trunk.advertised_media_address);
+        let reachable =
+            |address: &IpAddr| !bound.ip().is_loopback() && address.is_ipv4() == bound.is_ipv4();
+        let advertised = own.or(self.snapshot.settings.advertised_media);
+        let address = advertised.filter(reachable).unwrap_or_else(|| bound.ip());
+        SocketAddr::new(address, bound.port())
     }
 
     /// Fresh ports for each attempt, on the worker of the a-leg.
@@ -99,12 +108,10 @@ impl CallControl {
         if !call.is_emergency() && !self.stock.can_spare(worker, target) {
             return None;
         }
-        self.take_ports(
-            worker,
-            target,
-            Some(trunk),
-            latch(Some(trunk), target, None),
-        )
+        let latch = latch(Some(trunk), target, None);
+        let mut ports = self.take_ports(worker, target, Some(trunk), latch)?;
+        self.take_b_video(key, &mut ports, trunk);
+        Some(ports)
     }
 }
 

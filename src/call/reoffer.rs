@@ -16,6 +16,7 @@ use super::event::Now;
 use super::local_party::playable;
 use super::media_plan::abilities;
 use super::one_call::{Before, Call, Reoffer, Side, Waiting};
+use super::video;
 
 const GONE: StatusCode = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
 
@@ -139,6 +140,7 @@ impl CallControl {
             (None, Some(other)) => (other.codecs.clone(), other.direction),
             (None, None) => return Err(StatusCode::REQUEST_PENDING),
         };
+        video::wish_from_other(call, side, &self.snapshot);
         let ports = call.ports_mut(side).ok_or(GONE)?;
         let before = ports.leg.current().clone();
         ports.leg.accept_offer(remote);
@@ -193,6 +195,9 @@ impl CallControl {
             b: call.ports(Side::B).map(|ports| ports.leg.current().clone()),
         };
         let other = call.leg_key(side.other()).ok_or(GONE)?;
+        self.provide_video(key, remote);
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
+        video::wish(call, side.other(), Some(remote), &snapshot);
         let ports = call.ports_mut(side.other()).ok_or(GONE)?;
         let offer = ports.leg.offer(&codecs, remote.direction, remote.ptime_ms);
         match self.endpoint.reoffer(now.instant, key, other, &offer) {

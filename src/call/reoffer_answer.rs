@@ -8,6 +8,7 @@ use sip::sdp::SessionDescription;
 use super::control::CallControl;
 use super::event::Now;
 use super::one_call::Side;
+use super::video;
 
 impl CallControl {
     pub(super) fn handle_reoffer_answered(
@@ -72,6 +73,9 @@ impl CallControl {
         let call = self.calls.get_mut(&key)?;
         let (chosen, direction, ptime_ms) =
             (remote.codecs.clone(), remote.direction, remote.ptime_ms);
+        if let Some(from) = from {
+            video::wish(call, from, Some(&remote), &self.snapshot);
+        }
         call.ports_mut(side)?.leg.accept_answer(remote);
         match from {
             Some(from) => call

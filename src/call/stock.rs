@@ -18,8 +18,10 @@ pub const EMERGENCY_PAIRS: usize = 2;
 /// As many as that.
 const EMERGENCY_PAIRS_OF: usize = 16;
 
-/// All pairs in stock, by worker.
+/// Pairs of a call for audio.
+const AUDIO_PAIRS: usize = 2;
 
+/// All pairs in stock, by worker.
 #[derive(Debug, Default)]
 pub struct Stock {
     workers: Vec<Shelf>,
@@ -63,6 +65,14 @@ impl Stock {
     pub fn can_spare(&self, worker: u16, like: IpAddr) -> bool {
         let shelf = self.workers.get(usize::from(worker));
         shelf.is_some_and(|shelf| shelf.has(1 + shelf.kept(), like))
+    }
+
+    /// One more pair of this worker may be taken for video: `more` that the same call still needs are
+    /// there too, and the next call finds its two for audio, beside what emergency calls need.
+    #[must_use]
+    pub fn can_spare_video(&self, worker: u16, more: usize, like: IpAddr) -> bool {
+        let shelf = self.workers.get(usize::from(worker));
+        shelf.is_some_and(|shelf| shelf.has(1 + more + AUDIO_PAIRS + shelf.kept(), like))
     }
 
     /// True where a call that is no emergency finds its two pairs.

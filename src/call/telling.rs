@@ -13,6 +13,8 @@ use super::control::CallControl;
 use super::event::Now;
 use super::media_plan::abilities::share_voice;
 use super::one_call::{Call, Reoffer, Side, Untold};
+use super::snapshot::Snapshot;
+use super::video;
 
 /// How long until the other side is asked again.
 pub(super) const TELL_AFTER: Duration = Duration::from_millis(500);
@@ -26,7 +28,7 @@ impl CallControl {
         let Some(call) = self.calls.get(&key) else {
             return;
         };
-        if let Some(news) = news(call, side) {
+        if let Some(news) = news(call, side, &self.snapshot) {
             self.tell_other_side(now, key, side, is_first && news == News::Codec);
         }
     }
@@ -105,7 +107,7 @@ impl CallControl {
         if call.reoffer.is_some() {
             return self.tell_later(now, key, untold.side, untold.decides);
         }
-        if news(call, untold.side).is_some() {
+        if news(call, untold.side, &self.snapshot).is_some() {
             self.tell_other_side(now, key, untold.side, untold.decides);
         }
         let again = |untold: &Untold| untold.at > now.instant;
@@ -124,7 +126,7 @@ enum News {
     Direction,
 }
 
-fn news(call: &Call, side: Side) -> Option<News> {
+fn news(call: &Call, side: Side, snapshot: &Snapshot) -> Option<News> {
     let remote = call.ports(side)?.leg.remote()?;
     // A local party has nobody who could be told.
     let other = &call.ports(side.other())?.leg;
@@ -134,7 +136,8 @@ fn news(call: &Call, side: Side) -> Option<News> {
     let is_deaf = !told.is_empty() && !share_voice(&remote.codecs, told);
     if is_deaf || !share_voice(&remote.codecs, &heard.codecs) {
         Some(News::Codec)
-    } else if other.current().direction != remote.direction {
+    } else if other.current().direction != remote.direction || video::is_news(call, side, snapshot)
+    {
         Some(News::Direction)
     } else {
         None

@@ -41,7 +41,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// Calls written at once.
 const CALLS_A_TURN: u32 = 200;
 /// Columns of a CSV file, in order. A call's attempt is its last one.
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 35] = [
     "call",
     "opened_at",
     "answered_at",
@@ -71,6 +71,12 @@ const COLUMNS: [&str; 29] = [
     "guard_rule",
     "trunk_label",
     "source_label",
+    "jitter_ms",
+    "round_trip_ms",
+    "mos",
+    "peer_packets_lost",
+    "peer_jitter_ms",
+    "peer_mos",
 ];
 
 /// Writes files as long as the node runs.
@@ -215,6 +221,7 @@ pub(crate) fn csv_head() -> String {
 pub(crate) fn csv(call: &CdrCall, to: &mut Vec<u8>) {
     let time = |at: Option<Timestamp>| at.map_or(String::new(), |at| at.to_string());
     let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
+    let decimal = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
     let talk = call
         .answered_at
         .zip(call.closed_at)
@@ -252,6 +259,12 @@ pub(crate) fn csv(call: &CdrCall, to: &mut Vec<u8>) {
         of_last(|attempt| attempt.guard_rule.as_deref().unwrap_or_default()),
         of_last(|attempt| attempt.trunk_label.as_deref().unwrap_or_default()),
         call.source_label.clone().unwrap_or_default(),
+        decimal(call.media.jitter_ms),
+        decimal(call.media.round_trip_ms),
+        decimal(call.media.mos),
+        number(call.media.peer_packets_lost),
+        decimal(call.media.peer_jitter_ms),
+        decimal(call.media.peer_mos),
     ];
     let line = cells.map(|cell| safe(&cell)).join(",");
     to.extend_from_slice(line.as_bytes());
@@ -285,6 +298,11 @@ mod tests {
             packets_sent: None,
             packets_lost: None,
             jitter_ms: None,
+            round_trip_ms: Some(12.5),
+            mos: Some(4.37),
+            peer_packets_lost: Some(2),
+            peer_jitter_ms: None,
+            peer_mos: None,
         };
         CdrCall {
             call: name.to_owned(),
@@ -363,7 +381,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(",58.000,office,"), "{text}");
-        let line = ",x,16,callee,guard_blocked,gr_1,'=carrier,\r\n";
+        let line = ",x,16,callee,guard_blocked,gr_1,'=carrier,,,12.50,4.37,2,,\r\n";
         assert_eq!(text.matches(line).count(), 2, "{text}");
         for (cell, expected) in [("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx"), ("a", "a")] {
             assert_eq!(safe(cell), expected);

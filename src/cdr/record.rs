@@ -166,4 +166,19 @@ pub struct MediaFigures {
     pub packets_lost: u64,
     /// Interarrival jitter in milliseconds.
     pub jitter_ms: f64,
+    /// To the peer and back, in milliseconds.
+    #[serde(default)]
+    pub round_trip_ms: Option<f64>,
+    /// Mean opinion score of what came, by the E-model, 1 to 4.5.
+    #[serde(default)]
+    pub mos: Option<f64>,
+    /// Lost on the way to the peer, as it reported.
+    #[serde(default)]
+    pub peer_packets_lost: Option<u64>,
+    /// Jitter that the peer reported, in milliseconds.
+    #[serde(default)]
+    pub peer_jitter_ms: Option<f64>,
+    /// Score of what the peer heard.
+    #[serde(default)]
+    pub peer_mos: Option<f64>,
 }

@@ -74,6 +74,11 @@ pub struct CdrMedia {
     pub packets_sent: Option<i64>,
     pub packets_lost: Option<i64>,
     pub jitter_ms: Option<f64>,
+    pub round_trip_ms: Option<f64>,
+    pub mos: Option<f64>,
+    pub peer_packets_lost: Option<i64>,
+    pub peer_jitter_ms: Option<f64>,
+    pub peer_mos: Option<f64>,
 }
 
 /// The latest calls, latest first.
@@ -224,6 +229,11 @@ fn media(row: &SqliteRow) -> Result<CdrMedia, StorageError> {
         packets_sent: row.try_get("packets_sent")?,
         packets_lost: row.try_get("packets_lost")?,
         jitter_ms: row.try_get("jitter_ms")?,
+        round_trip_ms: row.try_get("round_trip_ms")?,
+        mos: row.try_get("mos")?,
+        peer_packets_lost: row.try_get("peer_packets_lost")?,
+        peer_jitter_ms: row.try_get("peer_jitter_ms")?,
+        peer_mos: row.try_get("peer_mos")?,
     })
 }
 

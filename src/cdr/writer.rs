@@ -126,7 +126,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, q850, received, \
-         sent, lost, jitter) AS (",
+         sent, lost, jitter, round_trip, mos, peer_lost, peer_jitter, peer_mos) AS (",
     );
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
@@ -140,7 +140,12 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
             .push_bind(count(closed.media.packets_lost))
-            .push_bind(closed.media.jitter_ms);
+            .push_bind(closed.media.jitter_ms)
+            .push_bind(closed.media.round_trip_ms)
+            .push_bind(closed.media.mos)
+            .push_bind(closed.media.peer_packets_lost.map(count))
+            .push_bind(closed.media.peer_jitter_ms)
+            .push_bind(closed.media.peer_mos);
     });
     // The media figures may come after a late answer: they fill its row, and leave its words alone.
     query.push(
@@ -151,7 +156,9 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
          outcome = coalesce(attempts.outcome, closed.outcome), \
          q850 = coalesce(attempts.q850, closed.q850), \
          packets_received = closed.received, packets_sent = closed.sent, \
-         packets_lost = closed.lost, jitter_ms = closed.jitter FROM closed \
+         packets_lost = closed.lost, jitter_ms = closed.jitter, \
+         round_trip_ms = closed.round_trip, mos = closed.mos, peer_packets_lost = closed.peer_lost, \
+         peer_jitter_ms = closed.peer_jitter, peer_mos = closed.peer_mos FROM closed \
          WHERE attempts.call = closed.call AND attempts.number = closed.number \
          AND attempts.packets_received IS NULL \
          AND (attempts.closed_at_ms IS NULL OR attempts.outcome = 'late_answer')",
@@ -192,7 +199,7 @@ async fn close_calls(
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "WITH closed (call, at, answered_at, status, released_by, cause, q850, link, received, \
-         sent, lost, jitter) AS (",
+         sent, lost, jitter, round_trip, mos, peer_lost, peer_jitter, peer_mos) AS (",
     );
     // Only where files are wanted: the index of calls to write stays empty otherwise.
     let exported = export.then_some(0_i64);
@@ -208,14 +215,21 @@ async fn close_calls(
             .push_bind(count(closed.media.packets_received))
             .push_bind(count(closed.media.packets_sent))
             .push_bind(count(closed.media.packets_lost))
-            .push_bind(closed.media.jitter_ms);
+            .push_bind(closed.media.jitter_ms)
+            .push_bind(closed.media.round_trip_ms)
+            .push_bind(closed.media.mos)
+            .push_bind(closed.media.peer_packets_lost.map(count))
+            .push_bind(closed.media.peer_jitter_ms)
+            .push_bind(closed.media.peer_mos);
     });
     query.push(
         ") UPDATE calls SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
          status = closed.status, released_by = closed.released_by, cause = closed.cause, \
          q850 = closed.q850, \
          link = closed.link, packets_received = closed.received, packets_sent = closed.sent, \
-         packets_lost = closed.lost, jitter_ms = closed.jitter, exported = ",
+         packets_lost = closed.lost, jitter_ms = closed.jitter, \
+         round_trip_ms = closed.round_trip, mos = closed.mos, peer_packets_lost = closed.peer_lost, \
+         peer_jitter_ms = closed.peer_jitter, peer_mos = closed.peer_mos, exported = ",
     );
     query.push_bind(exported);
     query.push(" FROM closed WHERE calls.call = closed.call AND calls.closed_at_ms IS NULL");

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::reader::Reader;
 use crate::fraud_guard::dial_plan::{self, DialPlan};
 use crate::links::draft::{DraftWorld, LinkDraft, RequestPath};
-use crate::links::model::{AUTO_CALL_S_MAX, DESTINATION, Destination};
+use crate::links::model::{AUTO_CALL_S_MAX, DESTINATION, Destination, VIDEO_POLICY};
 use crate::links::rules;
 use crate::settings::model::Settings;
 use crate::sources::model::{LinkAccess, Source};
@@ -156,6 +156,7 @@ fn signalling(table: &Reader<'_>, base: TrunkShape) -> TrunkShape {
             "an IP address",
             |text| text.parse().ok(),
         ),
+        video: table.text("video", base.video, VIDEO_POLICY, |text| text.parse().ok()),
         ..base
     }
 }

@@ -412,5 +412,36 @@ static MEDIA: Schema = Schema::of::<CdrMedia>(
             "Interarrival jitter.",
             "0.4",
         ),
+        Field::new(
+            "round_trip_ms",
+            Kind::Nullable(&Kind::Number),
+            "To the peer and back, by RTCP; null where it sent no reports.",
+            "23.1",
+        ),
+        Field::new(
+            "mos",
+            Kind::Nullable(&Kind::Number),
+            "Mean opinion score of what the peer sent, by the E-model (ITU-T G.107), 1 to 4.5; null \
+             without packets, and for codecs that have no figures.",
+            "4.37",
+        ),
+        Field::new(
+            "peer_packets_lost",
+            WHOLE,
+            "Lost on the way to the peer, as it reported.",
+            "0",
+        ),
+        Field::new(
+            "peer_jitter_ms",
+            Kind::Nullable(&Kind::Number),
+            "Jitter as the peer reported it.",
+            "0.6",
+        ),
+        Field::new(
+            "peer_mos",
+            Kind::Nullable(&Kind::Number),
+            "Score of what the peer heard.",
+            "4.37",
+        ),
     ],
 );

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use sip::sdp::Direction;
 
 use super::rules;
 
@@ -80,6 +81,23 @@ impl VideoPolicy {
             Self::RecvOnly => "recvonly",
             Self::RecvOnlyInitially => "recvonly_initially",
         }
+    }
+
+    /// The most that our `m=` line of a SIP leg may say: the same word, from the view of who calls. A
+    /// guest that is not seen yet starts without a word to the other side (RFC 3264 §5.1).
+    #[must_use]
+    pub const fn on_sip(self) -> Direction {
+        match self {
+            Self::SendRecv | Self::RecvOnlyInitially => Direction::SendRecv,
+            Self::Inactive => Direction::Inactive,
+            Self::RecvOnly => Direction::RecvOnly,
+        }
+    }
+}
+
+impl fmt::Display for VideoPolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 

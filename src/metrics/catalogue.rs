@@ -317,6 +317,12 @@ pub static MEDIA_PACKETS_DROPPED: Metric = counter(
 /// RTCP packets, by what they were.
 pub static MEDIA_RTCP: Metric =
     counter("media_rtcp", "RTCP packets, by what they were").by(&["worker", "kind"]);
+/// How the legs that ended sounded.
+pub static MEDIA_QUALITY: Metric = counter(
+    "media_quality",
+    "Legs that ended, by how their packets came: up to the label, more than the one before",
+)
+.by(&["worker", "direction", "measure", "up_to"]);
 /// Packets of ours that found no buffer.
 pub static MEDIA_BUFFERS_MISSING: Metric = counter(
     "media_buffers_missing",
@@ -578,6 +584,7 @@ pub static ALL: &[&Metric] = &[
     &MEDIA_SENT,
     &MEDIA_PACKETS_DROPPED,
     &MEDIA_RTCP,
+    &MEDIA_QUALITY,
     &MEDIA_BUFFERS_MISSING,
     &MEDIA_TURNS,
     &MEDIA_BATCHES,
@@ -657,8 +664,27 @@ mod tests {
     #[test]
     fn no_label_can_name_a_person() {
         let known = [
-            "bound_by", "cause", "event", "kind", "label", "level", "method", "outcome", "phase",
-            "queue", "packets", "reason", "status", "step", "table", "thread", "trunk", "version",
+            "bound_by",
+            "cause",
+            "direction",
+            "event",
+            "kind",
+            "label",
+            "level",
+            "measure",
+            "method",
+            "outcome",
+            "phase",
+            "queue",
+            "packets",
+            "reason",
+            "status",
+            "step",
+            "table",
+            "thread",
+            "trunk",
+            "up_to",
+            "version",
             "worker",
         ];
         for metric in ALL {

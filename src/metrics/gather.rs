@@ -201,6 +201,16 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
     ] {
         to.whole(&c::MEDIA_RTCP, &[worker, kind], count);
     }
+    for (direction, quality) in [
+        ("received", &counters.quality_received),
+        ("sent", &counters.quality_sent),
+    ] {
+        quality.each(|measure, bound, count| {
+            let bound = bound.map_or_else(|| "max".to_owned(), |bound| bound.to_string());
+            let labels = [worker, direction, measure, &bound];
+            to.whole(&c::MEDIA_QUALITY, &labels, count);
+        });
+    }
 }
 
 fn queues(node: &Node, to: &mut Samples) {

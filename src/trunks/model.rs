@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::fraud_guard::DialPlan;
+use crate::links::model::VideoPolicy;
 
 /// A stored trunk.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,8 @@ pub struct Trunk {
     pub transport: Transport,
     /// Port of ours that it knows us by; `None`: that of the first socket.
     pub local_port: Option<u16>,
+    /// The most that our video line towards it may say; the word of a guest page, from the guest's view.
+    pub video: VideoPolicy,
     /// Whether our INVITE carries an offer.
     pub offer: OfferMode,
     /// RFC 3262 towards it.

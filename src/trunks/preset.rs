@@ -12,6 +12,7 @@ use super::model::{
 };
 use super::shape::TrunkShape;
 use crate::fraud_guard::DialPlan;
+use crate::links::model::VideoPolicy;
 
 /// The names of all presets.
 pub const PRESETS: [&str; 4] = ["cucm", "expressway", "carrier", "registering-pbx"];
@@ -52,6 +53,7 @@ impl Default for TrunkShape {
             networks: Vec::new(),
             media_latch: MediaLatch::Sdp,
             advertised_media_address: None,
+            video: VideoPolicy::SendRecv,
             transport: Transport::Udp,
             local_port: None,
             offer: OfferMode::Early,
@@ -87,11 +89,12 @@ pub fn preset(name: &str) -> Option<TrunkShape> {
             trusted: true,
             ..common
         }),
-        // Carriers bill by PAI, take G.711 and often break on non-ASCII names.
+        // Carriers bill by PAI, take G.711 and no video, and often break on non-ASCII names.
         "carrier" => Some(TrunkShape {
             identity: IdentityProfile::Pai,
             ascii_names: true,
             codecs: vec!["PCMA".to_owned(), "PCMU".to_owned()],
+            video: VideoPolicy::Inactive,
             dial_plan: DialPlan {
                 reaches_pstn: true,
                 ..DialPlan::default()

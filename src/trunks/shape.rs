@@ -11,6 +11,7 @@ use super::model::{
     Secret, SrtpPolicy, Transport, Trunk, TrunkTarget,
 };
 use crate::fraud_guard::DialPlan;
+use crate::links::model::VideoPolicy;
 
 /// A trunk without id and password.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,8 @@ pub struct TrunkShape {
     #[serde(with = "text")]
     pub media_latch: MediaLatch,
     pub advertised_media_address: Option<IpAddr>,
+    #[serde(with = "text")]
+    pub video: VideoPolicy,
     #[serde(with = "text")]
     pub transport: Transport,
     pub local_port: Option<u16>,
@@ -151,6 +154,7 @@ impl StoredTrunk {
             networks: shape.networks,
             media_latch: shape.media_latch,
             advertised_media_address: shape.advertised_media_address,
+            video: shape.video,
             transport: shape.transport,
             local_port: shape.local_port,
             offer: shape.offer,

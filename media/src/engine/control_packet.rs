@@ -292,6 +292,7 @@ impl Control {
             });
         }
         for block in part.report_blocks().filter(|block| block.ssrc == ours) {
+            self.reported = Some(block);
             let sent = self.sent.into_iter().flatten();
             if let Some((_, sent_us)) = sent.into_iter().find(|(middle, _)| {
                 block.last_sender_report != 0 && *middle == block.last_sender_report

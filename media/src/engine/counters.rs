@@ -1,6 +1,7 @@
 //! What a worker counts. Plain numbers of one thread; who publishes them is the shell's business.
 
 use crate::drop_reason::DropCounters;
+use crate::engine::quality_counters::QualityCounters;
 
 /// Counts since the start of one worker. Never reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +40,10 @@ pub struct WorkerCounters {
     pub panics: u64,
     /// Packets of ours that found no buffer.
     pub buffers_missing: u64,
+    /// How what came by the legs that ended sounded.
+    pub quality_received: QualityCounters,
+    /// How what was sent by them did, as their peers reported.
+    pub quality_sent: QualityCounters,
 }
 
 /// How many packets turns found together.

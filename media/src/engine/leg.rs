@@ -2,13 +2,14 @@
 
 use packet_io::SocketKey;
 
-use crate::command::{LegCounters, LegPlan, Target};
+use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
 use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
+use crate::engine::secure::SecureLeg;
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
-use crate::rtcp::Cname;
+use crate::quality::{Equipment, Measured};
+use crate::rtcp::{Cname, ReportBlock};
 use crate::rtp::Ssrc;
-use crate::srtp::Contexts;
 use crate::tone::TonePhase;
 
 /// One slot of the pair table.
@@ -39,7 +40,7 @@ pub(super) struct Leg {
     pub(super) control: Control,
     pub(super) tone: TonePhase,
     /// Of a leg with keys.
-    pub(super) srtp: Option<Box<Contexts>>,
+    pub(super) srtp: Option<Box<SecureLeg>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,
@@ -65,6 +66,8 @@ pub(super) struct Control {
     /// The last two sender reports that were sent here: middle of the NTP time, and when.
     pub(super) sent: [Option<(u32, u64)>; 2],
     pub(super) round_trip_us: Option<u32>,
+    /// The last that the peer reported of our stream.
+    pub(super) reported: Option<ReportBlock>,
     /// When its peer was asked for a keyframe last.
     pub(super) keyframe_asked_us: Option<u64>,
     /// Number of the last FIR that was sent to its peer.
@@ -92,7 +95,7 @@ impl Leg {
         let jitter_us = ingress
             .clock
             .microseconds(received.reception.jitter_ticks());
-        LegCounters {
+        let counters = LegCounters {
             packets_received: received.packets,
             octets_received: received.octets,
             packets_sent: sent.packets,
@@ -102,6 +105,54 @@ impl Leg {
             rtcp_received: self.control.received,
             jitter_us: u32::try_from(jitter_us.max(self.jitter_us)).unwrap_or(u32::MAX),
             round_trip_us: self.control.round_trip_us,
+            score_hundredths: None,
+            peer: None,
+        };
+        let equipment = self.equipment(ingress);
+        let score = |received, lost, jitter_us| {
+            let measured = Measured {
+                received,
+                lost,
+                jitter_us,
+                round_trip_us: counters.round_trip_us,
+            };
+            equipment.and_then(|equipment| measured.score(equipment))
+        };
+        let peer = self.control.reported.map(|block| {
+            // What a peer says it lost is bounded by what it was sent.
+            let packets_lost = u64::try_from(block.cumulative_lost)
+                .unwrap_or_default()
+                .min(sent.packets);
+            let jitter_us = ingress.clock.microseconds(block.jitter_ticks);
+            let jitter_us = u32::try_from(jitter_us).unwrap_or(u32::MAX);
+            let received = sent.packets - packets_lost;
+            PeerReception {
+                packets_lost,
+                jitter_us,
+                score_hundredths: score(received, packets_lost, jitter_us),
+            }
+        });
+        LegCounters {
+            score_hundredths: score(
+                counters.packets_received,
+                counters.packets_lost,
+                counters.jitter_us,
+            ),
+            peer,
+            ..counters
         }
+    }
+
+    /// The codec that is spoken, as far as the score depends on it.
+    fn equipment(&self, ingress: &IngressLine) -> Option<Equipment> {
+        let mut audio =
+            self.plan.payloads.iter().filter(|mapping| {
+                !mapping.is_telephone_event && self.plan.kind == MediaKind::Audio
+            });
+        let spoken = audio
+            .clone()
+            .find(|mapping| mapping.received == ingress.payload_received);
+        let mapping = spoken.or_else(|| audio.next())?;
+        Equipment::of(mapping.received, mapping.clock_rate_hz)
     }
 }

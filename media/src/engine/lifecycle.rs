@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use packet_io::PacketIo;
 use rand_core::RngCore;
 
-use crate::command::{LegPlan, MediaKind, Report, Target};
+use crate::command::{LegCounters, LegPlan, MediaKind, Report, Target};
 use crate::engine::batching::micros;
 use crate::engine::leg::{Control, Leg};
 use crate::engine::line::{
     EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
 };
 use crate::engine::report_queue::Waiting;
-use crate::engine::secure::contexts;
+use crate::engine::secure::SecureLeg;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
@@ -70,13 +70,14 @@ impl<Io: PacketIo> Worker<Io> {
             heard: None,
             sent: [None; 2],
             round_trip_us: None,
+            reported: None,
             keyframe_asked_us: None,
             intra_request_sent: 0,
             intra_request_heard: None,
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
-            srtp: plan.srtp.as_deref().and_then(contexts),
+            srtp: plan.srtp.as_deref().and_then(SecureLeg::new),
             plan,
             target,
             control,
@@ -228,6 +229,10 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(line) = self.egress.get_mut(slot as usize) {
             line.gate = Gate::Closed;
         }
+        if let Some(counters) = self.leg_counters(slot) {
+            self.counters.quality_received.count_received(&counters);
+            self.counters.quality_sent.count_sent(&counters);
+        }
         self.deadlines.set(slot, None);
         self.reports.keep_only(slot, None);
         self.reports.push(slot, Waiting::Disconnected);
@@ -342,13 +347,18 @@ impl<Io: PacketIo> Worker<Io> {
             }
             Waiting::Silent => Some(Report::Silent { pair }),
             Waiting::Disconnected => {
-                let ingress = self.ingress.get(slot as usize)?;
-                let received = self.reception.get(slot as usize)?;
-                let sent = self.sent.get(slot as usize)?;
-                let counters = known.leg.as_ref()?.counters(ingress, received, sent);
+                let counters = self.leg_counters(slot)?;
                 Some(Report::Disconnected { pair, counters })
             }
         }
+    }
+
+    /// What a leg saw so far.
+    fn leg_counters(&self, slot: u32) -> Option<LegCounters> {
+        let ingress = self.ingress.get(slot as usize)?;
+        let received = self.reception.get(slot as usize)?;
+        let sent = self.sent.get(slot as usize)?;
+        Some(self.leg(slot)?.counters(ingress, received, sent))
     }
 }
 

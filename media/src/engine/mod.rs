@@ -14,6 +14,7 @@ mod lifecycle;
 mod line;
 mod own_ports;
 mod packet;
+mod quality_counters;
 mod report_queue;
 mod secure;
 mod socket_owners;
@@ -25,4 +26,5 @@ mod worker;
 mod tests;
 
 pub use counters::{BATCH_BOUNDS, BatchSizes, RtcpCounters, WorkerCounters};
+pub use quality_counters::QualityCounters;
 pub use worker::{Worker, WorkerConfig};

@@ -82,6 +82,9 @@ impl<Io: PacketIo> Worker<Io> {
         let is_peer =
             line.is_locked && source.is_none_or(|source| PeerAddress::from(source) == line.source);
         if !is_peer || payload_type.value() != line.payload_received {
+            if !is_peer {
+                self.expect_further_proof(slot, source, unprotected)?;
+            }
             self.admit(
                 now_us,
                 slot,

@@ -1,12 +1,23 @@
 //! Legs with keys: what comes is unprotected before anything else believes it, what leaves is
 //! protected last. A plain leg pays one look at a flag in lines that are read anyway.
 
+use std::net::SocketAddr;
+
 use packet_io::{PacketBuf, PacketIo};
 
 use crate::drop_reason::DropReason;
 use crate::engine::leg::Leg;
 use crate::engine::worker::Worker;
+use crate::ingress::PeerAddress;
 use crate::srtp::{Contexts, SrtpPlan, Unprotected};
+
+/// What a leg with keys is, beside its lines.
+#[derive(Debug)]
+pub(super) struct SecureLeg {
+    contexts: Contexts,
+    /// The last packet of a source that is not believed yet.
+    offered: Option<(PeerAddress, Unprotected)>,
+}
 
 impl<Io: PacketIo> Worker<Io> {
     /// Unprotects what came as RTP; `None`: the leg is plain. The index is taken by
@@ -51,7 +62,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.leg(slot)
             .and_then(|leg| leg.srtp.as_deref())
-            .map(Some)
+            .map(|secure| Some(&secure.contexts))
             .ok_or(DropReason::SrtpNotProtected)
     }
 
@@ -59,10 +70,33 @@ impl<Io: PacketIo> Worker<Io> {
     #[inline]
     pub(super) fn accept_index(&mut self, slot: u32, unprotected: Option<Unprotected>) {
         if let Some(unprotected) = unprotected
-            && let Some(contexts) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut())
+            && let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut())
         {
-            contexts.accept(unprotected);
+            secure.contexts.accept(unprotected);
         }
+    }
+
+    /// A source that is not believed yet proves itself by several packets, not by one sent several
+    /// times: any stranger who saw it could do that.
+    pub(super) fn expect_further_proof(
+        &mut self,
+        slot: u32,
+        source: Option<SocketAddr>,
+        unprotected: Option<Unprotected>,
+    ) -> Result<(), DropReason> {
+        if let Some(unprotected) = unprotected
+            && let Some(source) = source.map(PeerAddress::from)
+            && let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut())
+        {
+            let is_again = secure.offered.is_some_and(|(before, offered)| {
+                before == source && !unprotected.is_after(&offered)
+            });
+            if is_again {
+                return Err(DropReason::SrtpReplay);
+            }
+            secure.offered = Some((source, unprotected));
+        }
+        Ok(())
     }
 
     /// Protects RTP that is to leave by a leg with keys.
@@ -83,6 +117,7 @@ impl<Io: PacketIo> Worker<Io> {
             .leg_mut(slot)
             .and_then(|leg| leg.srtp.as_deref_mut())
             .ok_or(DropReason::SrtpNotProtected)?
+            .contexts
             .send_mut();
         packet
             .set_len(packet.len() + send.rtp_overhead())
@@ -103,6 +138,7 @@ impl<Io: PacketIo> Worker<Io> {
             .srtp
             .as_deref_mut()
             .ok_or(DropReason::SrtpNotProtected)?
+            .contexts
             .send_mut();
         packet
             .set_len(packet.len() + send.rtcp_overhead())
@@ -117,13 +153,19 @@ impl Leg {
     pub(super) fn renegotiate_srtp(&mut self, plan: Option<&SrtpPlan>) {
         let Some(plan) = plan else { return };
         self.srtp = match self.srtp.take() {
-            Some(mut contexts) => contexts.renegotiate(plan).map(|()| contexts),
-            None => contexts(plan),
+            Some(mut secure) => secure.contexts.renegotiate(plan).map(|()| secure),
+            None => SecureLeg::new(plan),
         };
     }
 }
 
-/// Contexts of a leg that begins. `None`: the cipher refuses a key, and nothing passes.
-pub(super) fn contexts(plan: &SrtpPlan) -> Option<Box<Contexts>> {
-    Contexts::new(plan).map(Box::new)
+impl SecureLeg {
+    /// Of a leg that begins. `None`: the cipher refuses a key, and nothing passes.
+    pub(super) fn new(plan: &SrtpPlan) -> Option<Box<Self>> {
+        let contexts = Contexts::new(plan)?;
+        Some(Box::new(Self {
+            contexts,
+            offered: None,
+        }))
+    }
 }

@@ -25,12 +25,12 @@ impl Contexts {
     }
 
     /// A new offer/answer took effect. A direction whose key stays goes on as it was, counters and
-    /// all; one whose key changes begins anew. A key to send with never comes back once left.
+    /// all; one whose key changes begins anew, but for the SRTCP index of what is sent. A key to send with never comes back once left.
     /// `None`: the cipher refuses a key.
     #[must_use]
     pub fn renegotiate(&mut self, plan: &SrtpPlan) -> Option<()> {
         if self.send.key() != &plan.send {
-            self.send = SendContext::new(&plan.send)?;
+            self.send = self.send.next(&plan.send)?;
         }
         if self.receive.key() == &plan.receive {
             return Some(());

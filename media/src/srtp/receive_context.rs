@@ -34,6 +34,16 @@ pub struct Unprotected {
     pub(super) is_by_previous: bool,
 }
 
+impl Unprotected {
+    /// True if it is another source's packet, or a later one.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        self.ssrc != other.ssrc
+            || self.is_by_previous != other.is_by_previous
+            || self.index > other.index
+    }
+}
+
 /// Roll-over counters that are tried for the first packet of a source.
 const CANDIDATES_MAX: usize = 3;
 

@@ -16,7 +16,10 @@ pub struct SendContext {
     rtp: RtpTransform,
     rtcp: RtcpTransform,
     streams: Streams,
-    rtcp_index: u64,
+    /// SRTCP packets sent under this key.
+    rtcp_sent: u64,
+    /// The index of the first of them.
+    rtcp_first: u64,
 }
 
 impl SendContext {
@@ -28,8 +31,24 @@ impl SendContext {
             rtp: RtpTransform::new(key)?,
             rtcp: RtcpTransform::new(key)?,
             streams: Streams::default(),
-            rtcp_index: 0,
+            rtcp_sent: 0,
+            rtcp_first: 0,
         })
+    }
+
+    /// The context that follows this one under another key. Its SRTCP index goes on (RFC 3711 §3.4:
+    /// never reset by a change of keys), its roll-over counter begins anew, as SDES has it. `None`:
+    /// the cipher refuses the key.
+    #[must_use]
+    pub fn next(&self, key: &MasterKey) -> Option<Self> {
+        Some(Self {
+            rtcp_first: self.rtcp_index(),
+            ..Self::new(key)?
+        })
+    }
+
+    const fn rtcp_index(&self) -> u64 {
+        (self.rtcp_first + self.rtcp_sent) % RTCP_INDICES
     }
 
     /// Its master key.
@@ -98,19 +117,19 @@ impl SendContext {
             .and_then(|size| packet.get(..size))
             .and_then(sender)
             .ok_or(DropReason::RtcpMalformed)?;
-        let index = self.rtcp_index;
-        if index >= RTCP_INDICES {
+        let index = self.rtcp_index();
+        if self.rtcp_sent >= RTCP_INDICES {
             return Err(DropReason::SrtpKeyExhausted);
         }
-        self.rtcp_index += 1;
+        self.rtcp_sent += 1;
         self.rtcp
             .seal(packet, (ssrc, index))
             .map_err(|_refused| DropReason::SrtpNotProtected)
     }
 
     #[cfg(test)]
-    pub(super) fn set_rtcp_index(&mut self, index: u64) {
-        self.rtcp_index = index;
+    pub(super) const fn set_rtcp_sent(&mut self, sent: u64) {
+        self.rtcp_sent = sent;
     }
 
     #[cfg(test)]

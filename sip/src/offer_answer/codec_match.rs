@@ -27,6 +27,21 @@ impl Codec {
                 .forming()
                 .iter()
                 .all(|(name, default)| self.has_same(other, name, default))
+            && self.h264_profile() == other.h264_profile()
+    }
+
+    /// The profile of H.264 without its level, which each side has of its own (RFC 6184 §8.1, table 5).
+    /// Baseline and Constrained Baseline are one here: no sender uses what the latter leaves out, and
+    /// peers answer the one with the other.
+    fn h264_profile(&self) -> Option<u8> {
+        if !self.name.eq_ignore_ascii_case("H264") {
+            return None;
+        }
+        let written = self.parameter("profile-level-id").unwrap_or("42000a");
+        let octet = |range| u8::from_str_radix(written.get(range).unwrap_or_default(), 16).ok();
+        let (profile, constraints) = (octet(0..2)?, octet(2..4).unwrap_or_default());
+        let is_baseline = matches!(profile, 0x4d | 0x58) && constraints & 0x80 != 0;
+        Some(if is_baseline { 0x42 } else { profile })
     }
 
     /// The same codec, whatever its parameters.
@@ -151,8 +166,11 @@ const STATIC: &[(&str, u8, u32, u8)] = &[
 ];
 
 /// Parameters that make another format of a codec: the payload of one cannot be read as the other's
-/// (RFC 4867 §8.3.1, RFC 5577 §6, RFC 6416 §7.4, RFC 3640 §4.1).
+/// (RFC 4867 §8.3.1, RFC 5577 §6, RFC 6416 §7.4, RFC 3640 §4.1, RFC 6184 §8.2.2, RFC 9628 §6).
 const FORMING: &[(&str, &[(&str, &str)])] = &[
+    ("H264", &[("packetization-mode", "0")]),
+    ("VP9", &[("profile-id", "0")]),
+    ("AV1", &[("profile", "0")]),
     ("AMR", &[("octet-align", "0")]),
     ("AMR-WB", &[("octet-align", "0")]),
     ("G7221", &[("bitrate", "")]),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::codec_match::{Codec, codecs_of};
 use super::crypto::{self, CryptoLine, CryptoPolicy, Profile};
 use super::describe::refused_line;
+use super::video::{RemoteVideo, answered_video, offered_video};
 use crate::sdp::{Direction, MediaDescription, MediaKind, SessionDescription, Word};
 
 /// Why a description cannot be used: 488 for an offer (RFC 3261 §13.3.1.3).
@@ -105,6 +106,8 @@ pub struct RemoteAudio {
     pub ptime_ms: Option<u32>,
     /// The peer offers or took `a=rtcp-mux`.
     pub rtcp_mux: bool,
+    /// The video beside it; `None`: no line of it can be taken.
+    pub video: Option<Box<RemoteVideo>>,
     /// The line is `RTP/SAVP` or `RTP/SAVPF`.
     pub is_secure: bool,
     /// The peer's keys that may be used, in its order; in an answer one. Empty: plain RTP.
@@ -128,6 +131,7 @@ impl RemoteAudio {
             codecs,
             ptime_ms,
             rtcp_mux,
+            video,
             is_secure,
             crypto,
             origin: _,
@@ -140,6 +144,7 @@ impl RemoteAudio {
             && *codecs == before.codecs
             && *ptime_ms == before.ptime_ms
             && *rtcp_mux == before.rtcp_mux
+            && *video == before.video
             && *is_secure == before.is_secure
             && *crypto == before.crypto
     }
@@ -174,13 +179,14 @@ pub fn read_offer(
         });
         match line {
             Ok(audio) if policy == CryptoPolicy::Off || !audio.crypto.is_empty() => {
-                return Ok(audio);
+                return Ok(with_video(audio, policy, || offered_video(offer, &forbids)));
             }
             Ok(audio) => plain = plain.or(Some(audio)),
             Err(found) => refusal = further(refusal, found),
         }
     }
-    plain.ok_or(refusal)
+    let audio = plain.ok_or(refusal)?;
+    Ok(with_video(audio, policy, || offered_video(offer, &forbids)))
 }
 
 /// The keys of an offered line that may be taken; none: plain RTP.
@@ -263,12 +269,15 @@ pub fn read_answer(
         .filter_map(|number| agreed(number, &named, &offered))
         .collect();
     let keys = answered_keys(ours, theirs, policy)?;
-    remote_audio(answer, (index, theirs, keys), codecs, &forbids)
+    let audio = remote_audio(answer, (index, theirs, keys), codecs, &forbids)?;
+    Ok(with_video(audio, policy, || {
+        answered_video(offer, answer, &forbids)
+    }))
 }
 
 /// One format of an answer. A dynamic number without `rtpmap` can only mean what we offered under
 /// it; some peers leave the line out.
-fn agreed(number: u8, named: &[Codec], offered: &[Codec]) -> Option<Codec> {
+pub(super) fn agreed(number: u8, named: &[Codec], offered: &[Codec]) -> Option<Codec> {
     match named.iter().find(|codec| codec.payload_type == number) {
         Some(theirs) if offered.iter().any(|ours| ours.is_same(theirs)) => Some(theirs.clone()),
         // An answer that leaves out the parameters of its form means those of the offer.
@@ -295,6 +304,46 @@ fn remote_audio(
     codecs: Vec<Codec>,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteAudio, Unusable> {
+    let (rtp, rtcp, direction) = whereabouts(description, media, forbids)?;
+    if !codecs.iter().any(Codec::is_speech) {
+        return Err(Unusable::NoCommonCodec);
+    }
+    Ok(RemoteAudio {
+        index,
+        lines: description.media.iter().map(refused_line).collect(),
+        rtp,
+        rtcp,
+        direction,
+        codecs,
+        ptime_ms: media.ptime_ms,
+        rtcp_mux: media.rtcp_mux,
+        video: None,
+        is_secure: Profile::of(&media.protocol) == Profile::Secure,
+        crypto,
+        origin: (
+            description.origin.session_id.clone(),
+            description.origin.version,
+        ),
+    })
+}
+
+/// Video beside audio that is secure, or has to be, is never in the clear.
+fn with_video(
+    audio: RemoteAudio,
+    policy: CryptoPolicy,
+    read: impl FnOnce() -> Option<Box<RemoteVideo>>,
+) -> RemoteAudio {
+    let is_plain = policy != CryptoPolicy::Required && audio.crypto.is_empty();
+    let video = is_plain.then(read).flatten();
+    RemoteAudio { video, ..audio }
+}
+
+/// Where RTP and RTCP of a line go, and which way: what holds for every kind of media.
+pub(super) fn whereabouts(
+    description: &SessionDescription,
+    media: &MediaDescription,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> Result<Whereabouts, Unusable> {
     let address = description
         .connection_of(media)
         .and_then(|host| host.address())
@@ -315,26 +364,11 @@ fn remote_audio(
             return Err(Unusable::Forbidden(why));
         }
     }
-    if !codecs.iter().any(Codec::is_speech) {
-        return Err(Unusable::NoCommonCodec);
-    }
-    Ok(RemoteAudio {
-        index,
-        lines: description.media.iter().map(refused_line).collect(),
-        rtp,
-        rtcp,
-        direction,
-        codecs,
-        ptime_ms: media.ptime_ms,
-        rtcp_mux: media.rtcp_mux,
-        is_secure: Profile::of(&media.protocol) == Profile::Secure,
-        crypto,
-        origin: (
-            description.origin.session_id.clone(),
-            description.origin.version,
-        ),
-    })
+    Ok((rtp, rtcp, direction))
 }
+
+/// RTP, RTCP, direction.
+type Whereabouts = (Option<SocketAddr>, Option<SocketAddr>, Direction);
 
 /// RFC 5761 §5.1.1, RFC 3605, RFC 3550 §11.
 fn rtcp_of(media: &MediaDescription, rtp: SocketAddr) -> Option<SocketAddr> {

@@ -12,7 +12,9 @@ use super::crypto::{
 };
 use super::describe::{AudioLine, refused_line};
 use super::direction::answer_direction;
+use super::numbers::Numbers;
 use super::remote::{RemoteAudio, Unusable};
+use super::video::{self, SaidVideo, VideoWish};
 use crate::sdp::{Direction, Host, MediaDescription, MediaKind, Origin, SessionDescription};
 
 /// The descriptions of one dialog.
@@ -23,10 +25,14 @@ pub struct Session {
     session_id: u64,
     version: u64,
     current: Descriptions,
-    /// Every number this dialog has given a meaning; numbers end at 127.
-    numbered: Vec<Codec>,
+    numbers: Numbers,
     /// `None`: no SRTP here.
     crypto: Option<Box<Crypto>>,
+    /// Where we receive video.
+    video_local: Option<SocketAddr>,
+    /// What our next description says of video.
+    wish: Option<VideoWish>,
+    video_numbers: Numbers,
 }
 
 /// What a dialog may do with keys.
@@ -49,6 +55,8 @@ pub struct Descriptions {
     pub direction: Direction,
     /// What the peer said, and we accepted.
     pub theirs: Option<RemoteAudio>,
+    /// What we said of video; `None`: no line of ours, or port 0.
+    pub video: Option<SaidVideo>,
     /// Our keys that it named.
     pub crypto: Vec<CryptoLine>,
     /// The keys in use since the last exchange that is over; `None`: plain RTP.
@@ -87,13 +95,27 @@ impl Session {
                 codecs: Vec::new(),
                 direction: Direction::SendRecv,
                 theirs: None,
+                video: None,
                 crypto: Vec::new(),
                 agreed: None,
                 said: 0,
             },
-            numbered: Vec::new(),
+            numbers: Numbers::NONE,
             crypto: None,
+            video_local: None,
+            wish: None,
+            video_numbers: Numbers::NONE,
         }
+    }
+
+    /// From now on video can be received here; `None`: nowhere.
+    pub const fn receive_video_at(&mut self, local: Option<SocketAddr>) {
+        self.video_local = local;
+    }
+
+    /// What the next description says of video; without it that has no video, or port 0.
+    pub fn wish_video(&mut self, wish: Option<VideoWish>) {
+        self.wish = wish;
     }
 
     /// From now on keys are offered and taken so, and these are ours. The same `keys` for as long as the
@@ -159,7 +181,10 @@ impl Session {
     /// The peer's description takes effect. Keys of an offer do with our answer.
     pub fn accept(&mut self, theirs: RemoteAudio) {
         for codec in &theirs.codecs {
-            self.number(codec);
+            self.numbers.number(codec);
+        }
+        for codec in theirs.video.iter().flat_map(|video| &video.codecs) {
+            self.video_numbers.number(codec);
         }
         self.current.theirs = Some(theirs);
     }
@@ -200,7 +225,7 @@ impl Session {
         for codec in wanted {
             // Two forms of one codec differ in what its parameters say only; the first is taken.
             if !codecs.iter().any(|taken| taken.is_same(codec)) {
-                codecs.extend(self.number(codec));
+                codecs.extend(self.numbers.number(codec));
             }
         }
         let last = self.current.ours.as_ref();
@@ -212,9 +237,11 @@ impl Session {
         if is_first {
             lines.push(&first);
         }
-        let lines: Vec<_> = lines.into_iter().map(refused_line).collect();
+        let mut lines: Vec<_> = lines.into_iter().map(refused_line).collect();
         let protocol = lines.get(audio).map_or("", |line| &line.protocol);
         let crypto = self.offered_keys(is_first, protocol);
+        self.offer_video(&mut lines, crypto.is_empty());
+        let last = self.current.ours.as_ref();
         debug_assert!(
             last.is_none_or(|last| lines.len() >= last.media.len()),
             "no line ever goes away (RFC 3264 §8)"
@@ -261,7 +288,7 @@ impl Session {
         let theirs = self.current.theirs.as_ref().ok_or(Unusable::NoAudio)?;
         let codecs = answered(chosen, &theirs.codecs).ok_or(Unusable::NoCommonCodec)?;
         let direction = answer_direction(theirs.direction, wanted);
-        let (lines, audio) = (theirs.lines.clone(), theirs.index);
+        let (mut lines, audio) = (theirs.lines.clone(), theirs.index);
         let taken = self.crypto.as_ref().and_then(|crypto| {
             let suite = self.current.suite();
             crypto.audio.answer(&theirs.crypto, suite)
@@ -273,6 +300,7 @@ impl Session {
             .as_ref()
             .map(|(ours, theirs)| AgreedKeys::of(ours, theirs));
         let crypto = taken.map(|(ours, _)| ours).into_iter().collect();
+        self.answer_video(&mut lines);
         self.current.agreed = agreed.map(Box::new);
         let said = (codecs, crypto, direction);
         Ok(self.describe(lines, audio, said, ptime_ms))
@@ -284,39 +312,33 @@ impl Session {
     pub fn refuse_streams(&mut self, offer: &SessionDescription) -> SessionDescription {
         let lines = offer.media.iter().map(refused_line).collect();
         (self.current.theirs, self.current.agreed) = (None, None);
+        self.current.video = None;
         self.say(lines, (Vec::new(), Vec::new(), Direction::Inactive))
     }
 
-    /// The codec under the number it has in this dialog; a new one gets its own number where that
-    /// is free, else a free dynamic one. `None` where no number is left.
-    fn number(&mut self, codec: &Codec) -> Option<Codec> {
-        let known = self.numbered.iter().find(|known| known.is_same(codec));
-        let payload_type = match known {
-            Some(known) => known.payload_type,
-            None if self.is_free(codec.payload_type) => codec.payload_type,
-            None => DYNAMIC.into_iter().find(|&number| self.is_free(number))?,
-        };
-        let is_new = known.is_none();
-        let numbered = Codec {
-            payload_type,
-            clock_rate_hz: codec.rtp_clock_hz(),
-            ..codec.clone()
-        };
-        debug_assert!(
-            is_new || !self.is_free(payload_type),
-            "a number that is known is taken"
-        );
-        if is_new {
-            self.numbered.push(numbered.clone());
-        }
-        Some(numbered)
+    /// Our video line in an offer, where there is something to say of video: never in the clear beside
+    /// keys for audio.
+    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>, is_plain: bool) {
+        let wish = self.wish.take().filter(|_| is_plain).zip(self.video_local);
+        let in_use = |line: &MediaDescription| line.kind == MediaKind::Video && line.port != 0;
+        let last = self.current.ours.as_ref();
+        let in_use = last.and_then(|last| last.media.iter().position(in_use));
+        let theirs = self.current.theirs.as_ref();
+        let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
+        let numbers = &mut self.video_numbers;
+        self.current.video = wish.and_then(|(wish, local)| {
+            video::offer_line(lines, in_use, &wish, local, theirs, numbers)
+        });
     }
 
-    fn is_free(&self, number: u8) -> bool {
-        !self
-            .numbered
-            .iter()
-            .any(|known| known.payload_type == number)
+    /// Our answer to the peer's video line, where it has one and there is something to say.
+    fn answer_video(&mut self, lines: &mut [MediaDescription]) {
+        let wish = self.wish.take().zip(self.video_local);
+        let theirs = self.current.theirs.as_ref();
+        let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
+        self.current.video = theirs
+            .zip(wish)
+            .and_then(|(theirs, (wish, local))| video::answer_line(lines, &wish, local, theirs));
     }
 
     fn describe(
@@ -409,6 +431,3 @@ fn answered(chosen: &[Codec], offered: &[Codec]) -> Option<Vec<Codec>> {
         .cloned();
     Some([speech].into_iter().chain(event).collect())
 }
-
-/// RFC 3551 §3.
-const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;

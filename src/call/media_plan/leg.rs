@@ -11,6 +11,7 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::abilities::led_by;
 use super::keys;
+use super::video::{LegVideo, Moving};
 
 /// Most codecs that are carried from one side to the other, telephone-event included.
 pub const CODECS_MAX: usize = media::command::PAYLOAD_MAPPINGS_MAX;
@@ -25,7 +26,9 @@ pub struct LegMedia {
     pub pair: PairKey,
     /// How its source is learnt.
     pub latch: LatchPolicy,
-    session: Session,
+    /// Its ports for video.
+    pub video: Option<LegVideo>,
+    pub(super) session: Session,
     plan_version: u32,
     able: Vec<Codec>,
 }
@@ -42,6 +45,7 @@ impl LegMedia {
         Self {
             pair,
             latch,
+            video: None,
             session: Session::new(named, session_id),
             plan_version: 0,
             able: Vec::new(),
@@ -115,13 +119,17 @@ impl LegMedia {
     /// The peer's answer takes effect, and with it the keys.
     pub fn accept_answer(&mut self, remote: RemoteAudio) {
         self.note_move(&remote);
+        let moving = Moving::of(self.current());
         self.session.accept_answer(remote);
+        self.note_video(&moving);
     }
 
     /// The peer's description takes effect, whatever it is.
     pub fn accept(&mut self, remote: RemoteAudio) {
         self.note_move(&remote);
+        let moving = Moving::of(self.current());
         self.session.accept(remote);
+        self.note_video(&moving);
     }
 
     fn note_move(&mut self, remote: &RemoteAudio) {
@@ -140,7 +148,9 @@ impl LegMedia {
         if moves || self.current().codecs != before.codecs {
             self.plan_version += 1;
         }
+        let moving = Moving::of(self.current());
         self.session.restore(before);
+        self.note_video(&moving);
     }
 
     /// Takes back an offer that never left. It named no codec that could have come since.
@@ -148,7 +158,9 @@ impl LegMedia {
         if self.current().codecs != before.codecs {
             self.plan_version += 1;
         }
+        let moving = Moving::of(self.current());
         self.session.unsay(before);
+        self.note_video(&moving);
     }
 
     /// An offer to this peer: those of `wanted` that can be carried, under the numbers they have
@@ -180,10 +192,12 @@ impl LegMedia {
 
     fn say<T>(&mut self, words: impl FnOnce(&mut Session) -> T) -> T {
         let before = self.current().codecs.clone();
+        let moving = Moving::of(self.current());
         let said = words(&mut self.session);
         if self.current().codecs != before {
             self.plan_version += 1;
         }
+        self.note_video(&moving);
         said
     }
 

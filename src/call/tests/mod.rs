@@ -16,5 +16,6 @@ mod registrations;
 mod reoffers;
 mod setup;
 mod srtp;
+mod video;
 mod ways;
 pub(crate) mod world;

@@ -3,7 +3,7 @@
 use packet_io::Faults;
 
 use super::harness::{Harness, Sent, Stream, TestLeg, plan};
-use crate::command::{LegPlan, Target};
+use crate::command::{LegPlan, MediaKind, Target};
 use crate::drop_reason::DropReason;
 use crate::rtcp::{
     Cname, Compound, Kind, ReportBlock, SenderInformation, write_receiver_report,
@@ -93,7 +93,7 @@ fn the_round_trip_is_what_passed_less_what_the_peer_held() {
         fraction_lost: 0,
         cumulative_lost: 0,
         highest_sequence: 0,
-        jitter_ticks: 0,
+        jitter_ticks: 44,
         last_sender_report: ours.ntp_middle(),
         delay_since_last: 1 << 15,
     };
@@ -101,8 +101,14 @@ fn the_round_trip_is_what_passed_less_what_the_peer_held() {
     let size = write_receiver_report(&mut octets, Ssrc(2), Some(block), PEER_NAME).unwrap();
     harness.sent();
     assert_eq!(send_rtcp(&mut harness, b, &octets[..size]), []);
-    assert_eq!(harness.disconnect(b).round_trip_us, Some(40_000));
-    assert_eq!(harness.disconnect(a).round_trip_us, None);
+    let counters = harness.disconnect(b);
+    assert_eq!(counters.round_trip_us, Some(40_000));
+    assert!(counters.score_hundredths.is_some());
+    let peer = counters.peer.unwrap();
+    assert_eq!((peer.packets_lost, peer.jitter_us), (0, 5_500));
+    assert_eq!(peer.score_hundredths, counters.score_hundredths);
+    let counters = harness.disconnect(a);
+    assert_eq!((counters.round_trip_us, counters.peer), (None, None));
 }
 
 #[test]
@@ -313,4 +319,46 @@ fn reports_about_other_streams_tell_nothing_of_ours() {
     let block = packet.report_blocks().next().unwrap();
     assert_eq!((block.last_sender_report, block.delay_since_last), (0, 0));
     assert_eq!(harness.disconnect(b).round_trip_us, None);
+}
+
+/// A peer may say what it likes of our stream; no figure goes off its scale, and another codec, video
+/// or a leg that heard nothing has no score.
+#[test]
+fn scores_are_of_speech_that_came_and_bear_any_report() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    for _ in 0..3 {
+        harness.exchange(a.ours, a.peer, &Stream::new(0xaaaa).next());
+    }
+    let sent = harness.exchange(b.ours, b.peer, &Stream::new(2).next());
+    let block = ReportBlock {
+        ssrc: sent[0].rtp().ssrc(),
+        fraction_lost: 255,
+        cumulative_lost: 0x7f_ffff,
+        highest_sequence: u32::MAX,
+        jitter_ticks: u32::MAX,
+        last_sender_report: u32::MAX,
+        delay_since_last: u32::MAX,
+    };
+    let mut octets = [0; 64];
+    let size = write_receiver_report(&mut octets, Ssrc(0xaaaa), Some(block), PEER_NAME).unwrap();
+    send_rtcp(&mut harness, a, &octets[..size]);
+    let counters = harness.disconnect(a);
+    let peer = counters.peer.unwrap();
+    assert_eq!((peer.packets_lost, peer.score_hundredths), (1, None));
+    assert!(counters.score_hundredths.is_some());
+    for (kind, payload_type) in [(MediaKind::Video, 0), (MediaKind::Audio, 97)] {
+        let mut unknown = plan("198.51.100.1:4000");
+        unknown.kind = kind;
+        unknown.payloads[0].received = payload_type;
+        let leg = harness.connect(unknown, Target::Nowhere);
+        let mut stream = Stream::new(1);
+        stream.payload_type = payload_type;
+        harness.exchange(leg.ours, leg.peer, &stream.next());
+        let counters = harness.disconnect(leg);
+        assert_eq!(
+            (counters.packets_received, counters.score_hundredths),
+            (1, None)
+        );
+    }
 }

@@ -87,6 +87,35 @@ fn copies_from_elsewhere_gain_nothing_and_cost_nothing() {
     }
 }
 
+/// He saw one packet, and sends it again and again before the peer is known.
+#[test]
+fn one_packet_sent_many_times_proves_no_source() {
+    let mut harness = Harness::new();
+    let a_plan = LegPlan {
+        latch: LatchPolicy::Any,
+        ..secure_plan("10.0.0.1:4000", SHA, 10)
+    };
+    let b_plan = plan("203.0.113.2:6000");
+    let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+    let (mut a, b) = harness.call_with(a_plan, b_plan);
+    let attacker = address("192.0.2.66:4000");
+    let (_, seen) = a_peer.next();
+    for _ in 0..50 {
+        assert_eq!(harness.exchange(a.ours, attacker, &seen), []);
+        assert_eq!(harness.exchange(b.ours, b.peer, &b_peer.next().1), []);
+    }
+    assert_eq!(harness.dropped(DropReason::SrtpReplay), 49);
+    // Behind its NAT the peer is elsewhere than its SDP says.
+    a.peer = address("198.51.100.9:31000");
+    for _ in 0..3 {
+        let (_, sent) = a_peer.next();
+        assert_eq!(harness.exchange(a.ours, a.peer, &sent), []);
+    }
+    speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+    speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+    assert_eq!(harness.latched(), [b.peer, a.peer]);
+}
+
 #[test]
 fn what_is_too_short_for_a_tag_is_not_protected() {
     let mut harness = Harness::new();

@@ -173,7 +173,7 @@ fn a_key_protects_no_more_than_it_may() {
         sender.protect_rtp(&mut octets),
         Err(DropReason::SrtpKeyExhausted)
     );
-    sender.set_rtcp_index(RTCP_INDICES - 1);
+    sender.set_rtcp_sent(RTCP_INDICES - 1);
     let octets = protected_report(&mut sender, 7);
     assert_eq!(octets[octets.len() - 4..], [0xff; 4]);
     let mut octets = report(7);
@@ -298,4 +298,21 @@ fn a_key_that_stays_keeps_its_counters_and_one_that_changes_begins_anew() {
     );
     let mut peer = ReceiveContext::new(&key(suite, 4)).unwrap();
     assert_eq!(taken(&mut peer, &octets), Ok(packet(7, 12)));
+}
+
+/// RFC 3711 §3.4.
+#[test]
+fn a_change_of_keys_does_not_reset_the_index_of_reports() {
+    let suite = Suite::AeadAes128Gcm;
+    let mut ours = Contexts::new(&contexts(1, 2, suite)).unwrap();
+    for index in 0..3_u8 {
+        let octets = protected_report(ours.send_mut(), 7);
+        assert_eq!(octets[octets.len() - 4..], [0x80, 0, 0, index]);
+    }
+    ours.renegotiate(&contexts(3, 2, suite)).unwrap();
+    let octets = protected_report(ours.send_mut(), 7);
+    assert_eq!(octets[octets.len() - 4..], [0x80, 0, 0, 3]);
+    ours.send_mut().set_rtcp_sent(RTCP_INDICES - 3);
+    let octets = protected_report(ours.send_mut(), 7);
+    assert_eq!(octets[octets.len() - 4..], [0x80, 0, 0, 0], "modulo 2^31");
 }

@@ -8,7 +8,7 @@ fn ports(description: &SessionDescription) -> Vec<u16> {
 }
 
 /// C-07, C-09: CUCM with a video endpoint behind it.
-const VIDEO_PHONE: &str = "b=TIAS:6000000\nb=AS:6000\nb=CT:4000\n\
+pub(super) const VIDEO_PHONE: &str = "b=TIAS:6000000\nb=AS:6000\nb=CT:4000\n\
     a=cisco-mari:v1\nm=audio 17236 RTP/AVP 114 9 124 0 8 18 101 123\nb=TIAS:64000\n\
     a=rtpmap:114 opus/48000/2\na=rtpmap:9 G722/8000\na=rtpmap:124 ISAC/16000\n\
     a=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:18 G729/8000\na=fmtp:18 annexb=no\n\

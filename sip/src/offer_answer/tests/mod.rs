@@ -7,6 +7,7 @@ use proptest::prelude::*;
 mod call_manager;
 mod formats;
 mod secure;
+mod video;
 
 use super::codec_match::codecs_of;
 use super::crypto::CryptoPolicy;

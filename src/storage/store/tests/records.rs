@@ -4,6 +4,7 @@ use super::*;
 use crate::cdr::record::{
     AttemptClosed, AttemptLeg, AttemptOpened, CallClosed, CallOpened, GuardWord, MediaFigures,
 };
+use crate::cdr::store::CdrMedia;
 
 pub(super) fn opened(call: &str) -> Record {
     Record::CallOpened(CallOpened {
@@ -62,6 +63,11 @@ fn closed(call: &str) -> Record {
             packets_sent: 499,
             packets_lost: 1,
             jitter_ms: 2.5,
+            round_trip_ms: Some(31.5),
+            mos: Some(4.32),
+            peer_packets_lost: Some(3),
+            peer_jitter_ms: Some(0.5),
+            peer_mos: Some(4.29),
         },
     })
 }
@@ -93,7 +99,18 @@ async fn a_call_is_one_row_with_one_more_for_each_attempt() {
         (calls[0].closed_at, calls[0].answered_at),
         (Some(at(120)), Some(at(105)))
     );
-    assert_eq!(calls[0].media.packets_received, Some(500));
+    let media = CdrMedia {
+        packets_received: Some(500),
+        packets_sent: Some(499),
+        packets_lost: Some(1),
+        jitter_ms: Some(2.5),
+        round_trip_ms: Some(31.5),
+        mos: Some(4.32),
+        peer_packets_lost: Some(3),
+        peer_jitter_ms: Some(0.5),
+        peer_mos: Some(4.29),
+    };
+    assert_eq!(calls[0].media, media);
     assert_eq!(calls[0].link, Some(7));
 }
 
@@ -148,6 +165,8 @@ async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
         };
         let media = MediaFigures {
             packets_received: 9,
+            mos: Some(4.1),
+            peer_packets_lost: Some(2),
             ..MediaFigures::default()
         };
         Record::AttemptClosed(AttemptClosed { media, ..closed })
@@ -189,6 +208,8 @@ async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
         assert_eq!(attempt.closed_at, Some(at(130)), "{number}");
         assert_eq!(attempt.ringing_at, Some(at(102)), "{number}");
         assert_eq!(attempt.media.packets_received, Some(9), "{number}");
+        let peer_lost = attempt.media.peer_packets_lost;
+        assert_eq!((attempt.media.mos, peer_lost), (Some(4.1), Some(2)));
     }
 }
 

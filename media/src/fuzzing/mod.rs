@@ -1,10 +1,15 @@
 //! Bodies of the fuzz targets: any octets, through what reads octets from the network. They hold
 //! the claims beyond "no panic" too, so that a corpus replay checks more than survival.
 
+mod engine;
+mod secure;
+
+pub use engine::engine;
+
 use crate::drop_reason::DropReason;
 use crate::ingress::{Protocol, classify};
-use crate::rtcp::Compound;
-use crate::rtp::{RtpView, RtpViewMut};
+use crate::rtcp::{Compound, Feedback, FeedbackMapping};
+use crate::rtp::{RtpView, RtpViewMut, Ssrc};
 use crate::srtp::{Contexts, MasterKey, ReceiveContext, SrtpPlan, Suite, Unprotected};
 
 /// One datagram: classified, and read as what it claims to be. Says why it is refused.
@@ -62,7 +67,8 @@ pub fn rtp(octets: &[u8]) -> Result<(), DropReason> {
     Ok(())
 }
 
-/// As RTCP: every packet of a valid compound can be read.
+/// As RTCP: every packet of a valid compound can be read, and feedback that is passed on is valid, and
+/// no longer than it was.
 ///
 /// # Errors
 /// Why it is not RTCP.
@@ -81,6 +87,21 @@ pub fn rtcp(octets: &[u8]) -> Result<(), DropReason> {
             packet.ssrc().is_some() || packet.report_blocks().count() == 0,
             "blocks have an author"
         );
+        let Ok(feedback) = Feedback::read(packet) else {
+            continue;
+        };
+        let mapping = FeedbackMapping {
+            ours: packet.ssrc().unwrap_or_default(),
+            sender: Ssrc(1),
+            feed: Ssrc(2),
+            intra_request: 3,
+        };
+        let mut written = [0; 1_200];
+        if let Ok(size) = feedback.write(&mut written, mapping, Some) {
+            assert!(size <= octets.len(), "feedback does not grow");
+            let passed_on = Compound::parse(written.get(..size).unwrap_or_default());
+            assert!(passed_on.is_ok(), "what is passed on is valid");
+        }
     }
     assert!(blocks <= octets.len(), "blocks lie inside the packet");
     Ok(())

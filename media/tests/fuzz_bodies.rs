@@ -1,0 +1,72 @@
+//! The bodies of the fuzz targets over random octets, in every run of the tests.
+
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use media::fuzzing;
+use proptest::prelude::*;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one moment a play counts from"
+)]
+fn beginning() -> Instant {
+    Instant::now()
+}
+
+/// Octets that begin as RTP or RTCP do, so that more than the first check is reached.
+fn nearly_media() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![Just(0x80_u8), 0x80_u8..0xc0];
+    let second = prop_oneof![200_u8..208, any::<u8>()];
+    let words = 0_u8..12;
+    let rest = proptest::collection::vec(any::<u8>(), 0..120);
+    (first, second, words, rest).prop_map(|(first, second, words, rest)| {
+        let mut octets = vec![first, second, 0, words];
+        octets.extend(rest);
+        octets
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_datagram_is_read_or_refused(octets in nearly_media()) {
+        let read = fuzzing::datagram(&octets);
+        prop_assert!(read.is_ok() || !read.unwrap_err().as_str().is_empty());
+        fuzzing::rtp(&octets).ok();
+        fuzzing::rtcp(&octets).ok();
+    }
+}
+
+/// The plays are about something: calls come about in them, and packets leave.
+#[test]
+fn random_plays_relay_packets() {
+    let mut random = 1_u64;
+    let mut left = 0;
+    for _ in 0..300 {
+        let octets: Vec<u8> = std::iter::repeat_with(|| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            random.to_be_bytes()[1]
+        })
+        .take(2_000)
+        .collect();
+        left += fuzzing::engine(beginning(), &octets);
+    }
+    println!("{left} datagrams left");
+    assert!(left > 1_000, "{left}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_worker_bears_any_sequence_of_commands_packets_and_moments(
+        octets in proptest::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        fuzzing::engine(beginning(), &octets);
+    }
+}

@@ -1,0 +1,305 @@
+//! The video line beside the audio line: what a peer's says, and what ours says of the other side.
+//!
+//! Nothing is decoded, so that each side hears what the other one can: its codecs with their
+//! parameters (level, sizes, packetization mode), its bandwidth, and the feedback that both name.
+//! One line is taken, the first for the main picture; another one (slides, RFC 4796) gets port 0, as
+//! does one that has nothing in common with what the other side takes.
+
+use std::net::SocketAddr;
+
+use super::codec_match::{Codec, codecs_of};
+use super::crypto::Profile;
+use super::direction::{answer_direction, reversed};
+use super::numbers::Numbers;
+use super::remote::{Forbidden, Unusable, agreed, whereabouts};
+use crate::sdp::{
+    Bandwidth, Direction, Feedback, Fmtp, MediaDescription, MediaKind, RtpMap, SessionDescription,
+};
+
+/// The video of a peer's description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteVideo {
+    /// Which `m=` line.
+    pub index: usize,
+    /// Where to send RTP. `None` while the peer holds with `0.0.0.0`.
+    pub rtp: Option<SocketAddr>,
+    /// Where to send RTCP, keyframe requests among it.
+    pub rtcp: Option<SocketAddr>,
+    /// From the peer's side.
+    pub direction: Direction,
+    /// All codecs in the peer's order, with the peer's numbers and parameters.
+    pub codecs: Vec<Codec>,
+    /// The peer offers or took `a=rtcp-mux`.
+    pub rtcp_mux: bool,
+    /// The most that the peer wants to receive.
+    pub bandwidth: Bandwidth,
+    /// The feedback that it names for any of its codecs, of what we carry.
+    pub feedback: Vec<&'static str>,
+}
+
+/// What a side of ours shall be told of the other side's video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoWish {
+    /// What the other side can do, in its order.
+    pub codecs: Vec<Codec>,
+    /// From our side, towards who is told.
+    pub direction: Direction,
+    /// The most that the other side wants to receive.
+    pub bandwidth: Bandwidth,
+    /// The feedback that it understands.
+    pub feedback: Vec<&'static str>,
+}
+
+/// What we said last of video, where our line has a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaidVideo {
+    /// With the numbers that arrive.
+    pub codecs: Vec<Codec>,
+    /// From our side.
+    pub direction: Direction,
+}
+
+impl RemoteVideo {
+    /// What the other side shall be told of this one.
+    #[must_use]
+    pub fn wish(&self) -> VideoWish {
+        VideoWish {
+            codecs: self.codecs.clone(),
+            direction: self.direction,
+            bandwidth: self.bandwidth,
+            feedback: self.feedback.clone(),
+        }
+    }
+}
+
+impl VideoWish {
+    /// What we offer of video on our own: both ways of packing H.264, and VP8. Constrained Baseline at
+    /// level 3.1 is what every endpoint with H.264 decodes (RFC 7742 §6.2).
+    #[must_use]
+    pub fn ours() -> Self {
+        let codec = |payload_type, name: &str, fmtp: Option<&str>| Codec {
+            payload_type,
+            name: name.into(),
+            clock_rate_hz: VIDEO_CLOCK_HZ,
+            channels: 1,
+            fmtp: fmtp.map(Into::into),
+        };
+        Self {
+            codecs: vec![
+                codec(97, "H264", Some(OURS_FRAGMENTED)),
+                codec(98, "H264", Some(OURS_SINGLE)),
+                codec(100, "VP8", None),
+            ],
+            direction: Direction::SendRecv,
+            bandwidth: Bandwidth::UNSAID,
+            feedback: vec!["nack pli", "ccm fir"],
+        }
+    }
+
+    /// The same where a line may have no more than these directions, from our side: that towards who
+    /// is told, and that towards whose video it is. `None`: neither way is left of a line that had one.
+    #[must_use]
+    pub fn limited(mut self, told: Direction, other: Direction) -> Option<Self> {
+        let other = reversed(other);
+        let most = Direction::new(
+            told.sends() && other.sends(),
+            told.receives() && other.receives(),
+        );
+        let (sends, receives) = (self.direction.sends(), self.direction.receives());
+        self.direction = Direction::new(sends && most.sends(), receives && most.receives());
+        (most != Direction::Inactive).then_some(self)
+    }
+}
+
+const VIDEO_CLOCK_HZ: u32 = 90_000;
+const OURS_FRAGMENTED: &str = "profile-level-id=42e01f;packetization-mode=1";
+const OURS_SINGLE: &str = "profile-level-id=42e01f;packetization-mode=0";
+
+/// Feedback that is carried across (RFC 4585 §6.2.1 and §6.3.1, RFC 5104 §4.3.1, and the two estimates of
+/// bandwidth that browsers make).
+const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"];
+
+/// The video of an offer; `None`: no line of it can be taken.
+pub(super) fn offered_video(
+    offer: &SessionDescription,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> Option<Box<RemoteVideo>> {
+    let lines = offer.media.iter().enumerate();
+    lines
+        .filter(|(_, media)| is_video(media) && is_main(media))
+        .find_map(|(index, media)| {
+            remote_video(offer, index, media, codecs_of(media), forbids).ok()
+        })
+        .map(Box::new)
+}
+
+/// The video of an answer; `None`: our line was refused, or there was none.
+pub(super) fn answered_video(
+    offer: &SessionDescription,
+    answer: &SessionDescription,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> Option<Box<RemoteVideo>> {
+    let mut lines = offer.media.iter().zip(&answer.media).enumerate();
+    let (index, (ours, theirs)) = lines
+        .find(|(_, (ours, _))| is_video(ours))
+        .filter(|(_, (_, theirs))| is_video(theirs))?;
+    let (offered, named) = (codecs_of(ours), codecs_of(theirs));
+    let codecs = theirs
+        .payload_types()
+        .filter_map(|number| agreed(number, &named, &offered))
+        .collect();
+    let video = remote_video(answer, index, theirs, codecs, forbids).ok()?;
+    Some(Box::new(video))
+}
+
+fn is_video(media: &MediaDescription) -> bool {
+    media.kind == MediaKind::Video && media.port != 0
+}
+
+/// Not the second picture of an endpoint (RFC 4796 §5).
+fn is_main(media: &MediaDescription) -> bool {
+    let content = media.content.as_deref().unwrap_or("main");
+    !["slides", "sl", "alt"]
+        .iter()
+        .any(|other| content.eq_ignore_ascii_case(other))
+}
+
+fn remote_video(
+    description: &SessionDescription,
+    index: usize,
+    media: &MediaDescription,
+    codecs: Vec<Codec>,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> Result<RemoteVideo, Unusable> {
+    if Profile::of(&media.protocol) != Profile::Plain {
+        return Err(Unusable::SecureOnly);
+    }
+    let (rtp, rtcp, direction) = whereabouts(description, media, forbids)?;
+    let codecs: Vec<Codec> = codecs.into_iter().filter(Codec::is_speech).collect();
+    if codecs.is_empty() {
+        return Err(Unusable::NoCommonCodec);
+    }
+    let names = |value: &str| media.feedback.iter().any(|named| *named.value == *value);
+    Ok(RemoteVideo {
+        index,
+        rtp,
+        rtcp,
+        direction,
+        codecs,
+        rtcp_mux: media.rtcp_mux,
+        bandwidth: media.bandwidth,
+        feedback: FEEDBACK.into_iter().filter(|value| names(value)).collect(),
+    })
+}
+
+/// Our video line of an offer, in the place where the last one stood, and what it says.
+pub(super) fn offer_line(
+    lines: &mut Vec<MediaDescription>,
+    in_use: Option<usize>,
+    wish: &VideoWish,
+    local: SocketAddr,
+    theirs: Option<&RemoteVideo>,
+    numbers: &mut Numbers,
+) -> Option<SaidVideo> {
+    let mut codecs: Vec<Codec> = Vec::with_capacity(wish.codecs.len());
+    for codec in &wish.codecs {
+        if !codecs.iter().any(|taken| taken.is_same(codec)) {
+            codecs.extend(numbers.number(codec));
+        }
+    }
+    if codecs.is_empty() {
+        return None;
+    }
+    let unused = || lines.iter().position(|line| line.kind == MediaKind::Video);
+    let place = in_use.or_else(unused).unwrap_or(lines.len());
+    if place == lines.len() {
+        let line = MediaDescription::new(MediaKind::Video, 0, transport_of(lines));
+        lines.push(line);
+    }
+    let said = SaidVideo {
+        codecs,
+        direction: wish.direction,
+    };
+    let mux = theirs.is_some_and(|theirs| theirs.rtcp_mux);
+    describe(lines.get_mut(place)?, &said, wish, local, mux);
+    Some(said)
+}
+
+/// Our video line of an answer: the first codec of the wish that the peer has, in the form that the
+/// other side has it (RFC 6184 §8.2.2), under the peer's number.
+pub(super) fn answer_line(
+    lines: &mut [MediaDescription],
+    wish: &VideoWish,
+    local: SocketAddr,
+    theirs: &RemoteVideo,
+) -> Option<SaidVideo> {
+    let codec = wish.codecs.iter().find_map(|codec| {
+        let offered = theirs.codecs.iter().find(|known| known.is_same(codec))?;
+        Some(codec.answering(offered))
+    })?;
+    let said = SaidVideo {
+        codecs: vec![codec],
+        direction: answer_direction(theirs.direction, wish.direction),
+    };
+    let named = |value: &&str| theirs.feedback.contains(value);
+    let wish = VideoWish {
+        feedback: wish.feedback.iter().copied().filter(named).collect(),
+        ..wish.clone()
+    };
+    let line = lines.get_mut(theirs.index)?;
+    debug_assert!(
+        line.kind == MediaKind::Video,
+        "a video line is answered by one"
+    );
+    describe(line, &said, &wish, local, theirs.rtcp_mux);
+    Some(said)
+}
+
+/// A new line goes as the line that is there does.
+fn transport_of(lines: &[MediaDescription]) -> crate::sdp::Word {
+    let mut audio = lines.iter().filter(|line| line.kind == MediaKind::Audio);
+    audio
+        .next()
+        .map_or_else(|| "RTP/AVP".into(), |line| line.protocol.clone())
+}
+
+fn describe(
+    line: &mut MediaDescription,
+    said: &SaidVideo,
+    wish: &VideoWish,
+    local: SocketAddr,
+    rtcp_mux: bool,
+) {
+    debug_assert!(local.port() != 0, "port 0 would be a refusal");
+    let mut media = MediaDescription::new(MediaKind::Video, local.port(), line.protocol.clone());
+    for codec in &said.codecs {
+        let payload_type = codec.payload_type;
+        media
+            .formats
+            .push(smol_str::format_smolstr!("{payload_type}"));
+        media.rtpmaps.push(RtpMap {
+            payload_type,
+            name: codec.name.clone(),
+            clock_rate_hz: codec.clock_rate_hz,
+            channels: codec.channels,
+        });
+        media
+            .fmtps
+            .extend(codec.fmtp.as_ref().map(|parameters| Fmtp {
+                payload_type,
+                parameters: parameters.clone(),
+            }));
+    }
+    media.feedback = wish
+        .feedback
+        .iter()
+        .map(|value| Feedback {
+            payload_type: None,
+            value: (*value).into(),
+        })
+        .collect();
+    media.bandwidth = wish.bandwidth;
+    media.direction = Some(said.direction);
+    media.rtcp_mux = rtcp_mux;
+    *line = media;
+}
