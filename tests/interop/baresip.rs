@@ -78,9 +78,21 @@ impl Phone {
         seconds: u32,
         dial: Option<&str>,
     ) -> Process {
+        self.start_saying(&tone::wav(self.tone_hz, 20), account, world, seconds, dial)
+    }
+
+    /// The same with this sound: of the rate of the codec, because it converts none.
+    pub(crate) fn start_saying(
+        &self,
+        sound: &[u8],
+        account: &str,
+        world: &World,
+        seconds: u32,
+        dial: Option<&str>,
+    ) -> Process {
         let file = |name: &str| world.file(&format!("{}/{name}", self.name));
         fs::create_dir_all(file("rec")).expect("a folder");
-        fs::write(file("tone.wav"), tone::wav(self.tone_hz, 20)).expect("a file");
+        fs::write(file("tone.wav"), sound).expect("a file");
         let config = CONFIG
             .replace("ADDRESS", self.address)
             .replace("CONTROL", &self.control())

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::leg::{Leg, Outbox, State};
-use super::session::Direction;
+use super::session::{self, Direction};
 use super::text::Text;
 use crate::time::SimTime;
 
@@ -14,6 +14,8 @@ pub(crate) struct Said {
     pub(crate) session: bool,
     /// Payload types in order; empty: those in use.
     pub(crate) payloads: Vec<u8>,
+    /// The number of the key that it has (RFC 4568), and the tag of that; `None`: plain RTP.
+    pub(crate) key: Option<(u8, u32)>,
     /// Its direction; `None`: of an offer both ways, of an answer what fits.
     pub(crate) direction: Option<Direction>,
     /// Another machine than before speaks (music on hold): its number.
@@ -83,7 +85,11 @@ impl Leg {
             let ip = self.local.ip();
             self.media.move_to(machine(ip, at), &mut self.random);
         }
-        self.media.say(&said.payloads, said.direction, answers)
+        let text = self.media.say(&said.payloads, said.direction, answers);
+        match said.key {
+            Some((number, tag)) => session::with_key(&text, number, tag),
+            None => text,
+        }
     }
 
     /// RFC 3262 §7.2, of the reliable response that came last.
