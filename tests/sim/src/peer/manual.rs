@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::leg::{Leg, Outbox, State};
-use super::session::Direction;
+use super::session::{Direction, video_line};
 use super::text::Text;
 use crate::time::SimTime;
 
@@ -16,6 +16,8 @@ pub(crate) struct Said {
     pub(crate) payloads: Vec<u8>,
     /// Its direction; `None`: of an offer both ways, of an answer what fits.
     pub(crate) direction: Option<Direction>,
+    /// It has a video line; false: with port 0.
+    pub(crate) video: Option<bool>,
     /// Another machine than before speaks (music on hold): its number.
     pub(crate) at: Option<u8>,
     /// Further headers.
@@ -83,7 +85,13 @@ impl Leg {
             let ip = self.local.ip();
             self.media.move_to(machine(ip, at), &mut self.random);
         }
-        self.media.say(&said.payloads, said.direction, answers)
+        let mut body = self.media.say(&said.payloads, said.direction, answers);
+        if let Some(video) = said.video {
+            let port = self.media.local.port() + VIDEO_ABOVE;
+            let port = if video { port } else { 0 };
+            body.push_str(&video_line(port, self.media.direction));
+        }
+        body
     }
 
     /// RFC 3262 §7.2, of the reliable response that came last.
@@ -98,6 +106,9 @@ impl Leg {
             .find_map(|received| reliable(&received.message))
     }
 }
+
+/// How far above its audio port a peer has its video port.
+const VIDEO_ABOVE: u16 = 10_000;
 
 /// Another machine of the same site.
 pub(super) fn machine(ip: IpAddr, at: u8) -> SocketAddr {
