@@ -8,13 +8,14 @@
 use std::net::SocketAddr;
 
 use rand_core::RngCore;
-use sip::event::{CallKey, Flow};
+use sip::event::CallKey;
 use sip::message::StatusCode;
 use sip::offer_answer::RemoteAudio;
 use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
 
 use super::admission::Denied;
 use super::control::CallControl;
+use super::extension::Phone;
 use super::one_call::{Call, Ports, Side};
 use crate::sources::admission::{Admitted, admit_flow};
 use crate::trunks::model::{SrtpPolicy, Trunk};
@@ -45,9 +46,13 @@ impl CallControl {
         }
     }
 
-    /// What a phone's source wants: an extension has no setting of its own.
-    pub(super) fn srtp_at(&self, flow: Flow) -> SrtpPolicy {
-        let admitted = admit_flow(&self.snapshot.trunks, &self.snapshot.sources, flow);
+    /// What an attempt wants: a trunk says, of a phone the source that it is in. An extension has no
+    /// setting of its own.
+    pub(super) fn srtp_of(&self, trunk: &Trunk, phone: Option<&Phone>) -> SrtpPolicy {
+        let Some(phone) = phone else {
+            return trunk.srtp;
+        };
+        let admitted = admit_flow(&self.snapshot.trunks, &self.snapshot.sources, phone.flow);
         admitted.map_or(SrtpPolicy::Off, wanted_by)
     }
 

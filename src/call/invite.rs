@@ -66,9 +66,7 @@ impl CallControl {
             self.guard.release(cleared, now.instant);
             return self.skip(opened, "unwritable_uri");
         };
-        let srtp = phone
-            .as_ref()
-            .map_or(trunk.srtp, |phone| self.srtp_at(phone.flow));
+        let srtp = self.srtp_of(trunk, phone.as_ref());
         let Ok(policy) = self.crypto_policy(srtp) else {
             self.guard.release(cleared, now.instant);
             return self.skip(opened, crypto::NEEDS_TLS);

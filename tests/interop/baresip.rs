@@ -86,12 +86,25 @@ impl Phone {
         seconds: u32,
         dial: Option<&str>,
     ) -> Process {
-        self.start_with(account, "", world, seconds, dial)
+        self.start_saying(&tone::wav(self.tone_hz, 20), account, world, seconds, dial)
+    }
+
+    /// The same with this sound: of the rate of the codec, because it converts none.
+    pub(crate) fn start_saying(
+        &self,
+        sound: &[u8],
+        account: &str,
+        world: &World,
+        seconds: u32,
+        dial: Option<&str>,
+    ) -> Process {
+        self.start_with(sound, account, "", world, seconds, dial)
     }
 
     /// The same with these further lines of its configuration.
     pub(crate) fn start_with(
         &self,
+        sound: &[u8],
         account: &str,
         further: &str,
         world: &World,
@@ -100,7 +113,7 @@ impl Phone {
     ) -> Process {
         let file = |name: &str| world.file(&format!("{}/{name}", self.name));
         fs::create_dir_all(file("rec")).expect("a folder");
-        fs::write(file("tone.wav"), tone::wav(self.tone_hz, 20)).expect("a file");
+        fs::write(file("tone.wav"), sound).expect("a file");
         let config = CONFIG
             .replace("ADDRESS", self.address)
             .replace("CONTROL", &self.control())

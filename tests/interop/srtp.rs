@@ -4,14 +4,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::baresip::{CALLEE, CALLER, each_hears_the_other};
-use crate::gateway::{Gateway, SIP, link, trunk, write_config};
+use crate::baresip::{CALLEE, CALLER, Phone, each_hears_the_other};
+use crate::gateway::{Gateway, SIP, attempt_statuses, link, trunk, write_config};
+use crate::tone;
 use crate::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// As an account of baresip names it: G.711, G.722, Opus.
-const CODECS: [&str; 3] = ["PCMA/8000/1", "G722/16000/1", "opus/48000/2"];
+/// As an account of baresip names it, with the rate and the channels of its sound: G.711, G.722, Opus.
+const CODECS: [(&str, (u32, u16)); 3] = [
+    ("PCMA/8000/1", (8_000, 1)),
+    ("G722/16000/1", (16_000, 1)),
+    ("opus/48000/2", (48_000, 2)),
+];
 
 /// What a side wants: how its phone protects, and what we say of its source or trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,23 +68,26 @@ fn account(user: &str, address: &str, side: Side, codec: &str) -> String {
 
 /// One call in each codec: each side hears the other, and has keys exactly where it shall.
 fn all_codecs(caller: Side, callee: Side) {
-    for codec in CODECS {
+    for (codec, sound) in CODECS {
         let Some(world) = World::open(&["ip", "baresip"]) else {
             return;
         };
         let gateway = Gateway::start_with(&world, config(&world, caller, callee));
         let desk = account("desk", &CALLEE.address(), callee, codec);
         let alice = account("alice", &CALLER.address(), caller, codec);
-        let mut called = CALLEE.start_as(&desk, &world, 8, None);
-        let mut calling = CALLER.start_as(&alice, &world, 5, Some(&format!("sip:support@{SIP}")));
+        let says = |phone: &Phone| tone::wav_of(phone.tone_hz, 20, sound);
+        let mut called = CALLEE.start_saying(&says(&CALLEE), &desk, &world, 8, None);
+        let dial = format!("sip:support@{SIP}");
+        let mut calling = CALLER.start_saying(&says(&CALLER), &alice, &world, 5, Some(&dial));
         calling.wait(PATIENCE);
         called.wait(PATIENCE);
         let calls = gateway.closed_calls(1);
         assert_eq!(
             calls[0]["status"],
             200,
-            "{codec}: {calls:?}\n{}",
-            calling.said()
+            "{codec}: {calls:?}\n{}\n{}",
+            calling.said(),
+            called.said()
         );
         each_hears_the_other(&world);
         for (side, said) in [(caller, calling.said()), (callee, called.said())] {
@@ -110,4 +118,28 @@ fn phones_with_keys_on_both_sides_hear_each_other_in_each_codec() {
 #[test]
 fn keys_that_a_phone_offers_beside_plain_rtp_are_taken_where_they_are_preferred() {
     all_codecs(EFFORT, EFFORT);
+}
+
+/// A phone without keys refuses our offer of some, and is called once more without.
+#[test]
+fn a_phone_without_keys_is_called_once_more_where_they_are_only_preferred() {
+    let Some(world) = World::open(&["ip", "baresip"]) else {
+        return;
+    };
+    let preferring = Side {
+        phone: "",
+        policy: "preferred",
+    };
+    let gateway = Gateway::start_with(&world, config(&world, PLAIN, preferring));
+    let desk = account("desk", &CALLEE.address(), PLAIN, "PCMA/8000/1");
+    let alice = account("alice", &CALLER.address(), PLAIN, "PCMA/8000/1");
+    let mut called = CALLEE.start_as(&desk, &world, 8, None);
+    let dial = format!("sip:support@{SIP}");
+    let mut calling = CALLER.start_as(&alice, &world, 5, Some(&dial));
+    calling.wait(PATIENCE);
+    called.wait(PATIENCE);
+    let calls = gateway.closed_calls(1);
+    let statuses = attempt_statuses(&calls[0]);
+    assert_eq!(statuses, [488, 200], "{calls:?}\n{}", called.said());
+    each_hears_the_other(&world);
 }

@@ -4,10 +4,10 @@
 const RATE: u32 = 8000;
 
 /// `seconds` of a sine as 16-bit samples at half scale.
-fn samples(frequency_hz: f64, seconds: u32) -> Vec<i16> {
-    (0..RATE * seconds)
+fn samples(frequency_hz: f64, seconds: u32, rate: u32) -> Vec<i16> {
+    (0..rate * seconds)
         .map(|index| {
-            let phase = std::f64::consts::TAU * frequency_hz * f64::from(index) / f64::from(RATE);
+            let phase = std::f64::consts::TAU * frequency_hz * f64::from(index) / f64::from(rate);
             #[expect(clippy::cast_possible_truncation, reason = "within half of the scale")]
             let sample = (16_000.0 * phase.sin()) as i16;
             sample
@@ -17,20 +17,32 @@ fn samples(frequency_hz: f64, seconds: u32) -> Vec<i16> {
 
 /// A mono WAV file of 8 kHz.
 pub(crate) fn wav(frequency_hz: f64, seconds: u32) -> Vec<u8> {
-    let samples = samples(frequency_hz, seconds);
-    let octets = 2 * RATE * seconds;
+    wav_of(frequency_hz, seconds, (RATE, 1))
+}
+
+/// A WAV file of so many samples a second, the same in each channel.
+pub(crate) fn wav_of(frequency_hz: f64, seconds: u32, (rate, channels): (u32, u16)) -> Vec<u8> {
+    let samples = samples(frequency_hz, seconds, rate);
+    let frame = 2 * u32::from(channels);
+    let octets = frame * rate * seconds;
     let mut file = Vec::new();
     file.extend(b"RIFF");
     file.extend((36 + octets).to_le_bytes());
     file.extend(b"WAVEfmt ");
     file.extend(16_u32.to_le_bytes());
-    file.extend([1, 0, 1, 0]);
-    file.extend(RATE.to_le_bytes());
-    file.extend((2 * RATE).to_le_bytes());
-    file.extend([2, 0, 16, 0]);
+    file.extend([1, 0]);
+    file.extend(channels.to_le_bytes());
+    file.extend(rate.to_le_bytes());
+    file.extend((frame * rate).to_le_bytes());
+    file.extend((2 * channels).to_le_bytes());
+    file.extend([16, 0]);
     file.extend(b"data");
     file.extend(octets.to_le_bytes());
-    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    for sample in samples {
+        for _ in 0..channels {
+            file.extend(sample.to_le_bytes());
+        }
+    }
     file
 }
 

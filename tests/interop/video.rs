@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::baresip::{CALLEE, CALLER, each_hears_the_other};
 use crate::gateway::{Gateway, SIP, link, trunk};
 use crate::party::Party;
+use crate::tone;
 use crate::world::{World, not_run};
 
 const MODULE: &str = "/usr/lib/baresip/modules/avcodec.so";
@@ -37,7 +38,8 @@ fn two_phones_see_and_hear_each_other() {
     let gateway = Gateway::start(&world, &tables);
     let start = |phone: &crate::baresip::Phone, seconds, dial| {
         let account = phone.account(";video_codecs=H264");
-        phone.start_with(&account, CAMERA, &world, seconds, dial)
+        let sound = tone::wav(phone.tone_hz, 20);
+        phone.start_with(&sound, &account, CAMERA, &world, seconds, dial)
     };
     let mut callee = start(&CALLEE, 9, None);
     let mut caller = start(&CALLER, 6, Some("sip:support@127.0.0.1:5060"));

@@ -139,7 +139,9 @@ impl Places {
             rated: UNBOUND_RATE,
             media: IpAddr::V4(Ipv4Addr::LOCALHOST),
             media_settings: String::new(),
-            peer_settings: String::new(),
+            source_settings: String::new(),
+            trunk_settings: String::new(),
+            sip_settings: String::new(),
         };
         plan.write()?;
         Ok(plan)

@@ -148,7 +148,8 @@ impl Blast {
         let probe = ways.pop().context("no way for the probe")?;
         let mut relay = HashSet::new();
         for (session, ways) in ways.into_iter().enumerate() {
-            for (place, to) in [(session, ways.caller), (session + SENDERS / 2, ways.callee)] {
+            for (place, way) in [(session, ways.caller), (session + SENDERS / 2, ways.callee)] {
+                let to = way.to;
                 relay.insert(to.port());
                 let number = u32::try_from(relay.len())?;
                 let sender = senders.get_mut(place % SENDERS).context("a sender")?;

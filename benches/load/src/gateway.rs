@@ -29,8 +29,12 @@ pub(crate) struct Plan {
     pub(crate) media: IpAddr,
     /// More lines of `[media]`.
     pub(crate) media_settings: String,
-    /// More lines of its source and of its trunk.
-    pub(crate) peer_settings: String,
+    /// More lines of its source.
+    pub(crate) source_settings: String,
+    /// More lines of its trunk.
+    pub(crate) trunk_settings: String,
+    /// More lines of `[sip]`.
+    pub(crate) sip_settings: String,
 }
 
 /// A gateway that runs; killed when dropped.
@@ -57,7 +61,9 @@ impl Plan {
             .replace("RATED", &self.rated.to_string())
             .replace("ADDRESS", &self.media.to_string())
             .replace("# MEDIA", &self.media_settings)
-            .replace("# PEER", &self.peer_settings);
+            .replace("# SOURCE", &self.source_settings)
+            .replace("# TRUNK", &self.trunk_settings)
+            .replace("# SIGNALLING", &self.sip_settings);
         fs::write(self.config(), text).context("write the gateway's configuration")
     }
 
@@ -168,6 +174,7 @@ level = "warn"
 [sip]
 listen = ["SIP"]
 domain = "bench.test"
+# SIGNALLING
 
 [http]
 listen = ["HTTP"]
@@ -187,13 +194,13 @@ calls_per_second_max = RATED
 name = "bench"
 networks = ["127.0.0.1/32"]
 links = "all"
-# PEER
+# SOURCE
 
 [[trunk]]
 label = "bench"
 targets = ["CALLEE"]
 options_interval_up_s = 0
-# PEER
+# TRUNK
 
 [[link]]
 request_path = "bench"

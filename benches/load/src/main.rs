@@ -24,6 +24,7 @@ mod relay;
 mod report;
 mod resolve;
 mod rtp_flow;
+mod session_key;
 mod sip_load;
 mod sip_text;
 mod standing;
@@ -62,6 +63,9 @@ enum Command {
     Resolve(resolve::Options),
     /// The same calls through Asterisk, in turns with ours.
     Peers(peers::Options),
+    /// A media worker of its own with so many sessions: prints its memory (a part of group relay).
+    #[command(hide = true)]
+    MediaMemory(relay::memory::Options),
     /// Every bar of `make bench`, or the groups named.
     Bench(bench::Options),
 }
@@ -76,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         Some(Command::Calls(options)) => calls::run(&options),
         Some(Command::Resolve(options)) => resolve::run(&options),
         Some(Command::Peers(options)) => peers::run(&options),
+        Some(Command::MediaMemory(options)) => relay::memory::run(&options),
         Some(Command::Bench(options)) => bench::run(&options),
         None if arguments.floor => floor::run(&floor::Options::default()),
         None => anyhow::bail!("nothing to do: see `sluice-load --help`"),

@@ -118,7 +118,9 @@ fn plan(binary: PathBuf, folder: PathBuf) -> Result<Plan> {
         rated: RATED,
         media: Ipv4Addr::LOCALHOST.into(),
         media_settings: String::new(),
-        peer_settings: String::new(),
+        source_settings: String::new(),
+        trunk_settings: String::new(),
+        sip_settings: String::new(),
     };
     plan.write()?;
     plan.command(

@@ -7,7 +7,7 @@
 //! had to wake this program for each packet would be charged for it.
 
 use std::io::IoSliceMut;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt,
 use socket2::SockRef;
 
 use crate::machine::{monotonic_ns, realtime_ns, sleep_until_ns, thread_cpu_ns};
+use crate::session_key::{SecureEnd, TAG_OCTETS, Way};
 
 /// An RTP packet of the load: 12 octets of header and 20 ms of G.711.
 pub(crate) const PACKET_BYTES: usize = 172;
@@ -65,6 +66,8 @@ struct Flow {
     /// The flow whose socket gets our packets, learnt from the first one.
     lands_on: Option<usize>,
     arrived: Arrived,
+    /// Its SRTP; `None`: plain RTP.
+    secure: Option<Box<SecureEnd>>,
     /// Turns in which the socket was empty: so many packets may wait beyond the one of a turn.
     behind: u32,
 }
@@ -192,7 +195,7 @@ impl RtpLoad {
     ///
     /// # Errors
     /// A socket that cannot be connected.
-    pub(crate) fn new(sessions: Vec<(UdpSocket, SocketAddr)>) -> Result<Self> {
+    pub(crate) fn new(sessions: Vec<(UdpSocket, Way)>) -> Result<Self> {
         let control = nix::cmsg_space!(nix::sys::time::TimeSpec);
         let mut load = Self {
             flows: Vec::with_capacity(sessions.len()),
@@ -200,8 +203,8 @@ impl RtpLoad {
             buffer: [0; 2048],
             control,
         };
-        for (socket, target) in sessions {
-            load.add(socket, target)?;
+        for (socket, way) in sessions {
+            load.add(socket, way)?;
         }
         Ok(load)
     }
@@ -210,15 +213,17 @@ impl RtpLoad {
     ///
     /// # Errors
     /// A socket that cannot be connected.
-    pub(crate) fn add(&mut self, socket: UdpSocket, target: SocketAddr) -> Result<()> {
+    pub(crate) fn add(&mut self, socket: UdpSocket, way: Way) -> Result<()> {
+        let to = way.to;
         socket
-            .connect(target)
-            .with_context(|| format!("connect to {target}"))?;
+            .connect(to)
+            .with_context(|| format!("connect to {to}"))?;
         self.flows.push(Flow {
             socket,
             sent: 0,
             lands_on: None,
             arrived: Arrived::default(),
+            secure: way.keys.map(SecureEnd::new).transpose()?.map(Box::new),
             behind: 0,
         });
         Ok(())
@@ -233,8 +238,9 @@ impl RtpLoad {
         for _ in 0..sessions {
             let (one, other) = (open_socket()?, open_socket()?);
             let (one_address, other_address) = (one.local_addr()?, other.local_addr()?);
-            pairs.push((one, other_address));
-            pairs.push((other, one_address));
+            let plain = |to| Way { to, keys: None };
+            pairs.push((one, plain(other_address)));
+            pairs.push((other, plain(one_address)));
         }
         Self::new(pairs)
     }
@@ -316,13 +322,25 @@ impl RtpLoad {
         let Some(flow) = self.flows.get_mut(index) else {
             return;
         };
-        let mut packet = [0_u8; PACKET_BYTES];
-        write_packet(&mut packet, index, cycle, flow.sent);
+        let mut room = [0_u8; PACKET_BYTES + TAG_OCTETS];
+        if let Some(packet) = room.first_chunk_mut() {
+            write_packet(packet, index, cycle, flow.sent);
+        }
         flow.sent += 1;
+        let packet = match &mut flow.secure {
+            None => room.get(..PACKET_BYTES).unwrap_or_default(),
+            Some(secure) => {
+                if secure.send.protect_rtp(&mut room).is_err() {
+                    round.send_errors += u64::from(counted);
+                    return;
+                }
+                room.as_slice()
+            }
+        };
         let descriptor = flow.socket.as_raw_fd();
-        let sent = match send(descriptor, &packet, MsgFlags::MSG_DONTWAIT) {
+        let sent = match send(descriptor, packet, MsgFlags::MSG_DONTWAIT) {
             // An ICMP error of an earlier packet is reported once, by one call that sends nothing.
-            Err(Errno::ECONNREFUSED) => send(descriptor, &packet, MsgFlags::MSG_DONTWAIT),
+            Err(Errno::ECONNREFUSED) => send(descriptor, packet, MsgFlags::MSG_DONTWAIT),
             other => other,
         };
         if counted {
@@ -351,7 +369,15 @@ impl RtpLoad {
                 u64::try_from(Duration::from(time).as_nanos()).ok()
             })
         });
-        let content = self.buffer.get(..length).and_then(read_packet);
+        let secure = self
+            .flows
+            .get_mut(index)
+            .and_then(|flow| flow.secure.as_mut());
+        let packet = self.buffer.get_mut(..length).unwrap_or_default();
+        let content = match secure {
+            Some(secure) => believed(secure, packet).and_then(read_packet),
+            None => read_packet(packet),
+        };
         let Some((flow_index, cycle, sent_at)) = content else {
             round.alien += 1;
             return true;
@@ -390,6 +416,14 @@ impl RtpLoad {
             }
         }
     }
+}
+
+/// The packet without what protected it, if its key authenticates it and it comes for the first time.
+fn believed<'a>(secure: &mut SecureEnd, packet: &'a mut [u8]) -> Option<&'a [u8]> {
+    let found = secure.receive.unprotect_rtp(packet).ok()?;
+    let size = found.size;
+    secure.receive.accept(found);
+    packet.get(..size)
 }
 
 /// RTP version 2, PCMU; the payload is our own.

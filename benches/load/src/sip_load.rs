@@ -13,6 +13,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setso
 use socket2::SockRef;
 
 use crate::machine::monotonic_ns;
+use crate::session_key::{SessionKey, secured};
 use crate::sip_text::{
     audio_address, contact_uri, cseq_method, has_to_tag, header, method, push_body, request_user,
     response, session_description, status,
@@ -25,6 +26,8 @@ pub(crate) enum Happened {
     Answered {
         call: u32,
         media: Option<SocketAddr>,
+        /// The gateway's key in the answer.
+        key: Option<SessionKey>,
         after_ns: u64,
     },
     /// A final failure; 0: nothing came in time.
@@ -35,6 +38,8 @@ pub(crate) enum Happened {
     Offered {
         number: usize,
         media: Option<SocketAddr>,
+        /// The gateway's key in the offer.
+        key: Option<SessionKey>,
         /// The Request-URI's user, where it is a number.
         user: Option<u32>,
         /// The kernel's arrival stamp, `CLOCK_REALTIME`.
@@ -68,6 +73,8 @@ pub(crate) struct SipLoad {
     called_media: Vec<SocketAddr>,
     offered: usize,
     happened: Vec<Happened>,
+    /// The caller offers keys.
+    pub(crate) secure_caller: bool,
     /// Makes Call-IDs of one run unlike those of another.
     run: u64,
 }
@@ -102,6 +109,7 @@ impl SipLoad {
             called_media,
             offered: 0,
             happened: Vec::new(),
+            secure_caller: false,
             run: monotonic_ns(),
         })
     }
@@ -126,7 +134,10 @@ impl SipLoad {
     pub(crate) fn invite_to(&mut self, call: u32, user: &str, media: SocketAddr) {
         let uri = format!("sip:{user}@{}", self.gateway);
         let to = format!("<{uri}>");
-        let body = session_description(media);
+        let mut body = session_description(media);
+        if self.secure_caller {
+            body = secured(&body, self.caller_key(call), 1);
+        }
         let text = self.request(("INVITE", "INVITE"), &uri, call, &to, 1, &body);
         self.send(&text);
         let outgoing = Outgoing {
@@ -136,6 +147,17 @@ impl SipLoad {
             ending: false,
         };
         self.calls.insert(call, outgoing);
+    }
+
+    /// What the caller of a call sends under.
+    pub(crate) fn caller_key(&self, call: u32) -> SessionKey {
+        SessionKey::made(self.run.wrapping_add(2 * u64::from(call)))
+    }
+
+    /// What the callee sends under in the `number`-th call that is offered with a key.
+    pub(crate) fn callee_key(&self, number: usize) -> SessionKey {
+        let number = u64::try_from(number).unwrap_or_default();
+        SessionKey::made(self.run.wrapping_add(2 * number + 1))
     }
 
     /// Sends a BYE on an answered call.
@@ -237,9 +259,11 @@ impl SipLoad {
         if outgoing.confirmed.replace((uri, to)).is_none() {
             let after_ns = monotonic_ns() - outgoing.invited_at;
             let media = audio_address(text);
+            let key = SessionKey::described(text).map(|(_, key)| key);
             self.happened.push(Happened::Answered {
                 call,
                 media,
+                key,
                 after_ns,
             });
         }
@@ -258,9 +282,13 @@ impl SipLoad {
                     .called_media
                     .get(number)
                     .or_else(|| self.called_media.last());
-                let body = media
+                let mut body = media
                     .map(|media| session_description(*media))
                     .unwrap_or_default();
+                let offered = SessionKey::described(text);
+                if let Some((tag, _)) = offered {
+                    body = secured(&body, self.callee_key(number), tag);
+                }
                 let tag = format!("callee{number}");
                 let ringing = response(text, "180 Ringing", &tag, self.called_address, "");
                 let answer = response(text, "200 OK", &tag, self.called_address, &body);
@@ -271,6 +299,7 @@ impl SipLoad {
                 self.happened.push(Happened::Offered {
                     number,
                     media: audio_address(text),
+                    key: offered.map(|(_, key)| key),
                     user: request_user(text).and_then(|user| user.parse().ok()),
                     arrived_ns,
                 });
@@ -380,6 +409,7 @@ mod tests {
         let Happened::Offered {
             number: 0,
             media,
+            key: None,
             user: None,
             arrived_ns,
         } = seen[0]

@@ -11,6 +11,8 @@ use crate::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
 };
 use crate::engine::{Worker, WorkerConfig};
+use crate::fuzzing::secure::SecurePeers;
+use crate::ingress::{Protocol, classify};
 
 /// Plays `octets` on a worker that begins at `now`. Gives how many datagrams left.
 ///
@@ -31,10 +33,10 @@ pub fn engine(now: Instant, octets: &[u8]) -> u64 {
 }
 
 /// Octets that are left to be played; zeros after the last.
-struct Script<'a>(&'a [u8]);
+pub(super) struct Script<'a>(&'a [u8]);
 
 impl Script<'_> {
-    fn octet(&mut self) -> u8 {
+    pub(super) fn octet(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else {
             return 0;
         };
@@ -58,7 +60,7 @@ impl Script<'_> {
         taken.to_vec()
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
         let at = self.below(all.len());
         all.get(at).copied()
     }
@@ -71,6 +73,7 @@ struct Play {
     ended: Vec<PairKey>,
     /// Who was last said to be the peer of a slot.
     peers: Vec<(u32, SocketAddr)>,
+    secure: SecurePeers,
     last_sent: Vec<u8>,
     sequence: u16,
     left: u64,
@@ -92,6 +95,7 @@ impl Play {
             pairs: Vec::new(),
             ended: Vec::new(),
             peers: Vec::new(),
+            secure: SecurePeers::default(),
             last_sent: Vec::new(),
             sequence: 0,
             left: 0,
@@ -125,17 +129,22 @@ impl Play {
 
     fn step(&mut self, script: &mut Script<'_>) {
         match script.octet() % 24 {
-            0 | 9 => self.command(script, |pair, plan, target| Command::Connect {
+            0 | 9 => self.command(script, true, |pair, plan, target| Command::Connect {
                 pair,
                 plan,
                 target,
             }),
-            1 => self.command(script, |pair, plan, target| Command::Update {
+            1 => self.command(script, false, |pair, plan, target| Command::Update {
                 pair,
                 plan,
                 target,
             }),
-            2 => self.command(script, |pair, _, _| Command::Disconnect { pair }),
+            2 => {
+                if let Some((pair, _)) = script.one_of(&self.pairs) {
+                    let command = Command::Disconnect { pair };
+                    self.worker.handle_command(self.now, command);
+                }
+            }
             3 => {
                 if let Some(pair) = script.one_of(&self.ended) {
                     self.worker
@@ -157,6 +166,7 @@ impl Play {
     fn command(
         &mut self,
         script: &mut Script<'_>,
+        is_new: bool,
         command: impl FnOnce(PairKey, LegPlan, Target) -> Command,
     ) {
         let Some((mut pair, _)) = script.one_of(&self.pairs) else {
@@ -165,13 +175,19 @@ impl Play {
         if script.octet() == 255 {
             pair.generation = pair.generation.wrapping_add(1);
         }
-        let (plan, target) = (plan(script), self.target(script));
+        let (mut plan, target) = (plan(script), self.target(script));
+        plan.srtp = self.secure.draw(pair.slot, script);
+        let keys = plan.srtp.clone();
         if let Some(remote) = plan.remote_rtp {
             self.peers.retain(|(slot, _)| *slot != pair.slot);
             self.peers.push((pair.slot, remote));
         }
+        let stale = self.worker.counters().commands_stale;
         self.worker
             .handle_command(self.now, command(pair, plan, target));
+        if self.worker.counters().commands_stale == stale {
+            self.secure.agree(pair.slot, keys.as_deref(), is_new);
+        }
     }
 
     fn target(&self, script: &mut Script<'_>) -> Target {
@@ -200,7 +216,7 @@ impl Play {
             150.. => script.one_of(&PEERS).unwrap_or(STRANGER),
             _ => peer.unwrap_or(STRANGER),
         };
-        let bytes = match script.octet() % 6 {
+        let mut bytes = match script.octet() % 6 {
             0 => {
                 let count = script.below(80);
                 script.take(count)
@@ -209,6 +225,10 @@ impl Play {
             2 => control(script),
             _ => media(script, &mut self.sequence),
         };
+        if script.octet() < 200 {
+            let is_control = classify(&bytes) == Protocol::Rtcp;
+            self.secure.protect(pair.slot, is_control, &mut bytes);
+        }
         let to = SocketAddr::new(ours.ip(), port);
         self.worker.io_mut().deliver(to, source, &bytes);
     }
@@ -217,8 +237,15 @@ impl Play {
         let wait = self.worker.turn(self.now);
         self.worker.wait(self.now, wait);
         let (last, left) = (&mut self.last_sent, &mut self.left);
-        self.worker.io_mut().take_sent(|_, to, bytes| {
+        let (pairs, secure) = (&self.pairs, &mut self.secure);
+        self.worker.io_mut().take_sent(|from, to, bytes| {
             assert!(PEER_HOSTS.contains(&to.ip()), "nothing goes to {to}");
+            let slot = pairs
+                .iter()
+                .find(|(_, ours)| ours.port() | 1 == from.port() | 1);
+            if let Some((pair, _)) = slot {
+                secure.hear(pair.slot, classify(bytes) == Protocol::Rtcp, bytes);
+            }
             bytes.clone_into(last);
             *left += 1;
         });
@@ -240,7 +267,7 @@ impl Play {
                 Report::Latched { source, .. } => {
                     assert!(source != STRANGER, "a stranger is not believed");
                 }
-                Report::Silent { .. } => {}
+                Report::Silent { .. } | Report::Loaded { .. } => {}
             }
         }
         self.worker.check_invariants();

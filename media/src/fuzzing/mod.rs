@@ -2,6 +2,7 @@
 //! the claims beyond "no panic" too, so that a corpus replay checks more than survival.
 
 mod engine;
+mod secure;
 
 pub use engine::engine;
 

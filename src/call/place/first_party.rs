@@ -1,12 +1,14 @@
 //! The first party of a placed call: dialled by one attempt after the other, each a call of its own
 //! to the endpoint, so that the call changes its key with each; its id stays.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sip::b2bua::fork;
 use sip::event::{AttemptFailure, CallKey, Flow, LegKey, Q850};
 use sip::message::{StatusCode, Uri};
 use sip::offer_answer::Codec;
+use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy};
 use sip::sdp::Direction;
 
 use super::super::admission::Denied;
@@ -140,10 +142,7 @@ impl CallControl {
             screened: wanted.screened,
         };
         let written = identity::write(trunk, &caller, &self.own_host(flow.local));
-        let srtp = match &phone {
-            Some(phone) => self.srtp_at(phone.flow),
-            None => trunk.srtp,
-        };
+        let srtp = self.srtp_of(trunk, phone.as_ref());
         let uri = match phone {
             Some(phone) => phone.request_uri(cleared.user()),
             None => Uri::sip(Some(cleared.user()), host, None),
@@ -156,10 +155,8 @@ impl CallControl {
             self.guard.release(cleared, now.instant);
             return Err(self.skip(opened, crypto::NEEDS_TLS));
         };
-        let worker = self.stock.place(2, target.ip(), false);
-        let latch = latch(Some(trunk), target.ip(), None);
-        let media =
-            worker.and_then(|worker| self.take_ports(worker, target.ip(), Some(trunk), latch));
+        let offered_keys = crypto::first_offer(policy, refused_keys);
+        let media = self.take_first_party_ports(trunk, target, (policy, offered_keys));
         let Some(mut media) = media else {
             self.guard.release(cleared, now.instant);
             self.close_undialled(opened, 503, "media_stock_empty");
@@ -168,11 +165,6 @@ impl CallControl {
         opened.destination = format!("{}@{host}", cleared.user());
         opened.caller_name.clone_from(&written.name);
         let written = self.by_service_route(trunk, written);
-        self.secure(
-            &mut media,
-            policy,
-            crypto::first_offer(policy, refused_keys),
-        );
         let offer = media.leg.offer(&offered(trunk), Direction::SendRecv, None);
         let dial = invite(trunk, flow, uri, written, MAX_FORWARDS, Some(offer));
 
@@ -209,6 +201,20 @@ impl CallControl {
             leg,
             media,
         })
+    }
+
+    /// Ports of a worker that has a pair for the second party, too.
+    fn take_first_party_ports(
+        &mut self,
+        trunk: &Trunk,
+        target: SocketAddr,
+        (policy, offered_keys): (CryptoPolicy, CryptoOffer),
+    ) -> Option<Ports> {
+        let worker = self.stock.place(2, target.ip(), false)?;
+        let latch = latch(Some(trunk), target.ip(), None);
+        let mut media = self.take_ports(worker, target.ip(), Some(trunk), latch)?;
+        self.secure(&mut media, policy, offered_keys);
+        Some(media)
     }
 
     /// The attempt at the first party has failed: the next route, or the end, which the endpoint

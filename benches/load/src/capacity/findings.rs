@@ -15,6 +15,8 @@ pub(super) struct Findings {
     /// Packets a second in each direction of each session.
     pub(super) rate: u64,
     pub(super) round_ms: u64,
+    /// Rounds that others disturbed count, too.
+    pub(super) keeps_void: bool,
     pub(super) targets: Vec<TargetFindings>,
     /// First target over second, a step each; empty where there is one target.
     pub(super) ratios: Vec<Ratio>,

@@ -178,6 +178,7 @@ fn measure(options: &Options, cores: Cores, standing: &mut [Standing]) -> Result
         packet_octets: PACKET_BYTES,
         rate: options.rate,
         round_ms: options.round_ms,
+        keeps_void: options.keep_void,
         targets,
         ratios,
     })

@@ -24,6 +24,12 @@ pub(super) fn page(findings: &Findings) -> String {
         findings.rate,
         number(findings.round_ms as f64 / 1000.0),
     );
+    if findings.keeps_void {
+        html.push_str(
+            "<p class=\"about\"><b>The machine was not known to be quiet: rounds that others disturbed \
+             count, too.</b></p>",
+        );
+    }
     html.push_str(&ratios(findings));
     html.push_str("<div class=\"charts\">");
     for chart in [
@@ -253,18 +259,18 @@ const COLUMNS: [&str; 14] = [
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1c2330;--dim:#667085;--line:#d9dee7;--paper:#fff;--a:#1f6feb;--b:#d9480f}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#98a2b3;--line:#333b49;--paper:#14181f;--a:#6aa6ff;--b:#ff9d5c}}\
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1200px;margin:2rem auto;padding:0 1rem}\
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1320px;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.05rem;margin:1.5rem 0 .4rem}.about{color:var(--dim);max-width:75ch;margin:0}\
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:1.5rem;margin:1.5rem 0}\
 figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.8rem}figcaption{font-weight:600}\
-svg{width:100%;height:auto;display:block}svg text{font-size:13px;fill:var(--dim)}svg .label{fill:var(--ink)}\
+svg{width:100%;height:auto;display:block}svg text{font-size:15px;fill:var(--dim)}svg .label{fill:var(--ink)}\
 .grid{stroke:var(--line);stroke-width:1}.line{fill:none;stroke-width:2}.dashed{stroke-dasharray:6 4}\
 .line.c0{stroke:var(--a)}.line.c1{stroke:var(--b)}.dot.c0{fill:var(--a)}.dot.c1{fill:var(--b)}\
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:.4rem 0 0;color:var(--dim);font-size:.87rem}\
 .legend i{display:inline-block;width:22px;border-top:2px solid;vertical-align:middle;margin-right:6px}\
 .legend .dashed{border-top-style:dashed}.legend .c0{border-color:var(--a)}.legend .c1{border-color:var(--b)}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.87rem}\
-th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\
+th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\
 th:first-child,td:first-child{text-align:left}.ratios ul{margin:0;padding-left:1.2rem}";
 
 #[cfg(test)]
@@ -305,6 +311,7 @@ mod tests {
             packet_octets: 172,
             rate: 50,
             round_ms: 2500,
+            keeps_void: false,
             targets: vec![target("node"), target("<peer>")],
             ratios: vec![Ratio {
                 sessions: 500,

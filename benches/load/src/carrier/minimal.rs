@@ -101,10 +101,7 @@ fn open(ends: &[Ends]) -> Result<(AnyPacketIo, Vec<Option<SocketKey>>, Vec<Ways>
                 *place = Some(other);
             }
         }
-        ways.push(Ways {
-            caller: caller_way,
-            callee: callee_way,
-        });
+        ways.push(Ways::plain(caller_way, callee_way));
     }
     Ok((io, others, ways))
 }

@@ -25,6 +25,7 @@ pub(crate) use self::stand_in::StandIn;
 pub(crate) use self::through::{Through, Where};
 
 use crate::rtp_flow::{RtpLoad, open_socket};
+use crate::session_key::Way;
 use crate::subject::Subject;
 
 /// Where the two ends of a session listen.
@@ -40,9 +41,25 @@ pub(crate) struct Ends {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ways {
     /// The caller's packets go there.
-    pub(crate) caller: SocketAddr,
+    pub(crate) caller: Way,
     /// The callee's packets go there.
-    pub(crate) callee: SocketAddr,
+    pub(crate) callee: Way,
+}
+
+impl Ways {
+    /// Without keys.
+    pub(crate) const fn plain(caller: SocketAddr, callee: SocketAddr) -> Self {
+        Self {
+            caller: Way {
+                to: caller,
+                keys: None,
+            },
+            callee: Way {
+                to: callee,
+                keys: None,
+            },
+        }
+    }
 }
 
 /// System calls and packets of a relay, by its own count.

@@ -10,6 +10,7 @@ use super::{Ends, OwnCount, Target, Ways};
 use crate::machine::{monotonic_ns, sleep_until_ns};
 use crate::report::progress;
 use crate::resolve::Connection;
+use crate::session_key::{EndKeys, SessionKey, Way};
 use crate::sip_load::{Happened, SipLoad};
 use crate::subject::Subject;
 
@@ -53,6 +54,13 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Its callers offer keys and speak SRTP; whether its callees do is for its trunk to want.
+    pub(crate) const fn secure_callers(&mut self) {
+        self.calls.secure_caller = true;
+    }
+}
+
 impl Target for Node {
     fn name(&self) -> &str {
         &self.name
@@ -66,6 +74,7 @@ impl Target for Node {
         self.calls.extend_media(ends.iter().map(|ends| ends.callee));
         let (mut callers, mut callees) = (vec![None; count], vec![None; count]);
         let (mut answered, mut offered, mut placed) = (0, 0, 0);
+        let before = usize::try_from(first)?;
         let start = monotonic_ns();
         let mut moved = start;
         while answered < count || offered < count {
@@ -82,12 +91,16 @@ impl Target for Node {
             for happened in self.calls.look() {
                 moved = now;
                 match happened {
-                    Happened::Answered { call, media, .. } => {
+                    Happened::Answered {
+                        call, media, key, ..
+                    } => {
                         answered += 1;
-                        set(&mut callers, usize::try_from(call - first)?, media);
+                        let way = way(media, key, self.calls.caller_key(call));
+                        set(&mut callers, usize::try_from(call - first)?, way);
                     }
-                    Happened::Offered { media, .. } => {
-                        set(&mut callees, offered, media);
+                    Happened::Offered { media, key, .. } => {
+                        let way = way(media, key, self.calls.callee_key(before + offered));
+                        set(&mut callees, offered, way);
                         offered += 1;
                     }
                     Happened::Failed { call, status } => {
@@ -179,7 +192,7 @@ impl Target for NodeByHttp {
                 let media = self
                     .offered()
                     .with_context(|| format!("call {} of {}", place + 1, ends.len()))?;
-                set(side, place, media);
+                set(side, place, media.map(|to| Way { to, keys: None }));
             }
         }
         ways(callers, callees)
@@ -213,13 +226,22 @@ impl NodeByHttp {
     }
 }
 
-fn set(targets: &mut [Option<SocketAddr>], index: usize, media: Option<SocketAddr>) {
-    if let Some(target) = targets.get_mut(index) {
-        *target = media;
+/// The way to where the node receives; with its key, under that and ours.
+fn way(media: Option<SocketAddr>, key: Option<SessionKey>, ours: SessionKey) -> Option<Way> {
+    let keys = key.map(|receive| EndKeys {
+        send: ours,
+        receive,
+    });
+    media.map(|to| Way { to, keys })
+}
+
+fn set(ways: &mut [Option<Way>], index: usize, way: Option<Way>) {
+    if let Some(place) = ways.get_mut(index) {
+        *place = way;
     }
 }
 
-fn ways(callers: Vec<Option<SocketAddr>>, callees: Vec<Option<SocketAddr>>) -> Result<Vec<Ways>> {
+fn ways(callers: Vec<Option<Way>>, callees: Vec<Option<Way>>) -> Result<Vec<Ways>> {
     let pairs = callers.into_iter().zip(callees);
     pairs
         .map(|(caller, callee)| {

@@ -7,16 +7,23 @@ use anyhow::{Context as _, Result, bail};
 
 use super::bencode::Value;
 use super::{Ends, Target, Ways};
+use crate::machine::monotonic_ns;
+use crate::session_key::{EndKeys, SessionKey, secured};
 use crate::sip_text::{described_audio, session_description};
 use crate::subject::Subject;
 
 /// An rtpengine that runs.
 #[derive(Debug)]
 pub(crate) struct Rtpengine {
+    name: &'static str,
+    /// The callee's side speaks SRTP.
+    is_secure: bool,
     control: UdpSocket,
     process: u32,
     asked: u64,
     sessions: u64,
+    /// Makes the calls of one run unlike those of another.
+    run: u64,
 }
 
 impl Rtpengine {
@@ -29,10 +36,13 @@ impl Rtpengine {
         socket.connect(control)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let mut rtpengine = Self {
+            name: "rtpengine",
+            is_secure: false,
             control: socket,
             process,
             asked: 0,
             sessions: 0,
+            run: monotonic_ns(),
         };
         rtpengine
             .ask(&Value::dictionary([("command", Value::text("ping"))]))
@@ -40,9 +50,19 @@ impl Rtpengine {
         Ok(rtpengine)
     }
 
+    /// The same where the callee's side speaks SRTP (SDES) and the caller's RTP.
+    pub(crate) fn with_srtp(self) -> Self {
+        Self {
+            name: "rtpengine, SRTP",
+            is_secure: true,
+            ..self
+        }
+    }
+
     fn ask(&mut self, question: &Value) -> Result<Value> {
         self.asked += 1;
-        let cookie = format!("c{} ", self.asked);
+        // It answers a cookie that it has seen with what it said then, whoever asks.
+        let cookie = format!("{}-{} ", self.run, self.asked);
         let mut octets = cookie.clone().into_bytes();
         question.write(&mut octets);
         self.control.send(&octets)?;
@@ -68,19 +88,27 @@ impl Rtpengine {
         }
     }
 
-    /// Where the other end sends to, from the description that comes back.
-    fn describe(&mut self, command: &str, from: SocketAddr) -> Result<SocketAddr> {
-        let number = self.sessions;
+    /// The description that comes back for ours.
+    fn describe(&mut self, command: &str, description: &str) -> Result<String> {
+        let (number, run) = (self.sessions, self.run);
+        let is_offer = command == "offer";
+        let profile = if self.is_secure {
+            "RTP/SAVP"
+        } else {
+            "RTP/AVP"
+        };
         let mut question = vec![
             ("command", Value::text(command)),
-            ("call-id", Value::text(&format!("bench{number}"))),
+            ("call-id", Value::text(&format!("{number}-{run}@bench"))),
             ("from-tag", Value::text(&format!("a{number}"))),
-            ("sdp", Value::text(&session_description(from))),
+            ("sdp", Value::text(description)),
             ("ICE", Value::text("remove")),
             ("rtcp-mux", Value::List(vec![Value::text("demux")])),
-            ("transport-protocol", Value::text("RTP/AVP")),
         ];
-        if command == "answer" {
+        if is_offer {
+            question.push(("transport-protocol", Value::text(profile)));
+            question.push(("DTLS", Value::text("off")));
+        } else {
             question.push(("to-tag", Value::text(&format!("b{number}"))));
         }
         let entries = question
@@ -88,23 +116,39 @@ impl Rtpengine {
             .map(|(key, value)| (key.as_bytes().to_vec(), value));
         let answer = self.ask(&Value::Dictionary(entries.collect()))?;
         let description = answer.get("sdp").and_then(Value::as_text);
-        description
-            .and_then(described_audio)
-            .context("a description without an audio address")
+        Ok(description
+            .context("an answer without a description")?
+            .to_owned())
+    }
+
+    /// Offer and answer of one session.
+    fn session(&mut self, ends: &Ends) -> Result<Ways> {
+        let offer = self.describe("offer", &session_description(ends.caller))?;
+        let mut ours = session_description(ends.callee);
+        let mut keys = None;
+        if self.is_secure {
+            let (tag, receive) = SessionKey::described(&offer).context("an offer without a key")?;
+            let send = SessionKey::made(self.run.wrapping_add(self.sessions));
+            ours = secured(&ours, send, tag);
+            keys = Some(EndKeys { send, receive });
+        }
+        let answer = self.describe("answer", &ours)?;
+        let address = |text: &str| described_audio(text).context("no audio address");
+        let mut ways = Ways::plain(address(&answer)?, address(&offer)?);
+        ways.callee.keys = keys;
+        Ok(ways)
     }
 }
 
 impl Target for Rtpengine {
     fn name(&self) -> &str {
-        "rtpengine"
+        self.name
     }
 
     fn carry(&mut self, ends: &[Ends]) -> Result<Vec<Ways>> {
         let mut ways = Vec::with_capacity(ends.len());
         for ends in ends {
-            let callee = self.describe("offer", ends.caller)?;
-            let caller = self.describe("answer", ends.callee)?;
-            ways.push(Ways { caller, callee });
+            ways.push(self.session(ends)?);
             self.sessions += 1;
         }
         Ok(ways)
@@ -116,10 +160,11 @@ impl Target for Rtpengine {
     }
 
     fn finish(&mut self) {
+        let run = self.run;
         for number in 0..self.sessions {
             let question = Value::dictionary([
                 ("command", Value::text("delete")),
-                ("call-id", Value::text(&format!("bench{number}"))),
+                ("call-id", Value::text(&format!("{number}-{run}@bench"))),
                 ("from-tag", Value::text(&format!("a{number}"))),
                 ("delete-delay", Value::Integer(0)),
             ]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::{Ends, Target, Ways};
+use crate::machine::monotonic_ns;
 use crate::subject::Subject;
 
 /// An rtpproxy that runs.
@@ -16,6 +17,8 @@ pub(crate) struct Rtpproxy {
     process: u32,
     asked: u64,
     sessions: u64,
+    /// Makes the calls of one run unlike those of another.
+    run: u64,
 }
 
 impl Rtpproxy {
@@ -33,6 +36,7 @@ impl Rtpproxy {
             process,
             asked: 0,
             sessions: 0,
+            run: monotonic_ns(),
         };
         rtpproxy
             .ask("V")
@@ -42,7 +46,7 @@ impl Rtpproxy {
 
     fn ask(&mut self, command: &str) -> Result<String> {
         self.asked += 1;
-        let cookie = format!("k{}", self.asked);
+        let cookie = format!("{}-{}", self.run, self.asked);
         self.control
             .send(format!("{cookie} {command}").as_bytes())?;
         let mut buffer = [0; 4096];
@@ -76,17 +80,14 @@ impl Target for Rtpproxy {
     fn carry(&mut self, ends: &[Ends]) -> Result<Vec<Ways>> {
         let mut ways = Vec::with_capacity(ends.len());
         for Ends { caller, callee } in ends {
-            let number = self.sessions;
+            let (number, run) = (self.sessions, self.run);
             let (host, port) = (caller.ip(), caller.port());
-            let for_callee = self.port(&format!("U call{number} {host} {port} a{number};1"))?;
+            let for_callee = self.port(&format!("U {number}-{run} {host} {port} a{number};1"))?;
             let (host, port) = (callee.ip(), callee.port());
             let for_caller = self.port(&format!(
-                "L call{number} {host} {port} a{number};1 b{number};1"
+                "L {number}-{run} {host} {port} a{number};1 b{number};1"
             ))?;
-            ways.push(Ways {
-                caller: for_caller,
-                callee: for_callee,
-            });
+            ways.push(Ways::plain(for_caller, for_callee));
             self.sessions += 1;
         }
         Ok(ways)
@@ -97,8 +98,9 @@ impl Target for Rtpproxy {
     }
 
     fn finish(&mut self) {
+        let run = self.run;
         for number in 0..self.sessions {
-            self.ask(&format!("D call{number} a{number} b{number}"))
+            self.ask(&format!("D {number}-{run} a{number} b{number}"))
                 .ok();
         }
         self.sessions = 0;

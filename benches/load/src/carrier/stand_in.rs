@@ -46,10 +46,7 @@ impl Target for StandIn {
                 sockets.push((socket, peer));
                 Ok(local)
             };
-            ways.push(Ways {
-                caller: open(ends.caller)?,
-                callee: open(ends.callee)?,
-            });
+            ways.push(Ways::plain(open(ends.caller)?, open(ends.callee)?));
         }
         let seen = Arc::clone(&self.stop);
         // The thread names itself after it has begun: nobody finds it by name before.

@@ -5,6 +5,7 @@
 //! measured is `notrun` with its reason, and the others go on.
 
 mod growth;
+pub(crate) mod memory;
 mod paced_rows;
 mod peers;
 mod saturated;
@@ -50,7 +51,8 @@ pub(crate) fn measure(places: &Places) -> Result<()> {
 /// Rows that are measured together, and what measures them.
 type Measurement = (&'static [Row], fn(&mut Stage<'_>) -> Result<()>);
 
-const STAGES: [Measurement; 3] = [
+const STAGES: [Measurement; 4] = [
+    (&memory::ROWS, memory::measure),
     (&paced_rows::ROWS, paced_rows::measure),
     (&saturated::ROWS, saturated::measure),
     (&growth::ROWS, growth::measure),
@@ -134,10 +136,32 @@ impl<'a> Stage<'a> {
         sessions: usize,
         change: impl FnOnce(&mut Plan),
     ) -> Result<Standing> {
-        let mut node = self.node(name, offset, change)?;
+        let node = self.node(name, offset, change)?;
+        self.stand(node, sessions)
+    }
+
+    /// The same with SRTP from the callees, and from the callers if these are `secure_callers`.
+    pub(crate) fn secure_standing(
+        &mut self,
+        name: &str,
+        offset: u8,
+        sessions: usize,
+        secure_callers: bool,
+    ) -> Result<Standing> {
+        let mut node = self.node(name, offset, |plan| secure(plan, secure_callers))?;
+        if secure_callers {
+            node.secure_callers();
+        }
+        self.stand(node, sessions)
+    }
+
+    fn stand(&self, mut node: Node, sessions: usize) -> Result<Standing> {
         let mut load = RtpLoad::new(Vec::new())?;
         establish(&mut node, &mut load, sessions)?;
-        report::progress(&format!("relay: {sessions} sessions stand in node {name}"));
+        report::progress(&format!(
+            "relay: {sessions} sessions stand in node {}",
+            node.name()
+        ));
         let subject = node.subject()?;
         subject.spread(self.cores)?;
         Ok(Standing {
@@ -161,6 +185,16 @@ impl<'a> Stage<'a> {
         for gateway in self.gateways.drain(..) {
             stop(gateway);
         }
+    }
+}
+
+/// A node whose trunk, and whose source if asked, want SRTP.
+pub(crate) fn secure(plan: &mut Plan, secure_callers: bool) {
+    const REQUIRED: &str = "srtp = \"required\"";
+    plan.sip_settings = "srtp_over_clear_signalling = true".to_owned();
+    plan.trunk_settings = REQUIRED.to_owned();
+    if secure_callers {
+        plan.source_settings = REQUIRED.to_owned();
     }
 }
 

@@ -34,8 +34,10 @@ const LATENCY_ALONE: [Row; 3] = [
 ];
 /// CPU of a packet through the fallback over that through the ring.
 const EPOLL: Row = ("relay.epoll", 1.4);
+/// CPU of a packet from SRTP to SRTP under other keys over that of a plain one.
+const SRTP: Row = ("relay.srtp.relayed", 1.2);
 /// All of them, where none can be measured.
-pub(super) const ROWS: [Row; 13] = [
+pub(super) const ROWS: [Row; 14] = [
     PACED,
     ADDED_P99,
     SYSCALLS,
@@ -49,6 +51,7 @@ pub(super) const ROWS: [Row; 13] = [
     LATENCY_ALONE[1],
     LATENCY_ALONE[2],
     EPOLL,
+    SRTP,
 ];
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
@@ -83,6 +86,8 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
         plan.media_settings = "budget_us = 0".to_owned();
     });
     let alone_at = add(alone, "unbatched", few, stage.effort(SHORT_ROUNDS));
+    let secure = stage.secure_standing("srtp", 3, SESSIONS, true);
+    let secure_at = add(secure, "srtp", paced, stage.effort(ROUNDS));
     let cores = stage.cores;
     let steps = series.iter().map(|one| one.wanted()).sum();
     let mut progress = Progress::new("relay", steps);
@@ -114,14 +119,13 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
         Ok(at) => print_latency(stage, &LATENCY_ALONE, of(at)?),
         Err(error) => not_run(&LATENCY_ALONE, &error),
     }
-    row(
-        EPOLL,
-        epoll_at.and_then(|at| {
-            let (ring, fallback) = (cpu_ns(paced)?, cpu_ns(of(at)?)?);
-            report::figure("relay.epoll_cpu_ns", fallback);
-            Ok(fallback / ring)
-        }),
-    );
+    let over_paced = |at: Result<usize>, name: &str| -> Result<f64> {
+        let (plain, other) = (cpu_ns(paced)?, cpu_ns(of(at?)?)?);
+        report::figure(&format!("relay.{name}_cpu_ns"), other);
+        Ok(other / plain)
+    };
+    row(EPOLL, over_paced(epoll_at, "epoll"));
+    row(SRTP, over_paced(secure_at, "srtp"));
     Ok(())
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Row, Stage, not_run, row};
+use super::{Row, Stage, not_run, row, secure};
 use crate::bench::Places;
-use crate::carrier::{Daemon, Target, establish};
+use crate::carrier::{Daemon, Node, Target, establish};
 use crate::paced::{Series, Standing, interleave, round};
 use crate::proc_stat::resident_octets;
 use crate::report::{self, Progress};
@@ -17,6 +17,8 @@ use crate::rtp_flow::{Pace, RtpLoad};
 
 /// CPU of a packet, ours over rtpengine's.
 const RELAY: Row = ("peers.relay_rtpengine", 0.45);
+/// The same where the callee's side speaks SRTP.
+const SRTP: Row = ("peers.srtp_rtpengine", 0.5);
 /// Memory of a session in the whole process, ours over rtpengine's.
 const MEMORY: Row = ("peers.memory_rtpengine", 0.5);
 /// CPU of a packet, ours over rtpproxy's.
@@ -26,10 +28,14 @@ const RTPPROXY: Row = ("peers.relay_rtpproxy", 0.5);
 pub(crate) fn measure(places: &Places) {
     let mut stage = match Stage::enter(places) {
         Ok(stage) => stage,
-        Err(error) => return not_run(&[RELAY, MEMORY, RTPPROXY], &error),
+        Err(error) => return not_run(&[RELAY, MEMORY, SRTP, RTPPROXY], &error),
     };
     if let Err(error) = rtpengine(&mut stage) {
         not_run(&[RELAY, MEMORY], &error);
+    }
+    stage.stop();
+    if let Err(error) = rtpengine_srtp(&mut stage) {
+        not_run(&[SRTP], &error);
     }
     stage.stop();
     if let Err(error) = rtpproxy(&mut stage) {
@@ -40,7 +46,8 @@ pub(crate) fn measure(places: &Places) {
 
 fn rtpengine(stage: &mut Stage<'_>) -> Result<()> {
     let (daemon, target) = Daemon::rtpengine()?;
-    let mut pair = Pair::stand(stage, Box::new(target), daemon.process())?;
+    let ours = stage.node_measured("peers", 0, "", |_| ())?;
+    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process())?;
     pair.measure(stage, "rtpengine", SESSIONS, RELAY)?;
     let (ours, theirs) = pair.octets_a_session()?;
     report::figure("peers.memory_sluice_kib", ours / 1024.0);
@@ -49,9 +56,18 @@ fn rtpengine(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
+fn rtpengine_srtp(stage: &mut Stage<'_>) -> Result<()> {
+    let (daemon, target) = Daemon::rtpengine()?;
+    let ours = stage.node_measured("peers-srtp", 0, "", |plan| secure(plan, false))?;
+    let peer = Box::new(target.with_srtp());
+    let mut pair = Pair::stand(stage, ours, peer, daemon.process())?;
+    pair.measure(stage, "rtpengine", SRTP_SESSIONS, SRTP)
+}
+
 fn rtpproxy(stage: &mut Stage<'_>) -> Result<()> {
     let (daemon, target) = Daemon::rtpproxy()?;
-    let mut pair = Pair::stand(stage, Box::new(target), daemon.process())?;
+    let ours = stage.node_measured("peers", 0, "", |_| ())?;
+    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process())?;
     pair.measure(stage, "rtpproxy", RTPPROXY_SESSIONS, RTPPROXY)
 }
 
@@ -65,8 +81,8 @@ struct Pair {
 
 impl Pair {
     /// Few sessions through either, so that pools and caches reach their size, then all.
-    fn stand(stage: &mut Stage<'_>, peer: Box<dyn Target>, process: u32) -> Result<Self> {
-        let ours: Box<dyn Target> = Box::new(stage.node_measured("peers", 0, "", |_| ())?);
+    fn stand(stage: &Stage<'_>, ours: Node, peer: Box<dyn Target>, process: u32) -> Result<Self> {
+        let ours: Box<dyn Target> = Box::new(ours);
         let mut standing = Vec::new();
         let mut few = [0; 2];
         let mut processes = [0, process];
@@ -158,6 +174,8 @@ fn resident(process: u32) -> Result<u64> {
 const FEW_SESSIONS: usize = 200;
 const MORE_SESSIONS: usize = 1_000;
 const SESSIONS: usize = 1_000;
+/// With SRTP more than this is more than one core of rtpengine carries.
+const SRTP_SESSIONS: usize = 500;
 /// More than this it does not carry on one core.
 const RTPPROXY_SESSIONS: usize = 500;
 const ROUNDS: usize = 9;

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
+use super::secure::{Peer, SHA, secure_plan};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 
@@ -315,4 +316,35 @@ fn floods_of_sources_jumps_and_payload_types_leave_the_call_standing() {
     }
     assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()).len(), 1);
     assert_eq!(harness.disconnect(b).packets_lost, 0);
+}
+
+/// With keys, only what has authenticated proves a source, whatever the policy.
+#[test]
+fn with_keys_a_stranger_who_came_first_gets_and_brings_nothing_under_any() {
+    let mut attack = Attack::new();
+    attack.spray();
+    let with_keys = |sdp, seed| LegPlan {
+        latch: LatchPolicy::Any,
+        ..secure_plan(sdp, SHA, seed)
+    };
+    let (plan_a, plan_b) = (
+        with_keys("198.51.100.1:4000", 10),
+        with_keys("203.0.113.2:6000", 20),
+    );
+    let mut peers = [Peer::new(&plan_a, 0xaaaa), Peer::new(&plan_b, 0xbbbb)];
+    let (a, b) = attack.harness.call_with(plan_a, plan_b);
+    attack.spray();
+    for _ in 0..20 {
+        for (leg, peer) in [a, b].into_iter().zip(&mut peers) {
+            let (_, sent) = peer.next();
+            attack.harness.deliver(leg.ours, leg.peer, &sent);
+            attack.turn();
+        }
+        attack.spray();
+    }
+    assert_eq!((attack.ledger.leaked, attack.ledger.injected), (0, 0));
+    assert_eq!(attack.harness.latched(), [a.peer, b.peer]);
+    // All but the three that prove each peer, and what the other said while nobody knew where to.
+    let relayed = attack.harness.worker.counters().packets_sent;
+    assert!((32..=40).contains(&relayed), "{relayed}");
 }

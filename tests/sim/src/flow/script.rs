@@ -5,6 +5,7 @@
 //! | `given link PATH USER[@DOMAIN] [name= alias= unique unnamed]` | a link; for USER also `local:echo`, `local:tone`, `gone`, `early`, `unavailable`, `silent` |
 //! | `given trunk NAME [priority= max_calls=]` | a trunk; without any there is one, `trunk` |
 //! | `given block PREFIX` | the guard denies these numbers |
+//! | `given keys POLICY [clear]` | phones and trunks (`srtp=`) have keys by policy; `clear`: without TLS too |
 //! | `given silence allowed` | no call ends because nobody speaks |
 //! | `NAME -> gw WHAT [words]` | a peer sends; `offer=`, `answer=` (codecs with `+`, or a direction), `for=METHOD`, `fork=`, `to=PATH`, `again`, `delay=40ms` |
 //! | `gw -> NAME WHAT [words]` | the next message of that peer is this; also `user=`, `name=`, `alias=`, `within=5s` |

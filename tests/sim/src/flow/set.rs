@@ -11,8 +11,8 @@ use sluice::links::model::Destination;
 use sluice::links::resolve::{ResolveRefusal, ResolvedLink};
 use sluice::sources::model::{LinkAccess, Source};
 use sluice::trunks::model::{
-    IdentityProfile, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional, Transport,
-    Trunk,
+    IdentityProfile, Network as IpNetwork, OfferMode, RefreshBy, ReliableProvisional, SrtpPolicy,
+    Transport, Trunk,
 };
 
 use super::words::payloads;
@@ -36,6 +36,8 @@ pub(super) struct Set {
     pub(super) target: String,
     /// Links whose caller hears itself.
     pub(super) echoes: Vec<String>,
+    /// What phones want of keys.
+    pub(super) phones_srtp: SrtpPolicy,
 }
 
 impl Set {
@@ -48,6 +50,7 @@ impl Set {
             by_tcp: Vec::new(),
             target: String::new(),
             echoes: Vec::new(),
+            phones_srtp: SrtpPolicy::Off,
         };
         for (_, line) in &script.lines {
             set.prepare(line);
@@ -84,6 +87,10 @@ impl Set {
                     }
                 }
                 "silence" => self.snapshot.settings.media_timeout = Duration::ZERO,
+                "keys" => {
+                    self.phones_srtp = srtp(name);
+                    self.snapshot.settings.srtp_over_clear_signalling = rest.has("clear");
+                }
                 "block" => self.snapshot.guard.block_prefixes.push(name.clone()),
                 _ => {}
             },
@@ -130,9 +137,13 @@ impl Set {
             links: LinkAccess::All,
             ad_hoc: false,
             registers: false,
-            srtp: sluice::trunks::model::SrtpPolicy::Off,
+            srtp: self.phones_srtp,
         });
     }
+}
+
+fn srtp(word: &str) -> SrtpPolicy {
+    word.parse().unwrap_or_default()
 }
 
 /// What a phone can do is what it offers first.
@@ -203,7 +214,7 @@ fn add_trunk(
 }
 
 /// `delayed`, `transit`, `calls=` (a link that it may call), `trusted`, `identity=`, `codecs=`, `expires=`, `min=`, `by=update`,
-/// `100rel=`.
+/// `100rel=`, `srtp=`.
 fn shape(trunk: &mut Trunk, rest: &Attributes) {
     if rest.has("delayed") {
         trunk.offer = OfferMode::Delayed;
@@ -230,6 +241,7 @@ fn shape(trunk: &mut Trunk, rest: &Attributes) {
     if rest.value("by") == Some("update") {
         trunk.refresh_by = RefreshBy::Update;
     }
+    trunk.srtp = rest.value("srtp").map(srtp).unwrap_or_default();
     trunk.reliable_provisional = match rest.value("100rel") {
         Some("required") => ReliableProvisional::Required,
         Some("supported") => ReliableProvisional::Supported,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Attributes;
 use crate::peer::manual::Said;
-use crate::peer::session::{Direction, PCMA, PCMU, Session, TELEPHONE_EVENT, has_video};
+use crate::peer::session::{Direction, PCMA, PCMU, Session, TELEPHONE_EVENT, has_video, keys_of};
 use crate::peer::text::{Text, user_of};
 
 pub(super) fn payloads(word: &str) -> Vec<u8> {
@@ -28,6 +28,10 @@ pub(super) fn said(with: &Attributes) -> Said {
         payloads: payloads(word.unwrap_or("")),
         direction: word.and_then(direction),
         video: word.and_then(video),
+        key: with.value("key").and_then(|number| {
+            let tag = with.value("tag").unwrap_or("1");
+            Some((number.parse().ok()?, tag.parse().ok()?))
+        }),
         at: with.value("at").and_then(|text| text.parse().ok()),
         headers: headers
             .filter_map(|(_, line)| line.split_once(':'))
@@ -126,6 +130,7 @@ pub(super) fn compare(message: &Text, what: &str, with: &Attributes) -> Result<(
         let from = message.header("From").unwrap_or("");
         let fact = match key {
             "offer" | "answer" => session_as(&message.body, value),
+            "keys" => Some(keys_of(&message.body)),
             "header" => message.has_line(value).then(|| value.to_owned()),
             "noheader" => message.header(value).is_none().then(|| value.to_owned()),
             "body" => message.body.contains(value).then(|| value.to_owned()),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::leg::{Leg, Outbox, State};
-use super::session::{Direction, video_line};
+use super::session::{self, Direction, video_line};
 use super::text::Text;
 use crate::time::SimTime;
 
@@ -14,6 +14,8 @@ pub(crate) struct Said {
     pub(crate) session: bool,
     /// Payload types in order; empty: those in use.
     pub(crate) payloads: Vec<u8>,
+    /// The number of the key that it has (RFC 4568), and the tag of that; `None`: plain RTP.
+    pub(crate) key: Option<(u8, u32)>,
     /// Its direction; `None`: of an offer both ways, of an answer what fits.
     pub(crate) direction: Option<Direction>,
     /// It has a video line; false: with port 0.
@@ -85,13 +87,16 @@ impl Leg {
             let ip = self.local.ip();
             self.media.move_to(machine(ip, at), &mut self.random);
         }
-        let mut body = self.media.say(&said.payloads, said.direction, answers);
+        let mut text = self.media.say(&said.payloads, said.direction, answers);
+        if let Some((number, tag)) = said.key {
+            text = session::with_key(&text, number, tag);
+        }
         if let Some(video) = said.video {
             let port = self.media.local.port() + VIDEO_ABOVE;
             let port = if video { port } else { 0 };
-            body.push_str(&video_line(port, self.media.direction));
+            text.push_str(&video_line(port, self.media.direction));
         }
-        body
+        text
     }
 
     /// RFC 3262 §7.2, of the reliable response that came last.

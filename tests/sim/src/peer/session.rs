@@ -155,6 +155,24 @@ pub(crate) fn has_video(text: &str) -> Option<bool> {
     Some(!line.starts_with("0 "))
 }
 
+/// The same under RTP/SAVP, with the key of this number under this tag (RFC 4568).
+pub(crate) fn with_key(text: &str, number: u8, tag: u32) -> String {
+    // 40 characters are the 30 octets that the suite wants.
+    let key = char::from(b'A' + number % 26).to_string().repeat(40);
+    let line = format!("a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n");
+    text.replace("RTP/AVP", "RTP/SAVP") + &line
+}
+
+/// How many keys a text has, where its audio line is RTP/SAVP; none: `plain`.
+pub(crate) fn keys_of(text: &str) -> String {
+    let keys = text.lines().filter(|line| line.starts_with("a=crypto:"));
+    if text.contains(" RTP/SAVP ") {
+        keys.count().to_string()
+    } else {
+        "plain".to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
