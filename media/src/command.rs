@@ -155,6 +155,13 @@ pub enum Report {
         /// The leg.
         pair: PairKey,
     },
+    /// What a worker has to do changed: where calls are placed goes by it.
+    Loaded {
+        /// The worker.
+        worker: u16,
+        /// Packets that it took from the kernel within the last second.
+        packets_per_second: u32,
+    },
     /// The final counters of a leg.
     Disconnected {
         /// The leg.

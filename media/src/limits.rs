@@ -108,6 +108,15 @@ pub const WANT_PACKETS_MAX: u32 = 512;
 /// The packet rate that decides how many to wait for is measured this often.
 pub const RATE_WINDOW: Duration = Duration::from_millis(100);
 
+/// The load of a worker, by which calls are placed, is measured this often.
+pub const LOAD_WINDOW: Duration = Duration::from_secs(1);
+
+/// A load is said again when it has changed by this part of itself,
+pub const LOAD_STEP: u32 = 8;
+
+/// and by this many packets a second at least: one direction of a call.
+pub const LOAD_STEP_MIN: u32 = 50;
+
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
 

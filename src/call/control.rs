@@ -434,6 +434,10 @@ impl CallControl {
         match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
             Report::Latched { pair: _, source: _ } => {}
+            Report::Loaded {
+                worker,
+                packets_per_second,
+            } => self.stock.loaded(worker, packets_per_second),
             Report::Silent { pair } => {
                 if let Some(key) = self.pairs.get(&pair).copied() {
                     self.touch(Some(key));

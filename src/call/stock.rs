@@ -1,7 +1,7 @@
 //! The stock of open media ports (DECISIONS, Shape 4): what workers reported and no call has taken.
 //!
-//! Both legs of a call live on one worker, so pairs are taken two at a time from the worker with
-//! the fewest pairs in use.
+//! Both legs of a call live on one worker, so pairs are taken two at a time from the worker that has
+//! least to do: by the packets that it said it takes, and those that its newest legs will bring.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +17,9 @@ pub const WORKERS_MAX: usize = 256;
 pub const EMERGENCY_PAIRS: usize = 2;
 /// As many as that.
 const EMERGENCY_PAIRS_OF: usize = 16;
+
+/// Packets a second that a leg will bring, as long as nobody has counted them.
+const PACKETS_A_LEG: u32 = 50;
 
 /// Pairs of a call for audio.
 const AUDIO_PAIRS: usize = 2;
@@ -34,6 +37,10 @@ struct Shelf {
     pairs: VecDeque<StockedPair>,
     /// Pairs of this worker that calls hold.
     taken: usize,
+    /// Packets a second, as the worker said last.
+    load: u32,
+    /// Pairs taken since: their packets are not in it yet.
+    taken_since: u32,
 }
 
 impl Stock {
@@ -82,8 +89,15 @@ impl Stock {
         shelves.any(|shelf| shelf.pairs.len() >= 2 + shelf.kept())
     }
 
-    /// The worker for a new call: the least used among those with `count` pairs of the family of
-    /// `like`.
+    /// What a worker has to do, in packets a second.
+    pub fn loaded(&mut self, worker: u16, packets_per_second: u32) {
+        if let Some(shelf) = self.workers.get_mut(usize::from(worker)) {
+            (shelf.load, shelf.taken_since) = (packets_per_second, 0);
+        }
+    }
+
+    /// The worker for a new call: the one with least to do among those with `count` pairs of the
+    /// family of `like`, of equals that with fewer legs.
     #[must_use]
     pub fn place(&self, count: usize, like: IpAddr, is_emergency: bool) -> Option<u16> {
         let kept = |shelf: &Shelf| if is_emergency { 0 } else { shelf.kept() };
@@ -92,7 +106,7 @@ impl Stock {
             .iter()
             .enumerate()
             .filter(|(_, shelf)| shelf.has(count + kept(shelf), like))
-            .min_by_key(|(_, shelf)| shelf.taken)?;
+            .min_by_key(|(_, shelf)| (shelf.expected_load(), shelf.taken))?;
         u16::try_from(index).ok()
     }
 
@@ -105,6 +119,7 @@ impl Stock {
             .position(|stocked| suits(stocked, like))?;
         let stocked = shelf.pairs.remove(index)?;
         shelf.taken += 1;
+        shelf.taken_since = shelf.taken_since.saturating_add(1);
         Some(stocked)
     }
 
@@ -140,6 +155,12 @@ impl Stock {
 }
 
 impl Shelf {
+    /// What was said, and a stream of 20 ms frames for each leg since.
+    const fn expected_load(&self) -> u32 {
+        let coming = self.taken_since.saturating_mul(PACKETS_A_LEG);
+        self.load.saturating_add(coming)
+    }
+
     /// So many pairs that a peer at `like` can reach.
     fn has(&self, count: usize, like: IpAddr) -> bool {
         let suited = self.pairs.iter().filter(|stocked| suits(stocked, like));
@@ -206,6 +227,36 @@ mod tests {
             "RTCP of a pair in stock"
         );
         assert!(!stock.owns("192.0.2.2:10002".parse().unwrap()));
+    }
+
+    #[test]
+    fn calls_go_where_packets_are_few_and_legs_that_were_just_placed_count() {
+        let like = "192.0.2.9".parse().unwrap();
+        let mut stock = Stock::default();
+        for worker in 0..2 {
+            for slot in 0..8 {
+                let port = 10_000 + 2_000 * u32::from(worker) + 2 * slot;
+                stock.add(pair(worker, slot, &format!("192.0.2.1:{port}")));
+            }
+        }
+        // One leg of video on the first weighs more than three legs of audio on the second.
+        stock.take(0, like).unwrap();
+        for _ in 0..3 {
+            stock.take(1, like).unwrap();
+        }
+        assert_eq!(stock.place(2, like, false), Some(0), "nothing is known yet");
+        stock.loaded(0, 400);
+        stock.loaded(1, 150);
+        assert_eq!(stock.place(2, like, false), Some(1));
+        for _ in 0..5 {
+            stock.take(1, like).unwrap();
+        }
+        stock.add(pair(1, 8, "192.0.2.1:12100"));
+        stock.add(pair(1, 9, "192.0.2.1:12102"));
+        assert_eq!(stock.place(2, like, false), Some(0), "150 and 250 to come");
+        stock.loaded(0, 0);
+        stock.loaded(7, 9);
+        assert_eq!(stock.place(2, like, false), Some(0));
     }
 
     #[test]

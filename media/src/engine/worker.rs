@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use crate::command::{Command, PairKey, Report};
-use crate::engine::batching::{RateMeter, micros};
+use crate::engine::batching::{LoadMeter, RateMeter, micros};
 use crate::engine::counters::WorkerCounters;
 use crate::engine::deadline::DeadlineQueue;
 use crate::engine::leg::{Leg, Pair};
@@ -98,6 +98,9 @@ pub struct Worker<Io> {
     pub(super) in_hand: Option<u32>,
     batch: ReceivedBatch,
     meter: RateMeter,
+    load: LoadMeter,
+    /// The load that is to be reported.
+    loaded: Option<u32>,
     start: Option<Instant>,
     latest_us: u64,
 }
@@ -136,6 +139,8 @@ impl<Io: PacketIo> Worker<Io> {
             in_hand: None,
             batch: ReceivedBatch::new(),
             meter: RateMeter::new(config.batch_budget),
+            load: LoadMeter::default(),
+            loaded: None,
             start: None,
             latest_us: EPOCH_US,
             config,
@@ -172,6 +177,7 @@ impl<Io: PacketIo> Worker<Io> {
         self.io.receive(&mut self.batch);
         let mut packets = std::mem::take(&mut self.batch.packets);
         self.meter.count(now_us, packets.len());
+        self.loaded = self.load.count(now_us, packets.len()).or(self.loaded);
         self.counters.packets_received += packets.len() as u64;
         self.counters.turns_busy += u64::from(!packets.is_empty());
         self.counters.batches.count(packets.len());
@@ -211,6 +217,13 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Takes the oldest report. What is not taken waits; a leg has at most one of each kind.
     pub fn poll_report(&mut self) -> Option<Report> {
+        if let Some(packets_per_second) = self.loaded.take() {
+            let worker = self.config.worker;
+            return Some(Report::Loaded {
+                worker,
+                packets_per_second,
+            });
+        }
         loop {
             let (slot, waiting) = self.reports.pop()?;
             if let Some(report) = self.report(slot, waiting) {
@@ -267,10 +280,13 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     fn deadline_us(&self) -> Option<u64> {
-        [self.deadlines.next(), self.stock_at_us, self.drained_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let dues = [
+            self.deadlines.next(),
+            self.stock_at_us,
+            self.drained_at(),
+            self.load.next(),
+        ];
+        dues.into_iter().flatten().min()
     }
 
     /// Microseconds since a second before the first call, so that no moment is zero. Never goes

@@ -267,7 +267,7 @@ impl Play {
                 Report::Latched { source, .. } => {
                     assert!(source != STRANGER, "a stranger is not believed");
                 }
-                Report::Silent { .. } => {}
+                Report::Silent { .. } | Report::Loaded { .. } => {}
             }
         }
         self.worker.check_invariants();

@@ -40,7 +40,10 @@ fn a_panic_costs_one_leg_and_no_buffer() {
     assert_eq!((panics, harness.worker.counters().panics), (1, 1));
     let silent = harness.reports.iter().filter_map(|report| match report {
         Report::Silent { pair } => Some(*pair),
-        Report::Stocked { .. } | Report::Latched { .. } | Report::Disconnected { .. } => None,
+        Report::Stocked { .. }
+        | Report::Loaded { .. }
+        | Report::Latched { .. }
+        | Report::Disconnected { .. } => None,
     });
     let silent: Vec<_> = silent.collect();
     assert_eq!(silent.len(), 1);

@@ -131,6 +131,7 @@ impl<F: Faults> Harness<F> {
         while let Some(report) = self.worker.poll_report() {
             match report {
                 Report::Stocked { pair, rtp } => self.stock.push((pair, rtp)),
+                Report::Loaded { .. } => {}
                 Report::Latched { .. } | Report::Silent { .. } | Report::Disconnected { .. } => {
                     self.reports.push(report);
                 }
@@ -229,7 +230,10 @@ impl<F: Faults> Harness<F> {
     pub(super) fn latched(&self) -> Vec<SocketAddr> {
         let sources = self.reports.iter().map(|report| match report {
             Report::Latched { source, .. } => Some(*source),
-            Report::Stocked { .. } | Report::Silent { .. } | Report::Disconnected { .. } => None,
+            Report::Stocked { .. }
+            | Report::Loaded { .. }
+            | Report::Silent { .. }
+            | Report::Disconnected { .. } => None,
         });
         sources.flatten().collect()
     }

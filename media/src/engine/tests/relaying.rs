@@ -229,7 +229,10 @@ fn silence_is_reported_once_and_not_while_held() {
         .iter()
         .filter_map(|report| match report {
             Report::Silent { pair } => Some(*pair),
-            Report::Stocked { .. } | Report::Latched { .. } | Report::Disconnected { .. } => None,
+            Report::Stocked { .. }
+            | Report::Loaded { .. }
+            | Report::Latched { .. }
+            | Report::Disconnected { .. } => None,
         })
         .collect();
     assert_eq!(silent, [b.pair]);
