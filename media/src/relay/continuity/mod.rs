@@ -191,8 +191,9 @@ impl Continuity {
     }
 }
 
-/// So far after the first packet of a source, an older one is a jump already (RFC 3550 A.1).
-const SETTLED_DISTANCE: i16 = 200;
+/// So far after the first packet of a source, an older one is a jump already (RFC 3550 A.1). So far
+/// back a NACK is mapped: two seconds of the fastest video.
+const SETTLED_DISTANCE: i16 = 2_000;
 
 /// A longer step forward could be read as one backward.
 const SWITCH_TICKS_MAX: u32 = 1 << 30;
