@@ -46,6 +46,14 @@ impl Phone {
         format!("{}:{}", self.address, self.port + 1000)
     }
 
+    /// An account that speaks PCMA and has these further parameters.
+    pub(crate) fn account(&self, further: &str) -> String {
+        format!(
+            "<sip:{}@{}:{}>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1{further}\n",
+            self.user, self.address, self.port
+        )
+    }
+
     /// Where it is called.
     pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.address, self.port)
@@ -90,6 +98,19 @@ impl Phone {
         seconds: u32,
         dial: Option<&str>,
     ) -> Process {
+        self.start_with(sound, account, "", world, seconds, dial)
+    }
+
+    /// The same with these further lines of its configuration.
+    pub(crate) fn start_with(
+        &self,
+        sound: &[u8],
+        account: &str,
+        further: &str,
+        world: &World,
+        seconds: u32,
+        dial: Option<&str>,
+    ) -> Process {
         let file = |name: &str| world.file(&format!("{}/{name}", self.name));
         fs::create_dir_all(file("rec")).expect("a folder");
         fs::write(file("tone.wav"), sound).expect("a file");
@@ -101,7 +122,7 @@ impl Phone {
             .replace("RECORDINGS", &file("rec").display().to_string())
             .replace("RTP_FIRST", &self.media_ports().start().to_string())
             .replace("RTP_LAST", &self.media_ports().end().to_string());
-        world.write(&format!("{}/config", self.name), &config);
+        world.write(&format!("{}/config", self.name), &(config + further));
         world.write(&format!("{}/accounts", self.name), account);
         world.write(&format!("{}/contacts", self.name), "");
         let mut command = Command::new("baresip");

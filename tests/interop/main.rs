@@ -36,4 +36,5 @@ mod systemd;
 mod tcp;
 mod tone;
 mod trace;
+mod video;
 mod world;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Attributes;
 use crate::peer::manual::Said;
-use crate::peer::session::{Direction, PCMA, PCMU, Session, TELEPHONE_EVENT, keys_of};
+use crate::peer::session::{Direction, PCMA, PCMU, Session, TELEPHONE_EVENT, has_video, keys_of};
 use crate::peer::text::{Text, user_of};
 
 pub(super) fn payloads(word: &str) -> Vec<u8> {
@@ -27,6 +27,7 @@ pub(super) fn said(with: &Attributes) -> Said {
         session: word.is_some(),
         payloads: payloads(word.unwrap_or("")),
         direction: word.and_then(direction),
+        video: word.and_then(video),
         key: with.value("key").and_then(|number| {
             let tag = with.value("tag").unwrap_or("1");
             Some((number.parse().ok()?, tag.parse().ok()?))
@@ -53,10 +54,27 @@ fn direction(word: &str) -> Option<Direction> {
     })
 }
 
+fn video(word: &str) -> Option<bool> {
+    word.split('+').find_map(|word| match word {
+        "video" => Some(true),
+        "novideo" => Some(false),
+        _ => None,
+    })
+}
+
+const fn video_word(has_video: Option<bool>) -> &'static str {
+    match has_video {
+        Some(true) => "+video",
+        Some(false) => "+novideo",
+        None => "",
+    }
+}
+
 /// What a session is called in a flow: its direction where that is not both ways, else its codecs.
 fn session_word(body: &str) -> Option<String> {
     let session = Session::read(body)?;
-    Some(direction_word(&session).map_or_else(|| codec_words(&session), str::to_owned))
+    let word = direction_word(&session).map_or_else(|| codec_words(&session), str::to_owned);
+    Some(word + video_word(has_video(body)))
 }
 
 const fn direction_word(session: &Session) -> Option<&'static str> {
@@ -88,6 +106,7 @@ fn session_as(body: &str, wanted: &str) -> Option<String> {
         Some(direction) => format!("{}+{direction}", codec_words(&session)),
         None => codec_words(&session),
     };
+    let full = full + video_word(has_video(body));
     // `full`: every codec of ours, both ways.
     if wanted == "full" && session.payloads.len() >= 5 && direction_word(&session).is_none() {
         return Some(wanted.to_owned());

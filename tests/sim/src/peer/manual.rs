@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::leg::{Leg, Outbox, State};
-use super::session::{self, Direction};
+use super::session::{self, Direction, video_line};
 use super::text::Text;
 use crate::time::SimTime;
 
@@ -18,6 +18,8 @@ pub(crate) struct Said {
     pub(crate) key: Option<(u8, u32)>,
     /// Its direction; `None`: of an offer both ways, of an answer what fits.
     pub(crate) direction: Option<Direction>,
+    /// It has a video line; false: with port 0.
+    pub(crate) video: Option<bool>,
     /// Another machine than before speaks (music on hold): its number.
     pub(crate) at: Option<u8>,
     /// Further headers.
@@ -85,11 +87,16 @@ impl Leg {
             let ip = self.local.ip();
             self.media.move_to(machine(ip, at), &mut self.random);
         }
-        let text = self.media.say(&said.payloads, said.direction, answers);
-        match said.key {
-            Some((number, tag)) => session::with_key(&text, number, tag),
-            None => text,
+        let mut text = self.media.say(&said.payloads, said.direction, answers);
+        if let Some((number, tag)) = said.key {
+            text = session::with_key(&text, number, tag);
         }
+        if let Some(video) = said.video {
+            let port = self.media.local.port() + VIDEO_ABOVE;
+            let port = if video { port } else { 0 };
+            text.push_str(&video_line(port, self.media.direction));
+        }
+        text
     }
 
     /// RFC 3262 §7.2, of the reliable response that came last.
@@ -104,6 +111,9 @@ impl Leg {
             .find_map(|received| reliable(&received.message))
     }
 }
+
+/// How far above its audio port a peer has its video port.
+const VIDEO_ABOVE: u16 = 10_000;
 
 /// Another machine of the same site.
 pub(super) fn machine(ip: IpAddr, at: u8) -> SocketAddr {

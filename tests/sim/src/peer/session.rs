@@ -113,6 +113,11 @@ impl Session {
                 let payloads: Vec<u8> =
                     words.skip(1).filter_map(|word| word.parse().ok()).collect();
                 media = Some((port, payloads));
+            } else if line.starts_with("m=") {
+                // What belongs to other lines is not the audio's.
+                if media.is_some() {
+                    break;
+                }
             } else {
                 direction = match line {
                     "a=sendrecv" => Direction::SendReceive,
@@ -131,6 +136,23 @@ impl Session {
             direction,
         })
     }
+}
+
+/// A video line beside the audio line: H.264, both ways packed as FU-A; port 0 refuses it.
+pub(crate) fn video_line(port: u16, direction: Direction) -> String {
+    format!(
+        "m=video {port} RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\n\
+         a=fmtp:97 profile-level-id=42e01f;packetization-mode=1\r\na={}\r\n",
+        direction.word()
+    )
+}
+
+/// True: a description has video; false: it refuses it; `None`: it has no such line.
+pub(crate) fn has_video(text: &str) -> Option<bool> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("m=video "))?;
+    Some(!line.starts_with("0 "))
 }
 
 /// The same under RTP/SAVP, with the key of this number under this tag (RFC 4568).

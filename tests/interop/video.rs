@@ -1,0 +1,202 @@
+//! Video through the gateway: two real phones see and hear each other, and a keyframe with the request
+//! for the next one crosses packet by packet.
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::baresip::{CALLEE, CALLER, each_hears_the_other};
+use crate::gateway::{Gateway, SIP, link, trunk};
+use crate::party::Party;
+use crate::tone;
+use crate::world::{World, not_run};
+
+const MODULE: &str = "/usr/lib/baresip/modules/avcodec.so";
+
+/// H.264 by libx264 out of a picture that the phone makes itself; what comes is decoded and thrown away.
+const CAMERA: &str = "\
+video_source fakevideo,nil
+video_display fakevideo,nil
+video_size 352x288
+video_bitrate 500000
+video_fps 15
+module fakevideo.so
+module avcodec.so
+";
+
+/// I-01, I-02: H.264 from either side is decoded by the other one, while each hears the other.
+#[test]
+fn two_phones_see_and_hear_each_other() {
+    let Some(world) = World::open(&["ip", "baresip"]) else {
+        return;
+    };
+    if !Path::new(MODULE).exists() {
+        return not_run::<()>("baresip's H.264 missing").unwrap_or(());
+    }
+    let tables = trunk("desks", &CALLEE.address(), 10) + &link("support", "desk");
+    let gateway = Gateway::start(&world, &tables);
+    let start = |phone: &crate::baresip::Phone, seconds, dial| {
+        let account = phone.account(";video_codecs=H264");
+        let sound = tone::wav(phone.tone_hz, 20);
+        phone.start_with(&sound, &account, CAMERA, &world, seconds, dial)
+    };
+    let mut callee = start(&CALLEE, 9, None);
+    let mut caller = start(&CALLER, 6, Some("sip:support@127.0.0.1:5060"));
+    caller.wait(Duration::from_secs(20));
+    callee.wait(Duration::from_secs(20));
+
+    each_hears_the_other(&world);
+    for (name, log) in [("caller", caller.said()), ("callee", callee.said())] {
+        for proof in [
+            "incoming rtp for 'video' established",
+            "video: receiving with resolution 352 x 288 and format 'yuv420p'",
+        ] {
+            assert!(log.contains(proof), "{name}: {proof}\n{log}");
+        }
+    }
+    // What each was told is a port of ours.
+    let offer = callee.said();
+    let invite = offer.split("INVITE sip:desk@").nth(1).expect("an INVITE");
+    let port = video(invite).port();
+    assert!((10_000..20_000).contains(&port), "{port}");
+    let calls = gateway.closed_calls(1);
+    assert_eq!(calls[0]["status"], 200, "{calls:?}");
+}
+
+/// Where video goes by this description.
+fn video(text: &str) -> SocketAddr {
+    let find = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
+    let line = find("m=video ").unwrap_or_else(|| panic!("no video in\n{text}"));
+    let port = line.split(' ').next().expect("a port");
+    let host = find("c=IN IP4 ").expect("an address").trim();
+    format!("{host}:{port}").parse().expect("an address")
+}
+
+/// RTP and RTCP of a picture.
+struct Screen {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    number: u8,
+}
+
+impl Screen {
+    fn new(port: u16, number: u8) -> Self {
+        let bind = |port| {
+            let socket = UdpSocket::bind(("127.0.0.1", port)).expect("a port");
+            socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            socket
+        };
+        Self {
+            rtp: bind(port),
+            rtcp: bind(port + 1),
+            number,
+        }
+    }
+
+    fn session(&self) -> String {
+        let port = self.rtp.local_addr().expect("bound").port();
+        let number = self.number;
+        format!(
+            "v=0\r\no=- 7 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {} RTP/AVP 8\r\nm=video {port} RTP/AVP {number}\r\nb=TIAS:2000000\r\n\
+             a=rtpmap:{number} H264/90000\r\n\
+             a=fmtp:{number} profile-level-id=428016;packetization-mode=1;max-fs=3600\r\n\
+             a=rtcp-fb:* nack pli\r\na=rtcp-fb:* ccm fir\r\n",
+            port + 10
+        )
+    }
+}
+
+/// I-01, I-04: 300 packets of 1,200 octets at once, under the numbers of who receives them; a PLI for them
+/// names the source as the sender knows it.
+#[test]
+fn a_keyframe_crosses_whole_and_the_request_for_the_next_one_comes_back() {
+    let Some(world) = World::open(&["ip"]) else {
+        return;
+    };
+    let tables = trunk("desks", "127.0.0.1:5098", 10) + &link("support", "desk");
+    let _gateway = Gateway::start(&world, &tables);
+    let mut caller = Party::new("127.0.0.1:5099", SIP);
+    let mut callee = Party::new("127.0.0.1:5098", SIP);
+    let (camera, screen) = (Screen::new(45_000, 97), Screen::new(46_000, 120));
+    caller.call("support", "", &camera.session());
+    let invite = callee.expect_request("INVITE");
+    assert!(
+        invite.contains("max-fs=3600") && invite.contains("b=TIAS:2000000"),
+        "{invite}"
+    );
+    callee.respond(&invite, "200 OK", "", &screen.session());
+    let ok = caller.expect(200);
+    caller.acknowledge("");
+    let _ack = callee.expect_request("ACK");
+
+    // In parts that the buffer of the receiving socket holds: it reads when all of a part has left.
+    let (packets, part) = (300_u16, 50);
+    let (mut payloads, mut marked, mut source) = (BTreeSet::new(), 0, [0; 4]);
+    for first in (0..packets).step_by(usize::from(part)) {
+        for number in first..first + part {
+            let packet = frame_packet(number, number + 1 == packets);
+            camera.rtp.send_to(&packet, video(&ok)).expect("sent");
+        }
+        for _ in 0..part {
+            let mut buffer = [0; 2048];
+            let (length, from) = screen.rtp.recv_from(&mut buffer).expect("a packet");
+            assert_eq!(from, video(&invite), "from the port that the offer names");
+            assert_eq!(buffer[1] & 0x7f, 120);
+            marked += u16::from(buffer[1] >> 7);
+            source.copy_from_slice(&buffer[8..12]);
+            payloads.insert(buffer[12..length].to_vec());
+        }
+    }
+    assert_eq!(payloads.len(), usize::from(packets));
+    assert_eq!(marked, 1, "the end of the frame and nothing else");
+
+    // An empty receiver report, and a picture loss indication (RFC 4585 §6.3.1).
+    let mut request = vec![0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 206, 0, 2, 0, 0, 0, 9];
+    request.extend(source);
+    let rtcp = |rtp: SocketAddr| SocketAddr::new(rtp.ip(), rtp.port() + 1);
+    screen
+        .rtcp
+        .send_to(&request, rtcp(video(&invite)))
+        .expect("sent");
+    let deadline = Instant::now() + PATIENCE;
+    let asked = loop {
+        assert!(Instant::now() < deadline, "no request for a keyframe");
+        let mut buffer = [0; 2048];
+        let (length, from) = camera.rtcp.recv_from(&mut buffer).expect("RTCP");
+        assert_eq!(from, rtcp(video(&ok)));
+        if let Some(asked) = picture_loss(&buffer[..length]) {
+            break asked;
+        }
+    };
+    assert_eq!(asked, SOURCE, "the source as its sender knows it");
+    caller.ask("BYE", "");
+    caller.expect(200);
+}
+
+/// The media source of a picture loss indication in a compound.
+fn picture_loss(mut bytes: &[u8]) -> Option<[u8; 4]> {
+    while bytes.len() >= 4 {
+        let length = 4 * (usize::from(u16::from_be_bytes([bytes[2], bytes[3]])) + 1);
+        let (packet, rest) = bytes.split_at_checked(length)?;
+        if packet[1] == 206 && packet[0] & 0x1f == 1 {
+            return packet.get(8..12)?.try_into().ok();
+        }
+        bytes = rest;
+    }
+    None
+}
+
+fn frame_packet(number: u16, ends_frame: bool) -> Vec<u8> {
+    let mut packet = vec![0x80, 97 | u8::from(ends_frame) << 7];
+    packet.extend(number.to_be_bytes());
+    packet.extend(90_000_u32.to_be_bytes());
+    packet.extend(SOURCE);
+    packet.extend(number.to_be_bytes());
+    packet.resize(1_200, 0x5a);
+    packet
+}
+
+const SOURCE: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
+const PATIENCE: Duration = Duration::from_secs(5);
