@@ -33,6 +33,8 @@ mod udp_table;
 mod verdict;
 mod writes;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
@@ -70,8 +72,18 @@ enum Command {
     Bench(bench::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // All causes in one line, and no stack: what went wrong is on the command line or the machine.
+            report::progress(&format!("sluice-load: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
     machine::raise_descriptor_limit();
     match arguments.command {
         Some(Command::Floor(options)) => floor::run(&options),

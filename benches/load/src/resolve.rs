@@ -245,12 +245,10 @@ impl Connection {
     /// Sends a request and reads its whole answer, which must have this status.
     fn exchange(&mut self, request: &str, expected: &str) -> Result<()> {
         self.stream.get_mut().write_all(request.as_bytes())?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        if line.split(' ').nth(1) != Some(expected) {
-            bail!("{}", line.trim());
-        }
+        let mut status = String::new();
+        self.stream.read_line(&mut status)?;
         let mut length = 0;
+        let mut line = String::new();
         loop {
             line.clear();
             if self.stream.read_line(&mut line)? == 0 {
@@ -265,6 +263,9 @@ impl Connection {
         }
         self.body.resize(length, 0);
         self.stream.read_exact(&mut self.body)?;
+        if status.split(' ').nth(1) != Some(expected) {
+            bail!("{} {}", status.trim(), String::from_utf8_lossy(&self.body));
+        }
         Ok(())
     }
 }

@@ -426,36 +426,46 @@ fn believed<'a>(secure: &mut SecureEnd, packet: &'a mut [u8]) -> Option<&'a [u8]
     packet.get(..size)
 }
 
-/// RTP version 2, PCMU; the payload is our own.
+/// The payload is our own: who sent it, when, and then silence.
 fn write_packet(packet: &mut [u8; PACKET_BYTES], flow: usize, cycle: u64, sent: u64) {
     let flow = u32::try_from(flow).unwrap_or(u32::MAX);
-    let fields: [&[u8]; 6] = [
-        &rtp_header(flow, sent),
-        &MAGIC.to_be_bytes(),
-        &flow.to_be_bytes(),
-        &cycle.to_be_bytes(),
-        &realtime_ns().to_be_bytes(),
-        &[0xff; PACKET_BYTES - HEADER_BYTES - STAMP_BYTES],
-    ];
-    for (to, from) in packet.iter_mut().zip(fields.into_iter().flatten()) {
-        *to = *from;
-    }
+    packet.fill(0xff);
+    let rest = put(packet, rtp_header(flow, sent));
+    let rest = put(rest, MAGIC.to_be_bytes());
+    let rest = put(rest, flow.to_be_bytes());
+    let rest = put(rest, cycle.to_be_bytes());
+    put(rest, realtime_ns().to_be_bytes());
+}
+
+/// Writes octets at the beginning; what is behind them.
+fn put<const N: usize>(to: &mut [u8], octets: [u8; N]) -> &mut [u8] {
+    let Some((place, rest)) = to.split_first_chunk_mut() else {
+        return &mut [];
+    };
+    *place = octets;
+    rest
 }
 
 /// The header of packet number `sent` of a flow.
 pub(crate) fn rtp_header(flow: u32, sent: u64) -> [u8; HEADER_BYTES] {
-    let mut header = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let [.., sequence_high, sequence_low] = sent.to_be_bytes();
-    let [_, _, _, _, timestamp @ ..] = sent.wrapping_mul(SAMPLES).to_be_bytes();
-    let ssrc = SSRC_BASE.wrapping_add(flow).to_be_bytes();
-    let fields = [sequence_high, sequence_low]
-        .into_iter()
-        .chain(timestamp)
-        .chain(ssrc);
-    for (to, from) in header.iter_mut().skip(2).zip(fields) {
-        *to = from;
-    }
-    header
+    let [.., t0, t1, t2, t3] = sent.wrapping_mul(SAMPLES).to_be_bytes();
+    let [s0, s1, s2, s3] = SSRC_BASE.wrapping_add(flow).to_be_bytes();
+    // Version 2, PCMU.
+    [
+        0x80,
+        0,
+        sequence_high,
+        sequence_low,
+        t0,
+        t1,
+        t2,
+        t3,
+        s0,
+        s1,
+        s2,
+        s3,
+    ]
 }
 
 /// Flow, cycle and send time of a packet of ours.
@@ -476,7 +486,6 @@ fn read_packet(packet: &[u8]) -> Option<(usize, u64, u64)> {
 
 /// Octets of an RTP header without sources and extension.
 pub(crate) const HEADER_BYTES: usize = 12;
-const STAMP_BYTES: usize = 24;
 const MAGIC: u32 = 0x534c_5543;
 const SSRC_BASE: u32 = 0x1000_0000;
 const SAMPLES: u64 = 8000 / RATE;

@@ -183,7 +183,7 @@ impl Target for NodeByHttp {
         self.calls
             .extend_media(ends.iter().flat_map(|ends| [ends.caller, ends.callee]));
         let (mut callers, mut callees) = (vec![None; ends.len()], vec![None; ends.len()]);
-        let body = format!(r#"{{"from":"{0}","to":"{0}"}}"#, ORDERED);
+        let body = format!(r#"{{"from":"{ORDERED}","link":"{}"}}"#, self.place.user);
         for place in 0..ends.len() {
             self.orders
                 .post("/api/v1/calls", &self.token, &body, "201")
@@ -194,6 +194,7 @@ impl Target for NodeByHttp {
                     .with_context(|| format!("call {} of {}", place + 1, ends.len()))?;
                 set(side, place, media.map(|to| Way { to, keys: None }));
             }
+            sleep_until_ns(monotonic_ns() + ORDER_INTERVAL_NS);
         }
         ways(callers, callees)
     }
@@ -282,9 +283,11 @@ fn counted(page: &str) -> Option<OwnCount> {
     })
 }
 
-/// Whom orders by HTTP name; the trunk takes it wherever it is.
+/// Whom orders by HTTP dial first; the trunk takes it wherever it is.
 const ORDERED: &str = "1000";
-const SETUP_INTERVAL_NS: u64 = 2_000_000;
+/// The node opens ports ahead of calls, and no faster than they are wanted.
+const SETUP_INTERVAL_NS: u64 = 2_500_000;
+const ORDER_INTERVAL_NS: u64 = 5_000_000;
 const BYE_INTERVAL_NS: u64 = 400_000;
 const LOOK_NS: u64 = 100_000;
 const PATIENCE_NS: u64 = 5_000_000_000;

@@ -56,7 +56,8 @@ impl FromStr for Through {
 /// Where the target is, and what of it is measured.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Where {
-    /// What carries the sessions: node:IP:PORT (calls by SIP), http:IP:PORT (calls ordered by HTTP),
+    /// What carries the sessions: node:IP:PORT (calls by SIP), http:IP:PORT (calls ordered by HTTP; its
+    /// guard must let 1000 be called, and its trunk lead to --callee),
     /// rtpengine:IP:PORT (its ng port), rtpproxy:IP:PORT (its control port), or inside this program
     /// minimal (what a relay costs at least) and epoll (a plain one).
     #[arg(long, value_name = "TARGET", default_value = "node:127.0.0.1:5060")]
