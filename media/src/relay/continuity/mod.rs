@@ -220,8 +220,9 @@ impl Continuity {
 const STEPS: std::ops::RangeInclusive<i16> =
     -VIDEO_MISORDER_MAX.cast_signed()..=DROPOUT_MAX.cast_signed();
 
-/// So far after the first packet of a source, an older one is a jump already (RFC 3550 A.1).
-const SETTLED_DISTANCE: i16 = 200;
+/// So far after the first packet of a source, an older one is a jump already (RFC 3550 A.1). So far back
+/// a NACK is mapped, too: what is sent again is taken no later.
+const SETTLED_DISTANCE: i16 = VIDEO_MISORDER_MAX.cast_signed();
 
 /// A longer step forward could be read as one backward.
 const SWITCH_TICKS_MAX: u32 = 1 << 30;
