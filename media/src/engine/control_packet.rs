@@ -119,13 +119,13 @@ impl<Io: PacketIo> Worker<Io> {
             .plan
             .remote_rtcp
             .is_some_and(|rtcp| PeerAddress::from(rtcp).is_same_place(&source));
-        if leg.control.source == Some(source) {
-            return Ok(());
-        }
         let destination = leg.latch.destination();
         let is_host = |source: &PeerAddress| {
             destination.is_some_and(|destination| destination.is_same_host(source))
         };
+        if leg.control.source == Some(source) && is_host(&source) {
+            return Ok(());
+        }
         // Who was heard here before the lock went elsewhere holds the place no longer.
         let is_taken = leg.control.source.as_ref().is_some_and(is_host);
         let is_of_peer = is_host(&source);
