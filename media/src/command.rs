@@ -54,7 +54,9 @@ pub enum LatchPolicy {
     /// Only this address (the signalling source), locked after 4 consecutive packets of one SSRC
     /// with a negotiated payload type.
     Signalling(std::net::IpAddr),
-    /// Any source, locked likewise. Explicit in the trunk.
+    /// Any source, locked likewise, until one that is nearer to the address of the SDP speaks. Explicit
+    /// in the trunk: a stranger who speaks first and goes on keeps what comes from a peer behind a NAT
+    /// that the SDP does not name.
     Any,
 }
 

@@ -67,6 +67,13 @@ pub const fn rtcp_rate(kind: MediaKind) -> (u32, u32) {
     }
 }
 
+/// `MAX_MISORDER` of RFC 3550 A.1: a packet of audio that is further behind is a jump.
+pub const AUDIO_MISORDER_MAX: u16 = 100;
+
+/// The same for video, whose senders send again what a listener asks for (RFC 4585): a second and more
+/// of a stream at 10 Mbit/s.
+pub const VIDEO_MISORDER_MAX: u16 = 3_000;
+
 /// Packets of one source in a row, of a negotiated payload type, before it is believed.
 pub const LATCH_PACKETS_MIN: u8 = 4;
 

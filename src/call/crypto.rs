@@ -66,6 +66,8 @@ impl CallControl {
         if policy != CryptoPolicy::Off {
             let keys = self.line_keys();
             ports.leg.set_crypto(policy, offer, keys);
+            let keys = self.line_keys();
+            ports.leg.set_video_keys(keys);
         }
     }
 
@@ -83,10 +85,11 @@ impl CallControl {
         if !moved {
             return;
         }
-        let keys = self.line_keys();
+        let (keys, video) = (self.line_keys(), self.line_keys());
         let call = self.calls.get_mut(&key);
         if let Some(ports) = call.and_then(|call| call.ports_mut(side)) {
             ports.leg.renew_keys(keys);
+            ports.leg.set_video_keys(video);
         }
     }
 

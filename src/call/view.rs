@@ -53,6 +53,8 @@ pub struct LegView {
     pub answered_at: Option<Timestamp>,
     /// The codec for speech.
     pub codec: Option<String>,
+    /// The suite that protects its media (RFC 4568); `None`: plain RTP.
+    pub srtp: Option<&'static str>,
     /// Media does not flow both ways.
     pub held: bool,
 }
@@ -188,7 +190,7 @@ impl Call {
 
     fn view_of_caller(&self, state: CallState) -> Option<LegView> {
         let ports = self.ports(Side::A);
-        let codec = codec(ports);
+        let (codec, srtp) = (codec(ports), srtp(ports));
         let held = self.answered_at.is_some() && ports.is_some_and(|ports| ports.leg.is_held());
         match &self.beginning {
             Beginning::Offered(offered) => Some(LegView {
@@ -200,6 +202,7 @@ impl Call {
                 ringing_at: None,
                 answered_at: self.answered_at,
                 codec,
+                srtp,
                 held,
             }),
             Beginning::Placed(placed) => placed.leg.as_ref().map(|leg| LegView {
@@ -211,6 +214,7 @@ impl Call {
                 ringing_at: leg.ringing_at,
                 answered_at: leg.answered_at,
                 codec,
+                srtp,
                 held,
             }),
         }
@@ -227,6 +231,7 @@ impl Call {
                 ringing_at: None,
                 answered_at: self.answered_at,
                 codec: codec(self.ports(Side::A)),
+                srtp: None,
                 held: false,
             });
         }
@@ -240,6 +245,7 @@ impl Call {
             ringing_at: attempt.ringing_at,
             answered_at: attempt.answered_at,
             codec: codec(Some(&attempt.media)),
+            srtp: srtp(Some(&attempt.media)),
             held: attempt.answered_at.is_some() && attempt.media.leg.is_held(),
         })
     }
@@ -258,6 +264,11 @@ fn codec(ports: Option<&Ports>) -> Option<String> {
     let remote = ports?.leg.remote()?;
     let speech = remote.codecs.iter().find(|codec| codec.is_speech())?;
     Some(speech.name.to_string())
+}
+
+fn srtp(ports: Option<&Ports>) -> Option<&'static str> {
+    let agreed = ports?.leg.current().agreed.as_ref()?;
+    Some(agreed.suite().as_str())
 }
 
 #[cfg(test)]

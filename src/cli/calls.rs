@@ -118,7 +118,8 @@ fn show(calls: &[CallShape], output: &mut Output<'_>) -> Result<(), CommandError
         .map(|call| {
             let legs = call.legs.iter().map(|leg| {
                 let codec = leg.codec.as_deref().unwrap_or_default();
-                let text = format!("{} {} {codec}", leg.party, leg.state);
+                let keys = leg.srtp.as_deref().map_or("", |_suite| " SRTP");
+                let text = format!("{} {} {codec}{keys}", leg.party, leg.state);
                 text.trim_end().to_owned()
             });
             [

@@ -128,6 +128,12 @@ static LEG: Schema = Schema::of::<LegShape>(
         Field::new("answered_at", TIME, "It answered.", "null"),
         Field::new("codec", TEXT, "The codec for speech.", "null"),
         Field::new(
+            "srtp",
+            TEXT,
+            "The suite that protects its media; null: plain RTP.",
+            "null",
+        ),
+        Field::new(
             "held",
             Kind::Boolean,
             "Media does not flow both ways.",

@@ -51,6 +51,7 @@ pub(crate) struct LegShape {
     pub(crate) ringing_at: Option<Timestamp>,
     pub(crate) answered_at: Option<Timestamp>,
     pub(crate) codec: Option<String>,
+    pub(crate) srtp: Option<String>,
     pub(crate) held: bool,
 }
 
@@ -65,6 +66,7 @@ impl From<LegView> for LegShape {
             ringing_at: leg.ringing_at,
             answered_at: leg.answered_at,
             codec: leg.codec,
+            srtp: leg.srtp.map(str::to_owned),
             held: leg.held,
         }
     }

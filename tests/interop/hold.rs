@@ -11,7 +11,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use serde_json::Value;
 
 use crate::baresip::{CALLEE, CALLER, Phone};
-use crate::gateway::{Gateway, link, trunk};
+use crate::gateway::{Gateway, link, trunk, write_config};
 use crate::tone::{self, Law};
 use crate::world::{World, until};
 
@@ -177,6 +177,72 @@ fn expect_silence(tap: &mut Tap, when: &str) {
             part.len()
         );
     }
+}
+
+/// E-10: a phone with keys and a plain one. What goes to the first is noise to who reads it on the way, and the
+/// second hears it before, not during, and after.
+#[test]
+fn phones_hold_and_resume_with_keys_and_who_listens_on_the_way_hears_noise() {
+    let Some(world) = World::open(&["ip", "baresip"]) else {
+        return;
+    };
+    let mut tap = Tap::open();
+    let tables = trunk("desks", &CALLEE.address(), 10)
+        .replace("priority", "srtp = \"required\"\npriority")
+        + &link("support", "desk");
+    let config = write_config(&world, "", &tables);
+    let text = std::fs::read_to_string(&config).expect("written");
+    let text = text.replace("[http]", "srtp_over_clear_signalling = true\n[http]");
+    let gateway = Gateway::start_with(&world, world.write("sluice.toml", &text));
+    let account = format!(
+        "<sip:desk@{};transport=udp>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1;\
+         mediaenc=srtp-mand\n",
+        CALLEE.address()
+    );
+    let _callee = CALLEE.start_as(&account, &world, 60, None);
+    let mut answerer = Control::open(&CALLEE);
+    let _caller = CALLER.start(&world, 60, Some("sip:support@127.0.0.1:5060"));
+    let mut dialler = Control::open(&CALLER);
+    answerer.event("CALL_ESTABLISHED");
+    expect_half_noise(&mut tap, "before");
+    let suite = suite_of(&gateway, "b");
+    assert!(
+        suite.is_string() && suite_of(&gateway, "a").is_null(),
+        "{suite}"
+    );
+    for (phone, side) in [(&mut answerer, "b"), (&mut dialler, "a")] {
+        phone.order("hold");
+        until("the hold", Duration::from_secs(5), || {
+            is_held(&gateway, side)
+        });
+        expect_silence(&mut tap, &format!("{side} holds"));
+        phone.order("resume");
+        until("the end of the hold", Duration::from_secs(5), || {
+            !is_held(&gateway, side)
+        });
+        expect_half_noise(&mut tap, &format!("{side} has resumed"));
+        assert_eq!(suite_of(&gateway, "b"), suite);
+    }
+    dialler.order("hangup");
+    let calls = gateway.closed_calls(1);
+    assert_eq!(calls[0]["cause"], "normal", "{calls:?}");
+}
+
+fn expect_half_noise(tap: &mut Tap, when: &str) {
+    let [caller, callee] = tap.listen();
+    let heard = tone::loudest_share(&caller, CALLEE.tone_hz);
+    assert!(heard > 0.8, "{when}: the plain phone gets {heard:.2}");
+    assert!(callee.len() >= SAMPLES_MIN, "{when}: {}", callee.len());
+    let read = tone::loudest_share(&callee, CALLER.tone_hz);
+    assert!(read < 0.2, "{when}: on the way {read:.2} is heard");
+}
+
+fn suite_of(gateway: &Gateway, side: &str) -> Value {
+    let list: Value =
+        serde_json::from_str(&gateway.run(&["calls", "list", "--json"])).expect("JSON");
+    let legs = list[0]["legs"].as_array().cloned().unwrap_or_default();
+    let leg = legs.into_iter().find(|leg| leg["side"] == side);
+    leg.map_or(Value::Null, |leg| leg["srtp"].clone())
 }
 
 #[test]

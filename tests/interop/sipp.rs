@@ -343,6 +343,11 @@ fn three_hundred_calls_with_rtp_keep_their_packets() {
     let calls = gateway.closed_calls(CALLS);
     assert_eq!(calls.len(), CALLS);
     assert!(calls.iter().all(|call| call["status"] == 200));
+    for call in &calls {
+        let score = call.pointer("/media/mos").and_then(Value::as_f64);
+        let is_score = score.is_some_and(|score| (1.0..=4.5).contains(&score));
+        assert!(is_score, "speech that came has a score: {call}");
+    }
     let sum = |leg: &str, key: &str| {
         calls
             .iter()

@@ -20,17 +20,17 @@ const CODECS: [(&str, (u32, u16)); 3] = [
 
 /// What a side wants: how its phone protects, and what we say of its source or trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Side {
+pub(crate) struct Side {
     /// `mediaenc` of its account; empty: plain RTP.
-    phone: &'static str,
+    pub(crate) phone: &'static str,
     policy: &'static str,
 }
 
-const PLAIN: Side = Side {
+pub(crate) const PLAIN: Side = Side {
     phone: "",
     policy: "off",
 };
-const SECURE: Side = Side {
+pub(crate) const SECURE: Side = Side {
     phone: "srtp-mand",
     policy: "required",
 };
@@ -40,7 +40,7 @@ const EFFORT: Side = Side {
     policy: "preferred",
 };
 
-fn config(world: &World, caller: Side, callee: Side) -> PathBuf {
+pub(crate) fn config(world: &World, caller: Side, callee: Side) -> PathBuf {
     let tables = trunk("desks", &CALLEE.address(), 10).replace(
         "priority",
         &format!("srtp = \"{}\"\npriority", callee.policy),

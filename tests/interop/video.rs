@@ -6,9 +6,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::baresip::{CALLEE, CALLER, each_hears_the_other};
+use crate::baresip::{CALLEE, CALLER, Phone, each_hears_the_other};
 use crate::gateway::{Gateway, SIP, link, trunk};
 use crate::party::Party;
+use crate::srtp::{PLAIN, SECURE, Side, config};
 use crate::tone;
 use crate::world::{World, not_run};
 
@@ -28,21 +29,35 @@ module avcodec.so
 /// I-01, I-02: H.264 from either side is decoded by the other one, while each hears the other.
 #[test]
 fn two_phones_see_and_hear_each_other() {
+    see_and_hear(PLAIN, PLAIN);
+}
+
+/// The same where one side is protected, and where both are.
+#[test]
+fn two_phones_see_and_hear_each_other_under_srtp() {
+    see_and_hear(SECURE, PLAIN);
+    see_and_hear(SECURE, SECURE);
+}
+
+fn see_and_hear(caller_side: Side, callee_side: Side) {
     let Some(world) = World::open(&["ip", "baresip"]) else {
         return;
     };
     if !Path::new(MODULE).exists() {
         return not_run::<()>("baresip's H.264 missing").unwrap_or(());
     }
-    let tables = trunk("desks", &CALLEE.address(), 10) + &link("support", "desk");
-    let gateway = Gateway::start(&world, &tables);
-    let start = |phone: &crate::baresip::Phone, seconds, dial| {
-        let account = phone.account(";video_codecs=H264");
+    let gateway = Gateway::start_with(&world, config(&world, caller_side, callee_side));
+    let start = |phone: &Phone, side: Side, seconds, dial| {
+        let protection = match side.phone {
+            "" => String::new(),
+            method => format!(";mediaenc={method}"),
+        };
+        let account = phone.account(&format!(";video_codecs=H264{protection}"));
         let sound = tone::wav(phone.tone_hz, 20);
         phone.start_with(&sound, &account, CAMERA, &world, seconds, dial)
     };
-    let mut callee = start(&CALLEE, 9, None);
-    let mut caller = start(&CALLER, 6, Some("sip:support@127.0.0.1:5060"));
+    let mut callee = start(&CALLEE, callee_side, 9, None);
+    let mut caller = start(&CALLER, caller_side, 6, Some("sip:support@127.0.0.1:5060"));
     caller.wait(Duration::from_secs(20));
     callee.wait(Duration::from_secs(20));
 

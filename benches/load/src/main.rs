@@ -65,7 +65,8 @@ enum Command {
     Resolve(resolve::Options),
     /// The same calls through Asterisk, in turns with ours.
     Peers(peers::Options),
-    /// A media worker of its own with so many sessions: prints its memory (a part of group relay).
+    /// A media worker of its own with so many sessions: prints its memory and its
+    /// allocations (a part of group relay).
     #[command(hide = true)]
     MediaMemory(relay::memory::Options),
     /// Every bar of `make bench`, or the groups named.

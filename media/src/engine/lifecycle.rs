@@ -132,6 +132,7 @@ impl<Io: PacketIo> Worker<Io> {
             .egress
             .get(slot as usize)
             .map_or(0, |line| line.generation);
+        let before = (line.route, line.opposite, line.opposite_generation);
         (line.route, line.opposite, line.opposite_generation) = match leg.target {
             Target::Nowhere => (Route::Nowhere, u32::MAX, 0),
             Target::Leg(pair) if pair.worker != worker => {
@@ -152,6 +153,11 @@ impl<Io: PacketIo> Worker<Io> {
         line.receives = leg.plan.receives;
         line.is_secure = leg.plan.srtp.is_some();
         line.payload_received = PAYLOAD_NONE;
+        let now = (line.route, line.opposite, line.opposite_generation);
+        if now != before {
+            // What came meanwhile went elsewhere, or nowhere.
+            self.interrupt(now.1, now.2);
+        }
         self.refresh_lock(slot);
     }
 

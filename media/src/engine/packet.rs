@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use packet_io::{PacketBuf, PacketIo, Received};
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::leg::Leg;
 use crate::engine::line::{EgressLine, Gate, IngressLine, Route, State};
@@ -13,7 +14,7 @@ use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
-use crate::limits::rtp_rate;
+use crate::limits::{AUDIO_MISORDER_MAX, VIDEO_MISORDER_MAX, rtp_rate};
 use crate::relay::{Arrived, rewrite};
 use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
 use crate::tone::ToneTable;
@@ -112,7 +113,10 @@ impl<Io: PacketIo> Worker<Io> {
             self.change_source(slot, ssrc, line.clock);
         }
         let is_restart = self.account(now_us, slot, &view, &line, octets)?;
-        line.may_pass()?;
+        if let Err(reason) = line.may_pass() {
+            self.interrupt(line.opposite, line.opposite_generation);
+            return Err(reason);
+        }
         let arrived = Arrived {
             ssrc,
             sequence: view.sequence(),
@@ -129,6 +133,15 @@ impl<Io: PacketIo> Worker<Io> {
         Ok(())
     }
 
+    /// A packet for that leg has no place in its stream: what follows is no loss of the sender's.
+    pub(super) fn interrupt(&mut self, target: u32, generation: u32) {
+        if let Some(line) = self.egress.get_mut(target as usize)
+            && line.generation == generation
+        {
+            line.continuity.interrupt();
+        }
+    }
+
     /// Order, loss and jitter. True: the source began its numbers anew.
     fn account(
         &mut self,
@@ -142,7 +155,11 @@ impl<Io: PacketIo> Worker<Io> {
             .reception
             .get_mut(slot as usize)
             .ok_or(DropReason::SocketUnknown)?;
-        let arrival = received.reception.accept(view.sequence());
+        let misorder_max = match line.kind {
+            MediaKind::Audio => AUDIO_MISORDER_MAX,
+            MediaKind::Video => VIDEO_MISORDER_MAX,
+        };
+        let arrival = received.reception.accept(view.sequence(), misorder_max);
         if arrival == Arrival::Jump {
             return Err(DropReason::SequenceJump);
         }
@@ -180,7 +197,10 @@ impl<Io: PacketIo> Worker<Io> {
         }
         let to = match line.gate {
             Gate::Closed => return Err(DropReason::OppositeGone),
-            Gate::Held => return Err(DropReason::OppositeNotSending),
+            Gate::Held => {
+                line.continuity.interrupt();
+                return Err(DropReason::OppositeNotSending);
+            }
             Gate::Unknown => return Err(DropReason::DestinationUnknown),
             Gate::Address => Some(line.destination),
             Gate::Connected => None,

@@ -10,7 +10,7 @@ mod timestamp;
 mod view;
 
 pub use header::{PayloadType, Ssrc};
-pub use reception::{Arrival, Reception};
+pub use reception::{Arrival, DROPOUT_MAX, Reception};
 pub use sequence::{ExtendedSequence, SequenceNumber};
 pub use timestamp::{ClockRate, RtpTimestamp};
 pub use view::{RtpView, RtpViewMut, header_size};

@@ -44,8 +44,9 @@ impl Reception {
         };
     }
 
-    /// Takes one packet by its sequence number (RFC 3550 A.1, `update_seq`).
-    pub fn accept(&mut self, sequence: SequenceNumber) -> Arrival {
+    /// Takes one packet by its sequence number (RFC 3550 A.1, `update_seq`). What is fewer than
+    /// `misorder_max` behind is late.
+    pub fn accept(&mut self, sequence: SequenceNumber, misorder_max: u16) -> Arrival {
         if !self.started {
             self.begin(sequence);
             return Arrival::First;
@@ -53,7 +54,9 @@ impl Reception {
         let ahead = self.highest.sequence().offset_to(sequence);
         if ahead < DROPOUT_MAX {
             self.highest = self.highest.nearest(sequence);
-        } else if ahead <= u16::MAX - MISORDER_MAX + 1 {
+            // The source goes on where it was: what jumped before has not begun anew.
+            self.bad_sequence = None;
+        } else if ahead <= u16::MAX - misorder_max + 1 {
             if self.bad_sequence != Some(sequence) {
                 self.bad_sequence = Some(sequence.wrapping_add(1));
                 return Arrival::Jump;
@@ -172,20 +175,18 @@ impl Reception {
 const FIRST_CYCLE: u32 = 1 << 16;
 
 /// `MAX_DROPOUT` of RFC 3550 A.1: a larger gap is a jump.
-const DROPOUT_MAX: u16 = 3_000;
-
-/// `MAX_MISORDER` of RFC 3550 A.1: a packet further behind is a jump.
-const MISORDER_MAX: u16 = 100;
+pub const DROPOUT_MAX: u16 = 3_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{AUDIO_MISORDER_MAX as MISORDER_MAX, VIDEO_MISORDER_MAX};
     use proptest::prelude::*;
 
     fn reception_of(sequences: impl IntoIterator<Item = u16>) -> Reception {
         let mut reception = Reception::default();
         for sequence in sequences {
-            reception.accept(SequenceNumber(sequence));
+            reception.accept(SequenceNumber(sequence), MISORDER_MAX);
         }
         reception
     }
@@ -200,11 +201,29 @@ mod tests {
     #[test]
     fn a_jump_restarts_only_with_its_successor() {
         let mut reception = reception_of([10, 11]);
-        assert_eq!(reception.accept(SequenceNumber(40_000)), Arrival::Jump);
-        assert_eq!(reception.accept(SequenceNumber(12)), Arrival::Valid);
-        assert_eq!(reception.accept(SequenceNumber(40_000)), Arrival::Jump);
-        assert_eq!(reception.accept(SequenceNumber(40_001)), Arrival::Restarted);
+        let mut accept = |sequence| reception.accept(SequenceNumber(sequence), MISORDER_MAX);
+        assert_eq!(accept(40_000), Arrival::Jump);
+        assert_eq!(accept(12), Arrival::Valid);
+        assert_eq!(accept(40_001), Arrival::Jump, "not in a row");
+        assert_eq!(accept(40_000), Arrival::Jump);
+        assert_eq!(accept(40_001), Arrival::Restarted);
         assert_eq!(reception.lost(), 0);
+    }
+
+    /// A sender that is asked for packets again (RFC 4585) sends them under their old numbers.
+    #[test]
+    fn packets_sent_again_are_late_where_so_many_may_be_late() {
+        let mut reception = reception_of((0..300).filter(|number| !(50..60).contains(number)));
+        for number in 50..60 {
+            let arrival = reception.accept(SequenceNumber(number), VIDEO_MISORDER_MAX);
+            assert_eq!(arrival, Arrival::Valid, "{number}");
+        }
+        assert_eq!(reception.lost(), 0);
+        let mut strict = reception_of(0..300);
+        assert_eq!(
+            strict.accept(SequenceNumber(50), MISORDER_MAX),
+            Arrival::Jump
+        );
     }
 
     /// RFC 3550 A.3.
@@ -212,7 +231,7 @@ mod tests {
     fn fraction_lost_speaks_of_the_interval() {
         let mut reception = reception_of([0, 2]);
         assert_eq!(reception.take_fraction_lost(), 85);
-        reception.accept(SequenceNumber(3));
+        reception.accept(SequenceNumber(3), MISORDER_MAX);
         assert_eq!(reception.take_fraction_lost(), 0);
         assert_eq!(reception.cumulative_lost(), 1);
     }
@@ -221,7 +240,7 @@ mod tests {
     fn a_new_source_keeps_the_loss_of_the_old_one() {
         let mut reception = reception_of([1, 5]);
         reception.restart();
-        reception.accept(SequenceNumber(9_000));
+        reception.accept(SequenceNumber(9_000), MISORDER_MAX);
         assert_eq!(reception.lost(), 3);
         assert_eq!(reception.cumulative_lost(), 0);
     }

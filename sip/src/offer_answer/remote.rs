@@ -179,18 +179,18 @@ pub fn read_offer(
         });
         match line {
             Ok(audio) if policy == CryptoPolicy::Off || !audio.crypto.is_empty() => {
-                return Ok(with_video(audio, policy, || offered_video(offer, &forbids)));
+                return Ok(with_video(audio, offered_video(offer, policy, &forbids)));
             }
             Ok(audio) => plain = plain.or(Some(audio)),
             Err(found) => refusal = further(refusal, found),
         }
     }
     let audio = plain.ok_or(refusal)?;
-    Ok(with_video(audio, policy, || offered_video(offer, &forbids)))
+    Ok(with_video(audio, offered_video(offer, policy, &forbids)))
 }
 
 /// The keys of an offered line that may be taken; none: plain RTP.
-fn offered_keys(
+pub(super) fn offered_keys(
     media: &MediaDescription,
     policy: CryptoPolicy,
 ) -> Result<Vec<CryptoLine>, Unusable> {
@@ -204,7 +204,7 @@ fn offered_keys(
 
 /// The key of the line that answers `ours`; none: plain RTP. Where a peer answers a secure offer with
 /// plain RTP, it is taken by a policy that takes either.
-fn answered_keys(
+pub(super) fn answered_keys(
     ours: &MediaDescription,
     theirs: &MediaDescription,
     policy: CryptoPolicy,
@@ -270,9 +270,10 @@ pub fn read_answer(
         .collect();
     let keys = answered_keys(ours, theirs, policy)?;
     let audio = remote_audio(answer, (index, theirs, keys), codecs, &forbids)?;
-    Ok(with_video(audio, policy, || {
-        answered_video(offer, answer, &forbids)
-    }))
+    Ok(with_video(
+        audio,
+        answered_video(offer, answer, policy, &forbids),
+    ))
 }
 
 /// One format of an answer. A dynamic number without `rtpmap` can only mean what we offered under
@@ -327,14 +328,9 @@ fn remote_audio(
     })
 }
 
-/// Video beside audio that is secure, or has to be, is never in the clear.
-fn with_video(
-    audio: RemoteAudio,
-    policy: CryptoPolicy,
-    read: impl FnOnce() -> Option<Box<RemoteVideo>>,
-) -> RemoteAudio {
-    let is_plain = policy != CryptoPolicy::Required && audio.crypto.is_empty();
-    let video = is_plain.then(read).flatten();
+/// Video is protected where audio is, and only there: none of a call is in the clear by its other line.
+fn with_video(audio: RemoteAudio, video: Option<Box<RemoteVideo>>) -> RemoteAudio {
+    let video = video.filter(|video| video.crypto.is_empty() == audio.crypto.is_empty());
     RemoteAudio { video, ..audio }
 }
 

@@ -14,7 +14,7 @@ use super::describe::{AudioLine, refused_line};
 use super::direction::answer_direction;
 use super::numbers::Numbers;
 use super::remote::{RemoteAudio, Unusable};
-use super::video::{self, SaidVideo, VideoWish};
+use super::video::{self, RemoteVideo, SaidVideo, VideoWish};
 use crate::sdp::{Direction, Host, MediaDescription, MediaKind, Origin, SessionDescription};
 
 /// The descriptions of one dialog.
@@ -42,6 +42,8 @@ struct Crypto {
     offer: CryptoOffer,
     /// Ours, of the audio line.
     audio: LineKeys,
+    /// Of the video line.
+    video: Option<LineKeys>,
 }
 
 /// What both sides said last.
@@ -61,6 +63,8 @@ pub struct Descriptions {
     pub crypto: Vec<CryptoLine>,
     /// The keys in use since the last exchange that is over; `None`: plain RTP.
     pub agreed: Option<Box<AgreedKeys>>,
+    /// The keys of video; `None`: plain RTP, or no video.
+    pub video_agreed: Option<Box<AgreedKeys>>,
     /// The version of the last description that left.
     said: u64,
 }
@@ -75,6 +79,22 @@ impl Descriptions {
             None => !self.crypto.is_empty(),
         };
         self.agreed.is_none() && theirs_are_secure
+    }
+
+    /// The same of video.
+    #[must_use]
+    pub fn video_waits_for_keys(&self) -> bool {
+        let video = self.theirs.as_ref().map(|theirs| theirs.video.as_ref());
+        let is_secure = match (video, &self.video) {
+            (Some(video), _) => video.is_some_and(|video| video.is_secure),
+            (None, Some(said)) => !said.crypto.is_empty(),
+            (None, None) => false,
+        };
+        self.video_agreed.is_none() && is_secure
+    }
+
+    fn video_suite(&self) -> Option<CryptoSuite> {
+        self.video_agreed.as_ref().map(|agreed| agreed.suite())
     }
 
     fn suite(&self) -> Option<CryptoSuite> {
@@ -98,6 +118,7 @@ impl Session {
                 video: None,
                 crypto: Vec::new(),
                 agreed: None,
+                video_agreed: None,
                 said: 0,
             },
             numbers: Numbers::NONE,
@@ -129,6 +150,7 @@ impl Session {
             policy,
             offer,
             audio: keys,
+            video: None,
         }));
     }
 
@@ -143,6 +165,13 @@ impl Session {
     pub fn renew_keys(&mut self, keys: LineKeys) {
         if let Some(crypto) = &mut self.crypto {
             crypto.audio = keys;
+        }
+    }
+
+    /// Our keys of a video line, where keys are set at all.
+    pub fn set_video_keys(&mut self, keys: LineKeys) {
+        if let Some(crypto) = &mut self.crypto {
+            crypto.video = Some(keys);
         }
     }
 
@@ -162,19 +191,16 @@ impl Session {
 
     /// The peer's answer to our last offer takes effect, and with it the keys.
     pub fn accept_answer(&mut self, theirs: RemoteAudio) {
-        let agreed = theirs.crypto.iter().find_map(|theirs| {
-            let ours = self
-                .current
-                .crypto
-                .iter()
-                .find(|ours| ours.answers(theirs))?;
-            Some(Box::new(AgreedKeys::of(ours, theirs)))
-        });
+        let agreed = agreed_of(&self.current.crypto, &theirs.crypto);
         debug_assert!(
             agreed.is_some() || theirs.crypto.is_empty(),
             "an answer was read against the offer"
         );
         self.current.agreed = agreed;
+        let said = self.current.video.as_ref();
+        self.current.video_agreed = said
+            .zip(theirs.video.as_ref())
+            .and_then(|(said, theirs)| agreed_of(&said.crypto, &theirs.crypto));
         self.accept(theirs);
     }
 
@@ -240,7 +266,7 @@ impl Session {
         let mut lines: Vec<_> = lines.into_iter().map(refused_line).collect();
         let protocol = lines.get(audio).map_or("", |line| &line.protocol);
         let crypto = self.offered_keys(is_first, protocol);
-        self.offer_video(&mut lines, crypto.is_empty());
+        self.offer_video(&mut lines, !crypto.is_empty());
         let last = self.current.ours.as_ref();
         debug_assert!(
             last.is_none_or(|last| lines.len() >= last.media.len()),
@@ -300,7 +326,7 @@ impl Session {
             .as_ref()
             .map(|(ours, theirs)| AgreedKeys::of(ours, theirs));
         let crypto = taken.map(|(ours, _)| ours).into_iter().collect();
-        self.answer_video(&mut lines);
+        self.answer_video(&mut lines, agreed.is_some());
         self.current.agreed = agreed.map(Box::new);
         let said = (codecs, crypto, direction);
         Ok(self.describe(lines, audio, said, ptime_ms))
@@ -312,33 +338,63 @@ impl Session {
     pub fn refuse_streams(&mut self, offer: &SessionDescription) -> SessionDescription {
         let lines = offer.media.iter().map(refused_line).collect();
         (self.current.theirs, self.current.agreed) = (None, None);
-        self.current.video = None;
+        (self.current.video, self.current.video_agreed) = (None, None);
         self.say(lines, (Vec::new(), Vec::new(), Direction::Inactive))
     }
 
-    /// Our video line in an offer, where there is something to say of video: never in the clear beside
-    /// keys for audio.
-    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>, is_plain: bool) {
-        let wish = self.wish.take().filter(|_| is_plain).zip(self.video_local);
+    /// Our video line in an offer, where there is something to say of video; with keys where audio has
+    /// some, and not at all where it would have none then.
+    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>, is_secure: bool) {
+        let wish = self.wish.take().zip(self.video_local);
+        let ours = self
+            .crypto
+            .as_ref()
+            .and_then(|crypto| crypto.video.as_ref());
+        let keys = match ours {
+            _ if !is_secure => Some(Vec::new()),
+            Some(keys) => Some(keys.offered(self.current.video_suite())),
+            None => None,
+        };
         let in_use = |line: &MediaDescription| line.kind == MediaKind::Video && line.port != 0;
         let last = self.current.ours.as_ref();
         let in_use = last.and_then(|last| last.media.iter().position(in_use));
         let theirs = self.current.theirs.as_ref();
         let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
         let numbers = &mut self.video_numbers;
-        self.current.video = wish.and_then(|(wish, local)| {
-            video::offer_line(lines, in_use, &wish, local, theirs, numbers)
+        self.current.video = wish.zip(keys).and_then(|((wish, local), keys)| {
+            video::offer_line(lines, in_use, (&wish, local), theirs, keys, numbers)
         });
     }
 
     /// Our answer to the peer's video line, where it has one and there is something to say.
-    fn answer_video(&mut self, lines: &mut [MediaDescription]) {
+    fn answer_video(&mut self, lines: &mut [MediaDescription], is_secure: bool) {
         let wish = self.wish.take().zip(self.video_local);
         let theirs = self.current.theirs.as_ref();
         let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
-        self.current.video = theirs
+        let ours = self
+            .crypto
+            .as_ref()
+            .and_then(|crypto| crypto.video.as_ref());
+        let suite = self.current.video_suite();
+        let taken = theirs
+            .zip(ours)
+            .and_then(|(theirs, ours)| ours.answer(&theirs.crypto, suite));
+        let agreed = taken
+            .as_ref()
+            .map(|(ours, theirs)| Box::new(AgreedKeys::of(ours, theirs)));
+        let key = taken.map(|(ours, _)| ours);
+        // As audio is protected, so is video.
+        let fits = |theirs: &&RemoteVideo| {
+            key.is_some() == is_secure && (key.is_some() || !theirs.is_secure)
+        };
+        let said = theirs
+            .filter(fits)
             .zip(wish)
-            .and_then(|(theirs, (wish, local))| video::answer_line(lines, &wish, local, theirs));
+            .and_then(|(theirs, (wish, local))| {
+                video::answer_line(lines, &wish, local, theirs, key.clone())
+            });
+        self.current.video_agreed = agreed.filter(|_| said.is_some());
+        self.current.video = said;
     }
 
     fn describe(
@@ -406,6 +462,14 @@ impl Session {
 
 /// What our audio line names: codecs, keys, direction.
 type Said = (Vec<Codec>, Vec<CryptoLine>, Direction);
+
+/// The keys of our lines and of the peer's that answer one of them.
+fn agreed_of(ours: &[CryptoLine], theirs: &[CryptoLine]) -> Option<Box<AgreedKeys>> {
+    theirs.iter().find_map(|theirs| {
+        let ours = ours.iter().find(|ours| ours.answers(theirs))?;
+        Some(Box::new(AgreedKeys::of(ours, theirs)))
+    })
+}
 
 /// One codec for speech and the events that go with it: those of its clock (RFC 4733 §2.1), else
 /// any, because many peers pair opus with `telephone-event/8000`.

@@ -8,10 +8,10 @@
 use std::net::SocketAddr;
 
 use super::codec_match::{Codec, codecs_of};
-use super::crypto::Profile;
+use super::crypto::{CryptoLine, CryptoPolicy, Profile};
 use super::direction::{answer_direction, reversed};
 use super::numbers::Numbers;
-use super::remote::{Forbidden, Unusable, agreed, whereabouts};
+use super::remote::{Forbidden, Unusable, agreed, answered_keys, offered_keys, whereabouts};
 use crate::sdp::{
     Bandwidth, Direction, Feedback, Fmtp, MediaDescription, MediaKind, RtpMap, SessionDescription,
 };
@@ -31,6 +31,10 @@ pub struct RemoteVideo {
     pub codecs: Vec<Codec>,
     /// The peer offers or took `a=rtcp-mux`.
     pub rtcp_mux: bool,
+    /// The line is `RTP/SAVP` or `RTP/SAVPF`.
+    pub is_secure: bool,
+    /// The peer's keys that may be used; in an answer one. Empty: plain RTP.
+    pub crypto: Vec<CryptoLine>,
     /// The most that the peer wants to receive.
     pub bandwidth: Bandwidth,
     /// The feedback that it names for any of its codecs, of what we carry.
@@ -57,6 +61,8 @@ pub struct SaidVideo {
     pub codecs: Vec<Codec>,
     /// From our side.
     pub direction: Direction,
+    /// Our keys that the line names.
+    pub crypto: Vec<CryptoLine>,
 }
 
 impl RemoteVideo {
@@ -122,13 +128,16 @@ const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transp
 /// The video of an offer; `None`: no line of it can be taken.
 pub(super) fn offered_video(
     offer: &SessionDescription,
+    policy: CryptoPolicy,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Option<Box<RemoteVideo>> {
     let lines = offer.media.iter().enumerate();
     lines
         .filter(|(_, media)| is_video(media) && is_main(media))
         .find_map(|(index, media)| {
-            remote_video(offer, index, media, codecs_of(media), forbids).ok()
+            let keys = offered_keys(media, policy).ok()?;
+            let line = (index, media, keys);
+            remote_video(offer, line, codecs_of(media), forbids).ok()
         })
         .map(Box::new)
 }
@@ -137,6 +146,7 @@ pub(super) fn offered_video(
 pub(super) fn answered_video(
     offer: &SessionDescription,
     answer: &SessionDescription,
+    policy: CryptoPolicy,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Option<Box<RemoteVideo>> {
     let mut lines = offer.media.iter().zip(&answer.media).enumerate();
@@ -148,7 +158,8 @@ pub(super) fn answered_video(
         .payload_types()
         .filter_map(|number| agreed(number, &named, &offered))
         .collect();
-    let video = remote_video(answer, index, theirs, codecs, forbids).ok()?;
+    let keys = answered_keys(ours, theirs, policy).ok()?;
+    let video = remote_video(answer, (index, theirs, keys), codecs, forbids).ok()?;
     Some(Box::new(video))
 }
 
@@ -166,14 +177,10 @@ fn is_main(media: &MediaDescription) -> bool {
 
 fn remote_video(
     description: &SessionDescription,
-    index: usize,
-    media: &MediaDescription,
+    (index, media, crypto): (usize, &MediaDescription, Vec<CryptoLine>),
     codecs: Vec<Codec>,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Result<RemoteVideo, Unusable> {
-    if Profile::of(&media.protocol) != Profile::Plain {
-        return Err(Unusable::SecureOnly);
-    }
     let (rtp, rtcp, direction) = whereabouts(description, media, forbids)?;
     let codecs: Vec<Codec> = codecs.into_iter().filter(Codec::is_speech).collect();
     if codecs.is_empty() {
@@ -187,6 +194,8 @@ fn remote_video(
         direction,
         codecs,
         rtcp_mux: media.rtcp_mux,
+        is_secure: Profile::of(&media.protocol) == Profile::Secure,
+        crypto,
         bandwidth: media.bandwidth,
         feedback: FEEDBACK.into_iter().filter(|value| names(value)).collect(),
     })
@@ -196,9 +205,9 @@ fn remote_video(
 pub(super) fn offer_line(
     lines: &mut Vec<MediaDescription>,
     in_use: Option<usize>,
-    wish: &VideoWish,
-    local: SocketAddr,
+    (wish, local): (&VideoWish, SocketAddr),
     theirs: Option<&RemoteVideo>,
+    crypto: Vec<CryptoLine>,
     numbers: &mut Numbers,
 ) -> Option<SaidVideo> {
     let mut codecs: Vec<Codec> = Vec::with_capacity(wish.codecs.len());
@@ -212,13 +221,17 @@ pub(super) fn offer_line(
     }
     let unused = || lines.iter().position(|line| line.kind == MediaKind::Video);
     let place = in_use.or_else(unused).unwrap_or(lines.len());
-    if place == lines.len() {
-        let line = MediaDescription::new(MediaKind::Video, 0, transport_of(lines));
-        lines.push(line);
+    let begun = MediaDescription::new(MediaKind::Video, 0, transport_of(lines));
+    match lines.get_mut(place) {
+        Some(_) if in_use.is_some() => {}
+        // The place of a line that is over may be taken by another transport (RFC 3264 §8.2).
+        Some(line) => line.protocol = begun.protocol,
+        None => lines.push(begun),
     }
     let said = SaidVideo {
         codecs,
         direction: wish.direction,
+        crypto,
     };
     let mux = theirs.is_some_and(|theirs| theirs.rtcp_mux);
     describe(lines.get_mut(place)?, &said, wish, local, mux);
@@ -232,6 +245,7 @@ pub(super) fn answer_line(
     wish: &VideoWish,
     local: SocketAddr,
     theirs: &RemoteVideo,
+    crypto: Option<CryptoLine>,
 ) -> Option<SaidVideo> {
     let codec = wish.codecs.iter().find_map(|codec| {
         let offered = theirs.codecs.iter().find(|known| known.is_same(codec))?;
@@ -240,6 +254,7 @@ pub(super) fn answer_line(
     let said = SaidVideo {
         codecs: vec![codec],
         direction: answer_direction(theirs.direction, wish.direction),
+        crypto: crypto.into_iter().collect(),
     };
     let named = |value: &&str| theirs.feedback.contains(value);
     let wish = VideoWish {
@@ -301,5 +316,6 @@ fn describe(
     media.bandwidth = wish.bandwidth;
     media.direction = Some(said.direction);
     media.rtcp_mux = rtcp_mux;
+    media.crypto = said.crypto.iter().map(CryptoLine::write).collect();
     *line = media;
 }

@@ -110,6 +110,11 @@ impl LegMedia {
         unanswered && self.policy() == CryptoPolicy::Preferred
     }
 
+    /// The same of video.
+    pub fn set_video_keys(&mut self, keys: LineKeys) {
+        self.session.set_video_keys(keys);
+    }
+
     /// Whether keys are taken of its peer.
     #[must_use]
     pub fn policy(&self) -> CryptoPolicy {

@@ -8,6 +8,7 @@ use arrayvec::ArrayVec;
 use media::command::{LegPlan, MediaKind, PairKey, PayloadMapping};
 use sip::offer_answer::{Codec, Descriptions, RemoteVideo, VideoWish};
 
+use super::keys;
 use super::leg::{CODECS_MAX, LegMedia};
 
 /// The port pair for the video of a leg.
@@ -78,17 +79,20 @@ impl LegMedia {
         let direction = remote.map(|remote| remote.direction);
         let sends = direction.map_or(is_early, |theirs| theirs.receives());
         let receives = direction.map_or(is_early, |theirs| theirs.sends());
+        let agreed = self.current().video_agreed.as_deref();
+        let srtp = agreed.and_then(keys::plan);
+        let waits = self.current().video_waits_for_keys() || agreed.is_some() != srtp.is_some();
         let plan = LegPlan {
             kind: MediaKind::Video,
             remote_rtp: remote.and_then(|remote| remote.rtp),
             remote_rtcp: remote.and_then(|remote| remote.rtcp),
-            sends: sends && said.is_some_and(|said| said.direction.sends()),
-            receives: receives && said.is_some_and(|said| said.direction.receives()),
+            sends: sends && !waits && said.is_some_and(|said| said.direction.sends()),
+            receives: receives && !waits && said.is_some_and(|said| said.direction.receives()),
             payloads: self.video_payloads(other),
             latch: self.latch,
             media_timeout: None,
             version: video.plan_version,
-            srtp: None,
+            srtp,
         };
         Some((video.pair, plan))
     }

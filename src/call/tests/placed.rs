@@ -10,7 +10,7 @@ use crate::call::command::{
 };
 use crate::call::event::Input;
 use crate::call::view::{CallState, CallView, Origin};
-use crate::cdr::record::{AttemptLeg, Record};
+use crate::cdr::record::{AttemptLeg, MediaFigures, Record};
 use crate::links::model::Destination;
 use crate::links::resolve::ResolvedLink;
 use crate::trunks::model::{NumberPattern, Trunk};
@@ -204,7 +204,16 @@ fn both_legs_have_their_figures_and_so_has_the_call() {
             .iter()
             .all(|row| row.media.packets_received == 50)
     );
-    assert_eq!(world.closed()[0].media.packets_received, 50);
+    let expected = MediaFigures {
+        packets_received: 50,
+        round_trip_ms: Some(20.5),
+        mos: Some(4.37),
+        peer_packets_lost: Some(2),
+        peer_jitter_ms: Some(1.5),
+        peer_mos: Some(4.21),
+        ..MediaFigures::default()
+    };
+    assert_eq!(world.closed()[0].media, expected);
     let Some(Record::CallOpened(opened)) = world.records.first() else {
         panic!("a call begins with its row");
     };

@@ -6,7 +6,7 @@ use media::command::LegPlan;
 use media::srtp::{MasterKey, Suite};
 
 use super::world::{PHONE, World, remote, sdp, target, trunk};
-use crate::call::command::Command;
+use crate::call::command::{Command, CommandOutcome, ListCalls};
 use crate::trunks::model::{OfferMode, SrtpPolicy, Trunk};
 
 const SHA1_80: &str = "AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
@@ -85,6 +85,18 @@ impl World {
         (srtp.send.clone(), srtp.receive.clone())
     }
 
+    /// The suite of each leg, as it is shown.
+    fn suites_shown(&mut self) -> Vec<Option<&'static str>> {
+        let list = ListCalls {
+            limit: 1,
+            ..ListCalls::default()
+        };
+        let CommandOutcome::Calls(page) = self.order(Command::List(list)).unwrap() else {
+            panic!("another answer");
+        };
+        page.calls[0].legs.iter().map(|leg| leg.srtp).collect()
+    }
+
     /// The last final answer to the phone.
     fn answered_with(&self) -> String {
         self.last(PHONE.parse().unwrap(), "SIP/2.0 200")
@@ -132,6 +144,9 @@ fn each_side_of_a_call_has_keys_or_not_by_what_it_said() {
         } else {
             assert!(world.plan(10_002).srtp.is_none() && keys_in(invite.body()).is_empty());
         }
+        let shown = world.suites_shown();
+        let suites: Vec<bool> = shown.iter().map(Option::is_some).collect();
+        assert_eq!(suites, [source == Required, policy == Required]);
         for port in [10_000, 10_002] {
             assert!(
                 world.plan(port).sends && world.plan(port).receives,

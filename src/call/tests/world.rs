@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use media::command::{Command, LegCounters, LegPlan, PairKey, Report, Target};
+use media::command::{Command, LegCounters, LegPlan, PairKey, PeerReception, Report, Target};
 use sip::event::{EndpointConfig, Flow, Timers, Transport};
 use sip::message::{Method, SendBuffer};
 
@@ -305,6 +305,13 @@ impl World {
                 self.legs.remove(&pair).expect("a leg is disconnected once");
                 let counters = LegCounters {
                     packets_received: 50,
+                    round_trip_us: Some(20_500),
+                    score_hundredths: Some(437),
+                    peer: Some(PeerReception {
+                        packets_lost: 2,
+                        jitter_us: 1_500,
+                        score_hundredths: Some(421),
+                    }),
                     ..LegCounters::default()
                 };
                 self.worker_answers

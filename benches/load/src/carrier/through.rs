@@ -77,6 +77,10 @@ pub(crate) struct Where {
     /// HTTP of the node, for its own counters.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Option<SocketAddr>,
+    /// Speak SRTP (SDES): callers of a node by SIP, callees of rtpengine. Callees of a node do where its
+    /// trunk wants it.
+    #[arg(long)]
+    pub(crate) srtp: bool,
     /// Token that may place calls, for http:IP:PORT.
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
@@ -100,14 +104,27 @@ impl Where {
             })
         };
         Ok(match self.through {
-            Through::Node(sip) => Box::new(Node::new("node", place(sip, self.http)?)?),
+            Through::Node(sip) => {
+                let mut node = Node::new("node", place(sip, self.http)?)?;
+                if self.srtp {
+                    node.secure_callers();
+                }
+                Box::new(node)
+            }
             Through::Http(http) => {
                 let token = self.token.clone();
                 let token = token.context("--token: one that may place calls")?;
                 // No call of ours goes to its SIP address.
                 Box::new(NodeByHttp::new(place(http, Some(http))?, token)?)
             }
-            Through::Rtpengine(control) => Box::new(Rtpengine::new(control, process()?)?),
+            Through::Rtpengine(control) => {
+                let rtpengine = Rtpengine::new(control, process()?)?;
+                Box::new(if self.srtp {
+                    rtpengine.with_srtp()
+                } else {
+                    rtpengine
+                })
+            }
             Through::Rtpproxy(control) => Box::new(Rtpproxy::new(control, process()?)?),
             Through::Minimal => Box::new(Minimal::default()),
             Through::Epoll => Box::new(StandIn::default()),

@@ -200,6 +200,35 @@ fn held_legs_neither_send_nor_are_sent_to() {
     assert_eq!(harness.exchange(a.ours, a.peer, &stream.next()).len(), 1);
 }
 
+/// Twelve minutes of hold in which the sender goes on: half the numbers there are.
+#[test]
+fn after_a_hold_the_listener_hears_on_and_misses_nothing() {
+    let mut harness = Harness::new();
+    let (a, b) = harness.call();
+    let mut stream = Stream::new(1);
+    let before = harness.exchange(a.ours, a.peer, &stream.next());
+    let before = before[0].rtp().sequence();
+    let held = LegPlan {
+        sends: false,
+        version: 2,
+        ..plan("203.0.113.2:6000")
+    };
+    harness.update(b, held, Target::Leg(a.pair));
+    for _ in 0..36_000 {
+        harness.deliver(a.ours, a.peer, &stream.next());
+        harness.pass_ms(20);
+    }
+    harness.sent();
+    harness.update(b, plan("203.0.113.2:6000"), Target::Leg(a.pair));
+    for step in 1..5 {
+        let sent = harness.exchange(a.ours, a.peer, &stream.next());
+        assert_eq!(sent.len(), 1, "each is heard");
+        assert_eq!(sent[0].rtp().sequence().distance_from(before), step);
+        harness.pass_ms(20);
+        harness.sent();
+    }
+}
+
 #[test]
 fn silence_is_reported_once_and_not_while_held() {
     let timeout = Some(Duration::from_secs(30));

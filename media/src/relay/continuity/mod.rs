@@ -9,7 +9,8 @@
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
-use crate::rtp::{ClockRate, RtpTimestamp, SequenceNumber, Ssrc};
+use crate::limits::VIDEO_MISORDER_MAX;
+use crate::rtp::{ClockRate, DROPOUT_MAX, RtpTimestamp, SequenceNumber, Ssrc};
 
 /// The place of a packet in the sent stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,8 @@ enum Phase {
     Fresh,
     /// So far beyond its first packet that a late one cannot be from before it.
     Settled,
+    /// Packets came and were not sent: whichever is sent next is switched to.
+    Interrupted,
 }
 
 impl Continuity {
@@ -92,7 +95,7 @@ impl Continuity {
     /// [`DropReason::BeforeSwitch`]: its place was given to another source.
     #[inline]
     pub fn place(&mut self, arrived: Arrived) -> Result<Placed, DropReason> {
-        if self.phase == Phase::Idle || arrived.ssrc != self.feed || arrived.is_restart {
+        if self.is_switch(&arrived) {
             self.switch(arrived);
         } else if self.phase != Phase::Settled {
             let beyond_first = arrived.sequence.distance_from(self.feed_first);
@@ -129,6 +132,28 @@ impl Continuity {
         })
     }
 
+    /// Packets of the present source come and are not sent (held, connected elsewhere): the next one that
+    /// is sent goes on where the stream stands, and what was left out is no loss.
+    pub fn interrupt(&mut self) {
+        if self.phase != Phase::Idle {
+            self.phase = Phase::Interrupted;
+        }
+    }
+
+    /// The packet does not go on with the stream: another source, the same one begun anew, or one of
+    /// which more was not sent than any gap has.
+    #[inline]
+    fn is_switch(&self, arrived: &Arrived) -> bool {
+        if matches!(self.phase, Phase::Idle | Phase::Interrupted)
+            || arrived.ssrc != self.feed
+            || arrived.is_restart
+        {
+            return true;
+        }
+        let sequence = arrived.sequence.wrapping_add(self.sequence_offset);
+        !STEPS.contains(&sequence.distance_from(self.last_sequence))
+    }
+
     /// True once a packet was placed.
     #[must_use]
     pub fn is_started(&self) -> bool {
@@ -155,7 +180,7 @@ impl Continuity {
         let beyond_last = sent.distance_from(self.last_sequence);
         let number = sent.wrapping_add(0_u16.wrapping_sub(self.sequence_offset));
         let is_of_feed = match self.phase {
-            Phase::Idle => false,
+            Phase::Idle | Phase::Interrupted => false,
             Phase::Unmarked | Phase::Fresh => number.distance_from(self.feed_first) >= 0,
             // The first number may have been lapped since: what is near the last one is the feed's.
             Phase::Settled => beyond_last >= -SETTLED_DISTANCE,
@@ -191,8 +216,13 @@ impl Continuity {
     }
 }
 
-/// So far after the first packet of a source, an older one is a jump already (RFC 3550 A.1).
-const SETTLED_DISTANCE: i16 = 200;
+/// What one source steps by: its reception has refused all else.
+const STEPS: std::ops::RangeInclusive<i16> =
+    -VIDEO_MISORDER_MAX.cast_signed()..=DROPOUT_MAX.cast_signed();
+
+/// So far after the first packet of a source, an older one is a jump already (RFC 3550 A.1). So far back
+/// a NACK is mapped, too: what is sent again is taken no later.
+const SETTLED_DISTANCE: i16 = VIDEO_MISORDER_MAX.cast_signed();
 
 /// A longer step forward could be read as one backward.
 const SWITCH_TICKS_MAX: u32 = 1 << 30;

@@ -43,6 +43,42 @@ fn a_gap_inside_a_source_stays_a_gap() {
     assert_eq!(late.sequence.distance_from(before.sequence), 2);
 }
 
+/// A hold of any length: what was not sent is no loss of the source's, and is not waited for.
+#[test]
+fn what_was_not_sent_leaves_no_gap() {
+    for left_out in [1, 150, 3_000, 20_000, 40_000, 65_535] {
+        let mut stream = stream();
+        stream.place(arrived(1, 9, 840, 0)).unwrap();
+        let before = stream.place(arrived(1, 10, 1_000, 20)).unwrap();
+        stream.interrupt();
+        let next = 11_u16.wrapping_add(left_out);
+        let after = stream.place(arrived(1, next, 77, 5_020)).unwrap();
+        assert_eq!(
+            after.sequence.distance_from(before.sequence),
+            1,
+            "{left_out}"
+        );
+        assert_eq!(after.timestamp.distance_from(before.timestamp), 40_000);
+        assert!(after.is_marked);
+        let then = stream.place(arrived(1, next.wrapping_add(1), 237, 5_040));
+        let then = then.unwrap();
+        assert_eq!(then.sequence.distance_from(after.sequence), 1);
+        assert!(!then.is_marked);
+    }
+}
+
+/// Nobody said that packets were left out: a step that no gap inside a source has says it.
+#[test]
+fn a_step_that_no_gap_has_is_a_switch() {
+    for step in [3_001_u16, 20_000, 40_000, 60_000] {
+        let mut stream = stream();
+        let before = stream.place(arrived(1, 10, 1_000, 0)).unwrap();
+        let after = stream.place(arrived(1, 10_u16.wrapping_add(step), 5_000, 40));
+        let after = after.unwrap();
+        assert_eq!(after.sequence.distance_from(before.sequence), 1, "{step}");
+    }
+}
+
 #[test]
 fn a_packet_from_before_the_switch_has_no_place() {
     let mut stream = stream();
@@ -111,8 +147,8 @@ fn numbers_map_back_to_the_present_source_only() {
     }
     let last = second.wrapping_add(40_000);
     assert_eq!(
-        stream.number_in_feed(last.wrapping_add(0_u16.wrapping_sub(200))),
-        Some(SequenceNumber(40_002 - 200))
+        stream.number_in_feed(last.wrapping_add(0_u16.wrapping_sub(3_000))),
+        Some(SequenceNumber(40_002 - 3_000))
     );
     assert_eq!(stream.number_in_feed(first), None);
 }

@@ -1,5 +1,6 @@
 //! A video line beside the audio line: what crosses, what is refused, and that audio never waits for it.
 
+use super::super::crypto::{CryptoOffer, LineKeys};
 use super::call_manager::VIDEO_PHONE;
 use super::*;
 
@@ -266,4 +267,69 @@ fn a_number_may_mean_one_thing_in_audio_and_another_in_video() {
         (formats(&offer, 0), formats(&offer, 1)),
         (vec!["0", "97"], vec!["97"])
     );
+}
+
+fn secure_session(seed: u8) -> Session {
+    let mut session = video_session();
+    let keys = |seed| LineKeys::new(&[seed; LineKeys::SIZE]);
+    session.set_crypto(CryptoPolicy::Required, CryptoOffer::Secure, keys(seed));
+    session.set_video_keys(keys(seed + 1));
+    session
+}
+
+/// RFC 4568: each line has keys of its own, and both sides agree on each.
+#[test]
+fn video_beside_secure_audio_has_keys_of_its_own() {
+    let (mut asks, mut answers) = (secure_session(1), secure_session(11));
+    let list = codecs(&["PCMU"]);
+    asks.wish_video(wish(PHONE));
+    let offer = asks.offer(&list, Direction::SendRecv, None);
+    assert_eq!(&*offer.media[1].protocol, "RTP/SAVP");
+    assert_ne!(offer.media[0].crypto, offer.media[1].crypto);
+    assert!(
+        asks.current().video_waits_for_keys(),
+        "nothing is agreed yet"
+    );
+    answers.accept(read_offer(&offer, CryptoPolicy::Required, anywhere).expect("audio"));
+    answers.wish_video(wish(PHONE));
+    let answer = answers
+        .answer(&list, Direction::SendRecv, None)
+        .expect("common ground");
+    assert_eq!(
+        (answer.media[1].port, answer.media[1].crypto.len()),
+        (10_002, 1)
+    );
+    let read = read_answer(&offer, &answer, CryptoPolicy::Required, anywhere);
+    asks.accept_answer(read.expect("audio"));
+    let agreed = |session: &Session| session.current().video_agreed.clone().expect("keys");
+    let (one, other) = (agreed(&asks), agreed(&answers));
+    assert_eq!((&one.send, &one.receive), (&other.receive, &other.send));
+    assert!(!asks.current().video_waits_for_keys());
+    assert_ne!(asks.current().agreed, asks.current().video_agreed);
+}
+
+/// No line of a call is in the clear beside one that is not.
+#[test]
+fn video_in_the_clear_beside_secure_audio_gets_port_zero() {
+    let mut asks = secure_session(1);
+    let list = codecs(&["PCMU"]);
+    asks.wish_video(wish(PHONE));
+    let mut offer = asks.offer(&list, Direction::SendRecv, None);
+    offer.media[1].protocol = "RTP/AVP".into();
+    offer.media[1].crypto.clear();
+    for policy in [CryptoPolicy::Preferred, CryptoPolicy::Required] {
+        let mut answers = secure_session(11);
+        answers.accept(read_offer(&offer, policy, anywhere).expect("audio"));
+        answers.wish_video(wish(PHONE));
+        let answer = answers
+            .answer(&list, Direction::SendRecv, None)
+            .expect("common ground");
+        assert_eq!(ports(&answer), [10_000, 0]);
+    }
+    // And keys that only the video line has are of no use to audio in the clear.
+    let mut offer = asks.offer(&list, Direction::SendRecv, None);
+    offer.media[0].protocol = "RTP/AVP".into();
+    offer.media[0].crypto.clear();
+    let read = read_offer(&offer, CryptoPolicy::Preferred, anywhere).expect("audio");
+    assert_eq!(read.video, None);
 }
