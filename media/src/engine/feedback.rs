@@ -146,7 +146,10 @@ impl<Io: PacketIo> Worker<Io> {
                 .and_then(|leg| leg.control.intra_request_heard)
                 == heard;
         let asked = self.leg(target).map(|leg| &leg.control);
-        let asked_us = asked.and_then(|control| control.keyframe_asked_us);
+        let asked_us = asked
+            .and_then(|control| control.keyframe_asked)
+            .filter(|(source, _)| *source == feed)
+            .map(|(_, at_us)| at_us);
         let is_soon = asked_us.is_some_and(|at_us| {
             now_us.saturating_sub(at_us) < micros(KEYFRAME_REQUEST_INTERVAL_MIN)
         });
@@ -169,7 +172,7 @@ impl<Io: PacketIo> Worker<Io> {
         if feedback.asks_for_keyframe() {
             self.counters.rtcp.keyframe_requests_sent += 1;
             if let Some(leg) = self.leg_mut(target) {
-                leg.control.keyframe_asked_us = Some(now_us);
+                leg.control.keyframe_asked = Some((feed, now_us));
             }
         }
         if heard.is_some() {

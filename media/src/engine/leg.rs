@@ -68,8 +68,8 @@ pub(super) struct Control {
     pub(super) round_trip_us: Option<u32>,
     /// The last that the peer reported of our stream.
     pub(super) reported: Option<ReportBlock>,
-    /// When its peer was asked for a keyframe last.
-    pub(super) keyframe_asked_us: Option<u64>,
+    /// Which source of its peer was asked for a keyframe last, and when.
+    pub(super) keyframe_asked: Option<(Ssrc, u64)>,
     /// Number of the last FIR that was sent to its peer.
     pub(super) intra_request_sent: u8,
     /// Number of the last FIR of its peer that was passed on.

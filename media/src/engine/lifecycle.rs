@@ -71,7 +71,7 @@ impl<Io: PacketIo> Worker<Io> {
             sent: [None; 2],
             round_trip_us: None,
             reported: None,
-            keyframe_asked_us: None,
+            keyframe_asked: None,
             intra_request_sent: 0,
             intra_request_heard: None,
         };

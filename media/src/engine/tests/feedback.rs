@@ -164,6 +164,11 @@ fn a_keyframe_is_asked_for_twice_a_second_at_most() {
     assert_eq!(counters.keyframe_requests_sent, 2);
     assert_eq!(counters.keyframe_requests_limited, 19);
     assert_eq!(counters.feedback_refused, 19);
+    // Another source has not been asked yet.
+    let mut other = Stream::new(0xcccc);
+    call.harness
+        .exchange(call.b.ours, call.b.peer, &other.next());
+    assert_eq!(call.heard_from_a(&octets).len(), 1);
 }
 
 /// RFC 5104 §4.3.1.1: a repeated request has the number of the first, a new one the next.
