@@ -44,9 +44,8 @@ pub(crate) struct Media {
     marker: bool,
     number: u32,
     stopped: bool,
-    manual: bool,
-    /// It has a camera.
-    sees: bool,
+    /// It has a camera; `None`: a flow says so line by line.
+    camera: Option<bool>,
     /// The video lines that were said last, ours and theirs: true where one has a port.
     video: [Option<bool>; 2],
 }
@@ -73,9 +72,8 @@ impl Media {
             marker: true,
             number,
             stopped: false,
-            manual: plan.manual,
             // Half of them, by a number that is drawn anyway.
-            sees: !plan.manual && sequence % 2 == 0,
+            camera: (!plan.manual).then_some(sequence % 2 == 0),
             video: [None; 2],
         }
     }
@@ -84,7 +82,7 @@ impl Media {
     pub(super) fn offer(&mut self, direction: Direction) -> String {
         self.direction = direction;
         // Now and then the camera is off.
-        let wants = self.sees && self.version % 4 != 3;
+        let wants = self.camera == Some(true) && self.version % 4 != 3;
         let has_line = self.video.iter().any(Option::is_some);
         self.video[0] = (wants || has_line).then_some(wants);
         self.body(self.payloads.clone())
@@ -94,8 +92,9 @@ impl Media {
     pub(super) fn answer(&mut self) -> String {
         self.direction = self.remote_direction.answered();
         // Each line has its answer (RFC 3264 §6); in a flow its line says which.
-        let answered = self.video[1].map(|offered| offered && self.sees);
-        self.video[0] = answered.filter(|_| !self.manual);
+        self.video[0] = self
+            .camera
+            .and_then(|camera| self.video[1].map(|offered| offered && camera));
         let mut payloads = vec![self.payload_type];
         if self.payloads.contains(&TELEPHONE_EVENT) {
             payloads.push(TELEPHONE_EVENT);
