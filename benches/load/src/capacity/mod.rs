@@ -226,4 +226,5 @@ pub(crate) fn blast(options: &BlastOptions) -> Result<()> {
     Ok(())
 }
 
-const WARM_UP: Duration = Duration::from_millis(500);
+/// A node looks once a second whether a leg that was silent can be connected again.
+const WARM_UP: Duration = Duration::from_millis(1200);

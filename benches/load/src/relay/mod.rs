@@ -39,10 +39,14 @@ pub(crate) fn measure(places: &Places) -> Result<()> {
     let began = Instant::now();
     let mut stage = Stage::enter(places)?;
     for (rows, run) in STAGES {
+        let stage_began = Instant::now();
         if let Err(error) = run(&mut stage) {
             not_run(rows, &error);
         }
         stage.stop();
+        let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+        let seconds = stage_began.elapsed().as_secs();
+        report::progress(&format!("relay: {seconds} s for {}", names.join(", ")));
     }
     report::figure("relay.group_s", began.elapsed().as_secs_f64());
     Ok(())
