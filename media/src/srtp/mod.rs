@@ -10,7 +10,8 @@
 //! telephones has none of them.
 
 mod contexts;
-mod key_derivation;
+pub(crate) mod key_derivation;
+mod left_keys;
 mod master_key;
 mod receive_context;
 mod send_context;
@@ -30,3 +31,8 @@ pub use suite::Suite;
 
 /// Octets of the word that follows an SRTCP packet: the E flag and the index (RFC 3711 §3.4).
 pub const RTCP_INDEX_SIZE: usize = 4;
+
+#[cfg(test)]
+pub(crate) fn sizes() -> String {
+    format!("contexts {} send {} receive {} {}", size_of::<Contexts>(), size_of::<SendContext>(), size_of::<ReceiveContext>(), transform::sizes())
+}
