@@ -119,13 +119,13 @@ impl<Io: PacketIo> Worker<Io> {
     ) -> Result<(), DropReason> {
         let source = PeerAddress::from(source.ok_or(DropReason::SourceNotLatched)?);
         let leg = self.leg(slot).ok_or(DropReason::NotConnected)?;
-        if leg.control.source == Some(source) {
-            return Ok(());
-        }
         let is_announced = leg
             .plan
             .remote_rtcp
             .is_some_and(|rtcp| PeerAddress::from(rtcp).is_same_place(&source));
+        if leg.control.source == Some(source) && leg.is_host_of_peer(&source) {
+            return Ok(());
+        }
         // Who was heard here before the lock went elsewhere holds the place no longer.
         let is_taken = leg
             .control
@@ -189,7 +189,9 @@ impl<Io: PacketIo> Worker<Io> {
         if !is_started && !egress.continuity.is_started() {
             return;
         }
-        let block = is_started.then(|| {
+        // Who was not heard since the last report is not reported on (RFC 3550 §6.4).
+        let is_heard = is_started && received.reception.has_news();
+        let block = is_heard.then(|| {
             let heard = heard.filter(|heard| heard.ssrc == line.ssrc);
             ReportBlock {
                 ssrc: line.ssrc,
@@ -280,11 +282,9 @@ impl<Io: PacketIo> Worker<Io> {
             return Some((open.rtp, to));
         }
         let announced = leg.plan.remote_rtcp.map(PeerAddress::from);
-        let rtcp = leg
-            .control
-            .source
-            .or(announced)
-            .filter(|rtcp| rtcp.is_same_host(&rtp))?;
+        let is_there = |rtcp: &PeerAddress| rtcp.is_same_host(&rtp);
+        let heard = leg.control.source.filter(is_there);
+        let rtcp = heard.or_else(|| announced.filter(is_there))?;
         Some((open.rtcp?, Some(rtcp.socket_address())))
     }
 }

@@ -46,11 +46,18 @@ impl<Io: PacketIo> Worker<Io> {
             Some(State::Connected) => self.receive_rtp(now_us, slot, source, packet),
         };
         if let Err(reason) = taken {
-            self.discard(slot, is_rtcp, reason);
+            self.discard(slot, source, is_rtcp, reason);
         }
     }
 
-    fn discard(&mut self, slot: u32, is_rtcp: bool, reason: DropReason) {
+    /// A leg's own count is of what its peer sent: what strangers send is no quality of the call.
+    fn discard(
+        &mut self,
+        slot: u32,
+        source: Option<SocketAddr>,
+        is_rtcp: bool,
+        reason: DropReason,
+    ) {
         self.counters.drops.count(reason);
         if let Some(pair) = self.pairs.get_mut(slot as usize) {
             pair.was_heard = true;
@@ -58,7 +65,11 @@ impl<Io: PacketIo> Worker<Io> {
                 .ingress
                 .get(slot as usize)
                 .is_some_and(|line| line.state == State::Connected);
-            if let Some(leg) = pair.leg.as_mut().filter(|_| is_connected && !is_rtcp) {
+            let is_of_peer = |leg: &Leg| {
+                source.is_none_or(|source| leg.latch.destination() == Some(source.into()))
+            };
+            let leg = pair.leg.as_mut().filter(|leg| is_of_peer(leg));
+            if let Some(leg) = leg.filter(|_| is_connected && !is_rtcp) {
                 leg.discarded += 1;
             }
         }

@@ -34,5 +34,11 @@ pub const RTCP_INDEX_SIZE: usize = 4;
 
 #[cfg(test)]
 pub(crate) fn sizes() -> String {
-    format!("contexts {} send {} receive {} {}", size_of::<Contexts>(), size_of::<SendContext>(), size_of::<ReceiveContext>(), transform::sizes())
+    format!(
+        "contexts {} send {} receive {} {}",
+        size_of::<Contexts>(),
+        size_of::<SendContext>(),
+        size_of::<ReceiveContext>(),
+        transform::sizes()
+    )
 }

@@ -453,5 +453,12 @@ fn left_aligned(octets: &[u8]) -> Option<u128> {
 
 #[cfg(test)]
 pub(crate) fn sizes() -> String {
-    format!("rtp counter {} hmac {} cipher {} rtp {} rtcp {}", size_of::<RtpCounter>(), size_of::<hmac::Key>(), size_of::<EncryptingKey>(), size_of::<RtpTransform>(), size_of::<RtcpTransform>())
+    format!(
+        "rtp counter {} hmac {} cipher {} rtp {} rtcp {}",
+        size_of::<RtpCounter>(),
+        size_of::<hmac::Key>(),
+        size_of::<EncryptingKey>(),
+        size_of::<RtpTransform>(),
+        size_of::<RtcpTransform>()
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media::command::LegPlan;
+use media::command::{LegPlan, MediaKind};
 use media::srtp::{MasterKey, Suite};
 
 use super::world::{PHONE, World, remote, sdp, target, trunk};
@@ -456,6 +456,55 @@ fn a_callee_that_shall_offer_is_answered_with_one_key() {
     let ack = world.last(target(1), "ACK");
     assert_eq!(keys_in(ack.body()).len(), 1);
     assert_eq!(world.agreed(10_002), (written(ack.body(), 5), key(OTHER)));
+}
+
+/// Video of a call with keys has keys of its own on each side, and none in the clear.
+#[test]
+fn video_of_a_call_with_keys_has_keys_of_its_own() {
+    let picture = |port: u16, transport: &str, key: &str| {
+        format!("m=video {port} {transport} 97\r\na=rtpmap:97 H264/90000\r\n{key}")
+    };
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Required]);
+    let line = format!("a=crypto:8 {OTHER}\r\n");
+    let body = offer(1, SHA1_80) + &picture(4002, "RTP/SAVP", &line);
+    world.calls_with("c1", &body);
+    let invite = world.last(target(1), "INVITE");
+    assert_eq!(keys_in(invite.body()).len(), 8, "{}", invite.body());
+    assert_eq!(invite.body().matches(" RTP/SAVP ").count(), 2);
+    let line = format!("a=crypto:3 {SHA1_80}\r\n");
+    let number = invite.body().split("m=video ").nth(1).unwrap();
+    let number = number.split([' ', '\r']).nth(2).unwrap();
+    let picture_of_callee = picture(6002, "RTP/SAVP", &line).replace("97", number);
+    world.respond(&invite, "200 OK", &(answer(3, OTHER) + &picture_of_callee));
+    assert_eq!(keys_in(&world.answered_with()).len(), 2);
+    let plans = world.plans.values();
+    let videos: Vec<&LegPlan> = plans.filter(|plan| plan.kind == MediaKind::Video).collect();
+    assert_eq!(videos.len(), 2);
+    for plan in &videos {
+        assert!(plan.sends && plan.receives);
+        let keys = plan.srtp.as_ref().expect("keys of video");
+        let audio = world
+            .plans
+            .values()
+            .filter(|plan| plan.kind == MediaKind::Audio);
+        for other in audio.filter_map(|plan| plan.srtp.as_ref()) {
+            assert_ne!(keys.send, other.send);
+        }
+    }
+    world.phone("ACK", "c1", 1, "");
+    world.phone("BYE", "c1", 2, "");
+    world.expect_quiet();
+
+    // Beside audio with keys a picture in the clear is refused.
+    let mut world = self::world(SrtpPolicy::Preferred, &[SrtpPolicy::Off]);
+    world.calls_with("c2", &(offer(1, SHA1_80) + &picture(4002, "RTP/AVP", "")));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    assert!(
+        world.answered_with().contains("m=video 0 "),
+        "{}",
+        world.answered_with()
+    );
 }
 
 #[test]

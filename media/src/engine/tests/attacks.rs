@@ -348,3 +348,32 @@ fn with_keys_a_stranger_who_came_first_gets_and_brings_nothing_under_any() {
     let relayed = attack.harness.worker.counters().packets_sent;
     assert!((32..=40).contains(&relayed), "{relayed}");
 }
+
+#[test]
+fn rtcp_follows_the_peer_that_displaces_a_stranger() {
+    let mut harness = Harness::new();
+    let any = LegPlan {
+        latch: LatchPolicy::Any,
+        ..plan("198.51.100.1:4000")
+    };
+    let (a, _) = harness.call_with(any, plan("203.0.113.2:6000"));
+    let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
+    let stranger = address(&format!("{STRANGER}:66"));
+    let mut marked = Stream::new(MARK);
+    for _ in 0..4 {
+        harness.exchange(a.ours, stranger, &marked.next());
+    }
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 1];
+    harness.exchange(next(a.ours), next(stranger), &report);
+    assert_eq!(harness.dropped(DropReason::RtcpConsumed), 1);
+    harness.exchange(a.ours, a.peer, &Stream::new(1).next());
+    assert_eq!(harness.latched(), [stranger, a.peer]);
+    harness.exchange(next(a.ours), next(stranger), &report);
+    assert_eq!(harness.dropped(DropReason::SourceNotLatched), 1);
+    harness.exchange(next(a.ours), next(a.peer), &report);
+    assert_eq!(harness.dropped(DropReason::RtcpConsumed), 2);
+    harness.pass_ms(20_000);
+    let reports = harness.sent();
+    assert!(reports.iter().any(|sent| sent.to == next(a.peer)));
+    assert!(reports.iter().all(|sent| sent.to.ip() != stranger.ip()));
+}

@@ -228,7 +228,12 @@ fn a_session_with_keys_takes_less_than_eight_kibibytes() {
             })
             .iter()
             .sum();
-        println!("{suite:?}: {session} octets, of which {} of {} of a leg, {}", size_of::<Leg>(), lines, crate::srtp::sizes());
+        println!(
+            "{suite:?}: {session} octets, of which {} of {} of a leg, {}",
+            size_of::<Leg>(),
+            lines,
+            crate::srtp::sizes()
+        );
         assert!(session < 8 * 1_024, "{suite:?}: {session} octets");
     }
 }

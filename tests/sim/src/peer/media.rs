@@ -44,11 +44,16 @@ pub(crate) struct Media {
     marker: bool,
     number: u32,
     stopped: bool,
+    /// It has a camera; `None`: a flow says so line by line.
+    camera: Option<bool>,
+    /// The video lines that were said last, ours and theirs: true where one has a port.
+    video: [Option<bool>; 2],
 }
 
 impl Media {
     pub(super) fn new(number: u32, ip: IpAddr, plan: &Plan, random: &mut Generator) -> Self {
         let port = u16::try_from(20_000 + 2 * u64::from(number)).unwrap_or(20_000);
+        let sequence = u16::try_from(random.below(65_536)).unwrap_or(0);
         Self {
             local: SocketAddr::new(ip, port),
             home: SocketAddr::new(ip, port),
@@ -61,24 +66,35 @@ impl Media {
             payloads: plan.payloads.clone(),
             version: 1,
             left: plan.voice_packets,
-            sequence: u16::try_from(random.below(65_536)).unwrap_or(0),
+            sequence,
             timestamp: random.word(),
             ssrc: random.word(),
             marker: true,
             number,
             stopped: false,
+            // Half of them, by a number that is drawn anyway.
+            camera: (!plan.manual).then_some(sequence % 2 == 0),
+            video: [None; 2],
         }
     }
 
     /// The body of an offer in this direction.
     pub(super) fn offer(&mut self, direction: Direction) -> String {
         self.direction = direction;
+        // Now and then the camera is off.
+        let wants = self.camera == Some(true) && self.version % 4 != 3;
+        let has_line = self.video.iter().any(Option::is_some);
+        self.video[0] = (wants || has_line).then_some(wants);
         self.body(self.payloads.clone())
     }
 
     /// The body of an answer to what the other side wrote last.
     pub(super) fn answer(&mut self) -> String {
         self.direction = self.remote_direction.answered();
+        // Each line has its answer (RFC 3264 §6); in a flow its line says which.
+        self.video[0] = self
+            .camera
+            .and_then(|camera| self.video[1].map(|offered| offered && camera));
         let mut payloads = vec![self.payload_type];
         if self.payloads.contains(&TELEPHONE_EVENT) {
             payloads.push(TELEPHONE_EVENT);
@@ -136,6 +152,7 @@ impl Media {
             rtp: self.local,
             payloads,
             direction: self.direction,
+            video: self.video[0].map(|has| if has { self.local.port() + 10_000 } else { 0 }),
         }
         .write();
         self.version += 1;
@@ -161,6 +178,7 @@ impl Media {
     fn take(&mut self, session: &Session) {
         self.remote = Some(session.rtp);
         self.remote_direction = session.direction;
+        self.video[1] = session.video.map(|port| port != 0);
         let common = self
             .payloads
             .iter()

@@ -14,6 +14,8 @@ pub(crate) struct Session {
     pub(crate) payloads: Vec<u8>,
     /// `sendrecv`, `sendonly`, `recvonly`, `inactive`.
     pub(crate) direction: Direction,
+    /// The port of a video line beside it; 0: refused, `None`: no such line.
+    pub(crate) video: Option<u16>,
 }
 
 /// The direction of a media line, seen by who wrote it.
@@ -92,6 +94,9 @@ impl Session {
             let _ = write!(text, "a=rtpmap:{payload} {name}\r\n");
         }
         let _ = write!(text, "a={}\r\n", self.direction.word());
+        if let Some(port) = self.video {
+            text.push_str(&video_line(port, self.direction));
+        }
         text
     }
 
@@ -134,6 +139,7 @@ impl Session {
             rtp: SocketAddr::new(address?, port),
             payloads,
             direction,
+            video: video_port(text),
         })
     }
 }
@@ -147,12 +153,17 @@ pub(crate) fn video_line(port: u16, direction: Direction) -> String {
     )
 }
 
-/// True: a description has video; false: it refuses it; `None`: it has no such line.
-pub(crate) fn has_video(text: &str) -> Option<bool> {
+/// Of the video line, if there is one.
+fn video_port(text: &str) -> Option<u16> {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("m=video "))?;
-    Some(!line.starts_with("0 "))
+    line.split(' ').next()?.parse().ok()
+}
+
+/// True: a description has video; false: it refuses it; `None`: it has no such line.
+pub(crate) fn has_video(text: &str) -> Option<bool> {
+    video_port(text).map(|port| port != 0)
 }
 
 /// The same under RTP/SAVP, with the key of this number under this tag (RFC 4568).
@@ -184,6 +195,7 @@ mod tests {
             rtp: "10.1.0.1:20000".parse().unwrap(),
             payloads: vec![PCMA, TELEPHONE_EVENT],
             direction: Direction::SendOnly,
+            video: Some(30_000),
         };
         assert_eq!(Session::read(&session.write()), Some(session));
     }

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use super::session::has_video;
+
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Text {
@@ -160,7 +162,11 @@ impl Text {
 
     /// In a line: the start and what it is about.
     pub(crate) fn summary(&self) -> String {
-        let sdp = if self.body.is_empty() { "" } else { " (sdp)" };
+        let sdp = match has_video(&self.body) {
+            _ if self.body.is_empty() => "",
+            Some(true) => " (sdp, video)",
+            Some(false) | None => " (sdp)",
+        };
         match self.status() {
             Some(status) => format!("{status} {}{sdp}", self.about()),
             None => format!("{}{sdp}", self.about()),

@@ -521,6 +521,14 @@ fn check_answer(offered: &Session, answer: &Session) -> Result<(), String> {
             "an answer with payload type {payload}, which was not offered"
         ));
     }
+    let has_video = |session: &Session| session.video.is_some_and(|port| port != 0);
+    if answer.video.is_some() != offered.video.is_some() || has_video(answer) && !has_video(offered)
+    {
+        return Err(format!(
+            "an answer with video {:?} to an offer with {:?}",
+            answer.video, offered.video
+        ));
+    }
     let (offers, answers) = (offered.direction, answer.direction);
     let sends_to_deaf = answers.sends() && !offers.receives();
     let listens_to_mute = answers.receives() && !offers.sends();

@@ -43,6 +43,7 @@ fn session(version: u64, port: u16) -> String {
         rtp: SocketAddr::from(([10, 0, 0, 1], port)),
         payloads: vec![8],
         direction: crate::peer::session::Direction::SendReceive,
+        video: None,
     }
     .write()
 }
