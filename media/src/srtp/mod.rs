@@ -31,14 +31,3 @@ pub use suite::Suite;
 
 /// Octets of the word that follows an SRTCP packet: the E flag and the index (RFC 3711 §3.4).
 pub const RTCP_INDEX_SIZE: usize = 4;
-
-#[cfg(test)]
-pub(crate) fn sizes() -> String {
-    format!(
-        "contexts {} send {} receive {} {}",
-        size_of::<Contexts>(),
-        size_of::<SendContext>(),
-        size_of::<ReceiveContext>(),
-        transform::sizes()
-    )
-}

@@ -450,15 +450,3 @@ fn left_aligned(octets: &[u8]) -> Option<u128> {
     number.get_mut(..octets.len())?.copy_from_slice(octets);
     Some(u128::from_be_bytes(number))
 }
-
-#[cfg(test)]
-pub(crate) fn sizes() -> String {
-    format!(
-        "rtp counter {} hmac {} cipher {} rtp {} rtcp {}",
-        size_of::<RtpCounter>(),
-        size_of::<hmac::Key>(),
-        size_of::<EncryptingKey>(),
-        size_of::<RtpTransform>(),
-        size_of::<RtcpTransform>()
-    )
-}

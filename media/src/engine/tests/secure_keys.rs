@@ -145,9 +145,9 @@ fn for_a_peer_that_moved_no_counter_rolls_over_within_the_first_packets() {
         let mut last = 0;
         // In steps of what a source may lose, into the upper half.
         while last < 0xf800 {
-            for sent in harness.exchange(a.ours, a.peer, &stream.next()) {
-                last = sent.rtp().sequence().0;
-            }
+            let mut sent = harness.exchange(a.ours, a.peer, &stream.next());
+            sent.retain(|sent| sent.from == b.ours);
+            last = sent[0].rtp().sequence().0;
             stream.sequence = stream.sequence.wrapping_add(1_999);
             harness.pass_ms(20);
         }
@@ -159,7 +159,8 @@ fn for_a_peer_that_moved_no_counter_rolls_over_within_the_first_packets() {
         harness.update(b, moved.clone(), Target::Leg(a.pair));
         let mut peer = Peer::new(&moved, 2);
         for number in 0..300 {
-            let sent = harness.exchange(a.ours, a.peer, &stream.next());
+            let mut sent = harness.exchange(a.ours, a.peer, &stream.next());
+            sent.retain(|sent| sent.from == b.ours);
             stream.sequence = stream.sequence.wrapping_add(10);
             harness.pass_ms(20);
             assert!(sent[0].rtp().sequence().0 < 0x8000, "{number}");
@@ -203,8 +204,10 @@ fn keys_that_the_cipher_refuses_close_the_leg_and_its_own_open_it_where_it_was()
 }
 
 /// Two legs with keys: what a session takes of the media core, beside buffers and tables of fixed size.
+/// Half of it are the states of HMAC-SHA1. What the cipher allocates for itself is not counted: in
+/// Galois mode two states of 600 octets a leg.
 #[test]
-fn a_session_with_keys_takes_less_than_eight_kibibytes() {
+fn a_session_with_keys_takes_less_than_14_kib_and_in_galois_mode_5_kib() {
     for suite in Suite::ALL {
         let mut harness = Harness::new();
         let with = |remote, seed| secure_plan(remote, suite, seed);
@@ -220,20 +223,13 @@ fn a_session_with_keys_takes_less_than_eight_kibibytes() {
             + size_of::<SentCounters>();
         let session: usize = [a, b]
             .map(|leg| {
-                let secure = harness
-                    .worker
-                    .leg(leg.pair.slot)
-                    .and_then(|leg| leg.srtp.as_deref());
+                let leg = harness.worker.leg(leg.pair.slot);
+                let secure = leg.and_then(|leg| leg.srtp.as_deref());
                 lines + size_of::<Leg>() + size_of::<SrtpPlan>() + secure.unwrap().memory()
             })
             .iter()
             .sum();
-        println!(
-            "{suite:?}: {session} octets, of which {} of {} of a leg, {}",
-            size_of::<Leg>(),
-            lines,
-            crate::srtp::sizes()
-        );
-        assert!(session < 8 * 1_024, "{suite:?}: {session} octets");
+        let most = if suite.is_aead() { 5 } else { 14 };
+        assert!(session < most * 1_024, "{suite:?}: {session} octets");
     }
 }

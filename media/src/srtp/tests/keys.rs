@@ -152,10 +152,7 @@ fn a_key_that_the_cipher_refuses_changes_nothing() {
     let heard = protected(&mut peer, &packet(7, 5)).unwrap();
     taken(&mut ours, &heard).unwrap();
     protected(ours.send_mut(), &packet(7, 5)).unwrap();
-    for (send, receive) in [
-        (refused.clone(), key(SHA, 4)),
-        (key(SHA, 3), refused.clone()),
-    ] {
+    for (send, receive) in [(refused.clone(), key(SHA, 4)), (key(SHA, 3), refused)] {
         assert!(ours.renegotiate(&plan(send, receive), true).is_none());
         assert_eq!(ours.next_index(Ssrc(7)), 6);
         assert_eq!(taken(&mut ours, &heard), Err(DropReason::SrtpReplay));
