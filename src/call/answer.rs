@@ -229,6 +229,7 @@ impl CallControl {
 
     /// Both legs as they are now go to the worker.
     pub(super) fn update_media(&mut self, key: CallKey) {
+        self.keep_spare_keys(key);
         let timeout = self.snapshot.settings.media_timeout;
         let Some(call) = self.calls.get(&key) else {
             return;

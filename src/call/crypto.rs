@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use rand_core::RngCore;
 use sip::event::CallKey;
 use sip::message::StatusCode;
-use sip::offer_answer::RemoteAudio;
 use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
 use zeroize::Zeroizing;
 
@@ -72,25 +71,19 @@ impl CallControl {
         }
     }
 
-    /// A peer that offers another key from another place is another device, which cannot know how far we
-    /// are with ours: it gets a new one (RFC 4568 §7.1.4).
-    pub(super) fn renew_keys_of_moved(&mut self, key: CallKey, side: Side, offered: &RemoteAudio) {
-        let moved = self
-            .calls
-            .get(&key)
-            .and_then(|call| call.ports(side)?.leg.remote())
-            .is_some_and(|known| {
-                let elsewhere = offered.rtp.is_some() && offered.rtp != known.rtp;
-                elsewhere && offered.crypto != known.crypto
-            });
-        if !moved {
-            return;
-        }
-        let (keys, video) = (self.line_keys(), self.line_keys());
-        let call = self.calls.get_mut(&key);
-        if let Some(ports) = call.and_then(|call| call.ports_mut(side)) {
-            ports.leg.renew_keys(keys);
-            ports.leg.set_video_keys(video);
+    /// Keys that take the place of those that are left: a peer that moved, or another suite.
+    pub(super) fn keep_spare_keys(&mut self, key: CallKey) {
+        // The first ones may replace some at once.
+        for side in [Side::A, Side::A, Side::B, Side::B] {
+            let ports = self.calls.get(&key).and_then(|call| call.ports(side));
+            if !ports.is_some_and(|ports| ports.leg.wants_spare_keys()) {
+                continue;
+            }
+            let (audio, video) = (self.line_keys(), self.line_keys());
+            let call = self.calls.get_mut(&key);
+            if let Some(ports) = call.and_then(|call| call.ports_mut(side)) {
+                ports.leg.take_spare_keys(audio, video);
+            }
         }
     }
 

@@ -86,6 +86,7 @@ impl CallControl {
                 }
                 self.update_media(key);
                 self.tell_what_changed(now, key, side, false);
+                self.tell_new_keys(now, key, side);
             }
             Err(_unusable) => self.hold_unusable(now, key, side, "ack_unusable"),
         }

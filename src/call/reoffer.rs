@@ -114,8 +114,6 @@ impl CallControl {
         if is_refresh(call, side, &remote) {
             return self.answer_refresh(key, side).map(Some);
         }
-        self.renew_keys_of_moved(key, side, &remote);
-        let call = self.calls.get_mut(&key).ok_or(GONE)?;
         if call.answered_at.is_none() || call.local_party.is_some() {
             return self.answer_here(key, side, remote).map(Some);
         }

@@ -38,6 +38,7 @@ impl CallControl {
                     .endpoint
                     .answer_reoffer(now.instant, key, asking, &description);
                 self.check(told);
+                self.tell_new_keys(now, key, side);
             }
             (Some(_), None) => {
                 self.update_media(key);
@@ -45,6 +46,7 @@ impl CallControl {
                     // It agreed to what nobody wants any more.
                     self.tell_other_side(now, key, withdrawn, false);
                 }
+                self.tell_new_keys(now, key, side);
             }
             (None, asking) => {
                 self.put_back(key, *reoffer.before);

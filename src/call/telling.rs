@@ -70,6 +70,16 @@ impl CallControl {
         }
     }
 
+    /// This side has answered from another place with another key: it is offered a new one of ours.
+    pub(super) fn tell_new_keys(&mut self, now: Now, key: CallKey, side: Side) {
+        // What is told first may change what this offer says.
+        let call = self.calls.get(&key).filter(|call| call.untold.is_none());
+        let ports = call.and_then(|call| call.ports(side));
+        if ports.is_some_and(|ports| ports.leg.owes_keys()) {
+            self.tell_other_side(now, key, side.other(), false);
+        }
+    }
+
     pub(super) fn tell_later(&mut self, now: Now, key: CallKey, side: Side, decides: bool) {
         let Some(call) = self.calls.get_mut(&key).filter(|call| !call.over) else {
             return;
@@ -114,6 +124,7 @@ impl CallControl {
         let call = self.calls.get(&key);
         if !call.is_some_and(|call| call.untold.as_ref().is_some_and(again)) {
             self.forget_untold(key);
+            self.tell_new_keys(now, key, untold.side);
         }
         self.serve_waiting(now, key);
     }
@@ -124,6 +135,7 @@ impl CallControl {
 enum News {
     Codec,
     Direction,
+    Keys,
 }
 
 fn news(call: &Call, side: Side, snapshot: &Snapshot) -> Option<News> {
@@ -140,6 +152,6 @@ fn news(call: &Call, side: Side, snapshot: &Snapshot) -> Option<News> {
     {
         Some(News::Direction)
     } else {
-        None
+        other.owes_keys().then_some(News::Keys)
     }
 }

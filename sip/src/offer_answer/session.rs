@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 
 use super::codec_match::Codec;
 use super::crypto::{
-    AgreedKeys, CryptoLine, CryptoOffer, CryptoPolicy, CryptoSuite, LineKeys, Profile, SECURE,
+    AgreedKeys, CryptoLine, CryptoOffer, CryptoPolicy, CryptoSuite, LineKeys, OwnKeys, Profile,
+    SECURE,
 };
 use super::describe::{AudioLine, refused_line};
 use super::direction::answer_direction;
@@ -41,9 +42,9 @@ struct Crypto {
     policy: CryptoPolicy,
     offer: CryptoOffer,
     /// Ours, of the audio line.
-    audio: LineKeys,
+    audio: OwnKeys,
     /// Of the video line.
-    video: Option<LineKeys>,
+    video: Option<OwnKeys>,
 }
 
 /// What both sides said last.
@@ -152,7 +153,7 @@ impl Session {
         self.crypto = Some(Box::new(Crypto {
             policy,
             offer,
-            audio: keys,
+            audio: OwnKeys::new(keys),
             video: None,
         }));
     }
@@ -164,17 +165,40 @@ impl Session {
         }
     }
 
-    /// Other keys of ours, with the next description.
-    pub fn renew_keys(&mut self, keys: LineKeys) {
-        if let Some(crypto) = &mut self.crypto {
-            crypto.audio = keys;
+    /// Keys of ours for when the present ones are left, of audio and of video.
+    pub fn take_spare_keys(&mut self, audio: LineKeys, video: LineKeys) {
+        let Some(crypto) = &mut self.crypto else {
+            return;
+        };
+        crypto
+            .audio
+            .take_spare(audio, self.current.agreed.as_deref());
+        if let Some(own) = &mut crypto.video {
+            own.take_spare(video, self.current.video_agreed.as_deref());
         }
+    }
+
+    /// There are none of them.
+    #[must_use]
+    pub fn wants_spare_keys(&self) -> bool {
+        self.lines_of_keys().any(OwnKeys::wants_spare)
+    }
+
+    /// The peer has moved and has another key: our next offer has another one of ours.
+    #[must_use]
+    pub fn owes_keys(&self) -> bool {
+        self.lines_of_keys().any(OwnKeys::owes)
+    }
+
+    fn lines_of_keys(&self) -> impl Iterator<Item = &OwnKeys> {
+        let crypto = self.crypto.iter();
+        crypto.flat_map(|crypto| [&crypto.audio].into_iter().chain(&crypto.video))
     }
 
     /// Our keys of a video line, where keys are set at all.
     pub fn set_video_keys(&mut self, keys: LineKeys) {
         if let Some(crypto) = &mut self.crypto {
-            crypto.video = Some(keys);
+            crypto.video = Some(OwnKeys::new(keys));
         }
     }
 
@@ -199,11 +223,23 @@ impl Session {
             agreed.is_some() || theirs.crypto.is_empty(),
             "an answer was read against the offer"
         );
-        self.current.agreed = agreed;
-        let said = self.current.video.as_ref();
-        self.current.video_agreed = said
-            .zip(theirs.video.as_ref())
+        let before = std::mem::replace(&mut self.current.agreed, agreed);
+        let (said, video) = (self.current.video.as_ref(), theirs.video.as_deref());
+        let agreed = said
+            .zip(video)
             .and_then(|(said, theirs)| agreed_of(&said.crypto, &theirs.crypto));
+        let video_before = std::mem::replace(&mut self.current.video_agreed, agreed);
+        if let Some(crypto) = &mut self.crypto {
+            let (named, now) = ((theirs.rtp, &*theirs.crypto), &self.current.agreed);
+            crypto
+                .audio
+                .answered(named, before.as_deref(), now.as_deref());
+            if let Some(own) = &mut crypto.video {
+                let named = video.map_or((None, &[][..]), |video| (video.rtp, &video.crypto));
+                let now = &self.current.video_agreed;
+                own.answered(named, video_before.as_deref(), now.as_deref());
+            }
+        }
         self.accept(theirs);
     }
 
@@ -226,11 +262,25 @@ impl Session {
             self.version = self.current.said + 1;
         }
         let said = self.current.said;
-        self.current = before;
+        let left = std::mem::replace(&mut self.current, before);
         self.current.said = said;
+        self.note_left_keys(&left);
         if let Some(ours) = &mut self.current.ours {
             debug_assert!(ours.origin.version <= self.version, "versions only rise");
             ours.origin.version = self.version;
+        }
+    }
+
+    /// Keys that were in use before, and may not be any more.
+    fn note_left_keys(&mut self, before: &Descriptions) {
+        let Some(crypto) = &mut self.crypto else {
+            return;
+        };
+        let now = self.current.agreed.as_deref();
+        crypto.audio.settle(None, before.agreed.as_deref(), now);
+        if let Some(own) = &mut crypto.video {
+            let now = self.current.video_agreed.as_deref();
+            own.settle(None, before.video_agreed.as_deref(), now);
         }
     }
 
@@ -250,6 +300,12 @@ impl Session {
         direction: Direction,
         ptime_ms: Option<u32>,
     ) -> SessionDescription {
+        if let Some(crypto) = &mut self.crypto {
+            crypto.audio.offer(self.current.agreed.as_deref());
+            if let Some(own) = &mut crypto.video {
+                own.offer(self.current.video_agreed.as_deref());
+            }
+        }
         let mut codecs: Vec<Codec> = Vec::with_capacity(wanted.len());
         for codec in wanted {
             // Two forms of one codec differ in what its parameters say only; the first is taken.
@@ -296,7 +352,7 @@ impl Session {
         let begins = is_first && crypto.offer != CryptoOffer::Plain;
         let is_secure = Profile::of(protocol) == Profile::Secure;
         if begins || is_secure || self.current.agreed.is_some() {
-            crypto.audio.offered(self.current.suite())
+            crypto.audio.keys().offered(self.current.suite())
         } else {
             Vec::new()
         }
@@ -319,9 +375,11 @@ impl Session {
         let codecs = answered(chosen, &theirs.codecs).ok_or(Unusable::NoCommonCodec)?;
         let direction = answer_direction(theirs.direction, wanted);
         let (mut lines, audio) = (theirs.lines.clone(), theirs.index);
-        let taken = self.crypto.as_ref().and_then(|crypto| {
-            let suite = self.current.suite();
-            crypto.audio.answer(&theirs.crypto, suite)
+        let rtp = theirs.rtp;
+        let taken = self.crypto.as_mut().and_then(|crypto| {
+            let (suite, in_use) = (self.current.suite(), self.current.agreed.as_deref());
+            crypto.audio.meet((rtp, &theirs.crypto), in_use);
+            crypto.audio.keys().answer(&theirs.crypto, suite)
         });
         if taken.is_none() && (theirs.is_secure || self.policy() == CryptoPolicy::Required) {
             return Err(Unusable::NoUsableKey);
@@ -331,7 +389,11 @@ impl Session {
             .map(|(ours, theirs)| AgreedKeys::of(ours, theirs));
         let crypto = taken.map(|(ours, _)| ours).into_iter().collect();
         self.answer_video(&mut lines, agreed.is_some());
-        self.current.agreed = agreed.map(Box::new);
+        let before = std::mem::replace(&mut self.current.agreed, agreed.map(Box::new));
+        if let Some(crypto) = &mut self.crypto {
+            let now = self.current.agreed.as_deref();
+            crypto.audio.settle(rtp, before.as_deref(), now);
+        }
         self.current.is_answer = true;
         let said = (codecs, crypto, direction);
         Ok(self.describe(lines, audio, said, ptime_ms))
@@ -342,8 +404,10 @@ impl Session {
     /// offer begins anew.
     pub fn refuse_streams(&mut self, offer: &SessionDescription) -> SessionDescription {
         let lines = offer.media.iter().map(refused_line).collect();
+        let before = self.current.clone();
         (self.current.theirs, self.current.agreed) = (None, None);
         (self.current.video, self.current.video_agreed) = (None, None);
+        self.note_left_keys(&before);
         self.current.is_answer = true;
         self.say(lines, (Vec::new(), Vec::new(), Direction::Inactive))
     }
@@ -358,7 +422,7 @@ impl Session {
             .and_then(|crypto| crypto.video.as_ref());
         let keys = match ours {
             _ if !is_secure => Some(Vec::new()),
-            Some(keys) => Some(keys.offered(self.current.video_suite())),
+            Some(own) => Some(own.keys().offered(self.current.video_suite())),
             None => None,
         };
         let in_use = |line: &MediaDescription| line.kind == MediaKind::Video && line.port != 0;
@@ -379,12 +443,15 @@ impl Session {
         let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
         let ours = self
             .crypto
-            .as_ref()
-            .and_then(|crypto| crypto.video.as_ref());
+            .as_mut()
+            .and_then(|crypto| crypto.video.as_mut());
         let suite = self.current.video_suite();
-        let taken = theirs
-            .zip(ours)
-            .and_then(|(theirs, ours)| ours.answer(&theirs.crypto, suite));
+        let taken = theirs.zip(ours).and_then(|(theirs, ours)| {
+            let in_use = self.current.video_agreed.as_deref();
+            ours.meet((theirs.rtp, &theirs.crypto), in_use);
+            ours.keys().answer(&theirs.crypto, suite)
+        });
+        let rtp = theirs.and_then(|theirs| theirs.rtp);
         let agreed = taken
             .as_ref()
             .map(|(ours, theirs)| Box::new(AgreedKeys::of(ours, theirs)));
@@ -399,8 +466,17 @@ impl Session {
             .and_then(|(theirs, (wish, local))| {
                 video::answer_line(lines, &wish, local, theirs, key.clone())
             });
-        self.current.video_agreed = agreed.filter(|_| said.is_some());
+        let agreed = agreed.filter(|_| said.is_some());
+        let before = std::mem::replace(&mut self.current.video_agreed, agreed);
         self.current.video = said;
+        let own = self
+            .crypto
+            .as_mut()
+            .and_then(|crypto| crypto.video.as_mut());
+        if let Some(own) = own {
+            let now = self.current.video_agreed.as_deref();
+            own.settle(rtp, before.as_deref(), now);
+        }
     }
 
     fn describe(

@@ -97,9 +97,21 @@ impl LegMedia {
         self.session.set_crypto(policy, offer, keys);
     }
 
-    /// Other keys of ours, with the next description.
-    pub fn renew_keys(&mut self, keys: LineKeys) {
-        self.session.renew_keys(keys);
+    /// Keys of ours for when the present ones are left, of audio and of video.
+    pub fn take_spare_keys(&mut self, audio: LineKeys, video: LineKeys) {
+        self.session.take_spare_keys(audio, video);
+    }
+
+    /// There are none of them.
+    #[must_use]
+    pub fn wants_spare_keys(&self) -> bool {
+        self.session.wants_spare_keys()
+    }
+
+    /// The peer has moved and has another key: it shall have another one of ours.
+    #[must_use]
+    pub fn owes_keys(&self) -> bool {
+        self.session.owes_keys()
     }
 
     /// Keys were offered, nobody has taken them, and it would do without.

@@ -7,6 +7,7 @@ use media::srtp::{MasterKey, Suite};
 
 use super::world::{PHONE, Sent, World, remote, sdp, target, trunk};
 use crate::call::command::{Command, CommandOutcome, ListCalls};
+use crate::call::telling::TELL_AFTER;
 use crate::trunks::model::{OfferMode, RefreshBy, SrtpPolicy, Trunk};
 
 const SHA1_80: &str = "AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
@@ -627,6 +628,7 @@ fn the_answer_to_our_refresh_is_heard_with_its_key_and_its_place() {
         world.pass(Duration::from_secs(901));
         let refresh = world.last(target(1), "INVITE");
         assert!(refresh.header("To").contains("tag="), "{}", refresh.text);
+        let asked = world.count(target(1), "INVITE");
         world.respond(&refresh, timer, body);
         assert_eq!(world.count(phone, "INVITE"), told, "what the caller hears");
         let is_held = told == 1;
@@ -639,11 +641,99 @@ fn the_answer_to_our_refresh_is_heard_with_its_key_and_its_place() {
                 direction,
             );
             world.respond(&world.last(phone, "INVITE"), "200 OK", &heard);
+            world.pass(TELL_AFTER);
+        }
+        // Who has moved with another key is offered another one of ours.
+        if world.count(target(1), "INVITE") > asked {
+            world.respond(&world.last(target(1), "INVITE"), timer, body);
         }
         assert_eq!(world.agreed(10_002).1, key(receive));
         let plan = world.plan(10_002);
         assert_eq!(plan.remote_rtp.unwrap().port(), port);
         assert_eq!((plan.sends, plan.receives), (!is_held, !is_held));
     }
-    assert_eq!(world.agreed(10_002), first);
+    assert_eq!(world.agreed(10_002).1, first.1);
+    assert_ne!(world.agreed(10_002).0, first.0);
+}
+
+/// RFC 4568 §7.1.4: a device that answers from elsewhere with a key of its own gets one of ours that
+/// it can follow from the beginning.
+#[test]
+fn another_device_that_answers_our_offer_is_offered_another_key_and_one_that_stays_is_not() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Off]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    world.phone("ACK", "c1", 1, "");
+    let phone = PHONE.parse().unwrap();
+    let before = world.agreed(10_000).0;
+    let stays = offer(2, OTHER).replace("crypto:7", "crypto:3");
+    world.phone("INVITE", "c1", 2, "");
+    world.phone("ACK", "c1", 2, &stays);
+    assert_eq!(world.count(phone, "INVITE"), 0);
+    assert_eq!(world.agreed(10_000), (before.clone(), key(OTHER)));
+
+    let moved = offer(3, SHA1_80)
+        .replace("crypto:7", "crypto:3")
+        .replace("4000", "4444");
+    world.phone("INVITE", "c1", 3, "");
+    world.phone("ACK", "c1", 3, &moved);
+    let told = world.last(phone, "INVITE");
+    world.respond(&told, "200 OK", &moved);
+    let (send, receive) = world.agreed(10_000);
+    assert_eq!((&send, receive), (&written(told.body(), 3), key(SHA1_80)));
+    assert_ne!(send, before);
+    assert_eq!(world.count(phone, "INVITE"), 1, "once");
+    assert_eq!(world.count(target(1), "INVITE"), 1, "the callee hears none");
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.count(phone, "INVITE"), 1);
+    world.phone("BYE", "c1", 4, "");
+    world.expect_quiet();
+}
+
+/// RFC 3711 §9.1: nobody knows how far a key was used that was left.
+#[test]
+fn a_key_that_was_left_for_one_of_another_suite_never_comes_back() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Off]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    world.phone("ACK", "c1", 1, "");
+    let short = SHA1_80.replace("SHA1_80", "SHA1_32");
+    let mut said = vec![keys_in(&world.answered_with())[0].to_owned()];
+    for (version, key) in [(2, short.as_str()), (3, SHA1_80), (4, &short), (5, SHA1_80)] {
+        world.phone("INVITE", "c1", version, &offer(version, key));
+        let asked = world.last(target(1), "INVITE");
+        world.respond(&asked, "200 OK", &sdp("192.0.2.1", 6000, version, ""));
+        world.phone("ACK", "c1", version, "");
+        let ours = keys_in(&world.answered_with())[0].to_owned();
+        assert!(!said.contains(&ours), "{ours}");
+        said.push(ours);
+    }
+    assert_eq!(said.len(), 5);
+}
+
+/// What is refused renews nothing, nor does a hold of the old form.
+#[test]
+fn only_an_exchange_that_was_accepted_renews_our_key_and_no_place_is_no_move() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Off]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    world.phone("ACK", "c1", 1, "");
+    let before = world.agreed(10_000).0;
+    let moved = offer(2, OTHER).replace("4000", "4444");
+    world.phone("INVITE", "c1", 2, &moved);
+    let asked = world.last(target(1), "INVITE");
+    world.respond(&asked, "488 Not Acceptable Here", "");
+    world.phone("ACK", "c1", 2, "");
+    let held = offer(3, OTHER).replace("c=IN IP4 10.0.0.5", "c=IN IP4 0.0.0.0");
+    for (version, body) in [(3, held), (4, offer(4, SHA1_80))] {
+        world.phone("INVITE", "c1", version, &body);
+        let asked = world.last(target(1), "INVITE");
+        let answer = sdp("192.0.2.1", 6000, version, "");
+        world.respond(&asked, "200 OK", &answer);
+        world.phone("ACK", "c1", version, "");
+        assert_eq!(world.agreed(10_000).0, before, "{version}");
+    }
 }

@@ -61,6 +61,16 @@ impl LineKeys {
         Some((ours, taken))
     }
 
+    /// The same, but this one where it is of its suite.
+    pub(super) fn keeping(mut self, in_use: Option<&CryptoKey>) -> Self {
+        for key in &mut self.0 {
+            if let Some(kept) = in_use.filter(|kept| kept.suite() == key.suite()) {
+                *key = kept.clone();
+            }
+        }
+        self
+    }
+
     /// One of these is our own.
     #[must_use]
     pub fn contains(&self, key: &CryptoKey) -> bool {

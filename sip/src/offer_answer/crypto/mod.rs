@@ -8,6 +8,7 @@
 mod base64;
 mod line;
 mod line_keys;
+mod own_keys;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use self::line::{CryptoLine, read, read_one};
 pub use self::line_keys::LineKeys;
+pub(super) use self::own_keys::OwnKeys;
 
 /// What is protected how (RFC 4568 §6.2, RFC 7714 §14.2). `AES_256_CM` is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

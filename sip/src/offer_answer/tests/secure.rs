@@ -290,10 +290,15 @@ fn a_key_that_the_peer_changes_is_its_alone() {
     let after = session.current().agreed.clone().expect("keys");
     assert_eq!(after.send, before.send);
     assert_ne!(after.receive, before.receive);
-    session.renew_keys(line_keys(2));
-    taken(&mut session, &line("RTP/SAVP", &[SHA1_80])).expect("keys");
+    session.take_spare_keys(line_keys(2), line_keys(3));
+    let mut moved = line("RTP/SAVP", &[SHA1_80]);
+    moved.media[0].port = 4444;
+    taken(&mut session, &moved).expect("keys");
     let moved = session.current().agreed.clone().expect("keys");
-    assert_ne!(moved.send, before.send, "only when it is renewed");
+    assert_ne!(
+        moved.send, before.send,
+        "only where the peer is another one"
+    );
 }
 
 /// A suite that is in use is kept where it is still offered, whatever stands before it.
