@@ -212,7 +212,7 @@ pub(super) fn offer_line(
 ) -> Option<SaidVideo> {
     let mut codecs: Vec<Codec> = Vec::with_capacity(wish.codecs.len());
     for codec in &wish.codecs {
-        if !codecs.iter().any(|taken| taken.is_same(codec)) {
+        if !codecs.iter().any(|taken| taken.is_exactly(codec)) {
             codecs.extend(numbers.number(codec));
         }
     }
@@ -248,7 +248,7 @@ pub(super) fn answer_line(
     crypto: Option<CryptoLine>,
 ) -> Option<SaidVideo> {
     let codec = wish.codecs.iter().find_map(|codec| {
-        let offered = theirs.codecs.iter().find(|known| known.is_same(codec))?;
+        let offered = codec.found_in(&theirs.codecs)?;
         Some(codec.answering(offered))
     })?;
     let said = SaidVideo {

@@ -104,7 +104,7 @@ impl LegMedia {
         let wanted = other.and_then(Self::remote_video);
         let wanted = wanted.map_or(&[][..], |remote| &remote.codecs);
         let mapping = |codec: &Codec| {
-            let sent = wanted.iter().find(|wanted| wanted.is_same(codec))?;
+            let sent = codec.found_in(wanted)?;
             Some(PayloadMapping {
                 received: codec.payload_type,
                 sent: sent.payload_type,
