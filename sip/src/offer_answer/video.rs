@@ -201,10 +201,11 @@ fn remote_video(
     })
 }
 
-/// Our video line of an offer, in the place where the last one stood, and what it says.
+/// Our video line of an offer, in the place where the last one stood, and what it says. A new line goes
+/// as the `audio` line does.
 pub(super) fn offer_line(
     lines: &mut Vec<MediaDescription>,
-    in_use: Option<usize>,
+    (audio, in_use): (usize, Option<usize>),
     (wish, local): (&VideoWish, SocketAddr),
     theirs: Option<&RemoteVideo>,
     crypto: Vec<CryptoLine>,
@@ -221,7 +222,8 @@ pub(super) fn offer_line(
     }
     let unused = || lines.iter().position(|line| line.kind == MediaKind::Video);
     let place = in_use.or_else(unused).unwrap_or(lines.len());
-    let begun = MediaDescription::new(MediaKind::Video, 0, transport_of(lines));
+    let transport = lines.get(audio)?.protocol.clone();
+    let begun = MediaDescription::new(MediaKind::Video, 0, transport);
     match lines.get_mut(place) {
         Some(_) if in_use.is_some() => {}
         // The place of a line that is over may be taken by another transport (RFC 3264 §8.2).
@@ -268,14 +270,6 @@ pub(super) fn answer_line(
     );
     describe(line, &said, &wish, local, theirs.rtcp_mux);
     Some(said)
-}
-
-/// A new line goes as the line that is there does.
-fn transport_of(lines: &[MediaDescription]) -> crate::sdp::Word {
-    let mut audio = lines.iter().filter(|line| line.kind == MediaKind::Audio);
-    audio
-        .next()
-        .map_or_else(|| "RTP/AVP".into(), |line| line.protocol.clone())
 }
 
 fn describe(
