@@ -179,14 +179,25 @@ pub fn read_offer(
         });
         match line {
             Ok(audio) if policy == CryptoPolicy::Off || !audio.crypto.is_empty() => {
-                return Ok(with_video(audio, offered_video(offer, policy, &forbids)));
+                return Ok(beside(audio, offer, policy, &forbids));
             }
             Ok(audio) => plain = plain.or(Some(audio)),
             Err(found) => refusal = further(refusal, found),
         }
     }
     let audio = plain.ok_or(refusal)?;
-    Ok(with_video(audio, offered_video(offer, policy, &forbids)))
+    Ok(beside(audio, offer, policy, &forbids))
+}
+
+/// The audio of an offer with the video that can be taken beside it.
+fn beside(
+    audio: RemoteAudio,
+    offer: &SessionDescription,
+    policy: CryptoPolicy,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> RemoteAudio {
+    let video = offered_video(offer, policy, !audio.crypto.is_empty(), forbids);
+    with_video(audio, video)
 }
 
 /// The keys of an offered line that may be taken; none: plain RTP.

@@ -130,6 +130,7 @@ pub(super) fn offered_video(
     offer: &SessionDescription,
     policy: CryptoPolicy,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+    is_secure: bool,
 ) -> Option<Box<RemoteVideo>> {
     let lines = offer.media.iter().enumerate();
     lines
@@ -137,6 +138,7 @@ pub(super) fn offered_video(
         .find_map(|(index, media)| {
             let keys = offered_keys(media, policy).ok()?;
             let line = (index, media, keys);
+            let keys = (keys.is_empty() != is_secure).then_some(keys)?;
             remote_video(offer, line, codecs_of(media), forbids).ok()
         })
         .map(Box::new)
