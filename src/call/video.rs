@@ -74,7 +74,8 @@ impl CallControl {
             let Some((ports, trunk)) = lacking else {
                 continue;
             };
-            let (worker, like) = (ports.leg.pair.worker, ports.signalling);
+            let like = (ports.signalling, ports.bound.ip());
+            let worker = ports.leg.pair.worker;
             let Some((video, named)) = self.stock_video_of(worker, like, more, trunk) else {
                 return;
             };
@@ -95,18 +96,22 @@ impl CallControl {
         more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
-        self.stock_video_of(ports.leg.pair.worker, ports.signalling, more, trunk)
+        let like = (ports.signalling, ports.bound.ip());
+        self.stock_video_of(ports.leg.pair.worker, like, more, trunk)
     }
 
+    /// Ports that a peer at the first address can reach, at the second if that can be: one `c=` line then
+    /// says where both lines are.
     fn stock_video_of(
         &mut self,
         worker: u16,
-        like: IpAddr,
+        (like, beside): (IpAddr, IpAddr),
         more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
         let can_spare = self.stock.can_spare_video(worker, more, like);
-        let stocked = can_spare.then(|| self.stock.take(worker, like)).flatten();
+        let stocked = can_spare.then(|| self.stock.take_video(worker, like, beside));
+        let stocked = stocked.flatten();
         let Some(stocked) = stocked else {
             self.counters.refuse("video_stock_empty");
             return None;

@@ -425,10 +425,17 @@ impl Session {
     /// These lines are our description now; its version rises where it is another one.
     fn say(
         &mut self,
-        lines: Vec<MediaDescription>,
+        mut lines: Vec<MediaDescription>,
         (codecs, crypto, direction): Said,
     ) -> SessionDescription {
         let address = Host::Address(self.local.ip());
+        let elsewhere = self.video_local.map(|local| local.ip());
+        if let Some(elsewhere) = elsewhere.filter(|video| *video != self.local.ip()) {
+            let video = |line: &&mut MediaDescription| line.kind == MediaKind::Video;
+            for line in lines.iter_mut().filter(video).filter(|line| line.port != 0) {
+                line.connection = Some(Host::Address(elsewhere));
+            }
+        }
         let mut description = SessionDescription {
             origin: Origin {
                 username: "-".into(),
