@@ -125,20 +125,21 @@ const OURS_SINGLE: &str = "profile-level-id=42e01f;packetization-mode=0";
 /// bandwidth that browsers make).
 const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"];
 
-/// The video of an offer; `None`: no line of it can be taken.
+/// The video of an offer whose audio has keys, or none: video is protected where audio is, and only
+/// there. `None`: no line of it can be taken.
 pub(super) fn offered_video(
     offer: &SessionDescription,
     policy: CryptoPolicy,
-    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
     is_secure: bool,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Option<Box<RemoteVideo>> {
     let lines = offer.media.iter().enumerate();
     lines
         .filter(|(_, media)| is_video(media) && is_main(media))
         .find_map(|(index, media)| {
             let keys = offered_keys(media, policy).ok()?;
-            let line = (index, media, keys);
             let keys = (keys.is_empty() != is_secure).then_some(keys)?;
+            let line = (index, media, keys);
             remote_video(offer, line, codecs_of(media), forbids).ok()
         })
         .map(Box::new)
@@ -165,7 +166,7 @@ pub(super) fn answered_video(
     Some(Box::new(video))
 }
 
-fn is_video(media: &MediaDescription) -> bool {
+pub(super) fn is_video(media: &MediaDescription) -> bool {
     media.kind == MediaKind::Video && media.port != 0
 }
 
