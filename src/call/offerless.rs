@@ -112,6 +112,9 @@ impl CallControl {
             && let Some(mut remote) = ports.leg.remote().cloned()
         {
             remote.direction = Direction::Inactive;
+            if let Some(video) = &mut remote.video {
+                video.direction = Direction::Inactive;
+            }
             ports.leg.accept(remote);
         }
         self.update_media(key);
