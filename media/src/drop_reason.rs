@@ -68,8 +68,12 @@ pub enum DropReason {
     SrtpAuthentication,
     /// SRTP whose index was used, or is from before what is remembered (RFC 3711 §3.3.2).
     SrtpReplay,
-    /// On a leg with keys: too short for a tag when it came, or no way to protect it as it leaves.
+    /// From the peer of a leg with keys: too short for a tag.
     SrtpNotProtected,
+    /// A leg with keys that the cipher refused, or no room for a tag: a fault of ours.
+    SrtpUnavailable,
+    /// One more source under a key than are remembered: it could not be told from a replay.
+    SrtpSources,
     /// Not sent: another packet was sent under its index, or may have been (RFC 3711 §9.1).
     SrtpIndexUsed,
     /// The key has protected as many packets as a key may (RFC 3711 §9.2).
@@ -82,7 +86,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::SocketUnknown,
         Self::NotConnected,
         Self::LegEnded,
@@ -116,6 +120,8 @@ impl DropReason {
         Self::SrtpAuthentication,
         Self::SrtpReplay,
         Self::SrtpNotProtected,
+        Self::SrtpUnavailable,
+        Self::SrtpSources,
         Self::SrtpIndexUsed,
         Self::SrtpKeyExhausted,
         Self::OwnStream,
@@ -159,6 +165,8 @@ impl DropReason {
             Self::SrtpAuthentication => "srtp_authentication",
             Self::SrtpReplay => "srtp_replay",
             Self::SrtpNotProtected => "srtp_not_protected",
+            Self::SrtpUnavailable => "srtp_unavailable",
+            Self::SrtpSources => "srtp_sources",
             Self::SrtpIndexUsed => "srtp_index_used",
             Self::SrtpKeyExhausted => "srtp_key_exhausted",
             Self::OwnStream => "own_stream",

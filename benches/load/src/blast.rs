@@ -17,7 +17,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg};
 use socket2::{SockFilter, SockRef};
 
 use crate::carrier::{Ends, Target};
-use crate::machine::{Cores, monotonic_ns, thread_cpu_ns};
+use crate::machine::{Cores, Pinned, monotonic_ns, thread_cpu_ns};
 use crate::proc_stat::CoreTicks;
 use crate::rtp_flow::{HEADER_BYTES, PACKET_BYTES, Round, RtpLoad, open_socket, rtp_header};
 use crate::subject::Subject;
@@ -176,6 +176,8 @@ impl Blast {
         warm_up: Duration,
         counted: Duration,
     ) -> Result<BlastRound> {
+        // Realtime for the round alone: who starts and ends nodes on this core must let them run.
+        let _pinned = Pinned::here(cores.generator)?;
         let mut probe = Round::new()?;
         let (began, warm_up, counted) = (
             monotonic_ns(),

@@ -187,7 +187,7 @@ timeout_s = 0
 # MEDIA
 
 [limits]
-calls_max = 5000
+calls_max = 5600
 calls_per_second_max = RATED
 
 [[source]]

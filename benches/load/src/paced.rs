@@ -7,7 +7,7 @@
 use anyhow::{Context as _, Result, bail};
 
 use crate::carrier::{OwnCount, Target};
-use crate::machine::{Cores, monotonic_ns};
+use crate::machine::{Cores, Pinned, monotonic_ns};
 use crate::proc_stat::CoreTicks;
 use crate::report::Progress;
 use crate::rtp_flow::{Mark, Pace, Round, RtpLoad};
@@ -225,6 +225,8 @@ pub(crate) fn interleave(
     progress: &mut Progress,
     between: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
+    // Realtime for the rounds alone: who starts and ends nodes on this core must let them run.
+    let _pinned = Pinned::here(cores.generator)?;
     while series.iter().any(|one| !one.is_done()) {
         between()?;
         for one in series.iter_mut().filter(|one| !one.is_done()) {

@@ -491,8 +491,8 @@ const SSRC_BASE: u32 = 0x1000_0000;
 const SAMPLES: u64 = 8000 / RATE;
 /// Between two packets of one flow of speech.
 pub(crate) const PERIOD_NS: u64 = 1_000_000_000 / RATE;
-/// Long enough for legs to be stable and connected again after silence.
-const WARM_UP: Duration = Duration::from_millis(1200);
+/// A node looks once a second whether a leg that was silent can be connected again.
+const WARM_UP: Duration = Duration::from_millis(1500);
 /// Packets that fall due within this time go together.
 const TICK_NS: u64 = 100_000;
 const LEAD_NS: u64 = 5_000_000;

@@ -46,12 +46,16 @@ impl<Io: PacketIo> Worker<Io> {
         if classify(packet.bytes()) != Protocol::Rtcp {
             return Err(DropReason::RtpOnRtcpPort);
         }
-        let unprotected = self.unprotect_rtcp(slot, packet)?;
-        let compound = Compound::parse(packet.bytes())?;
+        // Of a leg with keys, all that can be said of the source before any cryptography.
         self.expect_foreign(source)?;
         match kind {
             PortKind::Rtp => self.admit_multiplexed(slot, source)?,
-            PortKind::Rtcp => self.admit_control(now_us, slot, source)?,
+            PortKind::Rtcp => self.expect_control(now_us, slot, source)?,
+        }
+        let unprotected = self.unprotect_rtcp(now_us, slot, packet)?;
+        let compound = Compound::parse(packet.bytes())?;
+        if kind == PortKind::Rtcp {
+            self.admit_control(slot, source);
         }
         self.accept_index(slot, unprotected);
         let ssrc = self
@@ -107,35 +111,40 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     /// RTCP on its own port: from the host that RTP comes from; the first address stays.
-    fn admit_control(
-        &mut self,
+    fn expect_control(
+        &self,
         now_us: u64,
         slot: u32,
         source: Option<SocketAddr>,
     ) -> Result<(), DropReason> {
         let source = PeerAddress::from(source.ok_or(DropReason::SourceNotLatched)?);
-        let leg = self.leg_mut(slot).ok_or(DropReason::NotConnected)?;
+        let leg = self.leg(slot).ok_or(DropReason::NotConnected)?;
         let is_announced = leg
             .plan
             .remote_rtcp
             .is_some_and(|rtcp| PeerAddress::from(rtcp).is_same_place(&source));
-        let destination = leg.latch.destination();
-        let is_host = |source: &PeerAddress| {
-            destination.is_some_and(|destination| destination.is_same_host(source))
-        };
-        if leg.control.source == Some(source) && is_host(&source) {
+        if leg.control.source == Some(source) && leg.is_host_of_peer(&source) {
             return Ok(());
         }
         // Who was heard here before the lock went elsewhere holds the place no longer.
-        let is_taken = leg.control.source.as_ref().is_some_and(is_host);
-        let is_of_peer = is_host(&source);
+        let is_taken = leg
+            .control
+            .source
+            .is_some_and(|holder| leg.is_host_of_peer(&holder));
         if !leg.latch.admits_host(now_us, &source) || (is_taken && !is_announced) {
             return Err(DropReason::SourceNotLatched);
         }
-        if is_of_peer {
+        Ok(())
+    }
+
+    /// What came from there is valid: it holds the place.
+    fn admit_control(&mut self, slot: u32, source: Option<SocketAddr>) {
+        if let Some(source) = source.map(PeerAddress::from)
+            && let Some(leg) = self.leg_mut(slot)
+            && leg.is_host_of_peer(&source)
+        {
             leg.control.source = Some(source);
         }
-        Ok(())
     }
 
     fn count_part(&mut self, part: RtcpPacket<'_>, heard: &mut Heard) {
@@ -180,7 +189,9 @@ impl<Io: PacketIo> Worker<Io> {
         if !is_started && !egress.continuity.is_started() {
             return;
         }
-        let block = is_started.then(|| {
+        // Who was not heard since the last report is not reported on (RFC 3550 §6.4).
+        let is_heard = is_started && received.reception.has_news();
+        let block = is_heard.then(|| {
             let heard = heard.filter(|heard| heard.ssrc == line.ssrc);
             ReportBlock {
                 ssrc: line.ssrc,
@@ -271,12 +282,17 @@ impl<Io: PacketIo> Worker<Io> {
             return Some((open.rtp, to));
         }
         let announced = leg.plan.remote_rtcp.map(PeerAddress::from);
-        let rtcp = leg
-            .control
-            .source
-            .or(announced)
-            .filter(|rtcp| rtcp.is_same_host(&rtp))?;
+        let is_there = |rtcp: &PeerAddress| rtcp.is_same_host(&rtp);
+        let heard = leg.control.source.filter(is_there);
+        let rtcp = heard.or_else(|| announced.filter(is_there))?;
         Some((open.rtcp?, Some(rtcp.socket_address())))
+    }
+}
+
+impl Leg {
+    fn is_host_of_peer(&self, source: &PeerAddress) -> bool {
+        let destination = self.latch.destination();
+        destination.is_some_and(|destination| destination.is_same_host(source))
     }
 }
 

@@ -139,7 +139,11 @@ impl<Io: PacketIo> Worker<Io> {
             .feed()
             .filter(|feed| self.is_heard_by(target, slot, *feed))
             .ok_or(DropReason::FeedbackForeign)?;
-        let heard = feedback.intra_request_of(line.ssrc);
+        // Who asks, and for whose picture: another asker's first number is no repetition.
+        let asker = part.ssrc().unwrap_or_default();
+        let heard = feedback
+            .intra_request_of(line.ssrc)
+            .map(|number| (asker, feed, number));
         let is_repeated = heard.is_some()
             && self
                 .leg(slot)

@@ -73,7 +73,7 @@ pub(super) struct Control {
     /// Number of the last FIR that was sent to its peer.
     pub(super) intra_request_sent: u8,
     /// Number of the last FIR of its peer that was passed on.
-    pub(super) intra_request_heard: Option<u8>,
+    pub(super) intra_request_heard: Option<(Ssrc, Ssrc, u8)>,
 }
 
 /// A sender report of the peer.

@@ -77,7 +77,10 @@ impl<Io: PacketIo> Worker<Io> {
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
-            srtp: plan.srtp.as_deref().and_then(SecureLeg::new),
+            srtp: plan
+                .srtp
+                .as_deref()
+                .and_then(|keys| SecureLeg::new(keys, plan.kind, expected(&plan))),
             plan,
             target,
             control,
@@ -105,14 +108,31 @@ impl<Io: PacketIo> Worker<Io> {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;
             }
-            leg.renegotiate_srtp(plan.srtp.as_deref());
+            if leg.plan.srtp != plan.srtp {
+                leg.latch.forget_candidate();
+            }
+            let keys = (plan.srtp.as_deref(), plan.kind);
+            leg.renegotiate_srtp(now_us, keys, expected(&plan));
             leg.plan = plan;
             leg.target = target;
             leg.silence_from_us = now_us;
             leg.is_silent = false;
         }
         self.apply(slot);
+        self.lead_to_index(slot);
         self.watch_socket(now_us, slot);
+    }
+
+    /// Under a key that begins anew, or comes back, our stream goes on where its index does: nearer than
+    /// half a round to it, or the peer would take another roll-over counter for it.
+    fn lead_to_index(&mut self, slot: u32) {
+        let ours = self.egress.get(slot as usize).map(|line| line.ssrc);
+        let next = ours.and_then(|ours| self.leg(slot)?.next_index(ours));
+        if let Some(next) = next
+            && let Some(line) = self.egress.get_mut(slot as usize)
+        {
+            line.continuity.lead_to(SequenceNumber::of_index(next));
+        }
     }
 
     /// Brings the hot lines of a leg up to its plan and target.

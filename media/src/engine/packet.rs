@@ -46,11 +46,18 @@ impl<Io: PacketIo> Worker<Io> {
             Some(State::Connected) => self.receive_rtp(now_us, slot, source, packet),
         };
         if let Err(reason) = taken {
-            self.discard(slot, is_rtcp, reason);
+            self.discard(slot, source, is_rtcp, reason);
         }
     }
 
-    fn discard(&mut self, slot: u32, is_rtcp: bool, reason: DropReason) {
+    /// A leg's own count is of what its peer sent: what strangers send is no quality of the call.
+    fn discard(
+        &mut self,
+        slot: u32,
+        source: Option<SocketAddr>,
+        is_rtcp: bool,
+        reason: DropReason,
+    ) {
         self.counters.drops.count(reason);
         if let Some(pair) = self.pairs.get_mut(slot as usize) {
             pair.was_heard = true;
@@ -58,7 +65,11 @@ impl<Io: PacketIo> Worker<Io> {
                 .ingress
                 .get(slot as usize)
                 .is_some_and(|line| line.state == State::Connected);
-            if let Some(leg) = pair.leg.as_mut().filter(|_| is_connected && !is_rtcp) {
+            let is_of_peer = |leg: &Leg| {
+                source.is_none_or(|source| leg.latch.destination() == Some(source.into()))
+            };
+            let leg = pair.leg.as_mut().filter(|leg| is_of_peer(leg));
+            if let Some(leg) = leg.filter(|_| is_connected && !is_rtcp) {
                 leg.discarded += 1;
             }
         }
@@ -72,7 +83,8 @@ impl<Io: PacketIo> Worker<Io> {
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
         expect_rtp(packet.bytes())?;
-        let unprotected = self.unprotect_rtp(slot, &mut packet)?;
+        self.expect_possible(now_us, slot, source)?;
+        let unprotected = self.unprotect_rtp(now_us, slot, &mut packet)?;
         let octets = packet.len() as u64;
         let mut view = RtpViewMut::parse(packet.bytes_mut())?;
         let (ssrc, payload_type) = (view.ssrc(), view.payload_type());
@@ -83,17 +95,12 @@ impl<Io: PacketIo> Worker<Io> {
         let is_peer =
             line.is_locked && source.is_none_or(|source| PeerAddress::from(source) == line.source);
         if !is_peer || payload_type.value() != line.payload_received {
-            if !is_peer {
-                self.expect_further_proof(slot, source, unprotected)?;
+            let source = source.filter(|_| !is_peer);
+            if let Some(unprotected) = unprotected.filter(|_| !is_peer) {
+                self.expect_present_key(now_us, slot, source, &unprotected)?;
             }
-            self.admit(
-                now_us,
-                slot,
-                source.filter(|_| !is_peer),
-                is_peer,
-                ssrc,
-                payload_type,
-            )?;
+            let index = unprotected.map(|unprotected| unprotected.index());
+            self.admit(now_us, slot, (source, is_peer), (ssrc, index), payload_type)?;
         }
         self.accept_index(slot, unprotected);
         let line = self
@@ -254,9 +261,8 @@ impl<Io: PacketIo> Worker<Io> {
         &mut self,
         now_us: u64,
         slot: u32,
-        source: Option<SocketAddr>,
-        is_peer: bool,
-        ssrc: Ssrc,
+        (source, is_peer): (Option<SocketAddr>, bool),
+        (ssrc, index): (Ssrc, Option<u64>),
         payload_type: PayloadType,
     ) -> Result<(), DropReason> {
         if let Some(source) = source {
@@ -288,7 +294,7 @@ impl<Io: PacketIo> Worker<Io> {
                         return Err(DropReason::PayloadNotNegotiated);
                     }
                     let heard_us = Some(line.heard_us).filter(|heard_us| *heard_us > 0);
-                    Ok(leg.latch.offer(now_us, source, ssrc, heard_us))
+                    Ok(leg.latch.offer(now_us, source, (ssrc, index), heard_us))
                 })
         }?;
         if let Verdict::Refuse(reason) = verdict {

@@ -5,31 +5,81 @@ use std::net::SocketAddr;
 
 use packet_io::{PacketBuf, PacketIo};
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
+use crate::engine::batching::micros;
 use crate::engine::leg::Leg;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
+use crate::limits::LATCH_GRACE;
+use crate::rtp::Ssrc;
 use crate::srtp::{Contexts, SrtpPlan, Unprotected};
 
 /// What a leg with keys is, beside its lines.
 #[derive(Debug)]
 pub(super) struct SecureLeg {
     contexts: Contexts,
-    /// The last packet of a source that is not believed yet.
-    offered: Option<(PeerAddress, Unprotected)>,
+    /// The key before the present one is heard until then.
+    previous_until_us: u64,
+    /// Where its peer was last said to be while it had keys.
+    place: Option<PeerAddress>,
+    /// The cipher has refused the keys of now: nothing passes.
+    is_closed: bool,
 }
 
 impl<Io: PacketIo> Worker<Io> {
+    /// Refuses what comes from where the peer of a leg with keys cannot be, before it costs any
+    /// cryptography.
+    #[inline]
+    pub(super) fn expect_possible(
+        &self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+    ) -> Result<(), DropReason> {
+        let Some((line, source)) = self.ingress.get(slot as usize).zip(source) else {
+            return Ok(());
+        };
+        let from = PeerAddress::from(source);
+        if !line.is_secure || (line.is_locked && from == line.source) {
+            return Ok(());
+        }
+        self.expect_foreign(Some(source))?;
+        let heard_us = Some(line.heard_us).filter(|heard_us| *heard_us > 0);
+        let leg = self.leg(slot).ok_or(DropReason::NotConnected)?;
+        leg.latch.expect_possible(now_us, from, heard_us)
+    }
+
+    /// A source that is not believed yet proves itself under the present key: who had the one before may
+    /// be the peer no longer.
+    pub(super) fn expect_present_key(
+        &self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+        unprotected: &Unprotected,
+    ) -> Result<(), DropReason> {
+        let is_old = source.map(PeerAddress::from).is_some_and(|source| {
+            self.leg(slot)
+                .is_some_and(|leg| leg.latch.is_old_source(now_us, &source))
+        });
+        if unprotected.is_by_previous() && !is_old {
+            return Err(DropReason::LatchPending);
+        }
+        Ok(())
+    }
+
     /// Unprotects what came as RTP; `None`: the leg is plain. The index is taken by
     /// [`accept_index`](Self::accept_index), when the source is believed, too: a copy that somebody
     /// sends from elsewhere must not make the packet itself a replay.
     #[inline]
     pub(super) fn unprotect_rtp(
-        &self,
+        &mut self,
+        now_us: u64,
         slot: u32,
         packet: &mut PacketBuf,
     ) -> Result<Option<Unprotected>, DropReason> {
-        let Some(contexts) = self.contexts_if_secure(slot)? else {
+        let Some(contexts) = self.contexts_if_secure(now_us, slot)? else {
             return Ok(None);
         };
         let unprotected = contexts.unprotect_rtp(packet.bytes_mut())?;
@@ -39,11 +89,12 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Unprotects what came as RTCP, likewise.
     pub(super) fn unprotect_rtcp(
-        &self,
+        &mut self,
+        now_us: u64,
         slot: u32,
         packet: &mut PacketBuf,
     ) -> Result<Option<Unprotected>, DropReason> {
-        let Some(contexts) = self.contexts_if_secure(slot)? else {
+        let Some(contexts) = self.contexts_if_secure(now_us, slot)? else {
             return Ok(None);
         };
         let unprotected = contexts.unprotect_rtcp(packet.bytes_mut())?;
@@ -52,7 +103,11 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     #[inline]
-    fn contexts_if_secure(&self, slot: u32) -> Result<Option<&Contexts>, DropReason> {
+    fn contexts_if_secure(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+    ) -> Result<Option<&Contexts>, DropReason> {
         if !self
             .ingress
             .get(slot as usize)
@@ -60,10 +115,14 @@ impl<Io: PacketIo> Worker<Io> {
         {
             return Ok(None);
         }
-        self.leg(slot)
-            .and_then(|leg| leg.srtp.as_deref())
-            .map(|secure| Some(&secure.contexts))
-            .ok_or(DropReason::SrtpNotProtected)
+        self.leg_mut(slot)
+            .and_then(|leg| leg.srtp.as_deref_mut())
+            .and_then(|secure| {
+                secure.end_previous(now_us);
+                secure.contexts()
+            })
+            .map(|contexts| Some(&*contexts))
+            .ok_or(DropReason::SrtpUnavailable)
     }
 
     /// The packet and its source are believed: its index is used.
@@ -74,29 +133,6 @@ impl<Io: PacketIo> Worker<Io> {
         {
             secure.contexts.accept(unprotected);
         }
-    }
-
-    /// A source that is not believed yet proves itself by several packets, not by one sent several
-    /// times: any stranger who saw it could do that.
-    pub(super) fn expect_further_proof(
-        &mut self,
-        slot: u32,
-        source: Option<SocketAddr>,
-        unprotected: Option<Unprotected>,
-    ) -> Result<(), DropReason> {
-        if let Some(unprotected) = unprotected
-            && let Some(source) = source.map(PeerAddress::from)
-            && let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut())
-        {
-            let is_again = secure.offered.is_some_and(|(before, offered)| {
-                before == source && !unprotected.is_after(&offered)
-            });
-            if is_again {
-                return Err(DropReason::SrtpReplay);
-            }
-            secure.offered = Some((source, unprotected));
-        }
-        Ok(())
     }
 
     /// Protects RTP that is to leave by a leg with keys.
@@ -116,12 +152,12 @@ impl<Io: PacketIo> Worker<Io> {
         let send = self
             .leg_mut(slot)
             .and_then(|leg| leg.srtp.as_deref_mut())
-            .ok_or(DropReason::SrtpNotProtected)?
-            .contexts
+            .and_then(SecureLeg::contexts)
+            .ok_or(DropReason::SrtpUnavailable)?
             .send_mut();
         packet
             .set_len(packet.len() + send.rtp_overhead())
-            .map_err(|_no_room| DropReason::SrtpNotProtected)?;
+            .map_err(|_no_room| DropReason::SrtpUnavailable)?;
         send.protect_rtp(packet.bytes_mut())
     }
 
@@ -137,35 +173,87 @@ impl<Io: PacketIo> Worker<Io> {
         let send = leg
             .srtp
             .as_deref_mut()
-            .ok_or(DropReason::SrtpNotProtected)?
-            .contexts
+            .and_then(SecureLeg::contexts)
+            .ok_or(DropReason::SrtpUnavailable)?
             .send_mut();
         packet
             .set_len(packet.len() + send.rtcp_overhead())
-            .map_err(|_no_room| DropReason::SrtpNotProtected)?;
+            .map_err(|_no_room| DropReason::SrtpUnavailable)?;
         send.protect_rtcp(packet.bytes_mut())
     }
 }
 
 impl Leg {
-    /// Brings the contexts up to a new plan. A leg that becomes plain keeps them: should the same
-    /// keys come back, no index may be used again.
-    pub(super) fn renegotiate_srtp(&mut self, plan: Option<&SrtpPlan>) {
+    /// Brings the contexts up to a new plan; `place` is where its SDP says the peer is. A leg that
+    /// becomes plain keeps them: should the same keys come back, no index may be used again.
+    pub(super) fn renegotiate_srtp(
+        &mut self,
+        now_us: u64,
+        (plan, kind): (Option<&SrtpPlan>, MediaKind),
+        place: Option<PeerAddress>,
+    ) {
         let Some(plan) = plan else { return };
-        self.srtp = match self.srtp.take() {
-            Some(mut secure) => secure.contexts.renegotiate(plan).map(|()| secure),
-            None => SecureLeg::new(plan),
-        };
+        match self.srtp.as_deref_mut() {
+            Some(secure) => secure.renegotiate(now_us, plan, place),
+            None => self.srtp = SecureLeg::new(plan, kind, place),
+        }
+    }
+
+    /// The least index of SRTP that our stream may use; `None`: the leg is plain.
+    pub(super) fn next_index(&self, ours: Ssrc) -> Option<u64> {
+        let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
+        secure.map(|secure| secure.contexts.next_index(ours))
     }
 }
 
 impl SecureLeg {
     /// Of a leg that begins. `None`: the cipher refuses a key, and nothing passes.
-    pub(super) fn new(plan: &SrtpPlan) -> Option<Box<Self>> {
-        let contexts = Contexts::new(plan)?;
+    pub(super) fn new(
+        plan: &SrtpPlan,
+        kind: MediaKind,
+        place: Option<PeerAddress>,
+    ) -> Option<Box<Self>> {
+        let contexts = Contexts::of_kind(plan, kind)?;
         Some(Box::new(Self {
             contexts,
-            offered: None,
+            previous_until_us: 0,
+            place,
+            is_closed: false,
         }))
+    }
+
+    fn renegotiate(&mut self, now_us: u64, plan: &SrtpPlan, place: Option<PeerAddress>) {
+        let has_moved = self
+            .place
+            .zip(place)
+            .is_some_and(|(before, now)| !before.is_same_place(&now));
+        self.place = place.or(self.place);
+        self.end_previous(now_us);
+        let had_previous = self.contexts.has_previous();
+        // What was used stays known: a later plan may bring back the keys of now.
+        self.is_closed = self.contexts.renegotiate(plan, has_moved).is_none();
+        if !had_previous && self.contexts.has_previous() {
+            self.previous_until_us = now_us.saturating_add(micros(LATCH_GRACE));
+        }
+    }
+
+    /// As long as the old source of a peer that moved is heard, so is its old key.
+    #[inline]
+    fn end_previous(&mut self, now_us: u64) {
+        if self.contexts.has_previous() && now_us >= self.previous_until_us {
+            self.contexts.end_previous();
+        }
+    }
+
+    /// `None`: the cipher has refused the keys of now.
+    #[inline]
+    fn contexts(&mut self) -> Option<&mut Contexts> {
+        (!self.is_closed).then_some(&mut self.contexts)
+    }
+
+    /// Octets that it takes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() - size_of::<Contexts>() + self.contexts.memory()
     }
 }

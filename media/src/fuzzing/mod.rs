@@ -131,7 +131,7 @@ pub fn srtp(octets: &[u8]) -> Result<(), DropReason> {
         let Some(mut contexts) = plan(2).as_ref().and_then(Contexts::new) else {
             return Err(DropReason::SrtpNotProtected);
         };
-        plan(3).and_then(|plan| contexts.renegotiate(&plan));
+        plan(3).and_then(|plan| contexts.renegotiate(&plan, false));
         let judged = [
             Contexts::unprotect_rtp as fn(&Contexts, &mut [u8]) -> Result<Unprotected, DropReason>,
             Contexts::unprotect_rtcp,

@@ -1,36 +1,53 @@
 //! The peers of a play whose legs have keys: they protect what they send, and hear nothing plain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::engine::Script;
-use crate::srtp::{MasterKey, ReceiveContext, SendContext, SrtpPlan, Suite};
+use crate::srtp::{Contexts, MasterKey, SrtpPlan, Suite};
 
 /// The far ends, by slot.
 #[derive(Default)]
 pub(super) struct SecurePeers {
     ends: BTreeMap<u32, End>,
-    /// Keys given so far: none is given twice.
+    /// Keys given so far: no leg gets one of another.
     given: u16,
 }
 
 /// One far end. Its keys are kept while its leg is plain: they may come back.
 struct End {
     plan: SrtpPlan,
-    send: SendContext,
-    receive: ReceiveContext,
+    /// All it ever had: each may come back.
+    plans: Vec<SrtpPlan>,
+    contexts: Contexts,
     is_secure: bool,
+    /// What left for it: under which key, whether it was RTCP, its source and its index.
+    heard: BTreeSet<(u64, bool, [u8; 4], u64)>,
 }
 
 impl SecurePeers {
-    /// Keys for a plan: none, those that the leg has, or new ones for one direction or both.
+    /// Keys for a plan: none, those that the leg has, some that it had before, or new ones for one
+    /// direction or both.
     pub(super) fn draw(&mut self, slot: u32, script: &mut Script<'_>) -> Option<Box<SrtpPlan>> {
-        let way = script.octet() % 8;
+        let way = script.octet() % 10;
         let suite = script.one_of(&Suite::ALL)?;
         let held = self.ends.get(&slot).map(|end| end.plan.clone());
         match (way, held) {
-            (0..=3, _) => None,
-            (4 | 5, Some(held)) => Some(Box::new(held)),
-            (6, Some(held)) => Some(Box::new(SrtpPlan {
+            (0..=2, _) => None,
+            (3 | 4, Some(held)) => Some(Box::new(held)),
+            (5 | 6, Some(held)) => {
+                let plans = self.ends.get(&slot).map(|end| end.plans.as_slice());
+                let before = plans.unwrap_or_default();
+                let at = usize::from(script.octet()).checked_rem(before.len())?;
+                let send = before.get(at)?.send.clone();
+                Some(Box::new(SrtpPlan { send, ..held }))
+            }
+            (7, Some(_)) => {
+                let plans = self.ends.get(&slot).map(|end| end.plans.as_slice());
+                let before = plans.unwrap_or_default();
+                let at = usize::from(script.octet()).checked_rem(before.len())?;
+                before.get(at).cloned().map(Box::new)
+            }
+            (8, Some(held)) => Some(Box::new(SrtpPlan {
                 send: self.fresh(held.send.suite())?,
                 ..held
             })),
@@ -59,40 +76,33 @@ impl SecurePeers {
         if is_new {
             self.ends.remove(&slot);
         }
-        let held = self.ends.get_mut(&slot);
         let Some(plan) = plan else {
-            if let Some(end) = held {
+            if let Some(end) = self.ends.get_mut(&slot) {
                 end.is_secure = false;
             }
             return;
         };
-        match held {
-            Some(end) => {
-                end.is_secure = true;
-                if end.plan.send != plan.send
-                    && let Some(receive) = ReceiveContext::new(&plan.send)
-                {
-                    end.receive = receive;
-                }
-                if end.plan.receive != plan.receive
-                    && let Some(send) = SendContext::new(&plan.receive)
-                {
-                    end.send = send;
-                }
-                end.plan = plan.clone();
+        let theirs = SrtpPlan {
+            send: plan.receive.clone(),
+            receive: plan.send.clone(),
+        };
+        if let Some(end) = self.ends.get_mut(&slot) {
+            let agreed = end.contexts.renegotiate(&theirs, false);
+            debug_assert!(agreed.is_some(), "the keys of a play are keys");
+            end.is_secure = true;
+            end.plan = plan.clone();
+            if !end.plans.contains(plan) {
+                end.plans.push(plan.clone());
             }
-            None => {
-                let contexts = SendContext::new(&plan.receive).zip(ReceiveContext::new(&plan.send));
-                if let Some((send, receive)) = contexts {
-                    let end = End {
-                        plan: plan.clone(),
-                        send,
-                        receive,
-                        is_secure: true,
-                    };
-                    self.ends.insert(slot, end);
-                }
-            }
+        } else if let Some(contexts) = Contexts::new(&theirs) {
+            let end = End {
+                plan: plan.clone(),
+                plans: vec![plan.clone()],
+                contexts,
+                is_secure: true,
+                heard: BTreeSet::new(),
+            };
+            self.ends.insert(slot, end);
         }
     }
 
@@ -101,13 +111,14 @@ impl SecurePeers {
         let Some(end) = self.ends.get_mut(&slot).filter(|end| end.is_secure) else {
             return;
         };
+        let send = end.contexts.send_mut();
         let plain = octets.len();
         let protected = if is_control {
-            octets.resize(plain + end.send.rtcp_overhead(), 0);
-            end.send.protect_rtcp(octets)
+            octets.resize(plain + send.rtcp_overhead(), 0);
+            send.protect_rtcp(octets)
         } else {
-            octets.resize(plain + end.send.rtp_overhead(), 0);
-            end.send.protect_rtp(octets)
+            octets.resize(plain + send.rtp_overhead(), 0);
+            send.protect_rtp(octets)
         };
         if protected.is_err() {
             octets.truncate(plain);
@@ -117,16 +128,16 @@ impl SecurePeers {
     /// A datagram that was sent to the far end of a slot.
     ///
     /// # Panics
-    /// When the leg is secure and it is not protected, or its index came before.
+    /// When the leg is secure and it is not protected, or its index left before under its key.
     pub(super) fn hear(&mut self, slot: u32, is_control: bool, datagram: &[u8]) {
         let Some(end) = self.ends.get_mut(&slot).filter(|end| end.is_secure) else {
             return;
         };
         let mut copy = datagram.to_vec();
         let unprotected = if is_control {
-            end.receive.unprotect_rtcp(&mut copy)
+            end.contexts.unprotect_rtcp(&mut copy)
         } else {
-            end.receive.unprotect_rtp(&mut copy)
+            end.contexts.unprotect_rtp(&mut copy)
         };
         assert_eq!(
             unprotected.err(),
@@ -134,7 +145,19 @@ impl SecurePeers {
             "what leaves a leg with keys is protected, and once"
         );
         if let Ok(unprotected) = unprotected {
-            end.receive.accept(unprotected);
+            assert!(!unprotected.is_by_previous(), "under the key of now");
+            let at = if is_control { 4..8 } else { 8..12 };
+            let ssrc = datagram
+                .get(at)
+                .and_then(|ssrc| ssrc.first_chunk().copied());
+            let left = (
+                end.plan.send.identity(),
+                is_control,
+                ssrc.unwrap_or_default(),
+                unprotected.index(),
+            );
+            assert!(end.heard.insert(left), "no index leaves twice under a key");
+            end.contexts.accept(unprotected);
         }
     }
 }

@@ -138,6 +138,12 @@ impl Reception {
         u8::try_from(fraction).unwrap_or(u8::MAX)
     }
 
+    /// True if packets came since [`take_fraction_lost`](Self::take_fraction_lost) was asked last.
+    #[must_use]
+    pub const fn has_news(&self) -> bool {
+        self.received != self.received_prior
+    }
+
     /// True once a packet was accepted.
     #[must_use]
     pub const fn is_started(&self) -> bool {

@@ -11,6 +11,13 @@ impl SequenceNumber {
         self.0.wrapping_sub(earlier.0).cast_signed()
     }
 
+    /// The lower half of an index of SRTP (RFC 3711 §3.3.1).
+    #[must_use]
+    pub const fn of_index(index: u64) -> Self {
+        let [.., high, low] = index.to_be_bytes();
+        Self(u16::from_be_bytes([high, low]))
+    }
+
     /// `count` further on, over the wrap.
     #[must_use]
     pub const fn wrapping_add(self, count: u16) -> Self {

@@ -1,47 +1,131 @@
 //! Both directions of a leg, and the change of their keys.
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
+use crate::rtp::Ssrc;
+use crate::srtp::left_keys::{Forgotten, KeyIdentity, LeftKeys};
 use crate::srtp::{ReceiveContext, SendContext, SrtpPlan, Unprotected};
 
 /// The cryptographic contexts of a leg (RFC 3711 §3.2).
 #[derive(Debug)]
 pub struct Contexts {
+    kind: MediaKind,
     send: SendContext,
     receive: ReceiveContext,
     /// Of the key before: until the present one has authenticated a packet, the peer may not have
     /// heard of the change yet.
     previous: Option<Box<ReceiveContext>>,
+    left_send: LeftKeys,
+    left_receive: LeftKeys,
+    forgotten: Forgotten,
 }
 
 impl Contexts {
-    /// Contexts in which nothing was sent or received. `None`: the cipher refuses a key.
+    /// Contexts in which nothing was sent or received, of speech. `None`: the cipher refuses a key.
     #[must_use]
     pub fn new(plan: &SrtpPlan) -> Option<Self> {
+        Self::of_kind(plan, MediaKind::Audio)
+    }
+
+    /// The same of what a leg carries.
+    #[must_use]
+    pub fn of_kind(plan: &SrtpPlan, kind: MediaKind) -> Option<Self> {
         Some(Self {
-            send: SendContext::new(&plan.send)?,
-            receive: ReceiveContext::new(&plan.receive)?,
+            kind,
+            send: SendContext::of_kind(&plan.send, kind)?,
+            receive: ReceiveContext::of_kind(&plan.receive, kind)?,
             previous: None,
+            left_send: LeftKeys::default(),
+            left_receive: LeftKeys::default(),
+            forgotten: Forgotten::NOTHING,
         })
     }
 
     /// A new offer/answer took effect. A direction whose key stays goes on as it was, counters and
-    /// all; one whose key changes begins anew, but for the SRTCP index of what is sent. A key to send with never comes back once left.
-    /// `None`: the cipher refuses a key.
+    /// all. A new key to send with takes the counters on, unless the peer `has_moved`; one that comes
+    /// back uses no index again that it was used with before. `None`: the cipher refuses a key, and
+    /// nothing has changed.
     #[must_use]
-    pub fn renegotiate(&mut self, plan: &SrtpPlan) -> Option<()> {
-        if self.send.key() != &plan.send {
-            self.send = self.send.next(&plan.send)?;
+    pub fn renegotiate(&mut self, plan: &SrtpPlan, has_moved: bool) -> Option<()> {
+        let send = (self.send.key() != &plan.send)
+            .then(|| self.send.next(&plan.send, has_moved, self.kind))
+            .map_or(Some(None), |next| next.map(Some))?;
+        let is_previous = |previous: &ReceiveContext| previous.key() == &plan.receive;
+        let is_known = self.receive.key() == &plan.receive
+            || self.previous.as_deref().is_some_and(is_previous);
+        let receive = (!is_known)
+            .then(|| self.receive.next(&plan.receive, self.kind))
+            .map_or(Some(None), |next| next.map(Some))?;
+        if let Some(send) = send {
+            self.send_under(send);
         }
-        if self.receive.key() == &plan.receive {
-            return Some(());
+        if let Some(receive) = receive {
+            self.receive_under(receive);
+        } else if self.receive.key() != &plan.receive
+            && let Some(receive) = self.previous.take()
+        {
+            let left = std::mem::replace(&mut self.receive, *receive);
+            self.leave(&left);
         }
-        let previous = self.previous.take();
-        let next = match previous.filter(|previous| previous.key() == &plan.receive) {
-            Some(previous) => *previous,
-            None => ReceiveContext::new(&plan.receive)?,
-        };
-        self.previous = Some(Box::new(std::mem::replace(&mut self.receive, next)));
         Some(())
+    }
+
+    fn send_under(&mut self, mut next: SendContext) {
+        for left in self.send.ends() {
+            if let Some(forgotten) = self.left_send.remember(left) {
+                self.forgotten.add(forgotten);
+            }
+        }
+        for left in self.left_send.of(KeyIdentity::of(next.key())) {
+            next.revive(left);
+        }
+        next.revive_all(self.forgotten);
+        self.send = next;
+    }
+
+    fn receive_under(&mut self, next: ReceiveContext) {
+        let left = std::mem::replace(&mut self.receive, next);
+        let key = KeyIdentity::of(self.receive.key());
+        // While there is one before the present, that is the one that the peer was heard under.
+        if self.previous.is_some() || KeyIdentity::of(left.key()) == key {
+            self.leave(&left);
+        } else {
+            self.previous = Some(Box::new(left));
+        }
+        let is_same = |previous: &&ReceiveContext| KeyIdentity::of(previous.key()) == key;
+        if self.previous.as_deref().filter(is_same).is_some() {
+            self.end_previous();
+        }
+        for left in self.left_receive.of(key) {
+            self.receive.revive(left);
+        }
+    }
+
+    fn leave(&mut self, receive: &ReceiveContext) {
+        for left in receive.ends() {
+            // What is forgotten here was left many keys ago, and only its peer could take it up again.
+            let _forgotten = self.left_receive.remember(left);
+        }
+    }
+
+    /// The key before is heard no longer. What was heard under it is remembered.
+    pub fn end_previous(&mut self) {
+        if let Some(previous) = self.previous.take() {
+            self.receive.take_hints(&previous);
+            self.leave(&previous);
+        }
+    }
+
+    /// True while the key before is heard as well.
+    #[must_use]
+    pub const fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// The least index that a source of ours may use.
+    #[must_use]
+    pub fn next_index(&self, ssrc: Ssrc) -> u64 {
+        self.send.next_index(ssrc)
     }
 
     /// Protects what is sent.
@@ -77,18 +161,29 @@ impl Contexts {
             .or_else(|reason| or_previous(reason, previous.unprotect_rtcp(packet)))
     }
 
-    /// Takes the index of a packet as used, see [`ReceiveContext::accept`]. The first packet under
+    /// Takes the index of a packet as used, see [`ReceiveContext::accept`]. The first RTP packet under
     /// a new key ends the one before.
     #[inline]
     pub fn accept(&mut self, packet: Unprotected) {
-        if !packet.is_by_previous {
-            self.previous = None;
-            return self.receive.accept(packet);
+        if packet.is_by_previous {
+            debug_assert!(self.previous.is_some(), "a key before has authenticated");
+            if let Some(previous) = &mut self.previous {
+                previous.accept(packet);
+            }
+            return;
         }
-        debug_assert!(self.previous.is_some(), "a key before has authenticated");
-        if let Some(previous) = &mut self.previous {
-            previous.accept(packet);
+        self.receive.accept(packet);
+        if !packet.is_rtcp && self.previous.is_some() {
+            self.end_previous();
         }
+    }
+
+    /// Octets that it takes.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        let previous = self.previous.as_deref();
+        let previous = previous.map_or(0, |one| size_of_val(one) + one.heap_size());
+        size_of::<Self>() + self.send.heap_size() + self.receive.heap_size() + previous
     }
 }
 

@@ -27,12 +27,20 @@ pub(super) const AUTHENTICATION_KEY_SIZE: usize = 20;
 /// A session key, in the first octets of its array.
 pub(super) type SessionKey = Zeroizing<[u8; SESSION_KEY_SIZE_MAX]>;
 
+/// A key of this octet is one that the cipher refuses, in tests.
+#[cfg(test)]
+pub(crate) const REFUSED_IN_TESTS: u8 = 0xee;
+
 /// Where the label stands: the octet of the salt it is combined with.
 const LABEL_AT: usize = 7;
 
 /// The key stream of AES in counter mode under the master key, begun where label and salt say.
 /// `None`: the cipher refused the key.
 pub(super) fn derive(master: &MasterKey, label: Label) -> Option<SessionKey> {
+    #[cfg(test)]
+    if master.key().iter().all(|octet| *octet == REFUSED_IN_TESTS) {
+        return None;
+    }
     let cipher = counter_mode(master.suite(), master.key())?;
     // 14 octets, those of a salt of 12 padded on the right (RFC 7714 §11), then a counter of two.
     let mut start = [0_u8; 16];

@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::srtp::Suite;
+use crate::srtp::left_keys::KeyIdentity;
 
 /// Octets of the longest key and salt.
 pub(super) const KEY_AND_SALT_SIZE_MAX: usize = 44;
@@ -37,6 +38,16 @@ impl MasterKey {
     #[must_use]
     pub const fn suite(&self) -> Suite {
         self.suite
+    }
+
+    /// Tells keys apart without being one.
+    pub(crate) fn identity(&self) -> u64 {
+        KeyIdentity::of(self).0
+    }
+
+    /// Key, salt, and zeros.
+    pub(super) fn octets(&self) -> &[u8] {
+        self.key_and_salt.as_slice()
     }
 
     /// The key.

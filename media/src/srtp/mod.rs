@@ -10,7 +10,8 @@
 //! telephones has none of them.
 
 mod contexts;
-mod key_derivation;
+pub(crate) mod key_derivation;
+mod left_keys;
 mod master_key;
 mod receive_context;
 mod send_context;

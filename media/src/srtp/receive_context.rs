@@ -4,11 +4,14 @@ use std::fmt;
 
 use arrayvec::ArrayVec;
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{Ssrc, header_size};
+use crate::srtp::left_keys::{KeyIdentity, Left};
 use crate::srtp::send_context::{sender, source};
-use crate::srtp::streams::Streams;
+use crate::srtp::streams::{STREAMS_MAX, Streams};
 use crate::srtp::transform::{RTCP_CLEAR_SIZE, Refused, RtcpTransform, RtpTransform};
+use crate::srtp::window::nearest;
 use crate::srtp::{MasterKey, RTCP_INDEX_SIZE};
 
 /// The key of one direction and the indices seen under it.
@@ -18,6 +21,8 @@ pub struct ReceiveContext {
     rtcp: RtcpTransform,
     rtp_streams: Streams,
     rtcp_streams: Streams,
+    /// Highest RTP indices of sources under the keys before: a peer may keep its counters.
+    hints: ArrayVec<(Ssrc, u64), STREAMS_MAX>,
 }
 
 /// A packet that its key authenticated and that lies decrypted where it came. Its index is not taken
@@ -30,17 +35,20 @@ pub struct Unprotected {
     pub(super) ssrc: Ssrc,
     pub(super) index: u64,
     pub(super) is_rtcp: bool,
-    /// By the key before the present one.
     pub(super) is_by_previous: bool,
 }
 
 impl Unprotected {
-    /// True if it is another source's packet, or a later one.
+    /// Its place among the packets of its source: what comes again or comes late is no later one.
     #[must_use]
-    pub fn is_after(&self, other: &Self) -> bool {
-        self.ssrc != other.ssrc
-            || self.is_by_previous != other.is_by_previous
-            || self.index > other.index
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// True if the key before the present one authenticated it.
+    #[must_use]
+    pub const fn is_by_previous(&self) -> bool {
+        self.is_by_previous
     }
 }
 
@@ -53,13 +61,76 @@ impl ReceiveContext {
     /// A context in which nothing was received. `None`: the cipher refuses the key.
     #[must_use]
     pub fn new(key: &MasterKey) -> Option<Self> {
+        Self::of_kind(key, MediaKind::Audio)
+    }
+
+    /// The same of what a leg carries: pictures are sent again late.
+    #[must_use]
+    pub fn of_kind(key: &MasterKey, kind: MediaKind) -> Option<Self> {
         Some(Self {
             key: key.clone(),
             rtp: RtpTransform::new(key)?,
             rtcp: RtcpTransform::new(key)?,
-            rtp_streams: Streams::default(),
-            rtcp_streams: Streams::default(),
+            rtp_streams: Streams::new(kind),
+            // Reports are not sent again.
+            rtcp_streams: Streams::new(MediaKind::Audio),
+            hints: ArrayVec::new_const(),
         })
+    }
+
+    /// The context that follows this one under another key. `None`: the cipher refuses the key.
+    #[must_use]
+    pub(super) fn next(&self, key: &MasterKey, kind: MediaKind) -> Option<Self> {
+        let mut next = Self::of_kind(key, kind)?;
+        next.take_hints(self);
+        Some(next)
+    }
+
+    /// What was heard under the key before may go on under this one.
+    pub(super) fn take_hints(&mut self, before: &Self) {
+        let heard = before.rtp_streams.ends().filter(|(_, end)| *end > 0);
+        let heard = heard.map(|(ssrc, end)| (ssrc, end - 1));
+        let mut hints: ArrayVec<(Ssrc, u64), STREAMS_MAX> = ArrayVec::new_const();
+        for (ssrc, highest) in heard.chain(before.hints.iter().copied()) {
+            if !hints.is_full() && hints.iter().all(|(other, _)| *other != ssrc) {
+                hints.push((ssrc, highest));
+            }
+        }
+        self.hints = hints;
+    }
+
+    /// What was used under this key, of each source: for when it is left.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Left> {
+        let key = KeyIdentity::of(&self.key);
+        let rtp = self.rtp_streams.ends().map(move |(ssrc, end)| Left {
+            key,
+            ssrc,
+            rtp: end,
+            rtcp: self.rtcp_streams.window(ssrc).next(),
+        });
+        let rtcp = self.rtcp_streams.ends().map(move |(ssrc, end)| Left {
+            key,
+            ssrc,
+            rtp: self.rtp_streams.window(ssrc).next(),
+            rtcp: end,
+        });
+        rtp.chain(rtcp)
+    }
+
+    /// This was used under this key before.
+    pub(super) fn revive(&mut self, left: Left) {
+        self.rtp_streams.raise(left.ssrc, left.rtp);
+        self.rtcp_streams.raise(left.ssrc, left.rtcp);
+    }
+
+    #[cfg(test)]
+    pub(super) const fn streams_mut(&mut self) -> &mut Streams {
+        &mut self.rtp_streams
+    }
+
+    #[cfg(test)]
+    pub(super) fn heap_size(&self) -> usize {
+        self.rtp.heap_size() + self.rtcp.heap_size()
     }
 
     /// Its master key.
@@ -93,6 +164,9 @@ impl ReceiveContext {
             .checked_sub(self.key.suite().rtp_tag_size())
             .filter(|size| *size >= header_size)
             .ok_or(DropReason::SrtpNotProtected)?;
+        if !self.rtp_streams.has_room(ssrc) {
+            return Err(DropReason::SrtpSources);
+        }
         let window = self.rtp_streams.window(ssrc);
         let index = if window.is_started() {
             let index = window.estimate(sequence)?;
@@ -103,7 +177,8 @@ impl ReceiveContext {
                 .map_err(|_refused| DropReason::SrtpAuthentication)?;
             index
         } else {
-            let candidates = candidates(sequence, near);
+            let near = near.or_else(|| self.hinted(ssrc, sequence));
+            let candidates = candidates(window.estimate(sequence)?, near);
             let last = candidates.len().saturating_sub(1);
             let mut tries = (0_usize..).zip(candidates);
             let found = tries.find(|(at, index)| {
@@ -120,6 +195,12 @@ impl ReceiveContext {
             is_rtcp: false,
             is_by_previous: false,
         })
+    }
+
+    /// The index that a packet would have if its source had kept its counter over the change of keys.
+    fn hinted(&self, ssrc: Ssrc, sequence: u16) -> Option<u64> {
+        let (_, highest) = self.hints.iter().find(|(other, _)| *other == ssrc)?;
+        nearest(*highest, sequence).ok()
     }
 
     #[inline]
@@ -159,6 +240,9 @@ impl ReceiveContext {
             .rtcp
             .index(packet)
             .ok_or(DropReason::SrtpNotProtected)?;
+        if !self.rtcp_streams.has_room(ssrc) {
+            return Err(DropReason::SrtpSources);
+        }
         if !self.rtcp_streams.window(ssrc).is_unused(index) {
             return Err(DropReason::SrtpReplay);
         }
@@ -208,16 +292,15 @@ impl fmt::Debug for ReceiveContext {
     }
 }
 
-/// The indices that the first packet heard of a source may have: its sender has just begun; or it
-/// began near the end of a round and what came before was lost, or came before the key was known;
-/// or it has kept its counter over a change of keys.
-fn candidates(sequence: u16, near: Option<u64>) -> ArrayVec<u64, CANDIDATES_MAX> {
-    let first = u64::from(sequence);
+/// The indices that the first packet heard of a source may have: its sender has just begun, or goes on
+/// where it stood when this key was left; or it began near the end of a round and what came before was
+/// lost, or came before the key was known; or it has kept its counter over a change of keys.
+fn candidates(first: u64, near: Option<u64>) -> ArrayVec<u64, CANDIDATES_MAX> {
     let mut candidates = ArrayVec::from_iter([first]);
-    if sequence < 1 << 15 {
+    if first % SEQUENCES < SEQUENCES / 2 {
         candidates.push(first + SEQUENCES);
     }
-    candidates.extend(near.filter(|near| *near >= SEQUENCES && !candidates.contains(near)));
+    candidates.extend(near.filter(|near| *near > first && !candidates.contains(near)));
     candidates
 }
 

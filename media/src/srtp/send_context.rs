@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{Ssrc, header_size};
+use crate::srtp::left_keys::{Forgotten, KeyIdentity, Left};
 use crate::srtp::streams::Streams;
 use crate::srtp::transform::{RTCP_CLEAR_SIZE, RtcpTransform, RtpTransform};
 use crate::srtp::window::RTCP_INDICES;
@@ -16,9 +18,9 @@ pub struct SendContext {
     rtp: RtpTransform,
     rtcp: RtcpTransform,
     streams: Streams,
-    /// SRTCP packets sent under this key.
-    rtcp_sent: u64,
-    /// The index of the first of them.
+    /// The next SRTCP packet, counted over all keys of a leg.
+    rtcp_next: u64,
+    /// The first that may have been sent under this key.
     rtcp_first: u64,
 }
 
@@ -26,29 +28,67 @@ impl SendContext {
     /// A context in which nothing was sent. `None`: the cipher refuses the key.
     #[must_use]
     pub fn new(key: &MasterKey) -> Option<Self> {
+        Self::of_kind(key, MediaKind::Audio)
+    }
+
+    /// The same of what a leg carries: pictures are sent again late.
+    #[must_use]
+    pub fn of_kind(key: &MasterKey, kind: MediaKind) -> Option<Self> {
         Some(Self {
             key: key.clone(),
             rtp: RtpTransform::new(key)?,
             rtcp: RtcpTransform::new(key)?,
-            streams: Streams::default(),
-            rtcp_sent: 0,
+            streams: Streams::new(kind),
+            rtcp_next: 0,
             rtcp_first: 0,
         })
     }
 
     /// The context that follows this one under another key. Its SRTCP index goes on (RFC 3711 §3.4:
-    /// never reset by a change of keys), its roll-over counter begins anew, as SDES has it. `None`:
-    /// the cipher refuses the key.
+    /// never reset by a change of keys). So does the roll-over counter (RFC 3711 §3.3.1), unless the
+    /// peer `has_moved`: who is at another address heard nothing before (RFC 4568 §7.1.4). `None`: the
+    /// cipher refuses the key.
     #[must_use]
-    pub fn next(&self, key: &MasterKey) -> Option<Self> {
-        Some(Self {
-            rtcp_first: self.rtcp_index(),
-            ..Self::new(key)?
+    pub(super) fn next(&self, key: &MasterKey, has_moved: bool, kind: MediaKind) -> Option<Self> {
+        let mut next = Self::of_kind(key, kind)?;
+        if !has_moved {
+            next.streams = self.streams.clone();
+        }
+        (next.rtcp_next, next.rtcp_first) = (self.rtcp_next, self.rtcp_next);
+        Some(next)
+    }
+
+    /// What was used under this key, of each source: for when it is left.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Left> {
+        let key = KeyIdentity::of(&self.key);
+        let rtcp = self.rtcp_first;
+        let mut ends = self.streams.ends().peekable();
+        // A key of RTCP alone is one, too.
+        let silent = ends.peek().is_none().then_some((Ssrc(0), 0));
+        ends.chain(silent).map(move |(ssrc, rtp)| Left {
+            key,
+            ssrc,
+            rtp,
+            rtcp,
         })
     }
 
-    const fn rtcp_index(&self) -> u64 {
-        (self.rtcp_first + self.rtcp_sent) % RTCP_INDICES
+    /// This was used under this key before.
+    pub(super) fn revive(&mut self, left: Left) {
+        self.streams.raise(left.ssrc, left.rtp);
+        self.rtcp_first = self.rtcp_first.min(left.rtcp);
+    }
+
+    /// This may have been used under this key before, by whatever source.
+    pub(super) fn revive_all(&mut self, forgotten: Forgotten) {
+        self.streams.raise_all(forgotten.rtp_end);
+        self.rtcp_first = self.rtcp_first.min(forgotten.rtcp_first);
+    }
+
+    /// The least index that a source may use.
+    #[must_use]
+    pub fn next_index(&self, ssrc: Ssrc) -> u64 {
+        self.streams.window(ssrc).next()
     }
 
     /// Its master key.
@@ -88,6 +128,9 @@ impl SendContext {
         let plain = packet.get(..size).unwrap_or_default();
         let header_size = header_size(plain)?;
         let (sequence, ssrc) = source(plain).ok_or(DropReason::RtpTruncated)?;
+        if !self.streams.has_room(ssrc) {
+            return Err(DropReason::SrtpSources);
+        }
         let window = self.streams.window(ssrc);
         let index = window.estimate(sequence).map_err(|reason| {
             if reason == DropReason::SrtpReplay {
@@ -99,11 +142,12 @@ impl SendContext {
         if !window.is_unused(index) {
             return Err(DropReason::SrtpIndexUsed);
         }
+        drop(window);
         // Marked first: an index under which encryption failed half way is used as well.
         self.streams.mark(ssrc, index);
         self.rtp
             .seal(packet, header_size, (ssrc, index))
-            .map_err(|_refused| DropReason::SrtpNotProtected)
+            .map_err(|_refused| DropReason::SrtpUnavailable)
     }
 
     /// Protects an RTCP packet that has [`rtcp_overhead`](Self::rtcp_overhead) octets of room at
@@ -117,19 +161,28 @@ impl SendContext {
             .and_then(|size| packet.get(..size))
             .and_then(sender)
             .ok_or(DropReason::RtcpMalformed)?;
-        let index = self.rtcp_index();
-        if self.rtcp_sent >= RTCP_INDICES {
+        debug_assert!(
+            self.rtcp_first <= self.rtcp_next,
+            "a key begins before it ends"
+        );
+        if self.rtcp_next - self.rtcp_first >= RTCP_INDICES {
             return Err(DropReason::SrtpKeyExhausted);
         }
-        self.rtcp_sent += 1;
+        let index = self.rtcp_next % RTCP_INDICES;
+        self.rtcp_next += 1;
         self.rtcp
             .seal(packet, (ssrc, index))
-            .map_err(|_refused| DropReason::SrtpNotProtected)
+            .map_err(|_refused| DropReason::SrtpUnavailable)
     }
 
     #[cfg(test)]
     pub(super) const fn set_rtcp_sent(&mut self, sent: u64) {
-        self.rtcp_sent = sent;
+        self.rtcp_next = self.rtcp_first + sent;
+    }
+
+    #[cfg(test)]
+    pub(super) fn heap_size(&self) -> usize {
+        self.rtp.heap_size() + self.rtcp.heap_size()
     }
 
     #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The ciphers: octets in place, given SSRC and index. Knows no windows and no counters.
 //!
-//! RTP keys stand expanded, because every packet needs them. Of RTCP in counter mode the key of the
-//! HMAC stands as it was derived (20 octets instead of 700): it is expanded on the stack for a report
-//! every few seconds.
+//! RTP keys stand expanded, because every packet needs them. Those of RTCP stand as they were derived,
+//! less than a hundred octets, and are expanded for a report every few seconds; but for the cipher of
+//! counter mode, which cannot be expanded without an allocation.
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{EncryptingKey, EncryptionContext};
@@ -11,7 +11,9 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::rtp::Ssrc;
-use crate::srtp::key_derivation::{AUTHENTICATION_KEY_SIZE, Label, counter_mode, derive};
+use crate::srtp::key_derivation::{
+    AUTHENTICATION_KEY_SIZE, Label, SessionKey, counter_mode, derive,
+};
 use crate::srtp::{MasterKey, RTCP_INDEX_SIZE, Suite};
 
 /// The octets are not what the key made of them, or the key can make nothing of them.
@@ -33,9 +35,15 @@ struct CounterMode {
 
 impl CounterMode {
     fn new(master: &MasterKey, encryption: Label, salt: Label) -> Option<Self> {
-        let key = derive(master, encryption)?;
-        let cipher = counter_mode(master.suite(), key.get(..master.suite().key_size())?)?;
-        let salt = left_aligned(derive(master, salt)?.get(..master.suite().salt_size())?)?;
+        let suite = master.suite();
+        let (key, salt) = (derive(master, encryption)?, derive(master, salt)?);
+        let salt = left_aligned(salt.get(..suite.salt_size())?)?;
+        Self::keyed(suite, key.get(..suite.key_size())?, salt)
+    }
+
+    /// With session keys.
+    fn keyed(suite: Suite, key: &[u8], salt: u128) -> Option<Self> {
+        let cipher = counter_mode(suite, key)?;
         Some(Self { cipher, salt })
     }
 
@@ -164,6 +172,15 @@ impl RtpTransform {
         })))
     }
 
+    /// Octets beside itself.
+    #[cfg(test)]
+    pub(super) const fn heap_size(&self) -> usize {
+        match self {
+            Self::Counter(_) => size_of::<RtpCounter>(),
+            Self::Galois(_) => 0,
+        }
+    }
+
     /// Protects a packet whose last octets are room for the tag.
     #[inline]
     pub(super) fn seal(
@@ -212,40 +229,78 @@ impl RtpTransform {
     }
 }
 
-/// Counter mode and HMAC of SRTCP.
-pub(super) struct RtcpCounter {
-    counter: CounterMode,
+/// The session keys of SRTCP in one direction, expanded at each use.
+pub(super) struct RtcpTransform {
+    suite: Suite,
+    encryption: SessionKey,
+    /// Of counter mode.
     authentication: Zeroizing<[u8; AUTHENTICATION_KEY_SIZE]>,
-    tag_size: usize,
+    salt: SessionSalt,
+    /// Of counter mode.
+    counter: Option<Box<CounterMode>>,
 }
 
-impl RtcpCounter {
+/// A session salt, in the first octets of its array.
+type SessionSalt = Zeroizing<[u8; 16]>;
+
+impl RtcpTransform {
+    pub(super) fn new(master: &MasterKey) -> Option<Self> {
+        let suite = master.suite();
+        let salt = derive(master, Label::RtcpSalt)?;
+        let mut kept = SessionSalt::new([0; 16]);
+        kept.get_mut(..suite.salt_size())?
+            .copy_from_slice(salt.get(..suite.salt_size())?);
+        let keys = Self {
+            suite,
+            encryption: derive(master, Label::RtcpEncryption)?,
+            authentication: Zeroizing::new(
+                *derive(master, Label::RtcpAuthentication)?.first_chunk()?,
+            ),
+            salt: kept,
+            counter: None,
+        };
+        if suite.is_aead() {
+            return keys.galois().ok().map(|_usable| keys);
+        }
+        let counter = CounterMode::new(master, Label::RtcpEncryption, Label::RtcpSalt)?;
+        Some(Self {
+            counter: Some(Box::new(counter)),
+            ..keys
+        })
+    }
+
+    /// With session keys, of Galois/counter mode.
+    #[cfg(test)]
+    pub(super) fn keyed(suite: Suite, key: &[u8], salt: &[u8]) -> Option<Self> {
+        let mut keys = Self {
+            suite,
+            encryption: SessionKey::default(),
+            authentication: Zeroizing::default(),
+            salt: SessionSalt::default(),
+            counter: None,
+        };
+        keys.encryption.get_mut(..key.len())?.copy_from_slice(key);
+        keys.salt.get_mut(..salt.len())?.copy_from_slice(salt);
+        Some(keys)
+    }
+
+    fn galois(&self) -> Result<Galois, Refused> {
+        let key = self.encryption.get(..self.suite.key_size());
+        let salt = self.salt.get(..self.suite.salt_size());
+        let (key, salt) = key.zip(salt).ok_or(Refused)?;
+        Galois::keyed(self.suite, key, salt).ok_or(Refused)
+    }
+
+    /// Octets beside itself.
+    #[cfg(test)]
+    pub(super) fn heap_size(&self) -> usize {
+        self.counter.as_deref().map_or(0, size_of_val)
+    }
+
     fn tag(&self, packet_and_index: &[u8]) -> hmac::Tag {
         let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
         let key = hmac::Key::new(algorithm, &self.authentication[..]);
         hmac::sign(&key, packet_and_index)
-    }
-}
-
-/// The keys of SRTCP in one direction.
-pub(super) enum RtcpTransform {
-    Counter(Box<RtcpCounter>),
-    Galois(Galois),
-}
-
-impl RtcpTransform {
-    pub(super) fn new(master: &MasterKey) -> Option<Self> {
-        let (encryption, salt) = (Label::RtcpEncryption, Label::RtcpSalt);
-        if master.suite().is_aead() {
-            return Galois::new(master, encryption, salt).map(Self::Galois);
-        }
-        let counter = CounterMode::new(master, encryption, salt)?;
-        let key = derive(master, Label::RtcpAuthentication)?;
-        Some(Self::Counter(Box::new(RtcpCounter {
-            counter,
-            authentication: Zeroizing::new(*key.first_chunk()?),
-            tag_size: master.suite().rtcp_tag_size(),
-        })))
     }
 
     /// Protects a packet whose last octets are room for tag and index (RFC 3711 §3.4: index, then
@@ -256,16 +311,17 @@ impl RtcpTransform {
         (ssrc, index): (Ssrc, u64),
     ) -> Result<(), Refused> {
         let word = (u32::try_from(index).map_err(|_too_high| Refused)? | E_FLAG).to_be_bytes();
-        match self {
-            Self::Counter(keys) => {
-                let (body, tag) = split_end(packet, keys.tag_size)?;
+        match &self.counter {
+            Some(counter) => {
+                let (body, tag) = split_end(packet, self.suite.rtcp_tag_size())?;
                 let (clear, room) = split_end(body, RTCP_INDEX_SIZE)?;
                 room.copy_from_slice(&word);
                 let content = clear.get_mut(RTCP_CLEAR_SIZE..).ok_or(Refused)?;
-                keys.counter.apply(ssrc, index, content)?;
-                copy_tag(tag, &keys.tag(body))
+                counter.apply(ssrc, index, content)?;
+                copy_tag(tag, &self.tag(body))
             }
-            Self::Galois(keys) => {
+            None => {
+                let keys = self.galois()?;
                 let (body, room) = split_end(packet, RTCP_INDEX_SIZE)?;
                 room.copy_from_slice(&word);
                 let (body, tag) = split_end(body, keys.tag_size())?;
@@ -284,9 +340,10 @@ impl RtcpTransform {
     }
 
     fn word(&self, packet: &[u8]) -> Option<u32> {
-        let after = match self {
-            Self::Counter(keys) => keys.tag_size,
-            Self::Galois(_) => 0,
+        let after = if self.suite.is_aead() {
+            0
+        } else {
+            self.suite.rtcp_tag_size()
         };
         let end = packet.len().checked_sub(after)?;
         let word = packet.get(end.checked_sub(RTCP_INDEX_SIZE)?..end)?;
@@ -302,18 +359,19 @@ impl RtcpTransform {
     ) -> Result<(), Refused> {
         let word = self.word(packet).ok_or(Refused)?;
         let is_encrypted = word & E_FLAG != 0;
-        match self {
-            Self::Counter(keys) => {
-                let (body, tag) = split_end(packet, keys.tag_size)?;
-                check_tag(tag, &keys.tag(body))?;
+        match &self.counter {
+            Some(counter) => {
+                let (body, tag) = split_end(packet, self.suite.rtcp_tag_size())?;
+                check_tag(tag, &self.tag(body))?;
                 let (clear, _word) = split_end(body, RTCP_INDEX_SIZE)?;
                 let content = clear.get_mut(RTCP_CLEAR_SIZE..).ok_or(Refused)?;
                 if is_encrypted {
-                    keys.counter.apply(ssrc, index, content)?;
+                    counter.apply(ssrc, index, content)?;
                 }
                 Ok(())
             }
-            Self::Galois(keys) => {
+            None => {
+                let keys = self.galois()?;
                 let (body, _word) = split_end(packet, RTCP_INDEX_SIZE)?;
                 let (body, tag) = split_end(body, keys.tag_size())?;
                 if !is_encrypted {

@@ -83,8 +83,7 @@ pub(crate) struct BlastOptions {
 /// A target that refuses, a file that cannot be written.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let cores = Cores::find()?;
-    let pinned = Pinned::here(cores.generator)?;
-    if !pinned.realtime {
+    if !Pinned::here(cores.generator)?.realtime {
         progress("capacity: no realtime scheduling here: latencies are those of the scheduler");
     }
     let most = options.sessions.iter().copied().max().unwrap_or_default();
@@ -190,7 +189,6 @@ fn measure(options: &Options, cores: Cores, standing: &mut [Standing]) -> Result
 /// A target that refuses.
 pub(crate) fn blast(options: &BlastOptions) -> Result<()> {
     let cores = Cores::find()?;
-    let _pinned = Pinned::here(cores.generator)?;
     let mut target = options.place.target()?;
     let mut blast = Blast::establish(target.as_mut(), usize::from(options.sessions))?;
     blast.rate = options.rate;
@@ -226,4 +224,5 @@ pub(crate) fn blast(options: &BlastOptions) -> Result<()> {
     Ok(())
 }
 
-const WARM_UP: Duration = Duration::from_millis(500);
+/// A node looks once a second whether a leg that was silent can be connected again.
+const WARM_UP: Duration = Duration::from_millis(1200);

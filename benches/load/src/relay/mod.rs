@@ -39,10 +39,14 @@ pub(crate) fn measure(places: &Places) -> Result<()> {
     let began = Instant::now();
     let mut stage = Stage::enter(places)?;
     for (rows, run) in STAGES {
+        let stage_began = Instant::now();
         if let Err(error) = run(&mut stage) {
             not_run(rows, &error);
         }
         stage.stop();
+        let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+        let seconds = stage_began.elapsed().as_secs();
+        report::progress(&format!("relay: {seconds} s for {}", names.join(", ")));
     }
     report::figure("relay.group_s", began.elapsed().as_secs_f64());
     Ok(())
@@ -66,15 +70,14 @@ pub(crate) struct Stage<'a> {
     /// Median latency without a relay, microseconds: what the method itself adds.
     pub(crate) direct_us: f64,
     gateways: Vec<Gateway>,
-    _pinned: Pinned,
 }
 
 impl<'a> Stage<'a> {
     /// Takes the generator's core, and measures the generator without a relay.
     pub(crate) fn enter(places: &'a Places) -> Result<Self> {
         let cores = Cores::find()?;
-        let pinned = Pinned::here(cores.generator)?;
-        if !pinned.realtime {
+        let (direct_us, is_realtime) = calibrate(cores)?;
+        if !is_realtime {
             report::note(
                 "relay",
                 "no realtime scheduling: latencies are those of the scheduler",
@@ -83,9 +86,8 @@ impl<'a> Stage<'a> {
         Ok(Self {
             places,
             cores,
-            direct_us: calibrate()?,
+            direct_us,
             gateways: Vec::new(),
-            _pinned: pinned,
         })
     }
 
@@ -198,8 +200,9 @@ pub(crate) fn secure(plan: &mut Plan, secure_callers: bool) {
     }
 }
 
-/// Median latency without a relay, microseconds.
-fn calibrate() -> Result<f64> {
+/// Median latency without a relay, microseconds, and whether the generator ran realtime.
+fn calibrate(cores: Cores) -> Result<(f64, bool)> {
+    let pinned = Pinned::here(cores.generator)?;
     let mut load = RtpLoad::direct(CALIBRATION_SESSIONS)?;
     let pace = Pace {
         warm_up: Duration::from_millis(100),
@@ -214,7 +217,7 @@ fn calibrate() -> Result<f64> {
         let (lost, sent) = (round.lost(), round.sent);
         bail!("{lost} of {sent} packets were lost without a relay");
     }
-    Ok(us(0.5))
+    Ok((us(0.5), pinned.realtime))
 }
 
 /// Prints a row, where less is better.

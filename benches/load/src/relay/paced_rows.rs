@@ -211,4 +211,4 @@ const MANY_SESSIONS: usize = 1_600;
 const ROUNDS: usize = 9;
 const SHORT_ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
-const FLOOR_ROUND: Duration = Duration::from_millis(500);
+const FLOOR_ROUND: Duration = Duration::from_millis(300);

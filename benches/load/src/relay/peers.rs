@@ -174,8 +174,8 @@ fn resident(process: u32) -> Result<u64> {
 const FEW_SESSIONS: usize = 200;
 const MORE_SESSIONS: usize = 1_000;
 const SESSIONS: usize = 1_000;
-/// With SRTP more than this is more than one core of rtpengine carries.
-const SRTP_SESSIONS: usize = 500;
+/// With SRTP a thousand are more than one core of rtpengine carries.
+const SRTP_SESSIONS: usize = 800;
 /// More than this it does not carry on one core.
 const RTPPROXY_SESSIONS: usize = 500;
 const ROUNDS: usize = 9;

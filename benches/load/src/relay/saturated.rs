@@ -106,7 +106,8 @@ fn verdict(by_floor: f64, by_minimal: f64) -> (f64, f64) {
 const SESSIONS: usize = 1_000;
 const ROUNDS: usize = 7;
 const VOID_MAX: u32 = 14;
-const WARM_UP: Duration = Duration::from_millis(400);
+/// A node looks once a second whether a leg that was silent can be connected again.
+const WARM_UP: Duration = Duration::from_millis(1200);
 const ROUND: Duration = Duration::from_millis(1500);
 const FLOOR_ROUND: Duration = Duration::from_millis(300);
 

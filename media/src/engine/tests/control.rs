@@ -146,6 +146,9 @@ fn receiver_reports_of_our_own_tell_loss_and_the_last_sender_report() {
     assert_eq!(block.highest_sequence & 0xffff, 65_503);
     assert_eq!(block.last_sender_report, 0x1111_2222);
     assert!(block.delay_since_last > 0);
+    let later = Compound::parse(&reports[1].bytes).unwrap();
+    let blocks = later.packets().flat_map(|part| part.report_blocks());
+    assert_eq!(blocks.count(), 0, "nothing came since");
 }
 
 #[test]

@@ -187,6 +187,12 @@ fn intra_requests_are_numbered_by_us() {
         call.harness.sent();
     }
     assert_eq!(numbers, [1, 1, 2, 3, 3]);
+    // Another asker's first number is no repetition of the one before.
+    let [a, b, c, d] = call.ours[0].0.to_be_bytes();
+    let mut octets = feedback(206, 4, Ssrc(0), &[a, b, c, d, 7, 0, 0, 0]);
+    octets[7] ^= 0x55;
+    let sent = call.heard_from_a(&octets);
+    assert_eq!(last_part(&sent[0])[16], 4);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod relaying;
 mod secure;
 mod secure_attack;
 mod secure_control;
+mod secure_keys;
 mod sockets;
 mod stock;
 mod unfit;

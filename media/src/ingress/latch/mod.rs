@@ -54,6 +54,8 @@ pub struct Latch {
 struct Candidate {
     source: PeerAddress,
     ssrc: Ssrc,
+    /// Of its last packet, on a leg with keys.
+    index: Option<u64>,
     count: u8,
     since_us: u64,
 }
@@ -117,31 +119,99 @@ impl Latch {
     }
 
     /// A valid packet with a negotiated payload type. `heard_us` is when the last packet was
-    /// admitted: a source that still speaks is not replaced.
+    /// admitted: a source that still speaks is not replaced. Of a packet that keys have authenticated
+    /// `index` is its place in the stream: who sends one packet many times proves nothing by it.
     pub fn offer(
         &mut self,
         now_us: u64,
         source: PeerAddress,
-        ssrc: Ssrc,
+        (ssrc, index): (Ssrc, Option<u64>),
         heard_us: Option<u64>,
     ) -> Verdict {
-        if self.locked == Some(source) {
+        if let Err(reason) = self.expect_possible(now_us, source, heard_us) {
+            return Verdict::Refuse(reason);
+        }
+        if self.locked == Some(source) || self.is_in_grace(now_us, &source) {
             return Verdict::Admit;
         }
-        if self.is_in_grace(now_us, &source) {
-            return Verdict::Admit;
+        let nearness = self.nearness(&source);
+        match (self.policy, &self.locked) {
+            (LatchPolicy::Sdp, _) if nearness == Nearness::Place => self.lock(now_us, source),
+            (LatchPolicy::Sdp, locked) => {
+                let heard_us = locked.and(heard_us);
+                let verdict = self.prove(now_us, source, (ssrc, index), heard_us);
+                self.has_moved = verdict == Verdict::Lock;
+                verdict
+            }
+            // The peer displaces a stranger: where the SDP says by one packet, from behind a NAT that
+            // the SDP does not name by being the one that goes on. Against a stranger who goes on as
+            // well there is policy `Signalling`, and SRTP.
+            (LatchPolicy::Any, Some(locked)) if nearness > self.nearness(locked) => {
+                self.lock(now_us, source)
+            }
+            (LatchPolicy::Any, Some(_)) => self.prove(now_us, source, (ssrc, index), heard_us),
+            (LatchPolicy::Any | LatchPolicy::Signalling(_), _) => {
+                self.prove(now_us, source, (ssrc, index), None)
+            }
+        }
+    }
+
+    /// Refuses what no packet of that source could change, whatever is in it. Changes nothing: it may be
+    /// asked before anything was authenticated.
+    ///
+    /// # Errors
+    /// Why the source is not the peer.
+    pub fn expect_possible(
+        &self,
+        now_us: u64,
+        source: PeerAddress,
+        heard_us: Option<u64>,
+    ) -> Result<(), DropReason> {
+        if self.locked == Some(source) || self.is_in_grace(now_us, &source) {
+            return Ok(());
         }
         match self.policy {
-            LatchPolicy::Sdp => self.offer_by_sdp(now_us, source, ssrc, heard_us),
+            LatchPolicy::Sdp => {
+                let expected = self.expected.ok_or(DropReason::RemoteUnknown)?;
+                if !expected.is_same_host(&source) {
+                    return Err(DropReason::SourceNotAdmitted);
+                }
+                let is_late = self.locked.is_some() && self.former == Some(source);
+                if self.has_moved || is_late {
+                    return Err(DropReason::SourceNotLatched);
+                }
+            }
             LatchPolicy::Signalling(host) if source.ip() != host => {
-                Verdict::Refuse(DropReason::SourceNotAdmitted)
+                return Err(DropReason::SourceNotAdmitted);
             }
             LatchPolicy::Signalling(_) if self.locked.is_some() => {
-                Verdict::Refuse(DropReason::SourceNotLatched)
+                return Err(DropReason::SourceNotLatched);
             }
-            LatchPolicy::Signalling(_) => self.prove(now_us, source, ssrc, None),
-            LatchPolicy::Any => self.offer_by_any(now_us, source, ssrc, heard_us),
+            LatchPolicy::Signalling(_) => {}
+            LatchPolicy::Any => {
+                let Some(locked) = self.locked else {
+                    return Ok(());
+                };
+                let spoke_us = heard_us.map_or(0, |heard| heard.saturating_sub(self.locked_us));
+                match self.nearness(&source).cmp(&self.nearness(&locked)) {
+                    Ordering::Greater => {}
+                    Ordering::Equal if spoke_us < micros(LATCH_CONFIRM) => {}
+                    Ordering::Equal | Ordering::Less => return Err(DropReason::SourceNotLatched),
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// The keys of the leg change: the indices of who is being proven begin anew.
+    pub fn forget_candidate(&mut self) {
+        self.candidate = None;
+    }
+
+    /// True while the source before a new offer/answer is still heard.
+    #[must_use]
+    pub fn is_old_source(&self, now_us: u64, source: &PeerAddress) -> bool {
+        self.is_in_grace(now_us, source)
     }
 
     /// Where to send: one place, never two. Before the lock only the address of the SDP, and only
@@ -198,55 +268,6 @@ impl Latch {
                 .is_some_and(|expected| expected.is_same_place(source))
     }
 
-    fn offer_by_sdp(
-        &mut self,
-        now_us: u64,
-        source: PeerAddress,
-        ssrc: Ssrc,
-        heard_us: Option<u64>,
-    ) -> Verdict {
-        let Some(expected) = self.expected else {
-            return Verdict::Refuse(DropReason::RemoteUnknown);
-        };
-        if !expected.is_same_host(&source) {
-            return Verdict::Refuse(DropReason::SourceNotAdmitted);
-        }
-        let is_late = self.locked.is_some() && self.former == Some(source);
-        if self.has_moved || is_late {
-            return Verdict::Refuse(DropReason::SourceNotLatched);
-        }
-        if expected.is_same_place(&source) {
-            return self.lock(now_us, source);
-        }
-        let verdict = self.prove(now_us, source, ssrc, self.locked.and(heard_us));
-        self.has_moved = verdict == Verdict::Lock;
-        verdict
-    }
-
-    /// Whoever comes first may hold the leg, and may be a stranger who sprays ports before the peer
-    /// speaks. The peer displaces it: where the SDP says by one packet, from behind a NAT that the
-    /// SDP does not name by being the one that goes on. Against a stranger who goes on as well there is
-    /// policy `Signalling`, and SRTP.
-    fn offer_by_any(
-        &mut self,
-        now_us: u64,
-        source: PeerAddress,
-        ssrc: Ssrc,
-        heard_us: Option<u64>,
-    ) -> Verdict {
-        let Some(locked) = self.locked else {
-            return self.prove(now_us, source, ssrc, None);
-        };
-        let spoke_us = heard_us.map_or(0, |heard_us| heard_us.saturating_sub(self.locked_us));
-        match self.nearness(&source).cmp(&self.nearness(&locked)) {
-            Ordering::Greater => self.lock(now_us, source),
-            Ordering::Equal if spoke_us < micros(LATCH_CONFIRM) => {
-                self.prove(now_us, source, ssrc, heard_us)
-            }
-            Ordering::Equal | Ordering::Less => Verdict::Refuse(DropReason::SourceNotLatched),
-        }
-    }
-
     fn nearness(&self, source: &PeerAddress) -> Nearness {
         match self.expected {
             Some(expected) if expected.is_same_place(source) => Nearness::Place,
@@ -260,7 +281,7 @@ impl Latch {
         &mut self,
         now_us: u64,
         source: PeerAddress,
-        ssrc: Ssrc,
+        (ssrc, index): (Ssrc, Option<u64>),
         heard_us: Option<u64>,
     ) -> Verdict {
         // Who sprays from elsewhere does not undo what the peer has proven.
@@ -275,9 +296,13 @@ impl Latch {
                 && candidate.ssrc == ssrc
                 && heard_us.is_none_or(|heard_us| heard_us < candidate.since_us)
         });
+        if so_far.is_some_and(|so_far| so_far.index.is_some() && index <= so_far.index) {
+            return Verdict::Refuse(DropReason::SrtpReplay);
+        }
         let mut candidate = so_far.unwrap_or(Candidate {
             source,
             ssrc,
+            index,
             count: 0,
             since_us: now_us,
         });
@@ -287,6 +312,7 @@ impl Latch {
         );
         debug_assert!(candidate.since_us <= now_us, "time does not go back");
         candidate.count += 1;
+        candidate.index = index;
         if candidate.count >= LATCH_PACKETS_MIN {
             return self.lock(now_us, source);
         }

@@ -140,6 +140,16 @@ impl Continuity {
         }
     }
 
+    /// The next number is to be `next` or less than half a round after it: else it becomes `next`, as
+    /// with another source. Under a key whose counter begins anew no stream is near the end of a round.
+    pub fn lead_to(&mut self, next: SequenceNumber) {
+        let ahead = self.last_sequence.wrapping_add(1).distance_from(next);
+        if ahead < 0 || ahead == i16::MAX {
+            self.last_sequence = SequenceNumber(next.0.wrapping_sub(1));
+            self.interrupt();
+        }
+    }
+
     /// The packet does not go on with the stream: another source, the same one begun anew, or one of
     /// which more was not sent than any gap has.
     #[inline]

@@ -226,7 +226,7 @@ fn the_old_key_is_heard_until_the_new_one_has_authenticated() {
         let mut new = SendContext::new(&key(suite, 3)).unwrap();
         let early = protected(&mut old, 7, 100);
         assert_eq!(taken_by(&mut ours, &early), Ok(packet(7, 100)));
-        ours.renegotiate(&contexts(1, 3, suite)).unwrap();
+        ours.renegotiate(&contexts(1, 3, suite), false).unwrap();
         let late = protected(&mut old, 7, 101);
         assert_eq!(taken_by(&mut ours, &late), Ok(packet(7, 101)), "{suite:?}");
         assert_eq!(taken_by(&mut ours, &late), Err(DropReason::SrtpReplay));
@@ -246,7 +246,7 @@ fn the_old_key_is_heard_until_the_new_one_has_authenticated() {
 fn junk_while_the_key_changes_ends_no_key() {
     let suite = Suite::AeadAes256Gcm;
     let mut ours = Contexts::new(&contexts(1, 2, suite)).unwrap();
-    ours.renegotiate(&contexts(1, 3, suite)).unwrap();
+    ours.renegotiate(&contexts(1, 3, suite), false).unwrap();
     let mut stranger = SendContext::new(&key(suite, 9)).unwrap();
     for sequence in 0..200 {
         let junk = protected(&mut stranger, 7, sequence);
@@ -270,7 +270,7 @@ fn a_counter_kept_over_a_change_of_keys_is_understood() {
         let octets = protected(&mut old, 7, sequence);
         assert_eq!(taken_by(&mut ours, &octets), Ok(packet(7, sequence)));
     }
-    ours.renegotiate(&contexts(1, 3, suite)).unwrap();
+    ours.renegotiate(&contexts(1, 3, suite), false).unwrap();
     let mut new = SendContext::new(&key(suite, 3)).unwrap();
     new.streams_mut()
         .set(Ssrc(7), Window::at((2 << 16) + 40_000));
@@ -287,10 +287,10 @@ fn a_key_that_stays_keeps_its_counters_and_one_that_changes_begins_anew() {
         let octets = protected(ours.send_mut(), 7, sequence);
         assert_eq!(taken(&mut peer, &octets), Ok(packet(7, sequence)));
     }
-    ours.renegotiate(&contexts(1, 2, suite)).unwrap();
+    ours.renegotiate(&contexts(1, 2, suite), false).unwrap();
     let octets = protected(ours.send_mut(), 7, 11);
     assert_eq!(taken(&mut peer, &octets), Ok(packet(7, 11)));
-    ours.renegotiate(&contexts(4, 2, suite)).unwrap();
+    ours.renegotiate(&contexts(4, 2, suite), false).unwrap();
     let octets = protected(ours.send_mut(), 7, 12);
     assert_eq!(
         taken(&mut peer, &octets),
@@ -309,7 +309,7 @@ fn a_change_of_keys_does_not_reset_the_index_of_reports() {
         let octets = protected_report(ours.send_mut(), 7);
         assert_eq!(octets[octets.len() - 4..], [0x80, 0, 0, index]);
     }
-    ours.renegotiate(&contexts(3, 2, suite)).unwrap();
+    ours.renegotiate(&contexts(3, 2, suite), false).unwrap();
     let octets = protected_report(ours.send_mut(), 7);
     assert_eq!(octets[octets.len() - 4..], [0x80, 0, 0, 3]);
     ours.send_mut().set_rtcp_sent(RTCP_INDICES - 3);

@@ -1,5 +1,6 @@
 //! Vectors of the RFCs, and what happens to keys and counters over a long call.
 
+mod keys;
 mod life;
 mod vectors;
 
