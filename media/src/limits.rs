@@ -103,6 +103,10 @@ pub const PORT_DRAIN: Duration = Duration::from_secs(2);
 /// Unheard pairs that come back from calls are kept open up to this many times the stock.
 pub const STOCK_KEPT_FACTOR: u32 = 2;
 
+/// What a leg has to do without a packet (a report, a look at its socket, a timeout) is done at multiples
+/// of this: two thousand legs that each end a wait of their own would halve the batches of packets.
+pub const DEADLINE_STEP: Duration = Duration::from_millis(10);
+
 /// After the kernel had no descriptor left: the next try.
 pub const OPEN_RETRY: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,9 @@ use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::stock::PortPair;
 use crate::engine::worker::Worker;
-use crate::limits::{CONNECT_SILENCE_MAX, CONNECT_STABLE_MIN, OPEN_RETRY, OPENS_PER_TURN_MAX};
+use crate::limits::{
+    CONNECT_SILENCE_MAX, CONNECT_STABLE_MIN, DEADLINE_STEP, OPEN_RETRY, OPENS_PER_TURN_MAX,
+};
 
 impl<Io: PacketIo> Worker<Io> {
     /// Does what is due.
@@ -53,7 +55,8 @@ impl<Io: PacketIo> Worker<Io> {
         self.schedule(now_us, slot);
     }
 
-    /// Sets the deadline of a leg to the first thing it has to do; all it can have is in the future.
+    /// Sets the deadline of a leg to the first thing it has to do; all it can have is in the future. Legs
+    /// wait for each other: what is due within one step is done in one turn.
     pub(super) fn schedule(&mut self, now_us: u64, slot: u32) {
         let Some(leg) = self.leg(slot) else { return };
         let first = [
@@ -62,8 +65,9 @@ impl<Io: PacketIo> Worker<Io> {
             self.silent_at(slot),
         ];
         let first_us = first.into_iter().flatten().min();
-        self.deadlines
-            .set(slot, first_us.map(|at_us| at_us.max(now_us + 1)));
+        let step_us = micros(DEADLINE_STEP);
+        let on_step = |at_us: u64| at_us.max(now_us + 1).next_multiple_of(step_us);
+        self.deadlines.set(slot, first_us.map(on_step));
     }
 
     /// When the leg has been silent for too long, unless that was said already.

@@ -123,3 +123,25 @@ fn a_lone_call_is_not_delayed_and_a_thousand_share_a_turn() {
     );
     assert!(harness.wait.min_wait <= Duration::from_micros(500));
 }
+
+/// However many legs there are, waits for packets end a hundred times a second for them at most.
+#[test]
+fn what_legs_have_to_do_waits_for_the_next_step() {
+    let mut harness = Harness::new();
+    let start = harness.now;
+    for number in 0..8_u16 {
+        harness.connect(
+            plan(&format!("198.51.100.1:{}", 4_000 + 2 * number)),
+            Target::Echo,
+        );
+        harness.pass(Duration::from_micros(1_237));
+    }
+    let mut dues = 0;
+    while let Some(at) = harness.worker.poll_deadline().filter(|_| dues < 100) {
+        let since_us = at.duration_since(start).as_micros();
+        assert_eq!(since_us % 10_000, 0, "{since_us}");
+        harness.pass(at.duration_since(harness.now));
+        dues += 1;
+    }
+    assert_eq!(dues, 100, "reports go on for as long as the legs");
+}
