@@ -255,6 +255,16 @@ pub enum Event {
         /// The answer; `None` where the 2xx had no readable one.
         answer: Option<Box<SessionDescription>>,
     },
+    /// Our refresh of the session was answered with a description (RFC 4028 §7.4). It may say something
+    /// new.
+    Refreshed {
+        /// The call.
+        call: CallKey,
+        /// The leg we asked.
+        leg: LegKey,
+        /// The answer.
+        answer: Box<SessionDescription>,
+    },
     /// Our re-INVITE or UPDATE was refused; the session stays as it was (RFC 3261 §14.1). 491 has
     /// been retried already.
     ReofferRefused {
@@ -341,6 +351,7 @@ impl Event {
             | Self::ReofferCancelled { call, .. }
             | Self::ReofferCompleted { call, .. }
             | Self::ReofferAnswered { call, .. }
+            | Self::Refreshed { call, .. }
             | Self::ReofferRefused { call, .. }
             | Self::InfoReceived { call, .. }
             | Self::Ended { call, .. }

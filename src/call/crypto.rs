@@ -12,6 +12,7 @@ use sip::event::CallKey;
 use sip::message::StatusCode;
 use sip::offer_answer::RemoteAudio;
 use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
+use zeroize::Zeroizing;
 
 use super::admission::Denied;
 use super::control::CallControl;
@@ -94,8 +95,8 @@ impl CallControl {
     }
 
     fn line_keys(&mut self) -> LineKeys {
-        let mut random = [0; LineKeys::SIZE];
-        self.random.fill_bytes(&mut random);
+        let mut random = Zeroizing::new([0; LineKeys::SIZE]);
+        self.random.fill_bytes(&mut *random);
         LineKeys::new(&random)
     }
 }

@@ -60,6 +60,7 @@ impl CallControl {
             | Event::ReofferCancelled { .. }
             | Event::ReofferCompleted { .. }
             | Event::ReofferAnswered { .. }
+            | Event::Refreshed { .. }
             | Event::ReofferRefused { .. }
             | Event::ConnectedChanged { .. }
             | Event::InfoReceived { .. } => self.handle_event_in_dialog(now, event),
@@ -85,6 +86,9 @@ impl CallControl {
             }
             Event::ReofferAnswered { call, leg, answer } => {
                 self.handle_reoffer_answered(now, call, leg, answer.as_deref());
+            }
+            Event::Refreshed { call, leg, answer } => {
+                self.handle_refreshed(now, call, leg, &answer);
             }
             Event::ReofferRefused { call, leg, status } => {
                 self.handle_reoffer_refused(now, call, leg, status);

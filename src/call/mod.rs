@@ -37,6 +37,7 @@ mod overload;
 mod pings;
 mod place;
 mod ports;
+mod refresh;
 mod refusing;
 mod registrar;
 mod registration;

@@ -87,7 +87,7 @@ impl CallControl {
                 self.update_media(key);
                 self.tell_what_changed(now, key, side, false);
             }
-            Err(_unusable) => self.hold_unusable(now, key, side),
+            Err(_unusable) => self.hold_unusable(now, key, side, "ack_unusable"),
         }
     }
 
@@ -103,8 +103,14 @@ impl CallControl {
 
     /// An answer cannot be refused. One that we cannot use (music from a multicast group, a line
     /// refused) leaves this side held until its next offer: nothing goes where it was before.
-    fn hold_unusable(&mut self, now: Now, key: CallKey, side: Side) {
-        self.counters.refuse("ack_unusable");
+    pub(super) fn hold_unusable(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        side: Side,
+        label: &'static str,
+    ) {
+        self.counters.refuse(label);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };

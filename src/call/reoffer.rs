@@ -1,8 +1,8 @@
 //! Offers within a call: hold, resume, a new address, other codecs. Passed to the other side, whose
 //! answer comes back; a refusal leaves everything as it was (RFC 3261 §14.1).
 //!
-//! A description that says nothing new (the same `o=` line: a session refresh) is answered with what
-//! we said last, without a word to the other side. What the other side says is in `reoffer_answer`,
+//! A description that says nothing new (the same `o=` line: a session refresh) is answered in `refresh`,
+//! without a word to the other side. What the other side says is in `reoffer_answer`,
 //! offers that we make on our own in `telling`, requests without an offer in `offerless`.
 
 use sip::event::{CallKey, LegKey};
@@ -112,7 +112,7 @@ impl CallControl {
             .map_err(|_unusable| StatusCode::NOT_ACCEPTABLE_HERE)?;
         let call = self.calls.get_mut(&key).ok_or(GONE)?;
         if is_refresh(call, side, &remote) {
-            return Ok(call.last_description(side));
+            return self.answer_refresh(key, side).map(Some);
         }
         self.renew_keys_of_moved(key, side, &remote);
         let call = self.calls.get_mut(&key).ok_or(GONE)?;

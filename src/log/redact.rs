@@ -207,26 +207,52 @@ fn is_digit_body(line: &[u8]) -> bool {
             .any(|kind| value.trim().starts_with(kind))
 }
 
+/// A line of a body; a peer's reader may take a lone CR for the end of a line too.
 fn body(line: &[u8], digits: bool, out: &mut Vec<u8>) {
+    let mut masked = Vec::with_capacity(line.len());
+    for (place, piece) in line.split(|octet| *octet == b'\r').enumerate() {
+        if place > 0 {
+            masked.push(b'\r');
+        }
+        body_line(piece, digits, &mut masked);
+    }
+    let content = String::from_utf8_lossy(&masked);
+    let shown = text(&content);
+    let is_open = shown == content;
+    out.extend_from_slice(if is_open { &masked } else { shown.as_bytes() });
+}
+
+fn body_line(line: &[u8], digits: bool, out: &mut Vec<u8>) {
     if digits && !line.is_empty() && !line.starts_with(b"--") && !is_digit_body(line) {
         out.extend_from_slice(MASK.as_bytes());
         return;
     }
     let content = String::from_utf8_lossy(line);
-    let attribute = content.strip_prefix("a=").and_then(|rest| {
-        let (name, _) = rest.split_once(':')?;
-        let lower = name.trim().to_ascii_lowercase();
-        SECRET_ATTRIBUTES.contains(&lower.as_str()).then_some(name)
-    });
-    match (attribute, content.starts_with("k=")) {
-        (Some(name), _) => out.extend_from_slice(format!("a={name}:{MASK}").as_bytes()),
+    let attribute = content.strip_prefix("a=");
+    let open = attribute.and_then(|rest| rest.get(..secret_from(rest)?));
+    match (open, content.starts_with("k=")) {
+        (Some(open), _) => out.extend_from_slice(format!("a={open}{MASK}").as_bytes()),
         // RFC 8866 §5.12, obsolete and sent all the same.
         (None, true) => out.extend_from_slice(format!("k={MASK}").as_bytes()),
-        (None, false) => {
-            let shown = text(&content);
-            let is_open = shown == content;
-            out.extend_from_slice(if is_open { line } else { shown.as_bytes() });
+        (None, false) => out.extend_from_slice(line),
+    }
+}
+
+/// Where the secret of an attribute begins, in the text after `a=`.
+fn secret_from(attribute: &str) -> Option<usize> {
+    let mut rest = attribute;
+    loop {
+        let (name, value) = rest.split_once(':')?;
+        let name = name.trim().to_ascii_lowercase();
+        if SECRET_ATTRIBUTES.contains(&name.as_str()) {
+            return Some(attribute.len() - value.len());
         }
+        // RFC 5939 §3.4.1: `a=acap:1 key-mgmt:mikey …`
+        if name != "acap" {
+            return None;
+        }
+        let (_number, potential) = value.trim_start().split_once(char::is_whitespace)?;
+        rest = potential;
     }
 }
 
@@ -365,6 +391,11 @@ mod tests {
             format!("a= crypto :1 {suite} Inline:{key}"),
             format!("a=sendrecv\ra=crypto:1 {suite} INLINE:{key}\rb=x"),
             format!("a=x:1 {suite} inline:{key}"),
+            format!("a=sendrecv\ra=key-mgmt:mikey {key}"),
+            format!("a=sendrecv\rk=base64:{key}"),
+            format!("a=acap:1 key-mgmt:mikey {key}"),
+            format!("a=acap:2 crypto:1 {suite} sealed:{key}"),
+            format!("a=acap:3  acap:1 ice-pwd:{key}"),
         ] {
             for tail in [&b""[..], b" -x=\xff", b"\xff", b" WSH=64"] {
                 let mut octets = head.to_vec();

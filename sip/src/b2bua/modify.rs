@@ -75,7 +75,7 @@ pub(crate) fn offer(
 }
 
 /// A re-INVITE that refreshes the session, with the description that the peer has already
-/// (RFC 4028 §7.4). Call control hears of it only where the dialog is lost.
+/// (RFC 4028 §7.4). Call control hears of its answer, and where the dialog is lost.
 pub(super) fn refresh(
     core: &mut Core,
     now: Instant,
@@ -410,13 +410,11 @@ fn handle_success(
     core.change(key, |leg| {
         session_timer::note_description(leg, &sent.offer);
     });
-    if !sent.is_refresh {
-        let answer = sdp_of(response);
-        core.emit(Event::ReofferAnswered {
-            call: CallKey(call),
-            leg: LegKey(key),
-            answer,
-        });
+    let (call, leg, answer) = (CallKey(call), LegKey(key), sdp_of(response));
+    match answer {
+        Some(answer) if sent.is_refresh => core.emit(Event::Refreshed { call, leg, answer }),
+        None if sent.is_refresh => {}
+        answer => core.emit(Event::ReofferAnswered { call, leg, answer }),
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Descriptions {
     pub theirs: Option<RemoteAudio>,
     /// What we said of video; `None`: no line of ours, or port 0.
     pub video: Option<SaidVideo>,
+    /// It answered an offer of the peer's.
+    pub is_answer: bool,
     /// Our keys that it named.
     pub crypto: Vec<CryptoLine>,
     /// The keys in use since the last exchange that is over; `None`: plain RTP.
@@ -116,6 +118,7 @@ impl Session {
                 direction: Direction::SendRecv,
                 theirs: None,
                 video: None,
+                is_answer: false,
                 crypto: Vec::new(),
                 agreed: None,
                 video_agreed: None,
@@ -272,6 +275,7 @@ impl Session {
             last.is_none_or(|last| lines.len() >= last.media.len()),
             "no line ever goes away (RFC 3264 §8)"
         );
+        self.current.is_answer = false;
         let said = (codecs, crypto, direction);
         self.describe(lines, audio, said, ptime_ms)
     }
@@ -328,6 +332,7 @@ impl Session {
         let crypto = taken.map(|(ours, _)| ours).into_iter().collect();
         self.answer_video(&mut lines, agreed.is_some());
         self.current.agreed = agreed.map(Box::new);
+        self.current.is_answer = true;
         let said = (codecs, crypto, direction);
         Ok(self.describe(lines, audio, said, ptime_ms))
     }
@@ -339,6 +344,7 @@ impl Session {
         let lines = offer.media.iter().map(refused_line).collect();
         (self.current.theirs, self.current.agreed) = (None, None);
         (self.current.video, self.current.video_agreed) = (None, None);
+        self.current.is_answer = true;
         self.say(lines, (Vec::new(), Vec::new(), Direction::Inactive))
     }
 

@@ -12,6 +12,7 @@ mod attribute;
 mod parse;
 mod write;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -197,11 +198,35 @@ pub struct MediaDescription {
     /// `a=rtcp-mux` (RFC 5761).
     pub rtcp_mux: bool,
     /// `a=crypto` (RFC 4568), each without `a=crypto:`, as written.
-    pub crypto: Vec<Word>,
+    pub crypto: Vec<CryptoText>,
     /// `a=rtcp-fb` (RFC 4585 §4.2).
     pub feedback: Vec<Feedback>,
     /// `a=content` (RFC 4796): `main`, `slides`, …, as written.
     pub content: Option<Word>,
+}
+
+/// What stands after `a=crypto:`. It holds a key, so that `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CryptoText(Word);
+
+impl From<&str> for CryptoText {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Deref for CryptoText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CryptoText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CryptoText(…)")
+    }
 }
 
 impl MediaDescription {

@@ -233,7 +233,7 @@ prop_compose! {
             ptime_ms,
             rtcp: rtcp.map(|(port, host)| Rtcp { port, host }),
             rtcp_mux,
-            crypto: crypto.into_iter().map(Into::into).collect(),
+            crypto: crypto.into_iter().map(|text| text.as_str().into()).collect(),
             feedback: feedback
                 .into_iter()
                 .map(|(payload_type, text)| Feedback { payload_type, value: text.into() })
@@ -293,4 +293,16 @@ proptest! {
             prop_assert_eq!(again, Ok(description));
         }
     }
+}
+
+#[test]
+fn debug_of_a_description_shows_no_key() {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n\
+               a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
+    let description = SessionDescription::parse(sdp.as_bytes()).unwrap();
+    assert!(
+        description.media[0].crypto[0].contains("WVNfX19z"),
+        "it is read"
+    );
+    assert!(!format!("{description:?}").contains("WVNfX19z"));
 }

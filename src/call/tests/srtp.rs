@@ -5,9 +5,9 @@ use std::time::Duration;
 use media::command::{LegPlan, MediaKind};
 use media::srtp::{MasterKey, Suite};
 
-use super::world::{PHONE, World, remote, sdp, target, trunk};
+use super::world::{PHONE, Sent, World, remote, sdp, target, trunk};
 use crate::call::command::{Command, CommandOutcome, ListCalls};
-use crate::trunks::model::{OfferMode, SrtpPolicy, Trunk};
+use crate::trunks::model::{OfferMode, RefreshBy, SrtpPolicy, Trunk};
 
 const SHA1_80: &str = "AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
 const OTHER: &str = "AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
@@ -95,6 +95,27 @@ impl World {
             panic!("another answer");
         };
         page.calls[0].legs.iter().map(|leg| leg.srtp).collect()
+    }
+
+    /// The callee says something within the dialog that `invite` made.
+    fn callee_says(&mut self, invite: &Sent, (method, cseq): (&str, u32), body: &str) {
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        let text = format!(
+            "{method} sip:gateway@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {to};branch=z9hG4bKcallee{cseq}{method}\r\nMax-Forwards: 70\r\n\
+             From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:callee@{to}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            invite.header("To"),
+            invite.header("From"),
+            invite.header("Call-ID"),
+            body.len(),
+            to = invite.to,
+        );
+        self.datagram(invite.to, &text);
     }
 
     /// The last final answer to the phone.
@@ -552,4 +573,77 @@ fn the_first_party_of_a_placed_call_has_keys_of_its_own() {
     let second = world.last(target(1), "INVITE");
     assert_eq!(world.count(target(1), "INVITE"), 2);
     assert!(keys_in(second.body()).is_empty(), "{}", second.body());
+}
+
+/// RFC 4568 §5.1.2, RFC 3264 §6.1: an answer has one key and what is offered only, whoever offered first.
+#[test]
+fn a_refresh_by_a_peer_that_had_answered_is_answered_with_the_one_key_and_codec_in_use() {
+    let mut world = world(SrtpPolicy::Required, &[SrtpPolicy::Required]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "200 OK", &answer(3, OTHER));
+    world.phone("ACK", "c1", 1, "");
+    let before = (world.agreed(10_000), world.agreed(10_002));
+    for cseq in [1, 2] {
+        world.callee_says(&invite, ("INVITE", cseq), &answer(3, OTHER));
+        let ours = world.last(target(1), "SIP/2.0 200");
+        assert_eq!(keys_in(ours.body()).len(), 1, "{}", ours.text);
+        assert_eq!(written(ours.body(), 3), before.1.0, "the same key of ours");
+        let line = ours.body().lines().find(|line| line.starts_with("m="));
+        assert!(line.unwrap().starts_with("m=audio 10002 RTP/SAVP "));
+        assert_eq!(line.unwrap().split(' ').count(), 4, "{}", ours.body());
+        world.callee_says(&invite, ("ACK", cseq), "");
+        assert_eq!((world.agreed(10_000), world.agreed(10_002)), before);
+    }
+    let phone = PHONE.parse().unwrap();
+    assert_eq!(world.count(phone, "INVITE"), 0, "the caller hears of none");
+    world.phone("BYE", "c1", 2, "");
+    world.expect_quiet();
+}
+
+/// D-07: our refresh changes nothing, and what its answer changes takes effect.
+#[test]
+fn the_answer_to_our_refresh_is_heard_with_its_key_and_its_place() {
+    let timer = "200 OK\r\nSession-Expires: 1800;refresher=uac";
+    let mut refreshed = trunk_of(1, SrtpPolicy::Required);
+    refreshed.refresh_by = RefreshBy::Invite;
+    refreshed.session_expires = Duration::from_secs(1800);
+    let mut world = world(SrtpPolicy::Off, &[]);
+    world.change(|snapshot| snapshot.trunks.push(refreshed));
+    world.call("610", "c1");
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, timer, &answer(3, OTHER));
+    world.phone("ACK", "c1", 1, "");
+    let first = world.agreed(10_002);
+    let (same, moved) = (answer(3, OTHER), answer(3, SHA1_80).replace("6000", "6100"));
+    let plain = sdp("192.0.2.1", 6000, 3, "");
+    let phone = PHONE.parse().unwrap();
+    for (body, receive, port, told) in [
+        (&same, OTHER, 6000, 0),
+        (&moved, SHA1_80, 6100, 0),
+        (&plain, SHA1_80, 6100, 1),
+        (&same, OTHER, 6000, 2),
+    ] {
+        world.pass(Duration::from_secs(901));
+        let refresh = world.last(target(1), "INVITE");
+        assert!(refresh.header("To").contains("tag="), "{}", refresh.text);
+        world.respond(&refresh, timer, body);
+        assert_eq!(world.count(phone, "INVITE"), told, "what the caller hears");
+        let is_held = told == 1;
+        if told > 0 {
+            let direction = if is_held { "a=inactive\r\n" } else { "" };
+            let heard = sdp(
+                "10.0.0.5",
+                4000,
+                1 + u32::try_from(told).unwrap(),
+                direction,
+            );
+            world.respond(&world.last(phone, "INVITE"), "200 OK", &heard);
+        }
+        assert_eq!(world.agreed(10_002).1, key(receive));
+        let plan = world.plan(10_002);
+        assert_eq!(plan.remote_rtp.unwrap().port(), port);
+        assert_eq!((plan.sends, plan.receives), (!is_held, !is_held));
+    }
+    assert_eq!(world.agreed(10_002), first);
 }

@@ -172,6 +172,7 @@ impl Chaos {
             | Event::ReofferCancelled { call, .. }
             | Event::ReofferCompleted { call, .. }
             | Event::ReofferAnswered { call, .. }
+            | Event::Refreshed { call, .. }
             | Event::ReofferRefused { call, .. }
             | Event::InfoReceived { call, .. }
             | Event::Ended { call, .. }

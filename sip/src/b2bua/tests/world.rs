@@ -549,6 +549,7 @@ pub(super) fn name(event: &Event) -> String {
                 if answer.is_some() { " sdp" } else { "" }
             )
         }
+        Event::Refreshed { .. } => "Refreshed".into(),
         Event::ReofferRefused { status, .. } => format!("ReofferRefused {status}"),
         Event::InfoReceived {
             content_type, body, ..

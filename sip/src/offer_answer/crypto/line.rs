@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 
+use zeroize::Zeroize;
+
 use super::{CryptoKey, CryptoSuite, base64};
-use crate::sdp::{MediaDescription, Word};
+use crate::sdp::{CryptoText, MediaDescription};
 
 /// A key under its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +31,12 @@ impl CryptoLine {
     }
 
     /// As the text after `a=crypto:`. No lifetime: that of the suite, 2^48 packets (RFC 4568 §6.1).
-    pub(in super::super) fn write(&self) -> Word {
+    pub(in super::super) fn write(&self) -> CryptoText {
         let mut text = String::with_capacity(100);
         let written = write!(text, "{} {} inline:", self.tag, self.suite().as_str());
         debug_assert!(written.is_ok(), "a text takes everything");
         base64::write(self.key.key_and_salt(), &mut text);
-        text.into()
+        text.as_str().into()
     }
 }
 
@@ -73,12 +75,12 @@ fn key_of(suite: CryptoSuite, parameters: &str) -> Option<CryptoKey> {
         return None;
     }
     let mut parts = keys.split('|');
-    let key_and_salt = base64::read(parts.next()?)?;
+    let mut key_and_salt = base64::read(parts.next()?)?;
     let lifetime = parts.next();
-    if !lifetime.is_none_or(is_lifetime) || parts.next().is_some() {
-        return None;
-    }
-    CryptoKey::new(suite, &key_and_salt)
+    let is_one = lifetime.is_none_or(is_lifetime) && parts.next().is_none();
+    let key = is_one.then(|| CryptoKey::new(suite, &key_and_salt));
+    key_and_salt.as_mut_slice().zeroize();
+    key.flatten()
 }
 
 /// `2^31`, or a number of packets, not 0.

@@ -2,13 +2,16 @@
 //!
 //! Owns what such an attribute means and how ours is written, and which keys two sides agreed upon.
 //! Makes no key: the octets come from call control, which has the random source. What keys do to packets
-//! is the business of the media core. No key is ever shown by `Debug`.
+//! is the business of the media core. No key is ever shown by `Debug`, and none
+//! stays in memory when nobody has it any more.
 
 mod base64;
 mod line;
 mod line_keys;
 
 use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use self::line::{CryptoLine, read, read_one};
 pub use self::line_keys::LineKeys;
@@ -93,11 +96,13 @@ impl CryptoKey {
         if key_and_salt.len() != suite.size() {
             return None;
         }
-        let mut octets = [0; KEY_AND_SALT_MAX];
-        octets
-            .get_mut(..key_and_salt.len())?
-            .copy_from_slice(key_and_salt);
-        Some(Self { suite, octets })
+        let mut key = Self {
+            suite,
+            octets: [0; KEY_AND_SALT_MAX],
+        };
+        let octets = key.octets.get_mut(..key_and_salt.len())?;
+        octets.copy_from_slice(key_and_salt);
+        Some(key)
     }
 
     /// What it is for.
@@ -112,6 +117,14 @@ impl CryptoKey {
         self.octets.get(..self.suite.size()).unwrap_or_default()
     }
 }
+
+impl Drop for CryptoKey {
+    fn drop(&mut self) {
+        self.octets.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for CryptoKey {}
 
 impl fmt::Debug for CryptoKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

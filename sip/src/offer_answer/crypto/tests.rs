@@ -180,3 +180,11 @@ proptest! {
         prop_assert_eq!(read_one(&line.write()), Some(line));
     }
 }
+
+#[test]
+fn keys_are_cleared_when_nobody_has_them_any_more() {
+    fn is_cleared<T: ZeroizeOnDrop>() -> bool {
+        std::mem::needs_drop::<T>()
+    }
+    assert!(is_cleared::<CryptoKey>());
+}
