@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use media::command::MediaKind;
+use media::command::{MediaKind, Report};
 
 use super::video::*;
 use super::world::*;
+use crate::call::event::Input;
 use crate::trunks::model::OfferMode;
 
 /// An `m=video` line of H.264 in the other way of packing.
@@ -117,14 +118,24 @@ fn video_that_was_refused_is_not_offered_to_who_asks_for_an_offer() {
 impl World {
     /// The callee wants our offer.
     fn callee_asks(&mut self, invite: &Sent, cseq: u32) {
+        self.callee_sends(invite, cseq, "");
+    }
+
+    fn callee_sends(&mut self, invite: &Sent, cseq: u32, body: &str) {
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         let text = format!(
             "INVITE sip:sluice@198.51.100.1 SIP/2.0\r\n\
              Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKasks{cseq}\r\nMax-Forwards: 70\r\n\
              From: {};tag=callee\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} INVITE\r\n\
-             Contact: <sip:callee@192.0.2.1:5060>\r\nContent-Length: 0\r\n\r\n",
+             Contact: <sip:callee@192.0.2.1:5060>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
             invite.header("To"),
             invite.header("From"),
             invite.header("Call-ID"),
+            body.len(),
         );
         self.datagram(target(1), &text);
     }
@@ -175,5 +186,38 @@ fn an_answer_that_cannot_be_used_holds_video_too() {
         "nothing goes where it was before"
     );
     world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+/// The other side is in the middle of an exchange of its own: the offer with video is not passed on.
+#[test]
+fn an_offer_that_could_not_leave_keeps_no_ports() {
+    let mut world = World::new(vec![trunk(1)]);
+    let invite = world.answered("c1");
+    world.callee_sends(&invite, 2, &called(1, ""));
+    assert!(
+        world
+            .last(target(1), "SIP/2.0 200")
+            .header("CSeq")
+            .starts_with("2 ")
+    );
+    world.phone("INVITE", "c1", 2, &caller(2, ""));
+    assert_eq!((world.heard(), world.taken()), (491, 2));
+    world.phone("ACK", "c1", 2, "");
+    world.phone("BYE", "c1", 3, "");
+    world.expect_quiet();
+}
+
+/// Video has no timeout: whatever a worker says, the picture never ends a call.
+#[test]
+fn a_picture_that_stands_still_ends_no_call() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.video_call("c1");
+    for slot in [A_VIDEO, B_VIDEO] {
+        let report = Report::Silent { pair: pair(slot) };
+        world.feed(Input::Report { report });
+    }
+    assert_eq!(world.control.counters().calls_active, 1);
+    world.phone("BYE", "c1", 2, "");
     world.expect_quiet();
 }
