@@ -64,6 +64,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn no_key_stream_leaves_twice_whatever_keys_change(
+        octets in proptest::collection::vec(any::<u8>(), 0..300),
+    ) {
+        fuzzing::key_changes(&octets);
+    }
+
+    #[test]
     fn a_worker_bears_any_sequence_of_commands_packets_and_moments(
         octets in proptest::collection::vec(any::<u8>(), 0..1_500),
     ) {

@@ -439,7 +439,13 @@ impl CallControl {
                 packets_per_second,
             } => self.stock.loaded(worker, packets_per_second),
             Report::Silent { pair } => {
-                if let Some(key) = self.pairs.get(&pair).copied() {
+                let key = self.pairs.get(&pair).copied();
+                // A picture that stands still is no reason to end a call.
+                let is_audio = |key: &CallKey| {
+                    let call = self.calls.get(key);
+                    call.is_some_and(|call| !call.has_video_pair(pair))
+                };
+                if let Some(key) = key.filter(is_audio) {
                     self.touch(Some(key));
                     self.hang_up(now, key, "media_timeout");
                 }

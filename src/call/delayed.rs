@@ -89,7 +89,7 @@ impl CallControl {
             .answer(&common, caller.direction, caller.ptime_ms)
             .map_err(Unusable::as_str)?;
         let chosen = ports.leg.current().codecs.clone();
-        video::wish_from_other(call, Side::A, &snapshot);
+        video::wish_as_answered(call, Side::A, &snapshot);
         let description = call.answer_to_caller(&chosen, direction, ptime_ms)?;
         self.acknowledge_callee(now, key, &answer);
         self.update_media(key);

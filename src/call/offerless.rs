@@ -40,7 +40,7 @@ impl CallControl {
             .and_then(|ports| ports.leg.remote())
             .and_then(|remote| remote.ptime_ms);
         let other = call.ports(side.other());
-        if let Some(other) = other.and_then(|ports| ports.leg.remote()).cloned() {
+        if let Some(other) = other.and_then(|ports| ports.leg.remote_in_use()) {
             self.provide_video(key, &other);
         }
         let call = self.calls.get_mut(&key).ok_or(gone)?;
@@ -119,6 +119,9 @@ impl CallControl {
             && let Some(mut remote) = ports.leg.remote().cloned()
         {
             remote.direction = Direction::Inactive;
+            if let Some(video) = &mut remote.video {
+                video.direction = Direction::Inactive;
+            }
             ports.leg.accept(remote);
         }
         self.update_media(key);

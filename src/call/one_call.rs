@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
-use media::command::Target;
+use media::command::{PairKey, Target};
 use sip::event::{AttemptFailure, CallOffered, LegKey, Q850};
 use sip::offer_answer::crypto::CryptoPolicy;
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Unusable};
@@ -411,6 +411,13 @@ impl Call {
             Side::A => self.a_media.as_deref_mut(),
             Side::B => self.attempt.as_mut().map(|attempt| &mut attempt.media),
         }
+    }
+
+    pub(super) fn has_video_pair(&self, pair: PairKey) -> bool {
+        let ports = [Side::A, Side::B].map(|side| self.ports(side));
+        let videos = ports.into_iter().flatten();
+        let mut videos = videos.filter_map(|ports| ports.leg.video);
+        videos.any(|video| video.pair == pair)
     }
 
     pub(super) fn leg_key(&self, side: Side) -> Option<LegKey> {

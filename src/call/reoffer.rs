@@ -202,6 +202,7 @@ impl CallControl {
             Ok(()) => Ok(before),
             Err(_declined) => {
                 self.unsay_offer(key, side.other(), before);
+                self.update_video(key);
                 Err(StatusCode::REQUEST_PENDING)
             }
         }

@@ -104,13 +104,15 @@ impl CallControl {
             return;
         };
         let asking = reoffer.from.and_then(|from| call.leg_key(from));
+        let is_pending = asking.is_none() && status == StatusCode::REQUEST_PENDING;
+        if is_pending {
+            // Its own offer comes first, and may settle it.
+            self.tell_later(now, key, side.other(), reoffer.decides);
+        }
         self.put_back(key, *reoffer.before);
         if let Some(asking) = asking {
             self.refuse_offer(now, key, asking, status);
-        } else if status == StatusCode::REQUEST_PENDING {
-            // Its own offer comes first, and may settle it.
-            self.tell_later(now, key, side.other(), reoffer.decides);
-        } else {
+        } else if !is_pending {
             self.counters.refuse("reoffer_refused");
             self.end_where_it_decides(now, key, reoffer.decides);
         }

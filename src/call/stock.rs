@@ -112,11 +112,22 @@ impl Stock {
 
     /// A pair of this worker that a peer at `like` can reach, oldest first.
     pub fn take(&mut self, worker: u16, like: IpAddr) -> Option<StockedPair> {
+        self.take_of(worker, |stocked| suits(stocked, like))
+    }
+
+    /// The same for video beside audio that is bound to `beside`: there too, if that can be.
+    pub fn take_video(&mut self, worker: u16, like: IpAddr, beside: IpAddr) -> Option<StockedPair> {
+        self.take_of(worker, |stocked| stocked.rtp.ip() == beside)
+            .or_else(|| self.take(worker, like))
+    }
+
+    fn take_of(
+        &mut self,
+        worker: u16,
+        suits: impl Fn(&StockedPair) -> bool,
+    ) -> Option<StockedPair> {
         let shelf = self.workers.get_mut(usize::from(worker))?;
-        let index = shelf
-            .pairs
-            .iter()
-            .position(|stocked| suits(stocked, like))?;
+        let index = shelf.pairs.iter().position(suits)?;
         let stocked = shelf.pairs.remove(index)?;
         shelf.taken += 1;
         shelf.taken_since = shelf.taken_since.saturating_add(1);

@@ -42,11 +42,7 @@ impl CallControl {
         if call.reoffer.is_some() {
             return self.tell_later(now, key, side, decides);
         }
-        let Some(remote) = call
-            .ports(side)
-            .and_then(|ports| ports.leg.remote())
-            .cloned()
-        else {
+        let Some(remote) = call.ports(side).and_then(|ports| ports.leg.remote_in_use()) else {
             return;
         };
         match self.offer_other_side(now, key, side, &remote) {
@@ -58,6 +54,10 @@ impl CallControl {
                         withdrawn: None,
                         decides,
                     });
+                    let is_told = |untold: &Untold| untold.side == side && !untold.decides;
+                    if call.untold.as_ref().is_some_and(is_told) {
+                        self.forget_untold(key);
+                    }
                 }
             }
             Err(StatusCode::REQUEST_PENDING) => self.tell_later(now, key, side, decides),
@@ -124,6 +124,7 @@ impl CallControl {
         let call = self.calls.get(&key);
         if !call.is_some_and(|call| call.untold.as_ref().is_some_and(again)) {
             self.forget_untold(key);
+            self.update_video(key);
             self.tell_new_keys(now, key, untold.side);
         }
         self.serve_waiting(now, key);

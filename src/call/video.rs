@@ -74,7 +74,8 @@ impl CallControl {
             let Some((ports, trunk)) = lacking else {
                 continue;
             };
-            let (worker, like) = (ports.leg.pair.worker, ports.signalling);
+            let like = (ports.signalling, ports.bound.ip());
+            let worker = ports.leg.pair.worker;
             let Some((video, named)) = self.stock_video_of(worker, like, more, trunk) else {
                 return;
             };
@@ -95,18 +96,22 @@ impl CallControl {
         more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
-        self.stock_video_of(ports.leg.pair.worker, ports.signalling, more, trunk)
+        let like = (ports.signalling, ports.bound.ip());
+        self.stock_video_of(ports.leg.pair.worker, like, more, trunk)
     }
 
+    /// Ports that a peer at the first address can reach, at the second if that can be: one `c=` line then
+    /// says where both lines are.
     fn stock_video_of(
         &mut self,
         worker: u16,
-        like: IpAddr,
+        (like, beside): (IpAddr, IpAddr),
         more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
         let can_spare = self.stock.can_spare_video(worker, more, like);
-        let stocked = can_spare.then(|| self.stock.take(worker, like)).flatten();
+        let stocked = can_spare.then(|| self.stock.take_video(worker, like, beside));
+        let stocked = stocked.flatten();
         let Some(stocked) = stocked else {
             self.counters.refuse("video_stock_empty");
             return None;
@@ -127,7 +132,8 @@ impl CallControl {
     }
 
     /// Both video legs as they are now go to the worker. A call that stands without video, with nothing
-    /// under way that could bring some, needs no ports for it.
+    /// under way that could bring some, needs no ports for it; a side that believes in some hears of that
+    /// before they go.
     pub(super) fn update_video(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key) else {
             return;
@@ -138,12 +144,15 @@ impl CallControl {
         if !holds(caller) && !holds(callee) {
             return;
         }
-        let is_settled =
-            call.answered_at.is_some() && call.reoffer.is_none() && call.asked.is_none();
+        let is_asked = call.reoffer.is_some() || call.asked.is_some() || call.untold.is_some();
+        let is_settled = call.answered_at.is_some() && !is_asked;
         let both = [caller, callee].into_iter().flatten();
         let both = both.filter(|leg| leg.has_video()).count() == 2;
         if let Some(now) = self.now.filter(|_| is_settled && !both) {
-            return self.release_video(now, key);
+            if !self.end_expectations(now, key) {
+                self.release_video(now, key);
+            }
+            return;
         }
         let mut commands = Vec::with_capacity(2);
         for (leg, other) in [(caller, callee), (callee, caller)] {
@@ -158,6 +167,33 @@ impl CallControl {
         for command in commands {
             self.send_media(command);
         }
+        for side in [Side::A, Side::B].into_iter().filter(|_| both) {
+            let call = self.calls.get_mut(&key);
+            let ports = call.and_then(|call| call.ports_mut(side));
+            if let Some(video) = ports.and_then(|ports| ports.leg.video.as_mut()) {
+                video.is_ending = false;
+            }
+        }
+    }
+
+    /// A side with a video line that the other one cannot have is told, once. `false`: there is none.
+    fn end_expectations(&mut self, now: Now, key: CallKey) -> bool {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| !call.over) else {
+            return false;
+        };
+        for side in [Side::A, Side::B] {
+            let leg = call.ports_mut(side).map(|ports| &mut ports.leg);
+            let expects = leg.filter(|leg| leg.expects_video());
+            let Some(video) = expects.and_then(|leg| leg.video.as_mut()) else {
+                continue;
+            };
+            if !std::mem::replace(&mut video.is_ending, true) {
+                self.counters.refuse("video_one_sided");
+                self.tell_later(now, key, side.other(), false);
+                return true;
+            }
+        }
+        false
     }
 
     fn release_video(&mut self, now: Now, key: CallKey) {
@@ -213,7 +249,7 @@ pub(super) fn wish(
 /// The same for a full offer, whatever the last state was: sendrecv (E-02).
 pub(super) fn wish_everything(call: &mut Call, towards: Side, snapshot: &Snapshot) {
     let other = call.ports(towards.other());
-    let mut remote = other.and_then(|ports| ports.leg.remote()).cloned();
+    let mut remote = other.and_then(|ports| ports.leg.remote_in_use());
     if let Some(video) = remote.as_mut().and_then(|remote| remote.video.as_mut()) {
         video.direction = Direction::SendRecv;
     }
@@ -224,6 +260,19 @@ pub(super) fn wish_everything(call: &mut Call, towards: Side, snapshot: &Snapsho
 pub(super) fn wish_from_other(call: &mut Call, towards: Side, snapshot: &Snapshot) {
     let other = call.ports(towards.other());
     let remote = other.and_then(|ports| ports.leg.remote()).cloned();
+    wish(call, towards, remote.as_ref(), snapshot);
+}
+
+/// The same of what the other side offered, and we have answered: it speaks what it was answered.
+pub(super) fn wish_as_answered(call: &mut Call, towards: Side, snapshot: &Snapshot) {
+    let other = call.ports(towards.other()).map(|ports| &ports.leg);
+    let said = other.and_then(|other| other.current().video.as_ref());
+    let said = said.map_or(&[][..], |said| &said.codecs);
+    let is_said = |number| said.iter().any(|codec| codec.payload_type == number);
+    let mut remote = other.and_then(LegMedia::remote_in_use);
+    if let Some(video) = remote.as_mut().and_then(|remote| remote.video.as_mut()) {
+        video.codecs.retain(|codec| is_said(codec.payload_type));
+    }
     wish(call, towards, remote.as_ref(), snapshot);
 }
 
@@ -261,19 +310,22 @@ const fn narrowed(one: Direction, other: Direction) -> Direction {
     )
 }
 
-/// True where `side` has been told of video that is not there, or of another direction.
+/// True where the other side has been told of video of `side` that is not there, or of another direction,
+/// and has not refused it.
 pub(super) fn is_news(call: &Call, side: Side, snapshot: &Snapshot) -> bool {
     let (Some(from), Some(told)) = (call.ports(side), call.ports(side.other())) else {
         return false;
     };
-    let Some(said) = &told.leg.current().video else {
+    let said = told.leg.current().video.as_ref();
+    let Some(said) = said.filter(|_| told.leg.expects_video()) else {
         return false;
     };
     let most = (
         policy_of(call, side.other(), snapshot),
         policy_of(call, side, snapshot),
     );
-    let now = from.leg.remote_video().map(|video| video.wish());
+    let in_use = from.leg.remote_video().filter(|_| from.leg.has_video());
+    let now = in_use.map(RemoteVideo::wish);
     let now = now.and_then(|wish| wish.limited(most.0, most.1));
     now.is_none_or(|now| now.direction != said.direction)
 }

@@ -336,6 +336,8 @@ fn media(script: &mut Script<'_>, sequence: &mut u16) -> Vec<u8> {
     *sequence = match script.octet() {
         240.. => script.word(),
         220.. => *sequence,
+        // As much as a source may lose: some twenty of these are a round of the numbers.
+        100.. => sequence.wrapping_add(2_900),
         _ => sequence.wrapping_add(1),
     };
     octets.extend(sequence.to_be_bytes());

@@ -5,6 +5,7 @@ mod engine;
 mod secure;
 
 pub use engine::engine;
+pub use secure::key_changes;
 
 use crate::drop_reason::DropReason;
 use crate::ingress::{Protocol, classify};

@@ -161,3 +161,60 @@ impl SecurePeers {
         }
     }
 }
+
+/// Any octets as what is sent under keys that change, come back and go. What is sent is zeros, so that
+/// what leaves is the key stream. Gives how many packets left.
+///
+/// # Panics
+/// When a piece of key stream leaves twice.
+pub fn key_changes(octets: &[u8]) -> usize {
+    let suites = [
+        Suite::AesCm128HmacSha1_80,
+        Suite::AesCm128HmacSha1_32,
+        Suite::AeadAes128Gcm,
+    ];
+    // The first two suites have the same keys.
+    let key = |number: u8| {
+        let suite = suites.get(usize::from(number % 3)).copied()?;
+        let size = suite.key_size() + suite.salt_size();
+        MasterKey::new(suite, &vec![number / 3; size])
+    };
+    let plan = |number| {
+        let (send, receive) = key(number).zip(key(u8::MAX))?;
+        Some(SrtpPlan { send, receive })
+    };
+    let Some(mut contexts) = plan(0).as_ref().and_then(Contexts::new) else {
+        return 0;
+    };
+    let mut left = BTreeSet::new();
+    let mut sequence = 0_u16;
+    for step in octets {
+        match step {
+            0..100 => {
+                if let Some(plan) = plan(step % 12) {
+                    let agreed = contexts.renegotiate(&plan, step % 5 == 0);
+                    debug_assert!(agreed.is_some(), "the keys of a play are keys");
+                }
+            }
+            100..150 => sequence = sequence.wrapping_sub(100),
+            150..200 => sequence = sequence.wrapping_add(20_000),
+            200.. => sequence = sequence.wrapping_add(1),
+        }
+        let [high, low] = sequence.to_be_bytes();
+        let mut packet = vec![0x80, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 7];
+        let end = packet.len() + KEY_STREAM_SIZE;
+        let send = contexts.send_mut();
+        packet.resize(end + send.rtp_overhead(), 0);
+        if send.protect_rtp(&mut packet).is_ok() {
+            let stream = packet.get(end - KEY_STREAM_SIZE..end);
+            assert!(
+                left.insert(stream.unwrap_or_default().to_vec()),
+                "no key stream leaves twice"
+            );
+        }
+    }
+    left.len()
+}
+
+/// So much key stream is unlike any other.
+const KEY_STREAM_SIZE: usize = 16;

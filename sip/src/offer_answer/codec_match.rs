@@ -30,18 +30,42 @@ impl Codec {
             && self.h264_profile() == other.h264_profile()
     }
 
-    /// The profile of H.264 without its level, which each side has of its own (RFC 6184 §8.1, table 5).
-    /// Baseline and Constrained Baseline are one here: no sender uses what the latter leaves out, and
-    /// peers answer the one with the other.
+    /// The same in every bit of its profile too: where both forms of one codec are there they are two
+    /// (RFC 6184 §8.2.2).
+    #[must_use]
+    pub fn is_exactly(&self, other: &Self) -> bool {
+        self.is_same(other) && self.h264_form() == other.h264_form()
+    }
+
+    /// This codec among `others`: exactly, else what is the same.
+    #[must_use]
+    pub fn found_in<'a>(&self, others: &'a [Self]) -> Option<&'a Self> {
+        let exact = others.iter().find(|other| other.is_exactly(self));
+        exact.or_else(|| others.iter().find(|other| other.is_same(self)))
+    }
+
+    /// The profile of H.264 without its level, which each side has of its own. Baseline and Constrained
+    /// Baseline are one here: no sender uses what the latter leaves out, and peers answer the one with
+    /// the other.
     fn h264_profile(&self) -> Option<u8> {
+        self.h264_form().map(|(profile, _)| profile)
+    }
+
+    /// The same with the constraints that are written beside it (RFC 6184 §8.1, table 5).
+    fn h264_form(&self) -> Option<(u8, u8)> {
         if !self.name.eq_ignore_ascii_case("H264") {
             return None;
         }
         let written = self.parameter("profile-level-id").unwrap_or("42000a");
         let octet = |range| u8::from_str_radix(written.get(range).unwrap_or_default(), 16).ok();
         let (profile, constraints) = (octet(0..2)?, octet(2..4).unwrap_or_default());
-        let is_baseline = matches!(profile, 0x4d | 0x58) && constraints & 0x80 != 0;
-        Some(if is_baseline { 0x42 } else { profile })
+        // Of Baseline, and of what is that by another name, one bit decides.
+        match profile {
+            0x42 => Some((0x42, constraints & 0x40)),
+            0x4d if constraints & 0x80 != 0 => Some((0x42, 0x40)),
+            0x58 if constraints & 0x80 != 0 => Some((0x42, constraints & 0x40)),
+            _ => Some((profile, constraints)),
+        }
     }
 
     /// The same codec, whatever its parameters.

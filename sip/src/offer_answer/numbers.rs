@@ -13,7 +13,7 @@ impl Numbers {
     /// The codec under the number it has in this dialog; a new one gets its own number where that
     /// is free, else a free dynamic one. `None` where no number is left.
     pub(super) fn number(&mut self, codec: &Codec) -> Option<Codec> {
-        let known = self.0.iter().find(|known| known.is_same(codec));
+        let known = self.0.iter().find(|known| known.is_exactly(codec));
         let payload_type = match known {
             Some(known) => known.payload_type,
             None if self.is_free(codec.payload_type) => codec.payload_type,

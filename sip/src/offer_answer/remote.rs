@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::codec_match::{Codec, codecs_of};
 use super::crypto::{self, CryptoLine, CryptoPolicy, Profile};
 use super::describe::refused_line;
-use super::video::{RemoteVideo, answered_video, offered_video};
+use super::video::{RemoteVideo, answered_video, is_video, offered_video};
 use crate::sdp::{Direction, MediaDescription, MediaKind, SessionDescription, Word};
 
 /// Why a description cannot be used: 488 for an offer (RFC 3261 §13.3.1.3).
@@ -108,6 +108,8 @@ pub struct RemoteAudio {
     pub rtcp_mux: bool,
     /// The video beside it; `None`: no line of it can be taken.
     pub video: Option<Box<RemoteVideo>>,
+    /// A video line has a port, whether or not it can be taken.
+    pub has_open_video: bool,
     /// The line is `RTP/SAVP` or `RTP/SAVPF`.
     pub is_secure: bool,
     /// The peer's keys that may be used, in its order; in an answer one. Empty: plain RTP.
@@ -132,6 +134,7 @@ impl RemoteAudio {
             ptime_ms,
             rtcp_mux,
             video,
+            has_open_video,
             is_secure,
             crypto,
             origin: _,
@@ -145,6 +148,7 @@ impl RemoteAudio {
             && *ptime_ms == before.ptime_ms
             && *rtcp_mux == before.rtcp_mux
             && *video == before.video
+            && *has_open_video == before.has_open_video
             && *is_secure == before.is_secure
             && *crypto == before.crypto
     }
@@ -179,14 +183,25 @@ pub fn read_offer(
         });
         match line {
             Ok(audio) if policy == CryptoPolicy::Off || !audio.crypto.is_empty() => {
-                return Ok(with_video(audio, offered_video(offer, policy, &forbids)));
+                return Ok(beside(audio, offer, policy, &forbids));
             }
             Ok(audio) => plain = plain.or(Some(audio)),
             Err(found) => refusal = further(refusal, found),
         }
     }
     let audio = plain.ok_or(refusal)?;
-    Ok(with_video(audio, offered_video(offer, policy, &forbids)))
+    Ok(beside(audio, offer, policy, &forbids))
+}
+
+/// The audio of an offer with the video that can be taken beside it.
+fn beside(
+    audio: RemoteAudio,
+    offer: &SessionDescription,
+    policy: CryptoPolicy,
+    forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
+) -> RemoteAudio {
+    let video = offered_video(offer, policy, !audio.crypto.is_empty(), forbids);
+    with_video(audio, video)
 }
 
 /// The keys of an offered line that may be taken; none: plain RTP.
@@ -319,6 +334,7 @@ fn remote_audio(
         ptime_ms: media.ptime_ms,
         rtcp_mux: media.rtcp_mux,
         video: None,
+        has_open_video: description.media.iter().any(is_video),
         is_secure: Profile::of(&media.protocol) == Profile::Secure,
         crypto,
         origin: (

@@ -325,7 +325,7 @@ impl Session {
         let mut lines: Vec<_> = lines.into_iter().map(refused_line).collect();
         let protocol = lines.get(audio).map_or("", |line| &line.protocol);
         let crypto = self.offered_keys(is_first, protocol);
-        self.offer_video(&mut lines, !crypto.is_empty());
+        self.offer_video(&mut lines, audio, !crypto.is_empty());
         let last = self.current.ours.as_ref();
         debug_assert!(
             last.is_none_or(|last| lines.len() >= last.media.len()),
@@ -413,8 +413,8 @@ impl Session {
     }
 
     /// Our video line in an offer, where there is something to say of video; with keys where audio has
-    /// some, and not at all where it would have none then.
-    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>, is_secure: bool) {
+    /// some, and not at all where it would have none then. A new line goes as the audio line does.
+    fn offer_video(&mut self, lines: &mut Vec<MediaDescription>, audio: usize, is_secure: bool) {
         let wish = self.wish.take().zip(self.video_local);
         let ours = self
             .crypto
@@ -431,8 +431,9 @@ impl Session {
         let theirs = self.current.theirs.as_ref();
         let theirs = theirs.and_then(|theirs| theirs.video.as_deref());
         let numbers = &mut self.video_numbers;
+        let places = (audio, in_use);
         self.current.video = wish.zip(keys).and_then(|((wish, local), keys)| {
-            video::offer_line(lines, in_use, (&wish, local), theirs, keys, numbers)
+            video::offer_line(lines, places, (&wish, local), theirs, keys, numbers)
         });
     }
 
@@ -506,10 +507,17 @@ impl Session {
     /// These lines are our description now; its version rises where it is another one.
     fn say(
         &mut self,
-        lines: Vec<MediaDescription>,
+        mut lines: Vec<MediaDescription>,
         (codecs, crypto, direction): Said,
     ) -> SessionDescription {
         let address = Host::Address(self.local.ip());
+        let elsewhere = self.video_local.map(|local| local.ip());
+        if let Some(elsewhere) = elsewhere.filter(|video| *video != self.local.ip()) {
+            let video = |line: &&mut MediaDescription| line.kind == MediaKind::Video;
+            for line in lines.iter_mut().filter(video).filter(|line| line.port != 0) {
+                line.connection = Some(Host::Address(elsewhere));
+            }
+        }
         let mut description = SessionDescription {
             origin: Origin {
                 username: "-".into(),

@@ -125,10 +125,12 @@ const OURS_SINGLE: &str = "profile-level-id=42e01f;packetization-mode=0";
 /// bandwidth that browsers make).
 const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"];
 
-/// The video of an offer; `None`: no line of it can be taken.
+/// The video of an offer whose audio has keys, or none: video is protected where audio is, and only
+/// there. `None`: no line of it can be taken.
 pub(super) fn offered_video(
     offer: &SessionDescription,
     policy: CryptoPolicy,
+    is_secure: bool,
     forbids: &impl Fn(SocketAddr) -> Option<Forbidden>,
 ) -> Option<Box<RemoteVideo>> {
     let lines = offer.media.iter().enumerate();
@@ -136,6 +138,7 @@ pub(super) fn offered_video(
         .filter(|(_, media)| is_video(media) && is_main(media))
         .find_map(|(index, media)| {
             let keys = offered_keys(media, policy).ok()?;
+            let keys = (keys.is_empty() != is_secure).then_some(keys)?;
             let line = (index, media, keys);
             remote_video(offer, line, codecs_of(media), forbids).ok()
         })
@@ -163,7 +166,7 @@ pub(super) fn answered_video(
     Some(Box::new(video))
 }
 
-fn is_video(media: &MediaDescription) -> bool {
+pub(super) fn is_video(media: &MediaDescription) -> bool {
     media.kind == MediaKind::Video && media.port != 0
 }
 
@@ -201,10 +204,11 @@ fn remote_video(
     })
 }
 
-/// Our video line of an offer, in the place where the last one stood, and what it says.
+/// Our video line of an offer, in the place where the last one stood, and what it says. A new line goes
+/// as the `audio` line does.
 pub(super) fn offer_line(
     lines: &mut Vec<MediaDescription>,
-    in_use: Option<usize>,
+    (audio, in_use): (usize, Option<usize>),
     (wish, local): (&VideoWish, SocketAddr),
     theirs: Option<&RemoteVideo>,
     crypto: Vec<CryptoLine>,
@@ -212,7 +216,7 @@ pub(super) fn offer_line(
 ) -> Option<SaidVideo> {
     let mut codecs: Vec<Codec> = Vec::with_capacity(wish.codecs.len());
     for codec in &wish.codecs {
-        if !codecs.iter().any(|taken| taken.is_same(codec)) {
+        if !codecs.iter().any(|taken| taken.is_exactly(codec)) {
             codecs.extend(numbers.number(codec));
         }
     }
@@ -221,7 +225,8 @@ pub(super) fn offer_line(
     }
     let unused = || lines.iter().position(|line| line.kind == MediaKind::Video);
     let place = in_use.or_else(unused).unwrap_or(lines.len());
-    let begun = MediaDescription::new(MediaKind::Video, 0, transport_of(lines));
+    let transport = lines.get(audio)?.protocol.clone();
+    let begun = MediaDescription::new(MediaKind::Video, 0, transport);
     match lines.get_mut(place) {
         Some(_) if in_use.is_some() => {}
         // The place of a line that is over may be taken by another transport (RFC 3264 §8.2).
@@ -248,7 +253,7 @@ pub(super) fn answer_line(
     crypto: Option<CryptoLine>,
 ) -> Option<SaidVideo> {
     let codec = wish.codecs.iter().find_map(|codec| {
-        let offered = theirs.codecs.iter().find(|known| known.is_same(codec))?;
+        let offered = codec.found_in(&theirs.codecs)?;
         Some(codec.answering(offered))
     })?;
     let said = SaidVideo {
@@ -268,14 +273,6 @@ pub(super) fn answer_line(
     );
     describe(line, &said, &wish, local, theirs.rtcp_mux);
     Some(said)
-}
-
-/// A new line goes as the line that is there does.
-fn transport_of(lines: &[MediaDescription]) -> crate::sdp::Word {
-    let mut audio = lines.iter().filter(|line| line.kind == MediaKind::Audio);
-    audio
-        .next()
-        .map_or_else(|| "RTP/AVP".into(), |line| line.protocol.clone())
 }
 
 fn describe(

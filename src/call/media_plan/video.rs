@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 use media::command::{LegPlan, MediaKind, PairKey, PayloadMapping};
-use sip::offer_answer::{Codec, Descriptions, RemoteVideo, VideoWish};
+use sip::offer_answer::{Codec, Descriptions, RemoteAudio, RemoteVideo, VideoWish};
 
 use super::keys;
 use super::leg::{CODECS_MAX, LegMedia};
@@ -18,6 +18,8 @@ pub struct LegVideo {
     pub pair: PairKey,
     /// Where they are bound.
     pub bound: SocketAddr,
+    /// Its peer is told that there is no video after all.
+    pub is_ending: bool,
     pub(super) plan_version: u32,
 }
 
@@ -28,6 +30,7 @@ impl LegVideo {
         Self {
             pair,
             bound,
+            is_ending: false,
             plan_version: 0,
         }
     }
@@ -68,6 +71,21 @@ impl LegMedia {
         self.video.is_some() && self.current().video.is_some() && self.remote_video().is_some()
     }
 
+    /// The peer has not refused our video line, whether or not we can take what it says there.
+    #[must_use]
+    pub fn expects_video(&self) -> bool {
+        let is_open = self.remote().is_some_and(|remote| remote.has_open_video);
+        is_open && self.current().video.is_some()
+    }
+
+    /// What the peer said last and we accepted, with video only where both have it.
+    #[must_use]
+    pub fn remote_in_use(&self) -> Option<RemoteAudio> {
+        let mut remote = self.remote()?.clone();
+        remote.video = remote.video.filter(|_| self.has_video());
+        Some(remote)
+    }
+
     /// What the worker shall do with the video of this leg while its peer leg is `other`.
     #[must_use]
     pub fn video_plan(&self, other: Option<&Self>) -> Option<(PairKey, LegPlan)> {
@@ -104,7 +122,7 @@ impl LegMedia {
         let wanted = other.and_then(Self::remote_video);
         let wanted = wanted.map_or(&[][..], |remote| &remote.codecs);
         let mapping = |codec: &Codec| {
-            let sent = wanted.iter().find(|wanted| wanted.is_same(codec))?;
+            let sent = codec.found_in(wanted)?;
             Some(PayloadMapping {
                 received: codec.payload_type,
                 sent: sent.payload_type,

@@ -17,5 +17,6 @@ mod reoffers;
 mod setup;
 mod srtp;
 mod video;
+mod video_sides;
 mod ways;
 pub(crate) mod world;

@@ -9,12 +9,12 @@ use crate::call::event::Input;
 use crate::links::model::VideoPolicy;
 use crate::trunks::model::{OfferMode, Trunk};
 
-const A: u32 = 0;
-const A_VIDEO: u32 = 1;
-const B: u32 = 2;
-const B_VIDEO: u32 = 3;
+pub(super) const A: u32 = 0;
+pub(super) const A_VIDEO: u32 = 1;
+pub(super) const B: u32 = 2;
+pub(super) const B_VIDEO: u32 = 3;
 
-const fn pair(slot: u32) -> PairKey {
+pub(super) const fn pair(slot: u32) -> PairKey {
     PairKey {
         worker: 0,
         slot,
@@ -22,34 +22,34 @@ const fn pair(slot: u32) -> PairKey {
     }
 }
 
-fn phone() -> std::net::SocketAddr {
+pub(super) fn phone() -> std::net::SocketAddr {
     PHONE.parse().unwrap()
 }
 
 /// An `m=video` line with H.264, packetization mode 1.
-fn h264(port: u16, number: u8, more: &str) -> String {
+pub(super) fn h264(port: u16, number: u8, more: &str) -> String {
     format!(
         "m=video {port} RTP/AVP {number}\r\na=rtpmap:{number} H264/90000\r\n\
          a=fmtp:{number} profile-level-id=42e01f;packetization-mode=1\r\na=rtcp-fb:* nack pli\r\n{more}"
     )
 }
 
-fn caller(version: u32, more: &str) -> String {
+pub(super) fn caller(version: u32, more: &str) -> String {
     sdp("10.0.0.5", 4000, version, &h264(4002, 97, more))
 }
 
-fn callee(version: u32, more: &str) -> String {
+pub(super) fn callee(version: u32, more: &str) -> String {
     sdp("192.0.2.1", 6000, version, &h264(6002, 120, more))
 }
 
 /// The `m=video` line, if there is one.
-fn video_line(sent: &Sent) -> Option<String> {
+pub(super) fn video_line(sent: &Sent) -> Option<String> {
     let mut lines = sent.body().lines();
     let line = lines.find(|line| line.starts_with("m=video "));
     line.map(str::to_owned)
 }
 
-fn directions(sent: &Sent) -> Vec<&str> {
+pub(super) fn directions(sent: &Sent) -> Vec<&str> {
     let words = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
     sent.body()
         .lines()
@@ -57,14 +57,14 @@ fn directions(sent: &Sent) -> Vec<&str> {
         .collect()
 }
 
-fn with(change: impl FnOnce(&mut Trunk)) -> World {
+pub(super) fn with(change: impl FnOnce(&mut Trunk)) -> World {
     let mut trunk = trunk(1);
     change(&mut trunk);
     World::new(vec![trunk])
 }
 
 /// The phone is a trunk that may call others.
-fn transit() -> World {
+pub(super) fn transit() -> World {
     let mut calling = trunk(2);
     calling.transit = true;
     calling.carries_originating = true;
@@ -79,7 +79,7 @@ fn transit() -> World {
 }
 
 impl World {
-    fn video_call(&mut self, call_id: &str) -> Sent {
+    pub(super) fn video_call(&mut self, call_id: &str) -> Sent {
         self.invite("sales", call_id, &caller(1, ""));
         self.resolved(Ok(remote("610")));
         let invite = self.last(target(1), "INVITE");
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Slots of legs with video.
-    fn videos(&self) -> BTreeSet<u32> {
+    pub(super) fn videos(&self) -> BTreeSet<u32> {
         let plans = self.plans.iter();
         plans
             .filter(|(_, plan)| plan.kind == MediaKind::Video)
@@ -99,7 +99,7 @@ impl World {
             .collect()
     }
 
-    fn taken(&self) -> u64 {
+    pub(super) fn taken(&self) -> u64 {
         self.control.counters().stock_taken
     }
 }

@@ -198,14 +198,16 @@ impl World {
     }
 
     pub(super) fn stock(&mut self, slot: u32) {
+        self.stock_at(slot, "198.51.100.1");
+    }
+
+    pub(super) fn stock_at(&mut self, slot: u32, host: &str) {
         let pair = PairKey {
             worker: 0,
             slot,
             generation: 0,
         };
-        let rtp = format!("198.51.100.1:{}", 10_000 + 2 * slot)
-            .parse()
-            .unwrap();
+        let rtp = format!("{host}:{}", 10_000 + 2 * slot).parse().unwrap();
         self.feed(Input::Report {
             report: Report::Stocked { pair, rtp },
         });

@@ -21,8 +21,9 @@ fn one_packet_from_two_sources_in_turn_proves_neither() {
         let mut a_peer = Peer::new(&a_plan, 1);
         let (a, _) = harness.call_with(a_plan, plan("203.0.113.2:6000"));
         let (_, seen) = a_peer.next();
-        for _ in 0..50 {
-            for source in ["198.51.100.1:5000", "198.51.100.1:5002"] {
+        // The other is another port of that address, or one that is refused anyway.
+        for other in ["198.51.100.1:5002", "192.0.2.66:5000"] {
+            for source in ["198.51.100.1:5000", other].repeat(50) {
                 assert_eq!(harness.exchange(a.ours, address(source), &seen), []);
             }
         }

@@ -333,3 +333,93 @@ fn video_in_the_clear_beside_secure_audio_gets_port_zero() {
     let read = read_offer(&offer, CryptoPolicy::Preferred, anywhere).expect("audio");
     assert_eq!(read.video, None);
 }
+
+/// A line that is elsewhere says where (RFC 8866 §5.7).
+#[test]
+fn video_at_another_address_than_audio_says_its_own() {
+    let (_, offer) = offer_of(PHONE);
+    assert_eq!(offer.media[1].connection, None, "that of the session");
+    let mut session = session();
+    session.receive_video_at("192.0.2.11:10002".parse().ok());
+    session.accept(read(PHONE));
+    for is_answer in [true, false] {
+        session.wish_video(wish(PHONE));
+        let said = if is_answer {
+            let answer = session.answer(&codecs(&["PCMU"]), Direction::SendRecv, None);
+            answer.expect("common ground")
+        } else {
+            session.offer(&codecs(&["PCMU"]), Direction::SendRecv, None)
+        };
+        let read = read_offer(&said, CryptoPolicy::Off, anywhere).expect("audio");
+        let video = read.video.expect("video");
+        assert_eq!(video.rtp, "192.0.2.11:10002".parse().ok());
+        assert_eq!(read.rtp, "192.0.2.10:10000".parse().ok());
+    }
+}
+
+/// Of lines that stand beside each other the one in use says how.
+#[test]
+fn a_video_line_goes_as_the_audio_line_in_use() {
+    let mut session = secure_session(1);
+    let offer = "m=audio 0 RTP/AVP 0\nm=audio 4000 RTP/SAVP 0\n\
+        a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\n";
+    let theirs = read_offer(&sdp(offer), CryptoPolicy::Required, anywhere);
+    session.accept(theirs.expect("audio"));
+    let list = codecs(&["PCMU"]);
+    let answer = session.answer(&list, Direction::SendRecv, None);
+    assert_eq!(ports(&answer.expect("common ground")), [0, 10_000]);
+    session.wish_video(wish(PHONE));
+    let offer = session.offer(&list, Direction::SendRecv, None);
+    assert_eq!(ports(&offer), [0, 10_000, 10_002]);
+    assert_eq!(&*offer.media[2].protocol, "RTP/SAVP");
+}
+
+/// Of two video lines the one that is protected as audio is.
+#[test]
+fn of_alternatives_in_video_the_one_that_is_protected_as_audio_is_taken() {
+    let mut asks = secure_session(1);
+    asks.wish_video(wish(PHONE));
+    let mut offer = asks.offer(&codecs(&["PCMU"]), Direction::SendRecv, None);
+    let mut lines = offer.media.to_vec();
+    let mut plain = lines[1].clone();
+    plain.protocol = "RTP/AVP".into();
+    plain.crypto.clear();
+    lines.insert(1, plain);
+    offer.media = lines.into();
+    let index = |offer: &SessionDescription, policy| {
+        let audio = read_offer(offer, policy, anywhere).expect("audio");
+        audio.video.map(|video| video.index)
+    };
+    assert_eq!(index(&offer, CryptoPolicy::Preferred), Some(2));
+    let mut lines = offer.media.to_vec();
+    lines.swap(1, 2);
+    lines[0].protocol = "RTP/AVP".into();
+    lines[0].crypto.clear();
+    offer.media = lines.into();
+    assert_eq!(index(&offer, CryptoPolicy::Preferred), Some(2));
+    assert_eq!(index(&offer, CryptoPolicy::Off), Some(2));
+}
+
+/// RFC 6184 §8.2.2: a number keeps its profile. Baseline and what is constrained of it are offered both,
+/// and each is answered as itself.
+#[test]
+fn baseline_and_constrained_baseline_are_two_where_both_are_there() {
+    let both = |port: u16| {
+        format!(
+            "m=audio 4000 RTP/AVP 0\nm=video {port} RTP/AVP 102 106\n\
+             a=rtpmap:102 H264/90000\na=fmtp:102 profile-level-id=42001f;packetization-mode=1\n\
+             a=rtpmap:106 H264/90000\na=fmtp:106 profile-level-id=42e01f;packetization-mode=1\n"
+        )
+    };
+    let (_, offer) = offer_of(&both(4002));
+    assert_eq!(formats(&offer, 1), ["102", "106"]);
+    let taken = "m=audio 5000 RTP/AVP 0\nm=video 5002 RTP/AVP 106\n\
+        a=rtpmap:106 H264/90000\na=fmtp:106 profile-level-id=42e01f;packetization-mode=1\n";
+    let other = read_answer(&offer, &sdp(taken), CryptoPolicy::Off, anywhere).expect("audio");
+    let answer = answer_of(&both(4002), other.video.map(|video| video.wish()));
+    assert_eq!(formats(&answer, 1), ["106"]);
+    // Who has only one of them gets that, as ever.
+    let one = both(4002).replace("102 106", "102");
+    let answer = answer_of(&one, wish(taken));
+    assert_eq!(formats(&answer, 1), ["102"]);
+}
