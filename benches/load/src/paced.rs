@@ -4,6 +4,8 @@
 //! measured core or the generator itself had no time left. Rounds of several series are taken in
 //! turns (A B A B), so that what the machine does to one it does to all.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 
 use crate::carrier::{OwnCount, Target};
@@ -86,7 +88,17 @@ pub(crate) fn round(standing: &mut Standing, pace: Pace, cores: Cores) -> Result
     let subject = &standing.subject;
     let (mut run, mut ticks) = ((0, 0), (CoreTicks::default(), CoreTicks::default()));
     let mut clock = (0, 0);
+    // Legs are connected anew in the warm-up, which is none of a packet's system calls.
+    let warming = Pace {
+        counted: BETWEEN,
+        ..pace
+    };
+    standing.load.drive(warming, &mut |_| {})?;
     let before = standing.target.own_count();
+    let pace = Pace {
+        warm_up: BETWEEN,
+        ..pace
+    };
     let round = standing.load.drive(pace, &mut |mark| match mark {
         Mark::Start => {
             run.0 = subject.run_ns();
@@ -117,6 +129,9 @@ pub(crate) fn round(standing: &mut Standing, pace: Pace, cores: Cores) -> Result
         round,
     })
 }
+
+/// Not counted, between the warm-up and what counts: the target is asked for its own counts there.
+const BETWEEN: Duration = Duration::from_millis(200);
 
 fn entries_a_packet((before, after): (OwnCount, OwnCount)) -> Option<f64> {
     let packets = after.packets.checked_sub(before.packets)?;

@@ -244,7 +244,7 @@ fn media(table: Reader<'_>) -> MediaConfig {
                 _ => None,
             },
         ),
-        budget: Duration::from_micros(table.whole("budget_us", 500, 0..=5_000)),
+        budget: Duration::from_micros(table.whole("budget_us", 600, 0..=5_000)),
         dscp: table.whole("dscp", 46, 0..=63),
         timeout: table.seconds("timeout_s", Duration::from_secs(60), 0..=86_400),
     };
