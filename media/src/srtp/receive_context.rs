@@ -130,7 +130,7 @@ impl ReceiveContext {
 
     #[cfg(test)]
     pub(super) fn heap_size(&self) -> usize {
-        self.rtp.heap_size() + self.rtcp.heap_size()
+        self.rtp.heap_size()
     }
 
     /// Its master key.

@@ -182,7 +182,7 @@ impl SendContext {
 
     #[cfg(test)]
     pub(super) fn heap_size(&self) -> usize {
-        self.rtp.heap_size() + self.rtcp.heap_size()
+        self.rtp.heap_size()
     }
 
     #[cfg(test)]

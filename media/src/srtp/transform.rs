@@ -1,13 +1,16 @@
 //! The ciphers: octets in place, given SSRC and index. Knows no windows and no counters.
 //!
 //! RTP keys stand expanded, because every packet needs them. Those of RTCP stand as they were derived,
-//! less than a hundred octets, and are expanded for a report every few seconds; but for the cipher of
-//! counter mode, which cannot be expanded without an allocation.
+//! less than a hundred octets, and are expanded for a report every few seconds.
 
+use aes::Aes128;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{EncryptingKey, EncryptionContext};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::hmac;
+use ctr::Ctr128BE;
+use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
+use hmac::{Hmac, Mac as _};
+use sha1::Sha1;
 use zeroize::Zeroizing;
 
 use crate::rtp::Ssrc;
@@ -19,6 +22,9 @@ use crate::srtp::{MasterKey, RTCP_INDEX_SIZE, Suite};
 /// The octets are not what the key made of them, or the key can make nothing of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused;
+
+/// What HMAC-SHA1 makes; a tag is its first octets.
+type Tag = [u8; 20];
 
 /// Octets of the header of an RTCP packet that stay in the clear (RFC 3711 §3.4).
 pub(super) const RTCP_CLEAR_SIZE: usize = 8;
@@ -38,25 +44,26 @@ impl CounterMode {
         let suite = master.suite();
         let (key, salt) = (derive(master, encryption)?, derive(master, salt)?);
         let salt = left_aligned(salt.get(..suite.salt_size())?)?;
-        Self::keyed(suite, key.get(..suite.key_size())?, salt)
-    }
-
-    /// With session keys.
-    fn keyed(suite: Suite, key: &[u8], salt: u128) -> Option<Self> {
-        let cipher = counter_mode(suite, key)?;
+        let cipher = counter_mode(suite, key.get(..suite.key_size())?)?;
         Some(Self { cipher, salt })
     }
 
     /// Encrypts, or decrypts: the key stream is the same.
     #[inline]
     fn apply(&self, ssrc: Ssrc, index: u64, octets: &mut [u8]) -> Result<(), Refused> {
-        let start = self.salt ^ u128::from(ssrc.0) << 64 ^ u128::from(index) << 16;
-        let start = EncryptionContext::Iv128(start.to_be_bytes().into());
+        let start = first_block(self.salt, ssrc, index);
+        let start = EncryptionContext::Iv128(start.into());
         self.cipher
             .less_safe_encrypt(octets, start)
             .map(drop)
             .map_err(|_unspecified| Refused)
     }
+}
+
+/// Where the key stream of a packet begins (RFC 3711 §4.1.1).
+#[inline]
+fn first_block(salt: u128, ssrc: Ssrc, index: u64) -> [u8; 16] {
+    (salt ^ u128::from(ssrc.0) << 64 ^ u128::from(index) << 16).to_be_bytes()
 }
 
 /// AES in Galois/counter mode (RFC 7714).
@@ -134,19 +141,19 @@ impl Galois {
 /// Counter mode and HMAC of SRTP.
 pub(super) struct RtpCounter {
     counter: CounterMode,
-    authentication: hmac::Key,
+    authentication: Hmac<Sha1>,
     tag_size: usize,
 }
 
 impl RtpCounter {
     /// The tag of a packet (RFC 3711 §4.2): over all of it and the roll-over counter.
     #[inline]
-    fn tag(&self, packet: &[u8], index: u64) -> hmac::Tag {
+    fn tag(&self, packet: &[u8], index: u64) -> Tag {
         let [_, _, roll_over @ .., _, _] = index.to_be_bytes();
-        let mut context = hmac::Context::with_key(&self.authentication);
+        let mut context = self.authentication.clone();
         context.update(packet);
         context.update(&roll_over);
-        context.sign()
+        context.finalize().into_bytes().into()
     }
 }
 
@@ -167,7 +174,7 @@ impl RtpTransform {
         let key = key.get(..AUTHENTICATION_KEY_SIZE)?;
         Some(Self::Counter(Box::new(RtpCounter {
             counter,
-            authentication: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key),
+            authentication: Hmac::new_from_slice(key).ok()?,
             tag_size: master.suite().rtp_tag_size(),
         })))
     }
@@ -236,8 +243,6 @@ pub(super) struct RtcpTransform {
     /// Of counter mode.
     authentication: Zeroizing<[u8; AUTHENTICATION_KEY_SIZE]>,
     salt: SessionSalt,
-    /// Of counter mode.
-    counter: Option<Box<CounterMode>>,
 }
 
 /// A session salt, in the first octets of its array.
@@ -257,16 +262,13 @@ impl RtcpTransform {
                 *derive(master, Label::RtcpAuthentication)?.first_chunk()?,
             ),
             salt: kept,
-            counter: None,
         };
         if suite.is_aead() {
-            return keys.galois().ok().map(|_usable| keys);
+            keys.galois().ok()?;
+        } else {
+            keys.counter_mode(Ssrc(0), 0, &mut []).ok()?;
         }
-        let counter = CounterMode::new(master, Label::RtcpEncryption, Label::RtcpSalt)?;
-        Some(Self {
-            counter: Some(Box::new(counter)),
-            ..keys
-        })
+        Some(keys)
     }
 
     /// With session keys, of Galois/counter mode.
@@ -277,7 +279,6 @@ impl RtcpTransform {
             encryption: SessionKey::default(),
             authentication: Zeroizing::default(),
             salt: SessionSalt::default(),
-            counter: None,
         };
         keys.encryption.get_mut(..key.len())?.copy_from_slice(key);
         keys.salt.get_mut(..salt.len())?.copy_from_slice(salt);
@@ -291,16 +292,22 @@ impl RtcpTransform {
         Galois::keyed(self.suite, key, salt).ok_or(Refused)
     }
 
-    /// Octets beside itself.
-    #[cfg(test)]
-    pub(super) fn heap_size(&self) -> usize {
-        self.counter.as_deref().map_or(0, size_of_val)
+    /// Encrypts, or decrypts, in counter mode.
+    fn counter_mode(&self, ssrc: Ssrc, index: u64, octets: &mut [u8]) -> Result<(), Refused> {
+        let salt = u128::from_be_bytes(*self.salt);
+        let key = self.encryption.get(..self.suite.key_size());
+        let start = first_block(salt, ssrc, index);
+        let mut stream = key
+            .and_then(|key| Ctr128BE::<Aes128>::new_from_slices(key, &start).ok())
+            .ok_or(Refused)?;
+        stream.try_apply_keystream(octets).map_err(|_end| Refused)
     }
 
-    fn tag(&self, packet_and_index: &[u8]) -> hmac::Tag {
-        let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
-        let key = hmac::Key::new(algorithm, &self.authentication[..]);
-        hmac::sign(&key, packet_and_index)
+    fn tag(&self, packet_and_index: &[u8]) -> Result<Tag, Refused> {
+        let context = Hmac::<Sha1>::new_from_slice(&self.authentication[..]);
+        let mut context = context.map_err(|_wrong_length| Refused)?;
+        context.update(packet_and_index);
+        Ok(context.finalize().into_bytes().into())
     }
 
     /// Protects a packet whose last octets are room for tag and index (RFC 3711 §3.4: index, then
@@ -311,16 +318,16 @@ impl RtcpTransform {
         (ssrc, index): (Ssrc, u64),
     ) -> Result<(), Refused> {
         let word = (u32::try_from(index).map_err(|_too_high| Refused)? | E_FLAG).to_be_bytes();
-        match &self.counter {
-            Some(counter) => {
+        match self.suite.is_aead() {
+            false => {
                 let (body, tag) = split_end(packet, self.suite.rtcp_tag_size())?;
                 let (clear, room) = split_end(body, RTCP_INDEX_SIZE)?;
                 room.copy_from_slice(&word);
                 let content = clear.get_mut(RTCP_CLEAR_SIZE..).ok_or(Refused)?;
-                counter.apply(ssrc, index, content)?;
-                copy_tag(tag, &self.tag(body))
+                self.counter_mode(ssrc, index, content)?;
+                copy_tag(tag, &self.tag(body)?)
             }
-            None => {
+            true => {
                 let keys = self.galois()?;
                 let (body, room) = split_end(packet, RTCP_INDEX_SIZE)?;
                 room.copy_from_slice(&word);
@@ -359,18 +366,18 @@ impl RtcpTransform {
     ) -> Result<(), Refused> {
         let word = self.word(packet).ok_or(Refused)?;
         let is_encrypted = word & E_FLAG != 0;
-        match &self.counter {
-            Some(counter) => {
+        match self.suite.is_aead() {
+            false => {
                 let (body, tag) = split_end(packet, self.suite.rtcp_tag_size())?;
-                check_tag(tag, &self.tag(body))?;
+                check_tag(tag, &self.tag(body)?)?;
                 let (clear, _word) = split_end(body, RTCP_INDEX_SIZE)?;
                 let content = clear.get_mut(RTCP_CLEAR_SIZE..).ok_or(Refused)?;
                 if is_encrypted {
-                    counter.apply(ssrc, index, content)?;
+                    self.counter_mode(ssrc, index, content)?;
                 }
                 Ok(())
             }
-            None => {
+            true => {
                 let keys = self.galois()?;
                 let (body, _word) = split_end(packet, RTCP_INDEX_SIZE)?;
                 let (body, tag) = split_end(body, keys.tag_size())?;
@@ -430,17 +437,17 @@ fn split_end(packet: &mut [u8], size: usize) -> Result<(&mut [u8], &mut [u8]), R
 }
 
 #[inline]
-fn copy_tag(room: &mut [u8], made: &hmac::Tag) -> Result<(), Refused> {
-    let made = made.as_ref().get(..room.len()).ok_or(Refused)?;
+fn copy_tag(room: &mut [u8], made: &Tag) -> Result<(), Refused> {
+    let made = made.get(..room.len()).ok_or(Refused)?;
     room.copy_from_slice(made);
     Ok(())
 }
 
 /// In constant time.
 #[inline]
-fn check_tag(tag: &[u8], made: &hmac::Tag) -> Result<(), Refused> {
+fn check_tag(tag: &[u8], made: &Tag) -> Result<(), Refused> {
     debug_assert!(!tag.is_empty(), "no tag proves nothing");
-    let made = made.as_ref().get(..tag.len()).ok_or(Refused)?;
+    let made = made.get(..tag.len()).ok_or(Refused)?;
     verify_slices_are_equal(made, tag).map_err(|_unspecified| Refused)
 }
 
