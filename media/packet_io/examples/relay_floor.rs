@@ -148,7 +148,9 @@ fn open_legs(
 fn generate(plan: Plan, senders: &[Socket], targets: &[(usize, SocketAddr)], progress: &Progress) {
     pin(1);
     let mut datagram = vec![0_u8; plan.octets];
-    datagram[0] = 0x80;
+    if let Some(version) = datagram.first_mut() {
+        *version = 0x80;
+    }
     let targets: Vec<_> = targets
         .iter()
         .map(|(sender, target)| (*sender, (*target).into()))
