@@ -28,34 +28,45 @@ pub(super) struct AudioLine<'a> {
 impl AudioLine<'_> {
     /// As an `m=` line with this transport.
     pub(super) fn describe(&self, protocol: &str) -> MediaDescription {
-        debug_assert!(self.local.port() != 0, "port 0 would be a refusal");
-        let mut media = MediaDescription::new(MediaKind::Audio, self.local.port(), protocol.into());
-        media.formats.reserve_exact(self.codecs.len());
-        media.rtpmaps.reserve_exact(self.codecs.len());
-        for codec in self.codecs {
-            let payload_type = codec.payload_type;
-            media
-                .formats
-                .push(smol_str::format_smolstr!("{payload_type}"));
-            media.rtpmaps.push(RtpMap {
-                payload_type,
-                name: codec.name.clone(),
-                clock_rate_hz: codec.clock_rate_hz,
-                channels: codec.channels,
-            });
-            if let Some(parameters) = &codec.fmtp {
-                media.fmtps.push(Fmtp {
-                    payload_type,
-                    parameters: parameters.clone(),
-                });
-            }
-        }
+        let mut media = coded_line(MediaKind::Audio, self.local.port(), protocol, self.codecs);
         media.direction = Some(self.direction);
         media.ptime_ms = self.ptime_ms;
         media.rtcp_mux = self.rtcp_mux;
         media.crypto = self.crypto.iter().map(CryptoLine::write).collect();
         media
     }
+}
+
+/// An `m=` line of ours with these codecs under their numbers, and nothing else said.
+pub(super) fn coded_line(
+    kind: MediaKind,
+    port: u16,
+    protocol: &str,
+    codecs: &[Codec],
+) -> MediaDescription {
+    debug_assert!(port != 0, "port 0 would be a refusal");
+    let mut media = MediaDescription::new(kind, port, protocol.into());
+    media.formats.reserve_exact(codecs.len());
+    media.rtpmaps.reserve_exact(codecs.len());
+    for codec in codecs {
+        let payload_type = codec.payload_type;
+        media
+            .formats
+            .push(smol_str::format_smolstr!("{payload_type}"));
+        media.rtpmaps.push(RtpMap {
+            payload_type,
+            name: codec.name.clone(),
+            clock_rate_hz: codec.clock_rate_hz,
+            channels: codec.channels,
+        });
+        if let Some(parameters) = &codec.fmtp {
+            media.fmtps.push(Fmtp {
+                payload_type,
+                parameters: parameters.clone(),
+            });
+        }
+    }
+    media
 }
 
 /// An answer that takes nothing of an offer: every line with port 0 (RFC 3264 §6). For an offer that

@@ -9,12 +9,11 @@ use std::net::SocketAddr;
 
 use super::codec_match::{Codec, codecs_of};
 use super::crypto::{CryptoLine, CryptoPolicy, Profile};
+use super::describe::coded_line;
 use super::direction::{answer_direction, reversed};
 use super::numbers::Numbers;
 use super::remote::{Forbidden, Unusable, agreed, answered_keys, offered_keys, whereabouts};
-use crate::sdp::{
-    Bandwidth, Direction, Feedback, Fmtp, MediaDescription, MediaKind, RtpMap, SessionDescription,
-};
+use crate::sdp::{Bandwidth, Direction, Feedback, MediaDescription, MediaKind, SessionDescription};
 
 /// The video of a peer's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -282,26 +281,7 @@ fn describe(
     local: SocketAddr,
     rtcp_mux: bool,
 ) {
-    debug_assert!(local.port() != 0, "port 0 would be a refusal");
-    let mut media = MediaDescription::new(MediaKind::Video, local.port(), line.protocol.clone());
-    for codec in &said.codecs {
-        let payload_type = codec.payload_type;
-        media
-            .formats
-            .push(smol_str::format_smolstr!("{payload_type}"));
-        media.rtpmaps.push(RtpMap {
-            payload_type,
-            name: codec.name.clone(),
-            clock_rate_hz: codec.clock_rate_hz,
-            channels: codec.channels,
-        });
-        media
-            .fmtps
-            .extend(codec.fmtp.as_ref().map(|parameters| Fmtp {
-                payload_type,
-                parameters: parameters.clone(),
-            }));
-    }
+    let mut media = coded_line(MediaKind::Video, local.port(), &line.protocol, &said.codecs);
     media.feedback = wish
         .feedback
         .iter()
