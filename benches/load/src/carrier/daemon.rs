@@ -1,8 +1,9 @@
-//! Peers as processes: rtpengine and rtpproxy as Debian has them, forwarding in user space in one
-//! thread, on an address of their own.
+//! Peers as processes: rtpengine as Debian has it, rtpproxy as its sources build it, forwarding in user
+//! space in one thread, on an address of their own.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,9 +24,9 @@ impl Daemon {
     /// There is none on this machine, or it does not get ready.
     pub(crate) fn rtpengine() -> Result<(Self, Rtpengine)> {
         let control = SocketAddr::from((RTPENGINE, 2223));
+        let program = program("rtpengine", None, "package rtpengine-daemon")?;
         let mut daemon = Self::start(
-            "rtpengine",
-            "package rtpengine-daemon",
+            &program,
             &[
                 "--foreground",
                 "--log-stderr",
@@ -46,15 +47,20 @@ impl Daemon {
         Ok((daemon, target))
     }
 
-    /// An rtpproxy, and the way to its control port.
+    /// An rtpproxy, and the way to its control port. It is the one that `SLUICE_RTPPROXY` names, else
+    /// that in the path.
     ///
     /// # Errors
     /// There is none on this machine, or it does not get ready.
     pub(crate) fn rtpproxy() -> Result<(Self, Rtpproxy)> {
         let control = SocketAddr::from((RTPPROXY, 7722));
-        let mut daemon = Self::start(
+        let program = program(
             "rtpproxy",
-            "Debian 12 has no package of it",
+            std::env::var_os("SLUICE_RTPPROXY"),
+            "build github.com/sippy/rtpproxy and name its program in SLUICE_RTPPROXY",
+        )?;
+        let mut daemon = Self::start(
+            &program,
             &[
                 "-f",
                 "-F",
@@ -79,9 +85,8 @@ impl Daemon {
         Ok((daemon, target))
     }
 
-    fn start(command: &str, whence: &str, arguments: &[&str]) -> Result<Self> {
-        let program = found(command).with_context(|| format!("no {command} here ({whence})"))?;
-        let child = Command::new(&program)
+    fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
+        let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -122,6 +127,18 @@ impl Drop for Daemon {
     }
 }
 
+/// The program that was named, else the command of this name; `whence`: how to get it.
+fn program(command: &str, named: Option<OsString>, whence: &str) -> Result<PathBuf> {
+    let Some(named) = named else {
+        return found(command).with_context(|| format!("no {command} here ({whence})"));
+    };
+    let named = PathBuf::from(named);
+    if !named.is_file() {
+        bail!("no {command} at {} ({whence})", named.display());
+    }
+    Ok(named)
+}
+
 /// A command in `PATH` or where daemons are.
 fn found(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -144,8 +161,17 @@ mod tests {
     fn a_command_that_is_not_here_is_not_found() {
         assert!(found("sh").is_some());
         assert_eq!(found("no-such-command-here"), None);
-        let refused = Daemon::start("no-such-command-here", "package x", &[]);
+        let refused = program("no-such-command-here", None, "package x");
         let text = format!("{:#}", refused.expect_err("it is not here"));
         assert_eq!(text, "no no-such-command-here here (package x)");
+    }
+
+    #[test]
+    fn a_program_that_is_named_goes_before_the_path() {
+        let shell = program("no-such-command-here", Some("/bin/sh".into()), "");
+        assert_eq!(shell.expect("it is there"), PathBuf::from("/bin/sh"));
+        let refused = program("sh", Some("/no/such/sh".into()), "package x");
+        let text = format!("{:#}", refused.expect_err("it is not there"));
+        assert_eq!(text, "no sh at /no/such/sh (package x)");
     }
 }
