@@ -3,6 +3,7 @@
 //! Each is told where the two ends of a session listen, and says where they send to. Everything else
 //! about them is in their own files, so that one load and one method serve all of them.
 
+mod asterisk;
 mod bencode;
 mod daemon;
 mod minimal;
