@@ -23,6 +23,9 @@ pub(super) struct SecureLeg {
     previous_until_us: u64,
     /// Where its peer was last said to be while it had keys.
     place: Option<PeerAddress>,
+    /// Where the peer was that heard our stream under the present key, once it has another place and
+    /// other keys: to who is there the next key of ours begins anew.
+    heard_at: Option<PeerAddress>,
     /// The cipher has refused the keys of now: nothing passes.
     is_closed: bool,
 }
@@ -218,22 +221,42 @@ impl SecureLeg {
             contexts,
             previous_until_us: 0,
             place,
+            heard_at: None,
             is_closed: false,
         }))
     }
 
     fn renegotiate(&mut self, now_us: u64, plan: &SrtpPlan, place: Option<PeerAddress>) {
-        let has_moved = self
-            .place
-            .zip(place)
-            .is_some_and(|(before, now)| !before.is_same_place(&now));
-        self.place = place.or(self.place);
+        self.follow(plan, place);
         self.end_previous(now_us);
         let had_previous = self.contexts.has_previous();
+        let is_same_key = self.contexts.sends_under(&plan.send);
+        let has_moved = self.heard_at.is_some();
         // What was used stays known: a later plan may bring back the keys of now.
         self.is_closed = self.contexts.renegotiate(plan, has_moved).is_none();
+        if !is_same_key && !self.is_closed {
+            self.heard_at = None;
+        }
         if !had_previous && self.contexts.has_previous() {
             self.previous_until_us = now_us.saturating_add(micros(LATCH_GRACE));
+        }
+    }
+
+    /// The peer is where `place` says. Another device with another key may have moved there by its answer:
+    /// it hears of the next key of ours only by the offer that follows.
+    fn follow(&mut self, plan: &SrtpPlan, place: Option<PeerAddress>) {
+        let before = self.place;
+        self.place = place.or(before);
+        let Some((before, now)) = before.zip(place) else {
+            return;
+        };
+        let is_same_device =
+            self.contexts.sends_under(&plan.send) && self.contexts.hears_under(&plan.receive);
+        if !before.is_same_place(&now) && !is_same_device {
+            self.heard_at = self.heard_at.or(Some(before));
+        }
+        if self.heard_at.is_some_and(|home| home.is_same_place(&now)) {
+            self.heard_at = None;
         }
     }
 

@@ -4,7 +4,7 @@ use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::Ssrc;
 use crate::srtp::left_keys::{Forgotten, KeyIdentity, LeftKeys};
-use crate::srtp::{ReceiveContext, SendContext, SrtpPlan, Unprotected};
+use crate::srtp::{MasterKey, ReceiveContext, SendContext, SrtpPlan, Unprotected};
 
 /// The cryptographic contexts of a leg (RFC 3711 §3.2).
 #[derive(Debug)]
@@ -120,6 +120,18 @@ impl Contexts {
     #[must_use]
     pub const fn has_previous(&self) -> bool {
         self.previous.is_some()
+    }
+
+    /// True if that is the key of what is sent.
+    #[must_use]
+    pub fn sends_under(&self, key: &MasterKey) -> bool {
+        self.send.key() == key
+    }
+
+    /// True if that is the present key of what is received.
+    #[must_use]
+    pub fn hears_under(&self, key: &MasterKey) -> bool {
+        self.receive.key() == key
     }
 
     /// The least index that a source of ours may use.
