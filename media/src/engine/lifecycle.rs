@@ -108,7 +108,7 @@ impl<Io: PacketIo> Worker<Io> {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;
             }
-            if leg.plan.srtp != plan.srtp {
+            if !leg.hears_under(plan.srtp.as_deref()) {
                 leg.latch.forget_candidate();
             }
             let keys = (plan.srtp.as_deref(), plan.kind);

@@ -53,23 +53,43 @@ impl<Io: PacketIo> Worker<Io> {
         leg.latch.expect_possible(now_us, from, heard_us)
     }
 
-    /// A source that is not believed yet proves itself under the present key: who had the one before may
-    /// be the peer no longer.
-    pub(super) fn expect_present_key(
+    /// A source that is not believed yet proves itself under the present key, for who had the one before
+    /// may be the peer no longer; and by packets later than all others of their stream, for who only
+    /// listens has all the earlier ones.
+    pub(super) fn expect_proof(
         &self,
         now_us: u64,
         slot: u32,
         source: Option<SocketAddr>,
         unprotected: &Unprotected,
     ) -> Result<(), DropReason> {
-        let is_old = source.map(PeerAddress::from).is_some_and(|source| {
-            self.leg(slot)
-                .is_some_and(|leg| leg.latch.is_old_source(now_us, &source))
-        });
-        if unprotected.is_by_previous() && !is_old {
+        let Some(leg) = self.leg(slot) else {
+            return Ok(());
+        };
+        let source = source.map(PeerAddress::from);
+        if source.is_some_and(|source| leg.latch.is_old_source(now_us, &source)) {
+            return Ok(());
+        }
+        if unprotected.is_by_previous() {
             return Err(DropReason::LatchPending);
         }
-        Ok(())
+        match leg.srtp.as_deref() {
+            Some(secure) if !secure.contexts.is_newest(unprotected) => Err(DropReason::SrtpReplay),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The packet was offered by a source that is not believed yet. Who offers one of another stream than
+    /// `before`, the last that was offered, may not go back to that one.
+    pub(super) fn claim_index(
+        &mut self,
+        slot: u32,
+        unprotected: &Unprotected,
+        before: Option<(Ssrc, u64)>,
+    ) {
+        if let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut()) {
+            secure.contexts.claim(unprotected, before);
+        }
     }
 
     /// Unprotects what came as RTP; `None`: the leg is plain. The index is taken by
@@ -199,6 +219,16 @@ impl Leg {
         match self.srtp.as_deref_mut() {
             Some(secure) => secure.renegotiate(now_us, plan, place),
             None => self.srtp = SecureLeg::new(plan, kind, place),
+        }
+    }
+
+    /// True if what is heard under a plan is what was heard so far: plain, or under its key.
+    pub(super) fn hears_under(&self, plan: Option<&SrtpPlan>) -> bool {
+        let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
+        match (secure, plan) {
+            (Some(secure), Some(plan)) => secure.contexts.hears_under(&plan.receive),
+            (None, None) => self.plan.srtp.is_none(),
+            (Some(_), None) | (None, Some(_)) => false,
         }
     }
 

@@ -190,6 +190,25 @@ impl Contexts {
         }
     }
 
+    /// True if a packet is under the present key and later than all that was accepted or claimed of its
+    /// source: nobody can have copied it from one of those.
+    #[must_use]
+    pub fn is_newest(&self, packet: &Unprotected) -> bool {
+        !packet.is_by_previous && self.receive.is_newest(packet)
+    }
+
+    /// Takes everything before an RTP packet [that is the newest](Self::is_newest) as used, but not
+    /// the packet: its source is not believed yet, and another may claim it. Of `before`, which was claimed
+    /// last, the same if it is of another stream, and itself.
+    pub fn claim(&mut self, packet: &Unprotected, before: Option<(Ssrc, u64)>) {
+        debug_assert!(!packet.is_rtcp, "no report proves a source");
+        debug_assert!(self.is_newest(packet), "nothing earlier proves anything");
+        self.receive.claim((packet.ssrc, packet.index));
+        if let Some((ssrc, index)) = before.filter(|(ssrc, _)| *ssrc != packet.ssrc) {
+            self.receive.claim((ssrc, index.saturating_add(1)));
+        }
+    }
+
     /// Octets that it takes.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {

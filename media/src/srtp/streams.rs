@@ -83,6 +83,21 @@ impl Streams {
         self.bring_to_front(ssrc, index);
     }
 
+    /// Takes everything before an index as used that is later than all that was used.
+    pub(super) fn claim(&mut self, ssrc: Ssrc, index: u64) {
+        let Some(before) = index.checked_sub(1) else {
+            return;
+        };
+        if !self.has_room(ssrc) || self.window(ssrc).next() > index {
+            return;
+        }
+        if self.window(ssrc).is_unused(before) {
+            self.mark(ssrc, before);
+        }
+        self.raise(ssrc, before);
+        debug_assert!(self.window(ssrc).is_unused(index), "it is still to come");
+    }
+
     fn bring_to_front(&mut self, ssrc: Ssrc, index: u64) {
         debug_assert!(self.has_room(ssrc), "who has no room is refused");
         let mut stream = match self.heard.iter().position(|stream| stream.ssrc == ssrc) {

@@ -10,6 +10,7 @@
 //! | open | SDP address, policy `Sdp` | locked |
 //! | open | another admitted source, 4 in a row of one SSRC | locked |
 //! | open, reopened < 2 s ago | the old source | open, packet admitted |
+//! | open, keys | a packet that another source has offered already | open, both begin anew |
 //! | locked | locked source | locked, packet admitted |
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
 //! | locked, policy `Any` | a source nearer to the address of the SDP | locked, moved |
@@ -120,7 +121,9 @@ impl Latch {
 
     /// A valid packet with a negotiated payload type. `heard_us` is when the last packet was
     /// admitted: a source that still speaks is not replaced. Of a packet that keys have authenticated
-    /// `index` is its place in the stream: who sends one packet many times proves nothing by it.
+    /// `index` is its place in the stream: who sends one packet many times proves nothing by it, nor
+    /// does who sends those that another sends as well. That it is a later one than all that were heard
+    /// or offered of its stream is for the caller to see to.
     pub fn offer(
         &mut self,
         now_us: u64,
@@ -201,6 +204,13 @@ impl Latch {
             }
         }
         Ok(())
+    }
+
+    /// The last packet that was offered by a source that is being proven, on a leg with keys.
+    #[must_use]
+    pub fn offered(&self) -> Option<(Ssrc, u64)> {
+        let candidate = self.candidate?;
+        Some((candidate.ssrc, candidate.index?))
     }
 
     /// The keys of the leg change: the indices of who is being proven begin anew.
@@ -291,14 +301,14 @@ impl Latch {
         }) {
             return Verdict::Refuse(DropReason::LatchPending);
         }
+        if index.is_some() && self.is_claimed(&source, (ssrc, index)) {
+            return Verdict::Refuse(DropReason::SrtpReplay);
+        }
         let so_far = self.candidate.filter(|candidate| {
             candidate.source == source
                 && candidate.ssrc == ssrc
                 && heard_us.is_none_or(|heard_us| heard_us < candidate.since_us)
         });
-        if so_far.is_some_and(|so_far| so_far.index.is_some() && index <= so_far.index) {
-            return Verdict::Refuse(DropReason::SrtpReplay);
-        }
         let mut candidate = so_far.unwrap_or(Candidate {
             source,
             ssrc,
@@ -318,6 +328,29 @@ impl Latch {
         }
         self.candidate = Some(candidate);
         Verdict::Refuse(DropReason::LatchPending)
+    }
+
+    /// True if that packet was offered before. Two sources that both claim one have proven nothing:
+    /// either of them may have copied it on its way. But a nearer one has not to.
+    fn is_claimed(&mut self, source: &PeerAddress, (ssrc, index): (Ssrc, Option<u64>)) -> bool {
+        let nearness = self.nearness(source);
+        let Some(candidate) = self
+            .candidate
+            .filter(|candidate| candidate.ssrc == ssrc && index <= candidate.index)
+        else {
+            return false;
+        };
+        if candidate.source == *source || index < candidate.index {
+            return true;
+        }
+        if self.nearness(&candidate.source) < nearness {
+            return false;
+        }
+        self.candidate = Some(Candidate {
+            count: 0,
+            ..candidate
+        });
+        true
     }
 
     fn lock(&mut self, now_us: u64, source: PeerAddress) -> Verdict {
