@@ -6,6 +6,7 @@
 mod asterisk;
 mod bencode;
 mod daemon;
+mod freeswitch;
 mod minimal;
 mod node;
 mod rtpengine;
@@ -93,6 +94,12 @@ pub(crate) trait Target {
     fn own_count(&self) -> Option<OwnCount> {
         None
     }
+
+    /// It is not measured for a while.
+    fn rest(&self) {}
+
+    /// It is about to be measured.
+    fn wake(&self) {}
 
     /// Ends its sessions.
     fn finish(&mut self) {}
