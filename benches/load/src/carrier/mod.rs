@@ -24,7 +24,7 @@ pub(crate) use self::rtpproxy::Rtpproxy;
 pub(crate) use self::stand_in::StandIn;
 pub(crate) use self::through::{Through, Where};
 
-use crate::rtp_flow::{RtpLoad, open_socket};
+use crate::rtp_flow::RtpLoad;
 use crate::session_key::Way;
 use crate::subject::Subject;
 
@@ -97,25 +97,25 @@ pub(crate) trait Target {
     fn finish(&mut self) {}
 }
 
-/// Sessions through `target` with a socket for each end, added to `load`.
+/// Sessions through `target`, added to `load`.
 ///
 /// # Errors
 /// Sockets run out, or the target refuses.
 pub(crate) fn establish(target: &mut dyn Target, load: &mut RtpLoad, count: usize) -> Result<()> {
-    let mut sockets = Vec::with_capacity(count);
+    let mut places = Vec::with_capacity(count);
     let mut ends = Vec::with_capacity(count);
     for _ in 0..count {
-        let (caller, callee) = (open_socket()?, open_socket()?);
+        let (caller, callee) = (load.next_end()?, load.next_end()?);
         ends.push(Ends {
-            caller: caller.local_addr()?,
-            callee: callee.local_addr()?,
+            caller: caller.address.into(),
+            callee: callee.address.into(),
         });
-        sockets.push((caller, callee));
+        places.push((caller, callee));
     }
     let ways = target
         .carry(&ends)
         .with_context(|| format!("set up {count} sessions through {}", target.name()))?;
-    for ((caller, callee), ways) in sockets.into_iter().zip(ways) {
+    for ((caller, callee), ways) in places.into_iter().zip(ways) {
         load.add(caller, ways.caller)?;
         load.add(callee, ways.callee)?;
     }
