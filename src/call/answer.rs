@@ -231,7 +231,7 @@ impl CallControl {
     pub(super) fn update_media(&mut self, key: CallKey) {
         self.keep_spare_keys(key);
         let timeout = self.snapshot.settings.media_timeout;
-        let Some(call) = self.calls.get(&key) else {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         let mut commands = Vec::with_capacity(2);
@@ -243,11 +243,12 @@ impl CallControl {
             let alone = side == Side::A && call.local_party.is_some();
             let other = call.ports(side.other()).filter(|_| !alone);
             let other = other.map(|ports| &ports.leg);
-            commands.push(Command::Update {
-                pair: ports.leg.pair,
-                plan: ports.leg.plan(other, timeout),
-                target: call.media_target(side),
-            });
+            let (pair, plan) = (ports.leg.pair, ports.leg.plan(other, timeout));
+            let target = call.media_target(side);
+            if let Some(ports) = call.ports_mut(side) {
+                ports.leg.note_protection(&plan);
+            }
+            commands.push(Command::Update { pair, plan, target });
         }
         for command in commands {
             self.send_media(command);

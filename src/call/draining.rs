@@ -78,8 +78,8 @@ impl Draining {
         let mut records = [first, record];
         for record in records.iter_mut().flatten() {
             match record {
-                Record::AttemptClosed(closed) => closed.media = figures(counters),
-                Record::CallClosed(closed) => closed.media = figures(counters),
+                Record::AttemptClosed(closed) => fill(&mut closed.media, counters),
+                Record::CallClosed(closed) => fill(&mut closed.media, counters),
                 Record::CallOpened(_)
                 | Record::AttemptOpened(_)
                 | Record::GuardCounts(_)
@@ -127,8 +127,8 @@ impl Draining {
     }
 }
 
-fn figures(counters: &LegCounters) -> MediaFigures {
-    MediaFigures {
+fn fill(figures: &mut MediaFigures, counters: &LegCounters) {
+    *figures = MediaFigures {
         packets_received: counters.packets_received,
         packets_sent: counters.packets_sent,
         packets_lost: counters.packets_lost,
@@ -141,7 +141,8 @@ fn figures(counters: &LegCounters) -> MediaFigures {
             .peer
             .and_then(|peer| peer.score_hundredths)
             .map(score),
-    }
+        srtp: figures.srtp.take(),
+    };
 }
 
 fn milliseconds(microseconds: u32) -> f64 {

@@ -309,6 +309,7 @@ impl CallControl {
     pub(super) fn release_ports(&mut self, now: Now, ports: &Ports, record: Option<Record>) {
         let pair = ports.leg.pair;
         self.pairs.remove(&pair);
+        let record = record.map(|record| protected(record, ports));
         self.draining.begin(pair, ports.bound, record, now.instant);
         self.send_media(Command::Disconnect { pair });
         if let Some(video) = ports.leg.video {
@@ -330,7 +331,7 @@ impl CallControl {
         let Some(first_party) = first_party else {
             return self.release_ports(now, ports, Some(record));
         };
-        let records = (first_party, record);
+        let records = (protected(first_party, ports), protected(record, ports));
         self.draining
             .begin_placed(pair, ports.bound, records, now.instant);
         self.send_media(Command::Disconnect { pair });
@@ -410,6 +411,20 @@ impl CallControl {
         }
         self.put_record(record);
     }
+}
+
+/// The record says how the media of these ports was protected.
+fn protected(mut record: Record, ports: &Ports) -> Record {
+    let words = ports.leg.protection().words();
+    match &mut record {
+        Record::AttemptClosed(closed) => closed.media.srtp = words,
+        Record::CallClosed(closed) => closed.media.srtp = words,
+        Record::CallOpened(_)
+        | Record::AttemptOpened(_)
+        | Record::GuardCounts(_)
+        | Record::Phones(_) => {}
+    }
+    record
 }
 
 /// How an attempt ends with its call.

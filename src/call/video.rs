@@ -155,24 +155,26 @@ impl CallControl {
             return;
         }
         let mut commands = Vec::with_capacity(2);
-        for (leg, other) in [(caller, callee), (callee, caller)] {
+        for (side, leg, other) in [(Side::A, caller, callee), (Side::B, callee, caller)] {
             let Some((pair, plan)) = leg.and_then(|leg| leg.video_plan(other)) else {
                 continue;
             };
             // Nothing is bridged before both have their descriptions.
             let other = other.filter(|_| both).and_then(|other| other.video);
             let target = other.map_or(Target::Nowhere, |video| Target::Leg(video.pair));
-            commands.push(Command::Update { pair, plan, target });
+            commands.push((side, Command::Update { pair, plan, target }));
         }
-        for command in commands {
-            self.send_media(command);
-        }
-        for side in [Side::A, Side::B].into_iter().filter(|_| both) {
-            let call = self.calls.get_mut(&key);
-            let ports = call.and_then(|call| call.ports_mut(side));
-            if let Some(video) = ports.and_then(|ports| ports.leg.video.as_mut()) {
-                video.is_ending = false;
+        for (side, command) in commands {
+            let call = self.calls.get_mut(&key).filter(|_| both);
+            if let Some(ports) = call.and_then(|call| call.ports_mut(side)) {
+                if let Command::Update { plan, .. } = &command {
+                    ports.leg.note_protection(plan);
+                }
+                if let Some(video) = ports.leg.video.as_mut() {
+                    video.is_ending = false;
+                }
             }
+            self.send_media(command);
         }
     }
 

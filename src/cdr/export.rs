@@ -41,7 +41,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// Calls written at once.
 const CALLS_A_TURN: u32 = 200;
 /// Columns of a CSV file, in order. A call's attempt is its last one.
-const COLUMNS: [&str; 35] = [
+const COLUMNS: [&str; 37] = [
     "call",
     "opened_at",
     "answered_at",
@@ -77,6 +77,8 @@ const COLUMNS: [&str; 35] = [
     "peer_packets_lost",
     "peer_jitter_ms",
     "peer_mos",
+    "srtp",
+    "attempt_srtp",
 ];
 
 /// Writes files as long as the node runs.
@@ -265,6 +267,8 @@ pub(crate) fn csv(call: &CdrCall, to: &mut Vec<u8>) {
         number(call.media.peer_packets_lost),
         decimal(call.media.peer_jitter_ms),
         decimal(call.media.peer_mos),
+        call.media.srtp.clone().unwrap_or_default(),
+        of_last(|attempt| attempt.media.srtp.as_deref().unwrap_or_default()),
     ];
     let line = cells.map(|cell| safe(&cell)).join(",");
     to.extend_from_slice(line.as_bytes());
@@ -303,6 +307,7 @@ mod tests {
             peer_packets_lost: Some(2),
             peer_jitter_ms: None,
             peer_mos: None,
+            srtp: Some("AEAD_AES_256_GCM none".to_owned()),
         };
         CdrCall {
             call: name.to_owned(),
@@ -320,7 +325,7 @@ mod tests {
             released_by: Some("originating".to_owned()),
             cause: Some("normal".to_owned()),
             q850: Some(16),
-            media,
+            media: media.clone(),
             attempts: vec![CdrAttempt {
                 number: 1,
                 leg: "callee".to_owned(),
@@ -341,7 +346,10 @@ mod tests {
                 q850: None,
                 guard_reason: Some("guard_blocked".to_owned()),
                 guard_rule: Some("gr_1".to_owned()),
-                media,
+                media: CdrMedia {
+                    srtp: Some("none".to_owned()),
+                    ..media
+                },
             }],
         }
     }
@@ -381,7 +389,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(",58.000,office,"), "{text}");
-        let line = ",x,16,callee,guard_blocked,gr_1,'=carrier,,,12.50,4.37,2,,\r\n";
+        let line = ",x,16,callee,guard_blocked,gr_1,'=carrier,,,12.50,4.37,2,,,AEAD_AES_256_GCM none,none\r\n";
         assert_eq!(text.matches(line).count(), 2, "{text}");
         for (cell, expected) in [("-1", "'-1"), ("@x", "'@x"), ("\tx", "'\tx"), ("a", "a")] {
             assert_eq!(safe(cell), expected);

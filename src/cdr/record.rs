@@ -156,7 +156,7 @@ pub struct CallClosed {
 }
 
 /// What one leg's media saw.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MediaFigures {
     /// RTP packets from the peer.
     pub packets_received: u64,
@@ -181,4 +181,8 @@ pub struct MediaFigures {
     /// Score of what the peer heard.
     #[serde(default)]
     pub peer_mos: Option<f64>,
+    /// How sound and picture were protected: the suite's name, `none`, or all that there was over time,
+    /// the strongest first, with spaces between; `None`: nothing was agreed.
+    #[serde(default)]
+    pub srtp: Option<String>,
 }

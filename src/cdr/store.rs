@@ -64,7 +64,7 @@ pub struct CdrAttempt {
 }
 
 /// One leg's media; absent while the row is open.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "each field is documented at `cdr::record`, whose names these are"
@@ -79,6 +79,7 @@ pub struct CdrMedia {
     pub peer_packets_lost: Option<i64>,
     pub peer_jitter_ms: Option<f64>,
     pub peer_mos: Option<f64>,
+    pub srtp: Option<String>,
 }
 
 /// The latest calls, latest first.
@@ -234,6 +235,7 @@ fn media(row: &SqliteRow) -> Result<CdrMedia, StorageError> {
         peer_packets_lost: row.try_get("peer_packets_lost")?,
         peer_jitter_ms: row.try_get("peer_jitter_ms")?,
         peer_mos: row.try_get("peer_mos")?,
+        srtp: row.try_get("srtp")?,
     })
 }
 

@@ -126,7 +126,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "WITH closed (call, number, at, ringing_at, answered_at, status, outcome, q850, received, \
-         sent, lost, jitter, round_trip, mos, peer_lost, peer_jitter, peer_mos) AS (",
+         sent, lost, jitter, round_trip, mos, peer_lost, peer_jitter, peer_mos, srtp) AS (",
     );
     query.push_values(rows, |mut row, closed| {
         row.push_bind(&closed.call)
@@ -145,7 +145,8 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
             .push_bind(closed.media.mos)
             .push_bind(closed.media.peer_packets_lost.map(count))
             .push_bind(closed.media.peer_jitter_ms)
-            .push_bind(closed.media.peer_mos);
+            .push_bind(closed.media.peer_mos)
+            .push_bind(&closed.media.srtp);
     });
     // The media figures may come after a late answer: they fill its row, and leave its words alone.
     query.push(
@@ -158,7 +159,7 @@ async fn close_attempts(connection: &mut Connection, rows: &[&AttemptClosed]) ->
          packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter, \
          round_trip_ms = closed.round_trip, mos = closed.mos, peer_packets_lost = closed.peer_lost, \
-         peer_jitter_ms = closed.peer_jitter, peer_mos = closed.peer_mos FROM closed \
+         peer_jitter_ms = closed.peer_jitter, peer_mos = closed.peer_mos, srtp = closed.srtp FROM closed \
          WHERE attempts.call = closed.call AND attempts.number = closed.number \
          AND attempts.packets_received IS NULL \
          AND (attempts.closed_at_ms IS NULL OR attempts.outcome = 'late_answer')",
@@ -199,7 +200,7 @@ async fn close_calls(
     }
     let mut query = QueryBuilder::<Sqlite>::new(
         "WITH closed (call, at, answered_at, status, released_by, cause, q850, link, received, \
-         sent, lost, jitter, round_trip, mos, peer_lost, peer_jitter, peer_mos) AS (",
+         sent, lost, jitter, round_trip, mos, peer_lost, peer_jitter, peer_mos, srtp) AS (",
     );
     // Only where files are wanted: the index of calls to write stays empty otherwise.
     let exported = export.then_some(0_i64);
@@ -220,7 +221,8 @@ async fn close_calls(
             .push_bind(closed.media.mos)
             .push_bind(closed.media.peer_packets_lost.map(count))
             .push_bind(closed.media.peer_jitter_ms)
-            .push_bind(closed.media.peer_mos);
+            .push_bind(closed.media.peer_mos)
+            .push_bind(&closed.media.srtp);
     });
     query.push(
         ") UPDATE calls SET closed_at_ms = closed.at, answered_at_ms = closed.answered_at, \
@@ -229,7 +231,7 @@ async fn close_calls(
          link = closed.link, packets_received = closed.received, packets_sent = closed.sent, \
          packets_lost = closed.lost, jitter_ms = closed.jitter, \
          round_trip_ms = closed.round_trip, mos = closed.mos, peer_packets_lost = closed.peer_lost, \
-         peer_jitter_ms = closed.peer_jitter, peer_mos = closed.peer_mos, exported = ",
+         peer_jitter_ms = closed.peer_jitter, peer_mos = closed.peer_mos, srtp = closed.srtp, exported = ",
     );
     query.push_bind(exported);
     query.push(" FROM closed WHERE calls.call = closed.call AND calls.closed_at_ms IS NULL");

@@ -106,6 +106,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
                     "not dialled"
                 }
                 .to_owned(),
+                attempt.media.srtp.clone().unwrap_or_default(),
                 attempt
                     .status
                     .map(|status| status.to_string())
@@ -123,7 +124,7 @@ fn show(calls: &[CdrCall], output: &mut Output<'_>) -> Result<(), CommandError> 
     }
     Ok(output.table(
         [
-            "CALL", "OPENED", "SOURCE", "PATH", "TALKED", "STATUS", "CAUSE",
+            "CALL", "OPENED", "SOURCE", "PATH", "TALKED", "SRTP", "STATUS", "CAUSE",
         ],
         &rows,
     )?)
@@ -134,7 +135,7 @@ fn named(label: Option<&str>, id: &str) -> String {
     label.map_or_else(|| id.to_owned(), |label| format!("{label} ({id})"))
 }
 
-fn call_row(call: &CdrCall) -> [String; 7] {
+fn call_row(call: &CdrCall) -> [String; 8] {
     let talked = match (call.answered_at, call.closed_at) {
         (Some(answered), Some(closed)) => {
             format!(
@@ -154,6 +155,7 @@ fn call_row(call: &CdrCall) -> [String; 7] {
         ),
         call.request_path.clone(),
         talked,
+        call.media.srtp.clone().unwrap_or_default(),
         call.status
             .map(|status| status.to_string())
             .unwrap_or_default(),

@@ -443,5 +443,13 @@ static MEDIA: Schema = Schema::of::<CdrMedia>(
             "Score of what the peer heard.",
             "4.37",
         ),
+        Field::new(
+            "srtp",
+            TEXT,
+            "How sound and picture were protected: the name of the SRTP suite, or none for plain RTP; \
+             where that changed, all that there was, the strongest first, with spaces between; null: \
+             nothing was agreed.",
+            "\"AES_CM_128_HMAC_SHA1_80\"",
+        ),
     ],
 );

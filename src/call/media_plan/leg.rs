@@ -11,6 +11,7 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::abilities::led_by;
 use super::keys;
+use super::protection::Protection;
 use super::video::{LegVideo, Moving};
 
 /// Most codecs that are carried from one side to the other, telephone-event included.
@@ -31,6 +32,7 @@ pub struct LegMedia {
     pub(super) session: Session,
     plan_version: u32,
     able: Vec<Codec>,
+    protection: Protection,
 }
 
 impl LegMedia {
@@ -49,6 +51,7 @@ impl LegMedia {
             session: Session::new(named, session_id),
             plan_version: 0,
             able: Vec::new(),
+            protection: Protection::NEVER,
         }
     }
 
@@ -242,6 +245,19 @@ impl LegMedia {
             version: self.plan_version,
             srtp,
         }
+    }
+
+    /// The worker has this plan of the leg, or of its video.
+    pub fn note_protection(&mut self, plan: &LegPlan) {
+        if self.last().is_some() {
+            self.protection.note(plan);
+        }
+    }
+
+    /// How its media was protected so far.
+    #[must_use]
+    pub const fn protection(&self) -> Protection {
+        self.protection
     }
 
     /// What arrives here, by the numbers we named, and what each is where it goes: on the other

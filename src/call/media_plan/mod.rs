@@ -9,6 +9,7 @@ pub mod abilities;
 pub mod address;
 mod keys;
 pub mod leg;
+pub mod protection;
 pub mod video;
 
 #[cfg(test)]

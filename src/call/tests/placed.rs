@@ -211,6 +211,7 @@ fn both_legs_have_their_figures_and_so_has_the_call() {
         peer_packets_lost: Some(2),
         peer_jitter_ms: Some(1.5),
         peer_mos: Some(4.21),
+        srtp: Some("none".to_owned()),
         ..MediaFigures::default()
     };
     assert_eq!(world.closed()[0].media, expected);

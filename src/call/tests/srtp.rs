@@ -178,7 +178,51 @@ fn each_side_of_a_call_has_keys_or_not_by_what_it_said() {
         world.phone("ACK", "c1", 1, "");
         world.phone("BYE", "c1", 2, "");
         world.expect_quiet();
+        let name = |policy, suite| if policy == Required { suite } else { "none" };
+        let recorded = (
+            world.closed()[0].media.srtp.clone(),
+            world.attempts()[0].media.srtp.clone(),
+        );
+        let expected = (
+            name(source, "AES_CM_128_HMAC_SHA1_80"),
+            name(policy, "AES_CM_128_HMAC_SHA1_80"),
+        );
+        assert_eq!(
+            recorded,
+            (Some(expected.0.to_owned()), Some(expected.1.to_owned()))
+        );
     }
+}
+
+/// A peer that leaves its keys in mid-call has it in its record; so has a leg that was never answered.
+#[test]
+fn a_record_names_every_suite_that_a_leg_had_and_the_time_in_the_clear() {
+    let mut world = world(SrtpPolicy::Preferred, &[SrtpPolicy::Preferred]);
+    world.calls_with("c1", &offer(1, SHA1_80));
+    let first = world.last(target(1), "INVITE");
+    world.respond(&first, "488 Not Acceptable Here", "");
+    let second = world.last(target(1), "INVITE");
+    world.respond(&second, "200 OK", &sdp("192.0.2.1", 6000, 1, ""));
+    world.phone("ACK", "c1", 1, "");
+    let short = SHA1_80.replace("SHA1_80", "SHA1_32");
+    let plain = sdp("10.0.0.5", 4000, 3, "");
+    for (version, body) in [(2, offer(2, &short)), (3, plain)] {
+        world.phone("INVITE", "c1", version, &body);
+        let asked = world.last(target(1), "INVITE");
+        world.respond(&asked, "200 OK", &sdp("192.0.2.1", 6000, version, ""));
+        world.phone("ACK", "c1", version, "");
+    }
+    world.phone("BYE", "c1", 4, "");
+    world.expect_quiet();
+    let caller = world.closed()[0].media.srtp.clone();
+    let all = "AES_CM_128_HMAC_SHA1_80 AES_CM_128_HMAC_SHA1_32 none";
+    assert_eq!(caller.as_deref(), Some(all));
+    let attempts = world.attempts();
+    let callee: Vec<_> = attempts
+        .iter()
+        .map(|row| row.media.srtp.as_deref())
+        .collect();
+    assert_eq!(callee, [None, Some("none")]);
 }
 
 /// G-06: TLS comes first.

@@ -3,6 +3,7 @@
 //! Each is told where the two ends of a session listen, and says where they send to. Everything else
 //! about them is in their own files, so that one load and one method serve all of them.
 
+mod asterisk;
 mod bencode;
 mod daemon;
 mod minimal;
@@ -71,6 +72,9 @@ pub(crate) struct OwnCount {
     pub(crate) packets: u64,
 }
 
+/// Asks a relay for its own count, by a thread beside the load. `None`: it did not say.
+pub(crate) type Counter = Box<dyn Fn() -> Option<OwnCount> + Send>;
+
 /// A relay under load.
 pub(crate) trait Target {
     /// What it is called in tables.
@@ -88,8 +92,8 @@ pub(crate) trait Target {
     /// It does not run.
     fn subject(&self) -> Result<Subject>;
 
-    /// Its own count, where it publishes one.
-    fn own_count(&self) -> Option<OwnCount> {
+    /// How to ask for its own count, where it publishes one.
+    fn counter(&self) -> Option<Counter> {
         None
     }
 

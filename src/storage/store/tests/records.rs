@@ -68,6 +68,7 @@ fn closed(call: &str) -> Record {
             peer_packets_lost: Some(3),
             peer_jitter_ms: Some(0.5),
             peer_mos: Some(4.29),
+            srtp: Some("AES_CM_128_HMAC_SHA1_80".to_owned()),
         },
     })
 }
@@ -109,6 +110,7 @@ async fn a_call_is_one_row_with_one_more_for_each_attempt() {
         peer_packets_lost: Some(3),
         peer_jitter_ms: Some(0.5),
         peer_mos: Some(4.29),
+        srtp: Some("AES_CM_128_HMAC_SHA1_80".to_owned()),
     };
     assert_eq!(calls[0].media, media);
     assert_eq!(calls[0].link, Some(7));
@@ -167,6 +169,7 @@ async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
             packets_received: 9,
             mos: Some(4.1),
             peer_packets_lost: Some(2),
+            srtp: Some("none".to_owned()),
             ..MediaFigures::default()
         };
         Record::AttemptClosed(AttemptClosed { media, ..closed })
@@ -210,6 +213,7 @@ async fn a_late_answer_changes_the_row_of_its_attempt_whenever_it_comes() {
         assert_eq!(attempt.media.packets_received, Some(9), "{number}");
         let peer_lost = attempt.media.peer_packets_lost;
         assert_eq!((attempt.media.mos, peer_lost), (Some(4.1), Some(2)));
+        assert_eq!(attempt.media.srtp.as_deref(), Some("none"), "{number}");
     }
 }
 
