@@ -28,6 +28,7 @@ mod node;
 mod operation;
 mod party;
 mod phone;
+mod picture;
 mod placed;
 mod read_only;
 mod sipp;

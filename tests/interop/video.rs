@@ -3,61 +3,50 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::baresip::{CALLEE, CALLER, Phone, each_hears_the_other};
 use crate::gateway::{Gateway, SIP, link, trunk};
 use crate::party::Party;
+use crate::picture::Codec;
 use crate::srtp::{PLAIN, SECURE, Side, config};
 use crate::tone;
-use crate::world::{World, not_run};
-
-const MODULE: &str = "/usr/lib/baresip/modules/avcodec.so";
-
-/// H.264 by libx264 out of a picture that the phone makes itself; what comes is decoded and thrown away.
-const CAMERA: &str = "\
-video_source fakevideo,nil
-video_display fakevideo,nil
-video_size 352x288
-video_bitrate 500000
-video_fps 15
-module fakevideo.so
-module avcodec.so
-";
+use crate::world::{Process, World};
 
 /// I-01, I-02: H.264 from either side is decoded by the other one, while each hears the other.
 #[test]
 fn two_phones_see_and_hear_each_other() {
-    see_and_hear(PLAIN, PLAIN);
+    see_and_hear(Codec::H264, PLAIN, PLAIN);
 }
 
 /// The same where one side is protected, and where both are.
 #[test]
 fn two_phones_see_and_hear_each_other_under_srtp() {
-    see_and_hear(SECURE, PLAIN);
-    see_and_hear(SECURE, SECURE);
+    see_and_hear(Codec::H264, SECURE, PLAIN);
+    see_and_hear(Codec::H264, SECURE, SECURE);
 }
 
-fn see_and_hear(caller_side: Side, callee_side: Side) {
-    let Some(world) = World::open(&["ip", "baresip"]) else {
+/// VP8 (RFC 7741), in the clear and with keys on one side.
+#[test]
+fn two_phones_see_and_hear_each_other_in_vp8() {
+    see_and_hear(Codec::Vp8, PLAIN, PLAIN);
+    see_and_hear(Codec::Vp8, PLAIN, SECURE);
+}
+
+fn see_and_hear(codec: Codec, caller_side: Side, callee_side: Side) {
+    let Some(world) = World::open(&["ip", "baresip"]).filter(|_| codec.is_there()) else {
         return;
     };
-    if !Path::new(MODULE).exists() {
-        return not_run::<()>("baresip's H.264 missing").unwrap_or(());
-    }
     let gateway = Gateway::start_with(&world, config(&world, caller_side, callee_side));
     let start = |phone: &Phone, side: Side, seconds, dial| {
         let protection = match side.phone {
             "" => String::new(),
             method => format!(";mediaenc={method}"),
         };
-        let account = phone.account(&format!(";video_codecs=H264{protection}"));
-        let sound = tone::wav(phone.tone_hz, 20);
-        phone.start_with(&sound, &account, CAMERA, &world, seconds, dial)
+        start(phone, codec, &protection, &world, (seconds, dial))
     };
     let mut callee = start(&CALLEE, callee_side, 9, None);
-    let mut caller = start(&CALLER, caller_side, 6, Some("sip:support@127.0.0.1:5060"));
+    let mut caller = start(&CALLER, caller_side, 6, Some(DIAL));
     caller.wait(Duration::from_secs(20));
     callee.wait(Duration::from_secs(20));
 
@@ -66,6 +55,7 @@ fn see_and_hear(caller_side: Side, callee_side: Side) {
         for proof in [
             "incoming rtp for 'video' established",
             "video: receiving with resolution 352 x 288 and format 'yuv420p'",
+            &format!("{}/90000", codec.name()),
         ] {
             assert!(log.contains(proof), "{name}: {proof}\n{log}");
         }
@@ -79,6 +69,64 @@ fn see_and_hear(caller_side: Side, callee_side: Side) {
     assert_eq!(calls[0]["status"], 200, "{calls:?}");
 }
 
+/// I-04: a phone with an encoder of its own makes a keyframe because the far side has asked for one.
+#[test]
+fn a_phone_makes_a_keyframe_when_the_far_side_asks_for_one() {
+    for codec in [Codec::H264, Codec::Vp8] {
+        answer_with_a_keyframe(codec);
+    }
+}
+
+fn answer_with_a_keyframe(codec: Codec) {
+    let Some(world) = World::open(&["ip", "baresip"]).filter(|_| codec.is_there()) else {
+        return;
+    };
+    let tables = trunk("desks", &CALLEE.address(), 10) + &link("support", "desk");
+    let _gateway = Gateway::start(&world, &tables);
+    let mut callee = Party::new(&CALLEE.address(), SIP);
+    let screen = Screen::new(46_000, 120, codec);
+    let caller = start(&CALLER, codec, "", &world, (20, Some(DIAL)));
+    let invite = callee.expect_request("INVITE");
+    callee.respond(&invite, "200 OK", "", &screen.session());
+    let _ack = callee.expect_request("ACK");
+
+    // The first frame is one; the next would be due 150 frames later (H.264) or 128 (VP8).
+    let first = screen.watch(|seen| seen.keyframes == 1);
+    let between = screen.watch(|seen| seen.frames == FRAMES_WATCHED);
+    assert_eq!(
+        between.keyframes,
+        0,
+        "{codec:?}: nobody has asked\n{}",
+        caller.said()
+    );
+    screen.ask_for_a_keyframe(first.source, video(&invite));
+    let after = screen.watch(|seen| seen.keyframes == 1 || seen.frames == FRAMES_WATCHED);
+    assert_eq!(after.keyframes, 1, "{codec:?}: asked\n{}", caller.said());
+    callee.ask("BYE", "");
+    callee.expect(200);
+}
+
+/// Starts a phone with a camera, and what its account says beyond that.
+fn start(
+    phone: &Phone,
+    codec: Codec,
+    further: &str,
+    world: &World,
+    (seconds, dial): (u32, Option<&str>),
+) -> Process {
+    let account = phone.account(&format!(";video_codecs={}{further}", codec.name()));
+    let sound = tone::wav(phone.tone_hz, 20);
+    phone.start_with(&sound, &account, &codec.camera(), world, seconds, dial)
+}
+
+/// What came while we watched.
+#[derive(Debug, Default)]
+struct Seen {
+    source: [u8; 4],
+    frames: usize,
+    keyframes: usize,
+}
+
 /// Where video goes by this description.
 fn video(text: &str) -> SocketAddr {
     let find = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix));
@@ -88,15 +136,21 @@ fn video(text: &str) -> SocketAddr {
     format!("{host}:{port}").parse().expect("an address")
 }
 
+/// Its RTCP, where no other port was named (RFC 3550 §11).
+const fn rtcp(rtp: SocketAddr) -> SocketAddr {
+    SocketAddr::new(rtp.ip(), rtp.port() + 1)
+}
+
 /// RTP and RTCP of a picture.
 struct Screen {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     number: u8,
+    codec: Codec,
 }
 
 impl Screen {
-    fn new(port: u16, number: u8) -> Self {
+    fn new(port: u16, number: u8, codec: Codec) -> Self {
         let bind = |port| {
             let socket = UdpSocket::bind(("127.0.0.1", port)).expect("a port");
             socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -106,20 +160,49 @@ impl Screen {
             rtp: bind(port),
             rtcp: bind(port + 1),
             number,
+            codec,
         }
     }
 
     fn session(&self) -> String {
         let port = self.rtp.local_addr().expect("bound").port();
-        let number = self.number;
+        let (number, codec) = (self.number, self.codec.name());
+        let parameters = self.codec.parameters();
         format!(
             "v=0\r\no=- 7 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {} RTP/AVP 8\r\nm=video {port} RTP/AVP {number}\r\nb=TIAS:2000000\r\n\
-             a=rtpmap:{number} H264/90000\r\n\
-             a=fmtp:{number} profile-level-id=428016;packetization-mode=1;max-fs=3600\r\n\
+             a=rtpmap:{number} {codec}/90000\r\n\
+             a=fmtp:{number} {parameters}\r\n\
              a=rtcp-fb:* nack pli\r\na=rtcp-fb:* ccm fir\r\n",
             port + 10
         )
+    }
+
+    /// Takes packets until enough has been seen; all are of one source and have the number that we named.
+    fn watch(&self, is_enough: impl Fn(&Seen) -> bool) -> Seen {
+        let (mut seen, mut is_key) = (Seen::default(), false);
+        let deadline = Instant::now() + 2 * PATIENCE;
+        while !is_enough(&seen) {
+            assert!(Instant::now() < deadline, "{seen:?}");
+            let mut buffer = [0; 2048];
+            let (length, _) = self.rtp.recv_from(&mut buffer).expect("a packet");
+            let (header, payload) = buffer[..length].split_at(12);
+            assert_eq!(header[1] & 0x7f, self.number);
+            seen.source.copy_from_slice(&header[8..]);
+            is_key |= self.codec.begins_keyframe(payload);
+            if header[1] >> 7 == 1 {
+                seen.frames += 1;
+                seen.keyframes += usize::from(std::mem::take(&mut is_key));
+            }
+        }
+        seen
+    }
+
+    /// An empty receiver report, and a picture loss indication (RFC 4585 §6.3.1) for what comes from here.
+    fn ask_for_a_keyframe(&self, source: [u8; 4], from: SocketAddr) {
+        let mut request = vec![0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 206, 0, 2, 0, 0, 0, 9];
+        request.extend(source);
+        self.rtcp.send_to(&request, rtcp(from)).expect("sent");
     }
 }
 
@@ -134,7 +217,10 @@ fn a_keyframe_crosses_whole_and_the_request_for_the_next_one_comes_back() {
     let _gateway = Gateway::start(&world, &tables);
     let mut caller = Party::new("127.0.0.1:5099", SIP);
     let mut callee = Party::new("127.0.0.1:5098", SIP);
-    let (camera, screen) = (Screen::new(45_000, 97), Screen::new(46_000, 120));
+    let (camera, screen) = (
+        Screen::new(45_000, 97, Codec::H264),
+        Screen::new(46_000, 120, Codec::H264),
+    );
     caller.call("support", "", &camera.session());
     let invite = callee.expect_request("INVITE");
     assert!(
@@ -167,14 +253,7 @@ fn a_keyframe_crosses_whole_and_the_request_for_the_next_one_comes_back() {
     assert_eq!(payloads.len(), usize::from(packets));
     assert_eq!(marked, 1, "the end of the frame and nothing else");
 
-    // An empty receiver report, and a picture loss indication (RFC 4585 §6.3.1).
-    let mut request = vec![0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 206, 0, 2, 0, 0, 0, 9];
-    request.extend(source);
-    let rtcp = |rtp: SocketAddr| SocketAddr::new(rtp.ip(), rtp.port() + 1);
-    screen
-        .rtcp
-        .send_to(&request, rtcp(video(&invite)))
-        .expect("sent");
+    screen.ask_for_a_keyframe(source, video(&invite));
     let deadline = Instant::now() + PATIENCE;
     let asked = loop {
         assert!(Instant::now() < deadline, "no request for a keyframe");
@@ -214,4 +293,7 @@ fn frame_packet(number: u16, ends_frame: bool) -> Vec<u8> {
 }
 
 const SOURCE: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
+const DIAL: &str = "sip:support@127.0.0.1:5060";
+/// Four seconds.
+const FRAMES_WATCHED: usize = 60;
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use nix::time::{
+    ClockId, ClockNanosleepFlags, clock_getcpuclockid, clock_gettime, clock_nanosleep,
+};
 use nix::unistd::{Pid, gettid};
 
 /// The two cores of a measurement.
@@ -126,6 +128,14 @@ pub(crate) fn realtime_ns() -> u64 {
 /// Nanoseconds that the calling thread has run.
 pub(crate) fn thread_cpu_ns() -> u64 {
     clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// Nanoseconds that a process has run, with the threads that have ended; 0: it is no more.
+pub(crate) fn process_cpu_ns(process: u32) -> u64 {
+    i32::try_from(process)
+        .ok()
+        .and_then(|process| clock_getcpuclockid(Pid::from_raw(process)).ok())
+        .map_or(0, clock_ns)
 }
 
 fn clock_ns(clock: ClockId) -> u64 {

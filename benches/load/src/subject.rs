@@ -11,6 +11,8 @@ use crate::proc_stat;
 pub(crate) struct Subject {
     process: u32,
     threads: Vec<Pid>,
+    /// The whole process is charged, with threads that come and go.
+    whole: bool,
 }
 
 impl Subject {
@@ -27,7 +29,11 @@ impl Subject {
         if threads.is_empty() {
             bail!("process {process} has no thread whose name begins with {name:?}");
         }
-        Ok(Self { process, threads })
+        Ok(Self {
+            process,
+            threads,
+            whole: name.is_empty(),
+        })
     }
 
     /// Its process.
@@ -54,9 +60,13 @@ impl Subject {
         Ok(())
     }
 
-    /// Nanoseconds that its threads have run.
+    /// Nanoseconds that its threads have run; of a whole process those that have ended, too.
     pub(crate) fn run_ns(&self) -> u64 {
-        proc_stat::run_ns(self.process, &self.threads)
+        if self.whole {
+            machine::process_cpu_ns(self.process)
+        } else {
+            proc_stat::run_ns(self.process, &self.threads)
+        }
     }
 }
 

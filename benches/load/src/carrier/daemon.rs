@@ -2,7 +2,7 @@
 //! space in one thread, on an address of their own.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -85,7 +85,8 @@ impl Daemon {
         Ok((daemon, target))
     }
 
-    fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
+    /// Starts it with nothing to read and nothing to write to.
+    pub(super) fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -116,6 +117,29 @@ impl Daemon {
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Waits until it answers OPTIONS at `sip`.
+    ///
+    /// # Errors
+    /// It ended, or does not answer in time.
+    pub(super) fn wait_for_sip(&mut self, sip: SocketAddr) -> Result<()> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.set_read_timeout(Some(LOOK))?;
+        let own = socket.local_addr()?;
+        let mut number = 0;
+        self.wait_for(|| {
+            number += 1;
+            let text = format!(
+                "OPTIONS sip:{sip} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKask{number};rport\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:bench@{own}>;tag=ask\r\nTo: <sip:{sip}>\r\n\
+                 Call-ID: ask{number}@bench\r\nCSeq: {number} OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            );
+            drop(socket.send_to(text.as_bytes(), sip));
+            let mut answer = [0; 2048];
+            let answered = socket.recv(&mut answer);
+            answered.map(drop).with_context(|| format!("no answer at {sip}"))
+        })
     }
 }
 
@@ -150,7 +174,7 @@ fn found(command: &str) -> Option<PathBuf> {
 
 const RTPENGINE: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
 const RTPPROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 2);
-const START_PATIENCE: Duration = Duration::from_secs(10);
+const START_PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Rows of `peers`: the same sessions through a node and through rtpengine or rtpproxy, in turns.
+//! Rows of `peers`: the same sessions through a node and through rtpengine, rtpproxy or Asterisk, in turns.
 //!
 //! All threads of either count, and run on the measured core: a peer's walk over its calls is part of
 //! what it costs, and so is our signalling.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -23,12 +24,14 @@ const SRTP: Row = ("peers.srtp_rtpengine", 0.5);
 const MEMORY: Row = ("peers.memory_rtpengine", 0.5);
 /// CPU of a packet, ours over rtpproxy's.
 const RTPPROXY: Row = ("peers.relay_rtpproxy", 0.5);
+/// CPU of a packet, ours over Asterisk's.
+const ASTERISK: Row = ("peers.relay_asterisk", 0.45);
 
 /// Measures, and prints the rows. Each peer that is not here is `notrun`.
-pub(crate) fn measure(places: &Places) {
+pub(crate) fn measure(places: &Places, asterisk_root: &Path) {
     let mut stage = match Stage::enter(places) {
         Ok(stage) => stage,
-        Err(error) => return not_run(&[RELAY, MEMORY, SRTP, RTPPROXY], &error),
+        Err(error) => return not_run(&[RELAY, MEMORY, SRTP, RTPPROXY, ASTERISK], &error),
     };
     if let Err(error) = rtpengine(&mut stage) {
         not_run(&[RELAY, MEMORY], &error);
@@ -42,12 +45,16 @@ pub(crate) fn measure(places: &Places) {
         not_run(&[RTPPROXY], &error);
     }
     stage.stop();
+    if let Err(error) = asterisk(&mut stage, asterisk_root) {
+        not_run(&[ASTERISK], &error);
+    }
+    stage.stop();
 }
 
 fn rtpengine(stage: &mut Stage<'_>) -> Result<()> {
     let (daemon, target) = Daemon::rtpengine()?;
     let ours = stage.node_measured("peers", 0, "", |_| ())?;
-    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process())?;
+    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process(), COUNTS)?;
     pair.measure(stage, "rtpengine", SESSIONS, RELAY)?;
     let (ours, theirs) = pair.octets_a_session()?;
     report::figure("peers.memory_sluice_kib", ours / 1024.0);
@@ -60,28 +67,60 @@ fn rtpengine_srtp(stage: &mut Stage<'_>) -> Result<()> {
     let (daemon, target) = Daemon::rtpengine()?;
     let ours = stage.node_measured("peers-srtp", 0, "", |plan| secure(plan, false))?;
     let peer = Box::new(target.with_srtp());
-    let mut pair = Pair::stand(stage, ours, peer, daemon.process())?;
+    let mut pair = Pair::stand(stage, ours, peer, daemon.process(), COUNTS)?;
     pair.measure(stage, "rtpengine", SRTP_SESSIONS, SRTP)
 }
 
 fn rtpproxy(stage: &mut Stage<'_>) -> Result<()> {
     let (daemon, target) = Daemon::rtpproxy()?;
     let ours = stage.node_measured("peers", 0, "", |_| ())?;
-    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process())?;
+    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process(), COUNTS)?;
     pair.measure(stage, "rtpproxy", RTPPROXY_SESSIONS, RTPPROXY)
+}
+
+fn asterisk(stage: &mut Stage<'_>, root: &Path) -> Result<()> {
+    let (daemon, target) = Daemon::asterisk_relay(root)?;
+    let ours = stage.node_measured("peers", 0, "", |_| ())?;
+    let counts = CALL_COUNTS;
+    let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process(), counts)?;
+    pair.measure(stage, "asterisk", counts.all(), ASTERISK)?;
+    let (ours, theirs) = pair.octets_a_session()?;
+    report::figure("peers.relay_asterisk.sluice_memory_kib", ours / 1024.0);
+    report::figure("peers.relay_asterisk.asterisk_memory_kib", theirs / 1024.0);
+    Ok(())
+}
+
+/// Sessions that are set up, before memory is read for the first time and after it.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    few: usize,
+    more: usize,
+}
+
+impl Counts {
+    const fn all(self) -> usize {
+        self.few + self.more
+    }
 }
 
 /// Ours and a peer with the same sessions.
 struct Pair {
     standing: Vec<Standing>,
     processes: [u32; 2],
+    counts: Counts,
     /// Memory with few sessions.
     few: [u64; 2],
 }
 
 impl Pair {
     /// Few sessions through either, so that pools and caches reach their size, then all.
-    fn stand(stage: &Stage<'_>, ours: Node, peer: Box<dyn Target>, process: u32) -> Result<Self> {
+    fn stand(
+        stage: &Stage<'_>,
+        ours: Node,
+        peer: Box<dyn Target>,
+        process: u32,
+        counts: Counts,
+    ) -> Result<Self> {
         let ours: Box<dyn Target> = Box::new(ours);
         let mut standing = Vec::new();
         let mut few = [0; 2];
@@ -89,8 +128,8 @@ impl Pair {
         for ((mut target, few), process) in
             [ours, peer].into_iter().zip(&mut few).zip(&mut processes)
         {
-            let mut load = RtpLoad::new(Vec::new())?;
-            establish(target.as_mut(), &mut load, FEW_SESSIONS)?;
+            let mut load = RtpLoad::new()?;
+            establish(target.as_mut(), &mut load, counts.few)?;
             let subject = target.subject()?;
             subject.spread(stage.cores)?;
             *process = subject.process();
@@ -99,9 +138,9 @@ impl Pair {
                 subject,
                 load,
             };
-            round(&mut one, Pace::speech(FEW_SESSIONS, SETTLE), stage.cores)?;
+            round(&mut one, Pace::speech(counts.few, SETTLE), stage.cores)?;
             *few = resident(*process)?;
-            establish(one.target.as_mut(), &mut one.load, MORE_SESSIONS)?;
+            establish(one.target.as_mut(), &mut one.load, counts.more)?;
             // Threads that came with the sessions count, too.
             one.subject = one.target.subject()?;
             one.subject.spread(stage.cores)?;
@@ -110,6 +149,7 @@ impl Pair {
         Ok(Self {
             standing,
             processes,
+            counts,
             few,
         })
     }
@@ -159,7 +199,7 @@ impl Pair {
     fn octets_a_session(&self) -> Result<(f64, f64)> {
         let mut each = [0.0; 2];
         for ((each, process), few) in each.iter_mut().zip(self.processes).zip(self.few) {
-            *each = resident(process)?.saturating_sub(few) as f64 / MORE_SESSIONS as f64;
+            *each = resident(process)?.saturating_sub(few) as f64 / self.counts.more as f64;
         }
         let [ours, theirs] = each;
         Ok((ours, theirs))
@@ -170,9 +210,12 @@ fn resident(process: u32) -> Result<u64> {
     resident_octets(process).with_context(|| format!("process {process} has ended"))
 }
 
-/// Set up before memory is read for the first time.
-const FEW_SESSIONS: usize = 200;
-const MORE_SESSIONS: usize = 1_000;
+const COUNTS: Counts = Counts {
+    few: 200,
+    more: 1_000,
+};
+/// Exchanges with threads for each call carry no more on one core.
+const CALL_COUNTS: Counts = Counts { few: 50, more: 200 };
 const SESSIONS: usize = 1_000;
 /// With SRTP a thousand are more than one core of rtpengine carries.
 const SRTP_SESSIONS: usize = 800;
