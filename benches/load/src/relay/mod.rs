@@ -158,7 +158,7 @@ impl<'a> Stage<'a> {
     }
 
     fn stand(&self, mut node: Node, sessions: usize) -> Result<Standing> {
-        let mut load = RtpLoad::new(Vec::new())?;
+        let mut load = RtpLoad::new()?;
         establish(&mut node, &mut load, sessions)?;
         report::progress(&format!(
             "relay: {sessions} sessions stand in node {}",

@@ -191,7 +191,7 @@ impl Pair {
         for ((mut target, few), process) in
             [ours, peer].into_iter().zip(&mut few).zip(&mut processes)
         {
-            let mut load = RtpLoad::new(Vec::new())?;
+            let mut load = RtpLoad::new()?;
             establish(target.as_mut(), &mut load, counts.few)?;
             let subject = target.subject()?;
             subject.spread(stage.cores)?;
