@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Row, Stage, not_run, row, secure};
 use crate::bench::Places;
-use crate::carrier::{Daemon, Node, Target, establish};
+use crate::carrier::{Daemon, Node, Resting, Target, establish};
 use crate::paced::{Series, Standing, interleave, round};
 use crate::proc_stat::resident_octets;
 use crate::report::{self, Progress};
@@ -191,6 +191,7 @@ impl Pair {
         counts: Counts,
     ) -> Result<Self> {
         let ours: Box<dyn Target> = Box::new(ours);
+        let peer: Box<dyn Target> = Box::new(Resting::new(peer, process));
         let mut standing = Vec::new();
         let mut few = [0; 2];
         let mut processes = [0, process];
