@@ -275,7 +275,9 @@ pub(crate) fn interleave(
             let through = standing
                 .get_mut(one.standing)
                 .context("a series of nobody")?;
+            through.target.wake();
             let measured = round(through, one.pace, cores)?;
+            through.target.rest();
             let judged = measured
                 .void()
                 .map_or_else(String::new, |why| format!("; void: {why}"));

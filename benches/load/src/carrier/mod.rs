@@ -6,8 +6,10 @@
 mod asterisk;
 mod bencode;
 mod daemon;
+mod freeswitch;
 mod minimal;
 mod node;
+mod resting;
 mod rtpengine;
 mod rtpproxy;
 mod stand_in;
@@ -20,6 +22,7 @@ use anyhow::{Context as _, Result};
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::minimal::Minimal;
 pub(crate) use self::node::{Node, NodeByHttp, NodePlace};
+pub(crate) use self::resting::Resting;
 pub(crate) use self::rtpengine::Rtpengine;
 pub(crate) use self::rtpproxy::Rtpproxy;
 pub(crate) use self::stand_in::StandIn;
@@ -96,6 +99,12 @@ pub(crate) trait Target {
     fn counter(&self) -> Option<Counter> {
         None
     }
+
+    /// It is not measured for a while.
+    fn rest(&self) {}
+
+    /// It is about to be measured.
+    fn wake(&self) {}
 
     /// Ends its sessions.
     fn finish(&mut self) {}

@@ -23,7 +23,7 @@ use crate::paced::{Effort, Standing};
 use crate::report;
 use crate::rtp_flow::{Pace, RtpLoad};
 
-pub(crate) use self::peers::measure as measure_peers;
+pub(crate) use self::peers::{Peer, measure as measure_peers};
 
 /// The row that stands for the group where nothing can be measured.
 pub(crate) const MAIN_ROW: Row = paced_rows::PACED;
