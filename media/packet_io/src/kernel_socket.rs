@@ -13,6 +13,7 @@ use crate::counters::IoCounters;
 use crate::packet_buf::{DATAGRAM_BYTES_MAX, PacketBuf};
 use crate::packet_io::{OpenRefused, SocketSpec};
 use crate::packet_pool::PacketPool;
+use crate::segments::Segments;
 
 /// A bound UDP socket; closed on drop.
 #[derive(Debug)]
@@ -130,6 +131,22 @@ impl KernelSocket {
                 address.len(),
             )
         };
+        Errno::result(result).map(|_sent| ())
+    }
+
+    /// Sends a run to the peer by one request: all but the last are `segment_len` long.
+    pub(crate) fn send_run(
+        &self,
+        packets: &mut [PacketBuf],
+        segments: &mut Segments,
+        segment_len: u16,
+    ) -> Result<(), Errno> {
+        segments.clear();
+        let header = segments.place(packets.iter_mut(), segment_len);
+        let header = header.ok_or(Errno::EINVAL)?;
+        // SAFETY: the header points to its list and its control message, which `segments` owns, and
+        // these to packets: all are borrowed for the whole call and only read (`[one-owner]`).
+        let result = unsafe { libc::sendmsg(self.descriptor(), header, SEND_FLAGS) };
         Errno::result(result).map(|_sent| ())
     }
 

@@ -53,6 +53,8 @@ mod packet_buf;
 mod packet_io;
 mod packet_pool;
 mod realtime;
+mod run;
+mod segments;
 mod simulated;
 mod socket_table;
 mod uring;

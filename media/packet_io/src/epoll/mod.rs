@@ -1,7 +1,8 @@
 //! `Epoll`: `PacketIo` over epoll (mio), for hosts that forbid `io_uring`. The same turn with a
-//! tick: wait for the first packet, gather to the next tick boundary, drain. Sends leave at once:
-//! one system call each either way.
+//! tick: wait for the first packet, gather to the next tick boundary, drain. One system call each way for
+//! a packet, or for a run of them to one peer.
 
+mod outbox;
 mod receive;
 
 use std::collections::VecDeque;
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
@@ -27,8 +27,10 @@ use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::PacketBuf;
 use crate::packet_io::{OpenRefused, PacketIo, ReceivedBatch, SocketKey, SocketSpec, Wait};
 use crate::packet_pool::{PacketPool, PoolCounts, allocation_reserve};
+use crate::run::Runs;
 use crate::socket_table::SocketTable;
 use crate::waker::{Bed, Waker};
+use outbox::Outbox;
 
 /// Why not even epoll works, by `errno`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -44,6 +46,7 @@ pub struct Epoll {
     ready: VecDeque<SocketKey>,
     /// Taken while a socket was being connected.
     backlog: VecDeque<Arrival>,
+    outbox: Outbox,
     pool: PacketPool,
     bed: Arc<Bed>,
     counters: IoCounters,
@@ -57,6 +60,7 @@ struct Socket {
     kernel: KernelSocket,
     peer: Option<SocketAddr>,
     is_ready: bool,
+    runs: Runs,
 }
 
 impl Epoll {
@@ -83,6 +87,7 @@ impl Epoll {
             sockets: SocketTable::new(config.sockets_max),
             ready: VecDeque::with_capacity(config.sockets_max as usize),
             backlog: VecDeque::new(),
+            outbox: Outbox::new(),
             pool,
             bed: Bed::new(Some(eventfd)),
             counters: IoCounters::default(),
@@ -158,27 +163,6 @@ impl Epoll {
             eventfd.read().ok();
         }
     }
-
-    /// One send, once more if an older packet's ICMP error failed it.
-    fn transmit(&mut self, packet: &PacketBuf, key: SocketKey, to: Option<SocketAddr>) {
-        let Some(socket) = self.sockets.get(key) else {
-            return;
-        };
-        self.counters.kernel_entries += 1;
-        let mut result = socket.kernel.send(packet.bytes(), to);
-        if result == Err(Errno::ECONNREFUSED) {
-            self.counters.icmp_errors += 1;
-            self.counters.sends_retried += 1;
-            self.counters.kernel_entries += 1;
-            result = socket.kernel.send(packet.bytes(), to);
-        }
-        match result {
-            Ok(()) => {}
-            Err(Errno::EAGAIN | Errno::ENOBUFS) => self.counters.sends_would_block += 1,
-            Err(Errno::ECONNREFUSED) => self.counters.sends_refused += 1,
-            Err(_) => self.counters.sends_failed += 1,
-        }
-    }
 }
 
 impl PacketIo for Epoll {
@@ -198,11 +182,13 @@ impl PacketIo for Epoll {
             kernel,
             peer: None,
             is_ready: false,
+            runs: Runs::Together,
         };
         self.sockets.insert(socket).ok_or(OpenRefused::SocketLimit)
     }
 
     fn connect(&mut self, socket: SocketKey, peer: Option<SocketAddr>) {
+        self.push_run();
         let Some(entry) = self.sockets.get_mut(socket) else {
             self.counters.connects_failed += 1;
             return;
@@ -234,12 +220,14 @@ impl PacketIo for Epoll {
             return;
         }
         entry.peer = Some(peer);
+        entry.runs = Runs::Together;
         entry
             .kernel
             .drain(Some(peer), Drain::All, pool, counters, &mut each);
     }
 
     fn close(&mut self, socket: SocketKey) {
+        self.push_run();
         // Closing the descriptor ends its registration.
         self.sockets.remove(socket);
         self.backlog.retain(|arrival| arrival.socket != socket);
@@ -268,11 +256,12 @@ impl PacketIo for Epoll {
             self.counters.sends_empty += 1;
             return;
         }
-        self.counters.packets_sent += 1;
-        self.transmit(&packet, socket, to);
+        let runs = entry.runs;
+        self.push_send(packet, socket, runs, to);
     }
 
     fn submit_and_wait(&mut self, now: Instant, wait: Wait) {
+        self.push_run();
         let timeout = wait.until.map(|until| until.saturating_duration_since(now));
         let is_due = timeout.is_some_and(|timeout| timeout.is_zero());
         let can_take = self.pool.counts().free > self.reserve;
@@ -312,6 +301,12 @@ impl PacketIo for Epoll {
 
     fn counters(&self) -> &IoCounters {
         &self.counters
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        self.push_run();
     }
 }
 

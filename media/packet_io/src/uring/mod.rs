@@ -8,7 +8,6 @@ mod buffer_ring;
 mod completion;
 mod outbox;
 mod probe;
-mod segments;
 mod socket;
 mod tag;
 

@@ -12,8 +12,6 @@ use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 
 use super::Uring;
-use super::segments::{SEGMENTS_BYTES_MAX, SEGMENTS_MAX, Segments};
-use super::socket::Runs;
 use super::tag::Tag;
 use crate::address::RawAddress;
 use crate::arrival::Arrival;
@@ -21,6 +19,8 @@ use crate::counters::IoCounters;
 use crate::kernel_socket::SEND_FLAGS;
 use crate::packet_buf::PacketBuf;
 use crate::packet_io::SocketKey;
+use crate::run::{Run, Runs, is_refused_as_run};
+use crate::segments::Segments;
 
 /// The sends of the last submit, and those queued for the next.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Outbox {
     submitted: usize,
     /// The last of `entries` that no request names yet.
     run: Option<Run>,
+    /// What the request of the run will name.
+    run_target: i32,
     /// Of `entries`, how many at the end have no request: those of the run.
     unrequested: usize,
     /// Number of the first of `entries`; they count up from it.
@@ -52,31 +54,6 @@ struct Outgoing {
     run: u16,
 }
 
-/// Packets to one connected peer, each as long as the first; only the last may be shorter.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    socket: SocketKey,
-    target: i32,
-    may_retry: bool,
-    is_joinable: bool,
-    segment_len: u16,
-    count: u16,
-    bytes: u32,
-}
-
-impl Run {
-    /// True if a packet of that length to that socket may follow.
-    #[inline]
-    fn takes(&self, socket: SocketKey, len: usize, may_retry: bool) -> bool {
-        self.is_joinable
-            && self.socket == socket
-            && self.may_retry == may_retry
-            && len <= usize::from(self.segment_len)
-            && usize::from(self.count) < SEGMENTS_MAX
-            && self.bytes as usize + len <= SEGMENTS_BYTES_MAX
-    }
-}
-
 impl Outbox {
     pub(super) fn new(queued_max: u32) -> Self {
         let queued_max = queued_max as usize;
@@ -84,6 +61,7 @@ impl Outbox {
             entries: Vec::with_capacity(2 * queued_max),
             submitted: 0,
             run: None,
+            run_target: 0,
             unrequested: 0,
             first_number: 0,
             addresses: vec![RawAddress::EMPTY; queued_max].into_boxed_slice(),
@@ -134,10 +112,11 @@ impl Outbox {
                 counters.sends_retried += retried;
                 counters.sends_refused += count - retried;
             }
-            libc::EINVAL | libc::EMSGSIZE | libc::EIO if count > 1 => {
+            errno if count > 1 && is_refused_as_run(errno) => {
                 counters.segments_refused += 1;
                 // They leave again, and are counted then.
                 counters.packets_sent -= count.min(counters.packets_sent);
+                counters.segments_sent -= count.min(counters.segments_sent);
                 let socket = self.entries.get(place).map(|outgoing| outgoing.socket);
                 self.take_failed(place, count, false);
                 return socket;
@@ -256,12 +235,12 @@ impl Uring {
             counters.sends_empty += 1;
             return;
         }
-        let (target, is_joinable) = (entry.target, entry.runs == Runs::Together);
+        let (target, runs) = (entry.target, entry.runs);
         if self.state.outbox.is_full() {
             self.enter(0, std::time::Duration::ZERO, None);
         }
         let Some(to) = to else {
-            return self.push_to_peer(packet, socket, target, may_retry, is_joinable);
+            return self.push_to_peer(packet, socket, (target, runs), may_retry);
         };
         self.push_run();
         if self.ring.submission().is_full() {
@@ -287,9 +266,8 @@ impl Uring {
         &mut self,
         packet: PacketBuf,
         socket: SocketKey,
-        target: i32,
+        (target, runs): (i32, Runs),
         may_retry: bool,
-        is_joinable: bool,
     ) {
         let len = packet.len();
         let run = self.state.outbox.run;
@@ -299,20 +277,11 @@ impl Uring {
         packet.lend();
         let outbox = &mut self.state.outbox;
         outbox.push(packet, socket, may_retry);
-        let segment_len = u16::try_from(len).unwrap_or(u16::MAX);
-        let run = outbox.run.get_or_insert(Run {
-            socket,
-            target,
-            may_retry,
-            is_joinable,
-            segment_len,
-            count: 0,
-            bytes: 0,
-        });
-        run.count += 1;
-        run.bytes += u32::from(segment_len);
-        // Only the last of a run may be shorter.
-        run.is_joinable &= segment_len == run.segment_len;
+        outbox.run_target = target;
+        let run = outbox
+            .run
+            .get_or_insert_with(|| Run::begin(socket, len, may_retry, runs));
+        run.add(len);
     }
 
     /// Makes the request of the run, if one is open.
@@ -327,10 +296,10 @@ impl Uring {
         let count = usize::from(run.count);
         let outbox = &mut self.state.outbox;
         let first = outbox.entries.len().saturating_sub(count);
+        let target = Fd(outbox.run_target);
         let Some(packets) = outbox.entries.get_mut(first..) else {
             return;
         };
-        let target = Fd(run.target);
         let request = match packets {
             [alone] => alone.packet.as_mut().map(|packet| {
                 let len = u32::try_from(packet.len()).unwrap_or(0);

@@ -15,6 +15,7 @@ use crate::arrival::Arrival;
 use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::SOURCE_BYTES;
 use crate::packet_io::{OpenRefused, SocketKey, SocketSpec};
+use crate::run::Runs;
 
 /// One socket of the ring.
 #[derive(Debug)]
@@ -29,15 +30,6 @@ pub(super) struct Socket {
     pub(super) had_empty: bool,
     pub(super) peer: Option<SocketAddr>,
     kernel: KernelSocket,
-}
-
-/// How packets that follow each other to one peer leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Runs {
-    /// By one request.
-    Together,
-    /// Each by its own: the path did not carry them together.
-    Apart,
 }
 
 impl Socket {

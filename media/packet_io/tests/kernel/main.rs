@@ -245,16 +245,70 @@ fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
             let counters = *io.counters();
             assert_eq!(counters.packets_sent, 30, "{step:?}");
             assert_eq!(counters.sends_failed, 0, "{step:?}");
-            assert!(counters.segments_refused <= 1, "{step:?}: learnt once");
-            assert_eq!(
-                counters.segments_refused == 1,
-                step != KernelStep::Epoll,
-                "{step:?}"
-            );
+            let together = (counters.segments_refused, counters.segments_sent);
+            assert_eq!(together, (1, 0), "{step:?}: refused once, and learnt");
             assert_eq!(io.pool_counts().held, 0, "{step:?}");
         }
     });
     inside.join().expect("no claim fails");
+}
+
+/// Loopback carries runs, so that each of them shows: twenty packets and two turns in three entries at most.
+#[test]
+fn a_burst_to_one_peer_leaves_by_one_request() {
+    for ladder_limit in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+        let sizes = PacketIoConfig {
+            buffers: 512,
+            ..config(ladder_limit)
+        };
+        let mut io = AnyPacketIo::choose(sizes).expect("epoll at least");
+        let peer = UdpSocket::bind(any_port()).expect("a free port");
+        let key = io.open(spec(any_port())).expect("a free port");
+        io.connect(key, peer.local_addr().ok());
+        turn(&mut io);
+        let before = io.counters().kernel_entries;
+        for number in 0..20_u8 {
+            send(&mut io, key, None, &[number; 1_000]);
+        }
+        turn(&mut io);
+        turn(&mut io);
+        let counters = *io.counters();
+        let together = (counters.segments_sent, counters.segments_refused);
+        assert_eq!(together, (20, 0), "{ladder_limit:?}");
+        let entries = counters.kernel_entries - before;
+        assert!(entries <= 3, "{ladder_limit:?}: {entries}");
+        peer.set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a socket can time out");
+        let mut buffer = [0; 1_500];
+        for number in 0..20 {
+            let len = peer.recv(&mut buffer).expect("each leaves");
+            assert_eq!((len, buffer[0]), (1_000, number), "{ladder_limit:?}");
+        }
+    }
+}
+
+/// Of whatever was sent and not yet submitted.
+#[test]
+fn what_was_sent_leaves_before_its_socket_turns_to_another_peer() {
+    each(|step, mut io| {
+        let peers = [(); 3].map(|()| UdpSocket::bind(any_port()).expect("a free port"));
+        let key = io.open(spec(any_port())).expect("a free port");
+        for (number, peer) in (0_u8..).zip(&peers) {
+            io.connect(key, peer.local_addr().ok());
+            send(&mut io, key, None, &[number; 4]);
+            send(&mut io, key, None, &[number; 4]);
+        }
+        drop(io);
+        for (number, peer) in (0_u8..).zip(&peers) {
+            peer.set_read_timeout(Some(Duration::from_secs(5)))
+                .expect("a socket can time out");
+            let mut buffer = [0; 16];
+            for _ in 0..2 {
+                let len = peer.recv(&mut buffer).expect("it left");
+                assert_eq!((len, buffer[0]), (4, number), "{step:?}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::packet_buf::PacketBuf;
 
 /// Headers, lists and control messages for what is queued between two submits.
-pub(super) struct Segments {
+pub(crate) struct Segments {
     headers: Box<[libc::msghdr]>,
     vectors: Box<[libc::iovec]>,
     controls: Box<[Control]>,
@@ -25,7 +25,7 @@ struct Control {
 
 impl Segments {
     /// Room for `packets`, in pairs at least.
-    pub(super) fn new(packets: usize) -> Self {
+    pub(crate) fn new(packets: usize) -> Self {
         let runs = packets / 2 + 1;
         let vector = libc::iovec {
             iov_base: std::ptr::null_mut(),
@@ -49,13 +49,13 @@ impl Segments {
 
     /// The kernel has read all of them.
     #[inline]
-    pub(super) const fn clear(&mut self) {
+    pub(crate) const fn clear(&mut self) {
         self.headers_used = 0;
         self.vectors_used = 0;
     }
 
     /// The header of a run; `None`: no room until the next submit.
-    pub(super) fn place<'a>(
+    pub(crate) fn place<'a>(
         &mut self,
         packets: impl Iterator<Item = &'a mut PacketBuf>,
         segment_len: u16,
@@ -101,12 +101,6 @@ const fn empty_header() -> libc::msghdr {
         msg_flags: 0,
     }
 }
-
-/// `UDP_MAX_SEGMENTS` was 64 until 6.9.
-pub(super) const SEGMENTS_MAX: usize = 64;
-
-/// The longest payload of UDP, less what IPv6 options may take.
-pub(super) const SEGMENTS_BYTES_MAX: usize = 65_000;
 
 /// Header and content of the control message, without what aligns it.
 const CONTROL_BYTES: usize = 18;
