@@ -81,6 +81,10 @@ pub const LATCH_PACKETS_MIN: u8 = 4;
 /// longer than a spray over all ports stays at one.
 pub const LATCH_CONFIRM: Duration = Duration::from_secs(1);
 
+/// Who holds a leg with keys and was heard within this time goes on: a packet that says that it is from
+/// a better place does not displace it.
+pub const LATCH_SPEAKS: Duration = Duration::from_millis(100);
+
 /// How long the old source is heard after a new offer/answer moved the peer.
 pub const LATCH_GRACE: Duration = Duration::from_secs(2);
 

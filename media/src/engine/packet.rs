@@ -106,6 +106,9 @@ impl<Io: PacketIo> Worker<Io> {
                 self.claim_index(slot, unprotected, before);
             }
             admitted?;
+            if let Some(unprotected) = unprotected.filter(|_| is_peer) {
+                self.confirm_holder(now_us, slot, &unprotected);
+            }
         }
         self.accept_index(slot, unprotected);
         let line = self

@@ -9,6 +9,7 @@ use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
 use crate::engine::leg::Leg;
+use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
 use crate::limits::LATCH_GRACE;
@@ -89,6 +90,20 @@ impl<Io: PacketIo> Worker<Io> {
     ) {
         if let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut()) {
             secure.contexts.claim(unprotected, before);
+        }
+    }
+
+    /// Who holds the leg was heard; under the key of now it has proven itself, otherwise its next packet is
+    /// looked at as well.
+    pub(super) fn confirm_holder(&mut self, now_us: u64, slot: u32, unprotected: &Unprotected) {
+        let Some(leg) = self.leg_mut(slot).filter(|leg| leg.latch.is_unproven()) else {
+            return;
+        };
+        if !unprotected.is_by_previous() {
+            leg.latch.confirm();
+            self.watch_socket(now_us, slot);
+        } else if let Some(line) = self.ingress.get_mut(slot as usize) {
+            line.payload_received = PAYLOAD_NONE;
         }
     }
 
