@@ -88,6 +88,10 @@ pub const LATCH_SPEAKS: Duration = Duration::from_millis(100);
 /// How long the old source is heard after a new offer/answer moved the peer.
 pub const LATCH_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a peer that offered another key is heard under the one before, unless the new one is heard
+/// sooner: until the answer that it waits for cannot come any more (64 * T1, RFC 3261 §13.3.1.4).
+pub const KEY_GRACE: Duration = Duration::from_secs(32);
+
 /// How long a leg has to be unchanged before its socket is connected to its peer.
 pub const CONNECT_STABLE_MIN: Duration = Duration::from_secs(1);
 
@@ -152,6 +156,10 @@ const _: () = {
     assert!(
         PORT_REST_MIN.as_millis() >= LATCH_GRACE.as_millis(),
         "a port does not return before the late packets of its call have died down"
+    );
+    assert!(
+        KEY_GRACE.as_millis() >= LATCH_GRACE.as_millis(),
+        "as long as the old source of a peer that moved is heard, so is its old key"
     );
     assert!(
         PORT_DRAIN.as_millis() <= PORT_REST_MIN.as_millis(),

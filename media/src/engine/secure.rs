@@ -12,7 +12,7 @@ use crate::engine::leg::Leg;
 use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
-use crate::limits::LATCH_GRACE;
+use crate::limits::KEY_GRACE;
 use crate::rtp::Ssrc;
 use crate::srtp::{Contexts, SrtpPlan, Unprotected};
 
@@ -283,7 +283,7 @@ impl SecureLeg {
             self.heard_at = None;
         }
         if !had_previous && self.contexts.has_previous() {
-            self.previous_until_us = now_us.saturating_add(micros(LATCH_GRACE));
+            self.previous_until_us = now_us.saturating_add(micros(KEY_GRACE));
         }
     }
 

@@ -102,7 +102,9 @@ impl Contexts {
     }
 
     fn leave(&mut self, receive: &ReceiveContext) {
-        for left in receive.ends() {
+        let ends: Vec<_> = receive.ends().collect();
+        // The one heard last is forgotten last.
+        for left in ends.into_iter().rev() {
             // What is forgotten here was left many keys ago, and only its peer could take it up again.
             let _forgotten = self.left_receive.remember(left);
         }
