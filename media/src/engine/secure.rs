@@ -199,6 +199,19 @@ impl<Io: PacketIo> Worker<Io> {
         send.protect_rtp(packet.bytes_mut())
     }
 
+    /// Refuses to write RTCP that could not leave: nothing is counted or answered by what nobody gets.
+    pub(super) fn expect_protectable(&self, slot: u32) -> Result<(), DropReason> {
+        let Some(leg) = self.leg(slot).filter(|leg| leg.plan.srtp.is_some()) else {
+            return Ok(());
+        };
+        leg.srtp
+            .as_deref()
+            .filter(|secure| !secure.is_closed)
+            .ok_or(DropReason::SrtpUnavailable)?
+            .contexts
+            .expect_rtcp_index()
+    }
+
     /// Protects RTCP that is to leave by a leg with keys. A plain leg: nothing happens.
     pub(super) fn protect_rtcp(
         &mut self,
