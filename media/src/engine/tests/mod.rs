@@ -8,6 +8,7 @@ mod feedback;
 mod harness;
 mod latching;
 mod loops;
+mod pictures;
 mod relaying;
 mod secure;
 mod secure_attack;
