@@ -59,7 +59,7 @@ impl Daemon {
             process: daemon.process(),
             thread: String::new(),
         };
-        let node = Node::new("FreeSWITCH", place)?.resting();
+        let node = Node::new("FreeSWITCH", place)?;
         Ok((daemon, node))
     }
 }

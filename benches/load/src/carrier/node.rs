@@ -5,8 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::{Counter, Ends, OwnCount, Target, Ways};
 use crate::machine::{monotonic_ns, sleep_until_ns};
@@ -40,7 +38,6 @@ pub(crate) struct Node {
     place: NodePlace,
     calls: SipLoad,
     placed: u32,
-    rests: bool,
 }
 
 impl Node {
@@ -53,7 +50,6 @@ impl Node {
             place,
             calls,
             placed: 0,
-            rests: false,
         })
     }
 }
@@ -62,22 +58,6 @@ impl Node {
     /// Its callers offer keys and speak SRTP; whether its callees do is for its trunk to want.
     pub(crate) const fn secure_callers(&mut self) {
         self.calls.secure_caller = true;
-    }
-
-    /// Its process is stopped while it is not measured: its calls cost as much when they are silent, and
-    /// would take the measured core from whoever is.
-    pub(crate) const fn resting(mut self) -> Self {
-        self.rests = true;
-        self
-    }
-
-    fn signal(&self, signal: Signal) {
-        if self.rests
-            && let Ok(process) = i32::try_from(self.place.process)
-        {
-            // It fails only where the process has ended, which its subject tells.
-            kill(Pid::from_raw(process), signal).ok();
-        }
     }
 }
 
@@ -143,14 +123,6 @@ impl Target for Node {
 
     fn counter(&self) -> Option<Counter> {
         counter(self.place.http?)
-    }
-
-    fn rest(&self) {
-        self.signal(Signal::SIGSTOP);
-    }
-
-    fn wake(&self) {
-        self.signal(Signal::SIGCONT);
     }
 
     fn finish(&mut self) {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Row, Stage, not_run, row, secure};
 use crate::bench::Places;
-use crate::carrier::{Daemon, Node, Target, establish};
+use crate::carrier::{Daemon, Node, Resting, Target, establish};
 use crate::paced::{Series, Standing, interleave, round};
 use crate::proc_stat::resident_octets;
 use crate::report::{self, Progress};
@@ -142,9 +142,15 @@ fn freeswitch(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// A peer whose sessions are calls with a thread or more for each: fewer of them, and its memory.
-fn calls(stage: &mut Stage<'_>, peer: &str, daemon: &Daemon, target: Node, bar: Row) -> Result<()> {
+fn calls(
+    stage: &mut Stage<'_>,
+    peer: &str,
+    daemon: &Daemon,
+    target: Node,
+    counts: Counts,
+    bar: Row,
+) -> Result<()> {
     let ours = stage.node_measured("peers", 0, "", |_| ())?;
-    let counts = CALL_COUNTS;
     let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process(), counts)?;
     pair.measure(stage, peer, counts.all(), bar)?;
     let (ours, theirs) = pair.octets_a_session()?;
@@ -185,6 +191,7 @@ impl Pair {
         counts: Counts,
     ) -> Result<Self> {
         let ours: Box<dyn Target> = Box::new(ours);
+        let peer: Box<dyn Target> = Box::new(Resting::new(peer, process));
         let mut standing = Vec::new();
         let mut few = [0; 2];
         let mut processes = [0, process];
@@ -278,8 +285,10 @@ const COUNTS: Counts = Counts {
     few: 200,
     more: 1_000,
 };
-/// Exchanges with threads for each call carry no more on one core.
-const CALL_COUNTS: Counts = Counts { few: 50, more: 200 };
+/// So many take half of one core.
+const ASTERISK_COUNTS: Counts = Counts { few: 50, more: 200 };
+/// With fifty more it loses packets on one core.
+const FREESWITCH_COUNTS: Counts = Counts { few: 50, more: 150 };
 const SESSIONS: usize = 1_000;
 /// With SRTP a thousand are more than one core of rtpengine carries.
 const SRTP_SESSIONS: usize = 800;

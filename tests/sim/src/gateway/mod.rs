@@ -141,6 +141,7 @@ impl Gateway {
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
+            video_pairs_max: 64,
             ladder_octets: 1 << 20,
         };
         let mut control = CallControl::new(config);
