@@ -12,9 +12,13 @@ use crate::engine::worker::Worker;
 pub(super) const GROUP: usize = 16;
 
 impl<Io: PacketIo> Worker<Io> {
-    /// Each step asks for what the lines of the step before lead to. It changes nothing.
+    /// Each step asks for what the lines of the step before lead to. It changes nothing. Plain legs have
+    /// too few lines for it to pay.
     pub(super) fn look_ahead(&self, group: &[Received]) {
         debug_assert!(group.len() <= GROUP, "a group has room");
+        if self.secure_legs == 0 {
+            return;
+        }
         let mut slots: ArrayVec<u32, GROUP> = ArrayVec::new();
         for received in group {
             let Some((slot, PortKind::Rtp)) = self.sockets.owner(received.socket) else {

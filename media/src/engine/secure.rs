@@ -202,6 +202,8 @@ impl<Io: PacketIo> Worker<Io> {
 
     fn set_srtp(&mut self, slot: u32, secure: Option<Box<SecureLeg>>) {
         if let Some(place) = self.secure.get_mut(slot as usize) {
+            self.secure_legs += u32::from(secure.is_some());
+            self.secure_legs -= u32::from(place.is_some());
             *place = secure;
         }
     }

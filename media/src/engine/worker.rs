@@ -83,6 +83,7 @@ pub struct Worker<Io> {
     pub(super) sent: Vec<SentCounters>,
     /// Of legs with keys. Apart from the cold side of their pairs, which no packet looks at.
     pub(super) secure: Vec<Option<Box<SecureLeg>>>,
+    pub(super) secure_legs: u32,
     pub(super) pairs: Vec<Pair>,
     pub(super) slots_free: Vec<u32>,
     pub(super) stocked: u32,
@@ -127,6 +128,7 @@ impl<Io: PacketIo> Worker<Io> {
             egress: vec![EgressLine::FREE; slots],
             sent: vec![SentCounters::default(); slots],
             secure: (0..slots).map(|_| None).collect(),
+            secure_legs: 0,
             pairs: (0..slots).map(|_| Pair::default()).collect(),
             slots_free: (0..config.pairs_max).rev().collect(),
             stocked: 0,
