@@ -100,12 +100,16 @@ impl<Io: PacketIo> Worker<Io> {
     pub(super) fn update(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
         debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
         self.open_socket(slot);
+        let hears_on = self.hears_under(slot, plan.srtp.as_deref());
         if let Some(leg) = self.leg_mut(slot) {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;
             }
-            if leg.plan.srtp != plan.srtp {
-                leg.latch.forget_candidate();
+            if leg.plan.srtp.is_none() && plan.srtp.is_some() {
+                leg.latch.require_key();
+                leg.control.source = None;
+            } else if !hears_on {
+                leg.latch.change_key();
             }
             leg.plan = plan;
             leg.target = target;

@@ -62,9 +62,4 @@ impl<Io: PacketIo> Worker<Io> {
         receivers.iter().for_each(|leg| leg.prefetch_receive_keys());
         senders.iter().for_each(|leg| leg.prefetch_send_keys());
     }
-
-    #[inline]
-    fn secure_leg(&self, slot: u32) -> Option<&SecureLeg> {
-        self.secure.get(slot as usize)?.as_deref()
-    }
 }
