@@ -108,8 +108,11 @@ impl<Io: PacketIo> Worker<Io> {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;
             }
-            if leg.plan.srtp != plan.srtp {
-                leg.latch.forget_candidate();
+            if leg.plan.srtp.is_none() && plan.srtp.is_some() {
+                leg.latch.require_key();
+                leg.control.source = None;
+            } else if !leg.hears_under(plan.srtp.as_deref()) {
+                leg.latch.change_key();
             }
             let keys = (plan.srtp.as_deref(), plan.kind);
             leg.renegotiate_srtp(now_us, keys, expected(&plan));

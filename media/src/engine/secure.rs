@@ -9,9 +9,10 @@ use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
 use crate::engine::leg::Leg;
+use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
-use crate::limits::LATCH_GRACE;
+use crate::limits::KEY_GRACE;
 use crate::rtp::Ssrc;
 use crate::srtp::{Contexts, SrtpPlan, Unprotected};
 
@@ -23,6 +24,9 @@ pub(super) struct SecureLeg {
     previous_until_us: u64,
     /// Where its peer was last said to be while it had keys.
     place: Option<PeerAddress>,
+    /// Where the peer was that heard our stream under the present key, once it has another place and
+    /// other keys: to who is there the next key of ours begins anew.
+    heard_at: Option<PeerAddress>,
     /// The cipher has refused the keys of now: nothing passes.
     is_closed: bool,
 }
@@ -50,23 +54,57 @@ impl<Io: PacketIo> Worker<Io> {
         leg.latch.expect_possible(now_us, from, heard_us)
     }
 
-    /// A source that is not believed yet proves itself under the present key: who had the one before may
-    /// be the peer no longer.
-    pub(super) fn expect_present_key(
+    /// A source that is not believed yet proves itself under the present key, for who had the one before
+    /// may be the peer no longer; and by packets later than all others of their stream, for who only
+    /// listens has all the earlier ones.
+    pub(super) fn expect_proof(
         &self,
         now_us: u64,
         slot: u32,
         source: Option<SocketAddr>,
         unprotected: &Unprotected,
     ) -> Result<(), DropReason> {
-        let is_old = source.map(PeerAddress::from).is_some_and(|source| {
-            self.leg(slot)
-                .is_some_and(|leg| leg.latch.is_old_source(now_us, &source))
-        });
-        if unprotected.is_by_previous() && !is_old {
+        let Some(leg) = self.leg(slot) else {
+            return Ok(());
+        };
+        let source = source.map(PeerAddress::from);
+        if source.is_some_and(|source| leg.latch.is_old_source(now_us, &source)) {
+            return Ok(());
+        }
+        if unprotected.is_by_previous() {
             return Err(DropReason::LatchPending);
         }
-        Ok(())
+        match leg.srtp.as_deref() {
+            Some(secure) if !secure.contexts.is_newest(unprotected) => Err(DropReason::SrtpReplay),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The packet was offered by a source that is not believed yet. Who offers one of another stream than
+    /// `before`, the last that was offered, may not go back to that one.
+    pub(super) fn claim_index(
+        &mut self,
+        slot: u32,
+        unprotected: &Unprotected,
+        before: Option<(Ssrc, u64)>,
+    ) {
+        if let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut()) {
+            secure.contexts.claim(unprotected, before);
+        }
+    }
+
+    /// Who holds the leg was heard; under the key of now it has proven itself, otherwise its next packet is
+    /// looked at as well.
+    pub(super) fn confirm_holder(&mut self, now_us: u64, slot: u32, unprotected: &Unprotected) {
+        let Some(leg) = self.leg_mut(slot).filter(|leg| leg.latch.is_unproven()) else {
+            return;
+        };
+        if !unprotected.is_by_previous() {
+            leg.latch.confirm();
+            self.watch_socket(now_us, slot);
+        } else if let Some(line) = self.ingress.get_mut(slot as usize) {
+            line.payload_received = PAYLOAD_NONE;
+        }
     }
 
     /// Unprotects what came as RTP; `None`: the leg is plain. The index is taken by
@@ -199,6 +237,16 @@ impl Leg {
         }
     }
 
+    /// True if what is heard under a plan is what was heard so far: plain, or under its key.
+    pub(super) fn hears_under(&self, plan: Option<&SrtpPlan>) -> bool {
+        let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
+        match (secure, plan) {
+            (Some(secure), Some(plan)) => secure.contexts.hears_under(&plan.receive),
+            (None, None) => self.plan.srtp.is_none(),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// The least index of SRTP that our stream may use; `None`: the leg is plain.
     pub(super) fn next_index(&self, ours: Ssrc) -> Option<u64> {
         let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
@@ -218,22 +266,42 @@ impl SecureLeg {
             contexts,
             previous_until_us: 0,
             place,
+            heard_at: None,
             is_closed: false,
         }))
     }
 
     fn renegotiate(&mut self, now_us: u64, plan: &SrtpPlan, place: Option<PeerAddress>) {
-        let has_moved = self
-            .place
-            .zip(place)
-            .is_some_and(|(before, now)| !before.is_same_place(&now));
-        self.place = place.or(self.place);
+        self.follow(plan, place);
         self.end_previous(now_us);
         let had_previous = self.contexts.has_previous();
+        let is_same_key = self.contexts.sends_under(&plan.send);
+        let has_moved = self.heard_at.is_some();
         // What was used stays known: a later plan may bring back the keys of now.
         self.is_closed = self.contexts.renegotiate(plan, has_moved).is_none();
+        if !is_same_key && !self.is_closed {
+            self.heard_at = None;
+        }
         if !had_previous && self.contexts.has_previous() {
-            self.previous_until_us = now_us.saturating_add(micros(LATCH_GRACE));
+            self.previous_until_us = now_us.saturating_add(micros(KEY_GRACE));
+        }
+    }
+
+    /// The peer is where `place` says. Another device with another key may have moved there by its answer:
+    /// it hears of the next key of ours only by the offer that follows.
+    fn follow(&mut self, plan: &SrtpPlan, place: Option<PeerAddress>) {
+        let before = self.place;
+        self.place = place.or(before);
+        let Some((before, now)) = before.zip(place) else {
+            return;
+        };
+        let is_same_device =
+            self.contexts.sends_under(&plan.send) && self.contexts.hears_under(&plan.receive);
+        if !before.is_same_place(&now) && !is_same_device {
+            self.heard_at = self.heard_at.or(Some(before));
+        }
+        if self.heard_at.is_some_and(|home| home.is_same_place(&now)) {
+            self.heard_at = None;
         }
     }
 

@@ -273,6 +273,21 @@ impl ReceiveContext {
         streams.mark(packet.ssrc, packet.index);
     }
 
+    /// True if it is later than all that was accepted or claimed of its source.
+    pub(super) fn is_newest(&self, packet: &Unprotected) -> bool {
+        let streams = if packet.is_rtcp {
+            &self.rtcp_streams
+        } else {
+            &self.rtp_streams
+        };
+        packet.index >= streams.window(packet.ssrc).next()
+    }
+
+    /// Takes every RTP packet before that one as used.
+    pub(super) fn claim(&mut self, (ssrc, index): (Ssrc, u64)) {
+        self.rtp_streams.claim(ssrc, index);
+    }
+
     /// The index that a packet of a source heard under this key would have.
     pub(super) fn expected(&self, packet: &[u8]) -> Option<u64> {
         let (sequence, ssrc) = source(packet)?;
