@@ -81,8 +81,16 @@ pub const LATCH_PACKETS_MIN: u8 = 4;
 /// longer than a spray over all ports stays at one.
 pub const LATCH_CONFIRM: Duration = Duration::from_secs(1);
 
+/// Who holds a leg with keys and was heard within this time goes on: a packet that says that it is from
+/// a better place does not displace it.
+pub const LATCH_SPEAKS: Duration = Duration::from_millis(100);
+
 /// How long the old source is heard after a new offer/answer moved the peer.
 pub const LATCH_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a peer that offered another key is heard under the one before, unless the new one is heard
+/// sooner: until the answer that it waits for cannot come any more (64 * T1, RFC 3261 §13.3.1.4).
+pub const KEY_GRACE: Duration = Duration::from_secs(32);
 
 /// How long a leg has to be unchanged before its socket is connected to its peer.
 pub const CONNECT_STABLE_MIN: Duration = Duration::from_secs(1);
@@ -148,6 +156,10 @@ const _: () = {
     assert!(
         PORT_REST_MIN.as_millis() >= LATCH_GRACE.as_millis(),
         "a port does not return before the late packets of its call have died down"
+    );
+    assert!(
+        KEY_GRACE.as_millis() >= LATCH_GRACE.as_millis(),
+        "as long as the old source of a peer that moved is heard, so is its old key"
     );
     assert!(
         PORT_DRAIN.as_millis() <= PORT_REST_MIN.as_millis(),

@@ -26,6 +26,8 @@ pub struct Limits {
     pub workers: u16,
     /// Port pairs of each worker, stock included.
     pub pairs_a_worker: u32,
+    /// Port pairs that calls may hold for video, at two a call: what `calls_max` calls do not need for audio.
+    pub video_pairs_max: u32,
     /// Ports of each worker, none twice.
     pub ports: Vec<RangeInclusive<u16>>,
 }
@@ -74,12 +76,25 @@ pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {
     let allowed = descriptors.saturating_sub(reserved / 2) / sockets;
     let smallest = ports.iter().map(pairs_in).min().unwrap_or(1) * addresses;
     let pairs = wanted.min(allowed).min(smallest).max(2);
+    // Video never costs a call: it has what is left when each call has its two pairs for audio.
+    let for_audio = LEGS_A_CALL * u64::from(calls_max);
+    let left = (pairs * u64::from(workers)).saturating_sub(for_audio);
+    let video_pairs_max = u32::try_from(left.min(for_audio)).unwrap_or(u32::MAX);
     Limits {
         calls_max,
         binding,
         workers,
         pairs_a_worker: u32::try_from(pairs).unwrap_or(u32::MAX),
+        video_pairs_max,
         ports,
+    }
+}
+
+impl Limits {
+    /// Calls at once that can have video.
+    #[must_use]
+    pub fn video_calls_max(&self) -> u32 {
+        self.video_pairs_max / u32::try_from(LEGS_A_CALL).unwrap_or(2)
     }
 }
 
@@ -179,6 +194,21 @@ mod tests {
         assert_eq!((limits.calls_max, limits.binding), (2_000, "descriptors"));
         let io = packet_io(&config, &limits);
         assert_eq!(io.sockets_max, limits.pairs_a_worker);
+    }
+
+    #[test]
+    fn video_has_the_ports_that_calls_do_not_need_for_audio() {
+        // As many as have audio, where nothing but the setting binds.
+        let all = derive(&config(2_000), 100_000, 4);
+        assert_eq!((all.calls_max, all.video_calls_max()), (2_000, 2_000));
+        let some = derive(&config(4_000), 100_000, 2);
+        assert_eq!((some.calls_max, some.video_calls_max()), (4_000, 1_692));
+        let none = derive(&config(100_000), 1_000_000, 2);
+        assert_eq!((none.binding, none.video_calls_max()), ("media.ports", 0));
+        for limits in [all, some, none] {
+            let pairs = limits.pairs_a_worker * u32::from(limits.workers);
+            assert!(2 * limits.calls_max + limits.video_pairs_max <= pairs);
+        }
     }
 
     #[test]

@@ -304,6 +304,7 @@ fn call_config(
             .map(ToString::to_string)
             .collect(),
         calls_per_second_max: config.limits.calls_per_second_max,
+        video_pairs_max: limits.video_pairs_max,
         ladder_octets: if config.log.ladder {
             ladder::TOTAL_OCTETS_MAX
         } else {
@@ -344,6 +345,7 @@ fn announce(config: &Config, limits: &Limits, node: &Node) -> io::Result<()> {
         media = step,
         workers = limits.workers,
         calls_max = limits.calls_max,
+        video_calls_max = limits.video_calls_max(),
         limited_by = limits.binding,
         "ready"
     );

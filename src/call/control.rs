@@ -63,6 +63,8 @@ pub struct Config {
     pub own_hosts: Vec<String>,
     /// New calls a second; 0: no limit.
     pub calls_per_second_max: u32,
+    /// Port pairs that calls may hold for video: those that nothing was promised to.
+    pub video_pairs_max: u32,
     /// Octets of the messages of all calls that are kept for whoever asks; 0: none is.
     pub ladder_octets: usize,
 }

@@ -251,12 +251,18 @@ impl CallControl {
         }
     }
 
-    pub(super) fn put_back(&mut self, key: CallKey, before: Before) {
+    /// Both legs are as they were, but that a side which answered has seen what is taken back.
+    pub(super) fn put_back(&mut self, key: CallKey, before: Before, answered: Option<Side>) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
         for (side, before) in [(Side::A, before.a), (Side::B, before.b)] {
-            if let (Some(ports), Some(before)) = (call.ports_mut(side), before) {
+            let (Some(ports), Some(before)) = (call.ports_mut(side), before) else {
+                continue;
+            };
+            if answered == Some(side) {
+                ports.leg.restore_answered(before);
+            } else {
                 ports.leg.restore(before);
             }
         }

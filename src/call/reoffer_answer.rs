@@ -49,12 +49,14 @@ impl CallControl {
                 self.tell_new_keys(now, key, side);
             }
             (None, asking) => {
-                self.put_back(key, *reoffer.before);
+                let is_first = reoffer.from.is_some() || reoffer.withdrawn.is_some();
+                self.put_back(key, *reoffer.before, Some(side));
                 if let Some(asking) = asking {
                     self.refuse_offer(now, key, asking, StatusCode::NOT_ACCEPTABLE_HERE);
                 }
-                if understood {
-                    // It believes in a session that the other cannot have.
+                // It believes in a session that the other cannot have; who is told so and says again what
+                // nobody understands is left there.
+                if understood || is_first {
                     self.tell_other_side(now, key, side.other(), false);
                 }
                 self.end_where_it_decides(now, key, reoffer.decides);
@@ -109,7 +111,7 @@ impl CallControl {
             // Its own offer comes first, and may settle it.
             self.tell_later(now, key, side.other(), reoffer.decides);
         }
-        self.put_back(key, *reoffer.before);
+        self.put_back(key, *reoffer.before, None);
         if let Some(asking) = asking {
             self.refuse_offer(now, key, asking, status);
         } else if !is_pending {

@@ -3,7 +3,7 @@
 //! Both legs of a call live on one worker, so pairs are taken two at a time from the worker that has
 //! least to do: by the packets that it said it takes, and those that its newest legs will bring.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use media::command::PairKey;
@@ -30,6 +30,8 @@ pub struct Stock {
     workers: Vec<Shelf>,
     /// Every pair that is open, in stock or taken, by its RTP address.
     open: BTreeMap<SocketAddr, PairKey>,
+    /// Those that calls hold for video.
+    video: BTreeSet<PairKey>,
 }
 
 #[derive(Debug, Default)]
@@ -117,8 +119,11 @@ impl Stock {
 
     /// The same for video beside audio that is bound to `beside`: there too, if that can be.
     pub fn take_video(&mut self, worker: u16, like: IpAddr, beside: IpAddr) -> Option<StockedPair> {
-        self.take_of(worker, |stocked| stocked.rtp.ip() == beside)
-            .or_else(|| self.take(worker, like))
+        let stocked = self
+            .take_of(worker, |stocked| stocked.rtp.ip() == beside)
+            .or_else(|| self.take(worker, like))?;
+        self.video.insert(stocked.pair);
+        Some(stocked)
     }
 
     fn take_of(
@@ -139,6 +144,7 @@ impl Stock {
         if self.open.get(&rtp) == Some(&pair) {
             self.open.remove(&rtp);
         }
+        self.video.remove(&pair);
         if let Some(shelf) = self.workers.get_mut(usize::from(pair.worker)) {
             debug_assert!(shelf.taken > 0, "a pair came back that nobody took");
             shelf.taken = shelf.taken.saturating_sub(1);
@@ -156,6 +162,12 @@ impl Stock {
     #[must_use]
     pub fn available(&self) -> usize {
         self.workers.iter().map(|shelf| shelf.pairs.len()).sum()
+    }
+
+    /// Pairs that calls hold for video, all workers.
+    #[must_use]
+    pub fn taken_for_video(&self) -> usize {
+        self.video.len()
     }
 
     /// Pairs that calls hold, all workers.

@@ -109,6 +109,12 @@ impl CallControl {
         more: usize,
         trunk: Option<&Trunk>,
     ) -> Option<(LegVideo, SocketAddr)> {
+        // What both legs of the call need of it, if this is the first.
+        let video_max = usize::try_from(self.config.video_pairs_max).unwrap_or(usize::MAX);
+        if self.stock.taken_for_video() + 1 + more.min(1) > video_max {
+            self.counters.refuse("video_at_cap");
+            return None;
+        }
         let can_spare = self.stock.can_spare_video(worker, more, like);
         let stocked = can_spare.then(|| self.stock.take_video(worker, like, beside));
         let stocked = stocked.flatten();

@@ -12,6 +12,7 @@ use crate::config::Config;
 struct Sheet {
     calls_max: u32,
     calls_bound_by: &'static str,
+    video_calls_max: u32,
     descriptors: u64,
     media_workers: u16,
     media_pairs: u64,
@@ -54,6 +55,11 @@ pub(super) fn run(config: &Config, output: &mut Output<'_>) -> Result<(), Comman
             &format!("calls at once, bound by {by}"),
         ),
         row(
+            "video_calls_max",
+            sheet.video_calls_max.to_string(),
+            "of these with video: it has the ports and descriptors that the others do not need",
+        ),
+        row(
             "descriptors",
             sheet.descriptors.to_string(),
             "open files that the process may have; a call takes 4",
@@ -82,6 +88,7 @@ fn sheet(config: &Config, limits: &Limits, descriptors: u64) -> Result<Sheet, Co
         .map_err(|refused| CommandError::Refused(format!("media: {refused:?}")))?;
     Ok(Sheet {
         calls_max: limits.calls_max,
+        video_calls_max: limits.video_calls_max(),
         calls_bound_by: limits.binding,
         descriptors,
         media_workers: limits.workers,

@@ -139,6 +139,11 @@ pub static CALLS_MAX: Metric = gauge(
     "Calls at once; what binds stands in the label (limits.calls_max, descriptors or media.ports)",
 )
 .by(&["bound_by"]);
+/// Calls at once that can have video.
+pub static VIDEO_CALLS_MAX: Metric = gauge(
+    "video_calls_max",
+    "Calls at once that can have video: with the port pairs that calls_max calls do not need for audio",
+);
 /// New calls a second; more are answered 503 without any work.
 pub static CALLS_PER_SECOND_MAX: Metric = gauge(
     "calls_per_second_max",
@@ -545,6 +550,7 @@ pub static ALL: &[&Metric] = &[
     &CALLS_REFUSED,
     &CALLS_ACTIVE,
     &CALLS_MAX,
+    &VIDEO_CALLS_MAX,
     &CALLS_PER_SECOND_MAX,
     &ATTEMPTS,
     &ATTEMPTS_ENDED,

@@ -25,6 +25,8 @@ pub fn node(node: &Node, now: Instant) -> Samples {
         &[limits.binding],
         u64::from(limits.calls_max),
     );
+    let with_video = u64::from(limits.video_calls_max());
+    to.whole(&c::VIDEO_CALLS_MAX, &[], with_video);
     to.whole(
         &c::CALLS_PER_SECOND_MAX,
         &[],

@@ -19,7 +19,7 @@ use socket2::{SockFilter, SockRef};
 use crate::carrier::{Ends, Target};
 use crate::machine::{Cores, Pinned, monotonic_ns, thread_cpu_ns};
 use crate::proc_stat::CoreTicks;
-use crate::rtp_flow::{HEADER_BYTES, PACKET_BYTES, Round, RtpLoad, open_socket, rtp_header};
+use crate::rtp_flow::{HEADER_BYTES, PACKET_BYTES, Round, RtpLoad, rtp_header};
 use crate::subject::Subject;
 use crate::udp_table;
 use crate::verdict::per;
@@ -137,10 +137,11 @@ impl Blast {
                 callee: at(session + SENDERS / 2).context("a sender")?,
             });
         }
-        let (caller, callee) = (open_socket()?, open_socket()?);
+        let mut probes = RtpLoad::new()?;
+        let (caller, callee) = (probes.next_end()?, probes.next_end()?);
         ends.push(Ends {
-            caller: caller.local_addr()?,
-            callee: callee.local_addr()?,
+            caller: caller.address.into(),
+            callee: callee.address.into(),
         });
         let mut ways = target
             .carry(&ends)
@@ -156,9 +157,11 @@ impl Blast {
                 sender.add(number, to)?;
             }
         }
+        probes.add(caller, probe.caller)?;
+        probes.add(callee, probe.callee)?;
         Ok(Self {
             senders,
-            probe: RtpLoad::new(vec![(caller, probe.caller), (callee, probe.callee)])?,
+            probe: probes,
             sinks: addresses.iter().map(SocketAddr::port).collect(),
             relay,
             rate: None,

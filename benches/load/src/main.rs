@@ -24,6 +24,7 @@ mod relay;
 mod report;
 mod resolve;
 mod rtp_flow;
+mod rtp_port;
 mod session_key;
 mod sip_load;
 mod sip_text;

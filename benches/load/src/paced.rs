@@ -4,12 +4,15 @@
 //! measured core or the generator itself had no time left. Rounds of several series are taken in
 //! turns (A B A B), so that what the machine does to one it does to all.
 
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use nix::unistd::gettid;
 
-use crate::carrier::{OwnCount, Target};
-use crate::machine::{Cores, Pinned, monotonic_ns};
+use crate::carrier::{Counter, OwnCount, Target};
+use crate::machine::{Cores, Pinned, make_ordinary, monotonic_ns};
 use crate::proc_stat::CoreTicks;
 use crate::report::Progress;
 use crate::rtp_flow::{Mark, Pace, Round, RtpLoad};
@@ -88,19 +91,10 @@ pub(crate) fn round(standing: &mut Standing, pace: Pace, cores: Cores) -> Result
     let subject = &standing.subject;
     let (mut run, mut ticks) = ((0, 0), (CoreTicks::default(), CoreTicks::default()));
     let mut clock = (0, 0);
-    // Legs are connected anew in the warm-up, which is none of a packet's system calls.
-    let warming = Pace {
-        counted: BETWEEN,
-        ..pace
-    };
-    standing.load.drive(warming, &mut |_| {})?;
-    let before = standing.target.own_count();
-    let pace = Pace {
-        warm_up: BETWEEN,
-        ..pace
-    };
+    let counting = Counting::begin(standing.target.counter(), pace.counted);
     let round = standing.load.drive(pace, &mut |mark| match mark {
         Mark::Start => {
+            counting.start();
             run.0 = subject.run_ns();
             ticks.0 = CoreTicks::read(cores.measured);
             clock.0 = monotonic_ns();
@@ -111,7 +105,7 @@ pub(crate) fn round(standing: &mut Standing, pace: Pace, cores: Cores) -> Result
             clock.1 = monotonic_ns();
         }
     })?;
-    let after = standing.target.own_count();
+    let counts = counting.end();
     if round.misrouted > 0 {
         bail!(
             "{}: {} packets arrived at another session's socket",
@@ -125,13 +119,46 @@ pub(crate) fn round(standing: &mut Standing, pace: Pace, cores: Cores) -> Result
         cpu_ns: per(spent, round.received),
         core,
         foreign: ticks.1.busy_since(ticks.0) - core,
-        kernel_entries: before.zip(after).and_then(entries_a_packet),
+        kernel_entries: counts.and_then(entries_a_packet),
         round,
     })
 }
 
-/// Not counted, between the warm-up and what counts: the target is asked for its own counts there.
-const BETWEEN: Duration = Duration::from_millis(200);
+/// A thread that asks the target for its own count while packets flow: near the beginning of the counted
+/// time and near its end, so that no start is in between.
+struct Counting {
+    start: Sender<()>,
+    thread: JoinHandle<Option<(OwnCount, OwnCount)>>,
+}
+
+impl Counting {
+    fn begin(counter: Option<Counter>, counted: Duration) -> Self {
+        let (start, is_started) = channel();
+        let thread = std::thread::spawn(move || {
+            // In what time the load leaves of its core.
+            make_ordinary(gettid());
+            let counter = counter?;
+            is_started.recv().ok()?;
+            let before = counter()?;
+            std::thread::sleep(counted.mul_f64(COUNTED_SHARE));
+            Some((before, counter()?))
+        });
+        Self { start, thread }
+    }
+
+    fn start(&self) {
+        // The thread has nobody to ask and is gone: there is no count.
+        self.start.send(()).ok();
+    }
+
+    fn end(self) -> Option<(OwnCount, OwnCount)> {
+        drop(self.start);
+        self.thread.join().ok().flatten()
+    }
+}
+
+/// Between the two counts, of the counted time.
+const COUNTED_SHARE: f64 = 0.7;
 
 fn entries_a_packet((before, after): (OwnCount, OwnCount)) -> Option<f64> {
     let packets = after.packets.checked_sub(before.packets)?;
@@ -248,7 +275,9 @@ pub(crate) fn interleave(
             let through = standing
                 .get_mut(one.standing)
                 .context("a series of nobody")?;
+            through.target.wake();
             let measured = round(through, one.pace, cores)?;
+            through.target.rest();
             let judged = measured
                 .void()
                 .map_or_else(String::new, |why| format!("; void: {why}"));

@@ -16,7 +16,7 @@ use crate::calls;
 use crate::carrier::Daemon;
 use crate::gateway::Plan;
 use crate::machine;
-use crate::relay;
+use crate::relay::{self, Peer};
 use crate::report::{self, progress};
 use crate::verdict::lowest_third;
 
@@ -41,15 +41,39 @@ pub(crate) struct Options {
     quick: bool,
     /// Only these rows; none: all.
     #[arg(value_enum)]
-    what: Option<What>,
+    what: Vec<What>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// The relays: rtpengine, rtpproxy, Asterisk.
+    /// All relays.
     Relay,
-    /// Calls: Asterisk.
+    /// One of them: rtpengine.
+    Rtpengine,
+    /// rtpengine where the callee's side speaks SRTP.
+    Srtp,
+    /// rtpproxy; `SLUICE_RTPPROXY` names its program.
+    Rtpproxy,
+    /// Asterisk as a relay.
+    Asterisk,
+    /// FreeSWITCH as a relay; `SLUICE_FREESWITCH` names its program.
+    Freeswitch,
+    /// Calls without media: Asterisk.
     Calls,
+}
+
+impl What {
+    const fn relays(self) -> &'static [Peer] {
+        match self {
+            Self::Relay => &Peer::ALL,
+            Self::Rtpengine => &[Peer::Rtpengine],
+            Self::Srtp => &[Peer::RtpengineSrtp],
+            Self::Rtpproxy => &[Peer::Rtpproxy],
+            Self::Asterisk => &[Peer::Asterisk],
+            Self::Freeswitch => &[Peer::Freeswitch],
+            Self::Calls => &[],
+        }
+    }
 }
 
 impl Options {
@@ -75,13 +99,18 @@ fn beside() -> Result<PathBuf> {
 /// Measures both, and prints the bar.
 pub(crate) fn run(options: &Options) -> Result<()> {
     report::note("machine", &machine::describe());
+    let what = match &*options.what {
+        [] => &[What::Relay, What::Calls],
+        wanted => wanted,
+    };
+    let relays: Vec<Peer> = what.iter().flat_map(|one| one.relays()).copied().collect();
     if let Err(error) = machine::enter_own_network() {
         report::note("peers", &format!("{error:#}"));
-    } else if options.what != Some(What::Calls) {
+    } else if !relays.is_empty() {
         let places = Places::new(&options.binary, &None, options.quick)?;
-        relay::measure_peers(&places, &options.asterisk_root()?);
+        relay::measure_peers(&places, &options.asterisk_root()?, &relays);
     }
-    if options.what != Some(What::Relay)
+    if what.contains(&What::Calls)
         && let Err(error) = measure(options)
     {
         report::bar_not_run(BAR, RATIO_MAX, &format!("{error:#}"));

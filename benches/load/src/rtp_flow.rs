@@ -3,22 +3,20 @@
 //! Open loop: when a packet is due does not depend on what came back. Every packet carries its
 //! flow, its cycle and the time of its send call, so loss, order, wrong delivery and latency are
 //! known exactly; latency ends at the kernel's arrival stamp, so that waiting in our socket is not
-//! in it. A flow reads its socket in its own turn to send and never sleeps on it: a gateway that
-//! had to wake this program for each packet would be charged for it.
+//! in it. Sessions share a few ports, which are read in turns and never slept on: a gateway that had
+//! to wake this program for each packet would be charged for it.
 
-use std::io::IoSliceMut;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::collections::HashMap;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::Range;
-use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use hdrhistogram::Histogram;
-use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send, setsockopt, sockopt};
-use socket2::SockRef;
+use nix::sys::socket::SockaddrIn;
 
 use crate::machine::{monotonic_ns, realtime_ns, sleep_until_ns, thread_cpu_ns};
+use crate::rtp_port::{End, Port, Reader};
 use crate::session_key::{SecureEnd, TAG_OCTETS, Way};
 
 /// An RTP packet of the load: 12 octets of header and 20 ms of G.711.
@@ -59,17 +57,16 @@ impl Pace {
 /// One direction of one session: where its packets leave and its peer's arrive.
 #[derive(Debug)]
 struct Flow {
-    socket: UdpSocket,
+    /// The port of ours.
+    port: usize,
+    /// Where its packets go, and where its peer's come from.
+    to: SockaddrIn,
     /// Packets that have left: RTP's sequence and time stamp go on where they were, however long the
     /// flow was silent.
     sent: u64,
-    /// The flow whose socket gets our packets, learnt from the first one.
-    lands_on: Option<usize>,
     arrived: Arrived,
     /// Its SRTP; `None`: plain RTP.
     secure: Option<Box<SecureEnd>>,
-    /// Turns in which the socket was empty: so many packets may wait beyond the one of a turn.
-    behind: u32,
 }
 
 /// Which cycles of a flow have arrived: the highest plus one, and a map of the 64 below.
@@ -172,77 +169,93 @@ pub(crate) enum Mark {
 /// The flows of a load and the place in their sequence.
 #[derive(Debug)]
 pub(crate) struct RtpLoad {
+    ports: Vec<Port>,
+    /// Ends that were given away.
+    ends: usize,
     flows: Vec<Flow>,
+    /// Which flow a relay's port belongs to.
+    by_source: HashMap<SocketAddrV4, usize>,
     /// Cycles sent in earlier rounds: sequence numbers go on.
     cycle: u64,
-    buffer: [u8; 2048],
-    control: Vec<u8>,
-}
-
-/// A socket for one end of a session.
-///
-/// # Errors
-/// No descriptor or no port left.
-pub(crate) fn open_socket() -> Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("a socket of the load")?;
-    SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-    Ok(socket)
+    reader: Reader,
+    /// The port that is read next.
+    read_next: usize,
 }
 
 impl RtpLoad {
-    /// Flows between connected pairs: `sessions` says where each socket's packets go.
+    /// Without any flow.
     ///
     /// # Errors
-    /// A socket that cannot be connected.
-    pub(crate) fn new(sessions: Vec<(UdpSocket, Way)>) -> Result<Self> {
-        let control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-        let mut load = Self {
-            flows: Vec::with_capacity(sessions.len()),
+    /// No descriptor or no port left.
+    pub(crate) fn new() -> Result<Self> {
+        Self::with_ports(PORTS)
+    }
+
+    fn with_ports(count: usize) -> Result<Self> {
+        Ok(Self {
+            ports: (0..count).map(|_| Port::open()).collect::<Result<_>>()?,
+            ends: 0,
+            flows: Vec::new(),
+            by_source: HashMap::new(),
             cycle: 0,
-            buffer: [0; 2048],
-            control,
-        };
-        for (socket, way) in sessions {
-            load.add(socket, way)?;
-        }
-        Ok(load)
+            reader: Reader::new(),
+            read_next: 0,
+        })
+    }
+
+    /// The end of a session to be: two of a session are asked for one after the other, and are at
+    /// different ports.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub(crate) fn next_end(&mut self) -> Result<End> {
+        let port = self.ends % self.ports.len().max(1);
+        let address = self.ports.get(port).context("a load without ports")?;
+        self.ends += 1;
+        Ok(End {
+            port,
+            address: address.address(),
+        })
     }
 
     /// One more flow. The two of a session are added one after the other.
     ///
     /// # Errors
-    /// A socket that cannot be connected.
-    pub(crate) fn add(&mut self, socket: UdpSocket, way: Way) -> Result<()> {
-        let to = way.to;
-        socket
-            .connect(to)
-            .with_context(|| format!("connect to {to}"))?;
+    /// Another flow goes there, or it is no IPv4 address.
+    pub(crate) fn add(&mut self, end: End, way: Way) -> Result<()> {
+        let SocketAddr::V4(to) = way.to else {
+            bail!("{}: the load speaks IPv4 only", way.to);
+        };
+        if self.by_source.insert(to, self.flows.len()).is_some() {
+            bail!("{to} is the relay's port of two sessions");
+        }
         self.flows.push(Flow {
-            socket,
+            port: end.port,
+            to: to.into(),
             sent: 0,
-            lands_on: None,
             arrived: Arrived::default(),
             secure: way.keys.map(SecureEnd::new).transpose()?.map(Box::new),
-            behind: 0,
         });
         Ok(())
     }
 
-    /// Flows that talk to each other without a gateway: the calibration.
+    /// Flows that talk to each other without a gateway, each at a port of its own: the calibration.
     ///
     /// # Errors
     /// Sockets run out.
     pub(crate) fn direct(sessions: usize) -> Result<Self> {
-        let mut pairs = Vec::with_capacity(2 * sessions);
+        let mut load = Self::with_ports(2 * sessions)?;
         for _ in 0..sessions {
-            let (one, other) = (open_socket()?, open_socket()?);
-            let (one_address, other_address) = (one.local_addr()?, other.local_addr()?);
-            let plain = |to| Way { to, keys: None };
-            pairs.push((one, plain(other_address)));
-            pairs.push((other, plain(one_address)));
+            let (one, other) = (load.next_end()?, load.next_end()?);
+            for (end, to) in [(one, other), (other, one)] {
+                let way = Way {
+                    to: to.address.into(),
+                    keys: None,
+                };
+                load.add(end, way)?;
+            }
         }
-        Self::new(pairs)
+        Ok(load)
     }
 
     /// Sends one round, calling `mark` at both ends of the time that counts.
@@ -261,7 +274,9 @@ impl RtpLoad {
             start + (slot / flow_count) * period_ns + (slot % flow_count) * period_ns / flow_count
         };
         let (mut began_ns, mut began_cpu) = (0, 0);
-        let mut slot = 0;
+        let is_dense = flow_count * TICK_NS > DENSE_PACKETS * period_ns;
+        let tick_ns = if is_dense { 2 * TICK_NS } else { TICK_NS };
+        let (mut slot, mut read_at) = (0, start);
         while slot < last * flow_count {
             let now = monotonic_ns();
             while slot < last * flow_count && due(slot) <= now {
@@ -273,16 +288,16 @@ impl RtpLoad {
                 if window.contains(&cycle) {
                     round.send_lag.saturating_record((now - due(slot)).max(1));
                 }
-                self.turn(
-                    usize::try_from(slot % flow_count)?,
-                    cycle,
-                    &window,
-                    &mut round,
-                );
+                let index = usize::try_from(slot % flow_count)?;
+                self.send(index, cycle, window.contains(&cycle), &mut round);
                 slot += 1;
             }
+            if now >= read_at {
+                self.read_one(&window, &mut round);
+                read_at = now + READ_NS;
+            }
             if slot < last * flow_count {
-                sleep_until_ns(due(slot).max(now + TICK_NS));
+                sleep_until_ns(due(slot).max(now + tick_ns));
             }
         }
         mark(Mark::End);
@@ -296,30 +311,18 @@ impl RtpLoad {
     /// One packet in each flow now, and what arrived meanwhile: a probe beside another load.
     pub(crate) fn probe(&mut self, counted: bool, round: &mut Round) {
         let window = if counted { 0..u64::MAX } else { 0..0 };
+        self.read_all(&window, round);
         for index in 0..self.flows.len() {
-            self.turn(index, self.cycle, &window, round);
+            self.send(index, self.cycle, counted, round);
         }
         self.cycle += 1;
     }
 
-    /// One flow's place in the 20 ms: take what arrived, send what is due.
-    fn turn(&mut self, index: usize, cycle: u64, window: &Range<u64>, round: &mut Round) {
-        if self.receive(index, window, round) {
-            while self.flows.get(index).is_some_and(|flow| flow.behind > 0)
-                && self.receive(index, window, round)
-            {
-                if let Some(flow) = self.flows.get_mut(index) {
-                    flow.behind -= 1;
-                }
-            }
-        } else if let Some(flow) = self.flows.get_mut(index) {
-            flow.behind = (flow.behind + 1).min(BEHIND_MAX);
-        }
-        self.send(index, cycle, window.contains(&cycle), round);
-    }
-
     fn send(&mut self, index: usize, cycle: u64, counted: bool, round: &mut Round) {
         let Some(flow) = self.flows.get_mut(index) else {
+            return;
+        };
+        let Some(port) = self.ports.get(flow.port) else {
             return;
         };
         let mut room = [0_u8; PACKET_BYTES + TAG_OCTETS];
@@ -337,83 +340,96 @@ impl RtpLoad {
                 room.as_slice()
             }
         };
-        let descriptor = flow.socket.as_raw_fd();
-        let sent = match send(descriptor, packet, MsgFlags::MSG_DONTWAIT) {
-            // An ICMP error of an earlier packet is reported once, by one call that sends nothing.
-            Err(Errno::ECONNREFUSED) => send(descriptor, packet, MsgFlags::MSG_DONTWAIT),
-            other => other,
-        };
+        let is_sent = port.send(packet, &flow.to);
         if counted {
             round.sent += 1;
-            round.send_errors += u64::from(sent.is_err());
+            round.send_errors += u64::from(!is_sent);
         }
     }
 
-    /// Takes one packet from a socket; false if there was none.
-    fn receive(&mut self, index: usize, window: &Range<u64>, round: &mut Round) -> bool {
-        let Some(descriptor) = self.flows.get(index).map(|flow| flow.socket.as_raw_fd()) else {
-            return false;
+    /// Empties the port whose turn it is.
+    fn read_one(&mut self, window: &Range<u64>, round: &mut Round) {
+        let index = self.read_next % self.ports.len().max(1);
+        self.read_next = index + 1;
+        let Self {
+            ports,
+            reader,
+            flows,
+            by_source,
+            ..
+        } = self;
+        let Some(port) = ports.get(index) else {
+            return;
         };
-        let mut slices = [IoSliceMut::new(&mut self.buffer)];
-        let control = Some(self.control.as_mut_slice());
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let Ok(message) = recvmsg::<()>(descriptor, &mut slices, control, flags) else {
-            return false;
-        };
-        let length = message.bytes;
-        let stamp = message.cmsgs().ok().and_then(|mut all| {
-            all.find_map(|one| {
-                let ControlMessageOwned::ScmTimestampns(time) = one else {
-                    return None;
-                };
-                u64::try_from(Duration::from(time).as_nanos()).ok()
-            })
-        });
-        let secure = self
-            .flows
-            .get_mut(index)
-            .and_then(|flow| flow.secure.as_mut());
-        let packet = self.buffer.get_mut(..length).unwrap_or_default();
-        let content = match secure {
-            Some(secure) => believed(secure, packet).and_then(read_packet),
-            None => read_packet(packet),
-        };
-        let Some((flow_index, cycle, sent_at)) = content else {
-            round.alien += 1;
-            return true;
-        };
-        let Some(flow) = self.flows.get_mut(flow_index) else {
-            round.alien += 1;
-            return true;
-        };
-        if *flow.lands_on.get_or_insert(index) != index {
-            round.misrouted += 1;
-            return true;
-        }
-        let arrival = flow.arrived.take(cycle);
-        if !window.contains(&cycle) {
-            return true;
-        }
-        match arrival {
-            Arrival::Duplicate => round.duplicates += 1,
-            Arrival::InOrder | Arrival::Late => {
-                round.received += 1;
-                round.late += u64::from(arrival == Arrival::Late);
-                let latency = stamp.unwrap_or_default().saturating_sub(sent_at);
-                round.latency.saturating_record(latency.max(1));
+        for _ in 0..BATCHES_MAX {
+            let is_more = reader.read(port);
+            for (packet, source, stamp_ns) in reader.taken() {
+                let place = by_source.get(&source).copied();
+                take(flows, index, place, packet, stamp_ns, window, round);
+            }
+            if !is_more {
+                return;
             }
         }
-        true
     }
 
-    /// Waits for what is on its way, then empties every socket.
+    fn read_all(&mut self, window: &Range<u64>, round: &mut Round) {
+        for _ in 0..self.ports.len() {
+            self.read_one(window, round);
+        }
+    }
+
+    /// Waits for what is on its way, then empties every port.
     fn settle(&mut self, window: &Range<u64>, round: &mut Round) {
         sleep_until_ns(monotonic_ns() + SETTLE_NS);
-        for index in 0..self.flows.len() {
-            while self.receive(index, window, round) {}
-            if let Some(flow) = self.flows.get_mut(index) {
-                flow.behind = 0;
-            }
+        self.read_all(window, round);
+    }
+}
+
+/// A packet that came to port `port`, from where flow `place` sends to.
+fn take(
+    flows: &mut [Flow],
+    port: usize,
+    place: Option<usize>,
+    packet: &mut [u8],
+    stamp_ns: u64,
+    window: &Range<u64>,
+    round: &mut Round,
+) {
+    let Some((place, receiver)) = place.and_then(|place| Some((place, flows.get_mut(place)?)))
+    else {
+        round.alien += 1;
+        return;
+    };
+    let is_here = receiver.port == port;
+    let content = match &mut receiver.secure {
+        Some(secure) => believed(secure, packet).and_then(read_packet),
+        None => read_packet(packet),
+    };
+    let Some((sender, cycle, sent_at)) = content else {
+        round.alien += 1;
+        return;
+    };
+    // The two flows of a session stand side by side.
+    if !is_here || sender != place ^ 1 {
+        round.misrouted += 1;
+        return;
+    }
+    let Some(sender) = flows.get_mut(sender) else {
+        round.alien += 1;
+        return;
+    };
+    let arrival = sender.arrived.take(cycle);
+    if !window.contains(&cycle) {
+        return;
+    }
+    match arrival {
+        Arrival::Duplicate => round.duplicates += 1,
+        Arrival::InOrder | Arrival::Late => {
+            round.received += 1;
+            round.late += u64::from(arrival == Arrival::Late);
+            let latency = stamp_ns.saturating_sub(sent_at);
+            round.latency.saturating_record(latency.max(1));
         }
     }
 }
@@ -495,12 +511,18 @@ pub(crate) const PERIOD_NS: u64 = 1_000_000_000 / RATE;
 const WARM_UP: Duration = Duration::from_millis(1500);
 /// Packets that fall due within this time go together.
 const TICK_NS: u64 = 100_000;
+/// With more packets than these in a tick it is twice as long: waking up has its price here, too.
+const DENSE_PACKETS: u64 = 12;
 const LEAD_NS: u64 = 5_000_000;
 /// After the last packet, before its loss is counted.
 const SETTLE_NS: u64 = 100_000_000;
-const BEHIND_MAX: u32 = 64;
+/// Between two looks at ports: so much of the load gathers that one call takes many packets.
+const READ_NS: u64 = 200_000;
+/// Taken from a port before packets that are due get their turn again.
+const BATCHES_MAX: usize = 64;
+/// Ports that all sessions share.
+const PORTS: usize = 8;
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
-const RECEIVE_BUFFER_BYTES: usize = 1 << 18;
 
 #[cfg(test)]
 mod tests {

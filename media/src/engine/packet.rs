@@ -97,10 +97,18 @@ impl<Io: PacketIo> Worker<Io> {
         if !is_peer || payload_type.value() != line.payload_received {
             let source = source.filter(|_| !is_peer);
             if let Some(unprotected) = unprotected.filter(|_| !is_peer) {
-                self.expect_present_key(now_us, slot, source, &unprotected)?;
+                self.expect_proof(now_us, slot, source, &unprotected)?;
             }
             let index = unprotected.map(|unprotected| unprotected.index());
-            self.admit(now_us, slot, (source, is_peer), (ssrc, index), payload_type)?;
+            let before = self.leg(slot).and_then(|leg| leg.latch.offered());
+            let admitted = self.admit(now_us, slot, (source, is_peer), (ssrc, index), payload_type);
+            if let (Err(DropReason::LatchPending), Some(unprotected)) = (admitted, &unprotected) {
+                self.claim_index(slot, unprotected, before);
+            }
+            admitted?;
+            if let Some(unprotected) = unprotected.filter(|_| is_peer) {
+                self.confirm_holder(now_us, slot, &unprotected);
+            }
         }
         self.accept_index(slot, unprotected);
         let line = self

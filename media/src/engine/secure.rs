@@ -3,15 +3,16 @@
 
 use std::net::SocketAddr;
 
-use packet_io::{PacketBuf, PacketIo};
+use packet_io::{PacketBuf, PacketIo, prefetch};
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
-use crate::engine::leg::Leg;
+use crate::engine::lifecycle::expected;
+use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
-use crate::limits::LATCH_GRACE;
+use crate::limits::KEY_GRACE;
 use crate::rtp::Ssrc;
 use crate::srtp::{Contexts, SrtpPlan, Unprotected};
 
@@ -23,6 +24,9 @@ pub(super) struct SecureLeg {
     previous_until_us: u64,
     /// Where its peer was last said to be while it had keys.
     place: Option<PeerAddress>,
+    /// Where the peer was that heard our stream under the present key, once it has another place and
+    /// other keys: to who is there the next key of ours begins anew.
+    heard_at: Option<PeerAddress>,
     /// The cipher has refused the keys of now: nothing passes.
     is_closed: bool,
 }
@@ -50,23 +54,57 @@ impl<Io: PacketIo> Worker<Io> {
         leg.latch.expect_possible(now_us, from, heard_us)
     }
 
-    /// A source that is not believed yet proves itself under the present key: who had the one before may
-    /// be the peer no longer.
-    pub(super) fn expect_present_key(
+    /// A source that is not believed yet proves itself under the present key, for who had the one before
+    /// may be the peer no longer; and by packets later than all others of their stream, for who only
+    /// listens has all the earlier ones.
+    pub(super) fn expect_proof(
         &self,
         now_us: u64,
         slot: u32,
         source: Option<SocketAddr>,
         unprotected: &Unprotected,
     ) -> Result<(), DropReason> {
-        let is_old = source.map(PeerAddress::from).is_some_and(|source| {
-            self.leg(slot)
-                .is_some_and(|leg| leg.latch.is_old_source(now_us, &source))
-        });
-        if unprotected.is_by_previous() && !is_old {
+        let Some(leg) = self.leg(slot) else {
+            return Ok(());
+        };
+        let source = source.map(PeerAddress::from);
+        if source.is_some_and(|source| leg.latch.is_old_source(now_us, &source)) {
+            return Ok(());
+        }
+        if unprotected.is_by_previous() {
             return Err(DropReason::LatchPending);
         }
-        Ok(())
+        match self.secure_leg(slot) {
+            Some(secure) if !secure.contexts.is_newest(unprotected) => Err(DropReason::SrtpReplay),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The packet was offered by a source that is not believed yet. Who offers one of another stream than
+    /// `before`, the last that was offered, may not go back to that one.
+    pub(super) fn claim_index(
+        &mut self,
+        slot: u32,
+        unprotected: &Unprotected,
+        before: Option<(Ssrc, u64)>,
+    ) {
+        if let Some(secure) = self.secure_mut(slot) {
+            secure.contexts.claim(unprotected, before);
+        }
+    }
+
+    /// Who holds the leg was heard; under the key of now it has proven itself, otherwise its next packet is
+    /// looked at as well.
+    pub(super) fn confirm_holder(&mut self, now_us: u64, slot: u32, unprotected: &Unprotected) {
+        let Some(leg) = self.leg_mut(slot).filter(|leg| leg.latch.is_unproven()) else {
+            return;
+        };
+        if !unprotected.is_by_previous() {
+            leg.latch.confirm();
+            self.watch_socket(now_us, slot);
+        } else if let Some(line) = self.ingress.get_mut(slot as usize) {
+            line.payload_received = PAYLOAD_NONE;
+        }
     }
 
     /// Unprotects what came as RTP; `None`: the leg is plain. The index is taken by
@@ -115,8 +153,7 @@ impl<Io: PacketIo> Worker<Io> {
         {
             return Ok(None);
         }
-        self.leg_mut(slot)
-            .and_then(|leg| leg.srtp.as_deref_mut())
+        self.secure_mut(slot)
             .and_then(|secure| {
                 secure.end_previous(now_us);
                 secure.contexts()
@@ -129,7 +166,7 @@ impl<Io: PacketIo> Worker<Io> {
     #[inline]
     pub(super) fn accept_index(&mut self, slot: u32, unprotected: Option<Unprotected>) {
         if let Some(unprotected) = unprotected
-            && let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut())
+            && let Some(secure) = self.secure_mut(slot)
         {
             secure.contexts.accept(unprotected);
         }
@@ -150,8 +187,7 @@ impl<Io: PacketIo> Worker<Io> {
             return Ok(());
         }
         let send = self
-            .leg_mut(slot)
-            .and_then(|leg| leg.srtp.as_deref_mut())
+            .secure_mut(slot)
             .and_then(SecureLeg::contexts)
             .ok_or(DropReason::SrtpUnavailable)?
             .send_mut();
@@ -161,18 +197,88 @@ impl<Io: PacketIo> Worker<Io> {
         send.protect_rtp(packet.bytes_mut())
     }
 
+    /// What a leg with keys is; of one that was plain from its beginning nothing.
+    #[inline]
+    fn secure_mut(&mut self, slot: u32) -> Option<&mut SecureLeg> {
+        self.secure.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    #[inline]
+    pub(super) fn secure_leg(&self, slot: u32) -> Option<&SecureLeg> {
+        self.secure.get(slot as usize)?.as_deref()
+    }
+
+    fn has_keys(&self, slot: u32) -> bool {
+        self.leg(slot).is_some_and(|leg| leg.plan.srtp.is_some())
+    }
+
+    /// Makes the contexts of a leg that begins.
+    pub(super) fn begin_srtp(&mut self, slot: u32) {
+        let Some(plan) = self.leg(slot).map(|leg| &leg.plan) else {
+            return;
+        };
+        let keys = plan.srtp.as_deref();
+        let begun = keys.and_then(|keys| SecureLeg::new(keys, plan.kind, expected(plan)));
+        self.set_srtp(slot, begun);
+    }
+
+    /// Brings the contexts up to a new plan. A leg that becomes plain keeps them: should the same keys come
+    /// back, no index may be used again.
+    pub(super) fn renegotiate_srtp(&mut self, now_us: u64, slot: u32) {
+        let secure = self.secure.get_mut(slot as usize);
+        let Some(secure) = secure.and_then(Option::as_deref_mut) else {
+            return self.begin_srtp(slot);
+        };
+        let pair = self.pairs.get(slot as usize);
+        let Some(plan) = pair.and_then(|pair| pair.leg.as_ref()).map(|leg| &leg.plan) else {
+            return;
+        };
+        if let Some(keys) = plan.srtp.as_deref() {
+            secure.renegotiate(now_us, keys, expected(plan));
+        }
+    }
+
+    /// The leg is over, and its keys with it.
+    pub(super) fn end_srtp(&mut self, slot: u32) {
+        self.set_srtp(slot, None);
+    }
+
+    fn set_srtp(&mut self, slot: u32, secure: Option<Box<SecureLeg>>) {
+        if let Some(place) = self.secure.get_mut(slot as usize) {
+            self.secure_legs += u32::from(secure.is_some());
+            self.secure_legs -= u32::from(place.is_some());
+            *place = secure;
+        }
+    }
+
+    /// True if what is heard under a plan is what was heard so far: plain, or under its key.
+    pub(super) fn hears_under(&self, slot: u32, plan: Option<&SrtpPlan>) -> bool {
+        let has_keys = self.has_keys(slot);
+        let secure = self.secure_leg(slot).filter(|_| has_keys);
+        match (secure, plan) {
+            (Some(secure), Some(plan)) => secure.contexts.hears_under(&plan.receive),
+            (None, None) => !has_keys,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// The least index of SRTP that our stream may use; `None`: the leg is plain.
+    pub(super) fn next_index(&self, slot: u32, ours: Ssrc) -> Option<u64> {
+        let secure = self.secure_leg(slot).filter(|_| self.has_keys(slot));
+        secure.map(|secure| secure.contexts.next_index(ours))
+    }
+
     /// Protects RTCP that is to leave by a leg with keys. A plain leg: nothing happens.
     pub(super) fn protect_rtcp(
         &mut self,
         slot: u32,
         packet: &mut PacketBuf,
     ) -> Result<(), DropReason> {
-        let Some(leg) = self.leg_mut(slot).filter(|leg| leg.plan.srtp.is_some()) else {
+        if !self.has_keys(slot) {
             return Ok(());
-        };
-        let send = leg
-            .srtp
-            .as_deref_mut()
+        }
+        let send = self
+            .secure_mut(slot)
             .and_then(SecureLeg::contexts)
             .ok_or(DropReason::SrtpUnavailable)?
             .send_mut();
@@ -180,29 +286,6 @@ impl<Io: PacketIo> Worker<Io> {
             .set_len(packet.len() + send.rtcp_overhead())
             .map_err(|_no_room| DropReason::SrtpUnavailable)?;
         send.protect_rtcp(packet.bytes_mut())
-    }
-}
-
-impl Leg {
-    /// Brings the contexts up to a new plan; `place` is where its SDP says the peer is. A leg that
-    /// becomes plain keeps them: should the same keys come back, no index may be used again.
-    pub(super) fn renegotiate_srtp(
-        &mut self,
-        now_us: u64,
-        (plan, kind): (Option<&SrtpPlan>, MediaKind),
-        place: Option<PeerAddress>,
-    ) {
-        let Some(plan) = plan else { return };
-        match self.srtp.as_deref_mut() {
-            Some(secure) => secure.renegotiate(now_us, plan, place),
-            None => self.srtp = SecureLeg::new(plan, kind, place),
-        }
-    }
-
-    /// The least index of SRTP that our stream may use; `None`: the leg is plain.
-    pub(super) fn next_index(&self, ours: Ssrc) -> Option<u64> {
-        let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
-        secure.map(|secure| secure.contexts.next_index(ours))
     }
 }
 
@@ -218,22 +301,42 @@ impl SecureLeg {
             contexts,
             previous_until_us: 0,
             place,
+            heard_at: None,
             is_closed: false,
         }))
     }
 
     fn renegotiate(&mut self, now_us: u64, plan: &SrtpPlan, place: Option<PeerAddress>) {
-        let has_moved = self
-            .place
-            .zip(place)
-            .is_some_and(|(before, now)| !before.is_same_place(&now));
-        self.place = place.or(self.place);
+        self.follow(plan, place);
         self.end_previous(now_us);
         let had_previous = self.contexts.has_previous();
+        let is_same_key = self.contexts.sends_under(&plan.send);
+        let has_moved = self.heard_at.is_some();
         // What was used stays known: a later plan may bring back the keys of now.
         self.is_closed = self.contexts.renegotiate(plan, has_moved).is_none();
+        if !is_same_key && !self.is_closed {
+            self.heard_at = None;
+        }
         if !had_previous && self.contexts.has_previous() {
-            self.previous_until_us = now_us.saturating_add(micros(LATCH_GRACE));
+            self.previous_until_us = now_us.saturating_add(micros(KEY_GRACE));
+        }
+    }
+
+    /// The peer is where `place` says. Another device with another key may have moved there by its answer:
+    /// it hears of the next key of ours only by the offer that follows.
+    fn follow(&mut self, plan: &SrtpPlan, place: Option<PeerAddress>) {
+        let before = self.place;
+        self.place = place.or(before);
+        let Some((before, now)) = before.zip(place) else {
+            return;
+        };
+        let is_same_device =
+            self.contexts.sends_under(&plan.send) && self.contexts.hears_under(&plan.receive);
+        if !before.is_same_place(&now) && !is_same_device {
+            self.heard_at = self.heard_at.or(Some(before));
+        }
+        if self.heard_at.is_some_and(|home| home.is_same_place(&now)) {
+            self.heard_at = None;
         }
     }
 
@@ -249,6 +352,32 @@ impl SecureLeg {
     #[inline]
     fn contexts(&mut self) -> Option<&mut Contexts> {
         (!self.is_closed).then_some(&mut self.contexts)
+    }
+
+    /// Asks for the lines that a packet of its peer needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch_receive(&self) {
+        prefetch(&self.is_closed);
+        self.contexts.prefetch_receive();
+    }
+
+    /// The same for a packet to its peer.
+    #[inline]
+    pub(super) fn prefetch_send(&self) {
+        prefetch(&self.is_closed);
+        self.contexts.prefetch_send();
+    }
+
+    /// Asks for the keys that its peer's packets are under.
+    #[inline]
+    pub(super) fn prefetch_receive_keys(&self) {
+        self.contexts.prefetch_receive_keys();
+    }
+
+    /// Asks for the keys that packets to its peer are under.
+    #[inline]
+    pub(super) fn prefetch_send_keys(&self) {
+        self.contexts.prefetch_send_keys();
     }
 
     /// Octets that it takes.

@@ -1,10 +1,12 @@
 //! Both directions of a leg, and the change of their keys.
 
+use packet_io::prefetch;
+
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::Ssrc;
 use crate::srtp::left_keys::{Forgotten, KeyIdentity, LeftKeys};
-use crate::srtp::{ReceiveContext, SendContext, SrtpPlan, Unprotected};
+use crate::srtp::{MasterKey, ReceiveContext, SendContext, SrtpPlan, Unprotected};
 
 /// The cryptographic contexts of a leg (RFC 3711 §3.2).
 #[derive(Debug)]
@@ -102,7 +104,9 @@ impl Contexts {
     }
 
     fn leave(&mut self, receive: &ReceiveContext) {
-        for left in receive.ends() {
+        let ends: Vec<_> = receive.ends().collect();
+        // The one heard last is forgotten last.
+        for left in ends.into_iter().rev() {
             // What is forgotten here was left many keys ago, and only its peer could take it up again.
             let _forgotten = self.left_receive.remember(left);
         }
@@ -120,6 +124,18 @@ impl Contexts {
     #[must_use]
     pub const fn has_previous(&self) -> bool {
         self.previous.is_some()
+    }
+
+    /// True if that is the key of what is sent.
+    #[must_use]
+    pub fn sends_under(&self, key: &MasterKey) -> bool {
+        self.send.key() == key
+    }
+
+    /// True if that is the present key of what is received.
+    #[must_use]
+    pub fn hears_under(&self, key: &MasterKey) -> bool {
+        self.receive.key() == key
     }
 
     /// The least index that a source of ours may use.
@@ -161,6 +177,31 @@ impl Contexts {
             .or_else(|reason| or_previous(reason, previous.unprotect_rtcp(packet)))
     }
 
+    /// Asks for the lines that a packet of the peer needs, except the keys, which these lead to.
+    #[inline]
+    pub fn prefetch_receive(&self) {
+        prefetch(&self.previous);
+        self.receive.prefetch();
+    }
+
+    /// The same for a packet to the peer.
+    #[inline]
+    pub fn prefetch_send(&self) {
+        self.send.prefetch();
+    }
+
+    /// Asks for the keys that the peer's packets are under.
+    #[inline]
+    pub fn prefetch_receive_keys(&self) {
+        self.receive.prefetch_keys();
+    }
+
+    /// Asks for the keys that packets to the peer are under.
+    #[inline]
+    pub fn prefetch_send_keys(&self) {
+        self.send.prefetch_keys();
+    }
+
     /// Takes the index of a packet as used, see [`ReceiveContext::accept`]. The first RTP packet under
     /// a new key ends the one before.
     #[inline]
@@ -175,6 +216,25 @@ impl Contexts {
         self.receive.accept(packet);
         if !packet.is_rtcp && self.previous.is_some() {
             self.end_previous();
+        }
+    }
+
+    /// True if a packet is under the present key and later than all that was accepted or claimed of its
+    /// source: nobody can have copied it from one of those.
+    #[must_use]
+    pub fn is_newest(&self, packet: &Unprotected) -> bool {
+        !packet.is_by_previous && self.receive.is_newest(packet)
+    }
+
+    /// Takes everything before an RTP packet [that is the newest](Self::is_newest) as used, but not
+    /// the packet: its source is not believed yet, and another may claim it. Of `before`, which was claimed
+    /// last, the same if it is of another stream, and itself.
+    pub fn claim(&mut self, packet: &Unprotected, before: Option<(Ssrc, u64)>) {
+        debug_assert!(!packet.is_rtcp, "no report proves a source");
+        debug_assert!(self.is_newest(packet), "nothing earlier proves anything");
+        self.receive.claim((packet.ssrc, packet.index));
+        if let Some((ssrc, index)) = before.filter(|(ssrc, _)| *ssrc != packet.ssrc) {
+            self.receive.claim((ssrc, index.saturating_add(1)));
         }
     }
 

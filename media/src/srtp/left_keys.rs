@@ -6,8 +6,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::rtp::Ssrc;
 use crate::srtp::master_key::MasterKey;
 
-/// Sources of left keys that are remembered, in each direction.
-pub(super) const LEFT_MAX: usize = 32;
+/// Sources of left keys that are remembered, in each direction. A device that takes a leg's place has
+/// another key, with each hold and transfer; what is forgotten is a floor under all later ones.
+pub(super) const LEFT_MAX: usize = 512;
 
 /// Tells a key without being one. A suite is no part of it: the same octets make the same key stream
 /// under two suites.

@@ -51,14 +51,14 @@ impl MasterKey {
     }
 
     /// The key.
-    pub(super) fn key(&self) -> &[u8] {
+    pub(crate) fn key(&self) -> &[u8] {
         self.key_and_salt
             .get(..self.suite.key_size())
             .unwrap_or_default()
     }
 
     /// The salt.
-    pub(super) fn salt(&self) -> &[u8] {
+    pub(crate) fn salt(&self) -> &[u8] {
         let start = self.suite.key_size();
         self.key_and_salt
             .get(start..start + self.suite.salt_size())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrayvec::ArrayVec;
+use packet_io::prefetch;
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
@@ -131,6 +132,20 @@ impl ReceiveContext {
     #[cfg(test)]
     pub(super) fn heap_size(&self) -> usize {
         self.rtp.heap_size()
+    }
+
+    /// Asks for the lines that an RTP packet needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.key);
+        prefetch(&self.rtp);
+        self.rtp_streams.prefetch();
+    }
+
+    /// Asks for the keys of RTP.
+    #[inline]
+    pub(super) fn prefetch_keys(&self) {
+        self.rtp.prefetch_keys();
     }
 
     /// Its master key.
@@ -271,6 +286,21 @@ impl ReceiveContext {
             &mut self.rtp_streams
         };
         streams.mark(packet.ssrc, packet.index);
+    }
+
+    /// True if it is later than all that was accepted or claimed of its source.
+    pub(super) fn is_newest(&self, packet: &Unprotected) -> bool {
+        let streams = if packet.is_rtcp {
+            &self.rtcp_streams
+        } else {
+            &self.rtp_streams
+        };
+        packet.index >= streams.window(packet.ssrc).next()
+    }
+
+    /// Takes every RTP packet before that one as used.
+    pub(super) fn claim(&mut self, (ssrc, index): (Ssrc, u64)) {
+        self.rtp_streams.claim(ssrc, index);
     }
 
     /// The index that a packet of a source heard under this key would have.

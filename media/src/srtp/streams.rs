@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use arrayvec::ArrayVec;
+use packet_io::prefetch;
 
 use crate::command::MediaKind;
 use crate::rtp::Ssrc;
@@ -14,8 +15,8 @@ use crate::srtp::window::Window;
 /// bring another with each hold or transfer. A fifth takes the window of the one unheard for longest.
 pub(super) const STREAMS_MAX: usize = 4;
 
-/// Sources beyond them whose end is kept. Still more are refused.
-pub(super) const ENDS_MAX: usize = 32;
+/// Sources beyond them whose end is kept. Still more are refused: a hold brings two, and renews no key.
+pub(super) const ENDS_MAX: usize = 1_024;
 
 /// One source.
 #[derive(Debug, Clone)]
@@ -45,6 +46,12 @@ impl Streams {
             ends: Vec::new(),
             floor: 0,
         }
+    }
+
+    /// Asks for the lines that say what was seen.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.heard);
     }
 
     /// What was seen of a source; of a new one nothing.
@@ -81,6 +88,21 @@ impl Streams {
             return;
         }
         self.bring_to_front(ssrc, index);
+    }
+
+    /// Takes everything before an index as used that is later than all that was used.
+    pub(super) fn claim(&mut self, ssrc: Ssrc, index: u64) {
+        let Some(before) = index.checked_sub(1) else {
+            return;
+        };
+        if !self.has_room(ssrc) || self.window(ssrc).next() > index {
+            return;
+        }
+        if self.window(ssrc).is_unused(before) {
+            self.mark(ssrc, before);
+        }
+        self.raise(ssrc, before);
+        debug_assert!(self.window(ssrc).is_unused(index), "it is still to come");
     }
 
     fn bring_to_front(&mut self, ssrc: Ssrc, index: u64) {
@@ -171,7 +193,7 @@ mod tests {
             streams.mark(Ssrc(ssrc), 7);
         }
         assert!(!streams.has_room(Ssrc(most + 1)));
-        for ssrc in (1..=most).cycle().take(200) {
+        for ssrc in (1..=most).cycle().take(2_000) {
             assert!(streams.has_room(Ssrc(ssrc)));
             let next = streams.window(Ssrc(ssrc)).next();
             assert!(!streams.window(Ssrc(ssrc)).is_unused(next - 1), "{ssrc}");

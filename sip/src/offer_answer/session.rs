@@ -271,6 +271,18 @@ impl Session {
         }
     }
 
+    /// The same of an exchange that the peer has answered: lines of ours that it has seen stay, refused,
+    /// because no line ever goes away (RFC 3264 §8).
+    pub fn restore_answered(&mut self, before: Descriptions) {
+        let left = self.current.ours.clone();
+        self.restore(before);
+        if let (Some(ours), Some(left)) = (&mut self.current.ours, left) {
+            let kept = ours.media.len();
+            let more = left.media.iter().skip(kept).map(refused_line);
+            ours.media = ours.media.iter().cloned().chain(more).collect();
+        }
+    }
+
     /// Keys that were in use before, and may not be any more.
     fn note_left_keys(&mut self, before: &Descriptions) {
         let Some(crypto) = &mut self.crypto else {

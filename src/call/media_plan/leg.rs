@@ -160,6 +160,15 @@ impl LegMedia {
 
     /// Takes back what a refused or torn-down exchange changed.
     pub fn restore(&mut self, before: Descriptions) {
+        self.take_back(before, Session::restore);
+    }
+
+    /// Takes back an exchange that the peer has answered with a 2xx: it keeps the lines that there were.
+    pub fn restore_answered(&mut self, before: Descriptions) {
+        self.take_back(before, Session::restore_answered);
+    }
+
+    fn take_back(&mut self, before: Descriptions, words: fn(&mut Session, Descriptions)) {
         let moves = match (self.remote(), &before.theirs) {
             (Some(new), Some(old)) => moves_media(new, old),
             (None, None) => false,
@@ -169,7 +178,7 @@ impl LegMedia {
             self.plan_version += 1;
         }
         let moving = Moving::of(self.current());
-        self.session.restore(before);
+        words(&mut self.session, before);
         self.note_video(&moving);
     }
 

@@ -322,6 +322,44 @@ fn without_ports_to_spare_the_call_goes_on_with_audio_and_is_counted() {
     world.expect_quiet_but_video();
 }
 
+/// Ports that calls of `limits.calls_max` need for audio are never taken by pictures, however many there are
+/// at the moment.
+#[test]
+fn video_takes_no_ports_that_calls_to_come_were_promised() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.control.config.video_pairs_max = 3;
+    for slot in PAIRS..4 * PAIRS {
+        world.stock_at(slot, "198.51.100.1");
+    }
+    world.video_call("c1");
+    let one_for_each_leg = |world: &World| (world.videos().len(), world.taken());
+    assert_eq!(one_for_each_leg(&world), (2, 4));
+    world.video_call("c2");
+    assert_eq!(one_for_each_leg(&world), (2, 6));
+    let answer = world.last(phone(), "SIP/2.0 200");
+    assert_eq!(video_line(&answer).as_deref(), Some("m=video 0 RTP/AVP 97"));
+    let refused = &world.control.counters().refused;
+    assert_eq!(refused.get("video_at_cap"), Some(&1));
+    // Nor in mid-call, before there are some.
+    for (version, most, video, taken) in [(2, 3, false, 6), (3, 4, true, 8)] {
+        world.control.config.video_pairs_max = most;
+        let port = format!("m=video 40{version}2");
+        let moved = caller(version, "").replace("m=video 4002", &port);
+        world.phone("INVITE", "c2", version, &moved);
+        let asked = world.last(target(1), "INVITE");
+        assert_eq!(video_line(&asked).is_some(), video, "{}", asked.text);
+        let plain = sdp("192.0.2.1", 6000, version, "");
+        let answer = if video { callee(version, "") } else { plain };
+        world.respond(&asked, "200 OK", &answer);
+        world.phone("ACK", "c2", version, "");
+        assert_eq!(world.taken(), taken);
+    }
+    assert_eq!(world.control.stock.taken_for_video(), 4);
+    world.phone("BYE", "c2", 4, "");
+    assert_eq!(world.control.stock.taken_for_video(), 2);
+    world.expect_quiet_but_video();
+}
+
 impl World {
     /// The first call goes on, with video.
     fn expect_quiet_but_video(&self) {

@@ -8,7 +8,7 @@ use media::command::{MediaKind, Report};
 use super::video::*;
 use super::world::*;
 use crate::call::event::Input;
-use crate::trunks::model::OfferMode;
+use crate::trunks::model::{OfferMode, RefreshBy};
 
 /// An `m=video` line of H.264 in the other way of packing.
 fn single(port: u16, number: u8) -> String {
@@ -189,22 +189,75 @@ fn an_answer_that_cannot_be_used_holds_video_too() {
     world.expect_quiet();
 }
 
-/// The other side is in the middle of an exchange of its own: the offer with video is not passed on.
+/// Our refresh is under way on the other side: the offer with video is not passed on.
 #[test]
 fn an_offer_that_could_not_leave_keeps_no_ports() {
-    let mut world = World::new(vec![trunk(1)]);
-    let invite = world.answered("c1");
-    world.callee_sends(&invite, 2, &called(1, ""));
-    assert!(
-        world
-            .last(target(1), "SIP/2.0 200")
-            .header("CSeq")
-            .starts_with("2 ")
-    );
+    let mut world = with(|trunk| {
+        trunk.refresh_by = RefreshBy::Invite;
+        trunk.session_expires = Duration::from_secs(1800);
+    });
+    world.call("610", "c1");
+    let invite = world.last(target(1), "INVITE");
+    let timer = "200 OK\r\nSession-Expires: 1800;refresher=uac";
+    world.respond(&invite, timer, &called(1, ""));
+    world.phone("ACK", "c1", 1, "");
+    world.pass(Duration::from_secs(901));
+    let refresh = world.last(target(1), "INVITE");
+    assert!(refresh.header("To").contains("tag="), "{}", refresh.text);
     world.phone("INVITE", "c1", 2, &caller(2, ""));
     assert_eq!((world.heard(), world.taken()), (491, 2));
+    assert!(world.videos().is_empty());
     world.phone("ACK", "c1", 2, "");
-    world.phone("BYE", "c1", 3, "");
+    // It was not said either: no line of video stands in what comes next.
+    world.respond(&refresh, timer, &called(1, ""));
+    world.phone(
+        "INVITE",
+        "c1",
+        3,
+        &sdp("10.0.0.5", 4000, 3, "a=sendonly\r\n"),
+    );
+    assert_eq!(video_line(&world.last(target(1), "INVITE")), None);
+    world.phone("BYE", "c1", 4, "");
+    world.expect_quiet();
+}
+
+/// RFC 3264 §8: a line that was answered once never goes away, whatever became of the exchange.
+#[test]
+fn a_line_that_the_callee_answered_stands_refused_when_the_exchange_is_taken_back() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.answered("c1");
+    world.phone("INVITE", "c1", 2, &caller(2, ""));
+    let asked = world.last(target(1), "INVITE");
+    assert!(video_line(&asked).is_some_and(|line| line.starts_with("m=video 100")));
+    // Two lines, and the first is none that we can use.
+    let unusable =
+        called(2, &h264(6002, 97, "")).replace("c=IN IP4 192.0.2.1", "c=IN IP4 239.1.1.1");
+    world.respond(&asked, "200 OK", &unusable);
+    assert_eq!(world.heard(), 488);
+    world.phone("ACK", "c1", 2, "");
+    // It took what the caller was refused, and is offered what there was.
+    let again = world.last(target(1), "INVITE");
+    assert_eq!(world.count(target(1), "INVITE"), 3);
+    assert!(again.body().contains("m=audio 10002 "), "{}", again.body());
+    assert_eq!(video_line(&again).as_deref(), Some("m=video 0 RTP/AVP 97"));
+    world.respond(
+        &again,
+        "200 OK",
+        &unusable.replace("m=video 6002", "m=video 0"),
+    );
+    assert_eq!(world.count(target(1), "INVITE"), 3, "not for ever");
+    world.phone(
+        "INVITE",
+        "c1",
+        3,
+        &sdp("10.0.0.5", 4000, 3, "a=sendonly\r\n"),
+    );
+    let hold = world.last(target(1), "INVITE");
+    assert_eq!(video_line(&hold).as_deref(), Some("m=video 0 RTP/AVP 97"));
+    world.respond(&hold, "200 OK", &refused(4));
+    assert_eq!((world.heard(), world.taken()), (200, 2));
+    world.phone("ACK", "c1", 3, "");
+    world.phone("BYE", "c1", 4, "");
     world.expect_quiet();
 }
 

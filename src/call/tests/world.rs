@@ -163,6 +163,7 @@ impl World {
             advertised_host: None,
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
+            video_pairs_max: 1_000,
             ladder_octets: 1 << 20,
         };
         let now = Now {

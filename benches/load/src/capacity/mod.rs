@@ -115,7 +115,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn stand(place: &Where, sessions: u16, cores: Cores) -> Result<Standing> {
     let mut target = place.target()?;
-    let mut load = RtpLoad::new(Vec::new())?;
+    let mut load = RtpLoad::new()?;
     // Those that are inside this program have no thread before they carry anything.
     target
         .subject()

@@ -152,7 +152,7 @@ impl Drop for Daemon {
 }
 
 /// The program that was named, else the command of this name; `whence`: how to get it.
-fn program(command: &str, named: Option<OsString>, whence: &str) -> Result<PathBuf> {
+pub(super) fn program(command: &str, named: Option<OsString>, whence: &str) -> Result<PathBuf> {
     let Some(named) = named else {
         return found(command).with_context(|| format!("no {command} here ({whence})"));
     };

@@ -6,8 +6,10 @@
 mod asterisk;
 mod bencode;
 mod daemon;
+mod freeswitch;
 mod minimal;
 mod node;
+mod resting;
 mod rtpengine;
 mod rtpproxy;
 mod stand_in;
@@ -20,12 +22,13 @@ use anyhow::{Context as _, Result};
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::minimal::Minimal;
 pub(crate) use self::node::{Node, NodeByHttp, NodePlace};
+pub(crate) use self::resting::Resting;
 pub(crate) use self::rtpengine::Rtpengine;
 pub(crate) use self::rtpproxy::Rtpproxy;
 pub(crate) use self::stand_in::StandIn;
 pub(crate) use self::through::{Through, Where};
 
-use crate::rtp_flow::{RtpLoad, open_socket};
+use crate::rtp_flow::RtpLoad;
 use crate::session_key::Way;
 use crate::subject::Subject;
 
@@ -72,6 +75,9 @@ pub(crate) struct OwnCount {
     pub(crate) packets: u64,
 }
 
+/// Asks a relay for its own count, by a thread beside the load. `None`: it did not say.
+pub(crate) type Counter = Box<dyn Fn() -> Option<OwnCount> + Send>;
+
 /// A relay under load.
 pub(crate) trait Target {
     /// What it is called in tables.
@@ -89,34 +95,40 @@ pub(crate) trait Target {
     /// It does not run.
     fn subject(&self) -> Result<Subject>;
 
-    /// Its own count, where it publishes one.
-    fn own_count(&self) -> Option<OwnCount> {
+    /// How to ask for its own count, where it publishes one.
+    fn counter(&self) -> Option<Counter> {
         None
     }
+
+    /// It is not measured for a while.
+    fn rest(&self) {}
+
+    /// It is about to be measured.
+    fn wake(&self) {}
 
     /// Ends its sessions.
     fn finish(&mut self) {}
 }
 
-/// Sessions through `target` with a socket for each end, added to `load`.
+/// Sessions through `target`, added to `load`.
 ///
 /// # Errors
 /// Sockets run out, or the target refuses.
 pub(crate) fn establish(target: &mut dyn Target, load: &mut RtpLoad, count: usize) -> Result<()> {
-    let mut sockets = Vec::with_capacity(count);
+    let mut places = Vec::with_capacity(count);
     let mut ends = Vec::with_capacity(count);
     for _ in 0..count {
-        let (caller, callee) = (open_socket()?, open_socket()?);
+        let (caller, callee) = (load.next_end()?, load.next_end()?);
         ends.push(Ends {
-            caller: caller.local_addr()?,
-            callee: callee.local_addr()?,
+            caller: caller.address.into(),
+            callee: callee.address.into(),
         });
-        sockets.push((caller, callee));
+        places.push((caller, callee));
     }
     let ways = target
         .carry(&ends)
         .with_context(|| format!("set up {count} sessions through {}", target.name()))?;
-    for ((caller, callee), ways) in sockets.into_iter().zip(ways) {
+    for ((caller, callee), ways) in places.into_iter().zip(ways) {
         load.add(caller, ways.caller)?;
         load.add(callee, ways.callee)?;
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Ends, OwnCount, Target, Ways};
+use super::{Counter, Ends, OwnCount, Target, Ways};
 use crate::machine::{monotonic_ns, sleep_until_ns};
 use crate::report::progress;
 use crate::resolve::Connection;
@@ -126,8 +126,8 @@ impl Target for Node {
         Subject::find(self.place.process, &self.place.thread)
     }
 
-    fn own_count(&self) -> Option<OwnCount> {
-        own_count(self.place.http?)
+    fn counter(&self) -> Option<Counter> {
+        counter(self.place.http?)
     }
 
     fn finish(&mut self) {
@@ -208,8 +208,8 @@ impl Target for NodeByHttp {
         Subject::find(self.place.process, &self.place.thread)
     }
 
-    fn own_count(&self) -> Option<OwnCount> {
-        own_count(self.place.http?)
+    fn counter(&self) -> Option<Counter> {
+        counter(self.place.http?)
     }
 }
 
@@ -260,9 +260,11 @@ fn ways(callers: Vec<Option<Way>>, callees: Vec<Option<Way>>) -> Result<Vec<Ways
 }
 
 /// What the node's workers counted, from `/metrics`.
-fn own_count(http: SocketAddr) -> Option<OwnCount> {
-    let page = Connection::open(http).ok()?.page("/metrics").ok()?;
-    counted(&page)
+fn counter(http: SocketAddr) -> Option<Counter> {
+    Some(Box::new(move || {
+        let page = Connection::open(http).ok()?.page("/metrics").ok()?;
+        counted(&page)
+    }))
 }
 
 fn counted(page: &str) -> Option<OwnCount> {

@@ -24,7 +24,7 @@ use crate::paced::{Effort, Standing};
 use crate::report;
 use crate::rtp_flow::{Pace, RtpLoad};
 
-pub(crate) use self::peers::measure as measure_peers;
+pub(crate) use self::peers::{Peer, measure as measure_peers};
 
 /// The row that stands for the group where nothing can be measured.
 pub(crate) const MAIN_ROW: Row = paced_rows::PACED;
@@ -160,7 +160,7 @@ impl<'a> Stage<'a> {
     }
 
     fn stand(&self, mut node: Node, sessions: usize) -> Result<Standing> {
-        let mut load = RtpLoad::new(Vec::new())?;
+        let mut load = RtpLoad::new()?;
         establish(&mut node, &mut load, sessions)?;
         report::progress(&format!(
             "relay: {sessions} sessions stand in node {}",

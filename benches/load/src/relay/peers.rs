@@ -1,4 +1,4 @@
-//! Rows of `peers`: the same sessions through a node and through rtpengine, rtpproxy or Asterisk, in turns.
+//! Rows of `peers`: the same sessions through a node and through a peer, in turns.
 //!
 //! All threads of either count, and run on the measured core: a peer's walk over its calls is part of
 //! what it costs, and so is our signalling.
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Row, Stage, not_run, row, secure};
 use crate::bench::Places;
-use crate::carrier::{Daemon, Node, Target, establish};
+use crate::carrier::{Daemon, Node, Resting, Target, establish};
 use crate::paced::{Series, Standing, interleave, round};
 use crate::proc_stat::resident_octets;
 use crate::report::{self, Progress};
@@ -26,29 +26,67 @@ const MEMORY: Row = ("peers.memory_rtpengine", 0.5);
 const RTPPROXY: Row = ("peers.relay_rtpproxy", 0.5);
 /// CPU of a packet, ours over Asterisk's.
 const ASTERISK: Row = ("peers.relay_asterisk", 0.45);
+/// CPU of a packet, ours over FreeSWITCH's.
+const FREESWITCH: Row = ("peers.relay_freeswitch", 0.45);
 
-/// Measures, and prints the rows. Each peer that is not here is `notrun`.
-pub(crate) fn measure(places: &Places, asterisk_root: &Path) {
+/// A relay that is measured beside ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Rtpengine,
+    RtpengineSrtp,
+    Rtpproxy,
+    Asterisk,
+    Freeswitch,
+}
+
+impl Peer {
+    /// In the order in which they are measured.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Rtpengine,
+        Self::RtpengineSrtp,
+        Self::Rtpproxy,
+        Self::Asterisk,
+        Self::Freeswitch,
+    ];
+
+    const fn rows(self) -> &'static [Row] {
+        match self {
+            Self::Rtpengine => &[RELAY, MEMORY],
+            Self::RtpengineSrtp => &[SRTP],
+            Self::Rtpproxy => &[RTPPROXY],
+            Self::Asterisk => &[ASTERISK],
+            Self::Freeswitch => &[FREESWITCH],
+        }
+    }
+
+    fn measure(self, stage: &mut Stage<'_>, asterisk_root: &Path) -> Result<()> {
+        match self {
+            Self::Rtpengine => rtpengine(stage),
+            Self::RtpengineSrtp => rtpengine_srtp(stage),
+            Self::Rtpproxy => rtpproxy(stage),
+            Self::Asterisk => asterisk(stage, asterisk_root),
+            Self::Freeswitch => freeswitch(stage),
+        }
+    }
+}
+
+/// Measures, and prints the rows of `peers`. Each peer that is not here is `notrun`.
+pub(crate) fn measure(places: &Places, asterisk_root: &Path, peers: &[Peer]) {
     let mut stage = match Stage::enter(places) {
         Ok(stage) => stage,
-        Err(error) => return not_run(&[RELAY, MEMORY, SRTP, RTPPROXY, ASTERISK], &error),
+        Err(error) => {
+            for peer in peers {
+                not_run(peer.rows(), &error);
+            }
+            return;
+        }
     };
-    if let Err(error) = rtpengine(&mut stage) {
-        not_run(&[RELAY, MEMORY], &error);
+    for peer in peers {
+        if let Err(error) = peer.measure(&mut stage, asterisk_root) {
+            not_run(peer.rows(), &error);
+        }
+        stage.stop();
     }
-    stage.stop();
-    if let Err(error) = rtpengine_srtp(&mut stage) {
-        not_run(&[SRTP], &error);
-    }
-    stage.stop();
-    if let Err(error) = rtpproxy(&mut stage) {
-        not_run(&[RTPPROXY], &error);
-    }
-    stage.stop();
-    if let Err(error) = asterisk(&mut stage, asterisk_root) {
-        not_run(&[ASTERISK], &error);
-    }
-    stage.stop();
 }
 
 fn rtpengine(stage: &mut Stage<'_>) -> Result<()> {
@@ -80,13 +118,44 @@ fn rtpproxy(stage: &mut Stage<'_>) -> Result<()> {
 
 fn asterisk(stage: &mut Stage<'_>, root: &Path) -> Result<()> {
     let (daemon, target) = Daemon::asterisk_relay(root)?;
+    calls(
+        stage,
+        "asterisk",
+        &daemon,
+        target,
+        ASTERISK_COUNTS,
+        ASTERISK,
+    )
+}
+
+fn freeswitch(stage: &mut Stage<'_>) -> Result<()> {
+    let folder = stage.places.data.join("freeswitch");
+    let (daemon, target) = Daemon::freeswitch_relay(&folder)?;
+    calls(
+        stage,
+        "freeswitch",
+        &daemon,
+        target,
+        FREESWITCH_COUNTS,
+        FREESWITCH,
+    )
+}
+
+/// A peer whose sessions are calls with a thread or more for each: fewer of them, and its memory.
+fn calls(
+    stage: &mut Stage<'_>,
+    peer: &str,
+    daemon: &Daemon,
+    target: Node,
+    counts: Counts,
+    bar: Row,
+) -> Result<()> {
     let ours = stage.node_measured("peers", 0, "", |_| ())?;
-    let counts = CALL_COUNTS;
     let mut pair = Pair::stand(stage, ours, Box::new(target), daemon.process(), counts)?;
-    pair.measure(stage, "asterisk", counts.all(), ASTERISK)?;
+    pair.measure(stage, peer, counts.all(), bar)?;
     let (ours, theirs) = pair.octets_a_session()?;
-    report::figure("peers.relay_asterisk.sluice_memory_kib", ours / 1024.0);
-    report::figure("peers.relay_asterisk.asterisk_memory_kib", theirs / 1024.0);
+    report::figure(&format!("{}.sluice_memory_kib", bar.0), ours / 1024.0);
+    report::figure(&format!("{}.{peer}_memory_kib", bar.0), theirs / 1024.0);
     Ok(())
 }
 
@@ -122,13 +191,14 @@ impl Pair {
         counts: Counts,
     ) -> Result<Self> {
         let ours: Box<dyn Target> = Box::new(ours);
+        let peer: Box<dyn Target> = Box::new(Resting::new(peer, process));
         let mut standing = Vec::new();
         let mut few = [0; 2];
         let mut processes = [0, process];
         for ((mut target, few), process) in
             [ours, peer].into_iter().zip(&mut few).zip(&mut processes)
         {
-            let mut load = RtpLoad::new(Vec::new())?;
+            let mut load = RtpLoad::new()?;
             establish(target.as_mut(), &mut load, counts.few)?;
             let subject = target.subject()?;
             subject.spread(stage.cores)?;
@@ -144,6 +214,7 @@ impl Pair {
             // Threads that came with the sessions count, too.
             one.subject = one.target.subject()?;
             one.subject.spread(stage.cores)?;
+            one.target.rest();
             standing.push(one);
         }
         Ok(Self {
@@ -214,8 +285,10 @@ const COUNTS: Counts = Counts {
     few: 200,
     more: 1_000,
 };
-/// Exchanges with threads for each call carry no more on one core.
-const CALL_COUNTS: Counts = Counts { few: 50, more: 200 };
+/// So many take half of one core.
+const ASTERISK_COUNTS: Counts = Counts { few: 50, more: 200 };
+/// With fifty more it loses packets on one core.
+const FREESWITCH_COUNTS: Counts = Counts { few: 50, more: 150 };
 const SESSIONS: usize = 1_000;
 /// With SRTP a thousand are more than one core of rtpengine carries.
 const SRTP_SESSIONS: usize = 800;

@@ -158,3 +158,59 @@ fn echo_after_a_move_waits_for_the_new_source() {
     let sent = harness.exchange(echo.ours, new, &Stream::new(2).next());
     assert_eq!(sent[0].to, new);
 }
+
+/// Anybody can write a source into a packet. Behind its NAT the peer is elsewhere than its SDP says.
+#[test]
+fn one_packet_that_claims_the_sdp_address_does_not_end_a_stream_that_goes_on() {
+    for spoofed in [1, 4, 40] {
+        let mut harness = Harness::new();
+        let any = LegPlan {
+            latch: LatchPolicy::Any,
+            ..plan("10.0.0.5:4000")
+        };
+        let (a, b) = harness.call_with(any, plan("203.0.113.2:6000"));
+        let nat = address("198.51.100.9:31000");
+        let (mut stream, mut spoof, mut back) = (Stream::new(1), Stream::new(66), Stream::new(2));
+        let mut lost = 0;
+        for number in 0..400 {
+            harness.exchange(a.ours, nat, &stream.next());
+            if (100..100 + spoofed).contains(&number) {
+                harness.exchange(a.ours, a.peer, &spoof.next());
+            }
+            let mut sent = harness.exchange(b.ours, b.peer, &back.next());
+            sent.retain(|sent| sent.from == a.ours);
+            lost += u32::from(number > 4 && sent.iter().all(|sent| sent.to != nat));
+            harness.pass_ms(20);
+            harness.sent();
+        }
+        // It is believed as long as it speaks, and for a second.
+        assert!(lost <= spoofed + 55, "{lost} after {spoofed}");
+        assert_eq!(harness.exchange(a.ours, nat, &stream.next())[0].to, b.peer);
+    }
+}
+
+#[test]
+fn who_speaks_on_from_the_sdp_address_keeps_the_leg_in_its_pauses() {
+    let mut harness = Harness::new();
+    let any = LegPlan {
+        latch: LatchPolicy::Any,
+        ..plan("198.51.100.1:4000")
+    };
+    let (a, _) = harness.call_with(any, plan("203.0.113.2:6000"));
+    let stranger = address("192.0.2.66:4000");
+    let (mut stream, mut spray) = (Stream::new(1), Stream::new(66));
+    for _ in 0..8 {
+        harness.exchange(a.ours, stranger, &spray.next());
+        harness.pass_ms(20);
+    }
+    for _ in 0..60 {
+        harness.exchange(a.ours, a.peer, &stream.next());
+        harness.exchange(a.ours, stranger, &spray.next());
+        harness.pass_ms(20);
+    }
+    for _ in 0..200 {
+        harness.exchange(a.ours, stranger, &spray.next());
+        harness.pass_ms(20);
+    }
+    assert_eq!(harness.latched(), [stranger, a.peer]);
+}

@@ -14,6 +14,7 @@ mod secure;
 mod secure_attack;
 mod secure_control;
 mod secure_keys;
+mod secure_moves;
 mod sockets;
 mod stock;
 mod unfit;

@@ -155,3 +155,100 @@ fn nothing_plain_ever_leaves_a_leg_with_keys() {
         }
     }
 }
+
+/// He hears everything, and races the peer while nobody is believed yet.
+#[test]
+fn captured_packets_from_elsewhere_never_lock_an_open_leg_nor_keep_its_peer_out() {
+    // Behind its NAT the peer is elsewhere than its SDP says, and he may be behind the same.
+    let nat = address("198.51.100.9:31000");
+    let behind_the_same = LatchPolicy::Signalling(nat.ip());
+    let cases = [
+        (LatchPolicy::Any, "192.0.2.66:4000"),
+        (LatchPolicy::Any, "198.51.100.9:31002"),
+        (behind_the_same, "198.51.100.9:31002"),
+    ];
+    for (latch, attacker) in cases {
+        let attacker = address(attacker);
+        for raced in 0..=4 {
+            let mut harness = Harness::new();
+            let a_plan = LegPlan {
+                latch,
+                ..secure_plan("10.0.0.1:4000", SHA, 10)
+            };
+            let b_plan = plan("203.0.113.2:6000");
+            let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+            let (mut a, b) = harness.call_with(a_plan, b_plan);
+            a.peer = nat;
+            let seen: Vec<_> = (0..20).map(|_| a_peer.next().1).collect();
+            // Each packet of the peer once more, sooner or later; then a burst of all there were.
+            for number in 0..16 {
+                let is_first = number % 5 < raced;
+                let mut sources = [a.peer, attacker];
+                if is_first {
+                    sources.reverse();
+                }
+                for source in sources {
+                    assert_eq!(harness.exchange(a.ours, source, &seen[number]), []);
+                }
+                for old in &seen[..=number] {
+                    assert_eq!(harness.exchange(a.ours, attacker, old), []);
+                }
+                harness.pass_ms(20);
+                assert_eq!(harness.sent(), []);
+            }
+            assert_eq!(harness.latched(), [], "{raced}");
+            // Having raced once more he is slow from now on: what he sends is old.
+            harness.exchange(a.ours, attacker, &seen[16]);
+            for number in 16..20 {
+                harness.exchange(a.ours, a.peer, &seen[number]);
+                for old in &seen[..number] {
+                    assert_eq!(harness.exchange(a.ours, attacker, old), []);
+                }
+            }
+            speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+            speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+            assert_eq!(harness.latched(), [nat, b.peer]);
+        }
+    }
+}
+
+/// Streams that the peer sent in the open, and another after them.
+#[test]
+fn captured_packets_of_an_earlier_source_of_the_peer_lock_nothing() {
+    let mut harness = Harness::new();
+    let a_plan = LegPlan {
+        latch: LatchPolicy::Any,
+        ..secure_plan("10.0.0.1:4000", SHA, 10)
+    };
+    let mut a_peer = Peer::new(&a_plan, 1);
+    let (a, _) = harness.call_with(a_plan, plan("203.0.113.2:6000"));
+    let (nat, attacker) = (address("198.51.100.9:31000"), address("192.0.2.66:4000"));
+    let mut seen = Vec::new();
+    for ssrc in [1, 2, 1, 3, 2] {
+        a_peer.stream.ssrc = ssrc;
+        for _ in 0..3 {
+            let (_, sent) = a_peer.next();
+            assert_eq!(harness.exchange(a.ours, nat, &sent), []);
+            seen.push(sent);
+        }
+    }
+    harness.pass_ms(1_500);
+    harness.sent();
+    // One stream after the other.
+    seen.sort_by_key(|octets| octets[11]);
+    for _ in 0..3 {
+        for old in &seen {
+            assert_eq!(harness.exchange(a.ours, attacker, old), []);
+        }
+    }
+    assert_eq!(harness.latched(), []);
+    a_peer.stream.ssrc = 4;
+    for _ in 0..4 {
+        let (_, sent) = a_peer.next();
+        harness.exchange(a.ours, nat, &sent);
+        for old in &seen {
+            harness.exchange(a.ours, attacker, old);
+        }
+    }
+    assert_eq!(harness.latched(), [nat]);
+}

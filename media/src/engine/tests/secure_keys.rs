@@ -53,8 +53,8 @@ fn what_comes_late_from_the_old_source_in_its_grace_is_heard() {
 }
 
 #[test]
-fn the_old_receive_key_ends_with_its_grace() {
-    for wait_ms in [1_900, 2_100] {
+fn the_old_receive_key_ends_when_no_answer_can_be_under_way_any_more() {
+    for wait_ms in [3_600, 31_900, 32_100] {
         let mut harness = Harness::new();
         let before = secure_plan("198.51.100.1:4000", SHA, 10);
         let mut peer = Peer::new(&before, 1);
@@ -70,7 +70,7 @@ fn the_old_receive_key_ends_with_its_grace() {
         let (_, late) = peer.next();
         let left = harness.exchange(a.ours, a.peer, &late);
         let is_heard = left.iter().any(|sent| sent.from == b.ours);
-        assert_eq!(is_heard, wait_ms < 2_000);
+        assert_eq!(is_heard, wait_ms < 32_000);
     }
 }
 
@@ -224,8 +224,7 @@ fn a_session_with_keys_takes_less_than_8_kib_and_in_galois_mode_5_kib() {
             + size_of::<SentCounters>();
         let session: usize = [a, b]
             .map(|leg| {
-                let leg = harness.worker.leg(leg.pair.slot);
-                let secure = leg.and_then(|leg| leg.srtp.as_deref());
+                let secure = harness.worker.secure[leg.pair.slot as usize].as_deref();
                 lines + size_of::<Leg>() + size_of::<SrtpPlan>() + secure.unwrap().memory()
             })
             .iter()

@@ -10,9 +10,13 @@
 //! | open | SDP address, policy `Sdp` | locked |
 //! | open | another admitted source, 4 in a row of one SSRC | locked |
 //! | open, reopened < 2 s ago | the old source | open, packet admitted |
+//! | open, keys | a packet that another source has offered already | open, both begin anew |
 //! | locked | locked source | locked, packet admitted |
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
-//! | locked, policy `Any` | a source nearer to the address of the SDP | locked, moved |
+//! | locked, policy `Any`; with keys the holder silent | a source nearer to the address of the SDP | locked, moved |
+//! | locked, policy `Any`, the nearer one soon silent | who it displaced, 4 in a row | locked, moved back |
+//! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
+//! | locked by plain packets | keys are negotiated | open |
 //! | locked, policy `Any`, the holder spoke for less than a second and is silent | its like, 4 in a row | locked, moved |
 //! | any | anybody else | unchanged, packet refused |
 
@@ -21,7 +25,7 @@ use std::cmp::Ordering;
 use crate::command::LatchPolicy;
 use crate::drop_reason::DropReason;
 use crate::ingress::PeerAddress;
-use crate::limits::{LATCH_CONFIRM, LATCH_GRACE, LATCH_PACKETS_MIN};
+use crate::limits::{LATCH_CONFIRM, LATCH_GRACE, LATCH_PACKETS_MIN, LATCH_SPEAKS};
 use crate::rtp::Ssrc;
 
 /// What the latch says to a packet.
@@ -47,6 +51,10 @@ pub struct Latch {
     grace: Option<Grace>,
     /// The source before the last offer/answer: what it sends after the lock is late, not a move.
     former: Option<PeerAddress>,
+    /// Who held the leg before one that claims the address of the SDP took it.
+    displaced: Option<PeerAddress>,
+    /// The keys have changed since who is locked has proven itself.
+    is_unproven: bool,
 }
 
 /// A source that is being proven.
@@ -88,6 +96,8 @@ impl Latch {
             candidate: None,
             grace: None,
             former: None,
+            displaced: None,
+            is_unproven: false,
         }
     }
 
@@ -120,7 +130,9 @@ impl Latch {
 
     /// A valid packet with a negotiated payload type. `heard_us` is when the last packet was
     /// admitted: a source that still speaks is not replaced. Of a packet that keys have authenticated
-    /// `index` is its place in the stream: who sends one packet many times proves nothing by it.
+    /// `index` is its place in the stream: who sends one packet many times proves nothing by it, nor
+    /// does who sends those that another sends as well. That it is a later one than all that were heard
+    /// or offered of its stream is for the caller to see to.
     pub fn offer(
         &mut self,
         now_us: u64,
@@ -135,21 +147,34 @@ impl Latch {
             return Verdict::Admit;
         }
         let nearness = self.nearness(&source);
+        // Who has not proven itself under the keys of now is not heard by them.
+        let spoke_us = heard_us.filter(|_| !self.is_unproven);
         match (self.policy, &self.locked) {
             (LatchPolicy::Sdp, _) if nearness == Nearness::Place => self.lock(now_us, source),
             (LatchPolicy::Sdp, locked) => {
-                let heard_us = locked.and(heard_us);
+                let heard_us = locked.and(spoke_us);
                 let verdict = self.prove(now_us, source, (ssrc, index), heard_us);
                 self.has_moved = verdict == Verdict::Lock;
                 verdict
             }
             // The peer displaces a stranger: where the SDP says by one packet, from behind a NAT that
-            // the SDP does not name by being the one that goes on. Against a stranger who goes on as
-            // well there is policy `Signalling`, and SRTP.
+            // the SDP does not name by being the one that goes on. Against a stranger who goes on as well there is policy
+            // `Signalling`, and SRTP.
             (LatchPolicy::Any, Some(locked)) if nearness > self.nearness(locked) => {
-                self.lock(now_us, source)
+                let displaced = *locked;
+                // A copy can claim that address, too: with keys the peer is not there while it is
+                // heard elsewhere.
+                let verdict = if index.is_some() && speaks(now_us, spoke_us) {
+                    self.prove(now_us, source, (ssrc, index), spoke_us)
+                } else {
+                    self.lock(now_us, source)
+                };
+                if verdict == Verdict::Lock {
+                    self.displaced = Some(displaced);
+                }
+                verdict
             }
-            (LatchPolicy::Any, Some(_)) => self.prove(now_us, source, (ssrc, index), heard_us),
+            (LatchPolicy::Any, Some(_)) => self.prove(now_us, source, (ssrc, index), spoke_us),
             (LatchPolicy::Any | LatchPolicy::Signalling(_), _) => {
                 self.prove(now_us, source, (ssrc, index), None)
             }
@@ -177,25 +202,29 @@ impl Latch {
                     return Err(DropReason::SourceNotAdmitted);
                 }
                 let is_late = self.locked.is_some() && self.former == Some(source);
-                if self.has_moved || is_late {
+                if (self.has_moved && !self.is_unproven) || is_late {
                     return Err(DropReason::SourceNotLatched);
                 }
             }
             LatchPolicy::Signalling(host) if source.ip() != host => {
                 return Err(DropReason::SourceNotAdmitted);
             }
-            LatchPolicy::Signalling(_) if self.locked.is_some() => {
+            LatchPolicy::Signalling(_) if self.locked.is_some() && !self.is_unproven => {
                 return Err(DropReason::SourceNotLatched);
             }
             LatchPolicy::Signalling(_) => {}
             LatchPolicy::Any => {
-                let Some(locked) = self.locked else {
+                let Some(locked) = self.locked.filter(|_| !self.is_unproven) else {
                     return Ok(());
                 };
-                let spoke_us = heard_us.map_or(0, |heard| heard.saturating_sub(self.locked_us));
+                let heard_us = heard_us.unwrap_or_default().max(self.locked_us);
+                let is_new = heard_us - self.locked_us < micros(LATCH_CONFIRM);
+                let is_silent = now_us.saturating_sub(heard_us) >= micros(LATCH_CONFIRM);
                 match self.nearness(&source).cmp(&self.nearness(&locked)) {
                     Ordering::Greater => {}
-                    Ordering::Equal if spoke_us < micros(LATCH_CONFIRM) => {}
+                    Ordering::Equal if is_new => {}
+                    // One packet may say that it is from the address of the SDP.
+                    Ordering::Less if is_new && is_silent && self.displaced == Some(source) => {}
                     Ordering::Equal | Ordering::Less => return Err(DropReason::SourceNotLatched),
                 }
             }
@@ -203,9 +232,34 @@ impl Latch {
         Ok(())
     }
 
-    /// The keys of the leg change: the indices of who is being proven begin anew.
-    pub fn forget_candidate(&mut self) {
+    /// The last packet that was offered by a source that is being proven, on a leg with keys.
+    #[must_use]
+    pub fn offered(&self) -> Option<(Ssrc, u64)> {
+        let candidate = self.candidate?;
+        Some((candidate.ssrc, candidate.index?))
+    }
+
+    /// The peer's key changes: the indices of who is being proven begin anew. Who is locked goes on, but
+    /// [until it has been heard under the new key](Self::confirm) it holds the leg against nobody who is.
+    pub fn change_key(&mut self) {
         self.candidate = None;
+        self.is_unproven = self.locked.is_some();
+    }
+
+    /// Plain RTP ends, and only who has a key is the peer: nobody is believed any longer.
+    pub fn require_key(&mut self) {
+        *self = Self::new(self.policy, self.expected);
+    }
+
+    /// Who is locked was heard under the key of now.
+    pub const fn confirm(&mut self) {
+        self.is_unproven = false;
+    }
+
+    /// True while who is locked has not been heard under the key of now.
+    #[must_use]
+    pub const fn is_unproven(&self) -> bool {
+        self.is_unproven
     }
 
     /// True while the source before a new offer/answer is still heard.
@@ -234,6 +288,7 @@ impl Latch {
             .locked
             .is_some_and(|locked| self.nearness(&locked) == Nearness::Place);
         match self.policy {
+            _ if self.is_unproven => false,
             LatchPolicy::Sdp | LatchPolicy::Signalling(_) => self.locked.is_some(),
             LatchPolicy::Any => is_nearest || (self.locked.is_some() && self.expected.is_none()),
         }
@@ -291,14 +346,14 @@ impl Latch {
         }) {
             return Verdict::Refuse(DropReason::LatchPending);
         }
+        if index.is_some() && self.is_claimed(&source, (ssrc, index)) {
+            return Verdict::Refuse(DropReason::SrtpReplay);
+        }
         let so_far = self.candidate.filter(|candidate| {
             candidate.source == source
                 && candidate.ssrc == ssrc
                 && heard_us.is_none_or(|heard_us| heard_us < candidate.since_us)
         });
-        if so_far.is_some_and(|so_far| so_far.index.is_some() && index <= so_far.index) {
-            return Verdict::Refuse(DropReason::SrtpReplay);
-        }
         let mut candidate = so_far.unwrap_or(Candidate {
             source,
             ssrc,
@@ -320,22 +375,57 @@ impl Latch {
         Verdict::Refuse(DropReason::LatchPending)
     }
 
+    /// True if that packet was offered before. Two sources that both claim one have proven nothing:
+    /// either of them may have copied it on its way. But a nearer one has not to.
+    fn is_claimed(&mut self, source: &PeerAddress, (ssrc, index): (Ssrc, Option<u64>)) -> bool {
+        let nearness = self.nearness(source);
+        let Some(candidate) = self
+            .candidate
+            .filter(|candidate| candidate.ssrc == ssrc && index <= candidate.index)
+        else {
+            return false;
+        };
+        if candidate.source == *source || index < candidate.index {
+            return true;
+        }
+        if self.nearness(&candidate.source) < nearness {
+            return false;
+        }
+        self.candidate = Some(Candidate {
+            count: 0,
+            ..candidate
+        });
+        true
+    }
+
     fn lock(&mut self, now_us: u64, source: PeerAddress) -> Verdict {
         debug_assert!(
             self.locked != Some(source),
             "who is believed is admitted before"
         );
         debug_assert!(
-            self.locked.is_none() || !matches!(self.policy, LatchPolicy::Signalling(_)),
+            self.locked.is_none()
+                || self.is_unproven
+                || !matches!(self.policy, LatchPolicy::Signalling(_)),
             "who came from the signalling host stays"
         );
-        debug_assert!(!self.has_moved, "a peer moves once between two answers");
+        debug_assert!(
+            !self.has_moved || self.is_unproven,
+            "a peer moves once between two answers"
+        );
         self.locked = Some(source);
         self.locked_us = now_us;
         self.candidate = None;
         self.grace = None;
+        self.displaced = None;
+        self.is_unproven = false;
         Verdict::Lock
     }
+}
+
+/// True if the holder of a leg was heard so lately that it goes on.
+fn speaks(now_us: u64, heard_us: Option<u64>) -> bool {
+    heard_us.is_some_and(|heard_us| now_us.saturating_sub(heard_us) < micros(LATCH_SPEAKS))
 }
 
 /// A duration in microseconds.

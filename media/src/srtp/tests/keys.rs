@@ -281,7 +281,7 @@ fn more_sources_than_are_remembered_are_refused_and_the_others_go_on() {
     let mut ours = Contexts::new(&plan(key(SHA, 1), key(SHA, 2))).unwrap();
     let mut refused = 0;
     for round in [5, 6] {
-        for ssrc in 0..60 {
+        for ssrc in 0..1_100 {
             let mut peer = SendContext::new(&key(SHA, 2)).unwrap();
             let octets = protected(&mut peer, &packet(ssrc, round)).unwrap();
             match taken(&mut ours, &octets) {
@@ -293,7 +293,45 @@ fn more_sources_than_are_remembered_are_refused_and_the_others_go_on() {
             }
         }
     }
-    assert_eq!(refused, 2 * (60 - 36));
+    assert_eq!(refused, 2 * (1_100 - 1_028));
+}
+
+/// A hold brings two sources: the music, and the phone again.
+#[test]
+fn five_hundred_holds_under_one_key_are_heard() {
+    let mut ours = Contexts::new(&plan(key(SHA, 1), key(SHA, 2))).unwrap();
+    let mut recorded = Vec::new();
+    for ssrc in 0..1_000 {
+        let mut peer = SendContext::new(&key(SHA, 2)).unwrap();
+        for sequence in 5..8 {
+            let octets = protected(&mut peer, &packet(ssrc, sequence)).unwrap();
+            assert_eq!(taken(&mut ours, &octets), Ok(()), "{ssrc}");
+            recorded.push(octets);
+        }
+    }
+    for octets in &recorded {
+        assert!(taken(&mut ours, octets).is_err(), "and none twice");
+    }
+}
+
+/// Two for each hold whose music comes from elsewhere.
+#[test]
+fn after_a_hundred_moves_a_new_peer_still_begins_at_zero() {
+    let mut ours = Contexts::new(&plan(key(SHA, 1), key(SHA, 2))).unwrap();
+    for sequence in [10_000, 40_000, 60_000, 20_000, 50_000, 10_000] {
+        protected(ours.send_mut(), &packet(7, sequence)).unwrap();
+    }
+    let first = ours.next_index(Ssrc(7));
+    assert!(first > 2 * ROUND);
+    for seed in 3..103 {
+        ours.renegotiate(&plan(key(SHA, seed), key(SHA, 2)), true)
+            .unwrap();
+        assert_eq!(ours.next_index(Ssrc(7)), 0, "{seed}");
+        protected(ours.send_mut(), &packet(7, 40_000)).unwrap();
+    }
+    ours.renegotiate(&plan(key(SHA, 1), key(SHA, 2)), true)
+        .unwrap();
+    assert_eq!(ours.next_index(Ssrc(7)), first, "its own key is known");
 }
 
 #[test]

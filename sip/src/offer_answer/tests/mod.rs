@@ -419,6 +419,29 @@ fn a_version_rises_by_one_after_what_was_refused_and_what_never_left() {
     assert_eq!(last, next + 1);
 }
 
+/// RFC 3264 §8: what the peer has answered it has seen.
+#[test]
+fn a_line_that_was_answered_stays_when_the_exchange_is_taken_back() {
+    let mut session = session();
+    drop(session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None));
+    for is_answered in [false, true] {
+        let before = session.current().clone();
+        session.receive_video_at(Some("192.0.2.100:40002".parse().unwrap()));
+        session.wish_video(Some(VideoWish::ours()));
+        let offer = session.offer(&codecs(&["PCMA"]), Direction::SendRecv, None);
+        assert_eq!(offer.media.len(), 2);
+        if is_answered {
+            session.restore_answered(before);
+        } else {
+            session.restore(before);
+        }
+        let next = session.offer(&codecs(&["PCMA"]), Direction::SendOnly, None);
+        assert_eq!(next.media.len(), if is_answered { 2 } else { 1 });
+        assert!(next.media.iter().skip(1).all(|line| line.port == 0));
+        assert_eq!(next.origin.version, offer.origin.version + 1);
+    }
+}
+
 #[test]
 fn an_answer_keeps_the_numbers_of_the_peer() {
     let ours = session().offer(
