@@ -13,6 +13,7 @@ mod leg;
 mod lifecycle;
 mod line;
 mod own_ports;
+mod own_report;
 mod packet;
 mod quality_counters;
 mod report_queue;
