@@ -4,7 +4,6 @@ use packet_io::SocketKey;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
 use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
-use crate::engine::secure::SecureLeg;
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
@@ -39,8 +38,6 @@ pub(super) struct Leg {
     pub(super) latch: Latch,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
-    /// Of a leg with keys.
-    pub(super) srtp: Option<Box<SecureLeg>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,

@@ -12,6 +12,7 @@ mod invariants;
 mod leg;
 mod lifecycle;
 mod line;
+mod look_ahead;
 mod own_ports;
 mod own_report;
 mod packet;

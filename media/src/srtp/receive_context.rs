@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrayvec::ArrayVec;
+use packet_io::prefetch;
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
@@ -131,6 +132,20 @@ impl ReceiveContext {
     #[cfg(test)]
     pub(super) fn heap_size(&self) -> usize {
         self.rtp.heap_size()
+    }
+
+    /// Asks for the lines that an RTP packet needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.key);
+        prefetch(&self.rtp);
+        self.rtp_streams.prefetch();
+    }
+
+    /// Asks for the keys of RTP.
+    #[inline]
+    pub(super) fn prefetch_keys(&self) {
+        self.rtp.prefetch_keys();
     }
 
     /// Its master key.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use packet_io::prefetch;
+
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{Ssrc, header_size};
@@ -89,6 +91,20 @@ impl SendContext {
     #[must_use]
     pub fn next_index(&self, ssrc: Ssrc) -> u64 {
         self.streams.window(ssrc).next()
+    }
+
+    /// Asks for the lines that an RTP packet needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.key);
+        prefetch(&self.rtp);
+        self.streams.prefetch();
+    }
+
+    /// Asks for the keys of RTP.
+    #[inline]
+    pub(super) fn prefetch_keys(&self) {
+        self.rtp.prefetch_keys();
     }
 
     /// Its master key.

@@ -59,6 +59,11 @@ impl Node {
     pub(crate) const fn secure_callers(&mut self) {
         self.calls.secure_caller = true;
     }
+
+    /// Its calls have video, and the ways of a session are those of its pictures.
+    pub(crate) const fn send_pictures(&mut self) {
+        self.calls.pictures = true;
+    }
 }
 
 impl Target for Node {

@@ -9,6 +9,7 @@ mod harness;
 mod latching;
 mod loops;
 mod own_reports;
+mod pictures;
 mod relaying;
 mod secure;
 mod secure_attack;
