@@ -63,10 +63,18 @@ pub(super) struct Control {
     /// The last two sender reports that were sent here: middle of the NTP time, and when.
     pub(super) sent: [Option<(u32, u64)>; 2],
     pub(super) round_trip_us: Option<u32>,
+    /// The peer has sent a sender report, once.
+    pub(super) has_reported: bool,
+    /// Reports of ours in a row that could have been about a stream on which its source says nothing.
+    pub(super) reports_missing: u8,
+    /// What had been sent when we reported last.
+    pub(super) packets_reported: u64,
     /// The last that the peer reported of our stream.
     pub(super) reported: Option<ReportBlock>,
     /// Which source of its peer was asked for a keyframe last, and when.
     pub(super) keyframe_asked: Option<(Ssrc, u64)>,
+    /// Of which source its transport-wide feedback is, from when on.
+    pub(super) arrivals_of: Option<(Ssrc, u64)>,
     /// Number of the last FIR that was sent to its peer.
     pub(super) intra_request_sent: u8,
     /// Number of the last FIR of its peer that was passed on.

@@ -69,8 +69,12 @@ impl<Io: PacketIo> Worker<Io> {
             heard: None,
             sent: [None; 2],
             round_trip_us: None,
+            has_reported: false,
+            reports_missing: 0,
+            packets_reported: 0,
             reported: None,
             keyframe_asked: None,
+            arrivals_of: None,
             intra_request_sent: 0,
             intra_request_heard: None,
         };

@@ -14,6 +14,7 @@ mod lifecycle;
 mod line;
 mod look_ahead;
 mod own_ports;
+mod own_report;
 mod packet;
 mod quality_counters;
 mod report_queue;
