@@ -147,6 +147,10 @@ pub const LOAD_STEP_MIN: u32 = 50;
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
 
+/// Packets under keys whose lines are asked for together: enough that one wait serves many, few enough
+/// that a first-level cache holds them.
+pub const LOOK_AHEAD_PACKETS: usize = 16;
+
 const _: () = {
     assert!(
         LEG_BURST_PACKETS_MAX <= LEG_PACKETS_PER_SECOND_MAX,

@@ -1,5 +1,7 @@
 //! The cold side of a pair: its sockets, and of its leg what no relayed packet needs.
 
+use std::net::SocketAddr;
+
 use packet_io::SocketKey;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
@@ -160,4 +162,11 @@ impl Leg {
         let mapping = spoken.or_else(|| audio.next())?;
         Equipment::of(mapping.received, mapping.clock_rate_hz)
     }
+}
+
+/// Where the SDP says the peer is; the unspecified address is a hold of RFC 2543 times.
+pub(super) fn expected(plan: &LegPlan) -> Option<PeerAddress> {
+    plan.remote_rtp
+        .filter(|remote: &SocketAddr| !remote.ip().is_unspecified() && remote.port() != 0)
+        .map(PeerAddress::from)
 }

@@ -1,13 +1,11 @@
 //! From stock to call and back: what the commands of control do to a pair.
 
-use std::net::SocketAddr;
-
 use packet_io::PacketIo;
 use rand_core::RngCore;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, Report, Target};
 use crate::engine::batching::micros;
-use crate::engine::leg::{Control, Leg};
+use crate::engine::leg::{Control, Leg, expected};
 use crate::engine::line::{
     EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
 };
@@ -390,11 +388,4 @@ impl<Io: PacketIo> Worker<Io> {
         let sent = self.sent.get(slot as usize)?;
         Some(self.leg(slot)?.counters(ingress, received, sent))
     }
-}
-
-/// Where the SDP says the peer is; the unspecified address is a hold of RFC 2543 times.
-pub(super) fn expected(plan: &LegPlan) -> Option<PeerAddress> {
-    plan.remote_rtp
-        .filter(|remote: &SocketAddr| !remote.ip().is_unspecified() && remote.port() != 0)
-        .map(PeerAddress::from)
 }

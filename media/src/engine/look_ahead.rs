@@ -7,19 +7,17 @@ use packet_io::{PacketIo, Received, prefetch};
 use crate::engine::secure::SecureLeg;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
-
-/// Packets that are looked at together.
-pub(super) const GROUP: usize = 16;
+use crate::limits::LOOK_AHEAD_PACKETS;
 
 impl<Io: PacketIo> Worker<Io> {
     /// Each step asks for what the lines of the step before lead to. It changes nothing. Plain legs have
     /// too few lines for it to pay.
     pub(super) fn look_ahead(&self, group: &[Received]) {
-        debug_assert!(group.len() <= GROUP, "a group has room");
+        debug_assert!(group.len() <= LOOK_AHEAD_PACKETS, "a group has room");
         if self.secure_legs == 0 {
             return;
         }
-        let mut slots: ArrayVec<u32, GROUP> = ArrayVec::new();
+        let mut slots: ArrayVec<u32, LOOK_AHEAD_PACKETS> = ArrayVec::new();
         for received in group {
             let Some((slot, PortKind::Rtp)) = self.sockets.owner(received.socket) else {
                 continue;
@@ -32,8 +30,8 @@ impl<Io: PacketIo> Worker<Io> {
             }
             slots.push(slot);
         }
-        let mut opposites: ArrayVec<u32, GROUP> = ArrayVec::new();
-        let mut receivers: ArrayVec<&SecureLeg, GROUP> = ArrayVec::new();
+        let mut opposites: ArrayVec<u32, LOOK_AHEAD_PACKETS> = ArrayVec::new();
+        let mut receivers: ArrayVec<&SecureLeg, LOOK_AHEAD_PACKETS> = ArrayVec::new();
         for slot in slots {
             let Some(line) = self.ingress.get(slot as usize) else {
                 continue;
@@ -49,7 +47,7 @@ impl<Io: PacketIo> Worker<Io> {
                 receivers.push(secure);
             }
         }
-        let mut senders: ArrayVec<&SecureLeg, GROUP> = ArrayVec::new();
+        let mut senders: ArrayVec<&SecureLeg, LOOK_AHEAD_PACKETS> = ArrayVec::new();
         for opposite in opposites {
             let line = self.egress.get(opposite as usize);
             if line.is_some_and(|line| line.is_secure)

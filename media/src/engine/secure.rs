@@ -8,7 +8,7 @@ use packet_io::{PacketBuf, PacketIo, prefetch};
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
-use crate::engine::lifecycle::expected;
+use crate::engine::leg::expected;
 use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;

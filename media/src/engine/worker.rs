@@ -15,13 +15,12 @@ use crate::engine::counters::WorkerCounters;
 use crate::engine::deadline::DeadlineQueue;
 use crate::engine::leg::{Leg, Pair};
 use crate::engine::line::{EgressLine, IngressLine, ReceptionLine, SentCounters, State};
-use crate::engine::look_ahead::GROUP;
 use crate::engine::own_ports::OwnPorts;
 use crate::engine::report_queue::ReportQueue;
 use crate::engine::secure::SecureLeg;
 use crate::engine::socket_owners::SocketOwners;
 use crate::engine::stock::PortPool;
-use crate::limits::PAIRS_MAX;
+use crate::limits::{LOOK_AHEAD_PACKETS, PAIRS_MAX};
 use crate::tone::ToneTable;
 
 /// What a worker is given when it starts.
@@ -191,8 +190,8 @@ impl<Io: PacketIo> Worker<Io> {
         let mut rest = packets.drain(..);
         while !rest.as_slice().is_empty() {
             let group = rest.as_slice();
-            self.look_ahead(group.get(..GROUP).unwrap_or(group));
-            for received in rest.by_ref().take(GROUP) {
+            self.look_ahead(group.get(..LOOK_AHEAD_PACKETS).unwrap_or(group));
+            for received in rest.by_ref().take(LOOK_AHEAD_PACKETS) {
                 self.handle_received(now_us, received);
             }
         }

@@ -5,7 +5,8 @@ use packet_io::prefetch;
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::Ssrc;
-use crate::srtp::left_keys::{Forgotten, KeyIdentity, LeftKeys};
+use crate::srtp::left_keys::{Forgotten, LeftKeys};
+use crate::srtp::master_key::KeyIdentity;
 use crate::srtp::{MasterKey, ReceiveContext, SendContext, SrtpPlan, Unprotected};
 
 /// The cryptographic contexts of a leg (RFC 3711 §3.2).
