@@ -22,6 +22,14 @@ pub const LEG_RTCP_BURST_MAX: u32 = 25;
 /// whoever lost it asks again.
 pub const KEYFRAME_REQUEST_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
+/// Transport-wide feedback that comes so soon after the first since a change of source is not passed on: longer
+/// than it is under way, and shorter than anybody's estimate of bandwidth bears without any.
+pub const ARRIVALS_SETTLE: Duration = Duration::from_millis(500);
+
+/// Reports of ours about a stream whose source sends no sender reports, before they become sender reports by
+/// our own clock: after two of the longest intervals of RFC 3550 §6.3.1 a source that reports has done so.
+pub const OWN_REPORT_AFTER: u8 = 3;
+
 /// Octets of a compound packet that is sent: no part of it needs a fragment.
 pub const COMPOUND_BYTES_MAX: usize = 1_200;
 
@@ -138,6 +146,10 @@ pub const LOAD_STEP_MIN: u32 = 50;
 
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
+
+/// Packets under keys whose lines are asked for together: enough that one wait serves many, few enough
+/// that a first-level cache holds them.
+pub const LOOK_AHEAD_PACKETS: usize = 16;
 
 const _: () = {
     assert!(

@@ -15,8 +15,8 @@ use socket2::SockRef;
 use crate::machine::monotonic_ns;
 use crate::session_key::{SessionKey, secured};
 use crate::sip_text::{
-    audio_address, contact_uri, cseq_method, has_to_tag, header, method, push_body, request_user,
-    response, session_description, status,
+    contact_uri, cseq_method, has_to_tag, header, method, push_body, request_user, response,
+    session_description, session_with_picture, status, stream_address,
 };
 
 /// What happened since the last look.
@@ -73,6 +73,8 @@ pub(crate) struct SipLoad {
     called_media: Vec<SocketAddr>,
     offered: usize,
     happened: Vec<Happened>,
+    /// Both ends have video, and that is what their media addresses are of.
+    pub(crate) pictures: bool,
     /// The caller offers keys.
     pub(crate) secure_caller: bool,
     /// Makes Call-IDs of one run unlike those of another.
@@ -109,6 +111,7 @@ impl SipLoad {
             called_media,
             offered: 0,
             happened: Vec::new(),
+            pictures: false,
             secure_caller: false,
             run: monotonic_ns(),
         })
@@ -134,7 +137,7 @@ impl SipLoad {
     pub(crate) fn invite_to(&mut self, call: u32, user: &str, media: SocketAddr) {
         let uri = format!("sip:{user}@{}", self.gateway);
         let to = format!("<{uri}>");
-        let mut body = session_description(media);
+        let mut body = self.description(media);
         if self.secure_caller {
             body = secured(&body, self.caller_key(call), 1);
         }
@@ -147,6 +150,18 @@ impl SipLoad {
             ending: false,
         };
         self.calls.insert(call, outgoing);
+    }
+
+    fn description(&self, media: SocketAddr) -> String {
+        if self.pictures {
+            session_with_picture(media)
+        } else {
+            session_description(media)
+        }
+    }
+
+    const fn kind(&self) -> &'static str {
+        if self.pictures { "video" } else { "audio" }
     }
 
     /// What the caller of a call sends under.
@@ -253,12 +268,13 @@ impl SipLoad {
         let uri = contact_uri(text).unwrap_or_default().to_owned();
         let acknowledgement = self.request(("ACK", "ACK"), &uri, call, &to, 1, "");
         self.send(&acknowledgement);
+        let kind = self.kind();
         let Some(outgoing) = self.calls.get_mut(&call) else {
             return;
         };
         if outgoing.confirmed.replace((uri, to)).is_none() {
             let after_ns = monotonic_ns() - outgoing.invited_at;
-            let media = audio_address(text);
+            let media = stream_address(text, kind);
             let key = SessionKey::described(text).map(|(_, key)| key);
             self.happened.push(Happened::Answered {
                 call,
@@ -283,7 +299,7 @@ impl SipLoad {
                     .get(number)
                     .or_else(|| self.called_media.last());
                 let mut body = media
-                    .map(|media| session_description(*media))
+                    .map(|media| self.description(*media))
                     .unwrap_or_default();
                 let offered = SessionKey::described(text);
                 if let Some((tag, _)) = offered {
@@ -298,7 +314,7 @@ impl SipLoad {
                 self.offered += 1;
                 self.happened.push(Happened::Offered {
                     number,
-                    media: audio_address(text),
+                    media: stream_address(text, self.kind()),
                     key: offered.map(|(_, key)| key),
                     user: request_user(text).and_then(|user| user.parse().ok()),
                     arrived_ns,

@@ -61,17 +61,22 @@ pub(crate) fn has_to_tag(message: &str) -> bool {
     header(message, "To").is_some_and(|to| to.contains(";tag="))
 }
 
-/// Address of the first audio stream in the body.
-pub(crate) fn audio_address(message: &str) -> Option<SocketAddr> {
+/// Address of the first stream of this kind (`audio`, `video`) in the body; `None`: it is refused, too.
+pub(crate) fn stream_address(message: &str, kind: &str) -> Option<SocketAddr> {
     let (_, body) = message.split_once("\r\n\r\n")?;
-    described_audio(body)
+    described(body, kind)
 }
 
 /// Address of the first audio stream of a description.
 pub(crate) fn described_audio(body: &str) -> Option<SocketAddr> {
+    described(body, "audio")
+}
+
+fn described(body: &str, kind: &str) -> Option<SocketAddr> {
     let find = |prefix: &str| body.lines().find_map(|line| line.strip_prefix(prefix));
     let address: IpAddr = find("c=IN IP4 ")?.trim().parse().ok()?;
-    let port = find("m=audio ")?.split(' ').next()?.parse().ok()?;
+    let port = find(&format!("m={kind} "))?.split(' ').next()?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
     Some(SocketAddr::new(address, port))
 }
 
@@ -82,6 +87,15 @@ pub(crate) fn session_description(media: SocketAddr) -> String {
         "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
          m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
          a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+    )
+}
+
+/// The same with H.264 at `media` as well.
+pub(crate) fn session_with_picture(media: SocketAddr) -> String {
+    let (sound, port) = (session_description(media), media.port());
+    format!(
+        "{sound}m=video {port} RTP/AVP 97\r\nb=TIAS:2000000\r\na=rtpmap:97 H264/90000\r\n\
+         a=fmtp:97 profile-level-id=42e01f;packetization-mode=1\r\na=sendrecv\r\n"
     )
 }
 
@@ -137,7 +151,18 @@ mod tests {
         assert_eq!(headers(&text, "Via").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(header(&text, "to"), Some("<sip:x@h>;tag=t"));
         assert_eq!(cseq_method(&text), Some("INVITE"));
-        assert_eq!(audio_address(&text), Some(media));
+        assert_eq!(stream_address(&text, "audio"), Some(media));
+    }
+
+    #[test]
+    fn a_picture_is_found_beside_the_sound_unless_it_is_refused() {
+        let media = "127.0.0.1:4000".parse().expect("an address");
+        let body = session_with_picture(media);
+        let text = response(INVITE, "200 OK", "t", media, &body);
+        assert_eq!(stream_address(&text, "video"), Some(media));
+        assert_eq!(stream_address(&text, "audio"), Some(media));
+        let refused = text.replace("m=video 4000", "m=video 0");
+        assert_eq!(stream_address(&refused, "video"), None);
     }
 
     #[test]

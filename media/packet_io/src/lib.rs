@@ -52,6 +52,7 @@ mod kernel_socket;
 mod packet_buf;
 mod packet_io;
 mod packet_pool;
+mod prefetch;
 mod realtime;
 mod run;
 mod segments;
@@ -70,6 +71,7 @@ pub use packet_io::{
     OpenRefused, PacketIo, RECEIVED_MAX, Received, ReceivedBatch, SocketKey, SocketSpec, Wait,
 };
 pub use packet_pool::{PACKET_BUFFERS_MAX, PacketPool, PoolCounts};
+pub use prefetch::prefetch;
 pub use realtime::{ask_for_short_turns, make_realtime, step_back};
 pub use simulated::{Delivery, Faults, NoFaults, SendFault, Simulated, SimulatedConfig};
 pub use uring::{RingRefused, Uring};

@@ -90,7 +90,7 @@ impl std::fmt::Debug for Segments {
     }
 }
 
-const fn empty_header() -> libc::msghdr {
+pub(crate) const fn empty_header() -> libc::msghdr {
     libc::msghdr {
         msg_name: std::ptr::null_mut(),
         msg_namelen: 0,

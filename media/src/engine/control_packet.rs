@@ -21,7 +21,7 @@ use crate::ingress::{PeerAddress, Protocol, classify};
 use crate::limits::rtcp_rate;
 use crate::rtcp::{
     Compound, Kind, ReportBlock, RtcpPacket, SenderInformation, WRITTEN_SIZE_MAX, interval,
-    write_goodbye, write_receiver_report,
+    write_goodbye, write_receiver_report, write_sender_report,
 };
 use crate::rtp::Ssrc;
 use rand_core::RngCore;
@@ -204,14 +204,22 @@ impl<Io: PacketIo> Worker<Io> {
             }
         });
         let ssrc = egress.ssrc;
+        let own = self.own_sender_information(now_us, slot);
         let Some(mut packet) = self.control_packet(slot, WRITTEN_SIZE_MAX) else {
             return;
         };
-        if let Some(size) = write_receiver_report(packet.bytes_mut(), ssrc, block, cname) {
-            packet.truncate(size);
-            self.counters.rtcp.receiver_reports_sent += 1;
-            self.send_control(slot, packet);
+        let octets = packet.bytes_mut();
+        let size = match own {
+            Some(own) => write_sender_report(octets, ssrc, own, block, cname),
+            None => write_receiver_report(octets, ssrc, block, cname),
+        };
+        let Some(size) = size else { return };
+        packet.truncate(size);
+        match own {
+            Some(own) => self.note_sender_report(now_us, slot, own),
+            None => self.counters.rtcp.receiver_reports_sent += 1,
         }
+        self.send_control(slot, packet);
     }
 
     /// Tells the peer of a leg that its stream is over. A stream that never began does not end.
@@ -305,6 +313,7 @@ impl Control {
     fn take_in(&mut self, now_us: u64, part: RtcpPacket<'_>, ours: Ssrc) {
         if let Some((ssrc, information)) = part.ssrc().zip(part.sender_information()) {
             let ntp_middle = information.ntp_middle();
+            self.has_reported = true;
             self.heard = Some(HeardReport {
                 ssrc,
                 ntp_middle,

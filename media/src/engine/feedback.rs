@@ -7,9 +7,12 @@ use packet_io::PacketIo;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
 use crate::engine::control_packet::Heard;
+use crate::engine::leg::Control;
 use crate::engine::line::{Gate, Route};
 use crate::engine::worker::Worker;
-use crate::limits::{COMPOUND_BYTES_MAX, FEEDBACK_PARTS_MAX, KEYFRAME_REQUEST_INTERVAL_MIN};
+use crate::limits::{
+    ARRIVALS_SETTLE, COMPOUND_BYTES_MAX, FEEDBACK_PARTS_MAX, KEYFRAME_REQUEST_INTERVAL_MIN,
+};
 use crate::rtcp::{
     Compound, Feedback, FeedbackMapping, Kind, RtcpPacket, SenderInformation,
     write_receiver_report, write_sender_report,
@@ -51,7 +54,7 @@ impl<Io: PacketIo> Worker<Io> {
             .ok_or(otherwise)?;
         let octets = packet.bytes_mut();
         let head = match report {
-            Some(report) => write_sender_report(octets, sender, report, cname),
+            Some(report) => write_sender_report(octets, sender, report, None, cname),
             None => write_receiver_report(octets, sender, None, cname),
         };
         let mut size = head.ok_or(otherwise)?;
@@ -79,17 +82,14 @@ impl<Io: PacketIo> Worker<Io> {
         }
         packet.truncate(size);
         if let Some(report) = report {
-            self.counters.rtcp.sender_reports_sent += 1;
-            if let Some(leg) = self.leg_mut(target) {
-                leg.control.sent = [Some((report.ntp_middle(), now_us)), leg.control.sent[0]];
-            }
+            self.note_sender_report(now_us, target, report);
         }
         self.send_control(target, packet);
         Ok(())
     }
 
     /// The slot that a leg's packets go to, if that is another leg and still the one that was meant.
-    fn opposite(&self, slot: u32) -> Option<u32> {
+    pub(super) fn opposite(&self, slot: u32) -> Option<u32> {
         let line = self.ingress.get(slot as usize)?;
         let egress = self.egress.get(line.opposite as usize)?;
         let is_open = egress.generation == line.opposite_generation && egress.gate != Gate::Closed;
@@ -107,13 +107,18 @@ impl<Io: PacketIo> Worker<Io> {
         let rtp = egress
             .continuity
             .translate(source, RtpTimestamp(information.rtp))?;
-        let sent = self.sent.get(target as usize).copied().unwrap_or_default();
-        Some(SenderInformation {
-            ntp: information.ntp,
+        Some(self.information(target, information.ntp, rtp))
+    }
+
+    /// What was sent to the peer of this leg, at a moment by some clock and by the stream's.
+    pub(super) fn information(&self, slot: u32, ntp: u64, rtp: RtpTimestamp) -> SenderInformation {
+        let sent = self.sent.get(slot as usize).copied().unwrap_or_default();
+        SenderInformation {
+            ntp,
             rtp: rtp.0,
             packets: low_half(sent.packets),
             octets: low_half(sent.octets.saturating_sub(sent.packets * RTP_HEADER_SIZE)),
-        })
+        }
     }
 
     /// Writes one piece of feedback about the stream that we send by `slot` for the peer of `target`.
@@ -139,6 +144,9 @@ impl<Io: PacketIo> Worker<Io> {
             .feed()
             .filter(|feed| self.is_heard_by(target, slot, *feed))
             .ok_or(DropReason::FeedbackForeign)?;
+        if matches!(feedback, Feedback::Arrivals(..)) {
+            self.expect_of_feed(now_us, slot, feed)?;
+        }
         // Who asks, and for whose picture: another asker's first number is no repetition.
         let asker = part.ssrc().unwrap_or_default();
         let heard = feedback
@@ -150,13 +158,7 @@ impl<Io: PacketIo> Worker<Io> {
                 .and_then(|leg| leg.control.intra_request_heard)
                 == heard;
         let asked = self.leg(target).map(|leg| &leg.control);
-        let asked_us = asked
-            .and_then(|control| control.keyframe_asked)
-            .filter(|(source, _)| *source == feed)
-            .map(|(_, at_us)| at_us);
-        let is_soon = asked_us.is_some_and(|at_us| {
-            now_us.saturating_sub(at_us) < micros(KEYFRAME_REQUEST_INTERVAL_MIN)
-        });
+        let is_soon = asked.is_some_and(|control| control.asked_lately(now_us, feed));
         if feedback.asks_for_keyframe() && is_soon {
             self.counters.rtcp.keyframe_requests_limited += 1;
             return Err(DropReason::FeedbackLimited);
@@ -190,6 +192,22 @@ impl<Io: PacketIo> Worker<Io> {
         Ok(size)
     }
 
+    /// The numbers of transport-wide feedback are those of whoever sent, and tell nothing of that: just after
+    /// another source took the stream over they may still be those of the one before.
+    fn expect_of_feed(&mut self, now_us: u64, slot: u32, feed: Ssrc) -> Result<(), DropReason> {
+        let leg = self.leg_mut(slot).ok_or(DropReason::NotConnected)?;
+        let since_us = match leg.control.arrivals_of {
+            Some((known, since_us)) if known == feed => since_us,
+            Some(_) => now_us + micros(ARRIVALS_SETTLE),
+            None => now_us,
+        };
+        leg.control.arrivals_of = Some((feed, since_us));
+        if now_us < since_us {
+            return Err(DropReason::FeedbackForeign);
+        }
+        Ok(())
+    }
+
     /// True if `source` is what comes by `from` for `slot`.
     fn is_heard_by(&self, from: u32, slot: u32, source: Ssrc) -> bool {
         let generation = self.egress.get(slot as usize).map(|line| line.generation);
@@ -202,7 +220,17 @@ impl<Io: PacketIo> Worker<Io> {
     }
 }
 
-fn low_half(value: u64) -> u32 {
+impl Control {
+    /// This source was asked for a keyframe, and cannot have made it yet.
+    fn asked_lately(&self, now_us: u64, feed: Ssrc) -> bool {
+        let asked = self.keyframe_asked.filter(|(source, _)| *source == feed);
+        asked.is_some_and(|(_, at_us)| {
+            now_us.saturating_sub(at_us) < micros(KEYFRAME_REQUEST_INTERVAL_MIN)
+        })
+    }
+}
+
+pub(super) fn low_half(value: u64) -> u32 {
     u32::try_from(value & u64::from(u32::MAX)).unwrap_or_default()
 }
 

@@ -34,6 +34,14 @@ impl<Io: PacketIo> Worker<Io> {
         assert!(self.is_balanced(), "slots, stock and ports add up");
         assert!(self.deadlines.is_consistent(), "deadlines are in order");
         assert!(self.reports.is_consistent(), "reports are in line");
+        let secure = self.secure.iter().flatten().count();
+        assert_eq!(secure, self.secure_legs as usize, "keys are counted");
+        for (secure, pair) in self.secure.iter().zip(&self.pairs) {
+            assert!(
+                secure.is_none() || pair.leg.is_some(),
+                "keys end with their leg"
+            );
+        }
         for (slot, pair) in (0_u32..).zip(&self.pairs) {
             let Some(line) = self.ingress.get(slot as usize) else {
                 continue;

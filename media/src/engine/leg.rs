@@ -1,10 +1,11 @@
 //! The cold side of a pair: its sockets, and of its leg what no relayed packet needs.
 
+use std::net::SocketAddr;
+
 use packet_io::SocketKey;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
 use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
-use crate::engine::secure::SecureLeg;
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
@@ -39,8 +40,6 @@ pub(super) struct Leg {
     pub(super) latch: Latch,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
-    /// Of a leg with keys.
-    pub(super) srtp: Option<Box<SecureLeg>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,
@@ -66,10 +65,18 @@ pub(super) struct Control {
     /// The last two sender reports that were sent here: middle of the NTP time, and when.
     pub(super) sent: [Option<(u32, u64)>; 2],
     pub(super) round_trip_us: Option<u32>,
+    /// The peer has sent a sender report, once.
+    pub(super) has_reported: bool,
+    /// Reports of ours in a row that could have been about a stream on which its source says nothing.
+    pub(super) reports_missing: u8,
+    /// What had been sent when we reported last.
+    pub(super) packets_reported: u64,
     /// The last that the peer reported of our stream.
     pub(super) reported: Option<ReportBlock>,
     /// Which source of its peer was asked for a keyframe last, and when.
     pub(super) keyframe_asked: Option<(Ssrc, u64)>,
+    /// Of which source its transport-wide feedback is, from when on.
+    pub(super) arrivals_of: Option<(Ssrc, u64)>,
     /// Number of the last FIR that was sent to its peer.
     pub(super) intra_request_sent: u8,
     /// Number of the last FIR of its peer that was passed on.
@@ -155,4 +162,11 @@ impl Leg {
         let mapping = spoken.or_else(|| audio.next())?;
         Equipment::of(mapping.received, mapping.clock_rate_hz)
     }
+}
+
+/// Where the SDP says the peer is; the unspecified address is a hold of RFC 2543 times.
+pub(super) fn expected(plan: &LegPlan) -> Option<PeerAddress> {
+    plan.remote_rtp
+        .filter(|remote: &SocketAddr| !remote.ip().is_unspecified() && remote.port() != 0)
+        .map(PeerAddress::from)
 }

@@ -1,18 +1,15 @@
 //! From stock to call and back: what the commands of control do to a pair.
 
-use std::net::SocketAddr;
-
 use packet_io::PacketIo;
 use rand_core::RngCore;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, Report, Target};
 use crate::engine::batching::micros;
-use crate::engine::leg::{Control, Leg};
+use crate::engine::leg::{Control, Leg, expected};
 use crate::engine::line::{
     EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
 };
 use crate::engine::report_queue::Waiting;
-use crate::engine::secure::SecureLeg;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
@@ -70,17 +67,17 @@ impl<Io: PacketIo> Worker<Io> {
             heard: None,
             sent: [None; 2],
             round_trip_us: None,
+            has_reported: false,
+            reports_missing: 0,
+            packets_reported: 0,
             reported: None,
             keyframe_asked: None,
+            arrivals_of: None,
             intra_request_sent: 0,
             intra_request_heard: None,
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
-            srtp: plan
-                .srtp
-                .as_deref()
-                .and_then(|keys| SecureLeg::new(keys, plan.kind, expected(&plan))),
             plan,
             target,
             control,
@@ -96,6 +93,7 @@ impl<Io: PacketIo> Worker<Io> {
         self.stocked -= 1;
         self.stock_at_us = Some(now_us);
         self.counters.legs_connected += 1;
+        self.begin_srtp(slot);
         self.apply(slot);
         self.schedule(now_us, slot);
         debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
@@ -104,6 +102,7 @@ impl<Io: PacketIo> Worker<Io> {
     pub(super) fn update(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
         debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
         self.open_socket(slot);
+        let hears_on = self.hears_under(slot, plan.srtp.as_deref());
         if let Some(leg) = self.leg_mut(slot) {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
                 leg.control.source = None;
@@ -111,16 +110,15 @@ impl<Io: PacketIo> Worker<Io> {
             if leg.plan.srtp.is_none() && plan.srtp.is_some() {
                 leg.latch.require_key();
                 leg.control.source = None;
-            } else if !leg.hears_under(plan.srtp.as_deref()) {
+            } else if !hears_on {
                 leg.latch.change_key();
             }
-            let keys = (plan.srtp.as_deref(), plan.kind);
-            leg.renegotiate_srtp(now_us, keys, expected(&plan));
             leg.plan = plan;
             leg.target = target;
             leg.silence_from_us = now_us;
             leg.is_silent = false;
         }
+        self.renegotiate_srtp(now_us, slot);
         self.apply(slot);
         self.lead_to_index(slot);
         self.watch_socket(now_us, slot);
@@ -130,7 +128,7 @@ impl<Io: PacketIo> Worker<Io> {
     /// half a round to it, or the peer would take another roll-over counter for it.
     fn lead_to_index(&mut self, slot: u32) {
         let ours = self.egress.get(slot as usize).map(|line| line.ssrc);
-        let next = ours.and_then(|ours| self.leg(slot)?.next_index(ours));
+        let next = ours.and_then(|ours| self.next_index(slot, ours));
         if let Some(next) = next
             && let Some(line) = self.egress.get_mut(slot as usize)
         {
@@ -269,6 +267,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     pub(super) fn acknowledge(&mut self, now_us: u64, slot: u32) {
         self.reports.keep_only(slot, None);
+        self.end_srtp(slot);
         let pair = self.pairs.get_mut(slot as usize);
         let was_heard = pair.is_some_and(|pair| {
             pair.leg = None;
@@ -389,11 +388,4 @@ impl<Io: PacketIo> Worker<Io> {
         let sent = self.sent.get(slot as usize)?;
         Some(self.leg(slot)?.counters(ingress, received, sent))
     }
-}
-
-/// Where the SDP says the peer is; the unspecified address is a hold of RFC 2543 times.
-fn expected(plan: &LegPlan) -> Option<PeerAddress> {
-    plan.remote_rtp
-        .filter(|remote: &SocketAddr| !remote.ip().is_unspecified() && remote.port() != 0)
-        .map(PeerAddress::from)
 }

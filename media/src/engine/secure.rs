@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use packet_io::{PacketBuf, PacketIo};
+use packet_io::{PacketBuf, PacketIo, prefetch};
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
-use crate::engine::leg::Leg;
+use crate::engine::leg::expected;
 use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
@@ -74,7 +74,7 @@ impl<Io: PacketIo> Worker<Io> {
         if unprotected.is_by_previous() {
             return Err(DropReason::LatchPending);
         }
-        match leg.srtp.as_deref() {
+        match self.secure_leg(slot) {
             Some(secure) if !secure.contexts.is_newest(unprotected) => Err(DropReason::SrtpReplay),
             Some(_) | None => Ok(()),
         }
@@ -88,7 +88,7 @@ impl<Io: PacketIo> Worker<Io> {
         unprotected: &Unprotected,
         before: Option<(Ssrc, u64)>,
     ) {
-        if let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut()) {
+        if let Some(secure) = self.secure_mut(slot) {
             secure.contexts.claim(unprotected, before);
         }
     }
@@ -153,8 +153,7 @@ impl<Io: PacketIo> Worker<Io> {
         {
             return Ok(None);
         }
-        self.leg_mut(slot)
-            .and_then(|leg| leg.srtp.as_deref_mut())
+        self.secure_mut(slot)
             .and_then(|secure| {
                 secure.end_previous(now_us);
                 secure.contexts()
@@ -167,7 +166,7 @@ impl<Io: PacketIo> Worker<Io> {
     #[inline]
     pub(super) fn accept_index(&mut self, slot: u32, unprotected: Option<Unprotected>) {
         if let Some(unprotected) = unprotected
-            && let Some(secure) = self.leg_mut(slot).and_then(|leg| leg.srtp.as_deref_mut())
+            && let Some(secure) = self.secure_mut(slot)
         {
             secure.contexts.accept(unprotected);
         }
@@ -188,8 +187,7 @@ impl<Io: PacketIo> Worker<Io> {
             return Ok(());
         }
         let send = self
-            .leg_mut(slot)
-            .and_then(|leg| leg.srtp.as_deref_mut())
+            .secure_mut(slot)
             .and_then(SecureLeg::contexts)
             .ok_or(DropReason::SrtpUnavailable)?
             .send_mut();
@@ -199,13 +197,83 @@ impl<Io: PacketIo> Worker<Io> {
         send.protect_rtp(packet.bytes_mut())
     }
 
+    /// What a leg with keys is; of one that was plain from its beginning nothing.
+    #[inline]
+    fn secure_mut(&mut self, slot: u32) -> Option<&mut SecureLeg> {
+        self.secure.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    #[inline]
+    pub(super) fn secure_leg(&self, slot: u32) -> Option<&SecureLeg> {
+        self.secure.get(slot as usize)?.as_deref()
+    }
+
+    fn has_keys(&self, slot: u32) -> bool {
+        self.leg(slot).is_some_and(|leg| leg.plan.srtp.is_some())
+    }
+
+    /// Makes the contexts of a leg that begins.
+    pub(super) fn begin_srtp(&mut self, slot: u32) {
+        let Some(plan) = self.leg(slot).map(|leg| &leg.plan) else {
+            return;
+        };
+        let keys = plan.srtp.as_deref();
+        let begun = keys.and_then(|keys| SecureLeg::new(keys, plan.kind, expected(plan)));
+        self.set_srtp(slot, begun);
+    }
+
+    /// Brings the contexts up to a new plan. A leg that becomes plain keeps them: should the same keys come
+    /// back, no index may be used again.
+    pub(super) fn renegotiate_srtp(&mut self, now_us: u64, slot: u32) {
+        let secure = self.secure.get_mut(slot as usize);
+        let Some(secure) = secure.and_then(Option::as_deref_mut) else {
+            return self.begin_srtp(slot);
+        };
+        let pair = self.pairs.get(slot as usize);
+        let Some(plan) = pair.and_then(|pair| pair.leg.as_ref()).map(|leg| &leg.plan) else {
+            return;
+        };
+        if let Some(keys) = plan.srtp.as_deref() {
+            secure.renegotiate(now_us, keys, expected(plan));
+        }
+    }
+
+    /// The leg is over, and its keys with it.
+    pub(super) fn end_srtp(&mut self, slot: u32) {
+        self.set_srtp(slot, None);
+    }
+
+    fn set_srtp(&mut self, slot: u32, secure: Option<Box<SecureLeg>>) {
+        if let Some(place) = self.secure.get_mut(slot as usize) {
+            self.secure_legs += u32::from(secure.is_some());
+            self.secure_legs -= u32::from(place.is_some());
+            *place = secure;
+        }
+    }
+
+    /// True if what is heard under a plan is what was heard so far: plain, or under its key.
+    pub(super) fn hears_under(&self, slot: u32, plan: Option<&SrtpPlan>) -> bool {
+        let has_keys = self.has_keys(slot);
+        let secure = self.secure_leg(slot).filter(|_| has_keys);
+        match (secure, plan) {
+            (Some(secure), Some(plan)) => secure.contexts.hears_under(&plan.receive),
+            (None, None) => !has_keys,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// The least index of SRTP that our stream may use; `None`: the leg is plain.
+    pub(super) fn next_index(&self, slot: u32, ours: Ssrc) -> Option<u64> {
+        let secure = self.secure_leg(slot).filter(|_| self.has_keys(slot));
+        secure.map(|secure| secure.contexts.next_index(ours))
+    }
+
     /// Refuses to write RTCP that could not leave: nothing is counted or answered by what nobody gets.
     pub(super) fn expect_protectable(&self, slot: u32) -> Result<(), DropReason> {
-        let Some(leg) = self.leg(slot).filter(|leg| leg.plan.srtp.is_some()) else {
+        if !self.has_keys(slot) {
             return Ok(());
-        };
-        leg.srtp
-            .as_deref()
+        }
+        self.secure_leg(slot)
             .filter(|secure| !secure.is_closed)
             .ok_or(DropReason::SrtpUnavailable)?
             .contexts
@@ -218,12 +286,11 @@ impl<Io: PacketIo> Worker<Io> {
         slot: u32,
         packet: &mut PacketBuf,
     ) -> Result<(), DropReason> {
-        let Some(leg) = self.leg_mut(slot).filter(|leg| leg.plan.srtp.is_some()) else {
+        if !self.has_keys(slot) {
             return Ok(());
-        };
-        let send = leg
-            .srtp
-            .as_deref_mut()
+        }
+        let send = self
+            .secure_mut(slot)
             .and_then(SecureLeg::contexts)
             .ok_or(DropReason::SrtpUnavailable)?
             .send_mut();
@@ -231,39 +298,6 @@ impl<Io: PacketIo> Worker<Io> {
             .set_len(packet.len() + send.rtcp_overhead())
             .map_err(|_no_room| DropReason::SrtpUnavailable)?;
         send.protect_rtcp(packet.bytes_mut())
-    }
-}
-
-impl Leg {
-    /// Brings the contexts up to a new plan; `place` is where its SDP says the peer is. A leg that
-    /// becomes plain keeps them: should the same keys come back, no index may be used again.
-    pub(super) fn renegotiate_srtp(
-        &mut self,
-        now_us: u64,
-        (plan, kind): (Option<&SrtpPlan>, MediaKind),
-        place: Option<PeerAddress>,
-    ) {
-        let Some(plan) = plan else { return };
-        match self.srtp.as_deref_mut() {
-            Some(secure) => secure.renegotiate(now_us, plan, place),
-            None => self.srtp = SecureLeg::new(plan, kind, place),
-        }
-    }
-
-    /// True if what is heard under a plan is what was heard so far: plain, or under its key.
-    pub(super) fn hears_under(&self, plan: Option<&SrtpPlan>) -> bool {
-        let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
-        match (secure, plan) {
-            (Some(secure), Some(plan)) => secure.contexts.hears_under(&plan.receive),
-            (None, None) => self.plan.srtp.is_none(),
-            (Some(_), None) | (None, Some(_)) => false,
-        }
-    }
-
-    /// The least index of SRTP that our stream may use; `None`: the leg is plain.
-    pub(super) fn next_index(&self, ours: Ssrc) -> Option<u64> {
-        let secure = self.srtp.as_deref().filter(|_| self.plan.srtp.is_some());
-        secure.map(|secure| secure.contexts.next_index(ours))
     }
 }
 
@@ -330,6 +364,32 @@ impl SecureLeg {
     #[inline]
     fn contexts(&mut self) -> Option<&mut Contexts> {
         (!self.is_closed).then_some(&mut self.contexts)
+    }
+
+    /// Asks for the lines that a packet of its peer needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch_receive(&self) {
+        prefetch(&self.is_closed);
+        self.contexts.prefetch_receive();
+    }
+
+    /// The same for a packet to its peer.
+    #[inline]
+    pub(super) fn prefetch_send(&self) {
+        prefetch(&self.is_closed);
+        self.contexts.prefetch_send();
+    }
+
+    /// Asks for the keys that its peer's packets are under.
+    #[inline]
+    pub(super) fn prefetch_receive_keys(&self) {
+        self.contexts.prefetch_receive_keys();
+    }
+
+    /// Asks for the keys that packets to its peer are under.
+    #[inline]
+    pub(super) fn prefetch_send_keys(&self) {
+        self.contexts.prefetch_send_keys();
     }
 
     /// Octets that it takes.

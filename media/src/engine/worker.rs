@@ -17,9 +17,10 @@ use crate::engine::leg::{Leg, Pair};
 use crate::engine::line::{EgressLine, IngressLine, ReceptionLine, SentCounters, State};
 use crate::engine::own_ports::OwnPorts;
 use crate::engine::report_queue::ReportQueue;
+use crate::engine::secure::SecureLeg;
 use crate::engine::socket_owners::SocketOwners;
 use crate::engine::stock::PortPool;
-use crate::limits::PAIRS_MAX;
+use crate::limits::{LOOK_AHEAD_PACKETS, PAIRS_MAX};
 use crate::tone::ToneTable;
 
 /// What a worker is given when it starts.
@@ -79,6 +80,9 @@ pub struct Worker<Io> {
     pub(super) reception: Vec<ReceptionLine>,
     pub(super) egress: Vec<EgressLine>,
     pub(super) sent: Vec<SentCounters>,
+    /// Of legs with keys. Apart from the cold side of their pairs, which no packet looks at.
+    pub(super) secure: Vec<Option<Box<SecureLeg>>>,
+    pub(super) secure_legs: u32,
     pub(super) pairs: Vec<Pair>,
     pub(super) slots_free: Vec<u32>,
     pub(super) stocked: u32,
@@ -122,6 +126,8 @@ impl<Io: PacketIo> Worker<Io> {
             reception: vec![ReceptionLine::default(); slots],
             egress: vec![EgressLine::FREE; slots],
             sent: vec![SentCounters::default(); slots],
+            secure: (0..slots).map(|_| None).collect(),
+            secure_legs: 0,
             pairs: (0..slots).map(|_| Pair::default()).collect(),
             slots_free: (0..config.pairs_max).rev().collect(),
             stocked: 0,
@@ -181,9 +187,15 @@ impl<Io: PacketIo> Worker<Io> {
         self.counters.packets_received += packets.len() as u64;
         self.counters.turns_busy += u64::from(!packets.is_empty());
         self.counters.batches.count(packets.len());
-        for received in packets.drain(..) {
-            self.handle_received(now_us, received);
+        let mut rest = packets.drain(..);
+        while !rest.as_slice().is_empty() {
+            let group = rest.as_slice();
+            self.look_ahead(group.get(..LOOK_AHEAD_PACKETS).unwrap_or(group));
+            for received in rest.by_ref().take(LOOK_AHEAD_PACKETS) {
+                self.handle_received(now_us, received);
+            }
         }
+        drop(rest);
         debug_assert!(packets.is_empty(), "each packet was taken somewhere");
         self.batch.packets = packets;
         self.tick(now_us);

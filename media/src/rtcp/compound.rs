@@ -231,6 +231,7 @@ mod tests {
             &mut octets,
             Ssrc(7),
             information,
+            None,
             Cname(*b"0123456789abcdef"),
         );
         octets.truncate(size.unwrap());

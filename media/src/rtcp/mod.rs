@@ -20,4 +20,4 @@ pub use source_description::{CNAME_SIZE, Cname};
 
 /// Most octets that [`write_sender_report`] and [`write_receiver_report`] write; a [`write_goodbye`] is
 /// eight more.
-pub const WRITTEN_SIZE_MAX: usize = 64;
+pub const WRITTEN_SIZE_MAX: usize = 84;

@@ -57,7 +57,7 @@ impl ReportBlock {
         })
     }
 
-    fn write(&self, octets: &mut [u8; Self::SIZE]) {
+    pub(super) fn write(&self, octets: &mut [u8; Self::SIZE]) {
         octets[..4].copy_from_slice(&self.ssrc.0.to_be_bytes());
         octets[4..8].copy_from_slice(&self.cumulative_lost.to_be_bytes());
         octets[4] = self.fraction_lost;

@@ -1,5 +1,6 @@
 //! Sender reports (RFC 3550 §6.4.1): what a peer says of its stream, and the same said of ours.
 
+use crate::rtcp::receiver_report::ReportBlock;
 use crate::rtcp::source_description::{Cname, write_source_description};
 use crate::rtp::Ssrc;
 
@@ -38,21 +39,29 @@ impl SenderInformation {
     }
 }
 
-/// Writes a sender report without report blocks, and our name. Gives the size written; `None`:
+/// Writes a sender report with at most one block, and our name. Gives the size written; `None`:
 /// no room.
 pub fn write_sender_report(
     octets: &mut [u8],
     ssrc: Ssrc,
     information: SenderInformation,
+    block: Option<ReportBlock>,
     cname: Cname,
 ) -> Option<usize> {
-    let (report, rest) = octets.split_first_chunk_mut::<28>()?;
-    let size = write_source_description(rest, ssrc, cname)?;
+    let (report, mut rest) = octets.split_first_chunk_mut::<28>()?;
+    let mut size = report.len();
     report[..4].copy_from_slice(&[0x80, 200, 0, 6]);
+    if let Some(block) = block {
+        let (octets, after) = rest.split_first_chunk_mut()?;
+        block.write(octets);
+        report[..4].copy_from_slice(&[0x81, 200, 0, 12]);
+        size += octets.len();
+        rest = after;
+    }
     report[4..8].copy_from_slice(&ssrc.0.to_be_bytes());
     report[8..16].copy_from_slice(&information.ntp.to_be_bytes());
     report[16..20].copy_from_slice(&information.rtp.to_be_bytes());
     report[20..24].copy_from_slice(&information.packets.to_be_bytes());
     report[24..].copy_from_slice(&information.octets.to_be_bytes());
-    Some(report.len() + size)
+    Some(size + write_source_description(rest, ssrc, cname)?)
 }

@@ -1,9 +1,12 @@
 //! Both directions of a leg, and the change of their keys.
 
+use packet_io::prefetch;
+
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::Ssrc;
-use crate::srtp::left_keys::{Forgotten, KeyIdentity, LeftKeys};
+use crate::srtp::left_keys::{Forgotten, LeftKeys};
+use crate::srtp::master_key::KeyIdentity;
 use crate::srtp::{MasterKey, ReceiveContext, SendContext, SrtpPlan, Unprotected};
 
 /// The cryptographic contexts of a leg (RFC 3711 §3.2).
@@ -181,6 +184,31 @@ impl Contexts {
         self.receive
             .unprotect_rtcp_surviving(packet, true)
             .or_else(|reason| or_previous(reason, previous.unprotect_rtcp(packet)))
+    }
+
+    /// Asks for the lines that a packet of the peer needs, except the keys, which these lead to.
+    #[inline]
+    pub fn prefetch_receive(&self) {
+        prefetch(&self.previous);
+        self.receive.prefetch();
+    }
+
+    /// The same for a packet to the peer.
+    #[inline]
+    pub fn prefetch_send(&self) {
+        self.send.prefetch();
+    }
+
+    /// Asks for the keys that the peer's packets are under.
+    #[inline]
+    pub fn prefetch_receive_keys(&self) {
+        self.receive.prefetch_keys();
+    }
+
+    /// Asks for the keys that packets to the peer are under.
+    #[inline]
+    pub fn prefetch_send_keys(&self) {
+        self.send.prefetch_keys();
     }
 
     /// Takes the index of a packet as used, see [`ReceiveContext::accept`]. The first RTP packet under

@@ -1,31 +1,12 @@
 //! Keys that were left: of each the end of the indices that were used under it, so that none is used
 //! again should it come back. The keys themselves are gone, a digest tells them.
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use crate::rtp::Ssrc;
-use crate::srtp::master_key::MasterKey;
+use crate::srtp::master_key::KeyIdentity;
 
 /// Sources of left keys that are remembered, in each direction. A device that takes a leg's place has
 /// another key, with each hold and transfer; what is forgotten is a floor under all later ones.
 pub(super) const LEFT_MAX: usize = 512;
-
-/// Tells a key without being one. A suite is no part of it: the same octets make the same key stream
-/// under two suites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct KeyIdentity(pub(super) u64);
-
-impl KeyIdentity {
-    pub(super) fn of(key: &MasterKey) -> Self {
-        let digest = digest(&SHA256, key.octets());
-        Self(
-            digest
-                .as_ref()
-                .first_chunk()
-                .map_or(0, |first| u64::from_be_bytes(*first)),
-        )
-    }
-}
 
 /// One source under a key.
 #[derive(Debug, Clone, Copy)]

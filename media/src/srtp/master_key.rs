@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use crate::srtp::Suite;
-use crate::srtp::left_keys::KeyIdentity;
 
 /// Octets of the longest key and salt.
 pub(super) const KEY_AND_SALT_SIZE_MAX: usize = 44;
@@ -71,6 +71,23 @@ impl fmt::Debug for MasterKey {
         out.debug_struct("MasterKey")
             .field("suite", &self.suite)
             .finish_non_exhaustive()
+    }
+}
+
+/// Tells a key without being one. A suite is no part of it: the same octets make the same key stream
+/// under two suites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyIdentity(pub(super) u64);
+
+impl KeyIdentity {
+    pub(super) fn of(key: &MasterKey) -> Self {
+        let digest = digest(&SHA256, key.octets());
+        Self(
+            digest
+                .as_ref()
+                .first_chunk()
+                .map_or(0, |first| u64::from_be_bytes(*first)),
+        )
     }
 }
 

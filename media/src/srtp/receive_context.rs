@@ -3,11 +3,13 @@
 use std::fmt;
 
 use arrayvec::ArrayVec;
+use packet_io::prefetch;
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{Ssrc, header_size};
-use crate::srtp::left_keys::{KeyIdentity, Left};
+use crate::srtp::left_keys::Left;
+use crate::srtp::master_key::KeyIdentity;
 use crate::srtp::send_context::{sender, source};
 use crate::srtp::streams::{STREAMS_MAX, Streams};
 use crate::srtp::transform::{RTCP_CLEAR_SIZE, Refused, RtcpTransform, RtpTransform};
@@ -131,6 +133,20 @@ impl ReceiveContext {
     #[cfg(test)]
     pub(super) fn heap_size(&self) -> usize {
         self.rtp.heap_size()
+    }
+
+    /// Asks for the lines that an RTP packet needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.key);
+        prefetch(&self.rtp);
+        self.rtp_streams.prefetch();
+    }
+
+    /// Asks for the keys of RTP.
+    #[inline]
+    pub(super) fn prefetch_keys(&self) {
+        self.rtp.prefetch_keys();
     }
 
     /// Its master key.

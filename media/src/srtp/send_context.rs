@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use packet_io::prefetch;
+
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::rtp::{Ssrc, header_size};
-use crate::srtp::left_keys::{Forgotten, KeyIdentity, Left};
+use crate::srtp::left_keys::{Forgotten, Left};
+use crate::srtp::master_key::KeyIdentity;
 use crate::srtp::streams::Streams;
 use crate::srtp::transform::{RTCP_CLEAR_SIZE, RtcpTransform, RtpTransform};
 use crate::srtp::window::RTCP_INDICES;
@@ -89,6 +92,20 @@ impl SendContext {
     #[must_use]
     pub fn next_index(&self, ssrc: Ssrc) -> u64 {
         self.streams.window(ssrc).next()
+    }
+
+    /// Asks for the lines that an RTP packet needs, except the keys, which these lead to.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.key);
+        prefetch(&self.rtp);
+        self.streams.prefetch();
+    }
+
+    /// Asks for the keys of RTP.
+    #[inline]
+    pub(super) fn prefetch_keys(&self) {
+        self.rtp.prefetch_keys();
     }
 
     /// Its master key.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use arrayvec::ArrayVec;
+use packet_io::prefetch;
 
 use crate::command::MediaKind;
 use crate::rtp::Ssrc;
@@ -45,6 +46,12 @@ impl Streams {
             ends: Vec::new(),
             floor: 0,
         }
+    }
+
+    /// Asks for the lines that say what was seen.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.heard);
     }
 
     /// What was seen of a source; of a new one nothing.

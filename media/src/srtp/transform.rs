@@ -10,6 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
 use hmac::{Hmac, Mac as _};
+use packet_io::prefetch;
 use sha1::Sha1;
 use zeroize::Zeroizing;
 
@@ -160,14 +161,15 @@ impl RtpCounter {
 /// The keys of SRTP in one direction.
 pub(super) enum RtpTransform {
     Counter(Box<RtpCounter>),
-    Galois(Galois),
+    Galois(Box<Galois>),
 }
 
 impl RtpTransform {
     pub(super) fn new(master: &MasterKey) -> Option<Self> {
         let (encryption, salt) = (Label::RtpEncryption, Label::RtpSalt);
         if master.suite().is_aead() {
-            return Galois::new(master, encryption, salt).map(Self::Galois);
+            let keys = Galois::new(master, encryption, salt)?;
+            return Some(Self::Galois(Box::new(keys)));
         }
         let counter = CounterMode::new(master, encryption, salt)?;
         let key = derive(master, Label::RtpAuthentication)?;
@@ -179,12 +181,21 @@ impl RtpTransform {
         })))
     }
 
+    /// Asks for what stands beside it.
+    #[inline]
+    pub(super) fn prefetch_keys(&self) {
+        match self {
+            Self::Counter(keys) => prefetch(&**keys),
+            Self::Galois(keys) => prefetch(&**keys),
+        }
+    }
+
     /// Octets beside itself.
     #[cfg(test)]
     pub(super) const fn heap_size(&self) -> usize {
         match self {
             Self::Counter(_) => size_of::<RtpCounter>(),
-            Self::Galois(_) => 0,
+            Self::Galois(_) => size_of::<Galois>(),
         }
     }
 

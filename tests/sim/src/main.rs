@@ -62,13 +62,15 @@ fn main() -> ExitCode {
 }
 
 fn verdict(seeds: &[u64], keep_going: bool) -> ExitCode {
-    let (mut calls, mut steps, mut relayed, mut failed) = (0, 0, 0, 0_u64);
+    let (mut calls, mut steps, mut failed) = (0, 0, 0_u64);
+    let (mut relayed, mut protected) = (0, 0);
     for seed in seeds {
         match sim::run_seed(*seed, false) {
             Ok(summary) => {
                 calls += summary.calls;
                 steps += summary.steps;
                 relayed += summary.relayed;
+                protected += summary.protected;
             }
             Err(failure) => {
                 failed += 1;
@@ -82,7 +84,8 @@ fn verdict(seeds: &[u64], keep_going: bool) -> ExitCode {
         }
     }
     println!(
-        "sim: {} seeds, {failed} failed, {calls} calls, {steps} events, {relayed} packets relayed",
+        "sim: {} seeds, {failed} failed, {calls} calls, {steps} events, {relayed} packets relayed, \
+         {protected} left under keys",
         seeds.len()
     );
     if failed == 0 {

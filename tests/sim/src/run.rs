@@ -25,6 +25,8 @@ pub struct Summary {
     pub calls: usize,
     /// RTP packets that went through the gateway.
     pub relayed: u64,
+    /// Those that left it under keys.
+    pub protected: u64,
     /// How long the world lived.
     pub lived: Duration,
 }
@@ -82,6 +84,7 @@ pub(crate) fn run(
                 steps: world.trace.step(),
                 calls,
                 relayed: world.relayed(),
+                protected: world.protected(),
                 lived: world.now().since(SimTime::ZERO),
             };
             let events = if trace {
@@ -123,6 +126,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         strike,
         sabotage,
     };
+    let required = swarm::required(&snapshot, &phones);
     let gateway = Gateway::new(&random, snapshot, host, habits);
     let mut world = World::new(Setup {
         random,
@@ -131,6 +135,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         store,
         keep_trace: trace,
     });
+    world.required = required;
     for (name, address) in phones {
         world.add_node(&name, address, Ping::Silent, false);
     }

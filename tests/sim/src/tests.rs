@@ -16,14 +16,18 @@ fn seeds_256() {
     let known = known.filter(|line| !line.is_empty()).map(|line| {
         u64::from_str_radix(line.trim_start_matches("0x"), 16).expect("a seed in hexadecimal")
     });
-    let mut calls = 0;
+    let (mut calls, mut protected) = (0, 0);
     for seed in known.chain(0..SEEDS) {
         match run_seed(seed, false) {
-            Ok(summary) => calls += summary.calls,
+            Ok(summary) => {
+                calls += summary.calls;
+                protected += summary.protected;
+            }
             Err(failure) => panic!("{}", failure.report),
         }
     }
     assert!(calls > 1000, "the worlds are empty: {calls} calls");
+    assert!(protected > 5_000, "hardly any keys: {protected} packets");
 }
 
 #[test]
@@ -88,4 +92,14 @@ fn a_retransmission_with_other_octets_is_caught() {
 fn a_record_that_is_written_twice_is_caught() {
     let summary = caught(Sabotage::DoubleRecords);
     assert!(summary.contains("CDR"), "{summary}");
+}
+
+#[test]
+fn a_relay_that_changes_what_keys_protect_is_caught() {
+    let found = (0..64).find_map(|seed| {
+        let failure = run(seed, false, Sabotage::ChangeMedia).err()?;
+        let is_it = failure.summary.contains("no key of its dialog");
+        is_it.then_some(())
+    });
+    assert!(found.is_some(), "in 64 worlds");
 }

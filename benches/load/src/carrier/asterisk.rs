@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{Daemon, Node, NodePlace};
+use super::{Daemon, Node};
 
 impl Daemon {
     /// The Asterisk of a system in a folder, and where it listens.
@@ -64,15 +64,7 @@ impl Daemon {
     pub(crate) fn asterisk_relay(root: &Path) -> Result<(Self, Node)> {
         let callee = SocketAddr::from((ASTERISK_CALLEE, 5070));
         let (daemon, sip) = Self::asterisk(root, callee)?;
-        let place = NodePlace {
-            sip,
-            http: None,
-            callee,
-            user: "bench".to_owned(),
-            process: daemon.process(),
-            thread: String::new(),
-        };
-        let node = Node::new("Asterisk", place)?;
+        let node = Node::exchange("Asterisk", sip, callee, daemon.process())?;
         Ok((daemon, node))
     }
 }

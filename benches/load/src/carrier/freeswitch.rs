@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::daemon::program;
-use super::{Daemon, Node, NodePlace};
+use super::{Daemon, Node};
 
 impl Daemon {
     /// A FreeSWITCH as a relay whose sessions are calls; `folder` is for its files. It is the one that
@@ -51,15 +51,7 @@ impl Daemon {
             ],
         )?;
         daemon.wait_for_sip(sip)?;
-        let place = NodePlace {
-            sip,
-            http: None,
-            callee,
-            user: "bench".to_owned(),
-            process: daemon.process(),
-            thread: String::new(),
-        };
-        let node = Node::new("FreeSWITCH", place)?;
+        let node = Node::exchange("FreeSWITCH", sip, callee, daemon.process())?;
         Ok((daemon, node))
     }
 }

@@ -55,9 +55,35 @@ impl Node {
 }
 
 impl Node {
+    /// Another program that calls go through: all its threads count.
+    ///
+    /// # Errors
+    /// The callee's address is taken.
+    pub(crate) fn exchange(
+        name: &str,
+        sip: SocketAddr,
+        callee: SocketAddr,
+        process: u32,
+    ) -> Result<Self> {
+        let place = NodePlace {
+            sip,
+            http: None,
+            callee,
+            user: "bench".to_owned(),
+            process,
+            thread: String::new(),
+        };
+        Self::new(name, place)
+    }
+
     /// Its callers offer keys and speak SRTP; whether its callees do is for its trunk to want.
     pub(crate) const fn secure_callers(&mut self) {
         self.calls.secure_caller = true;
+    }
+
+    /// Its calls have video, and the ways of a session are those of its pictures.
+    pub(crate) const fn send_pictures(&mut self) {
+        self.calls.pictures = true;
     }
 }
 

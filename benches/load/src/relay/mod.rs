@@ -4,6 +4,7 @@
 //! own; rounds through them are taken in turns, the kernel floor in between. A row that could not be
 //! measured is `notrun` with its reason, and the others go on.
 
+mod bursts;
 mod growth;
 pub(crate) mod memory;
 mod paced_rows;
@@ -55,11 +56,12 @@ pub(crate) fn measure(places: &Places) -> Result<()> {
 /// Rows that are measured together, and what measures them.
 type Measurement = (&'static [Row], fn(&mut Stage<'_>) -> Result<()>);
 
-const STAGES: [Measurement; 4] = [
+const STAGES: [Measurement; 5] = [
     (&memory::ROWS, memory::measure),
     (&paced_rows::ROWS, paced_rows::measure),
     (&saturated::ROWS, saturated::measure),
     (&growth::ROWS, growth::measure),
+    (&bursts::ROWS, bursts::measure),
 ];
 
 /// What the rows share: the machine, and the nodes that run at present.

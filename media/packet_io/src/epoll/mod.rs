@@ -1,6 +1,10 @@
 //! `Epoll`: `PacketIo` over epoll (mio), for hosts that forbid `io_uring`. The same turn with a
 //! tick: wait for the first packet, gather to the next tick boundary, drain. One system call each way for
 //! a packet, or for a run of them to one peer.
+//!
+//! Measured and left alone: `recvmmsg` (0.1 us dearer a packet where each socket has one), `sendmmsg` for
+//! packets of different lengths (no cheaper), level-triggered polling in place of the reception that
+//! ends with `EAGAIN` (a system call less a packet, the same time).
 
 mod outbox;
 mod receive;

@@ -347,6 +347,8 @@ impl PacketIo for Uring {
     }
 
     fn submit_and_wait(&mut self, now: Instant, wait: Wait) {
+        // A batch that was full has left completions, and a send that failed may be among them.
+        self.reap_to_backlog();
         self.state.outbox.recycle();
         self.push_retries();
         self.offer_buffers();

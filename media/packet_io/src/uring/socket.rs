@@ -16,6 +16,7 @@ use crate::kernel_socket::{Drain, KernelSocket};
 use crate::packet_buf::SOURCE_BYTES;
 use crate::packet_io::{OpenRefused, SocketKey, SocketSpec};
 use crate::run::Runs;
+use crate::segments::empty_header;
 
 /// One socket of the ring.
 #[derive(Debug)]
@@ -247,15 +248,7 @@ const _: () = assert!(size_of::<Socket>() <= 56);
 
 /// Asks for the source, and for nothing else before the datagram.
 pub(super) fn receive_header() -> Box<libc::msghdr> {
-    let mut header = Box::new(libc::msghdr {
-        msg_name: std::ptr::null_mut(),
-        msg_namelen: 0,
-        msg_iov: std::ptr::null_mut(),
-        msg_iovlen: 0,
-        msg_control: std::ptr::null_mut(),
-        msg_controllen: 0,
-        msg_flags: 0,
-    });
+    let mut header = Box::new(empty_header());
     header.msg_namelen = NAME_BYTES;
     header
 }

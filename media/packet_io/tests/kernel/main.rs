@@ -202,10 +202,9 @@ fn more_sends_than_the_queue_holds_all_leave() {
     }
 }
 
-/// Runs in a namespace of its own whose packets may have 600 octets: longer ones are cut up by the
-/// kernel, and it carries no runs of them.
-#[test]
-fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
+/// In a namespace of its own whose packets may have 600 octets: longer ones are cut up by the kernel, and it
+/// carries no runs of them.
+fn in_narrow_network(claim: impl FnOnce() + Send + 'static) {
     let inside = std::thread::spawn(|| {
         let own = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET);
         let set = || {
@@ -217,6 +216,14 @@ fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
             println!("not run: no namespace, or no ip(8)");
             return;
         }
+        claim();
+    });
+    inside.join().expect("no claim fails");
+}
+
+#[test]
+fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
+    in_narrow_network(|| {
         let peer = UdpSocket::bind(any_port()).expect("a free port");
         let address = peer.local_addr().expect("bound");
         peer.set_nonblocking(true)
@@ -250,7 +257,61 @@ fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
             assert_eq!(io.pool_counts().held, 0, "{step:?}");
         }
     });
-    inside.join().expect("no claim fails");
+}
+
+/// What has come and was not taken yet stands before it: more than two batches.
+#[test]
+fn a_run_that_is_refused_in_a_crowd_leaves_packet_by_packet() {
+    in_narrow_network(|| {
+        let peer = UdpSocket::bind(any_port()).expect("a free port");
+        peer.set_nonblocking(true)
+            .expect("a socket can be nonblocking");
+        for step in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+            let sizes = PacketIoConfig {
+                buffers: 4_096,
+                ..config(step)
+            };
+            let mut io = AnyPacketIo::choose(sizes).expect("epoll at least");
+            let key = io.open(spec(any_port())).expect("a free port");
+            io.connect(key, peer.local_addr().ok());
+            let crowd: Vec<_> = (0..10)
+                .map(|_| io.open(spec(any_port())).expect("a free port"))
+                .collect();
+            turn(&mut io);
+            for other in &crowd {
+                for number in 0..150_u8 {
+                    let to = io.local(*other).expect("open");
+                    peer.send_to(&[number], to).expect("loopback takes it");
+                }
+            }
+            // Who wants many gets all that is there, and takes a batch of it.
+            let now = Instant::now();
+            let wait = Wait {
+                want: 512,
+                min_wait: Duration::from_millis(5),
+                until: Some(now + Duration::from_millis(5)),
+            };
+            let mut batch = ReceivedBatch::new();
+            io.submit_and_wait(now, wait);
+            io.receive(&mut batch);
+            drop(batch);
+            for number in 0..10 {
+                send(&mut io, key, None, &[number; 1_000]);
+            }
+            for _ in 0..8 {
+                turn(&mut io);
+            }
+            let mut buffer = [0; 1_500];
+            for number in 0..10 {
+                let len = peer.recv(&mut buffer).expect("each leaves");
+                assert_eq!((len, buffer[0]), (1_000, number), "{step:?}");
+            }
+            let counters = *io.counters();
+            assert_eq!(counters.packets_received, 1_500, "{step:?}");
+            let died = (counters.sends_failed, io.pool_counts().held);
+            assert_eq!(died, (0, 0), "{step:?}");
+        }
+    });
 }
 
 /// Loopback carries runs, so that each of them shows: twenty packets and two turns in three entries at most.

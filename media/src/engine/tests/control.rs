@@ -27,7 +27,7 @@ fn sender_report(ssrc: u32, rtp: u32) -> Vec<u8> {
         packets: 9_999,
         octets: 8_888,
     };
-    let size = write_sender_report(&mut octets, Ssrc(ssrc), information, PEER_NAME).unwrap();
+    let size = write_sender_report(&mut octets, Ssrc(ssrc), information, None, PEER_NAME).unwrap();
     octets[..size].to_vec()
 }
 

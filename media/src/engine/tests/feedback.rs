@@ -237,6 +237,40 @@ fn estimates_and_arrivals_reach_the_sender() {
     assert_eq!((word(&part, 8), &part[12..]), (0xbbbb, &arrivals[..]));
 }
 
+/// Their numbers are the sender's own, which the next sender has for other packets.
+#[test]
+fn arrivals_just_after_a_change_of_source_do_not_go_to_the_new_one() {
+    let mut call = call();
+    let arrivals = feedback(
+        205,
+        15,
+        call.ours[0],
+        &[0, 5, 0, 1, 0, 0, 9, 1, 0x20, 1, 4, 0],
+    );
+    assert_eq!(call.heard_from_a(&arrivals).len(), 1);
+    let b = call.b;
+    let media = call
+        .harness
+        .exchange(b.ours, b.peer, &Stream::new(0xcccc).next());
+    assert_eq!(
+        media[0].rtp().ssrc(),
+        call.ours[0],
+        "one stream to its hearer"
+    );
+    for _ in 0..4 {
+        assert_eq!(call.heard_from_a(&arrivals), []);
+        call.harness.pass_ms(100);
+    }
+    assert_eq!(call.dropped(DropReason::FeedbackForeign), 4);
+    // What asks for a picture does not wait.
+    let request = feedback(206, 1, call.ours[0], &[]);
+    assert_eq!(word(&last_part(&call.heard_from_a(&request)[0]), 8), 0xcccc);
+    call.harness.pass_ms(200);
+    call.harness.sent();
+    let sent = call.heard_from_a(&arrivals);
+    assert_eq!(word(&last_part(&sent[0]), 8), 0xcccc);
+}
+
 #[test]
 fn what_cannot_be_passed_on_dies_of_its_own_reason() {
     let mut call = call();

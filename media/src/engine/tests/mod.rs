@@ -8,6 +8,8 @@ mod feedback;
 mod harness;
 mod latching;
 mod loops;
+mod own_reports;
+mod pictures;
 mod relaying;
 mod secure;
 mod secure_attack;

@@ -24,7 +24,7 @@ fn sender_report(ssrc: u32, rtp: u32) -> Vec<u8> {
         octets: 160,
     };
     let name = Cname(*b"the-peer-itself!");
-    let size = write_sender_report(&mut octets, Ssrc(ssrc), information, name).unwrap();
+    let size = write_sender_report(&mut octets, Ssrc(ssrc), information, None, name).unwrap();
     octets[..size].to_vec()
 }
 

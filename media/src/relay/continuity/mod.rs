@@ -177,6 +177,15 @@ impl Continuity {
             .then(|| timestamp.wrapping_add(self.timestamp_offset))
     }
 
+    /// What the sent stream's clock shows at this moment, by the time since its last packet.
+    #[must_use]
+    pub fn timestamp_at(&self, now_ms: u32, clock: ClockRate) -> Option<RtpTimestamp> {
+        let passed_ms = now_ms.wrapping_sub(self.last_sent_ms);
+        let ticks = clock.ticks(u64::from(passed_ms) * 1_000);
+        self.is_started()
+            .then(|| self.last_timestamp.wrapping_add(ticks))
+    }
+
     /// The source that the stream is made from at present.
     #[must_use]
     pub fn feed(&self) -> Option<Ssrc> {

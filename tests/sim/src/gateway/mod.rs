@@ -67,6 +67,8 @@ pub(crate) enum Sabotage {
     ChangeRepeats,
     /// Each record is stored twice.
     DoubleRecords,
+    /// One media packet in twenty comes out with another last octet.
+    ChangeMedia,
 }
 
 /// What a gateway of this world does.
@@ -441,6 +443,12 @@ impl Gateway {
             Sabotage::LoseMedia if packet.kind == Kind::Media && self.sent.is_multiple_of(20) => {
                 None
             }
+            Sabotage::ChangeMedia if packet.kind == Kind::Media && self.sent.is_multiple_of(20) => {
+                if let Some(last) = packet.bytes.last_mut() {
+                    *last ^= 1;
+                }
+                Some(packet)
+            }
             Sabotage::ChangeRepeats if packet.kind == Kind::Signalling => {
                 let text = String::from_utf8(packet.bytes).unwrap_or_default();
                 let changed = text.replacen(
@@ -464,6 +472,7 @@ impl Gateway {
             | Sabotage::NoBye
             | Sabotage::SwapLegs
             | Sabotage::LoseMedia
+            | Sabotage::ChangeMedia
             | Sabotage::ChangeRepeats
             | Sabotage::DoubleRecords => Some(packet),
         }

@@ -179,6 +179,7 @@ impl Leg {
     pub(super) fn take_back(&mut self, request: &Text, before: Before) {
         if Session::read(&request.body).is_some() {
             self.media.direction = before.direction;
+            self.media.keys.take_back();
             self.media.move_to(before.local, &mut self.random);
         }
     }

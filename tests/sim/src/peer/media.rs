@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::keys::{Habit, Keys, Protection};
 use super::leg::{Leg, Outbox, Timer};
 use super::plan::Plan;
 use super::session::{Direction, Session, TELEPHONE_EVENT};
@@ -48,12 +49,22 @@ pub(crate) struct Media {
     camera: Option<bool>,
     /// The video lines that were said last, ours and theirs: true where one has a port.
     video: [Option<bool>; 2],
+    /// Its keys, and what the last description says of them.
+    pub(crate) keys: Keys,
+    protection: Protection,
 }
 
 impl Media {
     pub(super) fn new(number: u32, ip: IpAddr, plan: &Plan, random: &mut Generator) -> Self {
         let port = u16::try_from(20_000 + 2 * u64::from(number)).unwrap_or(20_000);
-        let sequence = u16::try_from(random.below(65_536)).unwrap_or(0);
+        let mut sequence = u16::try_from(random.below(65_536)).unwrap_or(0);
+        let camera = (!plan.manual).then_some(sequence % 2 == 0);
+        if plan.keys != Habit::Plain {
+            // RFC 4568 §6.4.
+            sequence &= 0x7fff;
+        }
+        let habit = (!plan.manual).then_some(plan.keys);
+        let keys = Keys::new(habit, plan.fickle, random.split("keys"));
         Self {
             local: SocketAddr::new(ip, port),
             home: SocketAddr::new(ip, port),
@@ -73,8 +84,10 @@ impl Media {
             number,
             stopped: false,
             // Half of them, by a number that is drawn anyway.
-            camera: (!plan.manual).then_some(sequence % 2 == 0),
+            camera,
             video: [None; 2],
+            keys,
+            protection: Protection::default(),
         }
     }
 
@@ -85,6 +98,7 @@ impl Media {
         let wants = self.camera == Some(true) && self.version % 4 != 3;
         let has_line = self.video.iter().any(Option::is_some);
         self.video[0] = (wants || has_line).then_some(wants);
+        self.protection = self.keys.offered();
         self.body(self.payloads.clone())
     }
 
@@ -95,6 +109,7 @@ impl Media {
         self.video[0] = self
             .camera
             .and_then(|camera| self.video[1].map(|offered| offered && camera));
+        self.protection = self.keys.answered();
         let mut payloads = vec![self.payload_type];
         if self.payloads.contains(&TELEPHONE_EVENT) {
             payloads.push(TELEPHONE_EVENT);
@@ -143,6 +158,7 @@ impl Media {
         if self.local != local {
             self.local = local;
             self.change_ssrc(random);
+            self.keys.move_away();
         }
     }
 
@@ -153,6 +169,7 @@ impl Media {
             payloads,
             direction: self.direction,
             video: self.video[0].map(|has| if has { self.local.port() + 10_000 } else { 0 }),
+            protection: self.protection.clone(),
         }
         .write();
         self.version += 1;
@@ -166,6 +183,9 @@ impl Media {
     pub(super) fn change_ssrc(&mut self, random: &mut Generator) {
         self.ssrc = random.word();
         self.sequence = u16::try_from(random.below(65_536)).unwrap_or(0);
+        if self.protection != Protection::default() {
+            self.sequence &= 0x7fff;
+        }
         self.timestamp = random.word();
         self.marker = true;
     }
@@ -178,6 +198,7 @@ impl Media {
     fn take(&mut self, session: &Session) {
         self.remote = Some(session.rtp);
         self.remote_direction = session.direction;
+        self.keys.take(session);
         self.video[1] = session.video.map(|port| port != 0);
         let common = self
             .payloads
@@ -193,10 +214,12 @@ impl Media {
     }
 
     /// True where this side expects what that side sends.
-    pub(crate) const fn wants(&self, other: &Self) -> bool {
+    pub(crate) fn wants(&self, other: &Self) -> bool {
         self.direction.receives()
             && self.remote_direction.sends()
             && other.may_send()
+            && self.keys.is_sound()
+            && other.keys.is_sound()
             && self.payload_type == other.payload_type
     }
 
@@ -240,6 +263,9 @@ impl Leg {
     pub(crate) fn speak_now(&mut self, out: &mut Outbox) {
         if let Some(remote) = self.media.remote {
             let bytes = self.media.next().write();
+            let Some(bytes) = self.media.keys.protect(bytes) else {
+                return;
+            };
             out.packets.push(Packet {
                 kind: Kind::Media,
                 source: self.media.local,
@@ -259,13 +285,14 @@ impl Leg {
             && self.media.may_send()
         {
             let bytes = self.media.next().write();
-            out.packets.push(Packet {
+            let bytes = self.media.keys.protect(bytes);
+            out.packets.extend(bytes.map(|bytes| Packet {
                 kind: Kind::Media,
                 source: self.media.local,
                 target: remote,
                 bytes,
                 damaged: false,
-            });
+            }));
         } else {
             self.media.left -= 1;
         }
@@ -291,7 +318,7 @@ impl Leg {
             bytes.extend_from_slice(&[digit, end | 10]);
             bytes.extend_from_slice(&duration.to_be_bytes());
             self.media.sequence = self.media.sequence.wrapping_add(1);
-            packets.push(bytes);
+            packets.extend(self.media.keys.protect(bytes));
         }
         let last = packets.last().cloned();
         packets.extend(last.iter().cloned());

@@ -4,6 +4,7 @@
 
 mod early;
 mod exchange;
+pub(crate) mod keys;
 pub(crate) mod leg;
 pub(crate) mod manual;
 pub(crate) mod media;

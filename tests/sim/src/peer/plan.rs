@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::keys::Habit;
 use super::session::Direction;
 
 /// Something that happens to a leg once; its rules start to run.
@@ -154,6 +155,10 @@ pub(crate) struct Plan {
     pub(crate) drift_ppm: i32,
     /// Audio payload types it can do, in order.
     pub(crate) payloads: Vec<u8>,
+    /// What it makes of keys.
+    pub(crate) keys: Habit,
+    /// Each offer of its has another key, of another suite, or none all at once.
+    pub(crate) fickle: bool,
 }
 
 impl Plan {
@@ -170,6 +175,8 @@ impl Plan {
             voice_packets: 0,
             drift_ppm: 0,
             payloads,
+            keys: Habit::Plain,
+            fickle: false,
         }
     }
 

@@ -79,6 +79,9 @@ impl Leg {
                 self.target = contact.to_owned();
             }
             self.take_offer(now, branch, out);
+            if self.media.keys.refuses() {
+                return self.reply(now, &Reply::plain(488), out);
+            }
             self.trigger(now, Trigger::InviteArrived, out);
             return;
         }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::keys::{Line, Protection};
+
 /// What an audio line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
@@ -16,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) direction: Direction,
     /// The port of a video line beside it; 0: refused, `None`: no such line.
     pub(crate) video: Option<u16>,
+    /// Keys.
+    pub(crate) protection: Protection,
 }
 
 /// The direction of a media line, seen by who wrote it.
@@ -74,9 +78,10 @@ impl Session {
     pub(crate) fn write(&self) -> String {
         let ip = self.rtp.ip();
         let mut text = format!(
-            "v=0\r\no=- 4711 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP",
+            "v=0\r\no=- 4711 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} {}",
             self.version,
-            self.rtp.port()
+            self.rtp.port(),
+            self.transport()
         );
         for payload in &self.payloads {
             let _ = write!(text, " {payload}");
@@ -94,10 +99,23 @@ impl Session {
             let _ = write!(text, "a=rtpmap:{payload} {name}\r\n");
         }
         let _ = write!(text, "a={}\r\n", self.direction.word());
+        write_keys(&self.protection.audio, &mut text);
         if let Some(port) = self.video {
-            text.push_str(&video_line(port, self.direction));
+            let line = video_line(port, self.direction);
+            text.push_str(&line.replace("RTP/AVP", self.transport()));
+            if port != 0 {
+                write_keys(&self.protection.video, &mut text);
+            }
         }
         text
+    }
+
+    const fn transport(&self) -> &'static str {
+        if self.protection.secure {
+            "RTP/SAVP"
+        } else {
+            "RTP/AVP"
+        }
     }
 
     /// Reads the audio line; `None` where there is none with an address.
@@ -140,8 +158,34 @@ impl Session {
             payloads,
             direction,
             video: video_port(text),
+            protection: protection_of(text),
         })
     }
+}
+
+fn write_keys(lines: &[Line], text: &mut String) {
+    for Line { tag, key } in lines {
+        let _ = write!(text, "a=crypto:{tag} {}\r\n", key.write());
+    }
+}
+
+/// Keys of the first audio and of the first video line that can be read.
+fn protection_of(text: &str) -> Protection {
+    let mut found = Protection::default();
+    let mut kind = "";
+    for line in text.lines().map(str::trim_end) {
+        if let Some(media) = line.strip_prefix("m=") {
+            kind = media.split(' ').next().unwrap_or("");
+            found.secure |= kind == "audio" && media.contains(" RTP/SAVP");
+        } else if let Some(key) = line.strip_prefix("a=crypto:").and_then(Line::read) {
+            match kind {
+                "audio" => found.audio.push(key),
+                "video" => found.video.push(key),
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// A video line beside the audio line: H.264, both ways packed as FU-A; port 0 refuses it.
@@ -196,6 +240,7 @@ mod tests {
             payloads: vec![PCMA, TELEPHONE_EVENT],
             direction: Direction::SendOnly,
             video: Some(30_000),
+            protection: Protection::default(),
         };
         assert_eq!(Session::read(&session.write()), Some(session));
     }

@@ -4,6 +4,7 @@
 mod calls;
 mod depth;
 mod early;
+mod keys;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +25,7 @@ use crate::streams::StreamFaults;
 use crate::world::Ping;
 use calls::draw_call;
 pub(crate) use depth::Orders;
+pub(crate) use keys::required;
 
 /// One call of a world.
 #[derive(Debug)]
@@ -166,8 +168,9 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         )
     });
     let host = draw_host(&mut dice);
-    let orders = depth::draw(random, &trunks, moods, &mut calls, &mut snapshot);
+    let mut orders = depth::draw(random, &trunks, moods, &mut calls, &mut snapshot);
     let reliable_early_media = early::draw(random, &mut calls);
+    keys::draw(random, &mut calls, &mut orders, &mut snapshot);
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
     }
@@ -317,6 +320,7 @@ pub(crate) fn takes(plan: &Plan) -> VecDeque<Plan> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::keys::Habit;
     use crate::peer::plan::{Action, Reliability, Trigger};
 
     /// What is drawn nowhere is tested nowhere.
@@ -341,6 +345,13 @@ mod tests {
             count(&|it| it.calls.iter().any(|call| updates_early(&call.caller))) > 20,
             "callers that change their session before the answer"
         );
+        let has_keys = |call: &PlannedCall| call.caller.keys != Habit::Plain;
+        assert!(
+            count(&|it| it.calls.iter().any(has_keys)) > 40,
+            "callers with keys"
+        );
+        let requires = |it: &Drawing| !required(&it.snapshot, &it.phones).is_empty();
+        assert!(count(&requires) > 40, "keys that are required");
         let by_callee = |call: &PlannedCall| call.callees.iter().any(|(_, it)| updates_early(it));
         assert!(
             count(&|it| it.calls.iter().any(by_callee)) > 20,

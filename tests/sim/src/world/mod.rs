@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::agenda::{Due, Entry};
 use crate::checker::Violation;
 use crate::checker::calls::{self, Tolerance};
+use crate::checker::keys::GatewayKeys;
 use crate::checker::records::Records;
 use crate::checker::relay::{Party, Relay};
 use crate::checker::wire::Wire;
@@ -106,6 +107,9 @@ pub(crate) struct World {
     pub(super) struck: BTreeSet<u32>,
     wire: Wire,
     relay: Relay,
+    keys: GatewayKeys,
+    /// Nodes whose media is never in the clear.
+    pub(crate) required: BTreeSet<String>,
     pub(crate) records: Records,
     pub(crate) trace: Trace,
     handled_deadlines: u32,
@@ -156,6 +160,8 @@ impl World {
             struck: BTreeSet::new(),
             wire: Wire::default(),
             relay: Relay::default(),
+            keys: GatewayKeys::default(),
+            required: BTreeSet::new(),
             records: Records::default(),
             trace: Trace::new(keep_trace),
             handled_deadlines: 0,
@@ -234,6 +240,11 @@ impl World {
 
     pub(crate) const fn now(&self) -> SimTime {
         self.now
+    }
+
+    /// Packets that left the gateway under some key.
+    pub(crate) const fn protected(&self) -> u64 {
+        self.keys.protected()
     }
 
     /// Packets that left the gateway's relay.
@@ -366,7 +377,10 @@ impl World {
 
     fn reach_gateway(&mut self, packet: &Packet) -> Result<(), Violation> {
         if packet.kind == Kind::Media {
-            if let Some(voice) = Voice::read(&packet.bytes) {
+            let sender = self.legs_by_media.get(&packet.source);
+            let protected =
+                sender.and_then(|place| self.legs[*place].media.keys.sent(&packet.bytes));
+            if let Some(voice) = Voice::read(&packet.bytes).or(protected) {
                 let must_pass = self.must_pass(packet, &voice);
                 self.relay.arrived(self.now, &voice, must_pass);
             }
@@ -395,12 +409,7 @@ impl World {
 
     fn reach_peer(&mut self, packet: &Packet) -> Result<(), Violation> {
         if packet.kind == Kind::Media {
-            if let Some(place) = self.legs_by_media.get(&packet.target)
-                && Voice::read(&packet.bytes).is_some()
-            {
-                self.legs[*place].media.heard += 1;
-            }
-            return Ok(());
+            return self.hear(packet);
         }
         if packet.damaged {
             return Ok(());

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::World;
 use crate::checker::Violation;
+use crate::gateway::GATEWAY;
 use crate::network::{Kind, Packet};
+use crate::peer::keys::Heard;
 use crate::peer::leg::{Leg, State};
 use crate::peer::text::{Text, user_of};
 use crate::peer::voice::Voice;
@@ -22,19 +24,8 @@ impl World {
             return false;
         };
         let sender = &self.legs[*place];
-        let is_up = |leg: &Leg| {
-            leg.state == State::Answered
-                && !leg.is_negotiating()
-                && !self.unacknowledged.contains(&leg.call_id)
-                && leg
-                    .history
-                    .confirmed_at
-                    .is_some_and(|at| self.now.since(at) > SETTLED_AFTER)
-        };
-        let is_settled = self
-            .exchanged_at
-            .get(&sender.call)
-            .is_none_or(|at| self.now.since(*at) > SETTLED_AFTER);
+        let is_up = |leg: &Leg| self.is_up(leg);
+        let is_settled = self.is_settled(sender.call);
         voice.stamp.leg == sender.number
             && sender.media.remote == Some(packet.target)
             && sender.media.local == packet.source
@@ -48,6 +39,46 @@ impl World {
                         && is_up(leg)
                         && leg.media.wants(&sender.media)
                 }))
+    }
+
+    fn is_up(&self, leg: &Leg) -> bool {
+        leg.state == State::Answered
+            && !leg.is_negotiating()
+            && !self.unacknowledged.contains(&leg.call_id)
+            && leg
+                .history
+                .confirmed_at
+                .is_some_and(|at| self.now.since(at) > SETTLED_AFTER)
+    }
+
+    /// Its last exchange of offer and answer is a while ago.
+    fn is_settled(&self, call: u32) -> bool {
+        let exchanged_at = self.exchanged_at.get(&call);
+        exchanged_at.is_none_or(|at| self.now.since(*at) > SETTLED_AFTER)
+    }
+
+    /// Media arrives at a peer: under the key that it has agreed upon, once that is settled.
+    pub(super) fn hear(&mut self, packet: &Packet) -> Result<(), Violation> {
+        let Some(place) = self.legs_by_media.get(&packet.target).copied() else {
+            return Ok(());
+        };
+        let leg = &self.legs[place];
+        let is_sure = self.steady.contains(&leg.call)
+            && self.is_settled(leg.call)
+            && self.is_up(leg)
+            && packet.source.ip() == GATEWAY.ip()
+            && packet.target == leg.media.local
+            && !packet.damaged;
+        let leg = &mut self.legs[place];
+        match leg.media.keys.unprotect(&packet.bytes) {
+            Heard::Voice(_) => leg.media.heard += 1,
+            Heard::Noise if is_sure => {
+                let text = format!("leg {} hears noise under the key agreed upon", leg.number);
+                return Err(Violation::of_call(leg.call, text));
+            }
+            Heard::Noise | Heard::Nothing => {}
+        }
+        Ok(())
     }
 
     /// From the first BYE on media may go nowhere, and around an exchange of offer and answer anywhere.
@@ -104,10 +135,14 @@ impl World {
 
     pub(super) fn check_sent(&mut self, packet: &Packet) -> Result<(), Violation> {
         if packet.kind == Kind::Media {
-            if let Some(voice) = Voice::read(&packet.bytes)
-                && let Some(place) = self.legs_by_media.get(&packet.target)
-            {
-                self.relay.leaves(self.legs[*place].number, &voice)?;
+            let Some(place) = self.legs_by_media.get(&packet.target) else {
+                return Ok(());
+            };
+            let leg = &self.legs[*place];
+            let is_required = self.required.contains(&leg.node);
+            let voice = self.keys.leaves(&leg.call_id, is_required, &packet.bytes)?;
+            if let Some(voice) = voice {
+                self.relay.leaves(leg.number, &voice)?;
             }
             return Ok(());
         }
@@ -119,6 +154,7 @@ impl World {
         }
         if let Some(message) = Text::parse(&packet.bytes) {
             self.check_transport(packet.target, &message)?;
+            self.keys.says(message.call_id(), &message.body)?;
             self.note_attempt(&message);
             self.disturb(&message);
         }

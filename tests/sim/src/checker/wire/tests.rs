@@ -44,6 +44,7 @@ fn session(version: u64, port: u16) -> String {
         payloads: vec![8],
         direction: crate::peer::session::Direction::SendReceive,
         video: None,
+        protection: crate::peer::keys::Protection::default(),
     }
     .write()
 }
@@ -194,7 +195,7 @@ fn an_answer_takes_from_the_offer() {
     check_answer(&offered, &offered).unwrap();
     let other = Session {
         payloads: vec![8, 0],
-        ..offered
+        ..offered.clone()
     };
     refused(check_answer(&offered, &other), "payload type 0");
     let held = Session {
