@@ -1,6 +1,7 @@
 //! Peers with keys that move, heard by devices that know nothing of ours: crate `webrtc-srtp` with a
 //! roll-over counter of its own.
 
+use proptest::prelude::*;
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
@@ -292,4 +293,43 @@ fn who_holds_a_leg_and_is_heard_under_the_new_key_keeps_it() {
         harness.worker.counters().sockets_connected >= 2,
         "again, when it was proven"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Devices that take each other's place by their offers and answers, and our keys in between.
+    #[test]
+    fn whoever_is_there_hears_us_from_our_next_key_on(
+        steps in proptest::collection::vec((0_u8..4, 1_u8..50), 1..16),
+    ) {
+        let mut call = Call::new(Suite::AeadAes128Gcm);
+        let (mut place, mut theirs, mut ours) = (6_000_u16, 100_u8, 20_u8);
+        let mut device = Some(Device::new(&call.plan));
+        let mut is_deaf = false;
+        for (step, packets) in steps {
+            let has_moved = matches!(step, 0 | 1);
+            let is_new_key = matches!(step, 1 | 2);
+            if has_moved {
+                place += 10;
+                theirs += 1;
+            }
+            ours += u8::from(is_new_key);
+            call.update(&format!("203.0.113.2:{place}"), theirs, ours);
+            if is_new_key && (has_moved || is_deaf) {
+                device = Some(Device::new(&call.plan));
+            } else if has_moved || is_new_key {
+                // Deaf, or it keeps a counter that this one cannot be given.
+                device = None;
+            }
+            is_deaf = !is_new_key && (is_deaf || has_moved);
+            for _ in 0..packets {
+                let sent = call.next();
+                if let Some(device) = &mut device {
+                    prop_assert!(device.hears(&sent));
+                }
+                call.stream.sequence = call.stream.sequence.wrapping_add(1_999);
+            }
+        }
+    }
 }
