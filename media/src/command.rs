@@ -79,7 +79,8 @@ pub struct LegPlan {
     pub latch: LatchPolicy,
     /// A report after this long without a packet, while `receives`; `None`: never (on hold).
     pub media_timeout: Option<Duration>,
-    /// Rises with each offer/answer that changes address, port or payloads: reopens the latch.
+    /// Rises with each offer/answer that changes address, port or payloads: to tell plans apart. What
+    /// reopens the latch are the address, the policy and the keys themselves.
     pub version: u32,
     /// Keys of its SRTP; `None`: plain RTP.
     pub srtp: Option<Box<SrtpPlan>>,

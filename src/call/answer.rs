@@ -98,6 +98,8 @@ impl CallControl {
                 {
                     self.tell_what_changed(now, key, Side::B, true);
                 }
+                // Another device than the one that was heard early.
+                self.tell_new_keys(now, key, Side::B);
             }
             Err(cause) => self.refuse_unjoined(now, key, cause),
         }

@@ -353,14 +353,10 @@ impl CallControl {
             }
             return;
         };
-        if let Some(rtp) = self.forget_video_pair(key, pair) {
-            self.stock.forget(pair, rtp);
-            self.stock.add(StockedPair { pair, rtp });
-            return self.hang_up(now, key, "media_queue_full");
-        }
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        debug_assert!(!call.has_video_pair(pair), "video waits for its worker");
         let is_a = call
             .a_media
             .as_ref()

@@ -61,8 +61,8 @@ pub enum Input<'a> {
         /// What.
         report: media::command::Report,
     },
-    /// A media worker's queue took no more: this `Connect` never reached it (the one command that
-    /// may be refused). The pair is still in stock.
+    /// A media worker's queue took no more: this `Connect` of audio never reached it (the one
+    /// command that may be refused). The pair is still in stock.
     ConnectRefused {
         /// The pair.
         pair: media::command::PairKey,
@@ -117,7 +117,7 @@ pub enum Output {
         flow: Flow,
     },
     /// Hand a command to a media worker. Never lost: it waits in the shell's backlog; only
-    /// `Connect` may come back as [`Input::ConnectRefused`].
+    /// `Connect` of audio may come back as [`Input::ConnectRefused`].
     Media {
         /// Which worker.
         worker: u16,

@@ -221,16 +221,6 @@ impl CallControl {
             .begin(video.pair, video.bound, None, now.instant);
         self.send_media(Command::Disconnect { pair: video.pair });
     }
-
-    /// A worker's queue took no `Connect` of a video pair: where that was bound; it is nobody's any more.
-    pub(super) fn forget_video_pair(&mut self, key: CallKey, pair: PairKey) -> Option<SocketAddr> {
-        let call = self.calls.get_mut(&key)?;
-        [Side::A, Side::B].into_iter().find_map(|side| {
-            let leg = &mut call.ports_mut(side)?.leg;
-            leg.video.filter(|video| video.pair == pair)?;
-            leg.give_video().map(|video| video.bound)
-        })
-    }
 }
 
 /// What the next description to this side says of the other side's video, which is that of `other`.

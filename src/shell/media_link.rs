@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
-use media::command::{Command, PairKey, Report};
+use media::command::{Command, MediaKind, PairKey, Report};
 use media::engine::{Worker, WorkerConfig, WorkerCounters};
 use packet_io::{AnyPacketIo, IoCounters, KernelStep, PacketIo, PacketIoConfig, Waker};
 
@@ -191,7 +191,8 @@ impl MediaLink {
     /// Hands over a command.
     ///
     /// # Errors
-    /// The pair of a `Connect` that did not fit.
+    /// The pair of a `Connect` of audio that did not fit: its call has not begun. Video may come to a call
+    /// that stands, and waits.
     pub fn send(&mut self, command: Command) -> Result<(), PairKey> {
         if self.backlog.is_empty() {
             match self.commands.push(command) {
@@ -206,7 +207,7 @@ impl MediaLink {
     }
 
     fn keep(&mut self, command: Command) -> Result<(), PairKey> {
-        if let Command::Connect { pair, .. } = command {
+        if let Some(pair) = begins_a_call(&command) {
             return Err(pair);
         }
         self.backlog.push_back(command);
@@ -258,6 +259,17 @@ impl MediaThread {
 impl Drop for MediaThread {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// The pair that a call cannot begin without.
+const fn begins_a_call(command: &Command) -> Option<PairKey> {
+    match command {
+        Command::Connect { pair, plan, .. } if matches!(plan.kind, MediaKind::Audio) => Some(*pair),
+        Command::Connect { .. }
+        | Command::Update { .. }
+        | Command::Disconnect { .. }
+        | Command::Acknowledge { .. } => None,
     }
 }
 
@@ -390,5 +402,79 @@ fn make_realtime(worker: u16) {
     }
     if let Err(error) = packet_io::make_realtime() {
         tracing::warn!(%error, "media thread not under SCHED_FIFO");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::command::{LatchPolicy, LegPlan, Target};
+    use packet_io::{Simulated, SimulatedConfig};
+
+    fn connect(slot: u32, kind: MediaKind) -> Command {
+        let plan = LegPlan {
+            kind,
+            remote_rtp: None,
+            remote_rtcp: None,
+            sends: false,
+            receives: false,
+            payloads: arrayvec::ArrayVec::new(),
+            latch: LatchPolicy::Sdp,
+            media_timeout: None,
+            version: 1,
+            srtp: None,
+        };
+        Command::Connect {
+            pair: pair(slot),
+            plan,
+            target: Target::Nowhere,
+        }
+    }
+
+    const fn pair(slot: u32) -> PairKey {
+        PairKey {
+            worker: 0,
+            slot,
+            generation: 0,
+        }
+    }
+
+    #[test]
+    fn a_video_pair_that_a_full_queue_does_not_take_waits_and_costs_a_standing_call_nothing() {
+        let io = Simulated::new(SimulatedConfig {
+            buffers: 1,
+            sockets_max: 1,
+            socket_queue_max: 1,
+        });
+        let mut link = MediaLink {
+            number: 0,
+            commands: Arc::new(ArrayQueue::new(1)),
+            reports: Arc::new(ArrayQueue::new(1)),
+            backlog: VecDeque::new(),
+            waker: io.waker(),
+            has_news: false,
+        };
+        assert_eq!(link.send(connect(1, MediaKind::Audio)), Ok(()));
+        assert_eq!(link.send(connect(2, MediaKind::Audio)), Err(pair(2)));
+        assert_eq!(link.send(connect(3, MediaKind::Video)), Ok(()));
+        assert_eq!(link.send(Command::Disconnect { pair: pair(3) }), Ok(()));
+        let mut taken = Vec::new();
+        loop {
+            let is_empty = link.flush();
+            taken.extend(link.commands.pop());
+            if is_empty {
+                break;
+            }
+        }
+        let slots = taken.iter().map(|command| match command {
+            Command::Connect { pair, .. } => (pair.slot, true),
+            Command::Update { pair, .. }
+            | Command::Disconnect { pair }
+            | Command::Acknowledge { pair } => (pair.slot, false),
+        });
+        assert_eq!(
+            slots.collect::<Vec<_>>(),
+            [(1, true), (3, true), (3, false)]
+        );
     }
 }

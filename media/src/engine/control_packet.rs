@@ -252,10 +252,14 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
-    /// A buffer for a packet to the peer of a leg; `None`: nobody knows where to send it, or there
-    /// is none.
+    /// A buffer for a packet to the peer of a leg; `None`: nobody knows where to send it, it could not be
+    /// protected, or there is none.
     pub(super) fn control_packet(&mut self, slot: u32, size: usize) -> Option<PacketBuf> {
         self.control_destination(slot)?;
+        if let Err(reason) = self.expect_protectable(slot) {
+            self.counters.drops.count(reason);
+            return None;
+        }
         let Some(mut packet) = self.io.allocate() else {
             self.counters.buffers_missing += 1;
             return None;

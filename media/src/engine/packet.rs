@@ -17,6 +17,7 @@ use crate::ingress::{PeerAddress, Protocol, Verdict, classify};
 use crate::limits::{AUDIO_MISORDER_MAX, VIDEO_MISORDER_MAX, rtp_rate};
 use crate::relay::{Arrived, rewrite};
 use crate::rtp::{Arrival, ClockRate, PayloadType, RtpViewMut, Ssrc};
+use crate::srtp::Unprotected;
 use crate::tone::ToneTable;
 
 impl<Io: PacketIo> Worker<Io> {
@@ -95,20 +96,8 @@ impl<Io: PacketIo> Worker<Io> {
         let is_peer =
             line.is_locked && source.is_none_or(|source| PeerAddress::from(source) == line.source);
         if !is_peer || payload_type.value() != line.payload_received {
-            let source = source.filter(|_| !is_peer);
-            if let Some(unprotected) = unprotected.filter(|_| !is_peer) {
-                self.expect_proof(now_us, slot, source, &unprotected)?;
-            }
-            let index = unprotected.map(|unprotected| unprotected.index());
-            let before = self.leg(slot).and_then(|leg| leg.latch.offered());
-            let admitted = self.admit(now_us, slot, (source, is_peer), (ssrc, index), payload_type);
-            if let (Err(DropReason::LatchPending), Some(unprotected)) = (admitted, &unprotected) {
-                self.claim_index(slot, unprotected, before);
-            }
-            admitted?;
-            if let Some(unprotected) = unprotected.filter(|_| is_peer) {
-                self.confirm_holder(now_us, slot, &unprotected);
-            }
+            let source = (source.filter(|_| !is_peer), is_peer);
+            self.look_at(now_us, slot, source, (ssrc, payload_type), unprotected)?;
         }
         self.accept_index(slot, unprotected);
         let line = self
@@ -263,7 +252,35 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
-    /// A packet that is not plainly the next one: asks the plan for its payload type and the latch
+    /// A packet that is not plainly the next one: on a leg with keys it has to prove its source.
+    fn look_at(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        (source, is_peer): (Option<SocketAddr>, bool),
+        (ssrc, payload_type): (Ssrc, PayloadType),
+        unprotected: Option<Unprotected>,
+    ) -> Result<(), DropReason> {
+        let Some(unprotected) = unprotected else {
+            return self.admit(now_us, slot, (source, is_peer), (ssrc, None), payload_type);
+        };
+        if !is_peer {
+            self.expect_proof(now_us, slot, source, &unprotected)?;
+        }
+        let number = (ssrc, Some(unprotected.index()));
+        let before = self.leg(slot).and_then(|leg| leg.latch.offered());
+        let admitted = self.admit(now_us, slot, (source, is_peer), number, payload_type);
+        if admitted == Err(DropReason::LatchPending) {
+            self.claim_index(slot, &unprotected, before);
+        }
+        admitted?;
+        if is_peer {
+            self.confirm_holder(now_us, slot, &unprotected);
+        }
+        Ok(())
+    }
+
+    /// Asks the plan for its payload type and the latch
     /// for its source, and remembers both.
     fn admit(
         &mut self,

@@ -268,6 +268,18 @@ impl<Io: PacketIo> Worker<Io> {
         secure.map(|secure| secure.contexts.next_index(ours))
     }
 
+    /// Refuses to write RTCP that could not leave: nothing is counted or answered by what nobody gets.
+    pub(super) fn expect_protectable(&self, slot: u32) -> Result<(), DropReason> {
+        if !self.has_keys(slot) {
+            return Ok(());
+        }
+        self.secure_leg(slot)
+            .filter(|secure| !secure.is_closed)
+            .ok_or(DropReason::SrtpUnavailable)?
+            .contexts
+            .expect_rtcp_index()
+    }
+
     /// Protects RTCP that is to leave by a leg with keys. A plain leg: nothing happens.
     pub(super) fn protect_rtcp(
         &mut self,

@@ -178,6 +178,7 @@ impl Play {
         let (mut plan, target) = (plan(script), self.target(script));
         plan.srtp = self.secure.draw(pair.slot, script);
         let keys = plan.srtp.clone();
+        let place = plan.remote_rtp;
         if let Some(remote) = plan.remote_rtp {
             self.peers.retain(|(slot, _)| *slot != pair.slot);
             self.peers.push((pair.slot, remote));
@@ -186,7 +187,8 @@ impl Play {
         self.worker
             .handle_command(self.now, command(pair, plan, target));
         if self.worker.counters().commands_stale == stale {
-            self.secure.agree(pair.slot, keys.as_deref(), is_new);
+            self.secure
+                .agree(pair.slot, (keys.as_deref(), place), is_new);
         }
     }
 

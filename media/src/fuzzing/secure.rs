@@ -1,6 +1,7 @@
 //! The peers of a play whose legs have keys: they protect what they send, and hear nothing plain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use super::engine::Script;
 use crate::srtp::{Contexts, MasterKey, SrtpPlan, Suite};
@@ -19,6 +20,13 @@ struct End {
     /// All it ever had: each may come back.
     plans: Vec<SrtpPlan>,
     contexts: Contexts,
+    /// What a device makes of the numbers that it hears, by source: nothing, once another is there.
+    counters: BTreeMap<[u8; 4], RollOver>,
+    /// Where it was said to be last.
+    place: Option<SocketAddr>,
+    /// Where the one was that knows our key, since another device is where it was: our next key begins
+    /// anew for that one.
+    home: Option<SocketAddr>,
     is_secure: bool,
     /// What left for it: under which key, whether it was RTCP, its source and its index.
     heard: BTreeSet<(u64, bool, [u8; 4], u64)>,
@@ -72,7 +80,12 @@ impl SecurePeers {
     }
 
     /// A plan took effect; of a leg that begins nothing is left of the one before.
-    pub(super) fn agree(&mut self, slot: u32, plan: Option<&SrtpPlan>, is_new: bool) {
+    pub(super) fn agree(
+        &mut self,
+        slot: u32,
+        (plan, place): (Option<&SrtpPlan>, Option<SocketAddr>),
+        is_new: bool,
+    ) {
         if is_new {
             self.ends.remove(&slot);
         }
@@ -87,6 +100,7 @@ impl SecurePeers {
             receive: plan.send.clone(),
         };
         if let Some(end) = self.ends.get_mut(&slot) {
+            end.follow(plan, place);
             let agreed = end.contexts.renegotiate(&theirs, false);
             debug_assert!(agreed.is_some(), "the keys of a play are keys");
             end.is_secure = true;
@@ -99,6 +113,9 @@ impl SecurePeers {
                 plan: plan.clone(),
                 plans: vec![plan.clone()],
                 contexts,
+                counters: BTreeMap::new(),
+                place,
+                home: None,
                 is_secure: true,
                 heard: BTreeSet::new(),
             };
@@ -157,8 +174,80 @@ impl SecurePeers {
                 unprotected.index(),
             );
             assert!(end.heard.insert(left), "no index leaves twice under a key");
+            if !is_control {
+                end.count(datagram, unprotected.index());
+            }
             end.contexts.accept(unprotected);
         }
+    }
+}
+
+impl End {
+    /// Another place and another key: another device, which heard nothing. It keeps up with us from our
+    /// next key on.
+    fn follow(&mut self, plan: &SrtpPlan, place: Option<SocketAddr>) {
+        let before = self.place;
+        self.place = place.or(before);
+        let is_same_send = self.plan.send == plan.send;
+        let is_same_device = is_same_send && self.plan.receive == plan.receive;
+        let has_moved = before.zip(place).is_some_and(|(before, now)| before != now);
+        if has_moved && !is_same_device {
+            self.home = self.home.or(before);
+        }
+        self.home = self.home.filter(|home| Some(*home) != place);
+        if !is_same_send && self.home.take().is_some() {
+            self.counters.clear();
+        }
+    }
+
+    /// A device counts for itself (RFC 3711 §3.3.1) and hears nothing that was sealed under another index.
+    fn count(&mut self, datagram: &[u8], index: u64) {
+        let Some([_, _, high, low, _, _, _, _, a, b, c, d]) = datagram.first_chunk().copied()
+        else {
+            return;
+        };
+        // A device that took another's place under the same key of ours is deaf until the next one.
+        if self.home.is_some() {
+            return;
+        }
+        let sequence = u16::from_be_bytes([high, low]);
+        let counter = self.counters.entry([a, b, c, d]).or_insert(RollOver {
+            rounds: 0,
+            highest: sequence,
+        });
+        assert_eq!(
+            counter.hear(sequence),
+            index,
+            "the device has another counter"
+        );
+    }
+}
+
+/// The roll-over counter of RFC 3711 §3.3.1 and Appendix A, of one who knows nothing else.
+struct RollOver {
+    rounds: u64,
+    highest: u16,
+}
+
+impl RollOver {
+    fn hear(&mut self, sequence: u16) -> u64 {
+        let (highest, half) = (i32::from(self.highest), 1 << 15);
+        let number = i32::from(sequence);
+        let rounds = if highest < half {
+            if number - highest > half {
+                self.rounds.saturating_sub(1)
+            } else {
+                self.rounds
+            }
+        } else if highest - half > number {
+            self.rounds + 1
+        } else {
+            self.rounds
+        };
+        if rounds > self.rounds || (rounds == self.rounds && sequence > self.highest) {
+            (self.rounds, self.highest) = (rounds, sequence);
+        }
+        rounds << 16 | u64::from(sequence)
     }
 }
 

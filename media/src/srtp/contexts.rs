@@ -145,6 +145,14 @@ impl Contexts {
         self.send.next_index(ssrc)
     }
 
+    /// Refuses another SRTCP packet under a key that has protected all it may.
+    ///
+    /// # Errors
+    /// [`DropReason::SrtpKeyExhausted`].
+    pub const fn expect_rtcp_index(&self) -> Result<(), DropReason> {
+        self.send.expect_rtcp_index()
+    }
+
     /// Protects what is sent.
     pub const fn send_mut(&mut self) -> &mut SendContext {
         &mut self.send

@@ -167,6 +167,18 @@ impl SendContext {
             .map_err(|_refused| DropReason::SrtpUnavailable)
     }
 
+    /// Refuses another SRTCP packet under a key that has protected all it may.
+    pub(super) const fn expect_rtcp_index(&self) -> Result<(), DropReason> {
+        debug_assert!(
+            self.rtcp_first <= self.rtcp_next,
+            "a key begins before it ends"
+        );
+        if self.rtcp_next - self.rtcp_first >= RTCP_INDICES {
+            return Err(DropReason::SrtpKeyExhausted);
+        }
+        Ok(())
+    }
+
     /// Protects an RTCP packet that has [`rtcp_overhead`](Self::rtcp_overhead) octets of room at
     /// its end (RFC 3711 §3.4, RFC 7714 §9).
     ///
@@ -178,13 +190,7 @@ impl SendContext {
             .and_then(|size| packet.get(..size))
             .and_then(sender)
             .ok_or(DropReason::RtcpMalformed)?;
-        debug_assert!(
-            self.rtcp_first <= self.rtcp_next,
-            "a key begins before it ends"
-        );
-        if self.rtcp_next - self.rtcp_first >= RTCP_INDICES {
-            return Err(DropReason::SrtpKeyExhausted);
-        }
+        self.expect_rtcp_index()?;
         let index = self.rtcp_next % RTCP_INDICES;
         self.rtcp_next += 1;
         self.rtcp

@@ -21,7 +21,8 @@ const WORD: u64 = u64::BITS as u64;
 /// Of speech: 128 packets back, twice what RFC 3711 §3.3.2 asks for at least.
 const SHORT_WORDS: usize = 3;
 
-/// Of pictures: what is sent again after a NACK comes thousands of packets late.
+/// Of pictures: what is sent again after a NACK comes thousands of packets late. It passes where it was lost
+/// before us; lost behind us its index is used, and the picture comes back with the next keyframe.
 const LONG_WORDS: usize = 48;
 
 /// What was seen of the indices of one stream.

@@ -230,6 +230,10 @@ pub(super) fn answered_keys(
         return Ok(Vec::new());
     }
     let mut named = crypto::read(theirs);
+    // Keys that we cannot read are keys: under them nothing that follows is plain RTP.
+    if named.is_empty() && !theirs.crypto.is_empty() {
+        return Err(Unusable::NoUsableKey);
+    }
     let is_any = !named.is_empty();
     named.retain(|key| offered.iter().any(|ours| ours.answers(key)));
     named.truncate(1);

@@ -120,9 +120,10 @@ const VIDEO_CLOCK_HZ: u32 = 90_000;
 const OURS_FRAGMENTED: &str = "profile-level-id=42e01f;packetization-mode=1";
 const OURS_SINGLE: &str = "profile-level-id=42e01f;packetization-mode=0";
 
-/// Feedback that is carried across (RFC 4585 §6.2.1 and §6.3.1, RFC 5104 §4.3.1, and the two estimates of
-/// bandwidth that browsers make).
-const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"];
+/// Feedback that is carried across (RFC 4585 §6.2.1 and §6.3.1, RFC 5104 §4.3.1, and an estimate of
+/// bandwidth that browsers make). Their other one, `transport-cc`, speaks of numbers in a header extension,
+/// and no `a=extmap` crosses.
+const FEEDBACK: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
 
 /// The video of an offer whose audio has keys, or none: video is protected where audio is, and only
 /// there. `None`: no line of it can be taken.

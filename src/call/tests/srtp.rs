@@ -735,6 +735,30 @@ fn another_device_that_answers_our_offer_is_offered_another_key_and_one_that_sta
     world.expect_quiet();
 }
 
+/// RFC 3261 §13.2.2.4: the device that was heard early has the key of ours, and another one answers.
+#[test]
+fn after_a_fork_the_one_that_answered_is_offered_another_key() {
+    let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Required]);
+    world.calls_with("c1", &sdp("10.0.0.5", 4000, 1, ""));
+    let invite = world.last(target(1), "INVITE");
+    world.respond(&invite, "183 Session Progress", &answer(3, OTHER));
+    let before = world.agreed(10_002).0;
+    let mut fork = invite.clone();
+    let to = invite.header("To");
+    fork.text = fork.text.replace(to, &format!("{to};tag=another"));
+    let another = answer(3, SHA1_80).replace("192.0.2.1", "192.0.2.7");
+    world.respond(&fork, "200 OK", &another);
+    world.phone("ACK", "c1", 1, "");
+    assert_eq!(world.count(target(1), "INVITE"), 2);
+    let told = world.last(target(1), "INVITE");
+    world.respond(&told, "200 OK", &another);
+    let (send, receive) = world.agreed(10_002);
+    assert_eq!((&send, receive), (&written(told.body(), 3), key(SHA1_80)));
+    assert_ne!(send, before);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.count(target(1), "INVITE"), 2, "once");
+}
+
 /// RFC 3711 §9.1: nobody knows how far a key was used that was left.
 #[test]
 fn a_key_that_was_left_for_one_of_another_suite_never_comes_back() {

@@ -535,19 +535,3 @@ fn a_video_call_of_a_panic_leaves_no_port_wherever_it_strikes() {
     }
     assert!(struck >= 6, "{struck}");
 }
-
-#[test]
-fn a_video_pair_that_its_worker_did_not_take_ends_the_call_and_leaves_nothing() {
-    for slot in [A, A_VIDEO, B, B_VIDEO] {
-        let mut world = World::new(vec![trunk(1)]);
-        world.invite("sales", "c1", &caller(1, ""));
-        world.resolved(Ok(remote("610")));
-        world.legs.remove(&pair(slot));
-        world.plans.remove(&pair(slot));
-        world.feed(Input::ConnectRefused { pair: pair(slot) });
-        let invite = world.last(target(1), "INVITE");
-        world.respond(&invite, "487 Request Terminated", "");
-        world.expect_quiet();
-        assert_eq!(world.closed()[0].cause, "media_queue_full", "{slot}");
-    }
-}

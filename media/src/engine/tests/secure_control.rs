@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 
 use super::harness::{Harness, plan};
-use super::secure::{Peer, SHA, secure_plan, speak};
+use super::secure::{Peer, SHA, key, secure_plan, speak};
+use crate::command::{LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::rtcp::{Cname, Compound, Kind, SenderInformation, write_sender_report};
 use crate::rtp::Ssrc;
-use crate::srtp::Suite;
+use crate::srtp::key_derivation::REFUSED_IN_TESTS;
+use crate::srtp::{MasterKey, SrtpPlan, Suite};
 
 fn rtcp_address(rtp: SocketAddr) -> SocketAddr {
     SocketAddr::new(rtp.ip(), rtp.port() + 1)
@@ -77,4 +79,31 @@ fn our_own_reports_are_protected() {
         }
     }
     assert!(reports >= 2, "{reports} in twenty seconds");
+}
+
+#[test]
+fn what_could_not_be_protected_is_not_counted_as_sent() {
+    let mut harness = Harness::new();
+    let (a_plan, b_plan) = (plan("198.51.100.1:4000"), plan("203.0.113.2:6000"));
+    let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+    let (a, b) = harness.call_with(a_plan, b_plan.clone());
+    speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+    speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+    let refused = LegPlan {
+        srtp: Some(Box::new(SrtpPlan {
+            send: MasterKey::new(SHA, &[REFUSED_IN_TESTS; 30]).unwrap(),
+            receive: key(SHA, 50),
+        })),
+        ..b_plan
+    };
+    harness.update(b, refused, Target::Leg(a.pair));
+    let report = sender_report(1, a_peer.stream.timestamp);
+    let (to, from) = (rtcp_address(a.ours), rtcp_address(a.peer));
+    assert_eq!(harness.exchange(to, from, &report), []);
+    let counters = harness.worker.counters().rtcp;
+    assert_eq!(
+        (counters.sender_reports_sent, counters.feedback_sent),
+        (0, 0)
+    );
+    assert_eq!(harness.dropped(DropReason::SrtpUnavailable), 1);
 }

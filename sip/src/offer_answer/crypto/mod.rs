@@ -2,8 +2,9 @@
 //!
 //! Owns what such an attribute means and how ours is written, and which keys two sides agreed upon.
 //! Makes no key: the octets come from call control, which has the random source. What keys do to packets
-//! is the business of the media core. No key is ever shown by `Debug`, and none
-//! stays in memory when nobody has it any more.
+//! is the business of the media core. No key is ever shown by `Debug`, and no
+//! [`CryptoKey`] stays in memory when nobody has it any more; the text of a description that names one is
+//! not cleared.
 
 mod base64;
 mod line;

@@ -342,6 +342,22 @@ fn a_key_of_ours_that_comes_back_in_an_offer_is_none() {
 }
 
 /// Best effort: who does not know keys answers without.
+/// With a master key identifier, or without encryption, as some phones write it: what follows is SRTP
+/// that nobody here can read, and would be noise.
+#[test]
+fn an_answer_whose_key_cannot_be_read_is_none_under_a_plain_profile_too() {
+    for more in ["|2^31|1:1", " UNENCRYPTED_SRTCP"] {
+        let mut session = secured(CryptoPolicy::Preferred, CryptoOffer::BestEffort);
+        let offer = offered(&mut session);
+        let answer = format!("m=audio 4000 RTP/AVP 8\na=crypto:3 {SHA1_80}{more}\n");
+        assert_eq!(
+            completed(&mut session, &offer, &sdp(&answer)),
+            Err(Unusable::NoUsableKey),
+            "{more}"
+        );
+    }
+}
+
 #[test]
 fn plain_answers_are_taken_by_a_policy_that_takes_either() {
     for offer in [CryptoOffer::BestEffort, CryptoOffer::Secure] {

@@ -133,6 +133,9 @@ fn vp8_crosses_and_what_speaks_of_other_packets_does_not() {
     let answer = answer_of(browser, wish(browser));
     assert_eq!(formats(&answer, 1), ["96"]);
     assert!(answer.media[1].rtcp_mux);
+    let feedback = answer.media[1].feedback.iter();
+    let feedback: Vec<_> = feedback.map(|line| &*line.value).collect();
+    assert_eq!(feedback, ["goog-remb"], "there is no a=extmap beside it");
 }
 
 /// C-09, I-03: the second picture and everything about it.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use media::command::{Command, PairKey, Report};
+use media::command::{Command, MediaKind, PairKey, Report};
 use media::engine::{Worker, WorkerConfig};
 use packet_io::{
     Faults as KernelFaultPoints, OpenRefused, PacketIo as _, SendFault, Simulated, SimulatedConfig,
@@ -120,7 +120,9 @@ impl RelaySide {
 
     /// A command; the pair where the queue did not take it.
     pub(super) fn command(&mut self, now: Instant, command: Command) -> Option<PairKey> {
-        if let Command::Connect { pair, .. } = &command
+        // As the shell does it: video waits for room.
+        if let Command::Connect { pair, plan, .. } = &command
+            && plan.kind == MediaKind::Audio
             && self.random.chance(self.faults.connect)
         {
             return Some(*pair);
