@@ -110,8 +110,10 @@ impl<Io: PacketIo> Worker<Io> {
             if leg.plan.srtp.is_none() && plan.srtp.is_some() {
                 leg.latch.require_key();
                 leg.control.source = None;
-            } else if !hears_on {
+            } else if !hears_on && plan.srtp.is_some() {
                 leg.latch.change_key();
+            } else if !hears_on {
+                leg.latch.end_keys();
             }
             leg.plan = plan;
             leg.target = target;

@@ -51,7 +51,7 @@ impl<Io: PacketIo> Worker<Io> {
         self.expect_foreign(Some(source))?;
         let heard_us = Some(line.heard_us).filter(|heard_us| *heard_us > 0);
         let leg = self.leg(slot).ok_or(DropReason::NotConnected)?;
-        leg.latch.expect_possible(now_us, from, heard_us)
+        leg.latch.expect_possible(now_us, from, heard_us, true)
     }
 
     /// A source that is not believed yet proves itself under the present key, for who had the one before

@@ -2,7 +2,7 @@
 
 use super::harness::{Harness, Stream, address, plan};
 use super::secure::{Peer, SHA, relayed, secure_plan, speak};
-use crate::command::{LatchPolicy, LegPlan};
+use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::srtp::Suite;
 
@@ -251,4 +251,92 @@ fn captured_packets_of_an_earlier_source_of_the_peer_lock_nothing() {
         }
     }
     assert_eq!(harness.latched(), [nat]);
+}
+
+/// Keys end by a new answer, and the peer speaks on in the clear from where it was.
+#[test]
+fn a_leg_that_left_its_keys_is_held_as_a_plain_one() {
+    let cases = [
+        (LatchPolicy::Sdp, "198.51.100.1:4000", "198.51.100.1:4002"),
+        (
+            LatchPolicy::Signalling(address("198.51.100.1:0").ip()),
+            "198.51.100.1:4000",
+            "198.51.100.1:4002",
+        ),
+        (LatchPolicy::Any, "10.0.0.1:4000", "192.0.2.66:4000"),
+    ];
+    for (latch, said, stranger) in cases {
+        let mut harness = Harness::new();
+        let secure = LegPlan {
+            latch,
+            ..secure_plan(said, SHA, 10)
+        };
+        let b_plan = plan("203.0.113.2:6000");
+        let (mut a_peer, mut b_peer) = (Peer::new(&secure, 1), Peer::new(&b_plan, 2));
+        let (mut a, b) = harness.call_with(secure.clone(), b_plan);
+        a.peer = address("198.51.100.1:4000");
+        for _ in 0..100 {
+            harness.exchange(a.ours, a.peer, &a_peer.next().1);
+            harness.pass_ms(20);
+        }
+        let in_the_clear = LegPlan {
+            srtp: None,
+            version: 2,
+            ..secure
+        };
+        harness.update(a, in_the_clear, Target::Leg(b.pair));
+        let (mut spoken, mut spray) = (Stream::new(3), Stream::new(66));
+        for number in 0..40 {
+            harness.exchange(a.ours, a.peer, &spoken.next());
+            let left = harness.exchange(a.ours, address(stranger), &spray.next());
+            assert_eq!(left, [], "{latch:?} {number}");
+            harness.pass_ms(20);
+        }
+        assert_eq!(harness.latched(), [a.peer], "{latch:?}");
+        let left = relayed(&mut harness, b, &b_peer.stream.next());
+        let heard: Vec<_> = left.iter().map(|sent| sent.to).collect();
+        assert_eq!(heard, [a.peer], "{latch:?}");
+        // Under `Any` who is elsewhere than its SDP says is never settled.
+        let is_settled = harness.worker.counters().sockets_connected > 0;
+        assert_eq!(is_settled, latch != LatchPolicy::Any, "{latch:?}");
+    }
+}
+
+/// Copies that claim the address of the SDP, sooner than the peer's own, until they hold the leg.
+#[test]
+fn who_took_an_open_leg_by_copies_loses_it_when_he_stops() {
+    let (nat, claimed) = (address("198.51.100.9:31000"), address("10.0.0.1:4000"));
+    let mut harness = Harness::new();
+    let a_plan = LegPlan {
+        latch: LatchPolicy::Any,
+        ..secure_plan("10.0.0.1:4000", SHA, 10)
+    };
+    let b_plan = plan("203.0.113.2:6000");
+    let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+    let (mut a, b) = harness.call_with(a_plan, b_plan);
+    a.peer = nat;
+    for _ in 0..4 {
+        let (_, sent) = a_peer.next();
+        harness.exchange(a.ours, nat, &sent);
+        harness.exchange(a.ours, claimed, &sent);
+        harness.pass_ms(20);
+    }
+    assert_eq!(harness.latched(), [claimed], "he was nearer");
+    harness.sent();
+    // A second, and the four packets that prove a source.
+    for _ in 0..60 {
+        harness.exchange(a.ours, nat, &a_peer.next().1);
+        harness.pass_ms(20);
+    }
+    harness.sent();
+    speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+    speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+    assert_eq!(harness.latched(), [claimed, nat, b.peer]);
+    // What he kept moves nothing any more.
+    for _ in 0..4 {
+        let (_, sent) = a_peer.next();
+        harness.exchange(a.ours, nat, &sent);
+        assert_eq!(harness.exchange(a.ours, claimed, &sent), []);
+    }
+    assert_eq!(harness.latched(), [claimed, nat, b.peer]);
 }

@@ -15,6 +15,7 @@
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
 //! | locked, policy `Any`; with keys the holder silent | a source nearer to the address of the SDP | locked, moved |
 //! | locked, policy `Any`, the nearer one soon silent | who it displaced, 4 in a row | locked, moved back |
+//! | locked, policy `Any`, keys, the holder silent for a second | any source, 4 in a row | locked, moved |
 //! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
 //! | locked by plain packets | keys are negotiated | open |
 //! | locked, policy `Any`, the holder spoke for less than a second and is silent | its like, 4 in a row | locked, moved |
@@ -140,7 +141,7 @@ impl Latch {
         (ssrc, index): (Ssrc, Option<u64>),
         heard_us: Option<u64>,
     ) -> Verdict {
-        if let Err(reason) = self.expect_possible(now_us, source, heard_us) {
+        if let Err(reason) = self.expect_possible(now_us, source, heard_us, index.is_some()) {
             return Verdict::Refuse(reason);
         }
         if self.locked == Some(source) || self.is_in_grace(now_us, &source) {
@@ -154,7 +155,7 @@ impl Latch {
             (LatchPolicy::Sdp, locked) => {
                 let heard_us = locked.and(spoke_us);
                 let verdict = self.prove(now_us, source, (ssrc, index), heard_us);
-                self.has_moved = verdict == Verdict::Lock;
+                self.has_moved |= verdict == Verdict::Lock;
                 verdict
             }
             // The peer displaces a stranger: where the SDP says by one packet, from behind a NAT that
@@ -181,8 +182,8 @@ impl Latch {
         }
     }
 
-    /// Refuses what no packet of that source could change, whatever is in it. Changes nothing: it may be
-    /// asked before anything was authenticated.
+    /// Refuses what no packet of that source could change, whatever is in it. `has_keys` says whether keys
+    /// will have authenticated it. Changes nothing: it may be asked before they have.
     ///
     /// # Errors
     /// Why the source is not the peer.
@@ -191,6 +192,7 @@ impl Latch {
         now_us: u64,
         source: PeerAddress,
         heard_us: Option<u64>,
+        has_keys: bool,
     ) -> Result<(), DropReason> {
         if self.locked == Some(source) || self.is_in_grace(now_us, &source) {
             return Ok(());
@@ -223,6 +225,8 @@ impl Latch {
                 match self.nearness(&source).cmp(&self.nearness(&locked)) {
                     Ordering::Greater => {}
                     Ordering::Equal if is_new => {}
+                    // Who took the leg by copies has none that are newer than what the peer sends now.
+                    Ordering::Equal | Ordering::Less if has_keys && is_silent => {}
                     // One packet may say that it is from the address of the SDP.
                     Ordering::Less if is_new && is_silent && self.displaced == Some(source) => {}
                     Ordering::Equal | Ordering::Less => return Err(DropReason::SourceNotLatched),
@@ -249,6 +253,12 @@ impl Latch {
     /// Plain RTP ends, and only who has a key is the peer: nobody is believed any longer.
     pub fn require_key(&mut self) {
         *self = Self::new(self.policy, self.expected);
+    }
+
+    /// Keys end, and what comes is plain: who is locked holds the leg as any plain peer does.
+    pub fn end_keys(&mut self) {
+        self.candidate = None;
+        self.is_unproven = false;
     }
 
     /// Who is locked was heard under the key of now.
