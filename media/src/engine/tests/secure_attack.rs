@@ -1,10 +1,23 @@
 //! What strangers can do to a leg with keys: nothing.
 
-use super::harness::{Harness, Stream, address, plan};
+use super::harness::{Harness, Stream, TestLeg, address, plan};
 use super::secure::{Peer, SHA, relayed, secure_plan, speak};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::srtp::Suite;
+
+/// A call whose first leg has keys, an SDP that names a private address, and has heard nobody yet.
+fn open_to(latch: LatchPolicy) -> (Harness, (TestLeg, Peer), (TestLeg, Peer)) {
+    let mut harness = Harness::new();
+    let a_plan = LegPlan {
+        latch,
+        ..secure_plan("10.0.0.1:4000", SHA, 10)
+    };
+    let b_plan = plan("203.0.113.2:6000");
+    let (a_peer, b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
+    let (a, b) = harness.call_with(a_plan, b_plan);
+    (harness, (a, a_peer), (b, b_peer))
+}
 
 #[test]
 fn junk_never_ends_a_call_nor_moves_it() {
@@ -92,14 +105,7 @@ fn copies_from_elsewhere_gain_nothing_and_cost_nothing() {
 /// He saw one packet, and sends it again and again before the peer is known.
 #[test]
 fn one_packet_sent_many_times_proves_no_source() {
-    let mut harness = Harness::new();
-    let a_plan = LegPlan {
-        latch: LatchPolicy::Any,
-        ..secure_plan("10.0.0.1:4000", SHA, 10)
-    };
-    let b_plan = plan("203.0.113.2:6000");
-    let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
-    let (mut a, b) = harness.call_with(a_plan, b_plan);
+    let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(LatchPolicy::Any);
     let attacker = address("192.0.2.66:4000");
     let (_, seen) = a_peer.next();
     for _ in 0..50 {
@@ -170,14 +176,7 @@ fn captured_packets_from_elsewhere_never_lock_an_open_leg_nor_keep_its_peer_out(
     for (latch, attacker) in cases {
         let attacker = address(attacker);
         for raced in 0..=4 {
-            let mut harness = Harness::new();
-            let a_plan = LegPlan {
-                latch,
-                ..secure_plan("10.0.0.1:4000", SHA, 10)
-            };
-            let b_plan = plan("203.0.113.2:6000");
-            let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
-            let (mut a, b) = harness.call_with(a_plan, b_plan);
+            let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(latch);
             a.peer = nat;
             let seen: Vec<_> = (0..20).map(|_| a_peer.next().1).collect();
             // Each packet of the peer once more, sooner or later; then a burst of all there were.
@@ -215,13 +214,7 @@ fn captured_packets_from_elsewhere_never_lock_an_open_leg_nor_keep_its_peer_out(
 /// Streams that the peer sent in the open, and another after them.
 #[test]
 fn captured_packets_of_an_earlier_source_of_the_peer_lock_nothing() {
-    let mut harness = Harness::new();
-    let a_plan = LegPlan {
-        latch: LatchPolicy::Any,
-        ..secure_plan("10.0.0.1:4000", SHA, 10)
-    };
-    let mut a_peer = Peer::new(&a_plan, 1);
-    let (a, _) = harness.call_with(a_plan, plan("203.0.113.2:6000"));
+    let (mut harness, (a, mut a_peer), _) = open_to(LatchPolicy::Any);
     let (nat, attacker) = (address("198.51.100.9:31000"), address("192.0.2.66:4000"));
     let mut seen = Vec::new();
     for ssrc in [1, 2, 1, 3, 2] {
@@ -302,18 +295,11 @@ fn a_leg_that_left_its_keys_is_held_as_a_plain_one() {
     }
 }
 
-/// Copies that claim the address of the SDP, sooner than the peer's own, until they hold the leg.
+/// Copies that claim the address of the SDP, until they hold the leg.
 #[test]
 fn who_took_an_open_leg_by_copies_loses_it_when_he_stops() {
     let (nat, claimed) = (address("198.51.100.9:31000"), address("10.0.0.1:4000"));
-    let mut harness = Harness::new();
-    let a_plan = LegPlan {
-        latch: LatchPolicy::Any,
-        ..secure_plan("10.0.0.1:4000", SHA, 10)
-    };
-    let b_plan = plan("203.0.113.2:6000");
-    let (mut a_peer, mut b_peer) = (Peer::new(&a_plan, 1), Peer::new(&b_plan, 2));
-    let (mut a, b) = harness.call_with(a_plan, b_plan);
+    let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(LatchPolicy::Any);
     a.peer = nat;
     for _ in 0..4 {
         let (_, sent) = a_peer.next();
