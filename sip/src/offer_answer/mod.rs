@@ -11,6 +11,7 @@ mod codec_match;
 pub mod crypto;
 mod describe;
 mod direction;
+mod header_extension;
 mod numbers;
 mod remote;
 mod session;
@@ -18,6 +19,7 @@ mod video;
 
 pub use self::codec_match::Codec;
 pub use self::describe::refusal_of;
+pub use self::header_extension::HeaderExtension;
 pub use self::remote::{Forbidden, RemoteAudio, Unusable, read_answer, read_offer};
 pub use self::session::{Descriptions, Session};
 pub use self::video::{RemoteVideo, SaidVideo, VideoWish};

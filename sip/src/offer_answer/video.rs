@@ -11,6 +11,9 @@ use super::codec_match::{Codec, codecs_of};
 use super::crypto::{CryptoLine, CryptoPolicy, Profile};
 use super::describe::coded_line;
 use super::direction::{answer_direction, reversed};
+use super::header_extension::{
+    HeaderExtension, TRANSPORT_FEEDBACK, carried, has_transport_numbers,
+};
 use super::numbers::Numbers;
 use super::remote::{Forbidden, Unusable, agreed, answered_keys, offered_keys, whereabouts};
 use crate::sdp::{Bandwidth, Direction, Feedback, MediaDescription, MediaKind, SessionDescription};
@@ -38,6 +41,8 @@ pub struct RemoteVideo {
     pub bandwidth: Bandwidth,
     /// The feedback that it names for any of its codecs, of what we carry.
     pub feedback: Vec<&'static str>,
+    /// The header extensions that it names, of what we carry; in an answer of those that we offered.
+    pub extensions: Vec<HeaderExtension>,
 }
 
 /// What a side of ours shall be told of the other side's video.
@@ -51,6 +56,8 @@ pub struct VideoWish {
     pub bandwidth: Bandwidth,
     /// The feedback that it understands.
     pub feedback: Vec<&'static str>,
+    /// The header extensions that it has.
+    pub extensions: Vec<HeaderExtension>,
 }
 
 /// What we said last of video, where our line has a port.
@@ -73,6 +80,7 @@ impl RemoteVideo {
             direction: self.direction,
             bandwidth: self.bandwidth,
             feedback: self.feedback.clone(),
+            extensions: self.extensions.clone(),
         }
     }
 }
@@ -98,6 +106,7 @@ impl VideoWish {
             direction: Direction::SendRecv,
             bandwidth: Bandwidth::UNSAID,
             feedback: vec!["nack pli", "ccm fir"],
+            extensions: Vec::new(),
         }
     }
 
@@ -120,10 +129,15 @@ const VIDEO_CLOCK_HZ: u32 = 90_000;
 const OURS_FRAGMENTED: &str = "profile-level-id=42e01f;packetization-mode=1";
 const OURS_SINGLE: &str = "profile-level-id=42e01f;packetization-mode=0";
 
-/// Feedback that is carried across (RFC 4585 §6.2.1 and §6.3.1, RFC 5104 §4.3.1, and an estimate of
-/// bandwidth that browsers make). Their other one, `transport-cc`, speaks of numbers in a header extension,
-/// and no `a=extmap` crosses.
-const FEEDBACK: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
+/// Feedback that is carried across (RFC 4585 §6.2.1 and §6.3.1, RFC 5104 §4.3.1, and what browsers say of
+/// bandwidth: an estimate, or when each packet came).
+const FEEDBACK: [&str; 5] = [
+    "nack",
+    "nack pli",
+    "ccm fir",
+    "goog-remb",
+    TRANSPORT_FEEDBACK,
+];
 
 /// The video of an offer whose audio has keys, or none: video is protected where audio is, and only
 /// there. `None`: no line of it can be taken.
@@ -162,7 +176,9 @@ pub(super) fn answered_video(
         .filter_map(|number| agreed(number, &named, &offered))
         .collect();
     let keys = answered_keys(ours, theirs, policy).ok()?;
-    let video = remote_video(answer, (index, theirs, keys), codecs, forbids).ok()?;
+    let mut video = remote_video(answer, (index, theirs, keys), codecs, forbids).ok()?;
+    let offered = carried(&ours.extensions);
+    video.extensions.retain(|taken| offered.contains(taken));
     Some(Box::new(video))
 }
 
@@ -201,6 +217,7 @@ fn remote_video(
         crypto,
         bandwidth: media.bandwidth,
         feedback: FEEDBACK.into_iter().filter(|value| names(value)).collect(),
+        extensions: carried(&media.extensions),
     })
 }
 
@@ -239,7 +256,17 @@ pub(super) fn offer_line(
         crypto,
     };
     let mux = theirs.is_some_and(|theirs| theirs.rtcp_mux);
-    describe(lines.get_mut(place)?, &said, wish, local, mux);
+    let numbered = theirs.map_or(&[][..], |theirs| &theirs.extensions);
+    let wish = VideoWish {
+        extensions: wish
+            .extensions
+            .iter()
+            .copied()
+            .filter(|one| one.fits(numbered))
+            .collect(),
+        ..wish.clone()
+    };
+    describe(lines.get_mut(place)?, &said, &wish, local, mux);
     Some(said)
 }
 
@@ -264,6 +291,12 @@ pub(super) fn answer_line(
     let named = |value: &&str| theirs.feedback.contains(value);
     let wish = VideoWish {
         feedback: wish.feedback.iter().copied().filter(named).collect(),
+        extensions: wish
+            .extensions
+            .iter()
+            .copied()
+            .filter(|one| theirs.extensions.contains(one))
+            .collect(),
         ..wish.clone()
     };
     let line = lines.get_mut(theirs.index)?;
@@ -283,14 +316,18 @@ fn describe(
     rtcp_mux: bool,
 ) {
     let mut media = coded_line(MediaKind::Video, local.port(), &line.protocol, &said.codecs);
+    // Nobody can speak of numbers that the packets do not have.
+    let has_numbers = has_transport_numbers(&wish.extensions);
     media.feedback = wish
         .feedback
         .iter()
+        .filter(|value| has_numbers || **value != TRANSPORT_FEEDBACK)
         .map(|value| Feedback {
             payload_type: None,
             value: (*value).into(),
         })
         .collect();
+    media.extensions = wish.extensions.iter().map(|one| one.write()).collect();
     media.bandwidth = wish.bandwidth;
     media.direction = Some(said.direction);
     media.rtcp_mux = rtcp_mux;

@@ -1,4 +1,4 @@
-//! The attributes we act on: direction, `rtpmap`, `fmtp`, `rtcp`, `rtcp-fb`; and `b=`.
+//! The attributes we act on: direction, `rtpmap`, `fmtp`, `rtcp`, `rtcp-fb`, `extmap`; and `b=`.
 
 use super::{Host, Word};
 
@@ -169,6 +169,34 @@ impl Feedback {
         Some(Self {
             payload_type,
             value: (!value.is_empty()).then(|| value.into())?,
+        })
+    }
+}
+
+/// `a=extmap` (RFC 8285 §6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtMap {
+    /// The number under which packets have it: 1 to 255.
+    pub id: u8,
+    /// Which way it goes; `None`: as the line does.
+    pub direction: Option<Direction>,
+    /// What it is.
+    pub uri: Word,
+}
+
+impl ExtMap {
+    /// Of the text after `extmap:`. Attributes of the extension are read over.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
+        let (number, uri) = (words.next()?, words.next()?);
+        let (id, direction) = match number.split_once('/') {
+            Some((id, direction)) => (id, Some(Direction::from_name(direction)?)),
+            None => (number, None),
+        };
+        Some(Self {
+            id: id.parse().ok().filter(|&id: &u8| id > 0)?,
+            direction,
+            uri: uri.into(),
         })
     }
 }

@@ -1,8 +1,7 @@
 //! Session descriptions (RFC 8866): the part of the syntax that a gateway acts on.
 //!
 //! Owns reading and writing of text. What an offer means and how it is answered is decided in
-//! `offer_answer`. Lines and attributes that nobody here acts on (`i=`, `b=` of other kinds than a line's AS and TIAS, ICE, header
-//! extensions, …) are read over and not written again: we are a party to each session, so what
+//! `offer_answer`. Lines and attributes that nobody here acts on (`i=`, `b=` of other kinds than a line's AS and TIAS, ICE, …) are read over and not written again: we are a party to each session, so what
 //! crosses us is what we say ourselves.
 //!
 //! The reader is our own. `sdp-types` refuses a whole description for one unusual line that we
@@ -17,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-pub use self::attribute::{Bandwidth, Direction, Feedback, Fmtp, Rtcp, RtpMap};
+pub use self::attribute::{Bandwidth, Direction, ExtMap, Feedback, Fmtp, Rtcp, RtpMap};
 
 /// A word of a description: up to 23 octets stand in place, a longer one is shared by its copies.
 pub type Word = smol_str::SmolStr;
@@ -36,6 +35,9 @@ pub const CRYPTO_MAX: usize = 32;
 
 /// `a=rtcp-fb` lines of one `m=` line; further ones are not looked at.
 pub const FEEDBACK_MAX: usize = 64;
+
+/// `a=extmap` lines of one `m=` line; further ones are not looked at.
+pub const EXTENSIONS_MAX: usize = 32;
 
 /// A session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +203,8 @@ pub struct MediaDescription {
     pub crypto: Vec<CryptoText>,
     /// `a=rtcp-fb` (RFC 4585 §4.2).
     pub feedback: Vec<Feedback>,
+    /// `a=extmap` (RFC 8285).
+    pub extensions: Vec<ExtMap>,
     /// `a=content` (RFC 4796): `main`, `slides`, …, as written.
     pub content: Option<Word>,
 }
@@ -248,6 +252,7 @@ impl MediaDescription {
             rtcp_mux: false,
             crypto: Vec::new(),
             feedback: Vec::new(),
+            extensions: Vec::new(),
             content: None,
         }
     }

@@ -2,8 +2,8 @@
 //! reads over everything else that it does not understand (RFC 8866 §5).
 
 use super::{
-    CRYPTO_MAX, Direction, FEEDBACK_MAX, FORMATS_MAX, Feedback, Fmtp, Host, MEDIA_MAX,
-    MediaDescription, MediaKind, MediaLines, Origin, Rtcp, RtpMap, SDP_SIZE_MAX,
+    CRYPTO_MAX, Direction, EXTENSIONS_MAX, ExtMap, FEEDBACK_MAX, FORMATS_MAX, Feedback, Fmtp, Host,
+    MEDIA_MAX, MediaDescription, MediaKind, MediaLines, Origin, Rtcp, RtpMap, SDP_SIZE_MAX,
     SessionDescription,
 };
 use crate::error::SdpError;
@@ -131,6 +131,7 @@ impl MediaDescription {
             "rtcp" => self.rtcp = Rtcp::parse(value).or_else(|| self.rtcp.take()),
             "rtcp-mux" => self.rtcp_mux = true,
             "rtcp-fb" => push_bounded(&mut self.feedback, Feedback::parse(value), FEEDBACK_MAX),
+            "extmap" => push_bounded(&mut self.extensions, ExtMap::parse(value), EXTENSIONS_MAX),
             "content" => {
                 let value = value.trim_ascii();
                 let content = (!value.is_empty()).then(|| value.into());

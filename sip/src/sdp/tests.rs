@@ -210,6 +210,7 @@ prop_compose! {
         rtcp_mux in any::<bool>(),
         crypto in prop::collection::vec("[!-~]([ -~]{0,20}[!-~])?", 0..3),
         feedback in prop::collection::vec((prop::option::of(0..128_u8), "[!-~]([ -~]{0,20}[!-~])?"), 0..3),
+        extensions in prop::collection::vec((1..=255_u8, direction(), token()), 0..3),
         content in prop::option::of(token()),
         bandwidth in (prop::option::of(any::<u32>()), prop::option::of(any::<u32>())),
     ) -> MediaDescription {
@@ -237,6 +238,10 @@ prop_compose! {
             feedback: feedback
                 .into_iter()
                 .map(|(payload_type, text)| Feedback { payload_type, value: text.into() })
+                .collect(),
+            extensions: extensions
+                .into_iter()
+                .map(|(id, direction, uri)| ExtMap { id, direction, uri })
                 .collect(),
             content,
             bandwidth: Bandwidth { application_kbit: bandwidth.0, independent_bit: bandwidth.1 },

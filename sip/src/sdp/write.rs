@@ -65,16 +65,7 @@ impl MediaDescription {
             buffer.push_display(&format_args!("a=fmtp:{payload_type} {parameters}"));
             buffer.push(b"\r\n");
         }
-        for feedback in &self.feedback {
-            buffer.push(b"a=rtcp-fb:");
-            match feedback.payload_type {
-                Some(payload_type) => buffer.push_display(&payload_type),
-                None => buffer.push(b"*"),
-            }
-            buffer.push(b" ");
-            buffer.push_line_text(feedback.value.as_bytes());
-            buffer.push(b"\r\n");
-        }
+        self.write_feedback(buffer);
         if let Some(content) = &self.content {
             buffer.push(b"a=content:");
             buffer.push_line_text(content.as_bytes());
@@ -102,6 +93,30 @@ impl MediaDescription {
         }
         if let Some(direction) = self.direction {
             write_flag(direction.as_str(), buffer);
+        }
+    }
+
+    /// What crosses of feedback, and the header extensions that some of it speaks of.
+    fn write_feedback(&self, buffer: &mut SendBuffer) {
+        for feedback in &self.feedback {
+            buffer.push(b"a=rtcp-fb:");
+            match feedback.payload_type {
+                Some(payload_type) => buffer.push_display(&payload_type),
+                None => buffer.push(b"*"),
+            }
+            buffer.push(b" ");
+            buffer.push_line_text(feedback.value.as_bytes());
+            buffer.push(b"\r\n");
+        }
+        for extension in &self.extensions {
+            buffer.push_display(&format_args!("a=extmap:{}", extension.id));
+            if let Some(direction) = extension.direction {
+                buffer.push(b"/");
+                buffer.push(direction.as_str().as_bytes());
+            }
+            buffer.push(b" ");
+            buffer.push_line_text(extension.uri.as_bytes());
+            buffer.push(b"\r\n");
         }
     }
 }

@@ -136,6 +136,30 @@ fn video_goes_beside_audio_on_ports_of_its_own() {
     world.expect_quiet();
 }
 
+/// RFC 8285: so that both sides speak of the same numbers in the packets that pass.
+#[test]
+fn header_extensions_and_the_feedback_about_them_cross_a_call() {
+    const WIDE: &str =
+        "a=extmap:5 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
+    let named = format!("a=rtcp-fb:* transport-cc\r\n{WIDE}");
+    let says = |sent: &Sent| {
+        let feedback = sent.body().contains("a=rtcp-fb:* transport-cc\r\n");
+        (feedback, sent.body().contains(WIDE))
+    };
+    for (more, told) in [(&*named, (true, true)), ("", (false, false))] {
+        let mut world = World::new(vec![trunk(1)]);
+        world.invite("sales", "c1", &caller(1, &named));
+        world.resolved(Ok(remote("610")));
+        let invite = world.last(target(1), "INVITE");
+        assert_eq!(says(&invite), (true, true));
+        world.respond(&invite, "200 OK", &callee(1, more));
+        assert_eq!(says(&world.last(phone(), "SIP/2.0 200")), told);
+        world.phone("ACK", "c1", 1, "");
+        world.phone("BYE", "c1", 2, "");
+        world.expect_quiet();
+    }
+}
+
 #[test]
 fn audio_calls_take_two_pairs_and_a_refused_picture_gives_its_ports_back() {
     let mut world = World::new(vec![trunk(1)]);

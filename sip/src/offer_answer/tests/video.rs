@@ -135,7 +135,100 @@ fn vp8_crosses_and_what_speaks_of_other_packets_does_not() {
     assert!(answer.media[1].rtcp_mux);
     let feedback = answer.media[1].feedback.iter();
     let feedback: Vec<_> = feedback.map(|line| &*line.value).collect();
-    assert_eq!(feedback, ["goog-remb"], "there is no a=extmap beside it");
+    assert_eq!(
+        feedback,
+        ["goog-remb"],
+        "no packet has the numbers of the other"
+    );
+}
+
+const NUMBERED: &str = "m=audio 4000 RTP/AVP 0\nm=video 4002 RTP/AVP 96\na=rtpmap:96 VP8/90000\n\
+    a=rtcp-fb:96 transport-cc\n\
+    a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\n\
+    a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\n\
+    a=extmap:4 urn:3gpp:video-orientation\n";
+
+fn extensions(description: &SessionDescription) -> Vec<(u8, &str)> {
+    let named = description.media[1].extensions.iter();
+    named.map(|map| (map.id, &*map.uri)).collect()
+}
+
+fn speaks_of_arrivals(description: &SessionDescription) -> bool {
+    let mut feedback = description.media[1].feedback.iter();
+    feedback.any(|line| line.value == "transport-cc")
+}
+
+/// RFC 8285 §6: the relay leaves the numbers in packets as they are.
+#[test]
+fn header_extensions_cross_under_the_number_that_both_sides_give_them() {
+    const WIDE: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    const TURNED: &str = "urn:3gpp:video-orientation";
+    let (mut session, offer) = offer_of(NUMBERED);
+    assert_eq!(extensions(&offer), [(3, WIDE), (4, TURNED)]);
+    assert!(speaks_of_arrivals(&offer));
+
+    let taken = NUMBERED.replace("a=extmap:4", "a=extmap:5");
+    let remote = read_answer(&offer, &sdp(&taken), CryptoPolicy::Off, anywhere).expect("audio");
+    let video = remote.video.as_deref().expect("video");
+    let numbers = video.extensions.iter().map(|one| (one.id, one.uri));
+    assert_eq!(
+        numbers.collect::<Vec<_>>(),
+        [(3, WIDE)],
+        "5 was not offered"
+    );
+    let answer = answer_of(NUMBERED, Some(video.wish()));
+    assert_eq!(extensions(&answer), [(3, WIDE)]);
+    assert!(speaks_of_arrivals(&answer));
+
+    session.accept(remote);
+    session.wish_video(wish(&NUMBERED.replace("a=extmap:3", "a=extmap:7")));
+    let again = session.offer(&codecs(&["PCMU"]), Direction::SendRecv, None);
+    assert_eq!(extensions(&again), [(4, TURNED)], "3 is not numbered anew");
+    assert!(!speaks_of_arrivals(&again));
+}
+
+#[test]
+fn feedback_about_numbers_that_the_packets_do_not_have_is_not_spoken_of() {
+    for (offered, other) in [
+        (
+            NUMBERED.to_owned(),
+            NUMBERED.replace("a=extmap:3", "a=extmap:9"),
+        ),
+        (
+            NUMBERED.to_owned(),
+            NUMBERED.replace("a=extmap:3", "a=extmap:3/sendonly"),
+        ),
+        (
+            NUMBERED.to_owned(),
+            NUMBERED.replace(
+                "a=extmap:1 ",
+                "a=extmap:3 urn:3gpp:video-orientation\na=extmap:1 ",
+            ),
+        ),
+        (
+            NUMBERED.replace("a=extmap:3", "a=extmap:0"),
+            NUMBERED.to_owned(),
+        ),
+        (
+            NUMBERED.replace("a=extmap:3", "a=extmap:256"),
+            NUMBERED.to_owned(),
+        ),
+        (NUMBERED.replace("holmer", "somebody"), NUMBERED.to_owned()),
+    ] {
+        let answer = answer_of(&offered, wish(&other));
+        assert_eq!(answer.media[1].port, 10_002, "{other}");
+        assert!(!speaks_of_arrivals(&answer), "{offered}{other}");
+        assert!(
+            extensions(&answer).iter().all(|(id, _)| *id == 4),
+            "{offered}{other}"
+        );
+    }
+    let silent = NUMBERED.replace("a=rtcp-fb:96 transport-cc\n", "");
+    let answer = answer_of(NUMBERED, wish(&silent));
+    assert!(
+        !speaks_of_arrivals(&answer),
+        "the other side never asked for it"
+    );
 }
 
 /// C-09, I-03: the second picture and everything about it.
