@@ -158,6 +158,11 @@ pub enum Report {
         /// The leg.
         pair: PairKey,
     },
+    /// A fault of ours struck while the worker was at this leg: nothing passes it any more.
+    Struck {
+        /// The leg.
+        pair: PairKey,
+    },
     /// What a worker has to do changed: where calls are placed goes by it.
     Loaded {
         /// The worker.

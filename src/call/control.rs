@@ -452,6 +452,13 @@ impl CallControl {
                     self.hang_up(now, key, "media_timeout");
                 }
             }
+            // Of a picture too: nobody would be told why it stands still.
+            Report::Struck { pair } => {
+                if let Some(key) = self.pairs.get(&pair).copied() {
+                    self.touch(Some(key));
+                    self.hang_up(now, key, "media_fault");
+                }
+            }
             Report::Disconnected { pair, counters } => {
                 if let Some((bound, records)) = self.draining.disconnected(pair, &counters) {
                     self.stock.forget(pair, bound);

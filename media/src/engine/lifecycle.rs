@@ -236,7 +236,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.apply(slot);
         self.deadlines.set(slot, None);
-        self.reports.push(slot, Waiting::Silent);
+        self.reports.push(slot, Waiting::Struck);
         debug_assert!(
             self.egress
                 .get(slot as usize)
@@ -376,6 +376,7 @@ impl<Io: PacketIo> Worker<Io> {
                 Some(Report::Latched { pair, source })
             }
             Waiting::Silent => Some(Report::Silent { pair }),
+            Waiting::Struck => Some(Report::Struck { pair }),
             Waiting::Disconnected => {
                 let counters = self.leg_counters(slot)?;
                 Some(Report::Disconnected { pair, counters })

@@ -10,7 +10,8 @@ pub(super) enum Waiting {
     Stocked = 1,
     Latched = 2,
     Silent = 4,
-    Disconnected = 8,
+    Struck = 8,
+    Disconnected = 16,
 }
 
 /// Slots with something to report, oldest first.
@@ -52,10 +53,11 @@ impl ReportQueue {
 
     /// Takes the oldest.
     pub(super) fn pop(&mut self) -> Option<(u32, Waiting)> {
-        const ORDER: [Waiting; 4] = [
+        const ORDER: [Waiting; 5] = [
             Waiting::Stocked,
             Waiting::Latched,
             Waiting::Silent,
+            Waiting::Struck,
             Waiting::Disconnected,
         ];
         let slot = *self.slots.front()?;

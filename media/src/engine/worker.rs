@@ -218,8 +218,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// After a panic that was caught around [`turn`](Self::turn): the packets in hand have returned
     /// to the pool while it unwound; the leg that was worked for passes nothing any more and is
-    /// reported as silent, so that control ends its call; of a video leg the picture stands still. All
-    /// others go on.
+    /// reported, so that control ends its call. All others go on.
     pub fn handle_panic(&mut self) {
         self.batch = ReceivedBatch::new();
         self.counters.panics += 1;

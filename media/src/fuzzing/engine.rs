@@ -269,7 +269,7 @@ impl Play {
                 Report::Latched { source, .. } => {
                     assert!(source != STRANGER, "a stranger is not believed");
                 }
-                Report::Silent { .. } | Report::Loaded { .. } => {}
+                Report::Silent { .. } | Report::Struck { .. } | Report::Loaded { .. } => {}
             }
         }
         self.worker.check_invariants();

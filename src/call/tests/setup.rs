@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use media::command::{PairKey, Report, Target};
 
+use super::video::{A, A_VIDEO, B, B_VIDEO, pair};
 use super::world::{PAIRS, PHONE, World, link, remote, sdp, target, trunk};
 use crate::call::event::Input;
 use crate::cdr::record::Record;
@@ -300,6 +301,22 @@ fn refused_connect_refuses_the_call_and_keeps_the_pair_in_stock() {
     assert_eq!(world.heard(), 503);
     assert_eq!(world.control.counters().refused["media_queue_full"], 1);
     world.expect_quiet();
+}
+
+/// DECISIONS: a panic costs one call, whichever of its legs was worked for, and both sides hear of it.
+#[test]
+fn a_leg_that_a_fault_struck_ends_its_call_and_both_sides_hear() {
+    for slot in [A, A_VIDEO, B, B_VIDEO] {
+        let mut world = World::new(vec![trunk(1)]);
+        world.video_call("c1");
+        world.feed(Input::Report {
+            report: Report::Struck { pair: pair(slot) },
+        });
+        assert_eq!(world.closed()[0].cause, "media_fault", "{slot}");
+        assert_eq!(world.count(target(1), "BYE"), 1);
+        assert_eq!(world.count(PHONE.parse().unwrap(), "BYE"), 1);
+        world.expect_quiet();
+    }
 }
 
 #[test]

@@ -38,17 +38,18 @@ fn a_panic_costs_one_leg_and_no_buffer() {
         }
     }
     assert_eq!((panics, harness.worker.counters().panics), (1, 1));
-    let silent = harness.reports.iter().filter_map(|report| match report {
-        Report::Silent { pair } => Some(*pair),
+    let told = harness.reports.iter().filter_map(|report| match report {
+        Report::Struck { pair } => Some(*pair),
         Report::Stocked { .. }
+        | Report::Silent { .. }
         | Report::Loaded { .. }
         | Report::Latched { .. }
         | Report::Disconnected { .. } => None,
     });
-    let silent: Vec<_> = silent.collect();
-    assert_eq!(silent.len(), 1);
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 1);
     // One of the two was struck; it passes nothing, the other everything.
-    let is_first = silent[0] == struck.pair;
+    let is_first = told[0] == struck.pair;
     harness.sent();
     let to_first = harness
         .exchange(struck.ours, struck.peer, &first.next())

@@ -132,7 +132,10 @@ impl<F: Faults> Harness<F> {
             match report {
                 Report::Stocked { pair, rtp } => self.stock.push((pair, rtp)),
                 Report::Loaded { .. } => {}
-                Report::Latched { .. } | Report::Silent { .. } | Report::Disconnected { .. } => {
+                Report::Latched { .. }
+                | Report::Silent { .. }
+                | Report::Struck { .. }
+                | Report::Disconnected { .. } => {
                     self.reports.push(report);
                 }
             }
@@ -233,6 +236,7 @@ impl<F: Faults> Harness<F> {
             Report::Stocked { .. }
             | Report::Loaded { .. }
             | Report::Silent { .. }
+            | Report::Struck { .. }
             | Report::Disconnected { .. } => None,
         });
         sources.flatten().collect()

@@ -259,6 +259,7 @@ fn silence_is_reported_once_and_not_while_held() {
         .filter_map(|report| match report {
             Report::Silent { pair } => Some(*pair),
             Report::Stocked { .. }
+            | Report::Struck { .. }
             | Report::Loaded { .. }
             | Report::Latched { .. }
             | Report::Disconnected { .. } => None,
