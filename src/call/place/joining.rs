@@ -161,6 +161,8 @@ impl CallControl {
             let decides = self.calls.get(&key).is_some_and(|call| !shares_voice(call));
             self.tell_other_side(now, key, Side::B, decides);
         }
+        // Another device than the one that was heard early.
+        self.tell_new_keys(now, key, Side::B);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use media::srtp::{MasterKey, Suite};
 use super::world::{PHONE, Sent, World, remote, sdp, target, trunk};
 use crate::call::command::{Command, CommandOutcome, ListCalls};
 use crate::call::telling::TELL_AFTER;
-use crate::trunks::model::{OfferMode, RefreshBy, SrtpPolicy, Trunk};
+use crate::trunks::model::{NumberPattern, OfferMode, RefreshBy, SrtpPolicy, Trunk};
 
 const SHA1_80: &str = "AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
 const OTHER: &str = "AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
@@ -735,28 +735,50 @@ fn another_device_that_answers_our_offer_is_offered_another_key_and_one_that_sta
     world.expect_quiet();
 }
 
-/// RFC 3261 §13.2.2.4: the device that was heard early has the key of ours, and another one answers.
+/// RFC 3261 §13.2.2.4: the device that was heard early has the key of ours, and another one answers; of a
+/// caller with an offer, of one without, and of a party that was called first.
 #[test]
 fn after_a_fork_the_one_that_answered_is_offered_another_key() {
-    let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Required]);
-    world.calls_with("c1", &sdp("10.0.0.5", 4000, 1, ""));
-    let invite = world.last(target(1), "INVITE");
-    world.respond(&invite, "183 Session Progress", &answer(3, OTHER));
-    let before = world.agreed(10_002).0;
-    let mut fork = invite.clone();
-    let to = invite.header("To");
-    fork.text = fork.text.replace(to, &format!("{to};tag=another"));
-    let another = answer(3, SHA1_80).replace("192.0.2.1", "192.0.2.7");
-    world.respond(&fork, "200 OK", &another);
-    world.phone("ACK", "c1", 1, "");
-    assert_eq!(world.count(target(1), "INVITE"), 2);
-    let told = world.last(target(1), "INVITE");
-    world.respond(&told, "200 OK", &another);
-    let (send, receive) = world.agreed(10_002);
-    assert_eq!((&send, receive), (&written(told.body(), 3), key(SHA1_80)));
-    assert_ne!(send, before);
-    world.pass(Duration::from_secs(2));
-    assert_eq!(world.count(target(1), "INVITE"), 2, "once");
+    for way in ["offer", "no offer", "placed"] {
+        let mut world = world(SrtpPolicy::Off, &[SrtpPolicy::Required, SrtpPolicy::Off]);
+        let plain = sdp("10.0.0.5", 4000, 1, "");
+        if way == "placed" {
+            world.change(|snapshot| {
+                snapshot.guard.unnamed_allowed = true;
+                for (trunk, first) in snapshot.trunks.iter_mut().zip(["7", "6"]) {
+                    trunk.patterns = vec![NumberPattern::Prefix(first.into())];
+                }
+            });
+            let order = Box::new(super::placed::order("610", "711"));
+            world.order(Command::Place(order)).unwrap();
+            let first = world.last(target(2), "INVITE");
+            world.respond(&first, "200 OK", &sdp("192.0.2.2", 6000, 1, ""));
+        } else {
+            let offered = if way == "offer" { plain.as_str() } else { "" };
+            world.calls_with("c1", offered);
+        }
+        let invite = world.last(target(1), "INVITE");
+        world.respond(&invite, "183 Session Progress", &answer(3, OTHER));
+        let before = world.agreed(10_002).0;
+        let mut fork = invite.clone();
+        let to = invite.header("To");
+        fork.text = fork.text.replace(to, &format!("{to};tag=another"));
+        let another = answer(3, SHA1_80).replace("192.0.2.1", "192.0.2.7");
+        world.respond(&fork, "200 OK", &another);
+        match way {
+            "offer" => world.phone("ACK", "c1", 1, ""),
+            "no offer" => world.phone("ACK", "c1", 1, &plain),
+            _ => {}
+        }
+        assert_eq!(world.count(target(1), "INVITE"), 2, "{way}");
+        let told = world.last(target(1), "INVITE");
+        world.respond(&told, "200 OK", &another);
+        let (send, receive) = world.agreed(10_002);
+        assert_eq!((&send, receive), (&written(told.body(), 3), key(SHA1_80)));
+        assert_ne!(send, before);
+        world.pass(Duration::from_secs(2));
+        assert_eq!(world.count(target(1), "INVITE"), 2, "once, {way}");
+    }
 }
 
 /// RFC 3711 §9.1: nobody knows how far a key was used that was left.
