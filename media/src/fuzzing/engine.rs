@@ -193,8 +193,10 @@ impl Play {
         let keys = plan.srtp.clone();
         let place = plan.remote_rtp;
         let is_open = plan.latch == LatchPolicy::Any;
-        // What left before belongs to the leg before.
-        self.take_sent();
+        // The goodbye of the leg before leaves before another begins: it is under that leg's keys.
+        if is_new {
+            self.turn();
+        }
         if let Some(remote) = plan.remote_rtp {
             self.peers.retain(|(slot, _)| *slot != pair.slot);
             self.peers.push((pair.slot, remote));
@@ -264,10 +266,6 @@ impl Play {
     fn turn(&mut self) {
         let wait = self.worker.turn(self.now);
         self.worker.wait(self.now, wait);
-        self.take_sent();
-    }
-
-    fn take_sent(&mut self) {
         let (last, left) = (&mut self.last_sent, &mut self.played.left);
         let (pairs, secure, open) = (&self.pairs, &mut self.secure, &self.open);
         self.worker.io_mut().take_sent(|from, to, bytes| {
