@@ -75,6 +75,7 @@ const FEW_NS: u64 = 500;
 const MANY: usize = 5_000;
 const DESCRIPTORS_ELSE: u64 = 1_400;
 const SOCKETS_A_CALL: u64 = 2;
+/// Nine would take the group beyond its five minutes.
 const ROUNDS: usize = 4;
 const WARM_UP: Duration = Duration::from_millis(1500);
 const ROUND: Duration = Duration::from_secs(2);
