@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{Row, Stage, row};
 use crate::paced::{Series, interleave};
@@ -27,6 +27,10 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
                 "{many} sessions instead of {MANY}: the hard limit of descriptors (RLIMIT_NOFILE)"
             ),
         );
+    }
+    if many < MANY / 2 {
+        row(GROWTH, Err(anyhow!("{many} sessions are not many")));
+        return Ok(());
     }
     let mut standing = vec![stage.standing("growth", 0, many, |plan| {
         plan.media_settings = "rtcp_ports = false".to_owned();
