@@ -9,7 +9,7 @@ use crate::baresip::{CALLEE, CALLER, Phone, each_hears_the_other};
 use crate::gateway::{Gateway, SIP, link, trunk};
 use crate::party::Party;
 use crate::picture::Codec;
-use crate::srtp::{PLAIN, SECURE, Side, config};
+use crate::srtp::{PLAIN, SECURE, Side, config, was_protected};
 use crate::tone;
 use crate::world::{Process, World};
 
@@ -19,9 +19,10 @@ fn two_phones_see_and_hear_each_other() {
     see_and_hear(Codec::H264, PLAIN, PLAIN);
 }
 
-/// The same where one side is protected, and where both are.
+/// The same where one side is protected, whichever, and where both are.
 #[test]
 fn two_phones_see_and_hear_each_other_under_srtp() {
+    see_and_hear(Codec::H264, PLAIN, SECURE);
     see_and_hear(Codec::H264, SECURE, PLAIN);
     see_and_hear(Codec::H264, SECURE, SECURE);
 }
@@ -67,6 +68,7 @@ fn see_and_hear(codec: Codec, caller_side: Side, callee_side: Side) {
     assert!((10_000..20_000).contains(&port), "{port}");
     let calls = gateway.closed_calls(1);
     assert_eq!(calls[0]["status"], 200, "{calls:?}");
+    was_protected(&calls[0], caller_side, callee_side);
 }
 
 /// I-04: a phone with an encoder of its own makes a keyframe because the far side has asked for one.
