@@ -49,7 +49,7 @@ fn policies(
     let policies: [fn(Ipv4Addr) -> LatchPolicy; 3] = [
         |_| LatchPolicy::Sdp,
         |host| LatchPolicy::Signalling(host.into()),
-        |_| LatchPolicy::Any,
+        |host| LatchPolicy::Any(host.into()),
     ];
     let ranges = firsts.map(|first| first..=first + 15);
     policies.into_iter().zip(ranges)
@@ -95,7 +95,7 @@ fn spray(step: KernelStep, latch: fn(Ipv4Addr) -> LatchPolicy, ports: RangeInclu
     }
     scene.spray();
     let (late, injected) = heard(&peers);
-    let is_any = latch(A) == LatchPolicy::Any;
+    let is_any = matches!(latch(A), LatchPolicy::Any(_));
     let bound = if is_any { 5 } else { 0 };
     assert!(leaked <= bound, "{leaked} packets leaked");
     assert!(is_any || before == 0, "{before} packets leaked before");

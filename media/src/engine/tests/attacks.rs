@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
+use super::harness::{ANY, Harness, Sent, Stream, TestLeg, address, plan};
 use super::secure::{Peer, SHA, secure_plan};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
@@ -104,26 +104,42 @@ fn plan_for(latch: &str, sdp: &str, from: SocketAddr) -> LegPlan {
     let latch = match latch {
         "sdp" => LatchPolicy::Sdp,
         "signalling" => LatchPolicy::Signalling(from.ip()),
-        _ => LatchPolicy::Any,
+        _ => LatchPolicy::Any(from.ip()),
     };
     LegPlan { latch, ..plan(sdp) }
 }
 
+/// What is between a peer and us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nat {
+    No,
+    /// Its SDP names the right host, and another port.
+    Port,
+    /// Its SDP names an address that nobody can reach; it signals from that of its NAT.
+    Host,
+}
+
+impl Nat {
+    /// What the SDP of a peer names that speaks from there.
+    fn sdp(self, from: SocketAddr) -> String {
+        match self {
+            Self::No => from.to_string(),
+            Self::Port => format!("{}:{}", from.ip(), from.port() - 1_000),
+            Self::Host => format!("10.0.0.5:{}", from.port()),
+        }
+    }
+}
+
 /// Every stage of a call under spray. Gives what the stranger got and brought from the first packet of
 /// both peers on, and before.
-fn whole_call(latch: &str, is_behind_nat: bool) -> [Ledger; 2] {
+fn whole_call(latch: &str, nat: Nat) -> [Ledger; 2] {
     let mut attack = Attack::new();
-    let nat = |sdp: &str| {
-        let mut from = address(sdp);
-        from.set_port(from.port() + if is_behind_nat { 1_000 } else { 0 });
-        from
-    };
-    let (sdp_a, sdp_b) = ("198.51.100.1:4000", "203.0.113.2:6000");
-    let (from_a, from_b) = (nat(sdp_a), nat(sdp_b));
+    let [from_a, from_b, moved_b] =
+        ["198.51.100.1:5000", "203.0.113.2:7000", "203.0.113.2:7800"].map(address);
     attack.spray();
     let (plan_a, plan_b) = (
-        plan_for(latch, sdp_a, from_a),
-        plan_for(latch, sdp_b, from_b),
+        plan_for(latch, &nat.sdp(from_a), from_a),
+        plan_for(latch, &nat.sdp(from_b), from_b),
     );
     let (a, b) = attack.harness.call_with(plan_a, plan_b);
     attack.spray();
@@ -140,14 +156,13 @@ fn whole_call(latch: &str, is_behind_nat: bool) -> [Ledger; 2] {
     }
     attack.spray();
     // A re-INVITE moves one peer; the stranger sprays before it speaks and while it is learnt.
-    let moved_sdp = "203.0.113.2:6800";
     let moved = LegPlan {
         version: 2,
-        ..plan_for(latch, moved_sdp, nat(moved_sdp))
+        ..plan_for(latch, &nat.sdp(moved_b), moved_b)
     };
     attack.harness.update(b, moved.clone(), Target::Leg(a.pair));
     attack.spray();
-    let ends = [(a, from_a), (b, nat(moved_sdp))];
+    let ends = [(a, from_a), (b, moved_b)];
     for _ in 0..5 {
         attack.talk(ends, &mut streams);
         attack.spray();
@@ -182,22 +197,57 @@ fn whole_call(latch: &str, is_behind_nat: bool) -> [Ledger; 2] {
 
 #[test]
 fn under_sdp_and_signalling_a_stranger_gets_nothing_and_brings_nothing() {
-    for latch in ["sdp", "signalling"] {
-        for is_behind_nat in [false, true] {
-            for ledger in whole_call(latch, is_behind_nat) {
-                let bleed = (ledger.leaked, ledger.injected);
-                assert_eq!(bleed, (0, 0), "{latch} {is_behind_nat}");
-            }
+    let cases = [
+        ("sdp", Nat::No),
+        ("sdp", Nat::Port),
+        ("signalling", Nat::No),
+        ("signalling", Nat::Port),
+        ("signalling", Nat::Host),
+    ];
+    for (latch, nat) in cases {
+        for ledger in whole_call(latch, nat) {
+            let bleed = (ledger.leaked, ledger.injected);
+            assert_eq!(bleed, (0, 0), "{latch} {nat:?}");
         }
     }
 }
 
 #[test]
 fn under_any_a_stranger_who_came_first_gets_five_packets_at_most() {
-    for is_behind_nat in [false, true] {
-        let [_, ledger] = whole_call("any", is_behind_nat);
-        assert!(ledger.leaked <= 5, "{is_behind_nat} {ledger:?}");
-        assert!(ledger.injected <= 5, "{is_behind_nat} {ledger:?}");
+    for nat in [Nat::No, Nat::Port, Nat::Host] {
+        let [_, ledger] = whole_call("any", nat);
+        assert!(ledger.leaked <= 5, "{nat:?} {ledger:?}");
+        assert!(ledger.injected <= 5, "{nat:?} {ledger:?}");
+    }
+}
+
+/// He holds the leg before the peer speaks, and sends as often as the peer from then on.
+#[test]
+fn under_any_a_stranger_who_goes_on_gets_five_packets_at_most() {
+    for nat in [Nat::No, Nat::Port, Nat::Host] {
+        let mut attack = Attack::new();
+        let [from_a, from_b] = ["198.51.100.1:5000", "203.0.113.2:7000"].map(address);
+        let plan_a = plan_for("any", &nat.sdp(from_a), from_a);
+        let (a, b) = attack.harness.call_with(plan_a, plan(&from_b.to_string()));
+        let stranger = address(&format!("{STRANGER}:4000"));
+        let mut streams = [Stream::new(0xaaaa), Stream::new(0xbbbb)];
+        let mut marked = Stream::new(MARK);
+        for _ in 0..20 {
+            attack.harness.deliver(a.ours, stranger, &marked.next());
+            attack.harness.deliver(b.ours, from_b, &streams[1].next());
+            attack.turn();
+        }
+        let before = attack.take();
+        assert!(before.leaked > 10, "he held it: {before:?}");
+        for _ in 0..200 {
+            attack.harness.deliver(a.ours, stranger, &marked.next());
+            attack.talk([(a, from_a), (b, from_b)], &mut streams);
+        }
+        let ledger = attack.take();
+        assert!(ledger.leaked <= 5, "{nat:?} {ledger:?}");
+        assert!(ledger.injected <= 5, "{nat:?} {ledger:?}");
+        assert!(ledger.heard >= 395, "{nat:?} {ledger:?}");
+        assert_eq!(attack.harness.latched(), [from_b, stranger, from_a]);
     }
 }
 
@@ -324,7 +374,7 @@ fn with_keys_a_stranger_who_came_first_gets_and_brings_nothing_under_any() {
     let mut attack = Attack::new();
     attack.spray();
     let with_keys = |sdp, seed| LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..secure_plan(sdp, SHA, seed)
     };
     let (plan_a, plan_b) = (
@@ -353,7 +403,7 @@ fn with_keys_a_stranger_who_came_first_gets_and_brings_nothing_under_any() {
 fn rtcp_follows_the_peer_that_displaces_a_stranger() {
     let mut harness = Harness::new();
     let any = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..plan("198.51.100.1:4000")
     };
     let (a, _) = harness.call_with(any, plan("203.0.113.2:6000"));
