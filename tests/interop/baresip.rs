@@ -198,6 +198,9 @@ fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
     );
 }
 
+/// The shortest call is of two seconds.
+const CLEAR_TENTHS_MIN: usize = 15;
+
 pub(crate) fn each_hears_the_other(world: &World) {
     for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
         let heard = here.heard(world);
@@ -212,6 +215,14 @@ pub(crate) fn each_hears_the_other(world: &World) {
             there.name
         );
         assert!(own < 0.1, "{} hears {own:.2} of itself", here.name);
+        // All of the call and not only its beginning: before and after sockets are connected, reports, …
+        let (clear, of) = tone::clear_tenths(&heard, there.tone_hz);
+        assert!(
+            clear >= CLEAR_TENTHS_MIN && clear * 5 >= of * 4,
+            "{} hears {} clearly in {clear} of {of} tenths of a second",
+            here.name,
+            there.name
+        );
     }
 }
 
