@@ -1,4 +1,4 @@
-//! The stranger of `engine/tests/attacks.rs` over real sockets, on the ring and on epoll: on loopback, from
+//! The stranger of `engine/tests/spray.rs` over real sockets, on the ring and on epoll: on loopback, from
 //! an address of its own, he sprays every port of a worker before, during and after a call.
 
 #![forbid(unsafe_code)]
