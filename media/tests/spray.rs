@@ -1,4 +1,4 @@
-//! The stranger of `engine/tests/attacks.rs` over real sockets, on the ring and on epoll: on loopback, from
+//! The stranger of `engine/tests/spray.rs` over real sockets, on the ring and on epoll: on loopback, from
 //! an address of its own, he sprays every port of a worker before, during and after a call.
 
 #![forbid(unsafe_code)]
@@ -49,7 +49,7 @@ fn policies(
     let policies: [fn(Ipv4Addr) -> LatchPolicy; 3] = [
         |_| LatchPolicy::Sdp,
         |host| LatchPolicy::Signalling(host.into()),
-        |_| LatchPolicy::Any,
+        |host| LatchPolicy::Any(host.into()),
     ];
     let ranges = firsts.map(|first| first..=first + 15);
     policies.into_iter().zip(ranges)
@@ -95,7 +95,7 @@ fn spray(step: KernelStep, latch: fn(Ipv4Addr) -> LatchPolicy, ports: RangeInclu
     }
     scene.spray();
     let (late, injected) = heard(&peers);
-    let is_any = latch(A) == LatchPolicy::Any;
+    let is_any = matches!(latch(A), LatchPolicy::Any(_));
     let bound = if is_any { 5 } else { 0 };
     assert!(leaked <= bound, "{leaked} packets leaked");
     assert!(is_any || before == 0, "{before} packets leaked before");

@@ -1,6 +1,6 @@
 //! What we sent, come back (RFC 3550 §8.2): it proves nothing, and never goes round.
 
-use super::harness::{Harness, Stream, address, plan};
+use super::harness::{ANY, Harness, Stream, address, plan};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 
@@ -76,7 +76,7 @@ fn two_legs_of_ours_are_nobodys_peers_by_another_name_of_ours_either() {
     let mut known = harness.stock[1].1;
     known.set_ip(address("192.0.2.7:0").ip());
     let any = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..plan("203.0.113.2:6000")
     };
     let (a, b) = harness.call_with(plan(&known.to_string()), any);
