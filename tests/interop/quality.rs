@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::baresip::{CALLEE, CALLER};
-use crate::gateway::{Gateway, SIP, link, trunk};
+use crate::gateway::{Backend, Gateway, SIP, link, on_each_backend, trunk};
 use crate::operation::metric;
 use crate::party::{Party, audio};
 use crate::world::{World, until};
@@ -78,10 +78,14 @@ fn two_phones_on_a_good_line_have_its_figures_in_the_record_and_the_metrics() {
 /// the caller's line has left.
 #[test]
 fn a_bad_line_is_in_the_figures_of_its_own_leg_and_the_phone_behind_the_other_hears_it() {
+    on_each_backend(a_bad_line);
+}
+
+fn a_bad_line(backend: Backend) {
     let Some(world) = World::open(&["ip", "baresip"]) else {
         return;
     };
-    let gateway = Gateway::start(&world, &tables());
+    let gateway = Gateway::start_on(&world, backend, &tables());
     let _callee = CALLEE.start(&world, 60, None);
     let mut caller = Party::new("127.0.0.1:5099", SIP);
     let mut line = Line::new();
