@@ -54,10 +54,10 @@ pub enum LatchPolicy {
     /// Only this address (the signalling source), locked after 4 consecutive packets of one SSRC
     /// with a negotiated payload type.
     Signalling(std::net::IpAddr),
-    /// Any source, locked likewise, until one that is nearer to the address of the SDP speaks. Explicit
-    /// in the trunk: a stranger who speaks first and goes on keeps what comes from a peer behind a NAT
-    /// that the SDP does not name.
-    Any,
+    /// Any source, locked likewise, until one that is nearer speaks: nearest is the address of the SDP,
+    /// then its host, then this one (the signalling source). Explicit in the trunk: a peer that sends
+    /// from none of them leaves the leg to a stranger who speaks first and goes on.
+    Any(std::net::IpAddr),
 }
 
 /// What one side of a call negotiated.

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::command::MediaKind;
 
+/// Addresses that peers know our ports by, beside those that they are bound to: the source of a packet is
+/// compared with each.
+pub const ADVERTISED_MAX: usize = 16;
+
 /// Packets a second that one leg may bring for long: ten times what 20 ms framing needs, so that
 /// 2.5 ms framing passes and a flood does not.
 pub const LEG_PACKETS_PER_SECOND_MAX: u32 = 500;

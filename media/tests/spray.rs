@@ -1,5 +1,6 @@
-//! The stranger of `engine/tests/attacks.rs` over real sockets, on the ring and on epoll: on loopback, from
-//! an address of its own, he sprays every port of a worker before, during and after a call.
+//! The stranger of `engine/tests/spray.rs` over real sockets, on the ring and on epoll: on loopback, from
+//! an address of its own, he sprays every port of a worker before, during and after calls that
+//! follow each other on the same ports, in the clear and with keys.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use media::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
 };
+use media::srtp::{MasterKey, ReceiveContext, SendContext, SrtpPlan, Suite};
 use media::{Worker, WorkerConfig};
 use packet_io::{AnyPacketIo, KernelStep, PacketIoConfig, Wait};
 
@@ -43,73 +45,150 @@ fn a_spray_over_epoll_gets_nothing_and_brings_nothing() {
     }
 }
 
+/// Two pairs of ports for each: a call has those of the one before.
 fn policies(
     firsts: [u16; 3],
 ) -> impl Iterator<Item = (fn(Ipv4Addr) -> LatchPolicy, RangeInclusive<u16>)> {
     let policies: [fn(Ipv4Addr) -> LatchPolicy; 3] = [
         |_| LatchPolicy::Sdp,
         |host| LatchPolicy::Signalling(host.into()),
-        |_| LatchPolicy::Any,
+        |host| LatchPolicy::Any(host.into()),
     ];
-    let ranges = firsts.map(|first| first..=first + 15);
+    let ranges = firsts.map(|first| first..=first + 3);
     policies.into_iter().zip(ranges)
 }
 
+/// Calls one after the other on the same ports, in the clear and with keys.
 fn spray(step: KernelStep, latch: fn(Ipv4Addr) -> LatchPolicy, ports: RangeInclusive<u16>) {
     let mut scene = Scene::new(step, ports);
-    assert!(
-        scene.stock.len() >= 2,
-        "somebody has the ports {:?}",
-        scene.ports
-    );
-    scene.spray();
-    let [(a, a_ours), (b, b_ours)] = [scene.stock[0], scene.stock[1]];
-    let peers = [A, B].map(|host| UdpSocket::bind((host, 0)).unwrap());
-    for peer in &peers {
-        peer.set_nonblocking(true).unwrap();
+    for (number, seed) in [None, Some(10), None, Some(20)].into_iter().enumerate() {
+        assert!(
+            scene.stock.len() == 2,
+            "call {number}: somebody has the ports {:?}",
+            scene.ports
+        );
+        sprayed_call(&mut scene, latch, seed);
     }
+}
+
+fn sprayed_call(scene: &mut Scene, latch: fn(Ipv4Addr) -> LatchPolicy, seed: Option<u8>) {
+    scene.spray();
+    let [(a, a_ours), (b, b_ours)] = [scene.stock.remove(0), scene.stock.remove(0)];
+    let mut peers = [(A, 0xa, 0), (B, 0xb, 2)]
+        .map(|(host, source, line)| Peer::new(host, source, seed.map(|seed| seed + line)));
     let places = [(a, &peers[0], b), (b, &peers[1], a)];
     for (pair, peer, other) in places {
-        let plan = plan(peer.local_addr().unwrap(), latch);
+        let plan = LegPlan {
+            srtp: peer.plan().map(Box::new),
+            ..plan(peer.socket.local_addr().unwrap(), latch)
+        };
         let target = Target::Leg(other);
         let connect = Command::Connect { pair, plan, target };
         scene.worker.handle_command(scene.now(), connect);
     }
     scene.spray();
     // What the stranger held of a leg until its peer spoke was not the peers' yet.
-    let (before, _) = (scene.leaked(), heard(&peers));
+    let (before, _) = (scene.leaked(), heard(&mut peers));
     let mut relayed = 0;
     for sequence in 0..40_u16 {
-        peers[0].send_to(&packet(sequence, 0xa), a_ours).unwrap();
-        peers[1].send_to(&packet(sequence, 0xb), b_ours).unwrap();
+        peers[0].say(sequence, a_ours);
+        peers[1].say(sequence, b_ours);
         scene.settle();
         if sequence % 10 < 2 {
             scene.spray();
         }
-        relayed += heard(&peers).0;
+        relayed += heard(&mut peers).0;
     }
     let leaked = scene.leaked();
-    let stop = |pair| Command::Disconnect { pair };
     for pair in [a, b] {
-        scene.worker.handle_command(scene.now(), stop(pair));
+        scene.end(pair);
     }
     scene.spray();
-    let (late, injected) = heard(&peers);
-    let is_any = latch(A) == LatchPolicy::Any;
+    let (late, injected) = heard(&mut peers);
+    // Nothing of the stranger's authenticates.
+    let is_any = matches!(latch(A), LatchPolicy::Any(_)) && seed.is_none();
     let bound = if is_any { 5 } else { 0 };
     assert!(leaked <= bound, "{leaked} packets leaked");
     assert!(is_any || before == 0, "{before} packets leaked before");
     assert_eq!((late, injected, scene.leaked()), (0, 0, 0));
     assert!((70..=80).contains(&relayed), "{relayed} of 80 were relayed");
+    // The ports rest and are opened again; the stranger goes on.
+    for _ in 0..14 {
+        scene.skipped += Duration::from_secs(5);
+        scene.spray();
+    }
+    assert_eq!(scene.leaked(), 0);
+}
+
+/// A phone, with its side of the keys or in the clear.
+struct Peer {
+    socket: UdpSocket,
+    source: u8,
+    seed: Option<u8>,
+    contexts: Option<(SendContext, ReceiveContext)>,
+}
+
+impl Peer {
+    fn new(host: Ipv4Addr, source: u8, seed: Option<u8>) -> Self {
+        let socket = UdpSocket::bind((host, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut peer = Self {
+            socket,
+            source,
+            seed,
+            contexts: None,
+        };
+        peer.contexts = peer.plan().map(|keys| {
+            let send = SendContext::new(&keys.receive).unwrap();
+            (send, ReceiveContext::new(&keys.send).unwrap())
+        });
+        peer
+    }
+
+    /// The keys of its leg.
+    fn plan(&self) -> Option<SrtpPlan> {
+        let suite = Suite::AesCm128HmacSha1_80;
+        let key = |seed| {
+            let octets = vec![seed; suite.key_size() + suite.salt_size()];
+            MasterKey::new(suite, &octets).unwrap()
+        };
+        self.seed.map(|seed| SrtpPlan {
+            send: key(seed),
+            receive: key(seed + 1),
+        })
+    }
+
+    fn say(&mut self, sequence: u16, to: SocketAddr) {
+        let mut octets = packet(sequence, self.source).to_vec();
+        if let Some((send, _)) = &mut self.contexts {
+            octets.resize(octets.len() + send.rtp_overhead(), 0);
+            send.protect_rtp(&mut octets).unwrap();
+        }
+        self.socket.send_to(&octets, to).unwrap();
+    }
+
+    /// The next packet that it can read.
+    fn hear(&mut self) -> Option<Vec<u8>> {
+        let mut octets = vec![0; 2_048];
+        let size = self.socket.recv(&mut octets).ok()?;
+        octets.truncate(size);
+        if let Some((_, receive)) = &mut self.contexts
+            && octets.get(1).is_some_and(|kind| kind & 0x7f == 0)
+        {
+            let unprotected = receive.unprotect_rtp(&mut octets).unwrap();
+            receive.accept(unprotected);
+            octets.truncate(unprotected.size);
+        }
+        Some(octets)
+    }
 }
 
 /// Packets of the other peer, and packets of the stranger, since the last look.
-fn heard(peers: &[UdpSocket; 2]) -> (usize, usize) {
+fn heard(peers: &mut [Peer; 2]) -> (usize, usize) {
     let mut counts = (0, 0);
-    let mut octets = [0; 2_048];
     for peer in peers {
-        while let Ok(size) = peer.recv(&mut octets) {
-            let is_media = size == 172;
+        while let Some(octets) = peer.hear() {
+            let is_media = octets.len() == 172;
             counts.0 += usize::from(is_media && octets[20] != MARK);
             counts.1 += usize::from(is_media && octets[20] == MARK);
         }
@@ -155,6 +234,8 @@ struct Scene {
     stranger: UdpSocket,
     ports: RangeInclusive<u16>,
     sequence: u16,
+    /// By how much the worker's clock is ahead.
+    skipped: Duration,
 }
 
 impl Scene {
@@ -165,8 +246,8 @@ impl Scene {
             ladder_limit,
         };
         let mut worker_config = WorkerConfig::new(0, OURS.into(), ports.clone(), [3; 32]);
-        worker_config.pairs_max = 8;
-        worker_config.stock = 8;
+        worker_config.pairs_max = 2;
+        worker_config.stock = 2;
         let stranger = UdpSocket::bind((STRANGER, 0)).unwrap();
         stranger.set_nonblocking(true).unwrap();
         let mut scene = Self {
@@ -175,6 +256,7 @@ impl Scene {
             stranger,
             ports,
             sequence: 0,
+            skipped: Duration::ZERO,
         };
         scene.settle();
         scene
@@ -182,7 +264,15 @@ impl Scene {
 
     #[expect(clippy::disallowed_methods, reason = "real sockets, real time")]
     fn now(&self) -> Instant {
-        Instant::now()
+        Instant::now() + self.skipped
+    }
+
+    /// Ends a leg; its slot is free again.
+    fn end(&mut self, pair: PairKey) {
+        for command in [Command::Disconnect { pair }, Command::Acknowledge { pair }] {
+            self.worker.handle_command(self.now(), command);
+            self.settle();
+        }
     }
 
     /// Four packets of one source to each port: enough to be believed where anybody is.

@@ -1,7 +1,8 @@
 //! `sluice serve`: sockets, storage, threads, ready; then a signal, drain, stop, done.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -155,7 +156,8 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let wake = Arc::new(Wake::new().map_err(ServeError::system("an event descriptor"))?);
     let panics = Arc::new(PanicWatch::default());
     let watched = Arc::clone(&panics);
-    let (links, media) = start_media(config, limits, &wake, &panics)?;
+    let advertised = advertised_media(config, &store);
+    let (links, media) = start_media(config, limits, &advertised, (&wake, &panics))?;
     let control = CallControl::new(call_config(config, limits, &sockets, &sip_listeners)?);
     let (capture, copies) = open_capture(config)?;
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
@@ -219,11 +221,21 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     })
 }
 
+/// Addresses that descriptions may name for our ports, as they are at the start: those of trunks that
+/// change later are known where SDP is read.
+fn advertised_media(config: &Config, store: &Store) -> Vec<IpAddr> {
+    let stored = store.snapshot();
+    let trunks = stored.trunks.iter();
+    let named = trunks.filter_map(|trunk| trunk.advertised_media_address);
+    let named: BTreeSet<IpAddr> = config.media.advertised.into_iter().chain(named).collect();
+    named.into_iter().collect()
+}
+
 fn start_media(
     config: &Config,
     limits: &Limits,
-    wake: &Arc<Wake>,
-    panics: &Arc<PanicWatch>,
+    advertised: &[IpAddr],
+    (wake, panics): (&Arc<Wake>, &Arc<PanicWatch>),
 ) -> Result<(Vec<MediaLink>, Vec<MediaThread>), ServeError> {
     let (mut links, mut threads) = (Vec::new(), Vec::new());
     for (worker, ports) in (0..limits.workers).zip(&limits.ports) {
@@ -232,6 +244,7 @@ fn start_media(
             worker: WorkerConfig {
                 worker,
                 addresses: config.media.addresses.clone(),
+                advertised: advertised.to_vec(),
                 ports: ports.clone(),
                 pairs_max: limits.pairs_a_worker,
                 rtcp_ports: config.media.rtcp_ports,
@@ -444,7 +457,7 @@ fn seed() -> Result<[u8; 32], ServeError> {
 }
 
 /// Replaced by the configured addresses; a worker's constructor wants one.
-const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const CONTROL_THREADS: usize = 2;
 const STOCK_WAIT_MAX: Duration = Duration::from_secs(3);
 /// More than call control's own patience with silent peers; together with the rest under 4 s.

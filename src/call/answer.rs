@@ -225,7 +225,11 @@ impl CallControl {
             let mut sockets = self.config.sockets.iter().chain(&self.config.listeners);
             sockets.any(|socket| *socket == address)
         };
-        let is_own = |address| self.stock.owns(address) || signalled(address);
+        let advertised = |address: SocketAddr| {
+            self.stock.owns_as(address) && self.snapshot.advertises(address.ip())
+        };
+        let is_own =
+            |address| self.stock.owns(address) || signalled(address) || advertised(address);
         address::forbids(address, signalling, is_own)
     }
 

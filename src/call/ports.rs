@@ -122,10 +122,11 @@ pub(super) fn latch(
     signalling: IpAddr,
     named: Option<SocketAddr>,
 ) -> LatchPolicy {
+    let signalling = signalling.to_canonical();
     match trunk.map(|trunk| trunk.media_latch) {
         Some(MediaLatch::Sdp) => LatchPolicy::Sdp,
         Some(MediaLatch::Signalling) => LatchPolicy::Signalling(signalling),
-        Some(MediaLatch::Any) => LatchPolicy::Any,
+        Some(MediaLatch::Any) => LatchPolicy::Any(signalling),
         None => {
             let hidden = named.is_some_and(|named| is_private(named.ip()));
             if hidden && !is_private(signalling) && !signalling.is_loopback() {

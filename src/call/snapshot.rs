@@ -35,6 +35,13 @@ impl Snapshot {
         trunk.or_else(|| self.extension_trunks.get(id))
     }
 
+    /// True for an address that descriptions of ours may name for our ports.
+    pub(super) fn advertises(&self, address: IpAddr) -> bool {
+        let mut trunks = self.trunks.iter();
+        self.settings.advertised_media == Some(address)
+            || trunks.any(|trunk| trunk.advertised_media_address == Some(address))
+    }
+
     /// A trunk as people know it, with its id; what is no trunk, as it is.
     pub(super) fn named(&self, id: &str) -> String {
         let mut trunks = self.trunks.iter();

@@ -30,6 +30,8 @@ pub struct Stock {
     workers: Vec<Shelf>,
     /// Every pair that is open, in stock or taken, by its RTP address.
     open: BTreeMap<SocketAddr, PairKey>,
+    /// What they are bound to: the media addresses of the node, no more.
+    hosts: BTreeSet<IpAddr>,
     /// Those that calls hold for video.
     video: BTreeSet<PairKey>,
 }
@@ -57,6 +59,7 @@ impl Stock {
         }
         if let Some(shelf) = self.workers.get_mut(worker) {
             shelf.pairs.push_back(stocked);
+            self.hosts.insert(stocked.rtp.ip());
             self.open.insert(stocked.rtp, stocked.pair);
         }
     }
@@ -67,6 +70,16 @@ impl Stock {
         let below = address.port().checked_sub(1);
         let rtp = below.map(|port| SocketAddr::new(address.ip(), port));
         self.open.contains_key(&address) || rtp.is_some_and(|rtp| self.open.contains_key(&rtp))
+    }
+
+    /// True for the port of an RTP or RTCP address of ours that peers may know by this other host:
+    /// loopback and the other family are never named so.
+    #[must_use]
+    pub fn owns_as(&self, advertised: SocketAddr) -> bool {
+        let is_named =
+            |host: &&IpAddr| !host.is_loopback() && host.is_ipv4() == advertised.is_ipv4();
+        let mut hosts = self.hosts.iter().filter(is_named);
+        hosts.any(|host| self.owns(SocketAddr::new(*host, advertised.port())))
     }
 
     /// One more pair of this worker may be taken, and leaves what emergency calls need.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::gateway::{Gateway, link, trunk};
+use crate::gateway::{Backend, Gateway, link, on_each_backend, trunk};
 use crate::tone;
 use crate::world::{Process, World, is_listening, until};
 
@@ -167,13 +167,17 @@ fn heard_in(folder: &Path) -> Vec<i16> {
 
 #[test]
 fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
+    on_each_backend(hears_and_sees);
+}
+
+fn hears_and_sees(backend: Backend) {
     let Some(world) = World::open(&["ip", "baresip"]) else {
         return;
     };
     let link = "[[link]]\nrequest_path = \"support\"\ndestination = \"desk\"\n\
                 caller_name = \"Café Müller\"\ncaller_alias = \"website.7\"\n";
     let tables = trunk("desks", &format!("{}:{}", CALLEE.address, CALLEE.port), 10) + link;
-    let gateway = Gateway::start(&world, &tables);
+    let gateway = Gateway::start_on(&world, backend, &tables);
     let mut callee = CALLEE.start(&world, 9, None);
     let mut caller = CALLER.start(&world, 6, Some("sip:support@127.0.0.1:5060"));
     caller.wait(Duration::from_secs(20));
@@ -198,6 +202,9 @@ fn each_side_hears_the_other_and_the_callee_sees_the_links_name_and_alias() {
     );
 }
 
+/// The shortest call is of two seconds.
+const CLEAR_TENTHS_MIN: usize = 15;
+
 pub(crate) fn each_hears_the_other(world: &World) {
     for (here, there) in [(&CALLER, &CALLEE), (&CALLEE, &CALLER)] {
         let heard = here.heard(world);
@@ -212,6 +219,14 @@ pub(crate) fn each_hears_the_other(world: &World) {
             there.name
         );
         assert!(own < 0.1, "{} hears {own:.2} of itself", here.name);
+        // All of the call and not only its beginning: before and after sockets are connected, reports, …
+        let (clear, of) = tone::clear_tenths(&heard, there.tone_hz);
+        assert!(
+            clear >= CLEAR_TENTHS_MIN && clear * 5 >= of * 4,
+            "{} hears {} clearly in {clear} of {of} tenths of a second",
+            here.name,
+            there.name
+        );
     }
 }
 

@@ -47,7 +47,57 @@ pub(crate) fn write_config(world: &World, media: &str, tables: &str) -> PathBuf 
     world.write("sluice.toml", &text)
 }
 
+/// The way packets go between the kernel and us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// The best that the host allows, which is what nodes have that say nothing.
+    Best,
+    Epoll,
+}
+
+impl Backend {
+    /// The line under `[media]`.
+    pub(crate) const fn line(self) -> &'static str {
+        match self {
+            Self::Best => "",
+            Self::Epoll => "backend = \"epoll\"",
+        }
+    }
+}
+
+/// The same over each backend, at once: each has a thread, and so a network, of its own.
+pub(crate) fn on_each_backend(test: impl Fn(Backend) + Sync) {
+    at_once([Backend::Best, Backend::Epoll], test);
+}
+
+/// One test of several cases, at once.
+pub(crate) fn at_once<Case: Send>(
+    cases: impl IntoIterator<Item = Case>,
+    test: impl Fn(Case) + Sync,
+) {
+    let test = &test;
+    std::thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || test(case));
+        }
+    });
+}
+
 impl Gateway {
+    /// The same on this backend, which the log has to name.
+    pub(crate) fn start_on(world: &World, backend: Backend, tables: &str) -> Self {
+        let gateway = Self::start_with(world, write_config(world, backend.line(), tables));
+        gateway.expect_on(backend);
+        gateway
+    }
+
+    /// Fails unless its media runs on what was asked for.
+    pub(crate) fn expect_on(&self, backend: Backend) {
+        let said = self.process.said();
+        let is_epoll = said.contains("Sluice is ready (epoll");
+        assert!(backend == Backend::Best || is_epoll, "{said}");
+    }
+
     /// Starts a gateway with these tables and waits until it serves.
     pub(crate) fn start(world: &World, tables: &str) -> Self {
         Self::start_with(world, write_config(world, "", tables))

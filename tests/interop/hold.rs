@@ -11,7 +11,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use serde_json::Value;
 
 use crate::baresip::{CALLEE, CALLER, Phone};
-use crate::gateway::{Gateway, link, trunk, write_config};
+use crate::gateway::{Backend, Gateway, link, on_each_backend, trunk, write_config};
 use crate::tone::{self, Law};
 use crate::world::{World, until};
 
@@ -183,6 +183,10 @@ fn expect_silence(tap: &mut Tap, when: &str) {
 /// second hears it before, not during, and after.
 #[test]
 fn phones_hold_and_resume_with_keys_and_who_listens_on_the_way_hears_noise() {
+    on_each_backend(hold_with_keys);
+}
+
+fn hold_with_keys(backend: Backend) {
     let Some(world) = World::open(&["ip", "baresip"]) else {
         return;
     };
@@ -190,10 +194,11 @@ fn phones_hold_and_resume_with_keys_and_who_listens_on_the_way_hears_noise() {
     let tables = trunk("desks", &CALLEE.address(), 10)
         .replace("priority", "srtp = \"required\"\npriority")
         + &link("support", "desk");
-    let config = write_config(&world, "", &tables);
+    let config = write_config(&world, backend.line(), &tables);
     let text = std::fs::read_to_string(&config).expect("written");
     let text = text.replace("[http]", "srtp_over_clear_signalling = true\n[http]");
     let gateway = Gateway::start_with(&world, world.write("sluice.toml", &text));
+    gateway.expect_on(backend);
     let account = format!(
         "<sip:desk@{};transport=udp>;regint=0;answermode=auto;audio_codecs=PCMA/8000/1;\
          mediaenc=srtp-mand\n",
@@ -247,15 +252,17 @@ fn suite_of(gateway: &Gateway, side: &str) -> Value {
 
 #[test]
 fn either_phone_holds_and_resumes_and_audio_stops_and_comes_back() {
+    on_each_backend(hold_and_resume);
+}
+
+fn hold_and_resume(backend: Backend) {
     let Some(world) = World::open(&["ip", "baresip"]) else {
         return;
     };
     let callee = CALLEE.address();
     let mut tap = Tap::open();
-    let gateway = Gateway::start(
-        &world,
-        &(trunk("desks", &callee, 10) + &link("support", "desk")),
-    );
+    let tables = trunk("desks", &callee, 10) + &link("support", "desk");
+    let gateway = Gateway::start_on(&world, backend, &tables);
     let _callee = CALLEE.start(&world, 60, None);
     let mut answerer = Control::open(&CALLEE);
     let _caller = CALLER.start(&world, 60, Some("sip:support@127.0.0.1:5060"));

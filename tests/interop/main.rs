@@ -30,6 +30,7 @@ mod party;
 mod phone;
 mod picture;
 mod placed;
+mod quality;
 mod read_only;
 mod sipp;
 mod srtp;

@@ -109,6 +109,22 @@ pub(crate) fn loudest_share(samples: &[i16], frequency_hz: f64) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// How many tenths of a second of a recording are that tone and hardly anything else, and how many there are
+/// from the first of them to the end.
+pub(crate) fn clear_tenths(samples: &[i16], frequency_hz: f64) -> (usize, usize) {
+    let shares = samples
+        .chunks_exact(800)
+        .map(|tenth| share(tenth, frequency_hz));
+    let is_clear: Vec<bool> = shares
+        .map(|share| share > 0.8)
+        .skip_while(|is_clear| !is_clear)
+        .collect();
+    (
+        is_clear.iter().filter(|is_clear| **is_clear).count(),
+        is_clear.len(),
+    )
+}
+
 /// G.711.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Law {
@@ -179,5 +195,9 @@ fn a_tone_is_found_in_its_own_file_and_no_other_is() {
     assert_eq!(samples.len(), 8000);
     assert!(loudest_share(&samples, 1000.0) > 0.9);
     assert!(loudest_share(&samples, 600.0) < 0.05);
+    assert_eq!(clear_tenths(&samples, 1000.0), (10, 10));
+    assert_eq!(clear_tenths(&samples, 600.0), (0, 0));
+    let broken = [&samples[..], &[0; 1600], &samples[..800]].concat();
+    assert_eq!(clear_tenths(&broken, 1000.0), (11, 13));
     assert!(loudest_share(&[0; 8000], 600.0) < f64::EPSILON);
 }

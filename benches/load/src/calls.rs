@@ -142,7 +142,7 @@ fn round(
         own_load: 0.0,
         busy_ns: 0,
     };
-    let cpu = |process: Option<u32>| process.map(proc_stat::process_run_ns).unwrap_or_default();
+    let cpu = |process: Option<u32>| process.map(machine::process_cpu_ns).unwrap_or_default();
     let interval = 1_000_000_000 / u64::from(options.rate.max(1));
     let count = u64::try_from(length.as_nanos())? / interval;
     let hold = options.hold_ms * 1_000_000;
@@ -212,14 +212,24 @@ fn print_threads(before: &[ThreadTime], after: &[ThreadTime], rounds: &[Round]) 
     }
 }
 
+impl Round {
+    /// CPU of a call. No number where hardly any was completed: to refuse calls is cheap.
+    fn cpu_ms(&self) -> f64 {
+        if self.ended == 0 || self.ended * 100 < self.placed * ENDED_PERCENT_MIN {
+            return f64::NAN;
+        }
+        per(self.cpu_ns, self.ended) / 1e6
+    }
+}
+
 fn judge(rounds: &[Round]) -> Figures {
     let lowest = |value: &dyn Fn(&Round) -> f64| {
-        lowest_third(&rounds.iter().map(value).collect::<Vec<_>>()).unwrap_or_default()
+        lowest_third(&rounds.iter().map(value).collect::<Vec<_>>()).unwrap_or(f64::INFINITY)
     };
     let setup_ms = |quantile: f64| {
         lowest(&|round: &Round| round.setup.value_at_quantile(quantile) as f64 / 1e6)
     };
-    let cpu_ms = lowest(&|round: &Round| per(round.cpu_ns, round.ended) / 1e6);
+    let cpu_ms = lowest(&Round::cpu_ms);
     report::figure("sip.call_cpu_ms", cpu_ms);
     report::figure("sip.setup_p50_ms", setup_ms(0.5));
     report::figure("sip.setup_p99_ms", setup_ms(0.99));
@@ -253,6 +263,8 @@ pub(crate) const CPU_MS_MAX: f64 = 0.48;
 /// Calls a second that one core sets up and ends.
 pub(crate) const CALLS_PER_SECOND_MIN: f64 = 1_500.0;
 const OWN_LOAD_MAX: f64 = 0.9;
+/// Of the calls of a round whose CPU counts.
+const ENDED_PERCENT_MIN: u64 = 99;
 const WARM_UP: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK_NS: u64 = 100_000;

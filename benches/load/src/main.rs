@@ -64,7 +64,7 @@ enum Command {
     Calls(calls::Options),
     /// The resolver: CPU per request and latency with many links against few.
     Resolve(resolve::Options),
-    /// The same calls through Asterisk, in turns with ours.
+    /// The same media and calls through rtpengine, rtpproxy, FreeSWITCH and Asterisk, in turns with ours.
     Peers(peers::Options),
     /// A media worker of its own with so many sessions: prints its memory and its
     /// allocations (a part of group relay).

@@ -77,13 +77,15 @@ fn storm(options: Options, load: &mut SipLoad, next_call: &mut u32) -> Result<St
     let mut to_end: VecDeque<(u64, u32)> = VecDeque::new();
     let (began, start) = (thread_cpu_ns(), monotonic_ns());
     let standing = usize::try_from(STANDING)?;
+    let mut last_offer = start;
     while storm.offered < count || load.alive() > standing {
         let now = monotonic_ns();
         while storm.offered < count && start + storm.offered * interval <= now {
             load.invite(*next_call, media);
             *next_call += 1;
             storm.offered += 1;
-            storm.seconds = (monotonic_ns() - start) as f64 / 1e9;
+            last_offer = monotonic_ns();
+            storm.seconds = (last_offer - start) as f64 / 1e9;
         }
         while to_end.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, call)) = to_end.pop_front() {
@@ -96,7 +98,11 @@ fn storm(options: Options, load: &mut SipLoad, next_call: &mut u32) -> Result<St
                 Happened::Answered { call, .. } => {
                     to_end.push_back((monotonic_ns() + HOLD_NS, call));
                 }
-                Happened::Ended { .. } => storm.answered += 1,
+                // What is still under way when the storm is over was not carried in its time.
+                Happened::Ended { .. } if monotonic_ns() <= last_offer + HOLD_NS => {
+                    storm.answered += 1;
+                }
+                Happened::Ended { .. } => {}
                 Happened::Failed {
                     status: 503 | 480, ..
                 } => storm.refused += 1,

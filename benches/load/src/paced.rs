@@ -45,6 +45,16 @@ pub(crate) struct PacedRound {
 }
 
 impl PacedRound {
+    /// What the target did wrong while nobody disturbed it.
+    fn fault(&self) -> Option<String> {
+        if self.round.own_load > OWN_LOAD_MAX || self.foreign > FOREIGN_MAX {
+            return None;
+        }
+        let (sent, lost) = (self.round.sent, self.round.lost());
+        (lost * 100 > sent * LOST_PERCENT_MAX)
+            .then(|| format!("{lost} of {sent} packets were lost"))
+    }
+
     /// Why the round does not count.
     pub(crate) fn void(&self) -> Option<String> {
         if self.round.received == 0 {
@@ -111,6 +121,13 @@ pub(crate) fn round(standing: &mut Standing, pace: Pace, cores: Cores) -> Result
             "{}: {} packets arrived at another session's socket",
             standing.target.name(),
             round.misrouted
+        );
+    }
+    if round.unstamped > 0 {
+        bail!(
+            "{}: {} packets have no time of arrival, or one before they were sent",
+            standing.target.name(),
+            round.unstamped
         );
     }
     let spent = run.1 - run.0;
@@ -187,6 +204,8 @@ pub(crate) struct Series {
     effort: Effort,
     /// Rounds that count.
     pub(crate) rounds: Vec<PacedRound>,
+    /// What the target did wrong first.
+    fault: Option<String>,
     /// Why rounds did not count, the last reason.
     void: Option<String>,
     voids: usize,
@@ -200,6 +219,7 @@ impl Series {
             pace,
             effort,
             rounds: Vec::new(),
+            fault: None,
             void: None,
             voids: 0,
         }
@@ -215,6 +235,7 @@ impl Series {
     }
 
     fn take(&mut self, measured: PacedRound) {
+        self.fault = self.fault.take().or_else(|| measured.fault());
         match measured.void() {
             Some(reason) if !self.effort.keeps_void => {
                 self.voids += 1;
@@ -227,8 +248,11 @@ impl Series {
     /// Lowest third of a value over the rounds.
     ///
     /// # Errors
-    /// Too few rounds count, and why.
+    /// Too few rounds count, and why; or the target lost packets that it had the time for.
     pub(crate) fn lowest(&self, value: impl Fn(&PacedRound) -> f64) -> Result<f64> {
+        if let Some(fault) = self.fault.as_deref().filter(|_| !self.effort.keeps_void) {
+            bail!("{fault} in a round that nobody disturbed");
+        }
         let enough = self.wanted().div_ceil(2);
         if self.rounds.len() < enough {
             bail!(
@@ -290,6 +314,8 @@ pub(crate) fn interleave(
 
 /// Load of the generator beyond which a round says more about it than about the relay.
 pub(crate) const OWN_LOAD_MAX: f64 = 0.9;
+/// Loss at a pace that a target is to carry, beyond which its figures say nothing.
+const LOST_PERCENT_MAX: u64 = 1;
 /// Foreign use of the measured core that makes a round void.
 const FOREIGN_MAX: f64 = 0.1;
 
@@ -340,6 +366,26 @@ mod tests {
         let mut silent = measured(1.0, 0.0, 0.1);
         silent.round.received = 0;
         assert!(silent.void().is_some());
+    }
+
+    #[test]
+    fn a_target_that_loses_packets_undisturbed_has_no_figure() {
+        let mut one = series(Vec::new());
+        for received in [1_000, 1_000, 1_000, 0] {
+            let mut round = measured(5.0, 0.0, 0.1);
+            (round.round.sent, round.round.received) = (1_000, received);
+            one.take(round);
+        }
+        let refused = one.lowest(|one| one.cpu_ns).expect_err("it stopped");
+        assert!(
+            refused
+                .to_string()
+                .starts_with("1000 of 1000 packets were lost"),
+            "{refused}"
+        );
+        let mut disturbed = series(Vec::new());
+        disturbed.take(measured(5.0, 0.2, 0.1));
+        assert_eq!(disturbed.fault, None);
     }
 
     #[test]

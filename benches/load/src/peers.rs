@@ -183,7 +183,7 @@ fn calls_through(options: &Options, sip: SocketAddr, process: u32) -> Result<f64
         direct: false,
     };
     let figures = calls::measure(&calls, &mut || ())?;
-    if figures.completed_per_s <= 0.0 {
+    if figures.completed_per_s <= 0.0 || !figures.cpu_ms.is_finite() {
         bail!("calls failed at {} a second", options.rate);
     }
     Ok(figures.cpu_ms)

@@ -129,7 +129,7 @@ impl Server {
     fn round(&mut self, length: Duration) -> Result<Round> {
         let mut connection = Connection::open(self.address)?;
         let mut latency = Histogram::new_with_bounds(1, 60_000_000_000, 3)?;
-        let before = proc_stat::process_run_ns(self.process);
+        let before = machine::process_cpu_ns(self.process);
         let end = monotonic_ns() + u64::try_from(length.as_nanos())?;
         while monotonic_ns() < end {
             let key = self.keys.next(self.links);
@@ -137,7 +137,7 @@ impl Server {
             connection.resolve(&path(key))?;
             latency.record((monotonic_ns() - began).max(1))?;
         }
-        let spent = proc_stat::process_run_ns(self.process).saturating_sub(before);
+        let spent = machine::process_cpu_ns(self.process).saturating_sub(before);
         Ok(Round {
             cpu_ns: per(spent, latency.len()),
             latency,

@@ -121,6 +121,8 @@ pub(crate) struct Round {
     pub(crate) misrouted: u64,
     /// Not ours.
     pub(crate) alien: u64,
+    /// Arrived without a stamp of the kernel, or before they were sent: must be zero.
+    pub(crate) unstamped: u64,
     /// Send calls that failed.
     pub(crate) send_errors: u64,
     /// From our send call to the arrival stamp, nanoseconds.
@@ -144,6 +146,7 @@ impl Round {
             late: 0,
             misrouted: 0,
             alien: 0,
+            unstamped: 0,
             send_errors: 0,
             latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
             send_lag: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
@@ -428,8 +431,10 @@ fn take(
         Arrival::InOrder | Arrival::Late => {
             round.received += 1;
             round.late += u64::from(arrival == Arrival::Late);
-            let latency = stamp_ns.saturating_sub(sent_at);
-            round.latency.saturating_record(latency.max(1));
+            match stamp_ns.checked_sub(sent_at) {
+                Some(latency) => round.latency.saturating_record(latency.max(1)),
+                None => round.unstamped += 1,
+            }
         }
     }
 }

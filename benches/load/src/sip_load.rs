@@ -232,11 +232,18 @@ impl SipLoad {
     }
 
     fn caller_received(&mut self, text: &str) {
+        let call = header(text, "Call-ID").and_then(|id| call_of(id, self.run));
         let Some(status) = status(text) else {
             self.answer_plainly(text, self.gateway, &self.calling, self.calling_address);
+            // The gateway ends a call that we have not.
+            if let Some(call) = call.filter(|_| method(text) == Some("BYE"))
+                && self.calls.remove(&call).is_some()
+            {
+                self.happened.push(Happened::Failed { call, status: 0 });
+            }
             return;
         };
-        let Some(call) = header(text, "Call-ID").and_then(|id| call_of(id, self.run)) else {
+        let Some(call) = call else {
             return;
         };
         match (cseq_method(text), status) {
@@ -257,7 +264,11 @@ impl SipLoad {
                 }
             }
             (Some("BYE"), 200..) if self.calls.remove(&call).is_some() => {
-                self.happened.push(Happened::Ended { call });
+                self.happened.push(match status {
+                    200..300 => Happened::Ended { call },
+                    // The gateway knows of no such call any more, or did not end it.
+                    _ => Happened::Failed { call, status },
+                });
             }
             _ => {}
         }
@@ -440,6 +451,24 @@ mod tests {
         load.bye(3);
         let seen = until(&mut load, |all| !all.is_empty());
         assert_eq!(seen, [Happened::Ended { call: 3 }]);
+        assert_eq!(load.alive(), 0);
+    }
+
+    #[test]
+    fn a_call_that_the_gateway_has_lost_or_ends_itself_has_failed() {
+        let mut load = SipLoad::new(local(9), "x", local(0), vec![local(5000)]).expect("sockets");
+        for call in [1, 2] {
+            load.invite(call, local(4000));
+        }
+        let run = load.run;
+        load.caller_received(&format!(
+            "SIP/2.0 481 Gone\r\nCall-ID: 1-{run}@bench\r\nCSeq: 2 BYE\r\n\r\n"
+        ));
+        load.caller_received(&format!(
+            "BYE sip:bench@127.0.0.1 SIP/2.0\r\nCall-ID: 2-{run}@bench\r\nCSeq: 1 BYE\r\n\r\n"
+        ));
+        let failed = |call, status| Happened::Failed { call, status };
+        assert_eq!(load.happened, [failed(1, 481), failed(2, 0)]);
         assert_eq!(load.alive(), 0);
     }
 

@@ -30,6 +30,9 @@ pub struct WorkerConfig {
     pub worker: u16,
     /// Addresses it opens ports on.
     pub addresses: Vec<IpAddr>,
+    /// Other addresses that peers know its ports by: what comes from there is as our own. Not more
+    /// than [`ADVERTISED_MAX`](crate::limits::ADVERTISED_MAX) count.
+    pub advertised: Vec<IpAddr>,
     /// Ports it may open, on each address. No other worker may have the same.
     pub ports: RangeInclusive<u16>,
     /// Port pairs at most, stock included; not more than [`PAIRS_MAX`]. Its `PacketIo` needs twice
@@ -57,6 +60,7 @@ impl WorkerConfig {
         Self {
             worker,
             addresses: vec![address],
+            advertised: Vec::new(),
             ports,
             pairs_max: 4_096,
             rtcp_ports: true,
@@ -133,7 +137,7 @@ impl<Io: PacketIo> Worker<Io> {
             stocked: 0,
             ports_all: ports.len(),
             ports,
-            own_ports: OwnPorts::new(&config.addresses),
+            own_ports: OwnPorts::new(&config.addresses, &config.advertised),
             stock_retry_us: 0,
             stock_at_us: Some(0),
             draining: VecDeque::new(),

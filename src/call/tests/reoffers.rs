@@ -171,3 +171,41 @@ fn offer_with_a_forbidden_address_is_refused_and_the_call_goes_on() {
     world.phone("ACK", "c1", 2, "");
     assert_eq!(world.control.counters().calls_active, 1);
 }
+
+/// Behind a NAT that leads back to us, two of them would make a loop of one call.
+#[test]
+fn our_ports_as_peers_know_them_are_nobodys_media() {
+    let peers_know_us = |world: &mut World| {
+        world.change(|snapshot| {
+            snapshot.settings.advertised_media = Some("203.0.113.7".parse().unwrap());
+            snapshot.trunks[0].advertised_media_address = Some("203.0.113.8".parse().unwrap());
+        });
+    };
+    let mut world = World::new(vec![trunk(1)]);
+    peers_know_us(&mut world);
+    // RTP of one pair, RTCP of another, by both names; of a port in stock, and of one that a call has.
+    for (number, (host, port)) in [("203.0.113.7", 10_000), ("203.0.113.8", 10_003)]
+        .into_iter()
+        .enumerate()
+    {
+        world.invite("sales", &format!("r{number}"), &sdp(host, port, 1, ""));
+        assert_eq!(world.heard(), 488, "{host}");
+    }
+    world.answered("c1");
+    let answered = world.last(PHONE.parse().unwrap(), "SIP/2.0 200");
+    assert!(answered.body().contains("c=IN IP4 203.0.113.7"));
+    world.phone("INVITE", "c1", 2, &sdp("203.0.113.7", 10_002, 2, ""));
+    assert_eq!(world.heard(), 488);
+    world.phone("ACK", "c1", 2, "");
+    assert_eq!(world.control.counters().calls_active, 1);
+    // A callee that answers with the caller's port, by the name that it was told itself.
+    world.call("610", "c2");
+    let invite = world.last(target(1), "INVITE");
+    assert!(invite.body().contains("c=IN IP4 203.0.113.8"));
+    world.respond(&invite, "200 OK", &sdp("203.0.113.8", 10_004, 1, ""));
+    assert_ne!(world.heard(), 200);
+    // A port of that number which is not open is somebody else's.
+    world.invite("sales", "c3", &sdp("203.0.113.7", 20_000, 1, ""));
+    world.resolved(Ok(link(Destination::Echo)));
+    assert_eq!(world.heard(), 200);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media::command::{PairKey, Report, Target};
+use media::command::{LatchPolicy, PairKey, Report, Target};
 
 use super::video::{A, A_VIDEO, B, B_VIDEO, pair};
 use super::world::{PAIRS, PHONE, World, link, remote, sdp, target, trunk};
@@ -507,4 +507,23 @@ fn events_are_offered_with_every_offer_of_ours_at_101() {
         "{}",
         invite.body()
     );
+}
+
+/// What `any` and `signalling` believe of a peer behind a NAT is where it signals from.
+#[test]
+fn a_leg_knows_where_its_peer_signals_from() {
+    use crate::trunks::model::MediaLatch;
+    let trunk_host = target(1).ip();
+    for (set, told) in [
+        (MediaLatch::Sdp, LatchPolicy::Sdp),
+        (MediaLatch::Signalling, LatchPolicy::Signalling(trunk_host)),
+        (MediaLatch::Any, LatchPolicy::Any(trunk_host)),
+    ] {
+        let mut with = trunk(1);
+        with.media_latch = set;
+        let mut world = World::new(vec![with]);
+        world.answered("c1");
+        let latches: Vec<_> = world.plans.values().map(|plan| plan.latch).collect();
+        assert_eq!(latches, [LatchPolicy::Sdp, told]);
+    }
 }

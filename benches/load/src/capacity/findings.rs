@@ -124,23 +124,52 @@ impl StepFindings {
     }
 }
 
-/// CPU of a packet, first target over second, round by round.
+/// A figure of the first target over that of the second, round by round.
 #[derive(Debug, Serialize)]
 pub(super) struct Ratio {
+    pub(super) of: Compared,
     pub(super) sessions: u16,
     pub(super) median: Option<f64>,
     pub(super) min: Option<f64>,
     pub(super) max: Option<f64>,
 }
 
+/// What two targets are compared by. Loss stands in the table: a ratio to none says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Compared {
+    Cpu,
+    P99,
+}
+
+impl Compared {
+    pub(super) const ALL: [Self; 2] = [Self::Cpu, Self::P99];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU of a packet",
+            Self::P99 => "p99 of latency",
+        }
+    }
+
+    fn value(self, round: &PacedRound) -> f64 {
+        match self {
+            Self::Cpu => round.cpu_ns,
+            Self::P99 => round.latency_us(0.99),
+        }
+    }
+}
+
 impl Ratio {
-    pub(super) fn of(sessions: u16, first: &Series, second: &Series) -> Self {
+    pub(super) fn new(of: Compared, sessions: u16, first: &Series, second: &Series) -> Self {
         let pairs = first.rounds.iter().zip(&second.rounds);
         let ratios: Vec<f64> = pairs
-            .map(|(one, other)| one.cpu_ns / other.cpu_ns)
+            .map(|(one, other)| of.value(one) / of.value(other))
+            .filter(|ratio| ratio.is_finite())
             .collect();
         let spread = Spread::of(&ratios);
         Self {
+            of,
             sessions,
             median: median(&ratios),
             min: spread.map(|spread| spread.min),
@@ -201,7 +230,8 @@ impl Findings {
                 continue;
             };
             text.push_str(&format!(
-                "ratio of CPU, first over second, {} sessions: {median:.3} [{min:.3} .. {max:.3}]\n",
+                "ratio of {}, first over second, {} sessions: {median:.3} [{min:.3} .. {max:.3}]\n",
+                ratio.of.as_str(),
                 ratio.sessions
             ));
         }

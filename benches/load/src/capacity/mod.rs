@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use self::findings::{Findings, Ratio, StepFindings, TargetFindings};
+use self::findings::{Compared, Findings, Ratio, StepFindings, TargetFindings};
 use crate::blast::Blast;
 use crate::carrier::{Through, Where, establish};
 use crate::machine::{self, Cores, Pinned};
@@ -169,7 +169,8 @@ fn measure(options: &Options, cores: Cores, standing: &mut [Standing]) -> Result
             target.steps.push(StepFindings::of(*sessions, series)?);
         }
         if let [first, second] = series.as_slice() {
-            ratios.push(Ratio::of(*sessions, first, second));
+            let ratio = |of| Ratio::new(of, *sessions, first, second);
+            ratios.extend(Compared::ALL.map(ratio));
         }
     }
     Ok(Findings {

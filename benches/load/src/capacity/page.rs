@@ -175,7 +175,8 @@ fn ratios(findings: &Findings) -> String {
     for ratio in &findings.ratios {
         if let (Some(median), Some(min), Some(max)) = (ratio.median, ratio.min, ratio.max) {
             html.push_str(&format!(
-                "<li><b>{median:.2}</b> at {} sessions (rounds: {min:.2} to {max:.2})</li>",
+                "<li>{}: <b>{median:.2}</b> at {} sessions (rounds: {min:.2} to {max:.2})</li>",
+                ratio.of.as_str(),
                 ratio.sessions
             ));
         }
@@ -184,7 +185,7 @@ fn ratios(findings: &Findings) -> String {
         return html;
     }
     format!(
-        "<section class=\"ratios\"><h2>CPU of a packet, {} over {}</h2><ul>{html}</ul></section>",
+        "<section class=\"ratios\"><h2>{} over {}</h2><ul>{html}</ul></section>",
         escaped(&first.name),
         escaped(&second.name)
     )
@@ -276,7 +277,7 @@ th:first-child,td:first-child{text-align:left}.ratios ul{margin:0;padding-left:1
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capacity::findings::{LatencyPoint, Ratio, Spread, TargetFindings};
+    use crate::capacity::findings::{Compared, LatencyPoint, Ratio, Spread, TargetFindings};
 
     fn findings() -> Findings {
         let spread = |value| Spread {
@@ -313,12 +314,15 @@ mod tests {
             round_ms: 2500,
             keeps_void: false,
             targets: vec![target("node"), target("<peer>")],
-            ratios: vec![Ratio {
-                sessions: 500,
-                median: Some(0.5),
-                min: Some(0.4),
-                max: Some(0.6),
-            }],
+            ratios: Compared::ALL
+                .map(|of| Ratio {
+                    of,
+                    sessions: 500,
+                    median: Some(0.5),
+                    min: Some(0.4),
+                    max: Some(0.6),
+                })
+                .into(),
         }
     }
 
@@ -330,7 +334,10 @@ mod tests {
         assert!(page.contains("a &amp; b"));
         assert_eq!(page.matches("<svg").count(), 5);
         assert_eq!(page.matches("<tr><td>").count(), 4);
-        assert!(page.contains("<b>0.50</b> at 500 sessions (rounds: 0.40 to 0.60)"));
+        for of in ["CPU of a packet", "p99 of latency"] {
+            let ratio = format!("{of}: <b>0.50</b> at 500 sessions (rounds: 0.40 to 0.60)");
+            assert!(page.contains(&ratio), "{ratio}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{Row, Stage, row};
 use crate::paced::{Series, interleave};
@@ -27,6 +27,10 @@ pub(super) fn measure(stage: &mut Stage<'_>) -> Result<()> {
                 "{many} sessions instead of {MANY}: the hard limit of descriptors (RLIMIT_NOFILE)"
             ),
         );
+    }
+    if many < MANY / 2 {
+        row(GROWTH, Err(anyhow!("{many} sessions are not many")));
+        return Ok(());
     }
     let mut standing = vec![stage.standing("growth", 0, many, |plan| {
         plan.media_settings = "rtcp_ports = false".to_owned();
@@ -75,6 +79,7 @@ const FEW_NS: u64 = 500;
 const MANY: usize = 5_000;
 const DESCRIPTORS_ELSE: u64 = 1_400;
 const SOCKETS_A_CALL: u64 = 2;
+/// Nine would take the group beyond its five minutes.
 const ROUNDS: usize = 4;
 const WARM_UP: Duration = Duration::from_millis(1500);
 const ROUND: Duration = Duration::from_secs(2);

@@ -209,6 +209,7 @@ const SESSIONS: usize = 1_000;
 const FEW_SESSIONS: usize = 500;
 const MANY_SESSIONS: usize = 1_600;
 const ROUNDS: usize = 9;
+/// Of rows whose limit is no ratio of CPU: nine of each would take the group beyond its five minutes.
 const SHORT_ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 const FLOOR_ROUND: Duration = Duration::from_millis(300);

@@ -1,6 +1,6 @@
 //! A worker, a clock that tests move, and peers that write RTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -42,6 +42,9 @@ pub(super) struct TestLeg {
     pub(super) ours: SocketAddr,
     pub(super) peer: SocketAddr,
 }
+
+/// Any source, of a peer whose signalling is at none of them.
+pub(super) const ANY: LatchPolicy = LatchPolicy::Any(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()

@@ -1,6 +1,6 @@
 //! Who a leg listens to, and that it never sends to anybody else.
 
-use super::harness::{Harness, Stream, address, plan};
+use super::harness::{ANY, Harness, Stream, address, plan};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 
@@ -16,7 +16,7 @@ fn by_signalling(host: &str) -> LegPlan {
 fn strangers_never_move_a_locked_leg() {
     let mut harness = Harness::new();
     let any = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..plan("203.0.113.2:6000")
     };
     let (a, b) = harness.call_with(plan("198.51.100.1:4000"), any);
@@ -47,7 +47,7 @@ fn strangers_never_move_a_locked_leg() {
 fn nothing_leaves_towards_anybody_before_the_lock() {
     let mut harness = Harness::new();
     let any = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..plan("203.0.113.2:6000")
     };
     let (a, b) = harness.call_with(any, by_signalling("203.0.113.9"));
@@ -165,7 +165,7 @@ fn one_packet_that_claims_the_sdp_address_does_not_end_a_stream_that_goes_on() {
     for spoofed in [1, 4, 40] {
         let mut harness = Harness::new();
         let any = LegPlan {
-            latch: LatchPolicy::Any,
+            latch: ANY,
             ..plan("10.0.0.5:4000")
         };
         let (a, b) = harness.call_with(any, plan("203.0.113.2:6000"));
@@ -193,7 +193,7 @@ fn one_packet_that_claims_the_sdp_address_does_not_end_a_stream_that_goes_on() {
 fn who_speaks_on_from_the_sdp_address_keeps_the_leg_in_its_pauses() {
     let mut harness = Harness::new();
     let any = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..plan("198.51.100.1:4000")
     };
     let (a, _) = harness.call_with(any, plan("203.0.113.2:6000"));

@@ -1,6 +1,6 @@
 //! What we sent, come back (RFC 3550 §8.2): it proves nothing, and never goes round.
 
-use super::harness::{Harness, Stream, address, plan};
+use super::harness::{ANY, Harness, Stream, address, plan};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 
@@ -64,5 +64,27 @@ fn two_legs_of_ours_are_nobodys_peers() {
         []
     );
     assert_eq!(harness.dropped(DropReason::OwnAddress), 2);
+    assert_eq!(harness.latched(), []);
+}
+
+/// A NAT that leads back to us puts the address that peers know on what we send to it.
+#[test]
+fn two_legs_of_ours_are_nobodys_peers_by_another_name_of_ours_either() {
+    let mut harness = Harness::with(packet_io::NoFaults, |config| {
+        config.advertised = vec![address("192.0.2.7:0").ip()];
+    });
+    let mut known = harness.stock[1].1;
+    known.set_ip(address("192.0.2.7:0").ip());
+    let any = LegPlan {
+        latch: ANY,
+        ..plan("203.0.113.2:6000")
+    };
+    let (a, b) = harness.call_with(plan(&known.to_string()), any);
+    let mut stream = Stream::new(1);
+    for _ in 0..8 {
+        assert_eq!(harness.exchange(a.ours, known, &stream.next()), []);
+        assert_eq!(harness.exchange(b.ours, known, &stream.next()), []);
+    }
+    assert_eq!(harness.dropped(DropReason::OwnAddress), 16);
     assert_eq!(harness.latched(), []);
 }

@@ -17,6 +17,7 @@ mod secure_control;
 mod secure_keys;
 mod secure_moves;
 mod sockets;
+mod spray;
 mod stock;
 mod unfit;
 mod video;

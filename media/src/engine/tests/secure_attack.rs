@@ -1,6 +1,6 @@
 //! What strangers can do to a leg with keys: nothing.
 
-use super::harness::{Harness, Stream, TestLeg, address, plan};
+use super::harness::{ANY, Harness, Stream, TestLeg, address, plan};
 use super::secure::{Peer, SHA, relayed, secure_plan, speak};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
@@ -24,7 +24,7 @@ fn junk_never_ends_a_call_nor_moves_it() {
     for suite in Suite::ALL {
         let mut harness = Harness::new();
         let a_plan = LegPlan {
-            latch: LatchPolicy::Any,
+            latch: ANY,
             ..secure_plan("198.51.100.1:4000", suite, 10)
         };
         let b_plan = plan("203.0.113.2:6000");
@@ -70,7 +70,7 @@ fn junk_never_ends_a_call_nor_moves_it() {
 /// He hears everything and sends copies from elsewhere, sooner than the peer's own arrive.
 #[test]
 fn copies_from_elsewhere_gain_nothing_and_cost_nothing() {
-    for latch in [LatchPolicy::Any, LatchPolicy::Sdp] {
+    for latch in [ANY, LatchPolicy::Sdp] {
         let mut harness = Harness::new();
         let a_plan = LegPlan {
             latch,
@@ -105,7 +105,7 @@ fn copies_from_elsewhere_gain_nothing_and_cost_nothing() {
 /// He saw one packet, and sends it again and again before the peer is known.
 #[test]
 fn one_packet_sent_many_times_proves_no_source() {
-    let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(LatchPolicy::Any);
+    let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(ANY);
     let attacker = address("192.0.2.66:4000");
     let (_, seen) = a_peer.next();
     for _ in 0..50 {
@@ -169,8 +169,8 @@ fn captured_packets_from_elsewhere_never_lock_an_open_leg_nor_keep_its_peer_out(
     let nat = address("198.51.100.9:31000");
     let behind_the_same = LatchPolicy::Signalling(nat.ip());
     let cases = [
-        (LatchPolicy::Any, "192.0.2.66:4000"),
-        (LatchPolicy::Any, "198.51.100.9:31002"),
+        (ANY, "192.0.2.66:4000"),
+        (ANY, "198.51.100.9:31002"),
         (behind_the_same, "198.51.100.9:31002"),
     ];
     for (latch, attacker) in cases {
@@ -214,7 +214,7 @@ fn captured_packets_from_elsewhere_never_lock_an_open_leg_nor_keep_its_peer_out(
 /// Streams that the peer sent in the open, and another after them.
 #[test]
 fn captured_packets_of_an_earlier_source_of_the_peer_lock_nothing() {
-    let (mut harness, (a, mut a_peer), _) = open_to(LatchPolicy::Any);
+    let (mut harness, (a, mut a_peer), _) = open_to(ANY);
     let (nat, attacker) = (address("198.51.100.9:31000"), address("192.0.2.66:4000"));
     let mut seen = Vec::new();
     for ssrc in [1, 2, 1, 3, 2] {
@@ -256,7 +256,7 @@ fn a_leg_that_left_its_keys_is_held_as_a_plain_one() {
             "198.51.100.1:4000",
             "198.51.100.1:4002",
         ),
-        (LatchPolicy::Any, "10.0.0.1:4000", "192.0.2.66:4000"),
+        (ANY, "10.0.0.1:4000", "192.0.2.66:4000"),
     ];
     for (latch, said, stranger) in cases {
         let mut harness = Harness::new();
@@ -291,7 +291,7 @@ fn a_leg_that_left_its_keys_is_held_as_a_plain_one() {
         assert_eq!(heard, [a.peer], "{latch:?}");
         // Under `Any` who is elsewhere than its SDP says is never settled.
         let is_settled = harness.worker.counters().sockets_connected > 0;
-        assert_eq!(is_settled, latch != LatchPolicy::Any, "{latch:?}");
+        assert_eq!(is_settled, latch != ANY, "{latch:?}");
     }
 }
 
@@ -299,7 +299,7 @@ fn a_leg_that_left_its_keys_is_held_as_a_plain_one() {
 #[test]
 fn who_took_an_open_leg_by_copies_loses_it_when_he_stops() {
     let (nat, claimed) = (address("198.51.100.9:31000"), address("10.0.0.1:4000"));
-    let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(LatchPolicy::Any);
+    let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(ANY);
     a.peer = nat;
     for _ in 0..4 {
         let (_, sent) = a_peer.next();

@@ -1,6 +1,6 @@
 //! Legs whose keys change, and what strangers make of it.
 
-use super::harness::{Harness, Stream, address, plan};
+use super::harness::{ANY, Harness, Stream, address, plan};
 use super::secure::{Peer, SHA, key, keys, secure_plan, speak};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
@@ -12,7 +12,7 @@ use crate::srtp::{MasterKey, SrtpPlan, Suite};
 /// Behind the peer's own address, who saw one packet.
 #[test]
 fn one_packet_from_two_sources_in_turn_proves_neither() {
-    for latch in [LatchPolicy::Any, LatchPolicy::Sdp] {
+    for latch in [ANY, LatchPolicy::Sdp] {
         let mut harness = Harness::new();
         let a_plan = LegPlan {
             latch,
@@ -79,7 +79,7 @@ fn the_old_receive_key_ends_when_no_answer_can_be_under_way_any_more() {
 fn the_key_before_proves_no_new_source() {
     let mut harness = Harness::new();
     let before = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..secure_plan("198.51.100.1:4000", SHA, 10)
     };
     let mut former = Peer::new(&before, 1);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
-use super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
+use super::harness::{ANY, Harness, Sent, Stream, TestLeg, address, plan};
 use super::secure::{Peer, SHA, key, keys, relayed, secure_plan, speak};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::srtp::{SrtpPlan, Suite};
@@ -145,7 +145,7 @@ fn who_moves_its_port_under_its_key_keeps_its_counter() {
 fn copies_that_claim_the_sdp_address_do_not_move_a_leg_whose_peer_is_heard() {
     let mut harness = Harness::new();
     let plan_a = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..secure_plan("10.0.0.5:4000", SHA, 10)
     };
     let (mut a, b) = harness.call_with(plan_a.clone(), plan("203.0.113.2:6000"));
@@ -174,7 +174,7 @@ fn left_to(harness: &mut Harness, from: TestLeg) -> Vec<std::net::SocketAddr> {
 fn a_lock_of_plain_packets_ends_when_another_authenticates() {
     let mut harness = Harness::new();
     let plain = LegPlan {
-        latch: LatchPolicy::Any,
+        latch: ANY,
         ..plan("10.0.0.5:4000")
     };
     let (mut a, b) = harness.call_with(plain.clone(), plan("203.0.113.2:6000"));
@@ -213,7 +213,7 @@ fn a_lock_of_plain_packets_ends_when_another_authenticates() {
 #[test]
 fn who_is_heard_under_a_new_key_takes_the_leg_from_who_is_not() {
     let (old, new) = (address("198.51.100.9:31000"), address("198.51.100.9:32000"));
-    for latch in [LatchPolicy::Any, LatchPolicy::Signalling(old.ip())] {
+    for latch in [ANY, LatchPolicy::Signalling(old.ip())] {
         let mut harness = Harness::new();
         let before = LegPlan {
             latch,

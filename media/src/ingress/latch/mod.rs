@@ -13,7 +13,7 @@
 //! | open, keys | a packet that another source has offered already | open, both begin anew |
 //! | locked | locked source | locked, packet admitted |
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
-//! | locked, policy `Any`; with keys the holder silent | a source nearer to the address of the SDP | locked, moved |
+//! | locked, policy `Any`; with keys the holder silent | a source that is nearer (SDP address, its host, the signalling host) | locked, moved |
 //! | locked, policy `Any`, the nearer one soon silent | who it displaced, 4 in a row | locked, moved back |
 //! | locked, policy `Any`, keys, the holder silent for a second | any source, 4 in a row | locked, moved |
 //! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
@@ -69,10 +69,11 @@ struct Candidate {
     since_us: u64,
 }
 
-/// How much the SDP says for a source.
+/// How much speaks for a source: nothing, the signalling, the SDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearness {
     Elsewhere,
+    Signalling,
     Host,
     Place,
 }
@@ -158,10 +159,9 @@ impl Latch {
                 self.has_moved |= verdict == Verdict::Lock;
                 verdict
             }
-            // The peer displaces a stranger: where the SDP says by one packet, from behind a NAT that
-            // the SDP does not name by being the one that goes on. Against a stranger who goes on as well there is policy
-            // `Signalling`, and SRTP.
-            (LatchPolicy::Any, Some(locked)) if nearness > self.nearness(locked) => {
+            // The peer displaces a stranger: where the SDP says, or where it signals from, by one packet;
+            // elsewhere by being the one that goes on. Against a stranger who goes on as well there is SRTP.
+            (LatchPolicy::Any(_), Some(locked)) if nearness > self.nearness(locked) => {
                 let displaced = *locked;
                 // A copy can claim that address, too: with keys the peer is not there while it is
                 // heard elsewhere.
@@ -175,8 +175,8 @@ impl Latch {
                 }
                 verdict
             }
-            (LatchPolicy::Any, Some(_)) => self.prove(now_us, source, (ssrc, index), spoke_us),
-            (LatchPolicy::Any | LatchPolicy::Signalling(_), _) => {
+            (LatchPolicy::Any(_), Some(_)) => self.prove(now_us, source, (ssrc, index), spoke_us),
+            (LatchPolicy::Any(_) | LatchPolicy::Signalling(_), _) => {
                 self.prove(now_us, source, (ssrc, index), None)
             }
         }
@@ -215,7 +215,7 @@ impl Latch {
                 return Err(DropReason::SourceNotLatched);
             }
             LatchPolicy::Signalling(_) => {}
-            LatchPolicy::Any => {
+            LatchPolicy::Any(_) => {
                 let Some(locked) = self.locked.filter(|_| !self.is_unproven) else {
                     return Ok(());
                 };
@@ -286,7 +286,7 @@ impl Latch {
             self.expected.filter(|expected| match self.policy {
                 LatchPolicy::Sdp => true,
                 LatchPolicy::Signalling(host) => expected.ip() == host,
-                LatchPolicy::Any => false,
+                LatchPolicy::Any(_) => false,
             })
         })
     }
@@ -294,13 +294,17 @@ impl Latch {
     /// True if who is locked may be kept by the kernel: no other source could be the better one.
     #[must_use]
     pub fn is_settled(&self) -> bool {
+        // Without an address of the SDP nobody is nearer than who signals.
+        let nearest = self
+            .expected
+            .map_or(Nearness::Signalling, |_| Nearness::Place);
         let is_nearest = self
             .locked
-            .is_some_and(|locked| self.nearness(&locked) == Nearness::Place);
+            .is_some_and(|locked| self.nearness(&locked) == nearest);
         match self.policy {
             _ if self.is_unproven => false,
             LatchPolicy::Sdp | LatchPolicy::Signalling(_) => self.locked.is_some(),
-            LatchPolicy::Any => is_nearest || (self.locked.is_some() && self.expected.is_none()),
+            LatchPolicy::Any(_) => is_nearest,
         }
     }
 
@@ -337,6 +341,9 @@ impl Latch {
         match self.expected {
             Some(expected) if expected.is_same_place(source) => Nearness::Place,
             Some(expected) if expected.is_same_host(source) => Nearness::Host,
+            _ if matches!(self.policy, LatchPolicy::Any(host) if host == source.ip()) => {
+                Nearness::Signalling
+            }
             _ => Nearness::Elsewhere,
         }
     }

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::*;
 use proptest::prelude::*;
@@ -10,6 +10,9 @@ fn address(text: &str) -> PeerAddress {
 fn sdp(text: &str) -> Latch {
     Latch::new(LatchPolicy::Sdp, Some(address(text)))
 }
+
+/// Any source, of a peer whose signalling is at none of them.
+const ANY: LatchPolicy = LatchPolicy::Any(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 const PENDING: Verdict = Verdict::Refuse(DropReason::LatchPending);
 
@@ -91,7 +94,7 @@ fn an_sdp_address_that_is_the_signalling_host_may_be_sent_to_before_the_lock() {
 
 #[test]
 fn any_source_in_between_starts_the_count_again() {
-    let mut latch = Latch::new(LatchPolicy::Any, Some(address("10.0.0.5:4000")));
+    let mut latch = Latch::new(ANY, Some(address("10.0.0.5:4000")));
     for _ in 0..20 {
         assert_eq!(
             latch.offer(0, address("203.0.113.5:1"), (Ssrc(5), None), None),
@@ -140,12 +143,12 @@ fn the_old_source_is_refused_after_two_seconds() {
 
 #[test]
 fn the_same_address_again_keeps_the_lock() {
-    let mut latch = Latch::new(LatchPolicy::Any, Some(address("10.0.0.5:4000")));
+    let mut latch = Latch::new(ANY, Some(address("10.0.0.5:4000")));
     let peer = address("203.0.113.5:61000");
     for _ in 0..4 {
         latch.offer(0, peer, (Ssrc(5), None), None);
     }
-    assert!(!latch.renegotiate(9, LatchPolicy::Any, Some(address("10.0.0.5:4000"))));
+    assert!(!latch.renegotiate(9, ANY, Some(address("10.0.0.5:4000"))));
     assert_eq!(latch.locked(), Some(peer));
 }
 
@@ -170,7 +173,7 @@ fn a_late_stream_of_the_same_host_does_not_move_the_new_one_back() {
 #[test]
 fn under_any_the_address_of_the_sdp_displaces_who_came_first() {
     let (peer, stranger) = (address("192.0.2.1:4000"), address("203.0.113.66:9"));
-    let mut latch = Latch::new(LatchPolicy::Any, Some(peer));
+    let mut latch = Latch::new(ANY, Some(peer));
     for at in 0..4 {
         latch.offer(at, stranger, (Ssrc(66), None), None);
     }
@@ -187,11 +190,38 @@ fn under_any_the_address_of_the_sdp_displaces_who_came_first() {
     }
 }
 
-/// Nobody knows where a peer behind a NAT is; but a spray is over when it begins to speak.
+/// Its SDP names an address behind a NAT, and he goes on.
+#[test]
+fn under_any_the_host_that_signals_displaces_a_stranger_who_goes_on() {
+    let (peer, stranger) = (address("192.0.2.1:31000"), address("203.0.113.66:9"));
+    let policy = LatchPolicy::Any(peer.ip());
+    for expected in [Some(address("10.0.0.5:4000")), None] {
+        let mut latch = Latch::new(policy, expected);
+        for at in 0..4 {
+            latch.offer(at, stranger, (Ssrc(66), None), None);
+        }
+        assert_eq!(latch.locked(), Some(stranger));
+        assert!(!latch.is_settled(), "another may be nearer");
+        let verdict = latch.offer(9_000_000, peer, (Ssrc(1), None), Some(8_999_999));
+        assert_eq!(verdict, Verdict::Lock);
+        for at in 9_000_001..9_000_020 {
+            let verdict = latch.offer(at, stranger, (Ssrc(66), None), Some(9_000_000));
+            assert_eq!(verdict, Verdict::Refuse(DropReason::SourceNotLatched));
+        }
+        // The SDP says more than the signalling does.
+        assert_eq!(latch.is_settled(), expected.is_none());
+        if let Some(expected) = expected {
+            let verdict = latch.offer(9_000_021, expected, (Ssrc(2), None), Some(9_000_000));
+            assert_eq!(verdict, Verdict::Lock);
+        }
+    }
+}
+
+/// Nobody knows where a peer is that signals from elsewhere, too; but a spray is over when it begins to speak.
 #[test]
 fn under_any_who_goes_on_displaces_who_fell_silent_at_once() {
     let (peer, stranger) = (address("192.0.2.1:4000"), address("203.0.113.66:9"));
-    let mut latch = Latch::new(LatchPolicy::Any, Some(address("10.0.0.5:4000")));
+    let mut latch = Latch::new(ANY, Some(address("10.0.0.5:4000")));
     for at in 0..4 {
         latch.offer(at, stranger, (Ssrc(66), None), None);
     }
@@ -212,7 +242,7 @@ fn under_any_who_goes_on_displaces_who_fell_silent_at_once() {
 #[test]
 fn under_any_a_spray_does_not_undo_what_the_sdp_address_has_proven() {
     let peer = address("192.0.2.1:4000");
-    let mut latch = Latch::new(LatchPolicy::Any, Some(peer));
+    let mut latch = Latch::new(ANY, Some(peer));
     for at in 0..3 {
         assert_eq!(latch.offer(at, peer, (Ssrc(1), None), None), PENDING);
         for _ in 0..5 {
@@ -230,7 +260,7 @@ proptest! {
         spray in proptest::collection::vec((any::<[u8; 4]>(), any::<u16>(), 0_u32..3, 0_u64..3_000_000), 1..200),
         is_any in any::<bool>(),
     ) {
-        let policy = if is_any { LatchPolicy::Any } else { LatchPolicy::Sdp };
+        let policy = if is_any { ANY } else { LatchPolicy::Sdp };
         let peer = address("192.0.2.1:4000");
         let mut latch = Latch::new(policy, Some(peer));
         for _ in 0..4 { latch.offer(0, peer, (Ssrc(1), None), None); }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use media::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
 
 use super::session::Session;
-use super::voice::Voice;
+use super::voice::{PACKET_BYTES, Voice};
 use crate::random::Generator;
 
 /// What a peer makes of keys.
@@ -56,7 +56,7 @@ pub(crate) struct Protection {
 pub(crate) enum Heard {
     /// Voice of a model peer.
     Voice(Voice),
-    /// RTP that the key agreed upon does not authenticate.
+    /// RTP that the key agreed upon does not authenticate, or that has one where none was.
     Noise,
     /// Anything else.
     Nothing,
@@ -304,7 +304,13 @@ impl Keys {
     /// What arrives here.
     pub(crate) fn unprotect(&mut self, bytes: &[u8]) -> Heard {
         let Some((_, receive)) = &mut self.theirs else {
-            return Voice::read(bytes).map_or(Heard::Nothing, Heard::Voice);
+            // What is longer than what anybody says here has the tag of a key that was not agreed upon.
+            let is_plain = !is_rtp(bytes) || bytes.len() <= PACKET_BYTES;
+            return match Voice::read(bytes) {
+                Some(voice) => Heard::Voice(voice),
+                None if is_plain => Heard::Nothing,
+                None => Heard::Noise,
+            };
         };
         if !is_rtp(bytes) {
             return Heard::Nothing;
@@ -410,5 +416,8 @@ mod tests {
         assert_eq!(caller.unprotect(&bytes), Heard::Voice(voice));
         assert_eq!(caller.unprotect(&bytes), Heard::Nothing, "again");
         assert_eq!(callee.unprotect(&bytes), Heard::Noise);
+        let mut plain = Keys::new(Some(Habit::Plain), false, Generator::new(1, "plain"));
+        assert_eq!(plain.unprotect(&voice.write()), Heard::Voice(voice));
+        assert_eq!(plain.unprotect(&bytes), Heard::Noise);
     }
 }

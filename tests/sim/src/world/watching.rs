@@ -1,5 +1,6 @@
 //! What the world looks at while messages and media pass: which call they belong to, and what is due.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::World;
@@ -8,6 +9,7 @@ use crate::gateway::GATEWAY;
 use crate::network::{Kind, Packet};
 use crate::peer::keys::Heard;
 use crate::peer::leg::{Leg, State};
+use crate::peer::media::INTRUDER_ADDRESS;
 use crate::peer::text::{Text, user_of};
 use crate::peer::voice::Voice;
 
@@ -135,6 +137,10 @@ impl World {
 
     pub(super) fn check_sent(&mut self, packet: &Packet) -> Result<(), Violation> {
         if packet.kind == Kind::Media {
+            if packet.target == SocketAddr::from(INTRUDER_ADDRESS) {
+                let text = "media is sent to an intruder".to_owned();
+                return Err(Violation::of_world(text));
+            }
             let Some(place) = self.legs_by_media.get(&packet.target) else {
                 return Ok(());
             };
