@@ -60,7 +60,7 @@ fn call() -> Call {
 }
 
 /// Feedback in its reduced size (RFC 5506).
-fn feedback(kind: u8, format: u8, media: Ssrc, content: &[u8]) -> Vec<u8> {
+pub(super) fn feedback(kind: u8, format: u8, media: Ssrc, content: &[u8]) -> Vec<u8> {
     let words = u16::try_from(2 + content.len() / 4).unwrap();
     let mut octets = vec![0x80 | format, kind];
     octets.extend(words.to_be_bytes());
@@ -82,7 +82,7 @@ impl Call {
 }
 
 /// The last packet of a compound of ours, which has to begin as compounds do (RFC 3550 §6.1).
-fn last_part(sent: &Sent) -> Vec<u8> {
+pub(super) fn last_part(sent: &Sent) -> Vec<u8> {
     let compound = Compound::parse(&sent.bytes).unwrap();
     let kinds: Vec<_> = compound.packets().map(|part| part.kind()).collect();
     assert!(matches!(
@@ -100,7 +100,7 @@ fn last_part(sent: &Sent) -> Vec<u8> {
     rest.to_vec()
 }
 
-fn word(octets: &[u8], at: usize) -> u32 {
+pub(super) fn word(octets: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(*octets[at..].first_chunk().unwrap())
 }
 
