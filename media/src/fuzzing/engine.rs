@@ -192,7 +192,7 @@ impl Play {
         plan.srtp = self.secure.draw(pair.slot, script);
         let keys = plan.srtp.clone();
         let place = plan.remote_rtp;
-        let is_open = plan.latch == LatchPolicy::Any;
+        let is_open = matches!(plan.latch, LatchPolicy::Any(_));
         // The goodbye of the leg before leaves before another begins: it is under that leg's keys.
         if is_new {
             self.turn();
@@ -355,7 +355,7 @@ fn plan(script: &mut Script<'_>) -> LegPlan {
         payloads: payloads.into_iter().collect(),
         latch: match (script.octet() % 4, remote) {
             (1, Some(remote)) => LatchPolicy::Signalling(remote.ip()),
-            (2, _) => LatchPolicy::Any,
+            (2, _) => LatchPolicy::Any(script.one_of(&PEERS).map_or(OURS, |peer| peer.ip())),
             _ => LatchPolicy::Sdp,
         },
         media_timeout: (flags & 0x80 != 0).then_some(Duration::from_secs(5)),
