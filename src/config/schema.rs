@@ -147,7 +147,7 @@ pub struct MediaConfig {
     pub ports: RangeInclusive<u16>,
     /// Worker threads; 0: cores less one, at least one.
     pub workers: usize,
-    /// `SCHED_FIFO` for workers.
+    /// `SCHED_FIFO` and a core each for workers.
     pub realtime: bool,
     /// Port pairs that each worker keeps open.
     pub stock: u16,

@@ -43,6 +43,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     };
     vec![
         ring(config, &derived),
+        realtime(config.media.realtime, cores, may_be_realtime()),
         capacity,
         locked_memory(),
         buffer("rmem_max", RECEIVE_BUFFER_OCTETS),
@@ -76,6 +77,46 @@ fn ring(config: &Config, derived: &limits::Limits) -> Finding {
         ),
         (Some(_), MediaBackend::Epoll) | (None, _) => Finding::good("io_uring", step),
     }
+}
+
+/// `media.realtime` needs a core beside the first, and the right to `SCHED_FIFO`.
+fn realtime(is_wanted: bool, cores: usize, is_permitted: Option<bool>) -> Finding {
+    if !is_wanted {
+        return Finding::good("realtime", "not wanted");
+    }
+    if cores < 2 {
+        return Finding::warning(
+            "realtime",
+            "one core only: media stays an ordinary thread",
+            "media.realtime = false, or let the process use a second core",
+        );
+    }
+    match is_permitted {
+        Some(true) => Finding::good("realtime", "SCHED_FIFO is permitted"),
+        Some(false) => Finding::warning(
+            "realtime",
+            "SCHED_FIFO is not permitted to who asks here: media keeps its core, as an ordinary thread",
+            format!(
+                "AmbientCapabilities=CAP_SYS_NICE in the unit, or LimitRTPRIO={}",
+                packet_io::REALTIME_PRIORITY
+            ),
+        ),
+        None => Finding::warning("realtime", "not known", ""),
+    }
+}
+
+/// By capability, or by limit.
+fn may_be_realtime() -> Option<bool> {
+    /// `CAP_SYS_NICE` (capabilities(7)).
+    const SYS_NICE: u64 = 1 << 23;
+    let status = read("/proc/self/status")?;
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    let effective = u64::from_str_radix(effective.trim(), 16).ok()?;
+    let (soft, _) = getrlimit(Resource::RLIMIT_RTPRIO).ok()?;
+    let by_limit = i32::try_from(soft).map_or(true, |soft| soft >= packet_io::REALTIME_PRIORITY);
+    Some(effective & SYS_NICE != 0 || by_limit)
 }
 
 fn locked_memory() -> Finding {
@@ -113,6 +154,24 @@ mod tests {
 
     use super::super::Grade;
     use super::*;
+
+    #[test]
+    fn realtime_that_would_be_refused_is_said_before_the_node_starts() {
+        assert_eq!(realtime(false, 1, Some(false)).grade, Grade::Good);
+        assert_eq!(realtime(true, 2, Some(true)).grade, Grade::Good);
+        let refused = realtime(true, 2, Some(false));
+        assert_eq!(refused.grade, Grade::Warning);
+        assert!(refused.advice.contains("CAP_SYS_NICE"), "{refused:?}");
+        assert!(refused.advice.contains("LimitRTPRIO=10"), "{refused:?}");
+        let alone = realtime(true, 1, Some(true));
+        assert!(alone.found.contains("one core only"), "{alone:?}");
+        assert!(may_be_realtime().is_some(), "this machine can say it");
+        let text = "[media]\nrealtime = true\n";
+        let config = Config::parse(Path::new("test.toml"), text).unwrap();
+        let looked_at = examine(&config);
+        let looked_at = looked_at.iter().find(|found| found.check == "realtime");
+        assert_ne!(looked_at.unwrap().found, "not wanted");
+    }
 
     #[test]
     fn what_bounds_the_calls_is_named_with_a_remedy() {

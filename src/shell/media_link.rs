@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use media::command::{Command, MediaKind, PairKey, Report};
 use media::engine::{Worker, WorkerConfig, WorkerCounters};
+use nix::sched::CpuSet;
 use packet_io::{AnyPacketIo, IoCounters, KernelStep, PacketIo, PacketIoConfig, Waker};
 
 use super::panics::PanicWatch;
@@ -30,7 +31,7 @@ pub const QUEUE_MAX: usize = 4_096;
 const REPORTS_RETRY: Duration = Duration::from_millis(1);
 /// How old published figures get.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
-/// Where the first worker stands; signalling and control keep the cores before it.
+/// Where the first worker stands among the cores we may use; signalling and control keep those before.
 const FIRST_CORE: usize = 1;
 
 /// What a worker's thread is started with.
@@ -290,9 +291,7 @@ fn run(config: MediaThreadConfig, ends: &Ends, told: &mpsc::Sender<io::Result<St
     let started = Started {
         waker: packet_io.waker(),
         step: packet_io.step(),
-        ring_refused: packet_io
-            .ring_refused()
-            .map(|refused| format!("{refused:?}")),
+        ring_refused: packet_io.ring_refused().map(|refused| refused.to_string()),
     };
     let mut worker = Worker::new(packet_io, config.worker);
     if told.send(Ok(started)).is_err() {
@@ -387,21 +386,42 @@ fn hand_over_reports<Io: PacketIo>(worker: &mut Worker<Io>, ends: &Ends) -> bool
 
 /// A worker has its core for itself, never one that signalling or control needs.
 fn make_realtime(worker: u16) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if cores <= FIRST_CORE {
+    let Some(core) = core_of(worker, &cores()) else {
         tracing::warn!("one core only: media stays an ordinary thread");
         return;
+    };
+    pin(core);
+    if let Err(error) = packet_io::make_realtime() {
+        tracing::warn!(%error, "media thread not under SCHED_FIFO");
     }
-    let core = FIRST_CORE + usize::from(worker) % (cores - FIRST_CORE);
-    let mut set = nix::sched::CpuSet::new();
+}
+
+/// The cores that this process may use, which a container or `taskset` may have chosen anywhere.
+fn cores() -> Vec<usize> {
+    let may_use = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
+    let Ok(may_use) = may_use else {
+        return Vec::new();
+    };
+    (0..CpuSet::count())
+        .filter(|core| may_use.is_set(*core).unwrap_or_default())
+        .collect()
+}
+
+/// `None`: all of them are needed for the rest.
+fn core_of(worker: u16, cores: &[usize]) -> Option<usize> {
+    let ours = cores.get(FIRST_CORE..)?;
+    let at = usize::from(worker).checked_rem(ours.len())?;
+    ours.get(at).copied()
+}
+
+/// Binds the calling thread to a core.
+fn pin(core: usize) {
+    let mut set = CpuSet::new();
     let pinned = set
         .set(core)
         .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set));
     if let Err(errno) = pinned {
         tracing::warn!(core, %errno, "media thread not pinned");
-    }
-    if let Err(error) = packet_io::make_realtime() {
-        tracing::warn!(%error, "media thread not under SCHED_FIFO");
     }
 }
 
@@ -436,6 +456,50 @@ mod tests {
             worker: 0,
             slot,
             generation: 0,
+        }
+    }
+
+    #[test]
+    fn workers_stand_on_cores_that_we_may_use_and_never_on_the_first() {
+        let on = |cores: &[usize]| -> Vec<_> { (0..4).map(|w| core_of(w, cores)).collect() };
+        let some = |cores: [usize; 4]| cores.map(Some).to_vec();
+        assert_eq!(on(&[0, 1]), some([1, 1, 1, 1]));
+        assert_eq!(on(&[4, 5, 7]), some([5, 7, 5, 7]), "a container's share");
+        assert_eq!(on(&[3]), [None; 4]);
+        assert_eq!(on(&[]), [None; 4]);
+        assert!(!cores().is_empty(), "this thread runs somewhere");
+    }
+
+    #[test]
+    fn a_refused_pin_is_said_in_the_log() {
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let written = Arc::clone(&log);
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Shared(Arc::clone(&written)))
+            .finish();
+        let core = CpuSet::count() - 1;
+        assert!(!cores().contains(&core), "no machine of ours has so many");
+        tracing::subscriber::with_default(subscriber, || pin(core));
+        let said = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        assert!(
+            said.contains("WARN") && said.contains("media thread not pinned"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("core={core}")), "{said}");
+    }
+
+    /// Where a log of a test goes.
+    struct Shared(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Shared {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 

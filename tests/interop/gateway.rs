@@ -105,7 +105,12 @@ impl Gateway {
 
     /// Starts a gateway with this configuration and waits until it serves.
     pub(crate) fn start_with(world: &World, config: PathBuf) -> Self {
-        let mut process = spawn(world, &config);
+        Self::start_under(world, config, &[])
+    }
+
+    /// The same by a program that takes something away first, and then becomes what it is given.
+    pub(crate) fn start_under(world: &World, config: PathBuf, program: &[&str]) -> Self {
+        let mut process = spawn_under(world, &config, program);
         until(
             "the gateway's word that it is ready",
             Duration::from_secs(20),
@@ -171,10 +176,14 @@ pub(crate) fn cli(config: &Path, arguments: &[&str]) -> String {
 
 /// Starts the gateway without waiting for anything.
 pub(crate) fn spawn(world: &World, config: &Path) -> Process {
-    world.start(
-        "sluice",
-        Command::new(BINARY).args(["serve", "--config"]).arg(config),
-    )
+    spawn_under(world, config, &[])
+}
+
+/// The same by a program that takes something away first, and then becomes what it is given.
+pub(crate) fn spawn_under(world: &World, config: &Path, program: &[&str]) -> Process {
+    let words = [program, &[BINARY, "serve", "--config"]].concat();
+    let (first, others) = words.split_first().expect("a program");
+    world.start("sluice", Command::new(first).args(others).arg(config))
 }
 
 /// Attempts of a call, as `trunk label or local -> status`.

@@ -32,6 +32,7 @@ mod picture;
 mod placed;
 mod quality;
 mod read_only;
+mod refused;
 mod sipp;
 mod srtp;
 mod systemd;

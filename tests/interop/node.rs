@@ -28,7 +28,7 @@ fn a_call_to_echo_gets_its_own_rtp_back() {
 }
 
 /// Calls echo, talks for a second and hangs up.
-fn hears_itself() {
+pub(crate) fn hears_itself() {
     let mut phone = Phone::new("127.0.0.1");
     let target = phone.call("echo");
     let heard = phone.exchange(target, 50);

@@ -72,7 +72,7 @@ pub use packet_io::{
 };
 pub use packet_pool::{PACKET_BUFFERS_MAX, PacketPool, PoolCounts};
 pub use prefetch::prefetch;
-pub use realtime::{ask_for_short_turns, make_realtime, step_back};
+pub use realtime::{REALTIME_PRIORITY, ask_for_short_turns, make_realtime, step_back};
 pub use simulated::{Delivery, Faults, NoFaults, SendFault, Simulated, SimulatedConfig};
 pub use uring::{RingRefused, Uring};
 pub use waker::Waker;

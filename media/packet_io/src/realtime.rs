@@ -4,15 +4,15 @@
 use std::io;
 
 /// Low among realtime threads: above everything ordinary, below the kernel's own.
-const PRIORITY: i32 = 10;
+pub const REALTIME_PRIORITY: i32 = 10;
 
-/// Puts the calling thread under `SCHED_FIFO`.
+/// Puts the calling thread under `SCHED_FIFO`, with [`REALTIME_PRIORITY`].
 ///
 /// # Errors
 /// The process may not (`CAP_SYS_NICE`, `RLIMIT_RTPRIO`).
 pub fn make_realtime() -> io::Result<()> {
     let parameters = libc::sched_param {
-        sched_priority: PRIORITY,
+        sched_priority: REALTIME_PRIORITY,
     };
     // SAFETY: [one-thread] 0 names the calling thread, and the pointer is to a live local of the
     // type the call reads.
