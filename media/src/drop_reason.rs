@@ -128,7 +128,7 @@ impl DropReason {
         Self::OwnAddress,
     ];
 
-    /// The label of its metric: `sluice_packets_dropped_total{reason}`.
+    /// The label of its metric: `sluice_media_packets_dropped_total{worker,reason}`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,6 +171,80 @@ impl DropReason {
             Self::SrtpKeyExhausted => "srtp_key_exhausted",
             Self::OwnStream => "own_stream",
             Self::OwnAddress => "own_address",
+        }
+    }
+
+    /// What it means, for who reads the counter.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::SocketUnknown => "Its socket belongs to no pair any more.",
+            Self::NotConnected => "The pair is in stock: no call uses it yet.",
+            Self::LegEnded => {
+                "The leg is over: its counters wait to be taken, or its port is kept from the next call."
+            }
+            Self::Stun => "STUN on a leg that negotiated no ICE (RFC 7983).",
+            Self::Dtls => "DTLS on a leg that negotiated no keys (RFC 7983).",
+            Self::UnknownProtocol => {
+                "ZRTP, TURN channel data, or an octet that no protocol starts with (RFC 7983)."
+            }
+            Self::RtpTruncated => "Shorter than its header says.",
+            Self::RtpVersion => "RTP version other than 2.",
+            Self::RtpPadding => "Padding count zero or longer than the payload.",
+            Self::PayloadNotNegotiated => "A payload type that this leg did not negotiate.",
+            Self::RemoteUnknown => "Nobody knows yet where the peer of this leg is.",
+            Self::SourceNotAdmitted => "From an address that the latch does not admit.",
+            Self::LatchPending => {
+                "From an address that is being proven: too few packets in a row so far."
+            }
+            Self::SourceNotLatched => "The leg is locked to another source.",
+            Self::RateExceeded => "More packets a second than a leg may bring.",
+            Self::SequenceJump => {
+                "A jump in sequence numbers that one packet alone does not prove (RFC 3550 A.1)."
+            }
+            Self::BeforeSwitch => {
+                "From before the switch to this source: its place in the sent stream is taken."
+            }
+            Self::NotReceiving => "The peer may not send now (held).",
+            Self::NoTarget => "The leg is connected to nothing.",
+            Self::OppositeGone => "The leg it is connected to is gone, or not connected yet.",
+            Self::OppositeNotSending => "The other leg may not be sent to now (held).",
+            Self::DestinationUnknown => "The other leg has no address to send to yet.",
+            Self::RtcpMalformed => "Not a valid RTCP compound packet (RFC 3550 A.2).",
+            Self::RtcpConsumed => "RTCP that speaks of our own stream: taken in, not passed on.",
+            Self::FeedbackUnknown => {
+                "RTCP feedback of a format that is not passed on: SLI, RPSI, unknown ones."
+            }
+            Self::FeedbackForeign => {
+                "RTCP feedback about another stream, or packets that the present source never sent."
+            }
+            Self::FeedbackLimited => "A keyframe was asked for a moment ago.",
+            Self::FeedbackTooLong => "RTCP feedback longer than what is sent.",
+            Self::FeedbackNoTarget => {
+                "RTCP feedback, and nobody to tell: a local party, a leg that is gone, no address for RTCP."
+            }
+            Self::RtpOnRtcpPort => "RTP on the RTCP port.",
+            Self::SrtpAuthentication => {
+                "SRTP whose tag is not what the key of its leg makes of it (RFC 3711 §3.3)."
+            }
+            Self::SrtpReplay => {
+                "SRTP whose index was used, or is from before what is remembered (RFC 3711 §3.3.2)."
+            }
+            Self::SrtpNotProtected => "From the peer of a leg with keys: too short for a tag.",
+            Self::SrtpUnavailable => {
+                "A leg with keys that the cipher refused, or no room for a tag: a fault of ours."
+            }
+            Self::SrtpSources => {
+                "One more source under a key than are remembered: it could not be told from a replay."
+            }
+            Self::SrtpIndexUsed => {
+                "Not sent: another packet was sent under its index, or may have been (RFC 3711 §9.1)."
+            }
+            Self::SrtpKeyExhausted => {
+                "The key has protected as many packets as a key may (RFC 3711 §9.2)."
+            }
+            Self::OwnStream => "What we sent, come back (RFC 3550 §8.2).",
+            Self::OwnAddress => "From a port of our own: a loop.",
         }
     }
 }
@@ -221,6 +295,11 @@ mod tests {
                 .iter()
                 .filter(|other| other.as_str() == reason.as_str());
             assert_eq!(same.count(), 1, "{}", reason.as_str());
+            let explained = DropReason::ALL
+                .iter()
+                .filter(|other| other.meaning() == reason.meaning());
+            assert_eq!(explained.count(), 1, "{}", reason.as_str());
+            assert!(reason.meaning().ends_with('.'), "{}", reason.meaning());
         }
     }
 }
