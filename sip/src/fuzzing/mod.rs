@@ -265,6 +265,13 @@ mod tests {
         "BYE sip:a SIP/2.0\r\nVia:SIP/2.0/UDP h\r\nFrom:<sip:a>\r\nTo:<sip:b>\r\nCall-ID:x\0y\r\nCSeq:1 BYE\r\n\r\n",
     ];
 
+    /// What the fuzzer found in values of headers.
+    #[test]
+    fn a_uri_with_a_parameter_twice_is_itself() {
+        header_value_bytes(b"<sip:a@b;x=1;x=2>");
+        header_value_bytes(b"<sip:a@b;x;x=2>");
+    }
+
     #[test]
     fn the_small_corpus_holds_every_promise() {
         for text in CORPUS {
