@@ -97,6 +97,10 @@ pub const LATCH_CONFIRM: Duration = Duration::from_secs(1);
 /// a better place does not displace it.
 pub const LATCH_SPEAKS: Duration = Duration::from_millis(100);
 
+/// Packets that keys have authenticated prove their source when they come over at least this time: who sent them
+/// first sends the next one meanwhile, and is then the one with the later packets.
+pub const LATCH_PROOF_MIN: Duration = Duration::from_millis(50);
+
 /// How long the old source is heard after a new offer/answer moved the peer.
 pub const LATCH_GRACE: Duration = Duration::from_secs(2);
 

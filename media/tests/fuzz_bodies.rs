@@ -40,12 +40,13 @@ proptest! {
     }
 }
 
-/// The plays are about something: calls come about in them, and packets leave.
+/// The plays are about something: calls come about in them, packets leave, and a stranger comes to hold a
+/// leg that takes media from anywhere.
 #[test]
-fn random_plays_relay_packets() {
+fn random_plays_relay_packets_and_let_strangers_in_where_anybody_may_come() {
     let mut random = 1_u64;
-    let mut left = 0;
-    for _ in 0..300 {
+    let (mut left, mut strangers) = (0, 0);
+    for _ in 0..600 {
         let octets: Vec<u8> = std::iter::repeat_with(|| {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -54,10 +55,13 @@ fn random_plays_relay_packets() {
         })
         .take(2_000)
         .collect();
-        left += fuzzing::engine(beginning(), &octets);
+        let played = fuzzing::engine(beginning(), &octets);
+        left += played.left;
+        strangers += played.strangers;
     }
-    println!("{left} datagrams left");
+    println!("{left} datagrams left, {strangers} strangers came in");
     assert!(left > 1_000, "{left}");
+    assert!(strangers > 0, "{strangers}");
 }
 
 proptest! {

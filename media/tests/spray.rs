@@ -94,6 +94,7 @@ fn sprayed_call(scene: &mut Scene, latch: fn(Ipv4Addr) -> LatchPolicy, seed: Opt
         peers[0].say(sequence, a_ours);
         peers[1].say(sequence, b_ours);
         scene.settle();
+        scene.skipped += Duration::from_millis(20);
         if sequence % 10 < 2 {
             scene.spray();
         }

@@ -131,11 +131,9 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         let Some(leg) = self.leg(slot) else { return };
-        let Some(peer) = leg
-            .latch
-            .locked()
-            .filter(|peer| leg.latch.is_settled() && leg.latch.destination() == Some(*peer))
-        else {
+        let Some(peer) = leg.latch.locked().filter(|peer| {
+            leg.latch.is_settled(leg.plan.srtp.is_some()) && leg.latch.destination() == Some(*peer)
+        }) else {
             return;
         };
         let failed_before = self.io.counters().connects_failed;

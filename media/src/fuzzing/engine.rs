@@ -1,7 +1,8 @@
 //! Any octets as what happens to a worker: commands of control, packets of peers and strangers, and
 //! time. Between any two of them its invariants hold, and nothing was sent to anybody who is nobody's
-//! peer.
+//! peer, nor is he believed, unless the leg takes media from anywhere.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,20 @@ use crate::engine::{Worker, WorkerConfig};
 use crate::fuzzing::secure::SecurePeers;
 use crate::ingress::{Protocol, classify};
 
-/// Plays `octets` on a worker that begins at `now`. Gives how many datagrams left.
+/// What came about in a play.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Played {
+    /// Datagrams that left.
+    pub left: u64,
+    /// How often the stranger came to hold a leg that takes media from anywhere.
+    pub strangers: u64,
+}
+
+/// Plays `octets` on a worker that begins at `now`.
 ///
 /// # Panics
 /// When an invariant of the worker does not hold.
-pub fn engine(now: Instant, octets: &[u8]) -> u64 {
+pub fn engine(now: Instant, octets: &[u8]) -> Played {
     let mut play = Play::new(now);
     let mut script = Script(octets);
     for _ in 0..STEPS_MAX {
@@ -29,7 +39,7 @@ pub fn engine(now: Instant, octets: &[u8]) -> u64 {
         play.check();
     }
     play.end();
-    play.left
+    play.played
 }
 
 /// Octets that are left to be played; zeros after the last.
@@ -73,10 +83,12 @@ struct Play {
     ended: Vec<PairKey>,
     /// Who was last said to be the peer of a slot.
     peers: Vec<(u32, SocketAddr)>,
+    /// Slots whose leg was ever told to take media from anywhere: a stranger may hold it.
+    open: BTreeSet<u32>,
     secure: SecurePeers,
     last_sent: Vec<u8>,
     sequence: u16,
-    left: u64,
+    played: Played,
 }
 
 impl Play {
@@ -95,10 +107,11 @@ impl Play {
             pairs: Vec::new(),
             ended: Vec::new(),
             peers: Vec::new(),
+            open: BTreeSet::new(),
             secure: SecurePeers::default(),
             last_sent: Vec::new(),
             sequence: 0,
-            left: 0,
+            played: Played::default(),
         };
         play.turn();
         play.check();
@@ -179,6 +192,11 @@ impl Play {
         plan.srtp = self.secure.draw(pair.slot, script);
         let keys = plan.srtp.clone();
         let place = plan.remote_rtp;
+        let is_open = matches!(plan.latch, LatchPolicy::Any(_));
+        // The goodbye of the leg before leaves before another begins: it is under that leg's keys.
+        if is_new {
+            self.turn();
+        }
         if let Some(remote) = plan.remote_rtp {
             self.peers.retain(|(slot, _)| *slot != pair.slot);
             self.peers.push((pair.slot, remote));
@@ -189,6 +207,12 @@ impl Play {
         if self.worker.counters().commands_stale == stale {
             self.secure
                 .agree(pair.slot, (keys.as_deref(), place), is_new);
+            if is_new {
+                self.open.remove(&pair.slot);
+            }
+            if is_open {
+                self.open.insert(pair.slot);
+            }
         }
     }
 
@@ -218,33 +242,41 @@ impl Play {
             150.. => script.one_of(&PEERS).unwrap_or(STRANGER),
             _ => peer.unwrap_or(STRANGER),
         };
-        let mut bytes = match script.octet() % 6 {
-            0 => {
-                let count = script.below(80);
-                script.take(count)
+        // A stranger is believed after some packets in a row, if ever.
+        let in_a_row = if script.octet() < 32 { 5 } else { 1 };
+        for _ in 0..in_a_row {
+            let mut bytes = match script.octet() % 6 {
+                0 => {
+                    let count = script.below(80);
+                    script.take(count)
+                }
+                1 => self.last_sent.clone(),
+                2 => control(script),
+                _ => media(script, &mut self.sequence),
+            };
+            if script.octet() < 200 {
+                let is_control = classify(&bytes) == Protocol::Rtcp;
+                self.secure.protect(pair.slot, is_control, &mut bytes);
             }
-            1 => self.last_sent.clone(),
-            2 => control(script),
-            _ => media(script, &mut self.sequence),
-        };
-        if script.octet() < 200 {
-            let is_control = classify(&bytes) == Protocol::Rtcp;
-            self.secure.protect(pair.slot, is_control, &mut bytes);
+            let to = SocketAddr::new(ours.ip(), port);
+            self.worker.io_mut().deliver(to, source, &bytes);
         }
-        let to = SocketAddr::new(ours.ip(), port);
-        self.worker.io_mut().deliver(to, source, &bytes);
     }
 
     fn turn(&mut self) {
         let wait = self.worker.turn(self.now);
         self.worker.wait(self.now, wait);
-        let (last, left) = (&mut self.last_sent, &mut self.left);
-        let (pairs, secure) = (&self.pairs, &mut self.secure);
+        let (last, left) = (&mut self.last_sent, &mut self.played.left);
+        let (pairs, secure, open) = (&self.pairs, &mut self.secure, &self.open);
         self.worker.io_mut().take_sent(|from, to, bytes| {
-            assert!(PEER_HOSTS.contains(&to.ip()), "nothing goes to {to}");
             let slot = pairs
                 .iter()
                 .find(|(_, ours)| ours.port() | 1 == from.port() | 1);
+            let is_open = slot.is_some_and(|(pair, _)| open.contains(&pair.slot));
+            assert!(
+                PEER_HOSTS.contains(&to.ip()) || is_open && to.ip() == STRANGER.ip(),
+                "nothing goes to {to}"
+            );
             if let Some((pair, _)) = slot {
                 secure.hear(pair.slot, classify(bytes) == Protocol::Rtcp, bytes);
             }
@@ -266,8 +298,13 @@ impl Play {
                     self.ended.retain(|other| other.slot != pair.slot);
                     self.ended.push(pair);
                 }
-                Report::Latched { source, .. } => {
-                    assert!(source != STRANGER, "a stranger is not believed");
+                Report::Latched { pair, source } => {
+                    assert!(
+                        PEER_HOSTS.contains(&source.ip())
+                            || self.open.contains(&pair.slot) && source == STRANGER,
+                        "{source} is not believed"
+                    );
+                    self.played.strangers += u64::from(source == STRANGER);
                 }
                 Report::Silent { .. } | Report::Struck { .. } | Report::Loaded { .. } => {}
             }
@@ -316,8 +353,9 @@ fn plan(script: &mut Script<'_>) -> LegPlan {
         sends: flags & 0x70 != 0x70,
         receives: flags & 0xe0 != 0xe0,
         payloads: payloads.into_iter().collect(),
-        latch: match remote {
-            Some(remote) if flags & 0x10 == 0 => LatchPolicy::Signalling(remote.ip()),
+        latch: match (script.octet() % 4, remote) {
+            (1, Some(remote)) => LatchPolicy::Signalling(remote.ip()),
+            (2, _) => LatchPolicy::Any(script.one_of(&PEERS).map_or(OURS, |peer| peer.ip())),
             _ => LatchPolicy::Sdp,
         },
         media_timeout: (flags & 0x80 != 0).then_some(Duration::from_secs(5)),

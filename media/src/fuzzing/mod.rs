@@ -4,7 +4,7 @@
 mod engine;
 mod secure;
 
-pub use engine::engine;
+pub use engine::{Played, engine};
 pub use secure::key_changes;
 
 use crate::drop_reason::DropReason;

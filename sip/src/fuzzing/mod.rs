@@ -262,7 +262,15 @@ mod tests {
          WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n\
          Contact: *\r\nRoute: <sip:a,b@c;lr>, <sip:d>\r\n\r\n",
         "BYE tel:+1;x SIP/2.0\nVia:SIP/2.0/UDP h\nFrom:<sip:a>\nTo:<sip:b>\nCall-ID:x\nCSeq:1 BYE\n\n",
+        "BYE sip:a SIP/2.0\r\nVia:SIP/2.0/UDP h\r\nFrom:<sip:a>\r\nTo:<sip:b>\r\nCall-ID:x\0y\r\nCSeq:1 BYE\r\n\r\n",
     ];
+
+    /// What the fuzzer found in values of headers.
+    #[test]
+    fn a_uri_with_a_parameter_twice_is_itself() {
+        header_value_bytes(b"<sip:a@b;x=1;x=2>");
+        header_value_bytes(b"<sip:a@b;x;x=2>");
+    }
 
     #[test]
     fn the_small_corpus_holds_every_promise() {

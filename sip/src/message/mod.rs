@@ -299,11 +299,13 @@ impl<'a> Message<'a> {
         self.value(&HeaderName::To).and_then(NameAddrRef::parse)
     }
 
-    /// Call-ID, where it stands once and is not empty (RFC 3261 §20.8).
+    /// Call-ID, where it stands once and is not empty (RFC 3261 §20.8). White space or a control
+    /// character is in none (RFC 3261 §25.1), and would not come back as it went.
     #[must_use]
     pub fn call_id(&self) -> Option<&'a [u8]> {
+        let is_foreign = |&byte: &u8| scan::is_space(byte) || byte.is_ascii_control();
         self.only_value(&HeaderName::CallId)
-            .filter(|value| !value.is_empty() && !value.iter().any(|&byte| scan::is_space(byte)))
+            .filter(|value| !value.is_empty() && !value.iter().any(is_foreign))
     }
 
     /// CSeq (RFC 3261 §20.16).

@@ -173,9 +173,13 @@ impl<'a> UriRef<'a> {
             .unwrap_or_default()
     }
 
-    /// RFC 3261 §19.1.4. Other schemes than SIP and SIPS compare as text without case.
+    /// RFC 3261 §19.1.4. Other schemes than SIP and SIPS compare as text without case. A URI is
+    /// itself, even where it breaks the grammar by a parameter that stands in it twice.
     #[must_use]
     pub fn is_equivalent(self, other: UriRef<'_>) -> bool {
+        if self.text == other.text {
+            return true;
+        }
         if self.scheme() != other.scheme() {
             return false;
         }

@@ -1,5 +1,5 @@
 //! The commands of CONTRIBUTING: `cargo ci`, `cargo tidy`, `cargo interop`,
-//! `cargo xtask requirements`.
+//! `cargo fuzz-smoke`, `cargo xtask requirements`.
 //!
 //! Owns the order of the checks and their wording. What a check needs of a tool, the tool does.
 
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod ci;
+mod fuzz;
 mod interop;
 mod requirements;
 mod say;
@@ -37,6 +38,14 @@ enum Command {
         /// Only rows whose id begins with this, such as C or C-02.
         id: Option<String>,
     },
+    /// The fuzz targets, each for a while.
+    FuzzSmoke {
+        /// Only targets whose name contains this.
+        filter: Option<String>,
+        /// For so long each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Tests against real peers (sipp, baresip).
     Interop {
         /// Only tests whose name contains this.
@@ -52,6 +61,7 @@ fn main() -> ExitCode {
         Command::Ci { fail_fast } => ci::run(&root(), fail_fast),
         Command::Tidy => tidy::run(&root()),
         Command::Requirements { id } => requirements::run(&root(), id.as_deref()),
+        Command::FuzzSmoke { filter, seconds } => fuzz::run(&root(), filter.as_deref(), seconds),
         Command::Interop { filter, require } => interop::run(&root(), filter.as_deref(), require),
     };
     match outcome {

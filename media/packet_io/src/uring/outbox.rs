@@ -105,18 +105,23 @@ impl Outbox {
             .get(place)
             .filter(|_| place < self.submitted)
             .map_or(1, |outgoing| u64::from(outgoing.run));
+        if count > 1 {
+            // They did not leave together.
+            counters.segments_sent -= count.min(counters.segments_sent);
+        }
         match result.saturating_neg() {
             libc::ECONNREFUSED => {
                 counters.icmp_errors += 1;
                 let retried = self.take_failed(place, count, true);
                 counters.sends_retried += retried;
                 counters.sends_refused += count - retried;
+                // They leave again, and are counted then.
+                counters.packets_sent -= retried.min(counters.packets_sent);
             }
             errno if count > 1 && is_refused_as_run(errno) => {
                 counters.segments_refused += 1;
                 // They leave again, and are counted then.
                 counters.packets_sent -= count.min(counters.packets_sent);
-                counters.segments_sent -= count.min(counters.segments_sent);
                 let socket = self.entries.get(place).map(|outgoing| outgoing.socket);
                 self.take_failed(place, count, false);
                 return socket;

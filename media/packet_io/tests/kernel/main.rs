@@ -259,6 +259,44 @@ fn a_run_that_the_path_does_not_carry_leaves_packet_by_packet() {
     });
 }
 
+/// Its way is gone: it is tried, and no packet of it left with others.
+#[test]
+fn a_run_that_fails_counts_alike_over_the_ring_and_epoll() {
+    in_narrow_network(|| {
+        for step in [KernelStep::Full, KernelStep::NoMinWait, KernelStep::Epoll] {
+            let peer = UdpSocket::bind(any_port()).expect("a free port");
+            let sizes = PacketIoConfig {
+                buffers: 512,
+                ..config(step)
+            };
+            let mut io = AnyPacketIo::choose(sizes).expect("epoll at least");
+            let key = io.open(spec(any_port())).expect("a free port");
+            io.connect(key, peer.local_addr().ok());
+            turn(&mut io);
+            set_local_routes("del");
+            for number in 0..10 {
+                send(&mut io, key, None, &[number; 50]);
+            }
+            for _ in 0..3 {
+                turn(&mut io);
+            }
+            set_local_routes("add");
+            let counters = *io.counters();
+            let sent = (counters.packets_sent, counters.segments_sent);
+            assert_eq!((sent, counters.sends_failed), ((10, 0), 10), "{step:?}");
+            assert_eq!(io.pool_counts().held, 0, "{step:?}");
+        }
+    });
+}
+
+/// Without the rule that names them no address of this host is known.
+fn set_local_routes(action: &str) {
+    let status = std::process::Command::new("ip")
+        .args(["rule", action, "pref", "0", "table", "local"])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "{action}");
+}
+
 /// What has come and was not taken yet stands before it: more than two batches.
 #[test]
 fn a_run_that_is_refused_in_a_crowd_leaves_packet_by_packet() {

@@ -1,7 +1,7 @@
 //! What strangers can do to a leg with keys: nothing.
 
 use super::harness::{ANY, Harness, Stream, TestLeg, address, plan};
-use super::secure::{Peer, SHA, relayed, secure_plan, speak};
+use super::secure::{Peer, SHA, keys, relayed, secure_plan, speak};
 use crate::command::{LatchPolicy, LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::srtp::Suite;
@@ -39,6 +39,7 @@ fn junk_never_ends_a_call_nor_moves_it() {
         for _ in 0..4 {
             let (_, sent) = a_peer.next();
             harness.exchange(a.ours, a.peer, &sent);
+            harness.pass_ms(20);
         }
         assert_eq!(harness.latched(), [a.peer]);
         // Two seconds with 100 failing packets a second beside the call, under the peer's own SSRC.
@@ -82,6 +83,7 @@ fn copies_from_elsewhere_gain_nothing_and_cost_nothing() {
         for _ in 0..8 {
             let (_, sent) = a_peer.next();
             harness.exchange(a.ours, a.peer, &sent);
+            harness.pass_ms(20);
         }
         let attacker = address("192.0.2.66:4000");
         for _ in 0..20 {
@@ -118,7 +120,9 @@ fn one_packet_sent_many_times_proves_no_source() {
     for _ in 0..3 {
         let (_, sent) = a_peer.next();
         assert_eq!(harness.exchange(a.ours, a.peer, &sent), []);
+        harness.pass_ms(20);
     }
+    harness.sent();
     speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
     speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
     assert_eq!(harness.latched(), [b.peer, a.peer]);
@@ -203,7 +207,9 @@ fn captured_packets_from_elsewhere_never_lock_an_open_leg_nor_keep_its_peer_out(
                 for old in &seen[..number] {
                     assert_eq!(harness.exchange(a.ours, attacker, old), []);
                 }
+                harness.pass_ms(20);
             }
+            harness.sent();
             speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
             speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
             assert_eq!(harness.latched(), [nat, b.peer]);
@@ -242,6 +248,7 @@ fn captured_packets_of_an_earlier_source_of_the_peer_lock_nothing() {
         for old in &seen {
             harness.exchange(a.ours, attacker, old);
         }
+        harness.pass_ms(20);
     }
     assert_eq!(harness.latched(), [nat]);
 }
@@ -325,4 +332,66 @@ fn who_took_an_open_leg_by_copies_loses_it_when_he_stops() {
         assert_eq!(harness.exchange(a.ours, claimed, &sent), []);
     }
     assert_eq!(harness.latched(), [claimed, nat, b.peer]);
+}
+
+/// Of a peer that speaks before its answer is here; he who listens has the packets as well, and sends them
+/// when they can be understood.
+#[test]
+fn packets_from_before_we_had_their_key_lock_nothing_when_it_comes() {
+    let nat = address("198.51.100.9:31000");
+    let sdp = address("10.0.0.1:4000");
+    let cases = [
+        (LatchPolicy::Sdp, sdp, "10.0.0.1:4002"),
+        (LatchPolicy::Signalling(nat.ip()), nat, "198.51.100.9:31002"),
+        (ANY, nat, "192.0.2.66:4000"),
+    ];
+    for (latch, peer, attacker) in cases {
+        let attacker = address(attacker);
+        // Whether the peer speaks at once, or not before he is believed who sends what it said.
+        for is_late in [false, true] {
+            let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(latch);
+            a.peer = peer;
+            let after = LegPlan {
+                latch,
+                srtp: keys(SHA, 30),
+                version: 2,
+                ..secure_plan("10.0.0.1:4000", SHA, 10)
+            };
+            a_peer.rekey(&after);
+            let mut seen = Vec::new();
+            for _ in 0..20 {
+                let (_, sent) = a_peer.next();
+                assert_eq!(harness.exchange(a.ours, peer, &sent), []);
+                seen.push(sent);
+                harness.pass_ms(20);
+            }
+            harness.update(a, after, Target::Leg(b.pair));
+            let copies = &seen[10..];
+            if is_late {
+                for old in copies {
+                    harness.exchange(a.ours, attacker, old);
+                    harness.pass_ms(20);
+                }
+                assert_eq!(harness.latched(), [attacker], "{latch:?}");
+                harness.pass_ms(1_000);
+                harness.sent();
+            } else {
+                for old in copies {
+                    assert_eq!(harness.exchange(a.ours, attacker, old), []);
+                }
+            }
+            for _ in 0..8 {
+                harness.exchange(a.ours, peer, &a_peer.next().1);
+                for old in copies {
+                    assert_eq!(harness.exchange(a.ours, attacker, old), []);
+                }
+                harness.pass_ms(20);
+            }
+            assert_eq!(harness.latched().last(), Some(&peer), "{latch:?}");
+            assert_eq!(harness.latched().len(), 1 + usize::from(is_late));
+            harness.sent();
+            speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+            speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+        }
+    }
 }

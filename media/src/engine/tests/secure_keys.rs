@@ -86,6 +86,7 @@ fn the_key_before_proves_no_new_source() {
     let (a, b) = harness.call_with(before.clone(), plan("203.0.113.2:6000"));
     for _ in 0..5 {
         harness.exchange(a.ours, a.peer, &former.next().1);
+        harness.pass_ms(20);
     }
     let after = LegPlan {
         srtp: keys(SHA, 30),

@@ -202,7 +202,9 @@ fn a_lock_of_plain_packets_ends_when_another_authenticates() {
         let left = harness.exchange(b.ours, b.peer, &back.next());
         assert_eq!(left, [], "nothing for who holds no key");
         harness.exchange(a.ours, a.peer, &a_peer.next().1);
+        harness.pass_ms(20);
     }
+    harness.sent();
     b_peer.stream = back;
     speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
     speak(&mut harness, b, &mut b_peer, a, &mut a_peer);

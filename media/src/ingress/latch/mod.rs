@@ -10,12 +10,14 @@
 //! | open | SDP address, policy `Sdp` | locked |
 //! | open | another admitted source, 4 in a row of one SSRC | locked |
 //! | open, reopened < 2 s ago | the old source | open, packet admitted |
+//! | open, keys | another admitted source, 4 in a row over 50 ms | locked |
 //! | open, keys | a packet that another source has offered already | open, both begin anew |
 //! | locked | locked source | locked, packet admitted |
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
 //! | locked, policy `Any`; with keys the holder silent | a source that is nearer (SDP address, its host, the signalling host) | locked, moved |
 //! | locked, policy `Any`, the nearer one soon silent | who it displaced, 4 in a row | locked, moved back |
-//! | locked, policy `Any`, keys, the holder silent for a second | any source, 4 in a row | locked, moved |
+//! | locked, keys, the holder silent for a second | any admitted source, 4 in a row | locked, moved |
+//! | locked, policy `Sdp`, moved, keys | SDP address, 4 in a row | locked, moved back |
 //! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
 //! | locked by plain packets | keys are negotiated | open |
 //! | locked, policy `Any`, the holder spoke for less than a second and is silent | its like, 4 in a row | locked, moved |
@@ -26,7 +28,7 @@ use std::cmp::Ordering;
 use crate::command::LatchPolicy;
 use crate::drop_reason::DropReason;
 use crate::ingress::PeerAddress;
-use crate::limits::{LATCH_CONFIRM, LATCH_GRACE, LATCH_PACKETS_MIN, LATCH_SPEAKS};
+use crate::limits::{LATCH_CONFIRM, LATCH_GRACE, LATCH_PACKETS_MIN, LATCH_PROOF_MIN, LATCH_SPEAKS};
 use crate::rtp::Ssrc;
 
 /// What the latch says to a packet.
@@ -152,7 +154,14 @@ impl Latch {
         // Who has not proven itself under the keys of now is not heard by them.
         let spoke_us = heard_us.filter(|_| !self.is_unproven);
         match (self.policy, &self.locked) {
-            (LatchPolicy::Sdp, _) if nearness == Nearness::Place => self.lock(now_us, source),
+            (LatchPolicy::Sdp, _) if nearness == Nearness::Place => {
+                // Who holds it by copies has none that are later than what the peer sends.
+                if self.has_moved && !self.is_unproven {
+                    self.prove(now_us, source, (ssrc, index), None)
+                } else {
+                    self.lock(now_us, source, index)
+                }
+            }
             (LatchPolicy::Sdp, locked) => {
                 let heard_us = locked.and(spoke_us);
                 let verdict = self.prove(now_us, source, (ssrc, index), heard_us);
@@ -168,7 +177,7 @@ impl Latch {
                 let verdict = if index.is_some() && speaks(now_us, spoke_us) {
                     self.prove(now_us, source, (ssrc, index), spoke_us)
                 } else {
-                    self.lock(now_us, source)
+                    self.lock(now_us, source, index)
                 };
                 if verdict == Verdict::Lock {
                     self.displaced = Some(displaced);
@@ -197,6 +206,10 @@ impl Latch {
         if self.locked == Some(source) || self.is_in_grace(now_us, &source) {
             return Ok(());
         }
+        let heard_us = heard_us.unwrap_or_default().max(self.locked_us);
+        let is_silent = now_us.saturating_sub(heard_us) >= micros(LATCH_CONFIRM);
+        // Who took the leg by copies has none that are newer than what the peer sends now.
+        let may_return = has_keys && is_silent;
         match self.policy {
             LatchPolicy::Sdp => {
                 let expected = self.expected.ok_or(DropReason::RemoteUnknown)?;
@@ -204,14 +217,18 @@ impl Latch {
                     return Err(DropReason::SourceNotAdmitted);
                 }
                 let is_late = self.locked.is_some() && self.former == Some(source);
-                if (self.has_moved && !self.is_unproven) || is_late {
+                let is_place = self.nearness(&source) == Nearness::Place;
+                let may_move = self.is_unproven || may_return || (has_keys && is_place);
+                if (self.has_moved && !may_move) || is_late {
                     return Err(DropReason::SourceNotLatched);
                 }
             }
             LatchPolicy::Signalling(host) if source.ip() != host => {
                 return Err(DropReason::SourceNotAdmitted);
             }
-            LatchPolicy::Signalling(_) if self.locked.is_some() && !self.is_unproven => {
+            LatchPolicy::Signalling(_)
+                if self.locked.is_some() && !self.is_unproven && !may_return =>
+            {
                 return Err(DropReason::SourceNotLatched);
             }
             LatchPolicy::Signalling(_) => {}
@@ -219,14 +236,11 @@ impl Latch {
                 let Some(locked) = self.locked.filter(|_| !self.is_unproven) else {
                     return Ok(());
                 };
-                let heard_us = heard_us.unwrap_or_default().max(self.locked_us);
                 let is_new = heard_us - self.locked_us < micros(LATCH_CONFIRM);
-                let is_silent = now_us.saturating_sub(heard_us) >= micros(LATCH_CONFIRM);
                 match self.nearness(&source).cmp(&self.nearness(&locked)) {
                     Ordering::Greater => {}
                     Ordering::Equal if is_new => {}
-                    // Who took the leg by copies has none that are newer than what the peer sends now.
-                    Ordering::Equal | Ordering::Less if has_keys && is_silent => {}
+                    Ordering::Equal | Ordering::Less if may_return => {}
                     // One packet may say that it is from the address of the SDP.
                     Ordering::Less if is_new && is_silent && self.displaced == Some(source) => {}
                     Ordering::Equal | Ordering::Less => return Err(DropReason::SourceNotLatched),
@@ -291,9 +305,10 @@ impl Latch {
         })
     }
 
-    /// True if who is locked may be kept by the kernel: no other source could be the better one.
+    /// True if who is locked may be kept by the kernel: no other source could be the better one, while this one
+    /// goes on.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
+    pub fn is_settled(&self, has_keys: bool) -> bool {
         // Without an address of the SDP nobody is nearer than who signals.
         let nearest = self
             .expected
@@ -303,7 +318,8 @@ impl Latch {
             .is_some_and(|locked| self.nearness(&locked) == nearest);
         match self.policy {
             _ if self.is_unproven => false,
-            LatchPolicy::Sdp | LatchPolicy::Signalling(_) => self.locked.is_some(),
+            LatchPolicy::Sdp => is_nearest || (self.locked.is_some() && !has_keys),
+            LatchPolicy::Signalling(_) => self.locked.is_some(),
             LatchPolicy::Any(_) => is_nearest,
         }
     }
@@ -378,15 +394,13 @@ impl Latch {
             count: 0,
             since_us: now_us,
         });
-        debug_assert!(
-            candidate.count < LATCH_PACKETS_MIN,
-            "who was proven is no candidate any more"
-        );
         debug_assert!(candidate.since_us <= now_us, "time does not go back");
-        candidate.count += 1;
+        candidate.count = candidate.count.saturating_add(1);
         candidate.index = index;
-        if candidate.count >= LATCH_PACKETS_MIN {
-            return self.lock(now_us, source);
+        // Packets that were sent before we had their key are the latest that we know, whoever sends them.
+        let is_long = now_us - candidate.since_us >= micros(LATCH_PROOF_MIN);
+        if candidate.count >= LATCH_PACKETS_MIN && (is_long || index.is_none()) {
+            return self.lock(now_us, source, index);
         }
         self.candidate = Some(candidate);
         Verdict::Refuse(DropReason::LatchPending)
@@ -415,7 +429,7 @@ impl Latch {
         true
     }
 
-    fn lock(&mut self, now_us: u64, source: PeerAddress) -> Verdict {
+    fn lock(&mut self, now_us: u64, source: PeerAddress, index: Option<u64>) -> Verdict {
         debug_assert!(
             self.locked != Some(source),
             "who is believed is admitted before"
@@ -423,12 +437,13 @@ impl Latch {
         debug_assert!(
             self.locked.is_none()
                 || self.is_unproven
+                || index.is_some()
                 || !matches!(self.policy, LatchPolicy::Signalling(_)),
-            "who came from the signalling host stays"
+            "who came from the signalling host stays, where no key says better"
         );
         debug_assert!(
-            !self.has_moved || self.is_unproven,
-            "a peer moves once between two answers"
+            !self.has_moved || self.is_unproven || index.is_some(),
+            "a peer moves once between two answers, where no key says better"
         );
         self.locked = Some(source);
         self.locked_us = now_us;

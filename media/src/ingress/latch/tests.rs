@@ -178,12 +178,12 @@ fn under_any_the_address_of_the_sdp_displaces_who_came_first() {
         latch.offer(at, stranger, (Ssrc(66), None), None);
     }
     assert_eq!(latch.locked(), Some(stranger));
-    assert!(!latch.is_settled());
+    assert!(!latch.is_settled(false));
     assert_eq!(
         latch.offer(9_000_000, peer, (Ssrc(1), None), Some(8_999_999)),
         Verdict::Lock
     );
-    assert!(latch.is_settled());
+    assert!(latch.is_settled(false));
     for at in 9_100_000..9_100_020 {
         let verdict = latch.offer(at, stranger, (Ssrc(66), None), Some(9_000_000));
         assert_eq!(verdict, Verdict::Refuse(DropReason::SourceNotLatched));
@@ -201,7 +201,7 @@ fn under_any_the_host_that_signals_displaces_a_stranger_who_goes_on() {
             latch.offer(at, stranger, (Ssrc(66), None), None);
         }
         assert_eq!(latch.locked(), Some(stranger));
-        assert!(!latch.is_settled(), "another may be nearer");
+        assert!(!latch.is_settled(false), "another may be nearer");
         let verdict = latch.offer(9_000_000, peer, (Ssrc(1), None), Some(8_999_999));
         assert_eq!(verdict, Verdict::Lock);
         for at in 9_000_001..9_000_020 {
@@ -209,7 +209,7 @@ fn under_any_the_host_that_signals_displaces_a_stranger_who_goes_on() {
             assert_eq!(verdict, Verdict::Refuse(DropReason::SourceNotLatched));
         }
         // The SDP says more than the signalling does.
-        assert_eq!(latch.is_settled(), expected.is_none());
+        assert_eq!(latch.is_settled(false), expected.is_none());
         if let Some(expected) = expected {
             let verdict = latch.offer(9_000_021, expected, (Ssrc(2), None), Some(9_000_000));
             assert_eq!(verdict, Verdict::Lock);

@@ -131,7 +131,8 @@ impl Framer {
                 return Ok(None);
             };
             let header = self.buffer.get(self.start..header_end).unwrap_or_default();
-            let size = header.len() + content_length(header)?;
+            // A peer may claim as much as a number holds.
+            let size = header.len().saturating_add(content_length(header)?);
             if size > MESSAGE_SIZE_MAX {
                 return Err(FrameError::BodyTooLong);
             }

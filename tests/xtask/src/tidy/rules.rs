@@ -317,7 +317,7 @@ pub(super) fn orphans(tree: &Tree) -> Vec<Finding> {
         let Some((folder, name)) = file.path.rsplit_once('/') else {
             continue;
         };
-        let is_target = ["/bin", "/benches", "/examples", "/tests"]
+        let is_target = ["/bin", "/benches", "/examples", "/tests", "/targets"]
             .iter()
             .any(|kind| folder.ends_with(kind))
             && !folder.contains("/src/");
