@@ -218,8 +218,8 @@ impl Latch {
                 }
                 let is_late = self.locked.is_some() && self.former == Some(source);
                 let is_place = self.nearness(&source) == Nearness::Place;
-                let is_held = !self.is_unproven && !may_return && !(has_keys && is_place);
-                if (self.has_moved && is_held) || is_late {
+                let may_move = self.is_unproven || may_return || (has_keys && is_place);
+                if (self.has_moved && !may_move) || is_late {
                     return Err(DropReason::SourceNotLatched);
                 }
             }
