@@ -67,6 +67,7 @@ claims! {
     pool::packets_outlive_their_packet_io,
     waiting::a_wait_ends_without_a_packet,
     waiting::a_wait_ends_when_enough_have_come,
+    waiting::one_that_suffices_waits_for_no_other,
     waiting::gathering_ends_with_less_than_wanted,
     waiting::a_wake_before_the_wait_is_not_lost,
     waiting::a_wake_from_another_thread_ends_the_wait,

@@ -49,6 +49,25 @@ pub(crate) fn a_wait_ends_when_enough_have_come<S: Subject>(mut subject: S) {
     }
 }
 
+pub(crate) fn one_that_suffices_waits_for_no_other<S: Subject>(mut subject: S) {
+    let peer = subject.peer(V4);
+    let (_, local) = subject.open(V4);
+    subject.turn();
+    for _ in 0..10 {
+        subject.send(peer, local, b"x");
+        // Would it gather, it would do so for an hour.
+        let wait = Wait {
+            want: 1,
+            min_wait: AN_HOUR,
+            until: None,
+        };
+        subject.io().submit_and_wait(Instant::now(), wait);
+        let mut batch = ReceivedBatch::new();
+        subject.io().receive(&mut batch);
+        assert_eq!(batch.packets.len(), 1);
+    }
+}
+
 pub(crate) fn gathering_ends_with_less_than_wanted<S: Subject>(mut subject: S) {
     let peer = subject.peer(V4);
     let (_, local) = subject.open(V4);
