@@ -212,6 +212,13 @@ fn metrics_show_a_call_and_every_limit_that_could_refuse_one() {
         ("sluice_sip_responses_sent_total{status=\"200\"}", 2),
         ("sluice_sip_unknown_source_total", 1),
         ("sluice_media_packets_received_total{worker=\"0\"}", 8),
+        ("sluice_media_batches_total{worker=\"0\",packets=\"1\"}", 8),
+        ("sluice_media_lateness_seconds_count{worker=\"0\"}", 1),
+        (
+            "sluice_media_kernel_total{worker=\"0\",event=\"kernel_entries\"}",
+            8,
+        ),
+        ("sluice_media_kernel_total{worker=\"0\",event=\"wakes\"}", 1),
         ("sluice_cdr_records_written_total", 2),
         ("sluice_storage_write_seconds_count", 1),
         ("sluice_sip_table_max{table=\"transactions\"}", 1),
