@@ -33,14 +33,14 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 
 #[test]
 fn a_spray_over_the_ring_gets_nothing_and_brings_nothing() {
-    for (latch, ports) in policies([47_410, 47_430, 47_450]) {
+    for (latch, ports) in policies([27_410, 27_430, 27_450]) {
         spray(KernelStep::Full, latch, ports);
     }
 }
 
 #[test]
 fn a_spray_over_epoll_gets_nothing_and_brings_nothing() {
-    for (latch, ports) in policies([47_510, 47_530, 47_550]) {
+    for (latch, ports) in policies([27_510, 27_530, 27_550]) {
         spray(KernelStep::Epoll, latch, ports);
     }
 }

@@ -189,6 +189,39 @@ fn one_packet_that_claims_the_sdp_address_does_not_end_a_stream_that_goes_on() {
     }
 }
 
+/// Of the address of a provider everybody knows.
+#[test]
+fn forged_packets_from_two_nearer_addresses_do_not_end_a_stream_that_goes_on() {
+    let (one, two) = (address("192.0.2.1:5000"), address("192.0.2.1:5002"));
+    let sdp = address("10.0.0.5:4000");
+    let plays = [
+        vec![one, two, two, two, two],
+        vec![one, sdp],
+        vec![one, one, two, two, two, two, one, one, one, one],
+    ];
+    for forged in plays {
+        let mut harness = Harness::new();
+        let any = LegPlan {
+            latch: LatchPolicy::Any(one.ip()),
+            ..plan("10.0.0.5:4000")
+        };
+        let (a, b) = harness.call_with(any, plan("203.0.113.2:6000"));
+        let nat = address("198.51.100.9:31000");
+        let (mut stream, mut spoof) = (Stream::new(1), Stream::new(66));
+        for number in 0..200_usize {
+            harness.exchange(a.ours, nat, &stream.next());
+            if let Some(from) = number.checked_sub(100).and_then(|at| forged.get(at)) {
+                harness.exchange(a.ours, *from, &spoof.next());
+            }
+            harness.pass_ms(20);
+            harness.sent();
+        }
+        let left = harness.exchange(a.ours, nat, &stream.next());
+        assert_eq!(left.len(), 1, "{forged:?}: it is heard again");
+        assert_eq!(left[0].to, b.peer);
+    }
+}
+
 #[test]
 fn who_speaks_on_from_the_sdp_address_keeps_the_leg_in_its_pauses() {
     let mut harness = Harness::new();

@@ -15,7 +15,7 @@
 //! | locked | locked source | locked, packet admitted |
 //! | locked, policy `Sdp`, not moved | SDP host, another port, 4 in a row, the old port silent | locked, moved |
 //! | locked, policy `Any`; with keys the holder silent | a source that is nearer (SDP address, its host, the signalling host) | locked, moved |
-//! | locked, policy `Any`, the nearer one soon silent | who it displaced, 4 in a row | locked, moved back |
+//! | locked, policy `Any`, the holder spoke for less than a second and is silent for one | any source, 4 in a row | locked, moved |
 //! | locked, keys, the holder silent for a second | any admitted source, 4 in a row | locked, moved |
 //! | locked, policy `Sdp`, moved, keys | SDP address, 4 in a row | locked, moved back |
 //! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
@@ -54,8 +54,6 @@ pub struct Latch {
     grace: Option<Grace>,
     /// The source before the last offer/answer: what it sends after the lock is late, not a move.
     former: Option<PeerAddress>,
-    /// Who held the leg before one that claims the address of the SDP took it.
-    displaced: Option<PeerAddress>,
     /// The keys have changed since who is locked has proven itself.
     is_unproven: bool,
 }
@@ -100,7 +98,6 @@ impl Latch {
             candidate: None,
             grace: None,
             former: None,
-            displaced: None,
             is_unproven: false,
         }
     }
@@ -171,22 +168,18 @@ impl Latch {
             // The peer displaces a stranger: where the SDP says, or where it signals from, by one packet;
             // elsewhere by being the one that goes on. Against a stranger who goes on as well there is SRTP.
             (LatchPolicy::Any(_), Some(locked)) if nearness > self.nearness(locked) => {
-                let displaced = *locked;
                 // A copy can claim that address, too: with keys the peer is not there while it is
                 // heard elsewhere.
-                let verdict = if index.is_some() && speaks(now_us, spoke_us) {
+                if index.is_some() && speaks(now_us, spoke_us) {
                     self.prove(now_us, source, (ssrc, index), spoke_us)
                 } else {
                     self.lock(now_us, source, index)
-                };
-                if verdict == Verdict::Lock {
-                    self.displaced = Some(displaced);
                 }
-                verdict
             }
             (LatchPolicy::Any(_), Some(_)) => self.prove(now_us, source, (ssrc, index), spoke_us),
             (LatchPolicy::Any(_) | LatchPolicy::Signalling(_), _) => {
-                self.prove(now_us, source, (ssrc, index), None)
+                let heard_us = self.locked.and(spoke_us);
+                self.prove(now_us, source, (ssrc, index), heard_us)
             }
         }
     }
@@ -242,7 +235,7 @@ impl Latch {
                     Ordering::Equal if is_new => {}
                     Ordering::Equal | Ordering::Less if may_return => {}
                     // One packet may say that it is from the address of the SDP.
-                    Ordering::Less if is_new && is_silent && self.displaced == Some(source) => {}
+                    Ordering::Less if is_new && is_silent => {}
                     Ordering::Equal | Ordering::Less => return Err(DropReason::SourceNotLatched),
                 }
             }
@@ -449,7 +442,6 @@ impl Latch {
         self.locked_us = now_us;
         self.candidate = None;
         self.grace = None;
-        self.displaced = None;
         self.is_unproven = false;
         Verdict::Lock
     }
