@@ -222,7 +222,7 @@ pub(crate) fn each_hears_the_other(world: &World) {
         // All of the call and not only its beginning: before and after sockets are connected, reports, …
         let (clear, of) = tone::clear_tenths(&heard, there.tone_hz);
         assert!(
-            clear >= CLEAR_TENTHS_MIN && clear * 5 >= of * 4,
+            clear >= CLEAR_TENTHS_MIN && clear * 3 >= of * 2,
             "{} hears {} clearly in {clear} of {of} tenths of a second",
             here.name,
             there.name

@@ -95,7 +95,14 @@ impl Gateway {
     pub(crate) fn expect_on(&self, backend: Backend) {
         let said = self.process.said();
         let is_epoll = said.contains("Sluice is ready (epoll");
-        assert!(backend == Backend::Best || is_epoll, "{said}");
+        let is_required = std::env::var("SLUICE_INTEROP").is_ok_and(|word| word == "require");
+        match backend {
+            Backend::Epoll => assert!(is_epoll, "{said}"),
+            Backend::Best if is_epoll && !is_required => {
+                println!("io_uring: not run, this host refuses it");
+            }
+            Backend::Best => assert!(!is_epoll, "{said}"),
+        }
     }
 
     /// Starts a gateway with these tables and waits until it serves.
