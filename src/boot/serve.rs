@@ -227,8 +227,12 @@ fn advertised_media(config: &Config, store: &Store) -> Vec<IpAddr> {
     let stored = store.snapshot();
     let trunks = stored.trunks.iter();
     let named = trunks.filter_map(|trunk| trunk.advertised_media_address);
-    let named: BTreeSet<IpAddr> = config.media.advertised.into_iter().chain(named).collect();
-    named.into_iter().collect()
+    let trunks: BTreeSet<IpAddr> = named.collect();
+    // The node's own first: a worker knows as many as it has the room for.
+    let own = config.media.advertised;
+    own.into_iter()
+        .chain(trunks.into_iter().filter(|named| Some(*named) != own))
+        .collect()
 }
 
 fn start_media(
