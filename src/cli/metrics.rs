@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::output::Output;
 use super::run::CommandError;
-use crate::metrics::catalogue::{ALL, MEDIA_PACKETS_DROPPED, Metric};
+use crate::metrics::catalogue::{ALL, MEDIA_KERNEL, MEDIA_PACKETS_DROPPED, MEDIA_RTCP, Metric};
+use media::RtcpCounters;
 use media::drop_reason::DropReason;
+use packet_io::IoCounters;
 
 pub(super) fn run(output: &mut Output<'_>) -> Result<(), CommandError> {
     if output.is_json() {
@@ -18,7 +20,7 @@ pub(super) fn run(output: &mut Output<'_>) -> Result<(), CommandError> {
                     "unit": metric.unit.map(|unit| unit.as_str()),
                     "labels": metric.labels,
                     "help": metric.help,
-                    "values": values(metric).collect::<BTreeMap<_, _>>(),
+                    "values": values(metric).into_iter().collect::<BTreeMap<_, _>>(),
                 })
             })
             .collect();
@@ -38,6 +40,7 @@ pub(super) fn run(output: &mut Output<'_>) -> Result<(), CommandError> {
     output.table(["NAME", "KIND", "LABELS", "MEANING"], &rows)?;
     for metric in ALL {
         let rows: Vec<[String; 2]> = values(metric)
+            .into_iter()
             .map(|(value, meaning)| [value.to_owned(), meaning.to_owned()])
             .collect();
         if !rows.is_empty() {
@@ -50,15 +53,14 @@ pub(super) fn run(output: &mut Output<'_>) -> Result<(), CommandError> {
 }
 
 /// What the values of a metric's last label mean, where the words do not say it.
-fn values(metric: &Metric) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let reasons = if metric.name == MEDIA_PACKETS_DROPPED.name {
-        DropReason::ALL.as_slice()
-    } else {
-        &[]
-    };
-    reasons
-        .iter()
-        .map(|reason| (reason.as_str(), reason.meaning()))
+fn values(metric: &Metric) -> Vec<(&'static str, &'static str)> {
+    let reason = |reason: DropReason| (reason.as_str(), reason.meaning());
+    match metric.name {
+        name if name == MEDIA_PACKETS_DROPPED.name => DropReason::ALL.map(reason).to_vec(),
+        name if name == MEDIA_KERNEL.name => IoCounters::MEANINGS.to_vec(),
+        name if name == MEDIA_RTCP.name => RtcpCounters::MEANINGS.to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -66,14 +68,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_of_a_dropped_packet_is_explained() {
+    fn each_reason_event_and_kind_of_packets_is_explained() {
         let (mut results, mut errors) = (Vec::new(), Vec::new());
         run(&mut Output::new(&mut results, &mut errors, false)).unwrap();
         let text = String::from_utf8(results).unwrap();
-        for reason in DropReason::ALL {
-            let line = text.lines().find(|line| line.starts_with(reason.as_str()));
-            let line = line.unwrap_or_else(|| panic!("{}", reason.as_str()));
-            assert!(line.ends_with(reason.meaning()), "{line}");
+        let reasons = DropReason::ALL.map(|reason| (reason.as_str(), reason.meaning()));
+        let kinds = [&reasons, IoCounters::MEANINGS, RtcpCounters::MEANINGS].concat();
+        assert!(kinds.len() > 70, "{}", kinds.len());
+        for (word, meaning) in kinds {
+            let is_its = |line: &&str| line.split_whitespace().next() == Some(word);
+            let explained = text
+                .lines()
+                .filter(is_its)
+                .any(|line| line.ends_with(meaning));
+            assert!(explained && meaning.ends_with('.'), "{word}: {meaning}");
         }
     }
 }

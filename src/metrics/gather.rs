@@ -182,27 +182,7 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
         );
     }
     let rtcp = &counters.rtcp;
-    for (kind, count) in [
-        ("compounds_received", rtcp.compounds_received),
-        ("sender_reports_received", rtcp.sender_reports_received),
-        ("receiver_reports_received", rtcp.receiver_reports_received),
-        (
-            "source_descriptions_received",
-            rtcp.source_descriptions_received,
-        ),
-        ("byes_received", rtcp.byes_received),
-        ("feedback_received", rtcp.feedback_received),
-        ("others_received", rtcp.others_received),
-        ("sender_reports_sent", rtcp.sender_reports_sent),
-        ("receiver_reports_sent", rtcp.receiver_reports_sent),
-        ("feedback_sent", rtcp.feedback_sent),
-        ("keyframe_requests_sent", rtcp.keyframe_requests_sent),
-        ("feedback_refused", rtcp.feedback_refused),
-        ("keyframe_requests_limited", rtcp.keyframe_requests_limited),
-        ("byes_sent", rtcp.byes_sent),
-    ] {
-        to.whole(&c::MEDIA_RTCP, &[worker, kind], count);
-    }
+    rtcp.each(|kind, count| to.whole(&c::MEDIA_RTCP, &[worker, kind], count));
     for (direction, quality) in [
         ("received", &counters.quality_received),
         ("sent", &counters.quality_sent),

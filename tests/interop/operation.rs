@@ -238,6 +238,27 @@ fn metrics_show_a_call_and_every_limit_that_could_refuse_one() {
     }
 }
 
+#[test]
+fn two_workers_share_the_calls_and_each_says_what_it_carried() {
+    let Some(world) = World::open(&["ip"]) else {
+        return;
+    };
+    let config = write_config(&world, "workers = 2", &echo_link());
+    let _gateway = Gateway::start_with(&world, config);
+    let mut phones = [(); 4].map(|()| Phone::new("127.0.0.1"));
+    for phone in &mut phones {
+        let target = phone.call("echo");
+        assert!(phone.exchange(target, 10).len() >= 8);
+    }
+    for worker in 0..2 {
+        let name = format!("sluice_media_packets_received_total{{worker=\"{worker}\"}}");
+        until(&name, PATIENCE, || metric(&name) >= Some(8));
+    }
+    for phone in &mut phones {
+        phone.hang_up();
+    }
+}
+
 /// A small disk of this test's own under the node's data.
 fn small_disk(world: &World) -> Option<()> {
     let data = world.file("data");

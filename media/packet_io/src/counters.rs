@@ -2,14 +2,17 @@
 //! publishes them is the worker's business.
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Counts since the start of one [`PacketIo`](crate::PacketIo). Never reset.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct IoCounters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
         }
 
         impl IoCounters {
+            /// The label of each counter, and what it means to who reads it.
+            pub const MEANINGS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),*).trim_ascii()),)*];
+
             /// Each counter with its stable label.
             pub fn each(&self, mut visit: impl FnMut(&'static str, u64)) {
                 $(visit(stringify!($name), self.$name);)*

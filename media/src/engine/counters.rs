@@ -2,6 +2,7 @@
 
 use crate::drop_reason::DropCounters;
 use crate::engine::quality_counters::QualityCounters;
+use crate::engine::rtcp_counters::RtcpCounters;
 
 /// Counts since the start of one worker. Never reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,39 +70,6 @@ impl BatchSizes {
     pub fn each(&self) -> impl Iterator<Item = (u32, u64)> {
         BATCH_BOUNDS.into_iter().zip(self.0)
     }
-}
-
-/// RTCP packets by what they were. A compound packet holds several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RtcpCounters {
-    /// Compound packets accepted.
-    pub compounds_received: u64,
-    /// Sender reports in them.
-    pub sender_reports_received: u64,
-    /// Receiver reports in them.
-    pub receiver_reports_received: u64,
-    /// Source descriptions in them.
-    pub source_descriptions_received: u64,
-    /// BYE packets in them: taken in, never passed on.
-    pub byes_received: u64,
-    /// Feedback in them: PLI, FIR, NACK, REMB, arrivals, others.
-    pub feedback_received: u64,
-    /// APP, XR and unknown packets in them.
-    pub others_received: u64,
-    /// Sender reports passed on, rewritten.
-    pub sender_reports_sent: u64,
-    /// Receiver reports of our own.
-    pub receiver_reports_sent: u64,
-    /// Feedback passed on, rewritten.
-    pub feedback_sent: u64,
-    /// Keyframe requests among it.
-    pub keyframe_requests_sent: u64,
-    /// Feedback that was not passed on, alone or beside what was.
-    pub feedback_refused: u64,
-    /// Keyframe requests among that which came too soon after another.
-    pub keyframe_requests_limited: u64,
-    /// BYE packets of our own.
-    pub byes_sent: u64,
 }
 
 #[cfg(test)]

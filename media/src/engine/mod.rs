@@ -18,6 +18,7 @@ mod own_report;
 mod packet;
 mod quality_counters;
 mod report_queue;
+mod rtcp_counters;
 mod secure;
 mod socket_owners;
 mod stock;
@@ -27,6 +28,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use counters::{BATCH_BOUNDS, BatchSizes, RtcpCounters, WorkerCounters};
+pub use counters::{BATCH_BOUNDS, BatchSizes, WorkerCounters};
 pub use quality_counters::QualityCounters;
+pub use rtcp_counters::RtcpCounters;
 pub use worker::{Worker, WorkerConfig};

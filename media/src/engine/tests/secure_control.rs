@@ -7,7 +7,7 @@ use super::harness::{Harness, Sent, TestLeg, plan};
 use super::secure::{Peer, SHA, key, relayed, secure_plan, speak};
 use crate::command::{LegPlan, Target};
 use crate::drop_reason::DropReason;
-use crate::engine::counters::RtcpCounters;
+use crate::engine::RtcpCounters;
 use crate::rtcp::{Cname, Compound, Kind, SenderInformation, write_sender_report};
 use crate::rtp::Ssrc;
 use crate::srtp::key_derivation::REFUSED_IN_TESTS;
