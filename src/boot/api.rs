@@ -89,13 +89,14 @@ fn write_token(path: &Path, clear: &str) -> io::Result<()> {
 /// Without tokens nobody can use a listener on the network, and tokens cross it in clear.
 fn warn_of_open_doors(config: &Config, store: &Store) {
     let open = |listen: &&std::net::SocketAddr| !listen.ip().is_loopback();
-    let Some(listen) = config.http.listen.iter().find(open) else {
-        return;
-    };
-    if store.snapshot().tokens.is_empty() {
-        tracing::warn!(%listen, "http.listen is not loopback, and there is no token: nobody can use it");
+    let plain = config.http.listen.iter().find(open);
+    let any = plain.or_else(|| config.https.listen.iter().find(open));
+    if let Some(listen) = any.filter(|_| store.snapshot().tokens.is_empty()) {
+        tracing::warn!(%listen, "a listener is not loopback, and there is no token: nobody can use it");
     }
-    tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; put a TLS proxy before it, and name it in http.trusted_proxies");
+    if let Some(listen) = plain {
+        tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; use https.listen, or put a TLS proxy before it and name that in http.trusted_proxies");
+    }
 }
 
 /// The path of the socket goes with the node.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::http::CertificateError;
 use crate::storage::StorageError;
 
 /// Why a node did not start.
@@ -26,6 +27,9 @@ pub enum ServeError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// There is no certificate to show.
+    #[error("https: {0}")]
+    Certificate(#[from] CertificateError),
     /// The database.
     #[error("{0}")]
     Storage(#[from] StorageError),

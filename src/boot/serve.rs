@@ -19,7 +19,7 @@ use super::limits::{self, Limits};
 use super::notify::Supervisor;
 use super::priorities::{order_threads, take_small_pages};
 use super::reload::Reload;
-use super::sockets::{bind_http, bind_sip, bind_sip_tcp, explain, locals};
+use super::sockets::{bind_http, bind_https, bind_sip, bind_sip_tcp, explain, locals};
 use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
@@ -30,6 +30,7 @@ use crate::config::{Config, MediaBackend};
 use crate::fraud_guard::dial_plan::EMERGENCY;
 use crate::health::{self, NodeParts, Phase};
 use crate::hep::{Capture, CaptureFigures};
+use crate::http::follow;
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -151,7 +152,9 @@ async fn open_store(config: &Config) -> Result<(Store, Arc<ExportFigures>), Serv
 async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sockets = bind_sip(config)?;
     let sip_listeners = bind_sip_tcp(config, &sockets)?;
-    let listeners = bind_http(config).await?;
+    let mut listeners = bind_http(config).await?;
+    let (secure, certificates) = bind_https(config).await?;
+    listeners.extend(secure);
     let (store, exported) = open_store(config).await?;
     let wake = Arc::new(Wake::new().map_err(ServeError::system("an event descriptor"))?);
     let panics = Arc::new(PanicWatch::default());
@@ -208,6 +211,9 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
     let http_stop = api::start(config, &store, &view, link.asker(), listeners).await?;
+    if let Some(certificates) = certificates {
+        tokio::spawn(follow(certificates, http_stop.subscribe()));
+    }
     wait_for_stock(&link).await;
     order_threads();
     view.enter(Phase::Ready);
@@ -393,6 +399,17 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
         writeln!(
             output,
             "  resolve a link:  curl -s {http}/api/v1/resolve/{path}"
+        )?;
+    }
+    if let (Some(https), true) = (config.https.listen.first(), config.http.resolve_open) {
+        let unproven = if config.https.certificate.is_none() {
+            "k"
+        } else {
+            ""
+        };
+        writeln!(
+            output,
+            "  the same by TLS: curl -s{unproven} https://{https}/api/v1/resolve/{path}"
         )?;
     }
     for sip in &config.sip.listen {

@@ -1,16 +1,18 @@
 //! Sockets are bound before anything else is started: a busy port is told by its name.
 
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::sys::stat::{Mode, umask};
 
 use super::error::ServeError;
 use crate::config::Config;
-use crate::http::Listener;
+use crate::http::{CertificateFiles, Certificates, Listener, TlsListener};
 use crate::shell::{tcp, udp};
 
 /// The SIP sockets, each with the address that messages name for it.
@@ -81,6 +83,47 @@ pub(super) async fn bind_http(config: &Config) -> Result<Vec<Listener>, ServeErr
         listeners.push(Listener::Tcp(listener));
     }
     Ok(listeners)
+}
+
+/// The HTTPS listeners, and the certificate that they show; none: no certificate is looked at.
+pub(super) async fn bind_https(
+    config: &Config,
+) -> Result<(Vec<Listener>, Option<Arc<Certificates>>), ServeError> {
+    let https = &config.https;
+    if https.listen.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let certificates = Arc::new(match &https.certificate {
+        Some((certificate, key)) => Certificates::load(CertificateFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        })?,
+        None => {
+            std::fs::create_dir_all(&config.node.data).map_err(ServeError::system("node.data"))?;
+            Certificates::self_signed(&config.node.data, &self_signed_names(config))?
+        }
+    });
+    let mut listeners = Vec::new();
+    for address in &https.listen {
+        let bound = tokio::net::TcpListener::bind(address).await;
+        let listener =
+            bound.map_err(|error| ServeError::bind("https.listen", *address, explain(&error)))?;
+        let listener = TlsListener::new(listener, &certificates, https.strict_days)
+            .map_err(|error| ServeError::system("TLS")(io::Error::other(error)))?;
+        listeners.push(Listener::Tls(listener));
+    }
+    Ok((listeners, Some(certificates)))
+}
+
+/// By which names a node without a certificate is reached.
+fn self_signed_names(config: &Config) -> Vec<String> {
+    let addresses = config.https.listen.iter().map(|listen| listen.ip());
+    let addresses = addresses.filter(|address| !address.is_unspecified());
+    let names: BTreeSet<String> = std::iter::once("localhost".to_owned())
+        .chain(config.sip.domain.clone())
+        .chain(addresses.map(|address| address.to_string()))
+        .collect();
+    names.into_iter().collect()
 }
 
 /// The Unix socket of the command line: only this user may open it. A file of a run that was killed

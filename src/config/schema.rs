@@ -24,6 +24,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// `[http]`.
     pub http: HttpConfig,
+    /// The same with TLS.
+    pub https: HttpsConfig,
     /// `[media]`.
     pub media: MediaConfig,
     /// `[limits]`.
@@ -134,6 +136,17 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<Network>,
     /// Unix socket of the command line; `None`: there is none.
     pub socket: Option<PathBuf>,
+}
+
+/// `[https]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpsConfig {
+    /// TCP sockets with TLS.
+    pub listen: Vec<SocketAddr>,
+    /// The certificate and its key; `None`: a self-signed one.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// For how many days browsers are told to come by HTTPS only; 0: they are not told.
+    pub strict_days: u32,
 }
 
 /// `[media]`.

@@ -54,6 +54,8 @@ pub struct HttpFigures {
     pub answers: [AtomicU64; 5],
     /// Connections now.
     pub connections: AtomicI64,
+    /// TLS handshakes that did not end well.
+    pub handshakes_failed: AtomicU64,
 }
 
 impl HttpFigures {

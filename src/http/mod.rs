@@ -29,6 +29,7 @@ mod schema;
 mod server;
 mod settings;
 mod sources;
+mod tls;
 mod tokens;
 mod tries;
 mod trunk_schema;
@@ -39,6 +40,7 @@ pub(crate) use calls::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OCTETS_MAX};
 pub(crate) use fields::fields_of;
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};
+pub use tls::{CertificateError, CertificateFiles, Certificates, TlsListener, follow};
 
 #[cfg(test)]
 mod tests;

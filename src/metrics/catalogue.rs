@@ -481,6 +481,11 @@ pub static HTTP_REQUESTS: Metric = counter(
 .by(&["status"]);
 /// HTTP connections now.
 pub static HTTP_CONNECTIONS: Metric = gauge("http_connections", "HTTP connections now");
+/// TLS handshakes of HTTPS that failed, or took too long.
+pub static HTTPS_HANDSHAKES_FAILED: Metric = counter(
+    "https_handshakes_failed",
+    "TLS handshakes of HTTPS that failed, or took too long",
+);
 /// HTTP connections at once on each listener.
 pub static HTTP_CONNECTIONS_MAX: Metric = gauge(
     "http_connections_max",
@@ -625,6 +630,7 @@ pub static ALL: &[&Metric] = &[
     &EXPORT_FAILURES,
     &HTTP_REQUESTS,
     &HTTP_CONNECTIONS,
+    &HTTPS_HANDSHAKES_FAILED,
     &HTTP_CONNECTIONS_MAX,
     &BUILD,
     &PHASE,

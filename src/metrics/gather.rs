@@ -273,6 +273,8 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
     {
         to.whole(&c::HTTP_REQUESTS, &[class], count.load(Relaxed));
     }
+    let failed = node.http.handshakes_failed.load(Relaxed);
+    to.whole(&c::HTTPS_HANDSHAKES_FAILED, &[], failed);
     let connections = node.http.connections.load(Relaxed);
     to.whole(
         &c::HTTP_CONNECTIONS,

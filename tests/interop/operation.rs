@@ -259,6 +259,40 @@ fn two_workers_share_the_calls_and_each_says_what_it_carried() {
     }
 }
 
+/// As who has the certificate of the node and trusts nothing else.
+#[test]
+fn links_resolve_by_tls_and_a_node_without_a_certificate_keeps_its_own() {
+    let Some(world) = World::open(&["ip", "curl"]) else {
+        return;
+    };
+    let config = config_with(&world, "[https]\nlisten = [\"127.0.0.1:8443\"]");
+    let ask = |trusted: Option<&Path>| {
+        let url = "https://127.0.0.1:8443/api/v1/resolve/echo";
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "10"]).arg(url);
+        if let Some(trusted) = trusted {
+            curl.arg("--cacert").arg(trusted);
+        }
+        let answer = curl.output().expect("curl");
+        (
+            answer.status.success(),
+            String::from_utf8_lossy(&answer.stdout).into_owned(),
+        )
+    };
+    let mut shown = Vec::new();
+    for _ in 0..2 {
+        let _gateway = Gateway::start_with(&world, config.clone());
+        let certificate = world.file("data/self-signed.pem");
+        let (is_good, answer) = ask(Some(&certificate));
+        assert!(is_good && answer.contains("local:echo"), "{answer}");
+        assert!(!ask(None).0, "nobody else's word proves it");
+        let failed = "sluice_https_handshakes_failed_total";
+        until(failed, PATIENCE, || metric(failed) == Some(1));
+        shown.push(fs::read(certificate).expect("the certificate"));
+    }
+    assert_eq!(shown[0], shown[1]);
+}
+
 /// A small disk of this test's own under the node's data.
 fn small_disk(world: &World) -> Option<()> {
     let data = world.file("data");

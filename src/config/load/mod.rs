@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Document, Reader};
 use super::schema::{
-    CdrConfig, Config, HepConfig, HttpConfig, LimitsConfig, LogConfig, MediaBackend, MediaConfig,
-    NodeConfig, SipConfig,
+    CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig, LogConfig, MediaBackend,
+    MediaConfig, NodeConfig, SipConfig,
 };
 use super::tables;
 use crate::cdr::export::ExportFormat;
@@ -40,6 +40,7 @@ impl Config {
         let node = node(root.table("node"));
         let sip = sip(root.table("sip"));
         let http = http(root.table("http"), &node);
+        let https = https(root.table("https"), http.resolve_open);
         let media = media(root.table("media"));
         let limits = limits(root.table("limits"));
         let storage = storage(root.table("storage"), &node, &sip);
@@ -62,6 +63,7 @@ impl Config {
             node,
             sip,
             http,
+            https,
             media,
             limits,
             storage,
@@ -210,6 +212,34 @@ fn http(table: Reader<'_>, node: &NodeConfig) -> HttpConfig {
     }
     table.finish();
     http
+}
+
+fn https(table: Reader<'_>, resolve_open: bool) -> HttpsConfig {
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+    let certificate = table.optional_text("certificate", PEM_FILE, path);
+    let key = table.optional_text("key", PEM_FILE, path);
+    if certificate.is_some() != key.is_some() {
+        let (key, found) = match key {
+            Some(_) => ("key", "without https.certificate"),
+            None => ("certificate", "without https.key"),
+        };
+        table.conflict(key, found, "both, or neither: a self-signed certificate");
+    }
+    let https = HttpsConfig {
+        listen: table.texts("listen", Vec::new(), SOCKET, |text| text.parse().ok()),
+        certificate: certificate.zip(key),
+        strict_days: table.whole("strict_days", 365, 0..=3_650),
+    };
+    let is_open = |listen: &&SocketAddr| !listen.ip().is_loopback();
+    if let Some(open) = https.listen.iter().find(is_open).filter(|_| resolve_open) {
+        table.conflict(
+            "listen",
+            &format!("{open} beside http.resolve_open"),
+            "loopback addresses only, while http.resolve_open is true",
+        );
+    }
+    table.finish();
+    https
 }
 
 /// `sluice.sock` in the data folder; none where that name is too long for a socket.
@@ -387,6 +417,7 @@ const FOLDER: &str = "the name of a folder";
 /// Octets of the name of a Unix socket.
 const SOCKET_OCTETS_MAX: usize = 107;
 const SOCKET_FILE: &str = "the name of a file of at most 107 octets, or nothing for none";
+const PEM_FILE: &str = "the path of a file in PEM";
 const SOCKET: &str = "address and port such as \"127.0.0.1:5060\"";
 const PORTS: &str = "a range such as \"10000-32767\", from 1024 up";
 

@@ -108,6 +108,25 @@ fn the_other_files_of_the_repository_are_good() {
 }
 
 #[test]
+fn a_certificate_and_its_key_come_together_and_an_open_resolver_stays_on_loopback() {
+    for (lines, line, key) in [
+        ("[https]\nkey = \"k.pem\"", 2, "https.key"),
+        ("[https]\ncertificate = \"c.pem\"", 2, "https.certificate"),
+        (
+            "[http]\nresolve_open = true\n[https]\nlisten = [\"0.0.0.0:443\"]",
+            4,
+            "https.listen",
+        ),
+    ] {
+        assert_eq!(problems(lines), [(line, key.to_owned())], "{lines}");
+    }
+    let both = "[https]\nlisten = [\"0.0.0.0:443\"]\ncertificate = \"c.pem\"\nkey = \"k.pem\"";
+    let https = parse(both).https;
+    assert_eq!(https.certificate, Some(("c.pem".into(), "k.pem".into())));
+    assert_eq!((https.listen.len(), https.strict_days), (1, 365));
+}
+
+#[test]
 fn eight_errors_are_reported_at_once_with_their_lines() {
     let text = r#"[node]
 drain_s = "soon"

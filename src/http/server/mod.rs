@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
+use axum::http::header::STRICT_TRANSPORT_SECURITY;
+use axum::middleware::map_response;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::access::Origin;
 use super::router::{HttpState, router};
+use super::tls::{Tls, TlsListener};
 use crate::health::Node;
 
 /// Where connections come from.
@@ -30,6 +33,8 @@ use crate::health::Node;
 pub enum Listener {
     /// The network: each request needs a token.
     Tcp(TcpListener),
+    /// The network, with TLS.
+    Tls(TlsListener),
     /// A file of this machine: whoever may open it may do everything.
     Unix(UnixListener),
 }
@@ -41,7 +46,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let node = state.node.clone();
-    let router = router(state);
+    let router = match &listener {
+        Listener::Tls(listener) => strict(router(state), &listener.tls),
+        Listener::Tcp(_) | Listener::Unix(_) => router(state),
+    };
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopped) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
@@ -89,6 +97,12 @@ impl Place {
         }
     }
 
+    fn count_failed_handshake(&self) {
+        if let Some(node) = &self.node {
+            node.http.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn take(mut self) -> Self {
         self.taken = true;
         if let Some(node) = &self.node {
@@ -126,6 +140,22 @@ async fn accept(
                 place,
             ));
         }
+        Listener::Tls(listener) => {
+            let (stream, peer) = listener.listener.accept().await?;
+            let place = place.take();
+            stream.set_nodelay(true).ok();
+            let origin = Origin::Network(peer.ip());
+            let (tls, router, stopped) = (listener.tls.clone(), router.clone(), stopped.clone());
+            tokio::spawn(async move {
+                match tls.accept(stream).await {
+                    Ok(stream) => connection(stream, origin, router, stopped, place).await,
+                    Err(error) => {
+                        place.count_failed_handshake();
+                        tracing::debug!(%error, "a TLS handshake failed");
+                    }
+                }
+            });
+        }
         Listener::Unix(listener) => {
             let (stream, _peer) = listener.accept().await?;
             let place = place.take();
@@ -139,6 +169,22 @@ async fn accept(
         }
     }
     Ok(())
+}
+
+/// Says with each answer that browsers shall come by TLS only, where that is to be said.
+fn strict(router: Router, tls: &Tls) -> Router {
+    let Some(said) = tls.transport_security.clone() else {
+        return router;
+    };
+    router.layer(map_response(move |mut response: Response| {
+        let said = said.clone();
+        async move {
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, said);
+            response
+        }
+    }))
 }
 
 /// Answers over one stream inside this process, with all scopes: the command line where no node
