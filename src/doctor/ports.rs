@@ -15,6 +15,9 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     for address in &config.http.listen {
         findings.push(tcp("http.listen", *address));
     }
+    for address in &config.https.listen {
+        findings.push(tcp("https.listen", *address));
+    }
     findings.push(media(&config.media.ports));
     findings.push(ephemeral(&config.media.ports));
     findings
