@@ -395,3 +395,28 @@ fn packets_from_before_we_had_their_key_lock_nothing_when_it_comes() {
         }
     }
 }
+
+/// One packet at the end of each talk spurt is lost on its way to us, and he who listens sends it in the pause.
+#[test]
+fn what_was_lost_at_the_end_of_talk_spurts_does_not_add_up_to_a_proof() {
+    let nat = address("198.51.100.9:31000");
+    let attacker = address("198.51.100.9:31002");
+    for latch in [LatchPolicy::Signalling(nat.ip()), ANY] {
+        let (mut harness, (mut a, mut a_peer), (b, mut b_peer)) = open_to(latch);
+        a.peer = nat;
+        for _ in 0..6 {
+            for _ in 0..20 {
+                harness.exchange(a.ours, nat, &a_peer.next().1);
+                harness.pass_ms(20);
+            }
+            let (_, lost) = a_peer.next();
+            harness.pass_ms(1_100);
+            harness.exchange(a.ours, attacker, &lost);
+            harness.pass_ms(20);
+        }
+        harness.sent();
+        assert_eq!(harness.latched(), [nat], "{latch:?}");
+        speak(&mut harness, a, &mut a_peer, b, &mut b_peer);
+        speak(&mut harness, b, &mut b_peer, a, &mut a_peer);
+    }
+}
