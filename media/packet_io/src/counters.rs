@@ -1,17 +1,22 @@
 //! `IoCounters`: what the boundary saw and why packets died here. Plain numbers of one thread; who
 //! publishes them is the worker's business.
 
+/// A struct of counters, each with its label and its meaning: both are taken from the source, so that none
+/// is without.
+#[macro_export]
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
-        /// Counts since the start of one [`PacketIo`](crate::PacketIo). Never reset.
+    ($(#[$about:meta])* pub struct $struct:ident; $($(#[doc = $doc:literal])* $name:ident,)*) => {
+        $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub struct IoCounters {
+        pub struct $struct {
             $($(#[doc = $doc])* pub $name: u64,)*
         }
 
-        impl IoCounters {
+        impl $struct {
             /// The label of each counter, and what it means to who reads it.
-            pub const MEANINGS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),*).trim_ascii()),)*];
+            pub const MEANINGS: &[(&str, &str)] = &[
+                $((stringify!($name), concat!($($doc),*).trim_ascii()),)*
+            ];
 
             /// Each counter with its stable label.
             pub fn each(&self, mut visit: impl FnMut(&'static str, u64)) {
@@ -22,6 +27,9 @@ macro_rules! counters {
 }
 
 counters! {
+    /// Counts since the start of one [`PacketIo`](crate::PacketIo). Never reset.
+    pub struct IoCounters;
+
     /// Datagrams handed to the worker.
     packets_received,
     /// Datagrams taken for sending (those that then failed are counted below as well).

@@ -1,26 +1,9 @@
 //! `RtcpCounters`: RTCP packets by what they were.
 
-macro_rules! counters {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
-        /// RTCP packets by what they were. A compound packet holds several.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub struct RtcpCounters {
-            $($(#[doc = $doc])* pub $name: u64,)*
-        }
+packet_io::counters! {
+    /// RTCP packets by what they were. A compound packet holds several.
+    pub struct RtcpCounters;
 
-        impl RtcpCounters {
-            /// The label of each counter, and what it means to who reads it.
-            pub const MEANINGS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),*).trim_ascii()),)*];
-
-            /// Each counter with its stable label.
-            pub fn each(&self, mut visit: impl FnMut(&'static str, u64)) {
-                $(visit(stringify!($name), self.$name);)*
-            }
-        }
-    };
-}
-
-counters! {
     /// Compound packets accepted.
     compounds_received,
     /// Sender reports in them.
