@@ -29,6 +29,7 @@ pub mod command;
 pub mod drop_reason;
 pub mod engine;
 pub mod fuzzing;
+pub mod ice;
 pub mod ingress;
 pub mod limits;
 pub mod quality;
