@@ -27,6 +27,7 @@
 
 pub mod command;
 pub mod drop_reason;
+pub mod dtls;
 pub mod engine;
 pub mod fuzzing;
 pub mod ice;

@@ -181,6 +181,26 @@ pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
 /// us): as long as consent lasts.
 pub const ICE_NOMINATION_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// Fingerprints of certificates that a description may name: one a hash function that is in use, and
+/// as many again while a browser changes its certificate.
+pub const FINGERPRINTS_MAX: usize = 4;
+
+/// Octets of a DTLS datagram that is sent: what passes through a tunnel over IPv6.
+pub const DTLS_DATAGRAM_BYTES_MAX: usize = 1_150;
+
+/// Octets of a peer's certificate that is read: those of browsers, of one elliptic key, have 300.
+pub const PEER_CERTIFICATE_BYTES_MAX: usize = 2_048;
+
+/// Until a flight of a handshake is sent again for the first time: longer than a way around the earth, shorter
+/// than a listener takes for silence.
+pub const DTLS_RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How often a flight is sent again, each time after twice as long: sixteen seconds in all.
+pub const DTLS_RETRIES_MAX: usize = 6;
+
+/// A handshake takes no longer: as long as a browser may take to nominate a source.
+pub const DTLS_HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
 
