@@ -6,7 +6,7 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 use dimpl::{Dtls, Error, UnexpectedMessageError};
 
-use crate::dtls::{Endpoint, Fingerprint, keys};
+use crate::dtls::{Endpoint, Fingerprint, keys, plaintext};
 use crate::limits::{DTLS_DATAGRAM_BYTES_MAX, FINGERPRINTS_MAX, PEER_CERTIFICATE_BYTES_MAX};
 use crate::srtp::SrtpPlan;
 
@@ -77,6 +77,7 @@ pub struct Handshake {
     stage: Stage,
     failed: Option<Failure>,
     deadline: Option<Instant>,
+    ignored: u32,
 }
 
 /// What is known of the peer. Keys leave only from `Verified`.
@@ -106,6 +107,7 @@ impl Handshake {
             stage: Stage::Strange,
             failed: None,
             deadline: None,
+            ignored: 0,
         };
         handshake.handle_timeout(now);
         handshake
@@ -113,6 +115,10 @@ impl Handshake {
 
     /// A datagram of the nominated source that is DTLS by its first octet.
     pub fn handle_packet(&mut self, now: Instant, datagram: &[u8]) {
+        if plaintext::has_needless(datagram) {
+            self.ignored = self.ignored.saturating_add(1);
+            return;
+        }
         self.drive(|dtls| {
             dtls.handle_timeout(now)?;
             dtls.handle_packet(datagram)
@@ -128,6 +134,12 @@ impl Handshake {
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Datagrams with alerts or data in the clear, which were left alone.
+    #[must_use]
+    pub const fn ignored(&self) -> u32 {
+        self.ignored
     }
 
     /// True when the keys were given.

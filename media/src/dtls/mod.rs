@@ -13,6 +13,7 @@ mod endpoint;
 mod fingerprint;
 mod handshake;
 mod keys;
+mod plaintext;
 
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,24 @@ fn junk_changes_nothing() {
 }
 
 #[test]
+fn an_alert_in_the_clear_ends_nothing() {
+    for role in [Role::Server, Role::Client] {
+        let mut link = Link::between(role, Version::Either, 400, &[peer_fingerprint()]);
+        let mut alerts = 0;
+        for sequence in 0..200_u8 {
+            let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, sequence, 0, 2, 2, 40];
+            link.ours.handshake.handle_packet(link.now, &alert);
+            alerts += 1;
+            link.step();
+        }
+        link.run();
+        assert!(link.ours.keys.is_some());
+        assert_eq!(link.ours.failed, None);
+        assert_eq!(link.ours.handshake.ignored(), alerts);
+    }
+}
+
+#[test]
 fn a_peer_that_falls_silent_fails_in_time() {
     for role in [Role::Server, Role::Client] {
         let mut link = Link::between(role, Version::Either, 1_150, &[peer_fingerprint()]);
