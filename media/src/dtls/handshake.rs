@@ -136,7 +136,7 @@ impl Handshake {
         self.deadline
     }
 
-    /// Datagrams with alerts or data in the clear, which were left alone.
+    /// Datagrams with something in the clear that no handshake needs, which were left alone.
     #[must_use]
     pub const fn ignored(&self) -> u32 {
         self.ignored

@@ -69,14 +69,12 @@ fn keys_of_all_suites_read_what_the_other_side_protects() {
 /// Browsers send a ClientHello in two datagrams; here it comes in many.
 #[test]
 fn a_client_hello_in_fragments_is_put_together() {
-    for version in [Version::Dtls13, Version::Either] {
-        for mtu in [130, 200] {
-            let mut link = Link::between(Role::Server, version, mtu, &[peer_fingerprint()]);
-            link.drain();
-            assert!(link.to_ours.len() > 1, "{version:?} {mtu}: in one");
-            link.run();
-            agree(&link, Role::Server);
-        }
+    for mtu in [110, 130] {
+        let mut link = Link::between(Role::Server, Version::Dtls13, mtu, &[peer_fingerprint()]);
+        link.drain();
+        assert!(link.to_ours.len() > 1, "{mtu}: in one");
+        link.run();
+        agree(&link, Role::Server);
     }
 }
 
