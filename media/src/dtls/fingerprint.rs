@@ -72,14 +72,14 @@ mod tests {
         for wrong in [
             "",
             "AB",
-            &text[3..],
+            text.split_at(3).1,
             &format!("{text}:00"),
             &text.replace(':', "+"),
         ] {
             assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
         }
         assert_eq!(
-            Fingerprint::parse(&text.replacen(&text[..2], "+1", 1)),
+            Fingerprint::parse(&text.replacen(text.split_at(2).0, "+1", 1)),
             None
         );
     }

@@ -26,7 +26,7 @@ pub(super) fn has_needless(datagram: &[u8]) -> bool {
     false
 }
 
-/// ChangeCipherSpec, ACK, or Handshake with a message that begins as one (RFC 9147 §4.1).
+/// Change of cipher, ACK, or Handshake with a message that begins as one (RFC 9147 §4.1).
 fn is_of_handshakes(kind: u8, content: &[u8]) -> bool {
     match kind {
         20 | 26 => true,

@@ -66,7 +66,7 @@ fn keys_of_all_suites_read_what_the_other_side_protects() {
     }
 }
 
-/// Browsers send a ClientHello in two datagrams; here it comes in many.
+/// Browsers send a `ClientHello` in two datagrams; here it comes in many.
 #[test]
 fn a_client_hello_in_fragments_is_put_together() {
     for mtu in [110, 130] {

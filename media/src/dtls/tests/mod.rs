@@ -153,7 +153,11 @@ impl Peer {
                     self.deadline = Some(deadline);
                     break;
                 }
-                _ => {}
+                dimpl::Output::BufferTooSmall { needed } => panic!("{needed} octets"),
+                dimpl::Output::Connected
+                | dimpl::Output::ApplicationData(_)
+                | dimpl::Output::CloseNotify
+                | _ => {}
             }
         }
     }

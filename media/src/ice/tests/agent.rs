@@ -14,6 +14,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const HIGH: u32 = 2_000_000;
 const LOW: u32 = 1_000_000;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what was checked is judged once"
+)]
 fn change(checked: Checked) -> Change {
     match checked {
         Checked::Answered(_, change) => change,

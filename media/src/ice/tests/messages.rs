@@ -183,7 +183,7 @@ proptest! {
         ipv6 in any::<Option<[u8; 16]>>(),
         unknown in proptest::collection::vec(0_u16..0x8000, 0..12),
     ) {
-        let address = ipv6.map_or(source(port), |ip| (std::net::IpAddr::from(ip).to_canonical(), port).into());
+        let address = ipv6.map_or_else(|| source(port), |ip| (std::net::IpAddr::from(ip).to_canonical(), port).into());
         let written = Response::Success(address).write(&transaction, PASSWORD);
         let view = MessageView::parse(&written).unwrap();
         prop_assert_eq!(view.class(), Class::Success);
