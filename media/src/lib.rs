@@ -27,8 +27,10 @@
 
 pub mod command;
 pub mod drop_reason;
+pub mod dtls;
 pub mod engine;
 pub mod fuzzing;
+pub mod ice;
 pub mod ingress;
 pub mod limits;
 pub mod quality;

@@ -152,6 +152,55 @@ pub const LOAD_STEP: u32 = 8;
 /// and by this many packets a second at least: one direction of a call.
 pub const LOAD_STEP_MIN: u32 = 50;
 
+/// Octets of a STUN message that is read: what a datagram holds without fragments, with a USERNAME of
+/// 513 octets (RFC 8489 §14.3) and room to spare.
+pub const STUN_MESSAGE_BYTES_MAX: usize = 1_500;
+
+/// Attributes of a STUN message that are read: browsers send nine.
+pub const STUN_ATTRIBUTES_MAX: usize = 32;
+
+/// Unknown attributes that a response names (RFC 8489 §6.3.1).
+pub const STUN_UNKNOWN_MAX: usize = 8;
+
+/// Sources that one browser may check from: a machine with VPN, cable and radio has six, each by host
+/// address, through a translator and through a TURN server.
+pub const ICE_SOURCES_MAX: usize = 16;
+
+/// A source that checked nothing for so long makes room for a new one: four of the longest intervals
+/// of a browser that is sure of a pair.
+pub const ICE_SOURCE_QUIET: Duration = Duration::from_secs(10);
+
+/// A nominated source that checked nothing for so long gives way to any other that is nominated: twice the
+/// interval of a browser's checks of the pair it uses.
+pub const ICE_NOMINATION_STALE: Duration = Duration::from_secs(5);
+
+/// Without a check from the nominated source for so long nothing more is sent to it (RFC 7675 §5.1).
+pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
+
+/// A browser that has not nominated a source by then has found no way (RFC 8445 Appendix B.1 leaves it to
+/// us): as long as consent lasts.
+pub const ICE_NOMINATION_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Fingerprints of certificates that a description may name: one a hash function that is in use, and
+/// as many again while a browser changes its certificate.
+pub const FINGERPRINTS_MAX: usize = 4;
+
+/// Octets of a DTLS datagram that is sent: what passes through a tunnel over IPv6.
+pub const DTLS_DATAGRAM_BYTES_MAX: usize = 1_150;
+
+/// Octets of a peer's certificate that is read: those of browsers, of one elliptic key, have 300.
+pub const PEER_CERTIFICATE_BYTES_MAX: usize = 2_048;
+
+/// Until a flight of a handshake is sent again for the first time: longer than a way around the earth, shorter
+/// than a listener takes for silence.
+pub const DTLS_RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How often a flight is sent again, each time after twice as long: sixteen seconds in all.
+pub const DTLS_RETRIES_MAX: usize = 6;
+
+/// A handshake takes no longer: as long as a browser may take to nominate a source.
+pub const DTLS_HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
 

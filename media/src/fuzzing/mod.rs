@@ -8,6 +8,8 @@ pub use engine::{Played, engine};
 pub use secure::key_changes;
 
 use crate::drop_reason::DropReason;
+use crate::ice::stun::{Attribute, MessageView};
+use crate::ice::{Refusal, destination_fragment};
 use crate::ingress::{Protocol, classify};
 use crate::rtcp::{Compound, Feedback, FeedbackMapping};
 use crate::rtp::{RtpView, RtpViewMut, Ssrc};
@@ -105,6 +107,49 @@ pub fn rtcp(octets: &[u8]) -> Result<(), DropReason> {
         }
     }
     assert!(blocks <= octets.len(), "blocks lie inside the packet");
+    Ok(())
+}
+
+/// As STUN: every attribute lies inside the message, none is read twice, and who is named without
+/// verification is who the message names.
+///
+/// # Errors
+/// Why it is no message.
+///
+/// # Panics
+/// When a claim of the parser does not hold.
+#[expect(
+    clippy::panic_in_result_fn,
+    reason = "a broken claim is what a fuzzer looks for"
+)]
+pub fn stun(octets: &[u8]) -> Result<(), Refusal> {
+    let view = MessageView::parse(octets)?;
+    let read: usize = view.attributes().map(|(_, value)| value.len() + 4).sum();
+    assert!(read + 20 <= octets.len(), "attributes lie inside");
+    assert!(
+        view.unknown().len() <= view.attributes().count(),
+        "what is unknown is there"
+    );
+    let named = destination_fragment(octets).ok();
+    let is_request = view.expect_binding_request().is_ok();
+    let expected = view.user_fragments().ok().filter(|_| is_request);
+    assert_eq!(
+        named,
+        expected.map(|(ours, _)| ours),
+        "one name, read twice"
+    );
+    view.priority().ok();
+    view.use_candidate().ok();
+    assert!(
+        view.error_code()
+            .is_none_or(|code| (300..700).contains(&code)),
+        "RFC 8489 §14.8"
+    );
+    assert!(
+        view.xor_mapped_address().is_none() || view.first(Attribute::XorMappedAddress).is_some(),
+        "an address is read where there is one"
+    );
+    view.expect_integrity(b"no password of this message").ok();
     Ok(())
 }
 

@@ -1,0 +1,23 @@
+//! DTLS-SRTP of one browser leg (RFC 5764): a handshake whose product is the keys of our own SRTP.
+//!
+//! Owns which certificate is believed, which half of the keying material is ours, and what a handshake
+//! may cost. The protocol itself, 1.2 and 1.3 (RFC 6347, RFC 9147), is `dimpl`'s; no type of it
+//! leaves here. No socket and no clock: datagrams and moments are arguments. The one thing that is
+//! not an argument is randomness: key exchange and signatures take it from the system, so that a
+//! handshake cannot be replayed.
+//!
+//! Only the source that ICE has nominated is to be heard here: that proves the way back, which is
+//! what a cookie would cost another round trip for (RFC 9147 §5.1).
+
+mod endpoint;
+mod fingerprint;
+mod handshake;
+mod keys;
+mod plaintext;
+
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use fingerprint::Fingerprint;
+pub use handshake::{Failure, Handshake, Output, POLL_BUFFER_SIZE, Role};

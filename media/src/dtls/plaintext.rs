@@ -1,0 +1,86 @@
+//! Records that anybody could have written: what no handshake needs of them never reaches it.
+
+/// Octets of the header of a record in the clear (RFC 6347 §4.1).
+const HEADER_SIZE: usize = 13;
+
+/// True when a datagram has a record in the clear that no handshake needs: alerts, data and what only
+/// claims to be a message, of which nobody knows whose they are. The library believes such alerts (RFC 9147 §4.1 lets them be ignored),
+/// and fails over such data; a peer that refuses us is then one that falls silent.
+pub(super) fn has_needless(datagram: &[u8]) -> bool {
+    let mut rest = datagram;
+    while let Some((header, content)) = rest.split_first_chunk::<HEADER_SIZE>() {
+        let [kind, _, _, epoch_high, epoch_low, .., size_high, size_low] = *header;
+        if kind & 0xe0 == 0x20 {
+            return false; // protected (RFC 9147 §4)
+        }
+        let is_protected = [epoch_high, epoch_low] != [0, 0];
+        let size = usize::from(u16::from_be_bytes([size_high, size_low]));
+        let Some((content, next)) = content.split_at_checked(size) else {
+            return true; // cut off
+        };
+        if !is_protected && !is_of_handshakes(kind, content) {
+            return true;
+        }
+        rest = next;
+    }
+    false
+}
+
+/// Change of cipher, ACK, or Handshake with a message that begins as one (RFC 9147 §4.1).
+fn is_of_handshakes(kind: u8, content: &[u8]) -> bool {
+    match kind {
+        20 | 26 => true,
+        22 => is_message(content),
+        _ => false,
+    }
+}
+
+/// True for a fragment that lies inside its message and its record (RFC 6347 §4.2.2), of one of the
+/// messages that a handshake has (RFC 8446 §4, RFC 5246 §7.4).
+fn is_message(content: &[u8]) -> bool {
+    let Some((header, fragment)) = content.split_first_chunk::<12>() else {
+        return false;
+    };
+    let [kind, l0, l1, l2, sequence_high, _, o0, o1, o2, f0, f1, f2] = *header;
+    let [length, offset, size] =
+        [[0, l0, l1, l2], [0, o0, o1, o2], [0, f0, f1, f2]].map(u32::from_be_bytes);
+    let is_known = matches!(kind, 1..=4 | 8 | 11..=16 | 20);
+    let is_inside = offset.saturating_add(size) <= length;
+    let is_here = usize::try_from(size).is_ok_and(|size| size <= fragment.len());
+    is_known && is_inside && is_here && sequence_high == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u8, epoch: u8, content: &[u8]) -> Vec<u8> {
+        let size = u8::try_from(content.len()).unwrap();
+        let header = [kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 0, 0, size];
+        [&header, content].concat()
+    }
+
+    #[test]
+    fn alerts_and_data_in_the_clear_are_needless_wherever_they_stand() {
+        let mut message = vec![1, 0, 0, 28, 0, 0, 0, 0, 0, 0, 0, 28];
+        message.resize(40, 7);
+        let hello = record(22, 0, &message);
+        for (at, octet) in [(0, 9), (3, 27), (4, 1), (8, 1), (11, 29)] {
+            let mut wrong = message.clone();
+            wrong[at] = octet;
+            assert!(has_needless(&record(22, 0, &wrong)), "octet {at}");
+        }
+        assert!(has_needless(&hello[..hello.len() - 1]), "cut off");
+        let alert = record(21, 0, &[2, 40]);
+        assert!(!has_needless(&hello));
+        assert!(has_needless(&alert));
+        assert!(has_needless(&[hello.clone(), alert].concat()));
+        assert!(has_needless(&record(23, 0, b"data")));
+        assert!(!has_needless(&record(21, 1, &[0; 26])), "protected");
+        assert!(
+            !has_needless(&[hello, vec![0x2f; 30]].concat()),
+            "protected"
+        );
+        assert!(!has_needless(&[]));
+    }
+}

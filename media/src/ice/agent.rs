@@ -1,0 +1,336 @@
+//! The agent of one browser call (RFC 8445 §2.5, §7.3): authenticates and answers checks, remembers
+//! their sources, and says which of them is nominated and whether it still consents (RFC 7675).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use crate::ice::credentials::{Credentials, is_fragment};
+use crate::ice::refusal::Refusal;
+use crate::ice::stun::{Attribute, ErrorCode, MessageView, RESPONSE_SIZE_MAX, Response};
+use crate::limits::{
+    ICE_CONSENT_MAX, ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET,
+    ICE_SOURCES_MAX,
+};
+
+/// What became of a datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// This goes back to where it came from.
+    Answered(ArrayVec<u8, RESPONSE_SIZE_MAX>, Change),
+    /// Nothing goes back and nothing changed.
+    Dropped(Refusal),
+}
+
+/// What an answered check changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Where media goes is what it was.
+    None,
+    /// Media goes here now: the first nomination, or another one.
+    Nominated(SocketAddr),
+}
+
+/// Whether media may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// No source is nominated yet.
+    Waiting,
+    /// To this source.
+    Granted(SocketAddr),
+    /// No longer (RFC 7675 §5.1), or no source was nominated in time.
+    Expired,
+}
+
+/// One end of ICE: always controlled, since its peer is a full agent (RFC 8445 §6.1.1).
+#[derive(Debug, Clone)]
+pub struct Agent {
+    present: Generation,
+    /// After a restart, until the first check under its credentials (RFC 8445 §9).
+    next: Option<Generation>,
+    nominated: Option<Nominated>,
+    /// Nobody is nominated in this generation: from when on that is waited for.
+    waits_since: Option<Instant>,
+}
+
+/// The credentials of both sides between two restarts, and who used them.
+#[derive(Debug, Clone)]
+struct Generation {
+    ours: Credentials,
+    peer_fragment: Box<[u8]>,
+    sources: ArrayVec<Source, ICE_SOURCES_MAX>,
+}
+
+/// An address that authenticated checks came from: a peer-reflexive candidate, or one the description
+/// names. Which of both is no matter to an agent that sends no checks.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    address: SocketAddr,
+    heard_at: Instant,
+    /// It was nominated before: then another one must be worse or quiet for it to come back.
+    was_nominated: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Nominated {
+    address: SocketAddr,
+    priority: u32,
+    heard_at: Instant,
+    /// Its newest check still had USE-CANDIDATE.
+    is_asked_for: bool,
+}
+
+impl Agent {
+    /// The agent of a call whose descriptions name these: our credentials, the peer's fragment.
+    /// `None`: the peer's is no fragment.
+    #[must_use]
+    pub fn new(now: Instant, ours: Credentials, peer_fragment: &[u8]) -> Option<Self> {
+        Some(Self {
+            present: Generation::new(ours, peer_fragment)?,
+            next: None,
+            nominated: None,
+            waits_since: Some(now),
+        })
+    }
+
+    /// A restart (RFC 8445 §9): checks under these count beside the ones before until the first of
+    /// them; media goes where it went until a source is nominated anew. False: the peer's is no
+    /// fragment, or our fragment is the one that we have: nothing changed.
+    pub fn restart(&mut self, now: Instant, ours: Credentials, peer_fragment: &[u8]) -> bool {
+        if ours.fragment() == self.present.ours.fragment() {
+            return false;
+        }
+        let Some(next) = Generation::new(ours, peer_fragment) else {
+            return false;
+        };
+        if self.consent(now) == Consent::Expired {
+            self.begin_anew(now, next);
+        } else {
+            self.next = Some(next);
+        }
+        self.check_invariants();
+        true
+    }
+
+    /// After consent has expired nothing of the time before it counts.
+    fn begin_anew(&mut self, now: Instant, generation: Generation) {
+        self.present = generation;
+        self.next = None;
+        self.nominated = None;
+        self.waits_since = Some(now);
+    }
+
+    /// Our fragments that a datagram may name: a shared socket finds this agent by them.
+    pub fn fragments(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.present)
+            .chain(&self.next)
+            .map(|generation| generation.ours.fragment())
+    }
+
+    /// Whether media may be sent, and where to.
+    #[must_use]
+    pub fn consent(&self, now: Instant) -> Consent {
+        match self.nominated {
+            _ if self.deadline() <= Some(now) => Consent::Expired,
+            Some(nominated) => Consent::Granted(nominated.address),
+            None => Consent::Waiting,
+        }
+    }
+
+    /// When consent expires unless a check comes.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let heard = self.nominated.map(|nominated| nominated.heard_at);
+        heard.map_or_else(
+            || {
+                self.waits_since
+                    .map(|since| since + ICE_NOMINATION_WAIT_MAX)
+            },
+            |heard| Some(heard + ICE_CONSENT_MAX),
+        )
+    }
+
+    /// How many sources are remembered.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.present.sources.len()
+    }
+
+    /// A datagram that is STUN by its first octet. Only a check with valid integrity changes anything or
+    /// is answered (RFC 8445 §7.3).
+    pub fn check(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Checked {
+        match self.answer(now, source, datagram) {
+            Ok((response, change)) => Checked::Answered(response, change),
+            Err(refusal) => Checked::Dropped(refusal),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(ArrayVec<u8, RESPONSE_SIZE_MAX>, Change), Refusal> {
+        let message = MessageView::parse(datagram)?;
+        message.expect_binding_request()?;
+        if !is_reachable(source) {
+            return Err(Refusal::SourceAddress);
+        }
+        let is_next = self.generation_of(&message)?;
+        let generation = if is_next { self.next.as_ref() } else { None };
+        let password = generation.unwrap_or(&self.present).ours.password();
+        message.expect_integrity(password)?;
+        if !is_next && self.consent(now) == Consent::Expired {
+            return Err(Refusal::ConsentExpired);
+        }
+        // Authenticated. What is wrong with it from here on is told (RFC 8489 §6.3.1).
+        let respond = |response: Response<'_>| response.write(message.transaction(), password);
+        let unknown = message.unknown();
+        if !unknown.is_empty() {
+            let response = Response::Error(ErrorCode::UnknownAttribute, &unknown);
+            return Ok((respond(response), Change::None));
+        }
+        let has_controlled = message.fixed::<8>(Attribute::IceControlled)?.is_some();
+        message.fixed::<8>(Attribute::IceControlling)?;
+        if has_controlled {
+            // RFC 8445 §7.3.1.1, as with a tie-breaker below every other: we cannot control.
+            let response = Response::Error(ErrorCode::RoleConflict, &[]);
+            return Ok((respond(response), Change::None));
+        }
+        let priority = message.priority()?.unwrap_or_default();
+        let use_candidate = message.use_candidate()?;
+        let response = respond(Response::Success(source));
+        if is_next && let Some(next) = self.next.take() {
+            if self.consent(now) == Consent::Expired {
+                self.begin_anew(now, next);
+            } else {
+                self.present = next;
+            }
+        }
+        let keep = self.nominated.map(|nominated| nominated.address);
+        self.present.hear(now, source, keep)?;
+        let change = self.nominate(now, source, priority, use_candidate);
+        self.check_invariants();
+        Ok((response, change))
+    }
+
+    /// True for the generation of a restart.
+    fn generation_of(&self, message: &MessageView<'_>) -> Result<bool, Refusal> {
+        let (ours, peer) = message.user_fragments()?;
+        let names = |generation: &Generation| {
+            generation.ours.fragment() == ours && *generation.peer_fragment == *peer
+        };
+        match &self.next {
+            _ if names(&self.present) => Ok(false),
+            Some(next) if names(next) => Ok(true),
+            _ => Err(Refusal::UsernameForeign),
+        }
+    }
+
+    /// The last source with USE-CANDIDATE is nominated. One that lost its nomination to another gets it
+    /// back only when it is no worse, or when the other is no longer asked for: a peer that nominates
+    /// every pair it has (RFC 5245 §8.1.1.2) does not move media with each check.
+    fn nominate(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        priority: u32,
+        use_candidate: bool,
+    ) -> Change {
+        if let Some(nominated) = &mut self.nominated
+            && nominated.address == source
+        {
+            nominated.heard_at = now;
+            nominated.is_asked_for = use_candidate;
+            nominated.priority = priority;
+            return Change::None;
+        }
+        let Some(known) = self.present.source_mut(source).filter(|_| use_candidate) else {
+            return Change::None;
+        };
+        if let Some(present) = self.nominated
+            && known.was_nominated
+            && priority < present.priority
+            && present.is_asked_for
+            && now.saturating_duration_since(present.heard_at) < ICE_NOMINATION_STALE
+        {
+            return Change::None;
+        }
+        known.was_nominated = true;
+        self.waits_since = None;
+        self.nominated = Some(Nominated {
+            address: source,
+            priority,
+            heard_at: now,
+            is_asked_for: true,
+        });
+        Change::Nominated(source)
+    }
+
+    fn check_invariants(&self) {
+        debug_assert_eq!(
+            self.nominated.is_none(),
+            self.waits_since.is_some(),
+            "a nomination is there or waited for"
+        );
+    }
+}
+
+impl Generation {
+    fn new(ours: Credentials, peer_fragment: &[u8]) -> Option<Self> {
+        is_fragment(peer_fragment).then(|| Self {
+            ours,
+            peer_fragment: peer_fragment.into(),
+            sources: ArrayVec::new(),
+        })
+    }
+
+    fn source_mut(&mut self, address: SocketAddr) -> Option<&mut Source> {
+        self.sources
+            .iter_mut()
+            .find(|source| source.address == address)
+    }
+
+    /// Remembers that a check came from here; `keep` is not forgotten for it.
+    fn hear(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        keep: Option<SocketAddr>,
+    ) -> Result<(), Refusal> {
+        if let Some(known) = self.source_mut(address) {
+            known.heard_at = now;
+            return Ok(());
+        }
+        if self.sources.is_full() {
+            let quietest = self
+                .sources
+                .iter()
+                .enumerate()
+                .filter(|(_, source)| Some(source.address) != keep)
+                .min_by_key(|(_, source)| source.heard_at)
+                .filter(|(_, source)| {
+                    now.saturating_duration_since(source.heard_at) >= ICE_SOURCE_QUIET
+                })
+                .map(|(at, _)| at);
+            self.sources
+                .swap_remove(quietest.ok_or(Refusal::TooManySources)?);
+        }
+        let heard = Source {
+            address,
+            heard_at: now,
+            was_nominated: false,
+        };
+        self.sources
+            .try_push(heard)
+            .or(Err(Refusal::TooManySources))
+    }
+}
+
+/// False for what nothing can be sent to.
+fn is_reachable(source: SocketAddr) -> bool {
+    let ip = source.ip().to_canonical();
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    source.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
+}

@@ -1,0 +1,340 @@
+//! Who is answered, who is nominated, and for how long.
+
+use std::time::{Duration, Instant};
+
+use super::{Check, OURS, PASSWORD, PEER, agent, beginning, source};
+use crate::ice::stun::{Attribute, Class, MessageView};
+use crate::ice::{Agent, Change, Checked, Consent, Credentials, Refusal};
+use crate::limits::{
+    ICE_CONSENT_MAX, ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET,
+    ICE_SOURCES_MAX,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HIGH: u32 = 2_000_000;
+const LOW: u32 = 1_000_000;
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what was checked is judged once"
+)]
+fn change(checked: Checked) -> Change {
+    match checked {
+        Checked::Answered(_, change) => change,
+        Checked::Dropped(refusal) => panic!("{}", refusal.as_str()),
+    }
+}
+
+fn error(checked: &Checked) -> Option<u16> {
+    let Checked::Answered(response, _) = checked else {
+        panic!("{checked:?}");
+    };
+    let view = MessageView::parse(response).unwrap();
+    assert_eq!(view.expect_integrity(PASSWORD), Ok(()));
+    view.error_code()
+}
+
+fn restarted(agent: &mut Agent, now: Instant) -> Check<'static> {
+    let ours = Credentials::new(b"nextUfrag", &[b'n'; 24]).unwrap();
+    assert!(agent.restart(now, ours, b"nextPeer"));
+    Check {
+        name: b"nextUfrag:nextPeer".to_vec(),
+        password: &[b'n'; 24],
+        use_candidate: true,
+        ..Check::default()
+    }
+}
+
+#[test]
+fn a_check_is_answered_with_where_it_came_from_under_our_password() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let checked = agent.check(now, source(5_000), &Check::default().write());
+    let Checked::Answered(response, Change::None) = checked else {
+        panic!("{checked:?}");
+    };
+    let view = MessageView::parse(&response).unwrap();
+    assert_eq!(view.class(), Class::Success);
+    assert_eq!(view.transaction(), b"transaction!");
+    assert_eq!(view.xor_mapped_address(), Some(source(5_000)));
+    assert_eq!(view.expect_integrity(PASSWORD), Ok(()));
+    assert_eq!(agent.consent(now), Consent::Waiting);
+}
+
+/// No reflection: whoever has not the password gets no octet back, and nothing is remembered.
+#[test]
+fn nothing_is_answered_or_remembered_without_valid_integrity() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let name = |ours: &[u8], peer: &[u8]| [ours, b":", peer].concat();
+    let without_integrity = {
+        let mut octets = Check::default().write();
+        octets.truncate(octets.len() - 8 - 24);
+        let size = u16::try_from(octets.len() - 20).unwrap();
+        octets[2..4].copy_from_slice(&size.to_be_bytes());
+        octets
+    };
+    let mut wrong_fingerprint = Check::default().write();
+    *wrong_fingerprint.last_mut().unwrap() ^= 1;
+    let mut indication = Check::default().write();
+    indication[1] |= 0x10;
+    let fingerprint_at = indication.len() - 8;
+    indication.truncate(fingerprint_at);
+    let size = u16::try_from(fingerprint_at - 20).unwrap();
+    indication[2..4].copy_from_slice(&size.to_be_bytes());
+    let cases: [(Vec<u8>, Refusal); 7] = [
+        (
+            Check {
+                password: b"another password of 24..",
+                ..Check::default()
+            }
+            .write(),
+            Refusal::Integrity,
+        ),
+        (
+            Check {
+                name: name(b"another", PEER),
+                ..Check::default()
+            }
+            .write(),
+            Refusal::UsernameForeign,
+        ),
+        (
+            Check {
+                name: name(OURS, b"another"),
+                ..Check::default()
+            }
+            .write(),
+            Refusal::UsernameForeign,
+        ),
+        (without_integrity, Refusal::IntegrityMissing),
+        (wrong_fingerprint, Refusal::Fingerprint),
+        (indication, Refusal::Indication),
+        (vec![0; 20], Refusal::NotStun),
+    ];
+    for (datagram, reason) in cases {
+        let checked = agent.check(now, source(5_000), &datagram);
+        assert_eq!(checked, Checked::Dropped(reason));
+    }
+    let nowhere = source(0);
+    let checked = agent.check(now, nowhere, &Check::default().write());
+    assert_eq!(checked, Checked::Dropped(Refusal::SourceAddress));
+    assert_eq!(agent.sources(), 0);
+    assert_eq!(agent.consent(now), Consent::Waiting);
+}
+
+/// RFC 8445 §7.3.1.1: an agent that only answers never controls.
+#[test]
+fn a_peer_that_says_it_is_controlled_is_told_of_the_conflict() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let check = Check {
+        use_candidate: true,
+        more: vec![(Attribute::IceControlled.number(), &[0xff; 8])],
+        ..Check::default()
+    };
+    let checked = agent.check(now, source(5_000), &check.write());
+    assert_eq!(error(&checked), Some(487));
+    assert_eq!(agent.consent(now), Consent::Waiting);
+}
+
+#[test]
+fn unknown_attributes_that_must_be_understood_are_named() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let check = Check {
+        use_candidate: true,
+        more: vec![(0x7001, &[1]), (0x7002, &[])],
+        ..Check::default()
+    };
+    let checked = agent.check(now, source(5_000), &check.write());
+    assert_eq!(error(&checked), Some(420));
+    let Checked::Answered(response, Change::None) = checked else {
+        panic!("{checked:?}");
+    };
+    let view = MessageView::parse(&response).unwrap();
+    let unknown = view.first(Attribute::UnknownAttributes);
+    assert_eq!(unknown, Some(&[0x70, 1, 0x70, 2][..]));
+}
+
+#[test]
+fn an_attribute_of_another_size_than_it_must_have_is_refused() {
+    let now = beginning();
+    let mut agent = agent(now);
+    for more in [
+        (Attribute::IceControlling.number(), &[1_u8; 4][..]),
+        (Attribute::IceControlled.number(), &[1; 12]),
+        (Attribute::UseCandidate.number(), &[1]),
+    ] {
+        let check = Check {
+            more: vec![more],
+            ..Check::default()
+        };
+        let checked = agent.check(now, source(5_000), &check.write());
+        assert_eq!(checked, Checked::Dropped(Refusal::AttributeValue));
+    }
+}
+
+#[test]
+fn the_source_that_nominates_itself_last_gets_the_media() {
+    let now = beginning();
+    let mut agent = agent(now);
+    for (port, priority) in [(5_000, HIGH), (5_001, LOW)] {
+        let changed = change(agent.check(now, source(port), &Check::nominating(priority)));
+        assert_eq!(changed, Change::Nominated(source(port)));
+        assert_eq!(agent.consent(now), Consent::Granted(source(port)));
+    }
+    let again = change(agent.check(now, source(5_001), &Check::nominating(LOW)));
+    assert_eq!(again, Change::None, "it is nominated already");
+    let back = change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    assert_eq!(back, Change::Nominated(source(5_000)));
+}
+
+/// RFC 5245 §8.1.1.2: a peer that nominates every pair does not move media with each check.
+#[test]
+fn pairs_that_are_all_nominated_settle_on_the_best() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let mut moves = 0;
+    for round in 0..20 {
+        let now = now + SECOND * round;
+        for (port, priority) in [(5_000, LOW), (5_001, HIGH), (5_002, LOW + 1)] {
+            let changed = change(agent.check(now, source(port), &Check::nominating(priority)));
+            moves += u32::from(changed != Change::None);
+        }
+    }
+    assert_eq!(
+        agent.consent(now + SECOND * 20),
+        Consent::Granted(source(5_001))
+    );
+    assert_eq!(moves, 4, "each once, and back to the best");
+}
+
+#[test]
+fn a_pair_that_fell_silent_gives_way_to_a_worse_one() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(5_000), &Check::nominating(LOW)));
+    change(agent.check(now, source(5_001), &Check::nominating(HIGH)));
+    let soon = change(agent.check(now + SECOND, source(5_000), &Check::nominating(LOW)));
+    assert_eq!(soon, Change::None);
+    let later = now + ICE_NOMINATION_STALE;
+    let stale = change(agent.check(later, source(5_000), &Check::nominating(LOW)));
+    assert_eq!(stale, Change::Nominated(source(5_000)));
+}
+
+#[test]
+fn a_pair_that_is_no_longer_asked_for_gives_way_at_once() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(5_000), &Check::nominating(LOW)));
+    change(agent.check(now, source(5_001), &Check::nominating(HIGH)));
+    change(agent.check(now, source(5_001), &Check::default().write()));
+    let moved = change(agent.check(now, source(5_000), &Check::nominating(LOW)));
+    assert_eq!(moved, Change::Nominated(source(5_000)));
+}
+
+/// RFC 7675 §5.1.
+#[test]
+fn consent_lasts_as_long_as_the_nominated_source_checks() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    let renewed = now + ICE_CONSENT_MAX - SECOND;
+    change(agent.check(renewed, source(5_000), &Check::default().write()));
+    let expiry = renewed + ICE_CONSENT_MAX;
+    assert_eq!(agent.deadline(), Some(expiry));
+    // Another source proves nothing about this one.
+    change(agent.check(expiry - SECOND, source(5_001), &Check::default().write()));
+    let before = expiry - Duration::from_millis(1);
+    assert_eq!(agent.consent(before), Consent::Granted(source(5_000)));
+    assert_eq!(agent.consent(expiry), Consent::Expired);
+    let late = agent.check(expiry, source(5_000), &Check::nominating(HIGH));
+    assert_eq!(late, Checked::Dropped(Refusal::ConsentExpired));
+    let check = restarted(&mut agent, expiry);
+    let old = agent.check(expiry, source(5_000), &Check::nominating(HIGH));
+    assert_eq!(old, Checked::Dropped(Refusal::UsernameForeign));
+    let changed = change(agent.check(expiry, source(5_000), &check.write()));
+    assert_eq!(changed, Change::Nominated(source(5_000)), "a restart");
+}
+
+#[test]
+fn a_browser_that_nominates_nobody_in_time_has_found_no_way() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let expiry = now + ICE_NOMINATION_WAIT_MAX;
+    change(agent.check(expiry - SECOND, source(5_000), &Check::default().write()));
+    assert_eq!(agent.deadline(), Some(expiry));
+    assert_eq!(agent.consent(expiry), Consent::Expired);
+}
+
+/// RFC 8445 §9.
+#[test]
+fn a_restart_keeps_the_old_credentials_until_the_first_check_under_the_new() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    let check = restarted(&mut agent, now);
+    let named: Vec<&[u8]> = agent.fragments().collect();
+    assert_eq!(named, [OURS, b"nextUfrag"]);
+    change(agent.check(now + SECOND, source(5_000), &Check::default().write()));
+    assert_eq!(agent.consent(now), Consent::Granted(source(5_000)));
+    let mixed = Check {
+        name: [OURS, b":nextPeer"].concat(),
+        ..Check::default()
+    };
+    let mixed = agent.check(now, source(5_002), &mixed.write());
+    assert_eq!(mixed, Checked::Dropped(Refusal::UsernameForeign));
+
+    let moved = change(agent.check(now + SECOND * 2, source(5_001), &check.write()));
+    assert_eq!(moved, Change::Nominated(source(5_001)));
+    assert_eq!(agent.fragments().collect::<Vec<_>>(), [b"nextUfrag"]);
+    let old = agent.check(now + SECOND * 2, source(5_000), &Check::default().write());
+    assert_eq!(old, Checked::Dropped(Refusal::UsernameForeign));
+}
+
+#[test]
+fn media_goes_where_it_went_until_a_restart_nominates_anew() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    let mut check = restarted(&mut agent, now);
+    check.use_candidate = false;
+    change(agent.check(now + SECOND, source(5_001), &check.write()));
+    let before = now + ICE_CONSENT_MAX - SECOND;
+    assert_eq!(agent.consent(before), Consent::Granted(source(5_000)));
+    assert_eq!(agent.consent(now + ICE_CONSENT_MAX), Consent::Expired);
+}
+
+#[test]
+fn a_restart_with_the_fragment_that_we_have_is_none() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let same = Credentials::new(OURS, &[b'x'; 24]).unwrap();
+    assert!(!agent.restart(now, same, b"nextPeer"));
+    let other = Credentials::new(b"other", &[b'x'; 24]).unwrap();
+    assert!(!agent.restart(now, other, b"no"), "no fragment");
+    assert_eq!(agent.fragments().count(), 1);
+}
+
+#[test]
+fn sources_are_bounded_and_a_quiet_one_makes_room_but_never_the_nominated() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(4_999), &Check::nominating(HIGH)));
+    for port in (5_000..).take(ICE_SOURCES_MAX - 1) {
+        change(agent.check(now + SECOND, source(port), &Check::default().write()));
+    }
+    for port in 6_000..7_000 {
+        let checked = agent.check(now + SECOND, source(port), &Check::default().write());
+        assert_eq!(checked, Checked::Dropped(Refusal::TooManySources));
+    }
+    let later = now + SECOND + ICE_SOURCE_QUIET;
+    for port in (6_000..).take(ICE_SOURCES_MAX - 1) {
+        change(agent.check(later, source(port), &Check::default().write()));
+    }
+    assert_eq!(agent.sources(), ICE_SOURCES_MAX);
+    assert_eq!(agent.consent(later), Consent::Granted(source(4_999)));
+    let checked = agent.check(later, source(7_000), &Check::default().write());
+    assert_eq!(checked, Checked::Dropped(Refusal::TooManySources));
+}

@@ -1,0 +1,80 @@
+//! A browser that checks, and what an agent makes of it.
+
+mod agent;
+mod messages;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use crate::ice::stun::{Attribute, write_request};
+use crate::ice::{Agent, Credentials};
+
+const OURS: &[u8] = b"ourUfrag";
+const PASSWORD: &[u8] = b"ourPasswordOf24Character";
+const PEER: &[u8] = b"peer";
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one moment a test counts from"
+)]
+fn beginning() -> Instant {
+    Instant::now()
+}
+
+fn agent(now: Instant) -> Agent {
+    Agent::new(now, Credentials::new(OURS, PASSWORD).unwrap(), PEER).unwrap()
+}
+
+fn source(port: u16) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 7], port))
+}
+
+/// A check as a browser sends it, which a test changes before it is written.
+struct Check<'a> {
+    name: Vec<u8>,
+    password: &'a [u8],
+    priority: u32,
+    use_candidate: bool,
+    more: Vec<(u16, &'a [u8])>,
+}
+
+impl Default for Check<'_> {
+    fn default() -> Self {
+        Self {
+            name: [OURS, b":", PEER].concat(),
+            password: PASSWORD,
+            priority: 1_853_824_767,
+            use_candidate: false,
+            more: vec![(Attribute::IceControlling.number(), &[7; 8])],
+        }
+    }
+}
+
+impl Check<'_> {
+    fn nominating(priority: u32) -> Vec<u8> {
+        Check {
+            priority,
+            use_candidate: true,
+            ..Check::default()
+        }
+        .write()
+    }
+
+    fn write(self) -> Vec<u8> {
+        let priority = self.priority.to_be_bytes();
+        let mut attributes: Vec<(u16, &[u8])> = vec![
+            (Attribute::Username.number(), &self.name),
+            (0xc057, &[0, 0, 3, 0xe7]), // GOOG-NETWORK-INFO: may be passed over
+            (Attribute::Priority.number(), &priority),
+        ];
+        if self.use_candidate {
+            attributes.push((Attribute::UseCandidate.number(), &[]));
+        }
+        attributes.extend(self.more);
+        let written: ArrayVec<u8, 1_400> =
+            write_request(b"transaction!", &attributes, self.password).unwrap();
+        written.to_vec()
+    }
+}
