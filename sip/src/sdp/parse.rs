@@ -66,6 +66,9 @@ impl SessionDescription {
             }
         }
         session.origin = origin.ok_or(SdpError::Origin)?;
+        for media in session.media.iter_mut() {
+            BrowserLines::finish(&mut media.browser);
+        }
         Ok(session)
     }
 

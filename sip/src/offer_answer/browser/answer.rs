@@ -125,8 +125,7 @@ impl BrowserSession {
     ) -> Result<BrowserAnswer, BrowserRefusal> {
         let audio = answered_audio(wish.audio, &offer.audio.codecs)?;
         let address = wish.addresses.first().ok_or(BrowserRefusal::NoAddress)?;
-        let before = self.transport.take();
-        let (transport, restarts_ice, renews_dtls) = agree(offer, wish, before);
+        let (transport, restarts_ice, renews_dtls) = agree(offer, wish, self.transport.as_deref());
         let audio_direction = answer_direction(offer.audio.direction, wish.audio_direction);
         let offered = offer.video.as_deref().map_err(|why| *why);
         let video = offered.and_then(|video| {
@@ -207,9 +206,8 @@ impl BrowserSession {
 fn agree(
     offer: &BrowserOffer,
     wish: &BrowserWish<'_>,
-    before: Option<Box<Transport>>,
+    known: Option<&Transport>,
 ) -> (Transport, bool, bool) {
-    let known = before.as_deref();
     let role = match offer.setup {
         Setup::Passive => DtlsRole::Client,
         // Who offers to take either part keeps the one that it has (RFC 8842 §5.3).

@@ -4,7 +4,7 @@ use crate::offer_answer::codec_match::Codec;
 use crate::offer_answer::video::VideoWish;
 use crate::sdp::Bandwidth;
 
-/// `level_idc` and the most kilobits a second (H.264 table A-1, MaxBR), below the level 3.1 that a browser is
+/// `level_idc` and the most kilobits a second (H.264 table A-1, `MaxBR`), below the level 3.1 that a browser is
 /// told.
 const KBIT: [(u8, u32); 8] = [
     (10, 64),

@@ -323,7 +323,7 @@ fn a_line_that_is_only_in_the_group_is_open_and_needs_no_transport_of_its_own() 
         .replace("m=video 9", "m=video 0")
         .replace("END", "a=bundle-only\n");
     let offer = read(&text(&format!("a=group:BUNDLE 0 1\n{AUDIO}{video}"))).expect("usable");
-    assert!(offer.video.is_ok());
+    assert_eq!(offer.video.map(|video| video.index), Ok(1));
     let alone = read(&text(&format!("{AUDIO}{video}"))).expect("usable");
     assert_eq!(
         alone.video,

@@ -82,8 +82,18 @@ impl BrowserLines {
         }
         let mut lines = place.take().unwrap_or_default();
         lines.take_one(name, value.trim_ascii());
-        let says = *lines != Self::default();
+        let says = lines.candidates.skipped > 0 || *lines != Self::default();
         *place = says.then_some(lines);
+    }
+
+    /// The line is over: what only counted candidates says nothing.
+    pub(in crate::sdp) fn finish(place: &mut Option<Box<Self>>) {
+        if place
+            .as_ref()
+            .is_some_and(|lines| **lines == Self::default())
+        {
+            *place = None;
+        }
     }
 
     fn take_one(&mut self, name: &str, value: &str) {

@@ -161,6 +161,15 @@ fn what_a_browser_says_of_a_line_is_read_whole() {
     assert_eq!((numbers, lines.repeated_by), (vec![7, 8], Some((7, 8))));
 }
 
+/// Chromium writes its candidates before everything else.
+#[test]
+fn candidates_before_everything_else_are_counted_too() {
+    let hidden = "a=candidate:1 1 udp 1 x.local 9 typ host\r\n".repeat(2);
+    let lines = media_of(&format!("{hidden}a=mid:0\r\n")).browser;
+    assert_eq!(lines.map(|lines| lines.candidates.skipped), Some(2));
+    assert_eq!(media_of(&hidden).browser, None);
+}
+
 #[test]
 fn a_description_without_them_has_no_box() {
     let description = parse("a=extmap-allow-mixed\r\nm=audio 4 RTP/AVP 0\r\na=rid:1 send\r\n");
