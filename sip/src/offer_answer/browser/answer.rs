@@ -131,7 +131,9 @@ impl BrowserSession {
         let video = offered.and_then(|video| {
             let taken = wish.video.ok_or(NoVideo::NotTaken)?;
             let takes = (wish.streams.repeats.is_some(), wish.transport_feedback);
-            video.answered(taken, wish.policy, takes)
+            let answered = video.answered(taken, wish.policy, takes)?;
+            let is_apart = answered.is_apart_from(&audio);
+            is_apart.then_some(answered).ok_or(NoVideo::SharedNumber)
         });
         let mut lines = offer.lines.clone();
         if let Some(line) = lines.get_mut(offer.audio.index) {

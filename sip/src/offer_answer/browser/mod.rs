@@ -84,6 +84,8 @@ pub enum NoVideo {
     OwnTransport,
     /// RTCP would need a transport of its own.
     NoRtcpMux,
+    /// Its packets have the payload type of audio on the same transport.
+    SharedNumber,
     /// The other side takes none.
     NotTaken,
     /// No codec, or no way of packing it, that both sides have.
@@ -99,6 +101,7 @@ impl NoVideo {
             Self::NotSecure => "not_secure",
             Self::OwnTransport => "own_transport",
             Self::NoRtcpMux => "no_rtcp_mux",
+            Self::SharedNumber => "shared_number",
             Self::NotTaken => "not_taken",
             Self::NoCommonCodec => "no_common_codec",
         }

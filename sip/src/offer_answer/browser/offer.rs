@@ -137,7 +137,7 @@ fn read_lines(line: Line<'_>) -> Result<BrowserOffer, BrowserRefusal> {
 }
 
 fn read_audio(line: Line<'_>) -> Result<BrowserAudio, BrowserRefusal> {
-    let mut codecs = codecs_of(line.media);
+    let mut codecs = line.codecs();
     codecs.retain(|codec| codec.is_telephone_event() || is_browser_speech(codec));
     if !codecs.iter().any(Codec::is_speech) {
         return Err(BrowserRefusal::NoCommonCodec);
@@ -213,6 +213,13 @@ impl<'a> Line<'a> {
             Profile::of(&self.media.protocol),
             Profile::Secure | Profile::Foreign
         )
+    }
+
+    /// Its codecs, but for those whose packets would be taken for RTCP (RFC 5761 §4).
+    pub(super) fn codecs(self) -> Vec<Codec> {
+        let mut codecs = codecs_of(self.media);
+        codecs.retain(|codec| !(64..96).contains(&codec.payload_type));
+        codecs
     }
 
     fn own(self) -> Option<&'a BrowserLines> {

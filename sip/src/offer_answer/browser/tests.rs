@@ -387,6 +387,38 @@ fn each_reason_for_a_call_without_video_has_its_name() {
     assert_eq!(why(&apart, Some(&single)), NoVideo::NoRtcpMux);
 }
 
+/// Over one transport a payload type says which line a packet is of, and what is RTCP.
+#[test]
+fn numbers_that_would_not_tell_packets_apart_are_not_answered() {
+    let (audio, video) = (
+        opus_first(),
+        sip_video("profile-level-id=42e01f;packetization-mode=1"),
+    );
+    let number = |text: &str| {
+        let answer = answered(text, &wish(&audio, Some(&video)));
+        answer.video.map(|video| video.codec.payload_type)
+    };
+    let whole = chromium();
+    assert_eq!(number(&whole), Ok(108));
+    let shared = |from: &str, to: &str| {
+        let (head, lines) = whole.split_once("m=video").expect("video");
+        let lines = lines
+            .replace(&format!(" {from}"), &format!(" {to}"))
+            .replace(&format!(":{from} "), &format!(":{to} "));
+        format!("{head}m=video{lines}")
+    };
+    assert_eq!(number(&shared("108", "111")), Err(NoVideo::SharedNumber));
+    assert_eq!(number(&shared("109", "110")), Err(NoVideo::SharedNumber));
+    assert_eq!(
+        number(&shared("108", "72")),
+        Ok(102),
+        "72 is a sender report"
+    );
+    let opus = whole.replace(" 111 ", " 73 ").replace(":111 ", ":73 ");
+    let taken = answered(&opus, &wish(&audio, None)).audio;
+    assert_eq!(taken.first().map(|codec| codec.payload_type), Some(8));
+}
+
 #[test]
 fn the_order_of_the_other_side_decides_the_codec_and_its_clock_the_events() {
     let names = |answer: BrowserAnswer| -> Vec<(u8, u32)> {

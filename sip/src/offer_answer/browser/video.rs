@@ -6,7 +6,7 @@
 use super::level::bandwidth_of;
 use super::offer::Line;
 use super::{GuestVideo, NoVideo};
-use crate::offer_answer::codec_match::{Codec, codecs_of};
+use crate::offer_answer::codec_match::Codec;
 use crate::offer_answer::describe::coded_line;
 use crate::offer_answer::direction::answer_direction;
 use crate::offer_answer::header_extension::{
@@ -122,7 +122,7 @@ fn read_video(
 }
 
 fn forms_of(line: Line<'_>) -> Vec<VideoForm> {
-    let codecs = codecs_of(line.media);
+    let codecs = line.codecs();
     let repeats = |of: u8| {
         let repeating = codecs.iter().find(|codec| {
             let apt = codec
@@ -145,6 +145,17 @@ fn forms_of(line: Line<'_>) -> Vec<VideoForm> {
             .collect(),
     };
     codecs.iter().filter(is_carried).map(form).collect()
+}
+
+impl AnsweredVideo {
+    /// Packets of a group are told apart by their numbers (RFC 8843 §9.2).
+    pub(super) fn is_apart_from(&self, audio: &[Codec]) -> bool {
+        let number = self.codec.payload_type;
+        audio
+            .iter()
+            .all(|codec| codec.payload_type != number && Some(codec.payload_type) != self.repeats)
+            && self.repeats != Some(number)
+    }
 }
 
 impl BrowserVideo {
