@@ -1,12 +1,14 @@
 //! Corpora outside the repository, read where `SLUICE_CORPUS` names their folder: nothing panics,
 //! and the groups of valid messages are accepted.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sip::fuzzing;
 use sip::message;
-use sip::sdp::SessionDescription;
+use sip::offer_answer::browser::NoVideo;
+use sip::sdp::{Direction, SessionDescription};
 
 /// Groups whose every message is valid, but for the files named: one is cut short.
 const VALID_SIP: &[(&str, &[&str])] = &[
@@ -30,7 +32,15 @@ const ANY: &[&str] = &[
     "fuzz-webrtc-media",
 ];
 
-const SUITES: usize = 3;
+/// Groups whose every description is an offer of a browser, or is refused by name.
+const OFFERS: [&str; 4] = [
+    "sdp-browsers",
+    "sdp-transform",
+    "sdp-sofia",
+    "fuzz-webrtc-media",
+];
+
+const SUITES: usize = 5;
 
 fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("SLUICE_CORPUS").map(PathBuf::from);
@@ -121,6 +131,99 @@ fn no_file_of_the_corpus_panics() {
     }
     assert!(count > 0, "the corpus is empty");
     println!("corpus: {count} pieces read");
+}
+
+/// Whatever a browser, or who claims to be one, may send: an answer, or the name of what is wrong.
+#[test]
+fn every_description_of_the_corpus_as_a_browsers_offer_is_answered_or_refused_by_name() {
+    let Some(corpus) = corpus() else { return };
+    let mut outcomes = BTreeMap::<&'static str, u32>::new();
+    for group in OFFERS {
+        let files = files_under(&corpus.join(group));
+        assert!(!files.is_empty(), "the corpus has no {group}");
+        for file in files {
+            let bytes = fs::read(&file).expect("readable");
+            let outcome = match SessionDescription::parse(&bytes) {
+                Err(error) => error.as_str(),
+                Ok(description) => match fuzzing::browser::answer(&description) {
+                    Err(refusal) => refusal.as_str(),
+                    Ok((_, answer)) => match answer.video {
+                        Ok(_) => "audio and video",
+                        Err(why) => why.as_str(),
+                    },
+                },
+            };
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+    }
+    println!("corpus: {outcomes:?}");
+    assert!(outcomes.contains_key("audio and video"), "{outcomes:?}");
+}
+
+/// Offers of Chromium and Firefox: the codecs that are answered and what becomes of video.
+#[test]
+fn offers_of_real_browsers_are_answered_with_what_both_sides_have() {
+    let Some(corpus) = corpus() else { return };
+    let folder = corpus.join("sdp-browsers");
+    let mut count = 0;
+    for file in files_under(&folder) {
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if !name.ends_with("-offer.sdp") {
+            continue;
+        }
+        count += 1;
+        let description =
+            SessionDescription::parse(&fs::read(&file).expect("readable")).expect("a description");
+        let (offer, answer) = fuzzing::browser::answer(&description).expect(name);
+        let codecs: Vec<&str> = answer.audio.iter().map(|codec| &*codec.name).collect();
+        let is_chromium = name.starts_with("chromium");
+        match &answer.video {
+            Ok(video) => {
+                // This Firefox has no H.264, and what answers here takes VP8 too.
+                let (codec, mode) = if is_chromium {
+                    ("H264", Some("1"))
+                } else {
+                    ("VP8", None)
+                };
+                assert_eq!(&*video.codec.name, codec, "{name}");
+                assert_eq!(video.codec.parameter("packetization-mode"), mode, "{name}");
+                assert_eq!(
+                    video.codec.parameter("profile-level-id"),
+                    is_chromium.then_some("42e01f"),
+                    "{name}"
+                );
+                assert!(video.repeats.is_some(), "{name}");
+                assert_eq!(
+                    video.feedback,
+                    ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"],
+                    "{name}"
+                );
+            }
+            Err(NoVideo::NotOffered) => assert!(!name.contains("video"), "{name}"),
+            Err(why) => panic!("{name}: {why:?}"),
+        }
+        if !name.starts_with("aiortc") {
+            assert_eq!(codecs, ["opus", "telephone-event"], "{name}");
+            assert_eq!(offer.audio.audio_level, Some(1), "{name}");
+        }
+        let taken = answer
+            .description
+            .media
+            .iter()
+            .filter(|media| media.port != 0)
+            .count();
+        let session = answer.description.browser.as_ref().expect("ICE-lite");
+        let named: usize = session.bundles.iter().map(Vec::len).sum();
+        assert_eq!(named, taken, "{name}: the group has what is taken");
+        if name.contains("mdns") {
+            assert!(offer.skipped_candidates > 0, "{name}");
+            assert_eq!(answer.audio_direction, Direction::SendOnly, "{name}");
+        }
+    }
+    assert!(count >= 9, "offers in the corpus: {count}");
 }
 
 /// Every file in a folder and its folders.

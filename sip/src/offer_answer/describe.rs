@@ -81,6 +81,7 @@ pub fn refusal_of(offer: &SessionDescription, local: IpAddr) -> SessionDescripti
         },
         connection: Some(address),
         direction: None,
+        browser: None,
         media: offer.media.iter().map(refused_line).collect(),
     }
 }

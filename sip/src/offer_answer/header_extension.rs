@@ -67,7 +67,12 @@ impl HeaderExtension {
     }
 }
 
+/// It numbers packets, and ends where its transport does.
+pub(super) fn is_transport_number(extension: HeaderExtension) -> bool {
+    extension.uri == TRANSPORT_WIDE
+}
+
 /// True where the packets have the numbers that [`TRANSPORT_FEEDBACK`] speaks of.
 pub(super) fn has_transport_numbers(extensions: &[HeaderExtension]) -> bool {
-    extensions.iter().any(|one| one.uri == TRANSPORT_WIDE)
+    extensions.iter().any(|one| is_transport_number(*one))
 }

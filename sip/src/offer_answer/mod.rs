@@ -7,6 +7,7 @@
 //! every other line is answered with port 0,
 //! because each line of an offer must have its answer (RFC 3264 §6).
 
+pub mod browser;
 mod codec_match;
 pub mod crypto;
 mod describe;

@@ -539,6 +539,7 @@ impl Session {
             },
             connection: Some(address),
             direction: None,
+            browser: None,
             media: lines.into(),
         };
         if self.current.ours.as_ref() != Some(&description) {

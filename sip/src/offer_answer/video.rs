@@ -131,7 +131,7 @@ const OURS_SINGLE: &str = "profile-level-id=42e01f;packetization-mode=0";
 
 /// Feedback that is carried across (RFC 4585 §6.2.1 and §6.3.1, RFC 5104 §4.3.1, and what browsers say of
 /// bandwidth: an estimate, or when each packet came).
-const FEEDBACK: [&str; 5] = [
+pub(super) const FEEDBACK: [&str; 5] = [
     "nack",
     "nack pli",
     "ccm fir",
@@ -187,7 +187,7 @@ pub(super) fn is_video(media: &MediaDescription) -> bool {
 }
 
 /// Not the second picture of an endpoint (RFC 4796 §5).
-fn is_main(media: &MediaDescription) -> bool {
+pub(super) fn is_main(media: &MediaDescription) -> bool {
     let content = media.content.as_deref().unwrap_or("main");
     !["slides", "sl", "alt"]
         .iter()

@@ -1,13 +1,14 @@
 //! Session descriptions (RFC 8866): the part of the syntax that a gateway acts on.
 //!
 //! Owns reading and writing of text. What an offer means and how it is answered is decided in
-//! `offer_answer`. Lines and attributes that nobody here acts on (`i=`, `b=` of other kinds than a line's AS and TIAS, ICE, …) are read over and not written again: we are a party to each session, so what
+//! `offer_answer`. Lines and attributes that nobody here acts on (`i=`, `b=` of other kinds than a line's AS and TIAS, …) are read over and not written again: we are a party to each session, so what
 //! crosses us is what we say ourselves.
 //!
 //! The reader is our own. `sdp-types` refuses a whole description for one unusual line that we
 //! would read over, and keeps every attribute as owned text; it stays an oracle for our writer.
 
 mod attribute;
+mod browser;
 mod parse;
 mod write;
 
@@ -17,6 +18,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 pub use self::attribute::{Bandwidth, Direction, ExtMap, Feedback, Fmtp, Rtcp, RtpMap};
+pub use self::browser::{
+    BrowserLines, BrowserSessionLines, CANDIDATES_MAX, CANDIDATES_SEEN_MAX, Candidate, Candidates,
+    DIGEST_OCTETS_MAX, DigestKind, FINGERPRINTS_MAX, Fingerprint, GROUPS_MAX, IceCredentials,
+    IcePassword, Msid, SOURCES_MAX, Setup, Source, TransportLines,
+};
 
 /// A word of a description: up to 23 octets stand in place, a longer one is shared by its copies.
 pub type Word = smol_str::SmolStr;
@@ -33,8 +39,8 @@ pub const FORMATS_MAX: usize = 64;
 /// `a=crypto` lines of one `m=` line; further ones are not looked at.
 pub const CRYPTO_MAX: usize = 32;
 
-/// `a=rtcp-fb` lines of one `m=` line; further ones are not looked at.
-pub const FEEDBACK_MAX: usize = 64;
+/// `a=rtcp-fb` lines of one `m=` line; further ones are not looked at. Browsers that only receive name 77.
+pub const FEEDBACK_MAX: usize = 128;
 
 /// `a=extmap` lines of one `m=` line; further ones are not looked at.
 pub const EXTENSIONS_MAX: usize = 32;
@@ -48,6 +54,8 @@ pub struct SessionDescription {
     pub connection: Option<Host>,
     /// The direction attribute of the session, the default of every `m=` line.
     pub direction: Option<Direction>,
+    /// What browsers say; `None`: nothing of it.
+    pub browser: Option<Box<BrowserSessionLines>>,
     /// `m=` lines in their order.
     pub media: MediaLines,
 }
@@ -207,6 +215,8 @@ pub struct MediaDescription {
     pub extensions: Vec<ExtMap>,
     /// `a=content` (RFC 4796): `main`, `slides`, …, as written.
     pub content: Option<Word>,
+    /// What browsers say; `None`: nothing of it.
+    pub browser: Option<Box<BrowserLines>>,
 }
 
 /// What stands after `a=crypto:`. It holds a key, so that `Debug` does not show it.
@@ -254,6 +264,7 @@ impl MediaDescription {
             feedback: Vec::new(),
             extensions: Vec::new(),
             content: None,
+            browser: None,
         }
     }
 

@@ -2,9 +2,9 @@
 //! reads over everything else that it does not understand (RFC 8866 §5).
 
 use super::{
-    CRYPTO_MAX, Direction, EXTENSIONS_MAX, ExtMap, FEEDBACK_MAX, FORMATS_MAX, Feedback, Fmtp, Host,
-    MEDIA_MAX, MediaDescription, MediaKind, MediaLines, Origin, Rtcp, RtpMap, SDP_SIZE_MAX,
-    SessionDescription,
+    BrowserLines, BrowserSessionLines, CRYPTO_MAX, Direction, EXTENSIONS_MAX, ExtMap, FEEDBACK_MAX,
+    FORMATS_MAX, Feedback, Fmtp, Host, MEDIA_MAX, MediaDescription, MediaKind, MediaLines, Origin,
+    Rtcp, RtpMap, SDP_SIZE_MAX, SessionDescription,
 };
 use crate::error::SdpError;
 
@@ -36,6 +36,7 @@ impl SessionDescription {
             origin: Origin::default(),
             connection: None,
             direction: None,
+            browser: None,
             media: MediaLines::default(),
         };
         for line in lines {
@@ -65,6 +66,9 @@ impl SessionDescription {
             }
         }
         session.origin = origin.ok_or(SdpError::Origin)?;
+        for media in session.media.iter_mut() {
+            BrowserLines::finish(&mut media.browser);
+        }
         Ok(session)
     }
 
@@ -91,6 +95,8 @@ impl SessionDescription {
             None => {
                 if let Some(direction) = Direction::from_name(name) {
                     self.direction = Some(direction);
+                } else {
+                    BrowserSessionLines::take(&mut self.browser, name, value);
                 }
             }
         }
@@ -137,7 +143,10 @@ impl MediaDescription {
                 let content = (!value.is_empty()).then(|| value.into());
                 self.content = content.or_else(|| self.content.take());
             }
-            _ => self.direction = Direction::from_name(name).or(self.direction),
+            _ => match Direction::from_name(name) {
+                Some(direction) => self.direction = Some(direction),
+                None => BrowserLines::take(&mut self.browser, name, value),
+            },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`SessionDescription`] to text, lines in the order of RFC 8866 §5.
 
-use super::{Host, MediaDescription, SessionDescription};
+use super::{ExtMap, Host, MediaDescription, SessionDescription};
 use crate::message::SendBuffer;
 
 impl SessionDescription {
@@ -21,6 +21,9 @@ impl SessionDescription {
         buffer.push(b"t=0 0\r\n");
         if let Some(direction) = self.direction {
             write_flag(direction.as_str(), buffer);
+        }
+        if let Some(browser) = &self.browser {
+            browser.write(buffer);
         }
         for media in &self.media {
             media.write(buffer);
@@ -94,6 +97,9 @@ impl MediaDescription {
         if let Some(direction) = self.direction {
             write_flag(direction.as_str(), buffer);
         }
+        if let Some(browser) = &self.browser {
+            browser.write(buffer);
+        }
     }
 
     /// What crosses of feedback, and the header extensions that some of it speaks of.
@@ -109,19 +115,32 @@ impl MediaDescription {
             buffer.push(b"\r\n");
         }
         for extension in &self.extensions {
-            buffer.push_display(&format_args!("a=extmap:{}", extension.id));
-            if let Some(direction) = extension.direction {
-                buffer.push(b"/");
-                buffer.push(direction.as_str().as_bytes());
-            }
-            buffer.push(b" ");
-            buffer.push_line_text(extension.uri.as_bytes());
-            buffer.push(b"\r\n");
+            write_extension(extension, buffer);
         }
     }
 }
 
-fn write_flag(name: &str, buffer: &mut SendBuffer) {
+pub(super) fn write_extension(extension: &ExtMap, buffer: &mut SendBuffer) {
+    buffer.push_display(&format_args!("a=extmap:{}", extension.id));
+    if let Some(direction) = extension.direction {
+        buffer.push(b"/");
+        buffer.push(direction.as_str().as_bytes());
+    }
+    buffer.push(b" ");
+    buffer.push_line_text(extension.uri.as_bytes());
+    buffer.push(b"\r\n");
+}
+
+/// `a=<name>:<text>`
+pub(super) fn write_text(name: &str, text: &str, buffer: &mut SendBuffer) {
+    buffer.push(b"a=");
+    buffer.push(name.as_bytes());
+    buffer.push(b":");
+    buffer.push_line_text(text.as_bytes());
+    buffer.push(b"\r\n");
+}
+
+pub(super) fn write_flag(name: &str, buffer: &mut SendBuffer) {
     buffer.push(b"a=");
     buffer.push(name.as_bytes());
     buffer.push(b"\r\n");

@@ -1,5 +1,7 @@
 //! Descriptions of real peers, odd ones, and hostile ones.
 
+mod browser;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -212,7 +214,10 @@ prop_compose! {
         feedback in prop::collection::vec((prop::option::of(0..128_u8), "[!-~]([ -~]{0,20}[!-~])?"), 0..3),
         extensions in prop::collection::vec((1..=255_u8, direction(), token()), 0..3),
         content in prop::option::of(token()),
-        bandwidth in (prop::option::of(any::<u32>()), prop::option::of(any::<u32>())),
+        (bandwidth, browser) in (
+            (prop::option::of(any::<u32>()), prop::option::of(any::<u32>())),
+            browser::lines(),
+        ),
     ) -> MediaDescription {
         MediaDescription {
             kind,
@@ -245,6 +250,7 @@ prop_compose! {
                 .collect(),
             content,
             bandwidth: Bandwidth { application_kbit: bandwidth.0, independent_bit: bandwidth.1 },
+            browser,
         }
     }
 }
@@ -257,10 +263,11 @@ prop_compose! {
         address in host(),
         connection in prop::option::of(host()),
         direction in direction(),
+        browser in browser::session_lines(),
         media in prop::collection::vec(media(), 0..5),
     ) -> SessionDescription {
         let origin = Origin { username, session_id, version, address };
-        SessionDescription { origin, connection, direction, media: media.into() }
+        SessionDescription { origin, connection, direction, browser, media: media.into() }
     }
 }
 
