@@ -236,6 +236,7 @@ impl CallControl {
             Input::Phones(kept) => self.restore_phones(now, kept),
             Input::Snapshot(snapshot) => self.replace_snapshot(now, snapshot),
             Input::Command { ticket, command } => self.handle_command(now, ticket, command),
+            Input::Browser { guest, input } => self.handle_browser(now, guest, input),
             Input::Drain => {
                 self.is_draining = true;
                 self.endpoint.set_draining(true);

@@ -269,6 +269,7 @@ impl World {
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
                 Output::Record(record) => self.records.push(record),
                 Output::CommandDone { outcome, .. } => self.outcomes.push(outcome),
+                Output::Browser { .. } => {}
                 Output::Log(line) => self.lines.push((line.event, line.detail)),
                 Output::ReserveAliases { .. } => {}
                 Output::Stopped => {

@@ -45,6 +45,7 @@ impl Core {
             }
             Output::Record(record) => self.record(record),
             Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
+            Output::Browser { .. } => {}
             Output::Log(line) => log(&line),
             Output::Stopped => {
                 self.status.stopped.store(true, Ordering::Release);

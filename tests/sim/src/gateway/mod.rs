@@ -407,6 +407,7 @@ impl Gateway {
             Output::CommandDone { ticket, outcome } => {
                 effects.push(Effect::Done(ticket, outcome));
             }
+            Output::Browser { .. } => {}
             Output::Log(line) => {
                 if line.event == "call_lost" {
                     self.lost.clone_from(&line.call);
