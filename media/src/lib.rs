@@ -40,4 +40,6 @@ pub mod rtp;
 pub mod srtp;
 pub mod tone;
 
-pub use engine::{QualityCounters, RtcpCounters, Worker, WorkerConfig, WorkerCounters};
+pub use engine::{
+    BrowserConfig, QualityCounters, RtcpCounters, Worker, WorkerConfig, WorkerCounters,
+};

@@ -436,7 +436,12 @@ impl CallControl {
     fn handle_report(&mut self, now: Now, report: &Report) {
         match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
-            Report::Latched { pair: _, source: _ } => {}
+            Report::Latched { .. }
+            | Report::BrowserStocked { .. }
+            | Report::TransportUp { .. }
+            | Report::TransportFailed { .. }
+            | Report::TransportSilent { .. }
+            | Report::TransportBack { .. } => {}
             Report::Loaded {
                 worker,
                 packets_per_second,
@@ -545,6 +550,7 @@ impl CallControl {
         let worker = match &command {
             Command::Connect { pair, .. }
             | Command::Update { pair, .. }
+            | Command::Transport { pair, .. }
             | Command::Disconnect { pair }
             | Command::Acknowledge { pair } => pair.worker,
         };

@@ -12,6 +12,7 @@
 mod endpoint;
 mod fingerprint;
 mod handshake;
+mod key_exchange;
 mod keys;
 mod plaintext;
 
@@ -21,3 +22,4 @@ mod tests;
 pub use endpoint::{Endpoint, EndpointError};
 pub use fingerprint::Fingerprint;
 pub use handshake::{Failure, Handshake, Output, POLL_BUFFER_SIZE, Role};
+pub use key_exchange::{KeyExchange, KeyExchanging};

@@ -31,4 +31,4 @@ mod tests;
 pub use counters::{BATCH_BOUNDS, BatchSizes, WorkerCounters};
 pub use quality_counters::QualityCounters;
 pub use rtcp_counters::RtcpCounters;
-pub use worker::{Worker, WorkerConfig};
+pub use worker::{BrowserConfig, Worker, WorkerConfig};

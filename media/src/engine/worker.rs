@@ -1,8 +1,9 @@
 //! `Worker`: the facade, and the tables behind it.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use packet_io::{PacketIo, ReceivedBatch, Wait};
@@ -10,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use crate::command::{Command, PairKey, Report};
+use crate::dtls::KeyExchange;
 use crate::engine::batching::{LoadMeter, RateMeter, micros};
 use crate::engine::counters::WorkerCounters;
 use crate::engine::deadline::DeadlineQueue;
@@ -51,6 +53,22 @@ pub struct WorkerConfig {
     pub receive_buffer_bytes: u32,
     /// Whence SSRCs, first sequence numbers and port order come. Unpredictable in production.
     pub seed: [u8; 32],
+    /// Where browsers are heard. `None`: nowhere.
+    pub browsers: Option<BrowserConfig>,
+}
+
+/// The one port of a worker for all browsers.
+#[derive(Debug, Clone)]
+pub struct BrowserConfig {
+    /// Where it is opened; port 0: one that the kernel chooses.
+    pub address: SocketAddr,
+    /// Legs of browsers at most, two for a call with video; pairs beyond
+    /// [`pairs_max`](WorkerConfig::pairs_max).
+    pub legs_max: u32,
+    /// `SO_RCVBUF` in octets; 0: the kernel's default.
+    pub receive_buffer_bytes: u32,
+    /// What makes keys with them.
+    pub endpoint: Arc<dyn KeyExchange>,
 }
 
 impl WorkerConfig {
@@ -69,6 +87,7 @@ impl WorkerConfig {
             dscp: 46,
             receive_buffer_bytes: 0,
             seed,
+            browsers: None,
         }
     }
 }
@@ -168,6 +187,7 @@ impl<Io: PacketIo> Worker<Io> {
             Command::Update { pair, plan, target } => self
                 .slot(pair, State::Connected)
                 .map(|slot| self.update(now_us, slot, plan, target)),
+            Command::Transport { .. } => None,
             Command::Disconnect { pair } => self
                 .slot(pair, State::Connected)
                 .map(|slot| self.disconnect(slot)),

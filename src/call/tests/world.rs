@@ -321,7 +321,7 @@ impl World {
                 self.worker_answers
                     .then_some(Report::Disconnected { pair, counters })
             }
-            Command::Acknowledge { .. } => None,
+            Command::Transport { .. } | Command::Acknowledge { .. } => None,
         }
     }
 

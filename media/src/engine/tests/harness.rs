@@ -136,6 +136,11 @@ impl<F: Faults> Harness<F> {
                 Report::Stocked { pair, rtp } => self.stock.push((pair, rtp)),
                 Report::Loaded { .. } => {}
                 Report::Latched { .. }
+                | Report::BrowserStocked { .. }
+                | Report::TransportUp { .. }
+                | Report::TransportFailed { .. }
+                | Report::TransportSilent { .. }
+                | Report::TransportBack { .. }
                 | Report::Silent { .. }
                 | Report::Struck { .. }
                 | Report::Disconnected { .. } => {
@@ -239,6 +244,11 @@ impl<F: Faults> Harness<F> {
             Report::Stocked { .. }
             | Report::Loaded { .. }
             | Report::Silent { .. }
+            | Report::BrowserStocked { .. }
+            | Report::TransportUp { .. }
+            | Report::TransportFailed { .. }
+            | Report::TransportSilent { .. }
+            | Report::TransportBack { .. }
             | Report::Struck { .. }
             | Report::Disconnected { .. } => None,
         });

@@ -167,6 +167,7 @@ impl Latch {
             }
             // The peer displaces a stranger: where the SDP says, or where it signals from, by one packet;
             // elsewhere by being the one that goes on. Against a stranger who goes on as well there is SRTP.
+            (LatchPolicy::Nominated, _) => Verdict::Refuse(DropReason::SourceNotLatched),
             (LatchPolicy::Any(_), Some(locked)) if nearness > self.nearness(locked) => {
                 // A copy can claim that address, too: with keys the peer is not there while it is
                 // heard elsewhere.
@@ -225,6 +226,7 @@ impl Latch {
                 return Err(DropReason::SourceNotLatched);
             }
             LatchPolicy::Signalling(_) => {}
+            LatchPolicy::Nominated => return Err(DropReason::SourceNotLatched),
             LatchPolicy::Any(_) => {
                 let Some(locked) = self.locked.filter(|_| !self.is_unproven) else {
                     return Ok(());
@@ -293,7 +295,7 @@ impl Latch {
             self.expected.filter(|expected| match self.policy {
                 LatchPolicy::Sdp => true,
                 LatchPolicy::Signalling(host) => expected.ip() == host,
-                LatchPolicy::Any(_) => false,
+                LatchPolicy::Any(_) | LatchPolicy::Nominated => false,
             })
         })
     }
@@ -314,6 +316,8 @@ impl Latch {
             LatchPolicy::Sdp => is_nearest || (self.locked.is_some() && !has_keys),
             LatchPolicy::Signalling(_) => self.locked.is_some(),
             LatchPolicy::Any(_) => is_nearest,
+            // Its socket is that of others, too.
+            LatchPolicy::Nominated => false,
         }
     }
 
