@@ -244,6 +244,7 @@ impl CallControl {
                 .chain([record])
                 .for_each(|record| self.put_record(record)),
         }
+        self.end_guest(key, ending);
         if let Some((token, view)) = former {
             self.orders.end(&token, view, now.instant);
         }
@@ -345,8 +346,7 @@ impl CallControl {
         let Some(key) = self.pairs.remove(&pair) else {
             // The call ended meanwhile, and the pair waits for counters that will never come.
             if let Some((rtp, records)) = self.draining.unused(pair) {
-                self.stock.forget(pair, rtp);
-                self.stock.add(StockedPair { pair, rtp });
+                self.stock.put_back(StockedPair { pair, rtp });
                 for record in records.into_iter().flatten() {
                     self.put_record(record);
                 }
@@ -370,8 +370,7 @@ impl CallControl {
             call.attempt.as_ref().map(|attempt| attempt.media.bound)
         };
         if let Some(rtp) = bound {
-            self.stock.forget(pair, rtp);
-            self.stock.add(StockedPair { pair, rtp });
+            self.stock.put_back(StockedPair { pair, rtp });
         }
         if let Some(video) = video {
             self.release_video_pair(now, video);

@@ -76,7 +76,13 @@ impl CallControl {
             };
             let like = (ports.signalling, ports.bound.ip());
             let worker = ports.leg.pair.worker;
-            let Some((video, named)) = self.stock_video_of(worker, like, more, trunk) else {
+            let is_browser = side == Side::A && self.is_guest(key);
+            let stocked = if is_browser {
+                self.take_guest_video(worker)
+            } else {
+                self.stock_video_of(worker, like, more, trunk)
+            };
+            let Some((video, named)) = stocked else {
                 return;
             };
             self.pairs.insert(video.pair, key);
@@ -162,9 +168,11 @@ impl CallControl {
         }
         let mut commands = Vec::with_capacity(2);
         for (side, leg, other) in [(Side::A, caller, callee), (Side::B, callee, caller)] {
-            let Some((pair, plan)) = leg.and_then(|leg| leg.video_plan(other)) else {
+            let Some((pair, mut plan)) = leg.and_then(|leg| leg.video_plan(other)) else {
                 continue;
             };
+            // Whoever shall not be seen yet is not.
+            plan.receives &= side != Side::A || !call.guest().is_some_and(|guest| guest.is_dark);
             // Nothing is bridged before both have their descriptions.
             let other = other.filter(|_| both).and_then(|other| other.video);
             let target = other.map_or(Target::Nowhere, |video| Target::Leg(video.pair));

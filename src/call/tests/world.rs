@@ -164,6 +164,9 @@ impl World {
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
             video_pairs_max: 1_000,
+            browser: Some(crate::call::browser::BrowserConfig {
+                fingerprint: [7; 32],
+            }),
             ladder_octets: 1 << 20,
         };
         let now = Now {
