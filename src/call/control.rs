@@ -120,6 +120,8 @@ pub struct CallControl {
     /// What the guard has cleared and the endpoint is dialling just now, with the ports of a party whose
     /// call has no key yet: a panic there gives them back.
     pub(super) in_hand: Option<(Cleared, Option<Ports>)>,
+    /// The guest whose call is being made just now: a panic there is told.
+    pub(super) guest_in_hand: Option<GuestKey>,
     /// A step of a call to come that panics, counted from the next one.
     #[cfg(test)]
     pub(crate) fault: Option<u32>,
@@ -184,6 +186,7 @@ impl CallControl {
             counters: Counters::default(),
             touched: None,
             in_hand: None,
+            guest_in_hand: None,
             #[cfg(test)]
             fault: None,
             events: VecDeque::new(),

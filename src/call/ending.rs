@@ -5,6 +5,7 @@ use sip::b2bua::fork;
 use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, ReleaseParty};
 use sip::message::StatusCode;
 
+use super::admission::Denied;
 use super::control::CallControl;
 use super::crypto;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
@@ -165,6 +166,10 @@ impl CallControl {
             let refusal = Refusal::default();
             let told = self.endpoint.hang_up(now.instant, unknown, &refusal);
             self.check(told);
+        }
+        let guest = self.guest_in_hand.take();
+        if let Some(guest) = guest.filter(|guest| !self.guests.contains_key(guest)) {
+            self.turn_guest_away(guest, &Denied::of_code(500, INTERNAL_ERROR));
         }
         let Some(key) = touched.or(cut) else {
             return;

@@ -394,6 +394,11 @@ impl Leg {
         matches!(self.stage, Stage::Confirmed)
     }
 
+    /// True where nothing stands between the other side and this one: a party of this node always listens.
+    pub(crate) const fn is_listening(&self) -> bool {
+        matches!(self.stage, Stage::Confirmed | Stage::Local)
+    }
+
     /// The attempt that this leg still is.
     pub(crate) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match &mut self.stage {

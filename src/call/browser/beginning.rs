@@ -95,7 +95,7 @@ impl CallControl {
     }
 
     /// There is no call yet that could end.
-    fn turn_guest_away(&mut self, guest: GuestKey, denied: &Denied) {
+    pub(in super::super) fn turn_guest_away(&mut self, guest: GuestKey, denied: &Denied) {
         self.counters.refuse(denied.cause());
         let output = BrowserOutput::Ended {
             cause: denied.cause(),

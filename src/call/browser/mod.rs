@@ -39,7 +39,10 @@ impl CallControl {
     /// A guest's browser speaks. Who has no call, or has one no longer, is heard no more.
     pub(super) fn handle_browser(&mut self, now: Now, guest: GuestKey, input: BrowserInput) {
         if let BrowserInput::Call(call) = input {
-            return self.begin_guest_call(now, guest, *call);
+            self.guest_in_hand = Some(guest);
+            self.begin_guest_call(now, guest, *call);
+            self.guest_in_hand = None;
+            return;
         }
         let Some(key) = self.guests.get(&guest).copied() else {
             return;

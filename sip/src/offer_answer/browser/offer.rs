@@ -292,7 +292,7 @@ impl<'a> Line<'a> {
         places.into_iter().flatten().find_map(what)
     }
 
-    /// The digests that prove something.
+    /// The digests that prove something and that we can compare.
     pub(super) fn fingerprints(
         self,
     ) -> Result<ArrayVec<Fingerprint, FINGERPRINTS_MAX>, BrowserRefusal> {
@@ -304,7 +304,7 @@ impl<'a> Line<'a> {
             .said(said)
             .ok_or(BrowserRefusal::NoFingerprint)?
             .clone();
-        fingerprints.retain(|fingerprint| fingerprint.hash != DigestKind::Sha1);
+        fingerprints.retain(|fingerprint| fingerprint.hash == DigestKind::Sha256);
         if fingerprints.is_empty() {
             return Err(BrowserRefusal::WeakFingerprint);
         }

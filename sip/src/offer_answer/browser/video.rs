@@ -27,6 +27,8 @@ pub struct BrowserVideo {
     pub direction: Direction,
     /// What it can do, of what we carry, in its order.
     pub forms: Vec<VideoForm>,
+    /// It takes RTCP of reduced size (RFC 5506 §5.1).
+    pub reduced_rtcp: bool,
     /// The streams that it names.
     pub sources: Vec<u32>,
     /// A stream of it, and the one that repeats its packets (RFC 4588).
@@ -115,6 +117,11 @@ fn read_video(
         index: line.index,
         direction: line.offer.direction_of(line.media),
         forms,
+        reduced_rtcp: line
+            .media
+            .browser
+            .as_ref()
+            .is_some_and(|said| said.rtcp_rsize),
         sources: line.sources(),
         repeated_by: line.repeated_by(),
         extensions: carried(&line.extensions()),
@@ -207,6 +214,19 @@ impl BrowserVideo {
             bandwidth: Bandwidth::UNSAID,
             feedback: feedback.filter(carried).collect(),
             extensions,
+        })
+    }
+
+    /// What is answered of it while the other side has none: the line stays, and nothing goes over it.
+    pub(super) fn asleep(&self) -> Option<AnsweredVideo> {
+        let form = self.forms.first()?;
+        Some(AnsweredVideo {
+            index: self.index,
+            direction: Direction::Inactive,
+            codec: form.codec.clone(),
+            repeats: None,
+            feedback: Vec::new(),
+            extensions: Vec::new(),
         })
     }
 
