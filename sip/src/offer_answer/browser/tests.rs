@@ -25,8 +25,8 @@ const AUDIO: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126\na=mid:
      a=rtpmap:63 red/48000/2\na=rtpmap:110 telephone-event/48000\na=rtpmap:126 telephone-event/8000\n\
      a=ssrc:11 cname:x\n";
 
-const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 104 105 108 109 114 115\na=mid:1\na=rtcp-rsize\nEND\
-     a=extmap:3 NUMBERS\na=extmap:13 urn:3gpp:video-orientation\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\n\
+const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 104 105 108 109 114 115\na=mid:1\nEND\
+     a=rtcp-rsize\na=extmap:3 NUMBERS\na=extmap:13 urn:3gpp:video-orientation\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\n\
      a=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\n\
      a=rtpmap:102 H264/90000\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\n\
      a=rtpmap:103 rtx/90000\na=fmtp:103 apt=102\n\
