@@ -131,6 +131,21 @@ pub enum TransportFailure {
 }
 
 impl TransportFailure {
+    /// Every reason.
+    pub const ALL: [Self; 11] = [
+        Self::Plan,
+        Self::NoSource,
+        Self::ConsentExpired,
+        Self::HandshakesFull,
+        Self::Handshake(dtls::Failure::Fingerprint),
+        Self::Handshake(dtls::Failure::CertificateTooLong),
+        Self::Handshake(dtls::Failure::CertificateMissing),
+        Self::Handshake(dtls::Failure::NoProfile),
+        Self::Handshake(dtls::Failure::Timeout),
+        Self::Handshake(dtls::Failure::Protocol),
+        Self::Closed,
+    ];
+
     /// The stable word for records and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

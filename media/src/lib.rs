@@ -41,5 +41,6 @@ pub mod srtp;
 pub mod tone;
 
 pub use engine::{
-    BrowserConfig, QualityCounters, RtcpCounters, Worker, WorkerConfig, WorkerCounters,
+    BrowserConfig, FailureCounters, QualityCounters, RefusalCounters, RtcpCounters,
+    TransportCounters, Worker, WorkerConfig, WorkerCounters,
 };

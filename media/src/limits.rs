@@ -201,6 +201,37 @@ pub const DTLS_RETRIES_MAX: usize = 6;
 /// A handshake takes no longer: as long as a browser may take to nominate a source.
 pub const DTLS_HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 
+/// Legs of browsers of one worker at most: two for a call with video.
+pub const BROWSER_LEGS_MAX: u32 = 8_192;
+
+/// Sources of one browser whose leg is known: sound, pictures and their repeats, of a call that began anew
+/// twice. A further one takes the place of the oldest, and is told by its payload types again.
+pub const BUNDLE_SOURCES_MAX: usize = 8;
+
+/// A browser of which nothing authentic came for so long is reported: four of the intervals at which it
+/// checks that it may send (RFC 7675 §5.1), with what may be lost of them.
+pub const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
+
+/// Checks a second that one browser is answered for long: browsers send one each 2.5 s on a path, and
+/// at most 20 a second on all of them while they look for one (RFC 8445 §14.2).
+pub const CHECKS_PER_SECOND_MAX: u32 = 50;
+
+/// Checks that one browser is answered at once beyond that rate.
+pub const CHECK_BURST_MAX: u32 = 100;
+
+/// Handshakes of one worker that have not come to keys yet: with 20 ms each a quarter of a minute of
+/// new calls, and 64 KiB each in memory.
+pub const HANDSHAKES_MAX: u32 = 256;
+
+/// Datagrams of handshakes that wait for a step: a flight of every tenth of those that may be under way.
+pub const HANDSHAKE_QUEUE_MAX: usize = 128;
+
+/// Of these, datagrams of one browser: two flights.
+pub const HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
+
+/// Steps of handshakes in one turn: with 0.3 ms each no packet waits longer than others wait for it.
+pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
+
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
 

@@ -17,7 +17,7 @@ mod keys;
 mod plaintext;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use fingerprint::Fingerprint;

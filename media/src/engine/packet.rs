@@ -32,10 +32,13 @@ impl<Io: PacketIo> Worker<Io> {
             self.counters.drops.count(DropReason::SocketUnknown);
             return;
         };
+        if kind == PortKind::Browsers {
+            return self.receive_bundled(now_us, source, packet);
+        }
         self.in_hand = Some(slot);
         let is_rtcp = match kind {
             PortKind::Rtp => classify(packet.bytes()) == Protocol::Rtcp,
-            PortKind::Rtcp => true,
+            PortKind::Rtcp | PortKind::Browsers => true,
         };
         let taken = match self.ingress.get(slot as usize).map(|line| line.state) {
             None | Some(State::Free) => Err(DropReason::SocketUnknown),
@@ -52,7 +55,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     /// A leg's own count is of what its peer sent: what strangers send is no quality of the call.
-    fn discard(
+    pub(super) fn discard(
         &mut self,
         slot: u32,
         source: Option<SocketAddr>,
@@ -76,7 +79,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
-    fn receive_rtp(
+    pub(super) fn receive_rtp(
         &mut self,
         now_us: u64,
         slot: u32,

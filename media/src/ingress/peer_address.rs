@@ -36,6 +36,16 @@ impl PeerAddress {
         self.port == other.port && self.is_same_host(other)
     }
 
+    /// All of it, for a table of addresses.
+    #[inline]
+    pub(crate) fn words(&self) -> [u64; 3] {
+        let word = |octets: &[u8]| octets.first_chunk().map_or(0, |it| u64::from_le_bytes(*it));
+        let (low, high) = self.octets.split_at(8);
+        let [a, b] = self.scope;
+        let rest = u64::from(self.port) | u64::from(a) << 16 | u64::from(b) << 32;
+        [word(low), word(high), rest]
+    }
+
     /// The host.
     #[must_use]
     pub fn ip(&self) -> IpAddr {

@@ -31,8 +31,12 @@ fn octets(hexadecimal: &str) -> Vec<u8> {
         .collect()
 }
 
-fn endpoint() -> Endpoint {
+pub(crate) fn endpoint() -> Endpoint {
     Endpoint::new(&octets(OURS_CERTIFICATE), &octets(OURS_KEY)).unwrap()
+}
+
+pub(crate) fn peer_endpoint() -> Endpoint {
+    Endpoint::new(&octets(PEER_CERTIFICATE), &octets(PEER_KEY)).unwrap()
 }
 
 fn peer_fingerprint() -> Fingerprint {

@@ -21,6 +21,7 @@
 //! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
 //! | locked by plain packets | keys are negotiated | open |
 //! | locked, policy `Any`, the holder spoke for less than a second and is silent | its like, 4 in a row | locked, moved |
+//! | any, policy `Nominated` | whoever ICE nominates, and no packet | locked there |
 //! | any | anybody else | unchanged, packet refused |
 
 use std::cmp::Ordering;
@@ -243,6 +244,15 @@ impl Latch {
             }
         }
         Ok(())
+    }
+
+    /// ICE says where the peer is, or that it is nowhere; of a leg that believes nothing else.
+    pub fn nominate(&mut self, source: Option<PeerAddress>) {
+        debug_assert!(
+            self.policy == LatchPolicy::Nominated,
+            "where others are is learnt"
+        );
+        self.locked = source;
     }
 
     /// The last packet that was offered by a source that is being proven, on a leg with keys.
