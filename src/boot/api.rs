@@ -12,8 +12,8 @@ use super::error::ServeError;
 use super::sockets::bind_local;
 use crate::config::Config;
 use crate::health;
-use crate::http::{HttpState, Listener, serve};
-use crate::shell::Asker;
+use crate::http::{GuestDoor, HttpState, Listener, TurnServers, serve};
+use crate::shell::{Asker, Guests};
 use crate::storage::Store;
 use crate::tokens;
 
@@ -22,7 +22,7 @@ pub(super) async fn start(
     config: &Config,
     store: &Store,
     node: &Arc<health::Node>,
-    calls: Asker,
+    (calls, guests): (Asker, Guests),
     mut listeners: Vec<Listener>,
 ) -> Result<watch::Sender<bool>, ServeError> {
     show_first_token(config, store).await?;
@@ -34,6 +34,9 @@ pub(super) async fn start(
         };
         listeners.push(bind_local(path).map_err(named)?);
     }
+    let figures = Arc::clone(&node.http.guests);
+    let (turn, limits) = (turn_servers(config), config.browser.limits);
+    let guests = GuestDoor::new(guests, figures, store, turn, limits);
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
@@ -41,6 +44,7 @@ pub(super) async fn start(
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
         calls: Some(calls),
+        guests: guests.map(Arc::new),
         ..HttpState::new(store.clone())
     };
     for listener in listeners {
@@ -51,6 +55,12 @@ pub(super) async fn start(
         }));
     }
     Ok(stop)
+}
+
+/// Relays that pages may use, where there are any.
+fn turn_servers(config: &Config) -> Option<TurnServers> {
+    let secret = config.browser.turn_secret.as_ref()?;
+    TurnServers::new(config.browser.turn.clone(), secret.expose().as_bytes())
 }
 
 /// The very first start makes a token with every scope and shows it once. Where standard output is

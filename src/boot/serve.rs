@@ -215,7 +215,8 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         exported,
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
-    let http_stop = api::start(config, &store, &view, link.asker(), listeners).await?;
+    let doors = (link.asker(), link.guests());
+    let http_stop = api::start(config, &store, &view, doors, listeners).await?;
     if let Some(certificates) = certificates {
         tokio::spawn(follow(certificates, http_stop.subscribe()));
     }
