@@ -1,7 +1,7 @@
 //! What calls of browsers need of the process: a certificate for DTLS, made at each start, and a port of
 //! each worker.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use media::BrowserConfig;
@@ -9,7 +9,9 @@ use media::dtls::{Endpoint, EndpointError};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use thiserror::Error;
 
+use super::error::ServeError;
 use super::limits::Limits;
+use super::sockets::explain;
 use crate::call::browser;
 use crate::config::Config;
 
@@ -65,20 +67,39 @@ impl Browsers {
         }
     }
 
+    /// Whether each worker can have its port: who cannot would refuse every guest, call by call.
+    ///
+    /// # Errors
+    /// The first that is taken, or not ours.
+    pub fn expect_ports(config: &Config, limits: &Limits) -> Result<(), ServeError> {
+        for worker in 0..limits.workers {
+            let address = address_of(config, worker);
+            UdpSocket::bind(address).map_err(|error| {
+                ServeError::bind("media.browser_port", address, explain(&error))
+            })?;
+        }
+        Ok(())
+    }
+
     /// The port of a worker.
     #[must_use]
     pub fn for_worker(&self, config: &Config, limits: &Limits, worker: u16) -> BrowserConfig {
-        let address = config.media.addresses.first().copied();
-        let port = match config.media.browser_port {
-            0 => 0,
-            first => first.saturating_add(worker),
-        };
         let guests = limits.calls_max.div_ceil(u32::from(limits.workers.max(1)));
         BrowserConfig {
-            address: SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
+            address: address_of(config, worker),
             legs_max: guests.saturating_mul(LEGS_A_GUEST),
             receive_buffer_bytes: RECEIVE_BUFFER_BYTES,
             endpoint: Arc::<Endpoint>::clone(&self.endpoint),
         }
     }
+}
+
+/// On the first of the media addresses; each worker has the port after that of the one before.
+fn address_of(config: &Config, worker: u16) -> SocketAddr {
+    let address = config.media.addresses.first().copied();
+    let port = match config.media.browser_port {
+        0 => 0,
+        first => first.saturating_add(worker),
+    };
+    SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)
 }

@@ -161,6 +161,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let panics = Arc::new(PanicWatch::default());
     let watched = Arc::clone(&panics);
     let advertised = advertised_media(config, &store);
+    Browsers::expect_ports(config, limits)?;
     let browsers = Browsers::new()?;
     let given = (&*advertised, &browsers);
     let (links, media) = start_media(config, limits, given, (&wake, &panics))?;
