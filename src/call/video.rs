@@ -156,6 +156,9 @@ impl CallControl {
         if !holds(caller) && !holds(callee) {
             return;
         }
+        if call.guest().is_some() && call.local_party == Some(Target::Echo) {
+            return self.echo_video(key);
+        }
         let is_asked = call.reoffer.is_some() || call.asked.is_some() || call.untold.is_some();
         let is_settled = call.answered_at.is_some() && !is_asked;
         let both = [caller, callee].into_iter().flatten();
@@ -190,6 +193,17 @@ impl CallControl {
             }
             self.send_media(command);
         }
+    }
+
+    /// A guest that hears itself sees itself.
+    fn echo_video(&mut self, key: CallKey) {
+        let call = self.calls.get(&key);
+        let leg = call.and_then(|call| call.ports(Side::A).map(|ports| &ports.leg));
+        let Some((pair, plan)) = leg.and_then(|leg| leg.video_plan(Some(leg))) else {
+            return;
+        };
+        let target = Target::Echo;
+        self.send_media(Command::Update { pair, plan, target });
     }
 
     /// A side with a video line that the other one cannot have is told, once. `false`: there is none.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use media::command::{Command, TransportPlan};
+use media::command::{Command, Target, TransportPlan};
 use media::dtls;
 use media::ice::{Credentials, FRAGMENT_ENTROPY_SIZE};
 use media::rtp::Ssrc;
@@ -279,21 +279,24 @@ fn wish_of(call: &Call, snapshot: &Snapshot) -> Wish {
         .guest()
         .map(|guest| guest.offer.audio.codecs.as_slice());
     let offered = offered.unwrap_or_default();
+    let has_pair = call
+        .ports(Side::A)
+        .is_some_and(|ports| ports.leg.video.is_some());
     if let Some(party) = call.local_party {
+        // Who hears itself sees itself too.
+        let offer = call.guest().map(|guest| guest.offer.as_remote());
+        let own = offer.and_then(|remote| remote.video.map(|video| video.wish()));
         return Wish {
             codecs: playable(offered, party),
             direction: Direction::SendRecv,
             ptime_ms: None,
-            video: None,
+            video: own.filter(|_| has_pair && party == Target::Echo),
         };
     }
     let may = (
         video::policy_of(call, Side::A, snapshot),
         video::policy_of(call, Side::B, snapshot),
     );
-    let has_pair = call
-        .ports(Side::A)
-        .is_some_and(|ports| ports.leg.video.is_some());
     let callee = call.ports(Side::B).map(|ports| &ports.leg);
     let Some(remote) = callee.and_then(|callee| callee.remote()) else {
         let next = call.routes.front().map(|route| &route.trunk);

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use media::command::LatchPolicy;
+use media::command::{LatchPolicy, Target};
 use rand_core::RngCore;
 use sip::event::CallKey;
 use sip::message::StatusCode;
@@ -26,8 +26,9 @@ impl CallControl {
         let call = self.calls.get(&key).ok_or_else(empty)?;
         let guest = call.guest().ok_or_else(empty)?;
         let (client, remote) = (guest.client, guest.offer.as_remote());
+        let has_pictures = callee.is_some() || call.local_party == Some(Target::Echo);
         let has_video =
-            remote.video.is_some() && callee.is_some() && call.video_most != Direction::Inactive;
+            remote.video.is_some() && has_pictures && call.video_most != Direction::Inactive;
         let count = usize::from(callee.is_some());
         let worker = self
             .stock

@@ -464,6 +464,28 @@ fn echo_answers_a_page_at_once() {
 }
 
 #[test]
+fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
+    let mut world = world(Vec::new());
+    let page = || offer("aaaa", Some("sendrecv"));
+    call(&mut world, link(Destination::Echo), page());
+    assert_eq!(words(&mut world), ["answer 111 SendRecv", "connected"]);
+    let (_, (video, _)) = world.transports.first_key_value().unwrap();
+    let video = video.expect("pictures go over the same transport");
+    assert_eq!(world.legs[&video], Target::Echo);
+    let plan = &world.plans[&video];
+    assert_eq!(
+        (plan.payloads[0].received, plan.payloads[0].sent),
+        (103, 103)
+    );
+    say(&mut world, BrowserInput::HangUp);
+    words(&mut world);
+    let mut silent = link(Destination::Echo);
+    silent.video_policy = VideoPolicy::Inactive;
+    call(&mut world, silent, page());
+    assert_eq!(words(&mut world), ["answer 111 not_taken", "connected"]);
+}
+
+#[test]
 fn tone_answers_a_page_in_g711() {
     let mut world = world(Vec::new());
     call(&mut world, link(Destination::Tone), offer("aaaa", None));
