@@ -10,8 +10,7 @@ use media::rtp::Ssrc;
 use rand_core::RngCore;
 use sip::event::CallKey;
 use sip::offer_answer::browser::{
-    BrowserAnswer, BrowserOffer, BrowserRefusal, BrowserSession, BrowserWish, DtlsRole,
-    read_browser_offer,
+    BrowserAnswer, BrowserOffer, BrowserRefusal, BrowserWish, DtlsRole, read_browser_offer,
 };
 use sip::offer_answer::{Codec, RemoteAudio, RemoteVideo, VideoWish};
 use sip::sdp::{DigestKind, Direction, Fingerprint, IceCredentials, SessionDescription};
@@ -161,7 +160,8 @@ impl CallControl {
             return;
         };
         let (pair, video) = (ports.leg.pair, ports.leg.video.map(|video| video.pair));
-        let is_new = guest.transport_video != Some(video);
+        let bitrate_max_bps = answered_bit_rate(answer);
+        let is_new = guest.transport != Some((video, bitrate_max_bps));
         if !is_new && !answer.restarts_ice && !answer.renews_dtls {
             return;
         }
@@ -169,7 +169,7 @@ impl CallControl {
         let ours = Credentials::new(ours.ufrag.as_bytes(), ours.password.as_str().as_bytes());
         debug_assert!(ours.is_some(), "made by us");
         let Some(ours) = ours else { return };
-        guest.transport_video = Some(video);
+        guest.transport = Some((video, bitrate_max_bps));
         let plan = Box::new(TransportPlan {
             ours,
             peer_fragment: guest.offer.ice.ufrag.as_bytes().into(),
@@ -179,7 +179,7 @@ impl CallControl {
                 DtlsRole::Server => dtls::Role::Server,
             },
             ssrcs: [guest.streams.audio, guest.streams.video].map(Ssrc),
-            bitrate_max_bps: None,
+            bitrate_max_bps,
         });
         self.send_media(Command::Transport { pair, video, plan });
     }
@@ -214,18 +214,17 @@ impl CallControl {
             audio_level: false,
         };
         // What it would be answered to the same offer.
-        let answer = BrowserSession::new(0).answer(&guest.offer, &said);
-        let Ok(now) = answer.map(|answer| Answered::of(&answer)) else {
+        let Ok(answer) = guest.session.clone().answer(&guest.offer, &said) else {
             return;
         };
-        let is_same = guest
-            .answered
-            .as_ref()
-            .is_some_and(|said| said.is_same_as(&now));
-        if !is_same {
-            guest.is_asked = true;
-            self.tell_guest(key, BrowserOutput::Renegotiate);
+        let now = Answered::of(&answer);
+        let known = guest.answered.as_ref();
+        if known.is_some_and(|known| known.is_same_as(&now)) {
+            // Its bit rate the page is told by its worker.
+            return self.tell_transport(key, &answer);
         }
+        guest.is_asked = true;
+        self.tell_guest(key, BrowserOutput::Renegotiate);
     }
 
     fn fresh_credentials(&mut self) -> IceCredentials {
@@ -265,6 +264,14 @@ impl CallControl {
         }
         addresses
     }
+}
+
+/// The most that the callee wants of the page's pictures.
+fn answered_bit_rate(answer: &BrowserAnswer) -> Option<u32> {
+    let video = answer.video.as_ref().ok()?;
+    let said = answer.description.media.get(video.index)?.bandwidth;
+    let application = said.application_kbit.map(|kbit| kbit.saturating_mul(1_000));
+    said.independent_bit.or(application)
 }
 
 /// The callee hears of directions and of video, and has been told of every codec.

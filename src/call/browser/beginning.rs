@@ -134,7 +134,7 @@ impl CallControl {
             },
             offer,
             answered: None,
-            transport_video: None,
+            transport: None,
             is_asked: false,
             waits: false,
             state: None,

@@ -30,8 +30,9 @@ pub(in crate::call) struct Guest {
     pub(super) offer: BrowserOffer,
     /// What was answered last.
     pub(super) answered: Option<Answered>,
-    /// The video leg that its transport was told of last; the outer `None`: it was told nothing yet.
-    pub(super) transport_video: Option<Option<PairKey>>,
+    /// What its worker was told of its transport last: the video leg, and the most bits a second that the
+    /// page may send there. The outer `None`: nothing yet.
+    pub(super) transport: Option<(Option<PairKey>, Option<u32>)>,
     /// The page was asked for an offer that has not come.
     pub(super) is_asked: bool,
     /// Its last offer waits for what the callee says.

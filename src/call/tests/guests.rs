@@ -336,6 +336,28 @@ fn video_policy_of_the_link_holds_towards_both_sides() {
 }
 
 #[test]
+fn page_is_told_how_much_the_callee_takes_without_another_offer() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", Some("sendrecv")));
+    let invite = invite(&world);
+    let said = |world: &World| world.transports[&pair(BROWSERS)].1.bitrate_max_bps;
+    assert_eq!(said(&world), None, "nobody has said anything yet");
+    let ends = |world: &World| world.transports[&pair(BROWSERS)].1.ours.clone();
+    let before = ends(&world);
+    let more = format!(
+        "{OPUS}m=video 6002 RTP/AVP 103\r\nb=TIAS:512000\r\na=rtpmap:103 H264/90000\r\n\
+         a=fmtp:103 packetization-mode=1;profile-level-id=42e01f\r\n"
+    );
+    world.respond(&invite, "200 OK", &answer_with("111", &more));
+    assert_eq!(
+        words(&mut world),
+        ["answer 111 SendRecv", "calling", "connected"]
+    );
+    assert_eq!(said(&world), Some(512_000));
+    assert_eq!(ends(&world), before, "its end of the transport stays");
+}
+
+#[test]
 fn callee_without_video_leaves_the_page_with_sound_and_the_pairs_go_back() {
     let mut world = world(vec![trunk(1)]);
     call(&mut world, remote("610"), offer("aaaa", Some("sendrecv")));

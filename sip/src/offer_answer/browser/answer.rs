@@ -82,7 +82,7 @@ pub struct BrowserAnswer {
 }
 
 /// The answers to one browser.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BrowserSession {
     session_id: u64,
     version: u64,
@@ -91,7 +91,7 @@ pub struct BrowserSession {
 }
 
 /// Both ends, as they were last agreed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Transport {
     theirs: IceCredentials,
     ours: IceCredentials,
