@@ -132,7 +132,7 @@ pub enum TransportFailure {
 
 impl TransportFailure {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Plan,
         Self::NoSource,
         Self::ConsentExpired,
@@ -143,6 +143,7 @@ impl TransportFailure {
         Self::Handshake(dtls::Failure::NoProfile),
         Self::Handshake(dtls::Failure::Timeout),
         Self::Handshake(dtls::Failure::Protocol),
+        Self::Handshake(dtls::Failure::Fault),
         Self::Closed,
     ];
 

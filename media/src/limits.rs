@@ -170,9 +170,16 @@ pub const ICE_SOURCES_MAX: usize = 16;
 /// of a browser that is sure of a pair.
 pub const ICE_SOURCE_QUIET: Duration = Duration::from_secs(10);
 
-/// A nominated source that checked nothing for so long gives way to any other that is nominated: twice the
-/// interval of a browser's checks of the pair it uses.
+/// A nominated source that checked nothing for so long gives way to any other that asks for it: twice the
+/// interval of Chromium's checks of the pair it uses.
 pub const ICE_NOMINATION_STALE: Duration = Duration::from_secs(5);
+
+/// And after so long to any other that checks: twice the longest interval of Firefox's, which never asks again.
+pub const ICE_NOMINATION_QUIET: Duration = Duration::from_secs(12);
+
+/// Accepted checks by which a copy from elsewhere is known: those of two minutes and more of a browser
+/// that has a path.
+pub const ICE_CHECKS_KEPT_MAX: usize = 64;
 
 /// Without a check from the nominated source for so long nothing more is sent to it (RFC 7675 §5.1).
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
@@ -187,6 +194,12 @@ pub const FINGERPRINTS_MAX: usize = 4;
 
 /// Octets of a DTLS datagram that is sent: what passes through a tunnel over IPv6.
 pub const DTLS_DATAGRAM_BYTES_MAX: usize = 1_150;
+
+/// Octets of a DTLS datagram that is read: what a datagram holds without fragments.
+pub const DTLS_RECEIVED_BYTES_MAX: usize = 1_500;
+
+/// Times that a handshake is begun again, because octets that anybody may have sent have broken it.
+pub const DTLS_RESTARTS_MAX: u8 = 8;
 
 /// Octets of a peer's certificate that is read: those of browsers, of one elliptic key, have 300.
 pub const PEER_CERTIFICATE_BYTES_MAX: usize = 2_048;

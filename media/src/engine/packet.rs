@@ -89,6 +89,19 @@ impl<Io: PacketIo> Worker<Io> {
         expect_rtp(packet.bytes())?;
         self.expect_possible(now_us, slot, source)?;
         let unprotected = self.unprotect_rtp(now_us, slot, &mut packet)?;
+        self.take_rtp(now_us, slot, source, packet, unprotected)
+    }
+
+    /// What came as RTP, with nothing that protects it any more.
+    #[inline]
+    pub(super) fn take_rtp(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+        mut packet: PacketBuf,
+        unprotected: Option<Unprotected>,
+    ) -> Result<(), DropReason> {
         let octets = packet.len() as u64;
         let mut view = RtpViewMut::parse(packet.bytes_mut())?;
         let (ssrc, payload_type) = (view.ssrc(), view.payload_type());

@@ -80,6 +80,12 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
+    /// True if a packet is under the present key and later than all that were heard of its source.
+    pub(super) fn is_newest(&self, slot: u32, unprotected: &Unprotected) -> bool {
+        let secure = self.secure_leg(slot);
+        secure.is_some_and(|secure| secure.contexts.is_newest(unprotected))
+    }
+
     /// The packet was offered by a source that is not believed yet. Who offers one of another stream than
     /// `before`, the last that was offered, may not go back to that one.
     pub(super) fn claim_index(

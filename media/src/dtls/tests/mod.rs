@@ -105,6 +105,10 @@ struct Peer {
 
 impl Peer {
     fn new(now: Instant, version: Version, role: Role, mtu: usize) -> Self {
+        Self::with(now, version, role, mtu, octets(PEER_CERTIFICATE))
+    }
+
+    fn with(now: Instant, version: Version, role: Role, mtu: usize, certificate: Vec<u8>) -> Self {
         let config = Config::builder()
             .mtu(mtu)
             .flight_start_rto(std::time::Duration::from_millis(100))
@@ -113,7 +117,7 @@ impl Peer {
             .build();
         let config = Arc::new(config.unwrap());
         let certificate = DtlsCertificate {
-            certificate: octets(PEER_CERTIFICATE),
+            certificate,
             private_key: octets(PEER_KEY),
         };
         let make = match version {

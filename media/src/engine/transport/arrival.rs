@@ -38,9 +38,12 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     fn receive_bundled_rtp(&mut self, now_us: u64, source: PeerAddress, packet: PacketBuf) {
-        let Some(transport) = self.transports.of_source(now_us, &source) else {
+        let known = self.transports.of_source(now_us, &source);
+        let is_there = known.is_some_and(|it| it.nominated == Some(source));
+        let Some(transport) = known.or_else(|| self.transports.of_check(&source)) else {
             return self.counters.drops.count(DropReason::BundleForeign);
         };
+        let is_former = known.is_some() && !is_there;
         let Some((ssrc, payload_type)) = stream(packet.bytes()) else {
             return self.counters.drops.count(DropReason::RtpTruncated);
         };
@@ -50,11 +53,13 @@ impl<Io: PacketIo> Worker<Io> {
         self.in_hand = Some(slot);
         let is_leg = |state: State| state == State::Connected;
         let line = self.ingress.get(slot as usize);
-        let taken = if line.is_some_and(|line| is_leg(line.state)) {
+        let taken = if !line.is_some_and(|line| is_leg(line.state)) {
+            Err(DropReason::LegEnded)
+        } else if is_there {
             // The source is believed already, as that of a connected socket is.
             self.receive_rtp(now_us, slot, None, packet)
         } else {
-            Err(DropReason::LegEnded)
+            self.receive_from_elsewhere(now_us, (audio, slot), (source, is_former), packet)
         };
         let line = self.ingress.get(slot as usize);
         let is_authentic = line.is_some_and(|line| line.ssrc == ssrc && line.heard_us == now_us);
@@ -64,6 +69,25 @@ impl<Io: PacketIo> Worker<Io> {
         if let Err(reason) = taken {
             self.discard(slot, None, false, reason);
         }
+    }
+
+    /// From where a browser has checked and is not nominated. A packet later than all that were heard says
+    /// that it is there now; any other came late from where it was, or is a copy.
+    fn receive_from_elsewhere(
+        &mut self,
+        now_us: u64,
+        (audio, slot): (u32, u32),
+        (source, is_former): (PeerAddress, bool),
+        mut packet: PacketBuf,
+    ) -> Result<(), DropReason> {
+        let unprotected = self
+            .unprotect_rtp(now_us, slot, &mut packet)?
+            .ok_or(DropReason::BundleForeign)?;
+        let is_newest = self.is_newest(slot, &unprotected);
+        if !(is_newest && self.prove_source(now_us, audio, source)) && !is_former {
+            return Err(DropReason::SourceNotLatched);
+        }
+        self.take_rtp(now_us, slot, None, packet, Some(unprotected))
     }
 
     fn note_source(&mut self, audio: u32, ssrc: Ssrc, slot: u32) {

@@ -108,6 +108,8 @@ impl<Io: PacketIo> Worker<Io> {
             fragments: ArrayVec::new(),
             nominated: None,
             former: None,
+            checked: ArrayVec::new(),
+            handshake_at: None,
             is_lost: false,
             audio,
             video: None,

@@ -46,6 +46,7 @@ impl<Io: PacketIo> Worker<Io> {
         let is_generation_over = transport.agent.fragments().count() != transport.fragments.len();
         let consent = transport.agent.consent(now);
         self.note_heard(audio);
+        self.transports.note_check(audio, source.into());
         if is_generation_over {
             self.transports.follow_fragments(audio);
         }
@@ -74,6 +75,21 @@ impl<Io: PacketIo> Worker<Io> {
         DropReason::StunRefused
     }
 
+    /// Keys have authenticated what came from there. True: that is where the browser is.
+    pub(super) fn prove_source(&mut self, now_us: u64, audio: u32, source: PeerAddress) -> bool {
+        let now = self.instant(now_us);
+        let Some((transport, now)) = self.transports.of_audio_mut(audio).zip(now) else {
+            return false;
+        };
+        let change = transport.agent.prove(now, source.socket_address());
+        if let Change::Nominated(address) = change {
+            self.nominate(now_us, audio, address);
+            self.schedule(now_us, audio);
+        }
+        let transport = self.transports.of_audio(audio);
+        transport.is_some_and(|it| it.nominated == Some(source))
+    }
+
     /// A browser is here from now on, unless another one is that has keys and was heard lately: a check
     /// proves who sent it, and not where it was sent from.
     fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr) {
@@ -96,6 +112,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.counters.transport.nominations += 1;
         let until_us = now_us.saturating_add(micros(LATCH_GRACE));
+        let before = self.transports.of_audio(audio).and_then(|it| it.nominated);
         self.transports.move_to(audio, address, until_us);
         let Some(transport) = self.transports.of_audio_mut(audio) else {
             return;
@@ -106,7 +123,8 @@ impl<Io: PacketIo> Worker<Io> {
             transport.expected_since_us = now_us;
         }
         self.follow_nomination(audio);
-        if was_lost && stage == Stage::Keyed {
+        let is_first = before.is_none();
+        if (was_lost || is_first) && stage == Stage::Keyed {
             self.reports.push(audio, Waiting::TransportUp);
         }
         if stage == Stage::Expected && role == Role::Client {

@@ -5,9 +5,9 @@ use packet_io::{PacketBuf, PacketIo};
 
 use crate::command::TransportFailure;
 use crate::drop_reason::DropReason;
-use crate::dtls::{Failure, Output, POLL_BUFFER_SIZE, Role};
+use crate::dtls::{Failure, Output, Role};
 use crate::engine::report_queue::Waiting;
-use crate::engine::transport::table::Stage;
+use crate::engine::transport::table::{Stage, Transports};
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
 use crate::limits::{
@@ -23,16 +23,18 @@ struct Outcome {
 }
 
 impl<Io: PacketIo> Worker<Io> {
-    /// A datagram that is DTLS by its first octet: only from where a browser is nominated.
+    /// A datagram that is DTLS by its first octet: only from where a browser has checked. Some begin before
+    /// they nominate anything.
     pub(super) fn receive_handshake(
         &mut self,
         now_us: u64,
         source: PeerAddress,
         packet: PacketBuf,
     ) -> Result<(), DropReason> {
-        let found = self.transports.of_source(now_us, &source);
-        let transport = found
-            .filter(|it| it.nominated == Some(source))
+        let transport = self
+            .transports
+            .of_source(now_us, &source)
+            .or_else(|| self.transports.of_check(&source))
             .ok_or(DropReason::DtlsForeign)?;
         let audio = transport.audio;
         self.in_hand = Some(audio);
@@ -48,19 +50,20 @@ impl<Io: PacketIo> Worker<Io> {
             return Err(DropReason::DtlsQueueFull);
         }
         transport.queued += 1;
-        self.transports.queue.push_back((audio, packet));
+        self.transports.queue.push_back((audio, source, packet));
         Ok(())
     }
 
     /// A turn's share of what waits.
     pub(in crate::engine) fn step_handshakes(&mut self, now_us: u64) {
         for _ in 0..HANDSHAKE_STEPS_PER_TURN_MAX {
-            let Some((audio, packet)) = self.transports.queue.pop_front() else {
+            let Some((audio, source, packet)) = self.transports.queue.pop_front() else {
                 return;
             };
             self.in_hand = Some(audio);
             if let Some(transport) = self.transports.of_audio_mut(audio) {
                 transport.queued -= 1;
+                transport.handshake_at = Some(source);
             }
             let is_expected = self
                 .transports
@@ -95,6 +98,9 @@ impl<Io: PacketIo> Worker<Io> {
         let is_client = plan.role == Role::Client;
         transport.handshake = Some(endpoint.begin(now, plan.role, &plan.fingerprints));
         transport.stage = Stage::UnderWay;
+        if is_client {
+            transport.handshake_at = transport.nominated;
+        }
         self.transports.handshakes += 1;
         self.counters.transport.handshakes_begun += 1;
         if is_client {
@@ -120,17 +126,26 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Does what a handshake wants.
     fn drain_handshake(&mut self, now_us: u64, audio: u32) {
-        let mut buffer = [0; POLL_BUFFER_SIZE];
         let mut outcome = Outcome::default();
         let socket = self.transports.socket();
-        let Some(transport) = self.transports.of_audio_mut(audio) else {
+        let Transports {
+            first,
+            places,
+            scratch,
+            ..
+        } = &mut self.transports;
+        let place = audio
+            .checked_sub(*first)
+            .and_then(|at| places.get_mut(at as usize));
+        let Some(transport) = place.and_then(|it| it.transport.as_deref_mut()) else {
             return;
         };
-        let to = socket.zip(transport.nominated);
+        // Each flight goes to where the one before came from.
+        let to = socket.zip(transport.handshake_at);
         let Some(handshake) = transport.handshake.as_mut() else {
             return;
         };
-        while let Some(output) = handshake.poll(&mut buffer) {
+        while let Some(output) = handshake.poll(scratch) {
             match output {
                 Output::Datagram(datagram) => {
                     let Some((socket, to)) = to else { continue };
@@ -183,12 +198,19 @@ impl<Io: PacketIo> Worker<Io> {
         transport.stage = Stage::Keyed;
         let keys = Box::new(keys);
         transport.keys = Some(keys.clone());
-        let slots = transport.slots();
+        let (slots, source) = (transport.slots(), transport.handshake_at);
         self.transports.handshakes -= 1;
         self.counters.transport.handshakes_done += 1;
         for slot in slots {
             self.take_keys(now_us, slot, keys.clone());
         }
-        self.reports.push(audio, Waiting::TransportUp);
+        // Who came to keys from there is there: of all that a browser nominates it uses that.
+        if let Some(source) = source {
+            self.prove_source(now_us, audio, source);
+        }
+        let transport = self.transports.of_audio(audio);
+        if transport.is_some_and(|it| it.nominated.is_some()) {
+            self.reports.push(audio, Waiting::TransportUp);
+        }
     }
 }

@@ -7,12 +7,12 @@ use arrayvec::ArrayVec;
 use packet_io::{PacketBuf, SocketKey};
 
 use crate::command::{TransportFailure, TransportPlan};
-use crate::dtls::KeyExchanging;
+use crate::dtls::{KeyExchanging, POLL_BUFFER_SIZE};
 use crate::engine::secure::SecureLeg;
 use crate::engine::transport::source_map::SourceMap;
 use crate::ice::Agent;
 use crate::ingress::{PeerAddress, RateGuard};
-use crate::limits::{BUNDLE_SOURCES_MAX, HANDSHAKE_QUEUE_MAX};
+use crate::limits::{BUNDLE_SOURCES_MAX, HANDSHAKE_QUEUE_MAX, ICE_SOURCES_MAX};
 use crate::rtp::Ssrc;
 use crate::srtp::SrtpPlan;
 
@@ -24,12 +24,17 @@ pub(in crate::engine) struct Transports {
     pub(super) places: Vec<Place>,
     pub(super) by_fragment: BTreeMap<Box<[u8]>, u32>,
     pub(super) by_source: SourceMap,
+    /// Addresses that authenticated checks came from: not where media goes, but a browser may begin its
+    /// handshake there before it nominates, and go there before it says so.
+    pub(super) by_check: BTreeMap<PeerAddress, u32>,
     pub(super) socket: Option<SocketKey>,
     pub(super) at: Option<SocketAddr>,
     /// The port is not open yet: when that is tried.
     pub(super) open_at_us: Option<u64>,
     /// Datagrams of handshakes that wait for their step.
-    pub(super) queue: VecDeque<(u32, PacketBuf)>,
+    pub(super) queue: VecDeque<(u32, PeerAddress, PacketBuf)>,
+    /// What handshakes write into.
+    pub(super) scratch: Box<[u8; POLL_BUFFER_SIZE]>,
     /// Handshakes that have not come to keys yet.
     pub(super) handshakes: u32,
 }
@@ -67,6 +72,8 @@ pub(super) struct Transport {
     pub(super) fragments: ArrayVec<Box<[u8]>, 2>,
     /// Where it is. Its packets lead here unless another browser speaks from there.
     pub(super) nominated: Option<PeerAddress>,
+    /// Where authenticated checks came from, the newest last.
+    pub(super) checked: ArrayVec<PeerAddress, ICE_SOURCES_MAX>,
     /// Where it was, and until when it is still heard there.
     pub(super) former: Option<(PeerAddress, u64)>,
     /// Consent has expired, or nobody was nominated in time.
@@ -81,6 +88,8 @@ pub(super) struct Transport {
     pub(super) expected_since_us: u64,
     /// It was not begun because others are under way.
     pub(super) was_put_off: bool,
+    /// Where its handshake was heard last.
+    pub(super) handshake_at: Option<PeerAddress>,
     /// Its datagrams in the queue.
     pub(super) queued: u8,
     pub(super) keys: Option<Box<SrtpPlan>>,
@@ -100,11 +109,13 @@ impl Transports {
             first,
             places,
             by_fragment: BTreeMap::new(),
+            by_check: BTreeMap::new(),
             by_source: SourceMap::new(2 * legs as usize, key),
             socket: None,
             at: None,
             open_at_us: has_legs.then_some(0),
             queue: VecDeque::with_capacity(if has_legs { HANDSHAKE_QUEUE_MAX } else { 0 }),
+            scratch: scratch(),
             handshakes: 0,
         }
     }
@@ -170,6 +181,37 @@ impl Transports {
                 .former
                 .is_some_and(|(former, until_us)| former == *source && now_us < until_us);
         is_heard.then_some(transport)
+    }
+
+    /// The transport that has checked from an address.
+    pub(super) fn of_check(&self, source: &PeerAddress) -> Option<&Transport> {
+        self.of_audio(self.by_check.get(source).copied()?)
+    }
+
+    /// An authenticated check came from there.
+    pub(super) fn note_check(&mut self, audio: u32, source: PeerAddress) {
+        if self.by_check.get(&source) == Some(&audio) {
+            return;
+        }
+        let Some(transport) = self.of_audio_mut(audio) else {
+            return;
+        };
+        let oldest = transport
+            .checked
+            .is_full()
+            .then(|| transport.checked.remove(0));
+        transport.checked.retain(|known| *known != source);
+        transport.checked.push(source);
+        if let Some(oldest) = oldest {
+            self.forget_check(audio, oldest);
+        }
+        self.by_check.insert(source, audio);
+    }
+
+    fn forget_check(&mut self, audio: u32, source: PeerAddress) {
+        if self.by_check.get(&source) == Some(&audio) {
+            self.by_check.remove(&source);
+        }
     }
 
     /// Another address is its own from now on; the one before for a while.
@@ -241,7 +283,10 @@ impl Transports {
         for fragment in &transport.fragments {
             self.by_fragment.remove(fragment);
         }
-        self.queue.retain(|(slot, _)| *slot != audio);
+        for source in &transport.checked {
+            self.forget_check(audio, *source);
+        }
+        self.queue.retain(|(slot, _, _)| *slot != audio);
         if transport.stage == Stage::UnderWay {
             self.handshakes -= 1;
         }
@@ -307,6 +352,11 @@ impl Transports {
             });
             assert!(is_there, "an address leads to who is there");
         }
+        for (source, slot) in &self.by_check {
+            let transport = self.of_audio(*slot);
+            let is_known = transport.is_some_and(|it| it.checked.contains(source));
+            assert!(is_known, "a check leads to who made it");
+        }
         for place in &self.places {
             let has_transport = |slot| self.of_audio(slot).is_some();
             assert!(
@@ -315,6 +365,14 @@ impl Transports {
             );
         }
     }
+}
+
+/// Made on the heap at once.
+fn scratch() -> Box<[u8; POLL_BUFFER_SIZE]> {
+    let octets = vec![0; POLL_BUFFER_SIZE].into_boxed_slice();
+    octets
+        .try_into()
+        .unwrap_or_else(|_| Box::new([0; POLL_BUFFER_SIZE]))
 }
 
 impl Transport {

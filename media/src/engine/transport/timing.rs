@@ -18,7 +18,7 @@ impl<Io: PacketIo> Worker<Io> {
         let transport = self.transports.of_audio(slot)?;
         let consent = transport.agent.deadline().filter(|_| !transport.is_lost);
         let handshake = transport.handshake.as_ref().and_then(|it| it.deadline());
-        let is_waiting = transport.stage == Stage::Expected && transport.nominated.is_some();
+        let is_waiting = is_waiting(transport);
         let dues = [
             consent.and_then(|at| self.microsecond(at)),
             handshake.and_then(|at| self.microsecond(at)),
@@ -88,12 +88,18 @@ impl<Io: PacketIo> Worker<Io> {
         } else {
             TransportFailure::NoSource
         };
+        let now = self.instant(now_us);
         self.transports.leave(audio);
-        if let Some(transport) = self.transports.of_audio_mut(audio) {
-            transport.is_lost = true;
+        let mut is_over = true;
+        if let Some((transport, now)) = self.transports.of_audio_mut(audio).zip(now) {
+            is_over = !transport.agent.expire(now);
+            transport.is_lost = is_over;
         }
+        self.transports.follow_fragments(audio);
         self.follow_nomination(audio);
-        self.fail_transport(audio, failure);
+        if is_over {
+            self.fail_transport(audio, failure);
+        }
     }
 
     fn tick_handshake(&mut self, now_us: u64, audio: u32) {
@@ -102,8 +108,7 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let deadline = transport.handshake.as_ref().and_then(|it| it.deadline());
         let at_us = deadline.and_then(|at| self.microsecond(at));
-        let is_waiting = transport.stage == Stage::Expected && transport.nominated.is_some();
-        let is_given_up = is_waiting && given_up_at(transport) <= now_us;
+        let is_given_up = is_waiting(transport) && given_up_at(transport) <= now_us;
         let was_put_off = transport.was_put_off;
         if at_us.is_some_and(|at_us| at_us <= now_us) {
             self.step_handshake(now_us, audio, None);
@@ -131,7 +136,12 @@ impl<Io: PacketIo> Worker<Io> {
     }
 }
 
-/// When a handshake that nobody began is waited for no longer.
+/// True while there is a way and no key.
+fn is_waiting(transport: &Transport) -> bool {
+    matches!(transport.stage, Stage::Expected | Stage::UnderWay) && transport.nominated.is_some()
+}
+
+/// When a handshake is waited for no longer, whatever it says itself.
 fn given_up_at(transport: &Transport) -> u64 {
     transport
         .expected_since_us
