@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(super) async fn start(
     let figures = Arc::clone(&node.http.guests);
     let (turn, limits) = (turn_servers(config), config.browser.limits);
     let guests = GuestDoor::new(guests, figures, store, turn, limits);
+    let https_port = config.https.listen.first().map(SocketAddr::port);
+    let guests = guests.map(|door| Arc::new(door.with_https(https_port)));
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
@@ -44,7 +47,7 @@ pub(super) async fn start(
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
         calls: Some(calls),
-        guests: guests.map(Arc::new),
+        guests,
         ..HttpState::new(store.clone())
     };
     for listener in listeners {
@@ -98,7 +101,7 @@ fn write_token(path: &Path, clear: &str) -> io::Result<()> {
 
 /// Without tokens nobody can use a listener on the network, and tokens cross it in clear.
 fn warn_of_open_doors(config: &Config, store: &Store) {
-    let open = |listen: &&std::net::SocketAddr| !listen.ip().is_loopback();
+    let open = |listen: &&SocketAddr| !listen.ip().is_loopback();
     let plain = config.http.listen.iter().find(open);
     let any = plain.or_else(|| config.https.listen.iter().find(open));
     if let Some(listen) = any.filter(|_| store.snapshot().tokens.is_empty()) {

@@ -147,7 +147,7 @@ pub fn is_origin(text: &str) -> bool {
     let is_name =
         |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b".-".contains(&octet);
     let is_host = match bare {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => !host.is_empty() && host.len() <= 253 && host.bytes().all(is_name),
     };
     is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))

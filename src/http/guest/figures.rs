@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a page, a WebSocket or a frame was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GuestRefused {
+pub(super) enum GuestRefused {
     /// No node handles calls here.
     NoNode,
     /// A WebSocket from a page of another site.
@@ -49,7 +49,7 @@ pub enum GuestRefused {
 
 impl GuestRefused {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::NoNode,
         Self::ForeignOrigin,
         Self::NoCookie,
@@ -74,7 +74,7 @@ impl GuestRefused {
 
     /// A stable word, for pages and metrics.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NoNode => "no_node",
             Self::ForeignOrigin => "foreign_origin",
@@ -93,7 +93,7 @@ impl GuestRefused {
             Self::BadSdp => "bad_sdp",
             Self::BadDigits => "bad_digits",
             Self::Link => "link",
-            Self::Busy => "busy",
+            Self::Busy => "too_busy",
             Self::Stopping => "node_stopping",
             Self::NoRandomness => "no_randomness",
         }

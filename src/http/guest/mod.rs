@@ -1,14 +1,18 @@
 //! The browser's side: the page of a link, and the WebSocket by which it calls. Owns who may come in and
 //! what is said on the wire; what a call is, call control decides.
 
+mod assets;
 mod figures;
 mod frames;
 mod front;
 mod line;
+mod page;
 mod seats;
 mod session;
 mod sessions;
 mod signal;
+mod template;
+mod texts;
 mod token;
 mod turn;
 
@@ -17,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 
-pub use self::figures::{GuestFigures, GuestRefused};
+pub use self::figures::GuestFigures;
 use self::frames::ServerFrame;
 pub(super) use self::front::{Front, OverTls};
 pub use self::seats::GuestLimits;
@@ -39,6 +43,8 @@ pub struct GuestDoor {
     turn: Option<TurnServers>,
     seats: Arc<Seats>,
     sessions: Arc<Sessions>,
+    /// Where pages come by HTTPS; `None`: nowhere here.
+    https_port: Option<u16>,
 }
 
 impl GuestDoor {
@@ -58,7 +64,14 @@ impl GuestDoor {
             tokens: CallTokens::new(&store.key().derive(TOKEN_KEY))?,
             turn,
             sessions: Arc::default(),
+            https_port: None,
         })
+    }
+
+    /// Pages that are asked for in the clear are found by HTTPS at this port.
+    #[must_use]
+    pub fn with_https(self, https_port: Option<u16>) -> Self {
+        Self { https_port, ..self }
     }
 
     /// The first word to a page, with relays that it may use for a while.
@@ -76,6 +89,8 @@ impl GuestDoor {
 /// The paths of guests. They are no part of the API, and need no token of it.
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
+        .route("/call/{*path}", get(page::page))
+        .route("/call-assets/{version}/{name}", get(assets::asset))
         .route("/signal", get(signal::signal))
         // The name that rooms of other products have for it.
         .route("/signal.ashx", get(signal::signal))
