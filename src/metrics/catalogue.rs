@@ -131,6 +131,9 @@ pub static CALLS_REFUSED: Metric = counter(
 .by(&["cause"]);
 /// Calls that were placed by order.
 pub static CALLS_PLACED: Metric = counter("calls_placed", "Calls that were placed by order");
+/// Calls that guests' browsers wanted.
+pub static CALLS_OF_GUESTS: Metric =
+    counter("calls_of_guests", "Calls that guests' browsers wanted");
 /// Calls up or being set up.
 pub static CALLS_ACTIVE: Metric = gauge("calls_active", "Calls up or being set up");
 /// Calls at once; what binds stands in the label.
@@ -568,6 +571,7 @@ pub static PROCESS_START: Metric =
 pub static ALL: &[&Metric] = &[
     &CALLS_OFFERED,
     &CALLS_PLACED,
+    &CALLS_OF_GUESTS,
     &CALLS_ANSWERED,
     &CALLS_ENDED,
     &CALLS_REFUSED,

@@ -58,6 +58,7 @@ fn calls(status: &Status, to: &mut Samples) {
     let counters = status.counters.load();
     to.whole(&c::CALLS_OFFERED, &[], counters.calls_offered);
     to.whole(&c::CALLS_PLACED, &[], counters.calls_placed);
+    to.whole(&c::CALLS_OF_GUESTS, &[], counters.calls_of_guests);
     to.whole(&c::CALLS_ANSWERED, &[], counters.calls_answered);
     to.whole(&c::CALLS_ACTIVE, &[], counters.calls_active);
     to.whole(&c::ATTEMPTS, &[], counters.attempts);
