@@ -322,6 +322,21 @@ pub static MEDIA_PACKETS_DROPPED: Metric = counter(
     "Datagrams that were not sent on, by reason",
 )
 .by(&["worker", "reason"]);
+/// What browsers' transports did.
+pub static MEDIA_TRANSPORTS: Metric =
+    counter("media_transports", "What browsers' transports did").by(&["worker", "event"]);
+/// Checks of ICE that were not answered, by reason.
+pub static MEDIA_CHECKS_REFUSED: Metric = counter(
+    "media_checks_refused",
+    "Checks of ICE that were not answered, by reason",
+)
+.by(&["worker", "reason"]);
+/// Browsers' transports that came to nothing, by reason.
+pub static MEDIA_TRANSPORTS_FAILED: Metric = counter(
+    "media_transports_failed",
+    "Browsers' transports that came to nothing, by reason",
+)
+.by(&["worker", "reason"]);
 /// RTCP packets, by what they were.
 pub static MEDIA_RTCP: Metric =
     counter("media_rtcp", "RTCP packets, by what they were").by(&["worker", "kind"]);
@@ -616,6 +631,9 @@ pub static ALL: &[&Metric] = &[
     &MEDIA_PACKETS_SENT,
     &MEDIA_SENT,
     &MEDIA_PACKETS_DROPPED,
+    &MEDIA_TRANSPORTS,
+    &MEDIA_CHECKS_REFUSED,
+    &MEDIA_TRANSPORTS_FAILED,
     &MEDIA_RTCP,
     &MEDIA_QUALITY,
     &MEDIA_BUFFERS_MISSING,

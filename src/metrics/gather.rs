@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use media::command::TransportFailure;
 use media::drop_reason::DropReason;
+use media::ice::Refusal;
 
 use super::catalogue as c;
 use super::process::Process;
@@ -181,6 +183,18 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
             &labels,
             counters.drops.of(reason),
         );
+    }
+    let transports = &counters.transport;
+    transports.each(|event, count| to.whole(&c::MEDIA_TRANSPORTS, &[worker, event], count));
+    for refusal in Refusal::ALL {
+        let labels = [worker, refusal.as_str()];
+        let count = counters.checks_refused.of(refusal);
+        to.whole(&c::MEDIA_CHECKS_REFUSED, &labels, count);
+    }
+    for failure in TransportFailure::ALL {
+        let labels = [worker, failure.as_str()];
+        let count = counters.transports_failed.of(failure);
+        to.whole(&c::MEDIA_TRANSPORTS_FAILED, &labels, count);
     }
     let rtcp = &counters.rtcp;
     rtcp.each(|kind, count| to.whole(&c::MEDIA_RTCP, &[worker, kind], count));

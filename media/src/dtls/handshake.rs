@@ -95,7 +95,7 @@ pub struct Handshake {
     deadline: Option<Instant>,
     /// Without keys it is over then, whatever the library says: it waits ten years for a first message.
     given_up_at: Instant,
-    /// Of the ClientHello that it goes by.
+    /// Of the hello that it goes by.
     hello: Option<[u8; 32]>,
     restarts: u8,
     /// What made it begin again last.

@@ -1,6 +1,6 @@
 //! Records that anybody could have written: what no handshake needs of them never reaches it.
 
-/// ServerHello (RFC 8446 §4).
+/// A server's hello (RFC 8446 §4).
 const SERVER_HELLO: u8 = 2;
 
 /// No handshake has more messages of one side than nine.
@@ -71,7 +71,7 @@ fn is_message(content: &[u8]) -> bool {
     is_known && is_inside && is_here && sequence_high == 0 && is_sound
 }
 
-/// True if the extensions of a ServerHello lie inside it (RFC 8446 §4.1.3): the library looks for one of
+/// True if the extensions of a server's hello lie inside it (RFC 8446 §4.1.3): the library looks for one of
 /// them before it has looked at that.
 fn has_sound_extensions(fragment: &[u8], length: u32) -> bool {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -97,7 +97,7 @@ fn has_sound_extensions(fragment: &[u8], length: u32) -> bool {
     rest.is_empty()
 }
 
-/// What a datagram has of a ClientHello in the clear.
+/// What a datagram has of a client's hello in the clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hello {
     /// Nothing.

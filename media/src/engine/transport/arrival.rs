@@ -84,7 +84,8 @@ impl<Io: PacketIo> Worker<Io> {
             .unprotect_rtp(now_us, slot, &mut packet)?
             .ok_or(DropReason::BundleForeign)?;
         let is_newest = self.is_newest(slot, &unprotected);
-        if !(is_newest && self.prove_source(now_us, audio, source)) && !is_former {
+        let is_there = is_newest && self.prove_source(now_us, audio, source);
+        if !is_there && !is_former {
             return Err(DropReason::SourceNotLatched);
         }
         self.take_rtp(now_us, slot, None, packet, Some(unprotected))

@@ -228,7 +228,7 @@ impl Guest {
 
     /// One datagram from where it is, and what reached it.
     pub(super) fn exchange<F: Faults>(
-        &mut self,
+        &self,
         harness: &mut Harness<F>,
         datagram: &[u8],
     ) -> Vec<Sent> {
