@@ -282,15 +282,20 @@ impl Frame<'_> {
     }
 }
 
-/// Up to two letters for whom a name names.
+/// Up to two letters for whom a name names; a number has none.
 fn initials(name: &str) -> String {
     let mut words = name
         .split_whitespace()
-        .filter_map(|word| word.chars().find(|letter| letter.is_alphanumeric()));
+        .filter_map(|word| word.chars().find(|letter| letter.is_alphabetic()));
     let first = words.next();
     let last = words.next_back();
     let letters = first.into_iter().chain(last);
-    letters.flat_map(char::to_uppercase).take(3).collect()
+    let letters: String = letters.flat_map(char::to_uppercase).take(3).collect();
+    if letters.is_empty() {
+        "#".to_owned()
+    } else {
+        letters
+    }
 }
 
 fn hidden(is_hidden: bool) -> String {
@@ -308,8 +313,3 @@ const CLOSED: &str = "default-src 'none'; frame-ancestors 'none'";
 const PERMISSIONS: &str = "microphone=(self), camera=(self), speaker-selection=(self), \
                            fullscreen=(self), autoplay=(self), screen-wake-lock=(self), \
                            display-capture=(), geolocation=(), payment=(), usb=()";
-
-#[cfg(test)]
-pub(super) fn octets() -> usize {
-    CALL.len()
-}

@@ -364,7 +364,7 @@ pub(super) fn unix_now() -> u64 {
 }
 
 /// From the WebSocket to `hello`.
-const HELLO_TIME_MAX: Duration = Duration::from_secs(10);
+const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
 /// From `welcome` to `call`: a browser may ask for permissions meanwhile.
 const CALL_TIME_MAX: Duration = Duration::from_secs(120);
 /// How long a call waits for another WebSocket of its page.

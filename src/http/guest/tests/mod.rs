@@ -1,5 +1,6 @@
 //! WebSockets over loopback, with call control that a closure plays.
 
+mod page;
 mod signal;
 
 use std::net::SocketAddr;
@@ -70,6 +71,10 @@ fn answer(guest: GuestKey, input: BrowserInput) -> (String, Vec<BrowserOutput>) 
 }
 
 pub(super) async fn world() -> World {
+    world_of(LIMITS).await
+}
+
+pub(super) async fn world_of(limits: GuestLimits) -> World {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&StorageOptions {
         path: folder.path().join("sluice.db"),
@@ -90,7 +95,7 @@ pub(super) async fn world() -> World {
         outputs
     });
     let turn = TurnServers::new(vec!["turn:turn.example".to_owned()], b"secret");
-    let door = GuestDoor::new(guests, Arc::default(), &store, turn, LIMITS);
+    let door = GuestDoor::new(guests, Arc::default(), &store, turn, limits);
     let door = Arc::new(door.unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -15,6 +15,7 @@ const name = element("callee").textContent;
 const devices = new Devices();
 const tones = new Tones();
 const mayShow = policy === "sendrecv" || policy === "recvonly_initially";
+const isNamed = !element("name-field").hidden;
 const mayChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
 
 /** The call under way. */
@@ -95,6 +96,7 @@ async function prepare() {
   }
   show("problem", false);
   show("check", false);
+  if (!countdown) show("note", false);
   element("call-label").textContent = text("call");
   if (!call) {
     if (app.dataset.state !== "ended") say("ready");
@@ -102,6 +104,11 @@ async function prepare() {
     await showDevices();
   }
   return true;
+}
+
+function mayCall(isPossible) {
+  show("call", isPossible);
+  show("name-field", isPossible && isNamed);
 }
 
 function problem(kind, mayRetry) {
@@ -112,7 +119,7 @@ function problem(kind, mayRetry) {
   show("meter", false);
   show("check", false);
   show("note", false);
-  show("call", mayRetry);
+  mayCall(mayRetry);
   if (mayRetry) element("call-label").textContent = text("retry");
   element("status").textContent = "";
   enter("idle", kind);
@@ -256,8 +263,8 @@ async function offer(iceServers) {
   mine.peer = peer;
   peer.addEventListener("offer", ({ detail }) => {
     const guest = element("name").value.trim();
-    const isNamed = detail.first && !element("name-field").hidden && guest;
-    mine.signal.send({ type: detail.first ? "call" : "offer", sdp: detail.sdp, ...(isNamed && { name: guest }) });
+    const says = detail.first && isNamed && guest;
+    mine.signal.send({ type: detail.first ? "call" : "offer", sdp: detail.sdp, ...(says && { name: guest }) });
   });
   peer.addEventListener("track", ({ detail }) => play(detail));
   peer.addEventListener("broken", () => mine === call && mine.began && broken());
@@ -270,7 +277,11 @@ function hear(frame) {
     case "answer":
       call.noVideo = frame.video === null || frame.video === "inactive" ? frame.no_video ?? "inactive" : null;
       call.peer.answer(frame.sdp).then(showStage, () => over("codec", 488, true));
-      if (call.noVideo && policy !== "inactive" && frame.no_video && frame.no_video !== "policy") hint("no_video");
+      if (call.noVideo && policy !== "inactive") {
+        devices.stopCamera();
+        showCamera();
+        if (call.noVideo !== "policy") hint("no_video");
+      }
       break;
     case "refused":
       call.peer.refused();
@@ -431,7 +442,7 @@ function over(cause, status, tellNode) {
   show("devices-toggle", false);
   show("devices", false);
   element("call-label").textContent = text("again");
-  show("call", !["gone", "guard", "guard_emergency", "not_found"].includes(reason));
+  mayCall(!["gone", "guard", "guard_emergency", "not_found"].includes(reason));
   app.dataset.reason = reason;
   showCamera();
   show("preview", false);
