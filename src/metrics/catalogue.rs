@@ -486,6 +486,24 @@ pub static HTTPS_HANDSHAKES_FAILED: Metric = counter(
     "https_handshakes_failed",
     "TLS handshakes of HTTPS that failed, or took too long",
 );
+/// WebSockets of guests now.
+pub static GUEST_CONNECTIONS: Metric = gauge("guest_connections", "WebSockets of guests now");
+/// Pages given out from which a call can be made.
+pub static GUEST_PAGES: Metric = counter(
+    "guest_pages",
+    "Pages given out from which a call can be made",
+);
+/// Calls of guests that went on over another WebSocket.
+pub static GUEST_RESUMED: Metric = counter(
+    "guest_resumed",
+    "Calls of guests that went on over another WebSocket",
+);
+/// Pages, WebSockets and frames of guests refused, by reason.
+pub static GUEST_REFUSED: Metric = counter(
+    "guest_refused",
+    "Pages, WebSockets and frames of guests refused, by reason",
+)
+.by(&["reason"]);
 /// HTTP connections at once on each listener.
 pub static HTTP_CONNECTIONS_MAX: Metric = gauge(
     "http_connections_max",
@@ -631,6 +649,10 @@ pub static ALL: &[&Metric] = &[
     &HTTP_REQUESTS,
     &HTTP_CONNECTIONS,
     &HTTPS_HANDSHAKES_FAILED,
+    &GUEST_CONNECTIONS,
+    &GUEST_PAGES,
+    &GUEST_RESUMED,
+    &GUEST_REFUSED,
     &HTTP_CONNECTIONS_MAX,
     &BUILD,
     &PHASE,

@@ -275,6 +275,13 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
     }
     let failed = node.http.handshakes_failed.load(Relaxed);
     to.whole(&c::HTTPS_HANDSHAKES_FAILED, &[], failed);
+    let guests = &node.http.guests;
+    to.whole(&c::GUEST_CONNECTIONS, &[], guests.connections.load(Relaxed));
+    to.whole(&c::GUEST_PAGES, &[], guests.pages.load(Relaxed));
+    to.whole(&c::GUEST_RESUMED, &[], guests.resumed.load(Relaxed));
+    for (reason, count) in guests.refused() {
+        to.whole(&c::GUEST_REFUSED, &[reason], count);
+    }
     let connections = node.http.connections.load(Relaxed);
     to.whole(
         &c::HTTP_CONNECTIONS,

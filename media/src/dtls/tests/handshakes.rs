@@ -88,7 +88,7 @@ fn loss_doubles_and_reordering_delay_keys_and_do_not_prevent_them() {
                 let began = link.now;
                 link.random = seed;
                 link.weather = Weather {
-                    lost: 15,
+                    lost: 10,
                     doubled: 15,
                     overtaken: 30,
                     junk: 0,
