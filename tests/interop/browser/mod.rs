@@ -2,9 +2,10 @@
 //! beside each test, started by the program in `driver`, which takes lines of JSON: `Browser` asks, and `Page`
 //! (one tab) has a method for each thing that a test does or wants to know.
 //!
-//! `proof` shows that this finds what it looks for, and says so when it is not there; it needs no gateway.
+//! `guest` is one before the gateway. `proof` shows that this finds what it looks for, and says so when it is not there; it needs no gateway.
 //! What a browser lacks is an error of the driver, never a silence.
 
+mod guest;
 mod network;
 mod page;
 mod proof;
