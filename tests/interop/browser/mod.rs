@@ -2,9 +2,10 @@
 //! beside each test, started by the program in `driver`, which takes lines of JSON: `Browser` asks, and `Page`
 //! (one tab) has a method for each thing that a test does or wants to know.
 //!
-//! `proof` shows that this finds what it looks for, and says so when it is not there; it needs no gateway.
+//! `guest` is one before the gateway. `proof` shows that this finds what it looks for, and says so when it is not there; it needs no gateway.
 //! What a browser lacks is an error of the driver, never a silence.
 
+mod guest;
 mod network;
 mod page;
 mod proof;
@@ -246,16 +247,18 @@ impl Drop for Browser {
         // The driver kills the browser when its input ends. Where it hangs, both are killed from here.
         self.line.borrow_mut().to = None;
         let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if matches!(self.driver.try_wait(), Ok(Some(_))) {
-                return;
+        let wait = |is_over: &mut dyn FnMut() -> bool| {
+            while !is_over() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
             }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        };
+        wait(&mut || matches!(self.driver.try_wait(), Ok(Some(_))));
         self.driver.kill().ok();
         self.driver.wait().ok();
         if self.group.as_raw() > 1 {
             killpg(self.group, Signal::SIGKILL).ok();
+            // What still dies writes into the folder of the test.
+            wait(&mut || killpg(self.group, None).is_err());
         }
     }
 }
