@@ -65,6 +65,15 @@ impl Guest {
     }
 }
 
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let calls = self.gateway.calls();
+            println!("{:#?}\n{}", calls.first(), self.gateway.process.said());
+        }
+    }
+}
+
 pub(crate) fn url(request_path: &str) -> String {
     format!("https://{GATEWAY}:8443/call/{request_path}")
 }
