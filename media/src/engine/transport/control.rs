@@ -68,7 +68,9 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.count_compound(compound);
         let video = parting.video.map(|video| {
-            let is_of = |part: RtcpPacket<'_>| parting.is_of_video(part);
+            let answered = self.repeat_missed(now_us, audio, compound);
+            let is_of =
+                |part: RtcpPacket<'_>| parting.is_of_video(part) && !answered.contains(&part);
             self.take_compound(now_us, video, compound, is_of)
         });
         let is_of = |part: RtcpPacket<'_>| parting.is_of_audio(part);

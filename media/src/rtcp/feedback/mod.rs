@@ -87,6 +87,19 @@ impl<'a> Feedback<'a> {
             .map(|[_, _, _, _, number, ..]| *number)
     }
 
+    /// The numbers that a NACK says are missing, of our stream; none in other feedback.
+    pub fn lost(&self) -> impl Iterator<Item = SequenceNumber> + use<'a> {
+        let content = match self {
+            Self::Lost(_, content) => content,
+            Self::PictureLoss(_)
+            | Self::IntraRequest(_)
+            | Self::BitRate(_)
+            | Self::Arrivals(..) => &[][..],
+        };
+        let entries = content.as_chunks::<4>().0.iter();
+        entries.flat_map(|entry| lost_of(*entry))
+    }
+
     /// True for what asks for a keyframe.
     #[must_use]
     pub const fn asks_for_keyframe(&self) -> bool {
@@ -171,11 +184,8 @@ fn mapped_losses(
     [p0, p1, b0, b1]: [u8; 4],
     number: impl Fn(SequenceNumber) -> Option<SequenceNumber>,
 ) -> Option<[u8; 4]> {
-    let first = SequenceNumber(u16::from_be_bytes([p0, p1]));
-    let mask = u32::from(u16::from_be_bytes([b0, b1])) << 1 | 1;
-    let lost = (0_u16..17).filter(|at| mask >> at & 1 == 1);
     let mut mapped: Option<(SequenceNumber, u16)> = None;
-    for sent in lost.filter_map(|at| number(first.wrapping_add(at))) {
+    for sent in lost_of([p0, p1, b0, b1]).filter_map(number) {
         let (start, mask) = mapped.get_or_insert((sent, 0));
         let after = start.offset_to(sent);
         if (1..=16).contains(&after) {
@@ -185,6 +195,14 @@ fn mapped_losses(
     let (start, mask) = mapped?;
     let ([p0, p1], [b0, b1]) = (start.0.to_be_bytes(), mask.to_be_bytes());
     Some([p0, p1, b0, b1])
+}
+
+/// The numbers of one entry: a packet, and those of the sixteen after it that the mask has.
+fn lost_of([p0, p1, b0, b1]: [u8; 4]) -> impl Iterator<Item = SequenceNumber> {
+    let first = SequenceNumber(u16::from_be_bytes([p0, p1]));
+    let mask = u32::from(u16::from_be_bytes([b0, b1])) << 1 | 1;
+    let lost = (0_u16..17).filter(move |at| mask >> at & 1 == 1);
+    lost.map(move |at| first.wrapping_add(at))
 }
 
 /// Octets written so far, of those there is room for.
