@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use super::error::ServeError;
 use super::sockets::bind_local;
 use crate::config::Config;
 use crate::health;
-use crate::http::{HttpState, Listener, serve};
-use crate::shell::Asker;
+use crate::http::{GuestDoor, HttpState, Listener, TurnServers, serve};
+use crate::shell::{Asker, Guests};
 use crate::storage::Store;
 use crate::tokens;
 
@@ -22,7 +23,7 @@ pub(super) async fn start(
     config: &Config,
     store: &Store,
     node: &Arc<health::Node>,
-    calls: Asker,
+    (calls, guests): (Asker, Guests),
     mut listeners: Vec<Listener>,
 ) -> Result<watch::Sender<bool>, ServeError> {
     show_first_token(config, store).await?;
@@ -34,6 +35,11 @@ pub(super) async fn start(
         };
         listeners.push(bind_local(path).map_err(named)?);
     }
+    let figures = Arc::clone(&node.http.guests);
+    let (turn, limits) = (turn_servers(config), config.browser.limits);
+    let guests = GuestDoor::new(guests, figures, store, turn, limits);
+    let https_port = config.https.listen.first().map(SocketAddr::port);
+    let guests = guests.map(|door| Arc::new(door.with_https(https_port)));
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
@@ -41,6 +47,7 @@ pub(super) async fn start(
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
         calls: Some(calls),
+        guests,
         ..HttpState::new(store.clone())
     };
     for listener in listeners {
@@ -51,6 +58,12 @@ pub(super) async fn start(
         }));
     }
     Ok(stop)
+}
+
+/// Relays that pages may use, where there are any.
+fn turn_servers(config: &Config) -> Option<TurnServers> {
+    let secret = config.browser.turn_secret.as_ref()?;
+    TurnServers::new(config.browser.turn.clone(), secret.expose().as_bytes())
 }
 
 /// The very first start makes a token with every scope and shows it once. Where standard output is
@@ -88,7 +101,7 @@ fn write_token(path: &Path, clear: &str) -> io::Result<()> {
 
 /// Without tokens nobody can use a listener on the network, and tokens cross it in clear.
 fn warn_of_open_doors(config: &Config, store: &Store) {
-    let open = |listen: &&std::net::SocketAddr| !listen.ip().is_loopback();
+    let open = |listen: &&SocketAddr| !listen.ip().is_loopback();
     let plain = config.http.listen.iter().find(open);
     let any = plain.or_else(|| config.https.listen.iter().find(open));
     if let Some(listen) = any.filter(|_| store.snapshot().tokens.is_empty()) {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use sip::event::Flow;
 
+use super::browser::event::{BrowserInput, BrowserOutput, GuestKey};
 use super::command::{Command, CommandOutcome, CommandRefusal};
 use super::snapshot::Snapshot;
 use crate::cdr::record::Record;
@@ -95,6 +96,13 @@ pub enum Input<'a> {
         /// What.
         command: Command,
     },
+    /// A guest's browser speaks.
+    Browser {
+        /// Which page.
+        guest: GuestKey,
+        /// What it says.
+        input: BrowserInput,
+    },
     /// New calls and pings are refused with 503 from now on.
     Drain,
     /// Every call is ended with BYE or a final response, now.
@@ -148,6 +156,13 @@ pub enum Output {
         ticket: Ticket,
         /// What came of it, or why nothing did.
         outcome: Result<CommandOutcome, CommandRefusal>,
+    },
+    /// A guest's browser is told something.
+    Browser {
+        /// Which page.
+        guest: GuestKey,
+        /// What it is told.
+        output: BrowserOutput,
     },
     /// A line for the log.
     Log(LogLine),

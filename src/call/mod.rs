@@ -8,6 +8,7 @@
 mod admission;
 pub mod alias;
 mod answer;
+pub mod browser;
 mod callers;
 mod challenges;
 pub mod command;

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cdr::export::ExportFormat;
+use crate::http::GuestLimits;
 use crate::links::draft::LinkDraft;
 use crate::log::LogFormat;
 use crate::sources::model::Source;
 use crate::storage::StorageOptions;
 use crate::trunks::apply::TrunkTable;
-use crate::trunks::model::Network;
+use crate::trunks::model::{Network, Secret};
 
 /// Everything one file says, defaults filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The same with TLS.
     pub https: HttpsConfig,
+    /// `[browser]`.
+    pub browser: BrowserConfig,
     /// `[media]`.
     pub media: MediaConfig,
     /// `[limits]`.
@@ -149,6 +152,17 @@ pub struct HttpsConfig {
     pub strict_days: u32,
 }
 
+/// `[browser]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrowserConfig {
+    /// Relays that pages may use (RFC 7065).
+    pub turn: Vec<String>,
+    /// What we share with them.
+    pub turn_secret: Option<Secret>,
+    /// WebSockets and pages.
+    pub limits: GuestLimits,
+}
+
 /// `[media]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaConfig {
@@ -164,6 +178,8 @@ pub struct MediaConfig {
     pub realtime: bool,
     /// Port pairs that each worker keeps open.
     pub stock: u16,
+    /// UDP port of the first worker for all browsers; each further worker has the next one. 0: any.
+    pub browser_port: u16,
     /// Open ports for RTCP beside those for RTP.
     pub rtcp_ports: bool,
     /// How packets meet the kernel.

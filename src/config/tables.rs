@@ -43,7 +43,7 @@ pub(super) fn trunk(table: Reader<'_>, folder: &Path) -> Option<TrunkTable> {
             "at least one address such as \"192.0.2.1:5060\"",
         );
     }
-    let password = password(&table, folder);
+    let password = secret(&table, "password_file", folder);
     let shape = negotiation(&table, signalling(&table, routing(&table, base)));
     if password.is_some() && shape.username.is_none() {
         table.conflict(
@@ -215,9 +215,9 @@ fn targets(table: &Reader<'_>) -> Vec<TargetShape> {
     targets
 }
 
-/// The password is in a file of its own, so that the configuration can be shown to anybody.
-fn password(table: &Reader<'_>, folder: &Path) -> Option<Secret> {
-    let name = table.optional_text("password_file", "the name of a file", |text| {
+/// A secret is in a file of its own, so that the configuration can be shown to anybody.
+pub(super) fn secret(table: &Reader<'_>, key: &'static str, folder: &Path) -> Option<Secret> {
+    let name = table.optional_text(key, "the name of a file", |text| {
         (!text.is_empty()).then(|| text.to_owned())
     })?;
     match fs::read_to_string(folder.join(&name)) {
@@ -225,16 +225,12 @@ fn password(table: &Reader<'_>, folder: &Path) -> Option<Secret> {
             Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
         }
         Ok(_empty) => {
-            table.conflict(
-                "password_file",
-                "an empty file",
-                "a file that holds the password",
-            );
+            table.conflict(key, "an empty file", "a file that holds it");
             None
         }
         Err(error) => {
             let found = format!("\"{name}\", which cannot be read ({error})");
-            table.conflict("password_file", &found, "a file that holds the password");
+            table.conflict(key, &found, "a file that holds it");
             None
         }
     }

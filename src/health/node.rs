@@ -11,6 +11,7 @@ use super::readiness::{self, Readiness};
 use crate::boot::limits::Limits;
 use crate::cdr::export::ExportFigures;
 use crate::hep::CaptureFigures;
+use crate::http::GuestFigures;
 use crate::metrics::{exposition, gather};
 use crate::shell::media_link::MediaStatus;
 use crate::shell::panics::PanicWatch;
@@ -56,6 +57,8 @@ pub struct HttpFigures {
     pub connections: AtomicI64,
     /// TLS handshakes that did not end well.
     pub handshakes_failed: AtomicU64,
+    /// What the door for guests counts.
+    pub guests: Arc<GuestFigures>,
 }
 
 impl HttpFigures {

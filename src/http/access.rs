@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
 use super::forwarded;
+use super::guest::Front;
 use super::problem::Problem;
 use super::router::HttpState;
 use super::tries::Tries;
@@ -119,7 +120,12 @@ pub(super) async fn authenticate(
 ) -> Response {
     if let Some(peer) = request.extensions().get::<Origin>().copied() {
         let origin = forwarded::origin(peer, request.headers(), &state.trusted_proxies);
+        let front = Front::of(
+            &request,
+            forwarded::is_trusted(peer, &state.trusted_proxies),
+        );
         request.extensions_mut().insert(origin);
+        request.extensions_mut().insert(front);
     }
     let judged = judge(&state, &request);
     request.extensions_mut().insert(Judged(judged));

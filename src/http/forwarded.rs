@@ -17,10 +17,7 @@ pub(super) fn origin(peer: Origin, headers: &HeaderMap, trusted: &[Network]) -> 
     if !FORWARDED.iter().any(|name| headers.contains_key(*name)) {
         return peer;
     }
-    let is_trusted = |address: IpAddr| {
-        let address = address.to_canonical();
-        trusted.iter().any(|network| network.contains(address))
-    };
+    let is_trusted = |address: IpAddr| is_trusted(Origin::Network(address), trusted);
     let mut client = address;
     let values = headers.get_all(FORWARDED_FOR).iter();
     let mut entries = values.rev().flat_map(|value| {
@@ -33,6 +30,15 @@ pub(super) fn origin(peer: Origin, headers: &HeaderMap, trusted: &[Network]) -> 
         client = before;
     }
     Origin::Forwarded(client)
+}
+
+/// Whether what this peer says of those before it is believed.
+pub(super) fn is_trusted(peer: Origin, trusted: &[Network]) -> bool {
+    let Origin::Network(address) = peer else {
+        return false;
+    };
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(address))
 }
 
 /// An address, which some proxies write with its port.

@@ -106,22 +106,30 @@ fn refuse(refusal: ResolveRefusal) -> Response {
 }
 
 /// The statuses of PRODUCT §1.
-pub(super) fn refusal_of(refusal: ResolveRefusal) -> Problem {
-    let problem = |status, title| Problem::new(status, refusal.as_str(), title);
+pub(super) const fn status_of(refusal: ResolveRefusal) -> StatusCode {
     match refusal {
-        ResolveRefusal::Unknown => problem(StatusCode::NOT_FOUND, "No such link"),
-        ResolveRefusal::Dead => problem(StatusCode::GONE, "This link is no longer valid"),
+        ResolveRefusal::Unknown => StatusCode::NOT_FOUND,
+        ResolveRefusal::Dead => StatusCode::GONE,
+        ResolveRefusal::NotYetValid(_) => StatusCode::FORBIDDEN,
+        ResolveRefusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// A refusal as programs read it.
+pub(super) fn refusal_of(refusal: ResolveRefusal) -> Problem {
+    let problem = |title| Problem::new(status_of(refusal), refusal.as_str(), title);
+    match refusal {
+        ResolveRefusal::Unknown => problem("No such link"),
+        ResolveRefusal::Dead => problem("This link is no longer valid"),
         ResolveRefusal::NotYetValid(after) => {
-            problem(StatusCode::FORBIDDEN, "This link is not valid yet").with_start(after)
+            problem("This link is not valid yet").with_start(after)
         }
-        ResolveRefusal::Unavailable => {
-            problem(StatusCode::SERVICE_UNAVAILABLE, "Links cannot be read now")
-        }
+        ResolveRefusal::Unavailable => problem("Links cannot be read now"),
     }
 }
 
 /// Percent-decoding (RFC 3986 §2.1) and NFC. `None`: a broken escape, or no UTF-8.
-fn decode(raw: &str) -> Option<String> {
+pub(super) fn decode(raw: &str) -> Option<String> {
     if raw.is_ascii() && !raw.contains('%') {
         return Some(raw.to_owned());
     }

@@ -8,7 +8,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 
 use super::access::{Watch, authenticate};
+use super::guest::{self, GuestDoor};
 use super::problem::Problem;
+
 use super::routes::Routes;
 use super::{
     calls, cdrs, extensions, guard, import, links, openapi, operation, registrations, resolver,
@@ -34,6 +36,8 @@ pub struct HttpState {
     pub node: Option<Arc<Node>>,
     /// Call control; `None`: no calls are handled here.
     pub calls: Option<Asker>,
+    /// Where guests come in; `None`: nowhere.
+    pub guests: Option<Arc<GuestDoor>>,
     /// Failed tries and uses of tokens.
     pub(crate) watch: Arc<Watch>,
 }
@@ -49,6 +53,7 @@ impl HttpState {
             trusted_proxies: Arc::default(),
             node: None,
             calls: None,
+            guests: None,
             watch: Arc::default(),
         }
     }
@@ -77,6 +82,7 @@ pub(super) fn routes() -> Routes {
 pub(super) fn router(state: HttpState) -> Router {
     let (router, _operations) = routes().into_parts();
     router
+        .merge(guest::routes())
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,

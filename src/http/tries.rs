@@ -44,7 +44,7 @@ impl Tries {
 }
 
 /// One subscriber may have 2^64 addresses of IPv6: its /64 counts.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

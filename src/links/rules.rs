@@ -129,9 +129,63 @@ pub fn matches_pattern(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// An origin as browsers write it (RFC 6454 §6.2): scheme, host in lower case, port where it is not the
+/// usual one. Nothing that would end a policy in a header.
+#[must_use]
+pub fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://");
+    let Some(authority) = rest.or_else(|| text.strip_prefix("http://")) else {
+        return false;
+    };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_name =
+        |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b".-".contains(&octet);
+    let is_host = match bare {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.len() <= 253 && host.bytes().all(is_name),
+    };
+    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_are_what_browsers_call_so() {
+        for good in [
+            "https://a.example",
+            "http://localhost:8080",
+            "https://[::1]:1",
+            "https://[::1]",
+        ] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in [
+            "",
+            "a.example",
+            "https://",
+            "https://a.example/",
+            "https://A.example",
+            "https://*",
+            "https://a;b",
+            "https://a b",
+            "https://a:0",
+            "https://a:x",
+            "https://[a]",
+            "null",
+            "https://u@a",
+            "ftp://a",
+        ] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn aliases_are_what_the_pattern_says() {

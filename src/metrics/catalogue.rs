@@ -131,6 +131,9 @@ pub static CALLS_REFUSED: Metric = counter(
 .by(&["cause"]);
 /// Calls that were placed by order.
 pub static CALLS_PLACED: Metric = counter("calls_placed", "Calls that were placed by order");
+/// Calls that guests' browsers wanted.
+pub static CALLS_OF_GUESTS: Metric =
+    counter("calls_of_guests", "Calls that guests' browsers wanted");
 /// Calls up or being set up.
 pub static CALLS_ACTIVE: Metric = gauge("calls_active", "Calls up or being set up");
 /// Calls at once; what binds stands in the label.
@@ -501,6 +504,24 @@ pub static HTTPS_HANDSHAKES_FAILED: Metric = counter(
     "https_handshakes_failed",
     "TLS handshakes of HTTPS that failed, or took too long",
 );
+/// WebSockets of guests now.
+pub static GUEST_CONNECTIONS: Metric = gauge("guest_connections", "WebSockets of guests now");
+/// Pages given out from which a call can be made.
+pub static GUEST_PAGES: Metric = counter(
+    "guest_pages",
+    "Pages given out from which a call can be made",
+);
+/// Calls of guests that went on over another WebSocket.
+pub static GUEST_RESUMED: Metric = counter(
+    "guest_resumed",
+    "Calls of guests that went on over another WebSocket",
+);
+/// Pages, WebSockets and frames of guests refused, by reason.
+pub static GUEST_REFUSED: Metric = counter(
+    "guest_refused",
+    "Pages, WebSockets and frames of guests refused, by reason",
+)
+.by(&["reason"]);
 /// HTTP connections at once on each listener.
 pub static HTTP_CONNECTIONS_MAX: Metric = gauge(
     "http_connections_max",
@@ -565,6 +586,7 @@ pub static PROCESS_START: Metric =
 pub static ALL: &[&Metric] = &[
     &CALLS_OFFERED,
     &CALLS_PLACED,
+    &CALLS_OF_GUESTS,
     &CALLS_ANSWERED,
     &CALLS_ENDED,
     &CALLS_REFUSED,
@@ -649,6 +671,10 @@ pub static ALL: &[&Metric] = &[
     &HTTP_REQUESTS,
     &HTTP_CONNECTIONS,
     &HTTPS_HANDSHAKES_FAILED,
+    &GUEST_CONNECTIONS,
+    &GUEST_PAGES,
+    &GUEST_RESUMED,
+    &GUEST_REFUSED,
     &HTTP_CONNECTIONS_MAX,
     &BUILD,
     &PHASE,

@@ -60,6 +60,7 @@ fn calls(status: &Status, to: &mut Samples) {
     let counters = status.counters.load();
     to.whole(&c::CALLS_OFFERED, &[], counters.calls_offered);
     to.whole(&c::CALLS_PLACED, &[], counters.calls_placed);
+    to.whole(&c::CALLS_OF_GUESTS, &[], counters.calls_of_guests);
     to.whole(&c::CALLS_ANSWERED, &[], counters.calls_answered);
     to.whole(&c::CALLS_ACTIVE, &[], counters.calls_active);
     to.whole(&c::ATTEMPTS, &[], counters.attempts);
@@ -289,6 +290,13 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
     }
     let failed = node.http.handshakes_failed.load(Relaxed);
     to.whole(&c::HTTPS_HANDSHAKES_FAILED, &[], failed);
+    let guests = &node.http.guests;
+    to.whole(&c::GUEST_CONNECTIONS, &[], guests.connections.load(Relaxed));
+    to.whole(&c::GUEST_PAGES, &[], guests.pages.load(Relaxed));
+    to.whole(&c::GUEST_RESUMED, &[], guests.resumed.load(Relaxed));
+    for (reason, count) in guests.refused() {
+        to.whole(&c::GUEST_REFUSED, &[reason], count);
+    }
     let connections = node.http.connections.load(Relaxed);
     to.whole(
         &c::HTTP_CONNECTIONS,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub unique_alias_separator: char,
     /// Overrides `sip.domain` of the configuration file; `None`: that one.
     pub sip_domain: Option<String>,
+    /// Origins whose pages may show the guest page within theirs.
+    pub embed_origins: Vec<String>,
     /// Every refusal of a link looks like an unknown link.
     pub hide_state: bool,
     /// Days after which an expired link is deleted; 0: kept for ever.
@@ -65,6 +67,7 @@ impl Default for Settings {
             video_policy: VideoPolicy::SendRecv,
             unique_alias_separator: '.',
             sip_domain: None,
+            embed_origins: Vec::new(),
             hide_state: false,
             expiry_days: 0,
             cdr_retention_days: 0,
@@ -280,6 +283,16 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |settings| settings.hide_state.to_string(),
+    },
+    Setting {
+        key: "links.embed_origins",
+        description: "Sites whose pages may show the guest page within theirs (widget=true), separated by commas: https://www.example.com.",
+        set: |settings, value| {
+            settings.embed_origins = words(value, rules::is_origin)
+                .ok_or("origins such as https://www.example.com, separated by commas")?;
+            Ok(())
+        },
+        show: |settings| settings.embed_origins.join(","),
     },
     Setting {
         key: "links.expiry_days",
@@ -546,6 +559,9 @@ mod tests {
             ("links.unique_alias_separator", "@"),
             ("links.hide_state", "perhaps"),
             ("links.expiry_days", "-1"),
+            ("links.embed_origins", "https://a.example/path"),
+            ("links.embed_origins", "https://*"),
+            ("links.embed_origins", "'none'"),
             ("sip.domain", "two words"),
             ("ad_hoc.enabled", "1"),
             ("links.auto_call_after_s", "61"),

@@ -1,5 +1,5 @@
-//! The node key: 32 octets in a file beside the database, by which trunk passwords are sealed. A
-//! copy of the database alone gives no password away.
+//! The node key: 32 octets in a file beside the database, by which trunk passwords are sealed, and of
+//! which keys for other purposes are made. A copy of the database alone gives no password away.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -9,6 +9,8 @@ use std::path::Path;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 
 use super::error::StorageError;
 use super::randomness::randomness;
@@ -16,7 +18,11 @@ use crate::trunks::model::Secret;
 
 /// The key in use.
 #[derive(Clone)]
-pub struct NodeKey(ChaCha20Poly1305);
+pub struct NodeKey {
+    cipher: ChaCha20Poly1305,
+    /// Makes other keys.
+    parent: Hmac<Sha256>,
+}
 
 impl fmt::Debug for NodeKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,7 +56,22 @@ impl NodeKey {
                 detail: "it must hold exactly 32 octets",
             });
         };
-        Ok(Self(ChaCha20Poly1305::new(&Key::from(octets))))
+        let cipher = ChaCha20Poly1305::new(&Key::from(octets));
+        let unusable = StorageError::NodeKey {
+            path,
+            detail: "it cannot be used",
+        };
+        let parent = <Hmac<Sha256> as hmac::Mac>::new_from_slice(&octets);
+        let parent = parent.map_err(|_any_length_is_taken| unusable)?;
+        Ok(Self { cipher, parent })
+    }
+
+    /// Another key, which says nothing of this one. The same purpose, the same key, also after a restart.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_OCTETS] {
+        let mut parent = self.parent.clone();
+        parent.update(purpose.as_bytes());
+        parent.finalize().into_bytes().into()
     }
 
     /// Seals a clear text for the row `id`: a nonce and the sealed text.
@@ -64,7 +85,7 @@ impl NodeKey {
             aad: id.as_bytes(),
         };
         let sealed = self
-            .0
+            .cipher
             .encrypt(&Nonce::from(nonce), payload)
             .map_err(|_too_long| bad(id))?;
         Ok([nonce.as_slice(), &sealed].concat())
@@ -81,7 +102,7 @@ impl NodeKey {
             aad: id.as_bytes(),
         };
         let clear = self
-            .0
+            .cipher
             .decrypt(&Nonce::from(*nonce), payload)
             .map_err(|_not_ours| bad(id))?;
         String::from_utf8(clear)
@@ -139,6 +160,18 @@ mod tests {
             .unseal("tr_1", &sealed)
             .unwrap_err();
         again.unseal("tr_1", &sealed[..8]).unwrap_err();
+    }
+
+    #[test]
+    fn derived_keys_stay_and_differ_by_purpose_and_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = NodeKey::open(folder.path()).unwrap();
+        let again = NodeKey::open(folder.path()).unwrap();
+        assert_eq!(key.derive("a"), again.derive("a"));
+        assert_ne!(key.derive("a"), key.derive("b"));
+        let other = tempfile::tempdir().unwrap();
+        let other = NodeKey::open(other.path()).unwrap();
+        assert_ne!(key.derive("a"), other.derive("a"));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Document, Reader};
 use super::schema::{
-    CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig, LogConfig, MediaBackend,
-    MediaConfig, NodeConfig, SipConfig,
+    BrowserConfig, CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig, LogConfig,
+    MediaBackend, MediaConfig, NodeConfig, SipConfig,
 };
 use super::tables;
 use crate::cdr::export::ExportFormat;
+use crate::http::GuestLimits;
 use crate::links::rules;
 use crate::log::LogFormat;
 use crate::sources::model::Source;
@@ -41,6 +42,7 @@ impl Config {
         let sip = sip(root.table("sip"));
         let http = http(root.table("http"), &node);
         let https = https(root.table("https"), http.resolve_open);
+        let browser = browser(root.table("browser"), file);
         let media = media(root.table("media"));
         let limits = limits(root.table("limits"));
         let storage = storage(root.table("storage"), &node, &sip);
@@ -64,6 +66,7 @@ impl Config {
             sip,
             http,
             https,
+            browser,
             media,
             limits,
             storage,
@@ -242,6 +245,45 @@ fn https(table: Reader<'_>, resolve_open: bool) -> HttpsConfig {
     https
 }
 
+fn browser(table: Reader<'_>, file: &Path) -> BrowserConfig {
+    let url = |text: &str| is_turn_url(text).then(|| text.to_owned());
+    let turn = table.texts("turn", Vec::new(), TURN_URL, url);
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    let turn_secret = tables::secret(&table, "turn_secret_file", folder);
+    if turn.is_empty() != turn_secret.is_none() {
+        let (key, found) = match turn_secret {
+            Some(_) => ("turn_secret_file", "without browser.turn"),
+            None => ("turn", "without browser.turn_secret_file"),
+        };
+        table.conflict(key, found, "both, or neither: no relays");
+    }
+    let limits = GuestLimits {
+        connections_max: table.whole("connections_max", 4_096, 1..=8_192),
+        connections_per_client_max: table.whole("connections_per_client_max", 32, 1..=8_192),
+        loads_per_minute_max: table.whole("loads_per_minute_max", 120, 1..=100_000),
+    };
+    table.finish();
+    BrowserConfig {
+        turn,
+        turn_secret,
+        limits,
+    }
+}
+
+/// `turn:host`, `turns:host:443?transport=tcp` (RFC 7065): what browsers read, and nothing that would end
+/// a text around it.
+fn is_turn_url(text: &str) -> bool {
+    let rest = text.strip_prefix("turn:");
+    let rest = rest.or_else(|| text.strip_prefix("turns:"));
+    let (host, query) = rest
+        .unwrap_or_default()
+        .split_once('?')
+        .unwrap_or((rest.unwrap_or_default(), "transport=udp"));
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b".-:[]".contains(&octet);
+    let is_host = !host.is_empty() && host.len() <= 255 && host.bytes().all(fits);
+    is_host && matches!(query, "transport=udp" | "transport=tcp")
+}
+
 /// `sluice.sock` in the data folder; none where that name is too long for a socket.
 fn socket_of(data: &Path) -> Option<PathBuf> {
     Some(data.join("sluice.sock")).filter(|path| fits_a_socket(path))
@@ -262,6 +304,7 @@ fn media(table: Reader<'_>) -> MediaConfig {
         workers: table.whole("workers", 0, 0..=256),
         realtime: table.boolean("realtime", false),
         stock: table.whole("stock", 64, 1..=4_096),
+        browser_port: table.whole("browser_port", 9_000, 0..=65_535),
         rtcp_ports: table.boolean("rtcp_ports", true),
         backend: table.text(
             "backend",
@@ -417,6 +460,7 @@ const FOLDER: &str = "the name of a folder";
 /// Octets of the name of a Unix socket.
 const SOCKET_OCTETS_MAX: usize = 107;
 const SOCKET_FILE: &str = "the name of a file of at most 107 octets, or nothing for none";
+const TURN_URL: &str = "turn:host:port?transport=udp or =tcp, or turns:…";
 const PEM_FILE: &str = "the path of a file in PEM";
 const SOCKET: &str = "address and port such as \"127.0.0.1:5060\"";
 const PORTS: &str = "a range such as \"10000-32767\", from 1024 up";

@@ -46,7 +46,9 @@ fn every_key_of_the_documented_file_is_known_and_the_commented_ones_too() {
         .lines()
         .map(
             |line| match line.strip_prefix("# ").filter(|rest| is_key(rest)) {
-                Some(rest) if !rest.starts_with("password_file") => format!("{rest}\n"),
+                Some(rest) if !rest.starts_with("password_file") && !rest.starts_with("turn") => {
+                    format!("{rest}\n")
+                }
                 _ => format!("{line}\n"),
             },
         )
@@ -63,6 +65,7 @@ fn every_key_of_the_documented_file_is_known_and_the_commented_ones_too() {
     assert_eq!(config.trunks[0].shape.targets.len(), 2);
     assert_eq!(config.sip.domain.as_deref(), Some("example.com"));
     assert!(text.contains("# password_file = "));
+    assert!(text.contains("# turn_secret_file = "));
 }
 
 #[test]
@@ -124,6 +127,41 @@ fn a_certificate_and_its_key_come_together_and_an_open_resolver_stays_on_loopbac
     let https = parse(both).https;
     assert_eq!(https.certificate, Some(("c.pem".into(), "k.pem".into())));
     assert_eq!((https.listen.len(), https.strict_days), (1, 365));
+}
+
+#[test]
+fn relays_of_browsers_come_with_their_secret_and_as_browsers_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sluice.toml");
+    fs::write(folder.path().join("secret"), "hush\n").unwrap();
+    let turn = |url: &str, rest: &str| {
+        let text = format!("[browser]\nturn = [\"{url}\"]\n{rest}");
+        Config::parse(&file, &text).map(|config| config.browser)
+    };
+    let secret = "turn_secret_file = \"secret\"";
+    for url in [
+        "turn:turn.example",
+        "turns:[2001:db8::1]:443?transport=tcp",
+        "turn:192.0.2.1:3478?transport=udp",
+    ] {
+        let browser = turn(url, secret).unwrap();
+        assert_eq!(browser.turn, [url]);
+        assert_eq!(browser.turn_secret.unwrap().expose(), "hush");
+    }
+    for url in [
+        "",
+        "stun:x",
+        "turn:",
+        "turn:a b",
+        "turn:x?transport=sctp",
+        "https://x",
+    ] {
+        turn(url, secret).unwrap_err();
+    }
+    turn("turn:x", "").unwrap_err();
+    turn("turn:x", "turn_secret_file = \"none\"").unwrap_err();
+    let alone = format!("[browser]\n{secret}");
+    Config::parse(&file, &alone).unwrap_err();
 }
 
 #[test]

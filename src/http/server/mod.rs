@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::Request;
 use axum::http::header::STRICT_TRANSPORT_SECURITY;
 use axum::middleware::map_response;
 use axum::response::Response;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -24,6 +24,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::access::Origin;
+use super::guest::OverTls;
 use super::router::{HttpState, router};
 use super::tls::{Tls, TlsListener};
 use crate::health::Node;
@@ -47,7 +48,7 @@ pub async fn serve(
 ) {
     let node = state.node.clone();
     let router = match &listener {
-        Listener::Tls(listener) => strict(router(state), &listener.tls),
+        Listener::Tls(listener) => strict(router(state), &listener.tls).layer(Extension(OverTls)),
         Listener::Tcp(_) | Listener::Unix(_) => router(state),
     };
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -226,7 +227,9 @@ async fn connection(
         .max_buf_size(HEADER_OCTETS_MAX)
         .max_headers(HEADERS_MAX)
         .keep_alive(true)
-        .serve_connection(TokioIo::new(stream), service(router, origin));
+        .serve_connection(TokioIo::new(stream), service(router, origin))
+        // What becomes a WebSocket is no connection of HTTP any more: it has bounds of its own.
+        .with_upgrades();
     let mut served = pin!(served);
     let mut age = pin!(tokio::time::sleep(CONNECTION_AGE_MAX));
     let patience = tokio::select! {

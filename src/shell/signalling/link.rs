@@ -16,6 +16,7 @@ use crate::health::Heart;
 use crate::links::resolve::{ResolveRefusal, ResolvedLink};
 use crate::registrar::kept::KeptPhones;
 use crate::shell::asker::Asker;
+use crate::shell::guests::Guests;
 use crate::shell::tcp;
 use crate::shell::wake::Wake;
 
@@ -73,6 +74,7 @@ pub struct SignallingLink {
     pub(super) words: Arc<ArrayQueue<Word>>,
     pub(super) wake: Arc<Wake>,
     pub(super) asker: Asker,
+    pub(super) guests: Guests,
     /// What signalling publishes of itself.
     pub status: Arc<Status>,
 }
@@ -130,5 +132,11 @@ impl SignallingLink {
     #[must_use]
     pub fn asker(&self) -> Asker {
         self.asker.clone()
+    }
+
+    /// For whoever lets guests in.
+    #[must_use]
+    pub fn guests(&self) -> Guests {
+        self.guests.clone()
     }
 }

@@ -31,11 +31,13 @@ use tokio::sync::mpsc;
 
 use self::gathering::Gathering;
 use super::asker::{self, COMMANDS_A_TURN_MAX, Commands, Waiting};
+use super::guests::{self, Desk, GUEST_WORDS_A_TURN_MAX};
 use super::media_link::MediaLink;
 use super::panics::PanicWatch;
 use super::tcp::{Heard, Streams};
 use super::udp::{DATAGRAMS_A_TURN, UdpPort};
 use super::wake::Wake;
+use crate::call::browser::event::{BrowserInput, GuestKey};
 use crate::call::control::CallControl;
 use crate::call::event::{Input, Level, Now, Ticket};
 use crate::cdr::record::Record;
@@ -95,6 +97,8 @@ struct Core {
     buffer: SendBuffer,
     /// Askers who wait for the outcome of their command.
     waiting: Waiting,
+    /// Guests who hear what becomes of their calls.
+    guests: Desk,
     /// A send failed: perhaps by an ICMP error that the kernel keeps for us.
     send_failed: bool,
     status: Arc<Status>,
@@ -114,6 +118,7 @@ enum Echo {
     Resolved(Ticket, Box<ResolvedLink>),
     Unresolved(Ticket),
     NoAliases,
+    GuestGone(GuestKey),
 }
 
 /// Starts the thread.
@@ -127,10 +132,12 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         ..Status::default()
     });
     let (asker, commands) = asker::pair(Arc::clone(&parts.wake));
+    let (guests, desk) = guests::pair(Arc::clone(&parts.wake));
     let link = SignallingLink {
         words: Arc::clone(&words),
         wake: Arc::clone(&parts.wake),
         asker,
+        guests,
         status: Arc::clone(&status),
     };
     let mut senders = Vec::new();
@@ -162,6 +169,7 @@ pub fn start(parts: Parts) -> io::Result<(SignallingLink, std::thread::JoinHandl
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
         waiting: Waiting::default(),
+        guests: desk,
         send_failed: false,
         status,
         panics,
@@ -207,6 +215,7 @@ fn run(
             core.hear(word);
         }
         core.obey(commands);
+        core.hear_guests();
         core.take_reports();
         core.expire();
         core.settle();
@@ -331,6 +340,27 @@ impl Core {
         }
     }
 
+    /// What guests say, this turn; more waits for the next. Who is gone hangs up.
+    fn hear_guests(&mut self) {
+        for _ in 0..GUEST_WORDS_A_TURN_MAX {
+            let Some((guest, input)) = self.guests.poll() else {
+                break;
+            };
+            self.feed(Input::Browser { guest, input });
+        }
+        for _ in 0..GUEST_WORDS_A_TURN_MAX {
+            let Some(guest) = self.guests.poll_gone() else {
+                break;
+            };
+            self.hang_up(guest);
+        }
+    }
+
+    fn hang_up(&mut self, guest: GuestKey) {
+        let input = BrowserInput::HangUp;
+        self.feed(Input::Browser { guest, input });
+    }
+
     fn take_reports(&mut self) {
         for index in 0..self.media.len() {
             while let Some(report) = self.media.get(index).and_then(MediaLink::poll_report) {
@@ -368,6 +398,7 @@ impl Core {
                     let outcome = Err(ResolveRefusal::Unavailable);
                     self.feed(Input::Resolved { ticket, outcome });
                 }
+                Echo::GuestGone(guest) => self.hang_up(guest),
                 Echo::NoAliases => self.feed(Input::AliasBlock { first: 0, count: 0 }),
             }
         }
@@ -423,7 +454,8 @@ impl Core {
     ) {
         wake.prepare_to_sleep();
         let is_quiet = self.streams.is_quiet() && self.media.iter().all(MediaLink::is_quiet);
-        if !words.is_empty() || !commands.is_empty() || !is_quiet {
+        let is_asked = !commands.is_empty() || !self.guests.is_empty();
+        if !words.is_empty() || is_asked || !is_quiet {
             wake.awake(false);
             return;
         }

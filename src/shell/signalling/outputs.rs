@@ -45,6 +45,11 @@ impl Core {
             }
             Output::Record(record) => self.record(record),
             Output::CommandDone { ticket, outcome } => self.waiting.end(ticket, outcome),
+            Output::Browser { guest, output } => {
+                if !self.guests.tell(guest, output) {
+                    self.echoes.push_back(Echo::GuestGone(guest));
+                }
+            }
             Output::Log(line) => log(&line),
             Output::Stopped => {
                 self.status.stopped.store(true, Ordering::Release);

@@ -18,6 +18,7 @@ fn core(control: CallControl) -> (Core, mpsc::Receiver<Record>) {
         echoes: VecDeque::new(),
         buffer: SendBuffer::new(),
         waiting: Waiting::default(),
+        guests: guests::pair(Arc::new(Wake::new().unwrap())).1,
         send_failed: false,
         status: Arc::default(),
         panics: Arc::default(),
@@ -85,7 +86,8 @@ fn port_that_icmp_calls_closed_fails_its_flow_and_no_other() {
             Echo::ConnectRefused(_)
             | Echo::Resolved(..)
             | Echo::Unresolved(_)
-            | Echo::NoAliases => local,
+            | Echo::NoAliases
+            | Echo::GuestGone(_) => local,
         })
         .collect();
     assert_eq!(failed, [remote]);

@@ -144,6 +144,7 @@ impl Gateway {
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
             video_pairs_max: 64,
+            browser: None,
             ladder_octets: 1 << 20,
         };
         let mut control = CallControl::new(config);
@@ -407,6 +408,7 @@ impl Gateway {
             Output::CommandDone { ticket, outcome } => {
                 effects.push(Effect::Done(ticket, outcome));
             }
+            Output::Browser { .. } => {}
             Output::Log(line) => {
                 if line.event == "call_lost" {
                     self.lost.clone_from(&line.call);

@@ -1,0 +1,105 @@
+//! The browser's side: the page of a link, and the WebSocket by which it calls. Owns who may come in and
+//! what is said on the wire; what a call is, call control decides.
+
+mod assets;
+mod figures;
+mod frames;
+mod front;
+mod line;
+mod page;
+mod seats;
+mod session;
+mod sessions;
+mod signal;
+mod template;
+mod texts;
+mod token;
+mod turn;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+pub use self::figures::GuestFigures;
+use self::frames::ServerFrame;
+pub(super) use self::front::{Front, OverTls};
+pub use self::seats::GuestLimits;
+use self::seats::Seats;
+use self::session::unix_now;
+use self::sessions::{Claim, Sessions};
+use self::token::CallTokens;
+pub use self::turn::TurnServers;
+use super::router::HttpState;
+use crate::shell::Guests;
+use crate::storage::{Store, randomness};
+
+/// Where guests come in.
+#[derive(Debug)]
+pub struct GuestDoor {
+    guests: Guests,
+    figures: Arc<GuestFigures>,
+    tokens: CallTokens,
+    turn: Option<TurnServers>,
+    seats: Arc<Seats>,
+    sessions: Arc<Sessions>,
+    /// Where pages come by HTTPS; `None`: nowhere here.
+    https_port: Option<u16>,
+}
+
+impl GuestDoor {
+    /// The door of a node. `None`: a key cannot be made.
+    #[must_use]
+    pub fn new(
+        guests: Guests,
+        figures: Arc<GuestFigures>,
+        store: &Store,
+        turn: Option<TurnServers>,
+        limits: GuestLimits,
+    ) -> Option<Self> {
+        Some(Self {
+            guests,
+            seats: Seats::new(limits, Arc::clone(&figures)),
+            figures,
+            tokens: CallTokens::new(&store.key().derive(TOKEN_KEY))?,
+            turn,
+            sessions: Arc::default(),
+            https_port: None,
+        })
+    }
+
+    /// Pages that are asked for in the clear are found by HTTPS at this port.
+    #[must_use]
+    pub fn with_https(self, https_port: Option<u16>) -> Self {
+        Self { https_port, ..self }
+    }
+
+    /// The first word to a page, with relays that it may use for a while.
+    fn welcome(&self, claim: &Claim) -> ServerFrame {
+        let random = randomness::<TURN_OCTETS>().unwrap_or_default();
+        let turn = self.turn.as_ref();
+        let server = turn.map(|turn| turn.credentials(unix_now(), &random));
+        ServerFrame::Welcome {
+            resume: claim.resume.clone(),
+            ice_servers: server.into_iter().collect(),
+        }
+    }
+}
+
+/// The paths of guests. They are no part of the API, and need no token of it.
+pub(super) fn routes() -> Router<HttpState> {
+    Router::new()
+        .route("/call/{*path}", get(page::page))
+        .route("/call-assets/{version}/{name}", get(assets::asset))
+        .route("/signal", get(signal::signal))
+        // The name that rooms of other products have for it.
+        .route("/signal.ashx", get(signal::signal))
+}
+
+/// Octets of randomness in the name of a user of a relay.
+const TURN_OCTETS: usize = 9;
+/// What keys of call tokens are made for.
+const TOKEN_KEY: &str = "sluice: call tokens of guests";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,528 @@
+// The guest page: what is shown, what is pressed, and how a call goes from one state to the next.
+import { Devices, meter, problemOf } from "./devices.js";
+import { Peer } from "./peer.js";
+import { watchQuality } from "./quality.js";
+import { reasonOf } from "./reasons.js";
+import { Signal } from "./signal.js";
+import { Tones } from "./tones.js";
+
+const app = document.getElementById("app");
+const element = (id) => document.getElementById(id);
+const texts = JSON.parse(app.dataset.texts);
+const origins = JSON.parse(app.dataset.embed);
+const policy = app.dataset.policy;
+const name = element("callee").textContent;
+const devices = new Devices();
+const tones = new Tones();
+const mayShow = policy === "sendrecv" || policy === "recvonly_initially";
+const isNamed = !element("name-field").hidden;
+const mayChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
+
+/** The call under way. */
+let call = null;
+let wantsCamera = policy === "sendrecv";
+let endMeter = null;
+let countdown = 0;
+let wakeLock = null;
+
+function text(key, values = {}) {
+  return texts[key].replace(/\{(\w+)\}/g, (_whole, word) => values[word] ?? "");
+}
+
+function show(id, isShown) {
+  element(id).hidden = !isShown;
+}
+
+/** Changes what is not the same already: a screen reader says each change. */
+function say(key, values) {
+  const said = text(key, values);
+  if (element("status").textContent !== said) element("status").textContent = said;
+}
+
+function enter(state, cause) {
+  app.dataset.state = state;
+  if (cause) app.dataset.cause = cause;
+  else delete app.dataset.cause;
+  const isCalling = ["calling", "ringing", "connected", "held", "reconnecting"].includes(state);
+  show("setup", !isCalling);
+  show("controls", isCalling);
+  if (!isCalling) toggleKeypad(false);
+  document.title = state === "idle" ? text("title", { name }) : `${element("status").textContent} – ${name}`;
+  tell({ event: "state", state, ...(cause && { cause }) });
+}
+
+/** Tells the page around this one, and no other. */
+function tell(message) {
+  if (app.dataset.widget !== "true" || window.parent === window) return;
+  const around = location.ancestorOrigins?.[0];
+  const told = around ? origins.filter((origin) => origin === around) : origins;
+  for (const origin of told) window.parent.postMessage({ source: "sluice", ...message }, origin);
+}
+
+// Before the call.
+
+async function granted(kind) {
+  try {
+    return (await navigator.permissions.query({ name: kind })).state;
+  } catch {
+    return "unknown";
+  }
+}
+
+async function begin() {
+  document.title = text("title", { name });
+  if (!window.isSecureContext) return problem("insecure", false);
+  if (!window.RTCPeerConnection || !navigator.mediaDevices?.getUserMedia) return problem("old", false);
+  const seconds = app.dataset.auto === "" ? null : Number(app.dataset.auto);
+  const microphone = await granted("microphone");
+  if (microphone === "granted" && wantsCamera && (await granted("camera")) === "prompt" && seconds === null) wantsCamera = false;
+  const isAsked = microphone === "granted" || seconds !== null;
+  if (!isAsked) {
+    show("check", true);
+    return showDevices();
+  }
+  if (!(await prepare())) return;
+  if (seconds !== null) startCountdown(seconds);
+}
+
+/** Opens the devices and shows them. False: there is no microphone, and the page says why. */
+async function prepare() {
+  try {
+    if (!devices.microphone) say("preparing");
+    await devices.open(wantsCamera && mayShow);
+  } catch (error) {
+    problem(problemOf(error), true);
+    return false;
+  }
+  show("problem", false);
+  show("check", false);
+  if (!countdown) show("note", false);
+  element("call-label").textContent = text("call");
+  if (!call) {
+    if (app.dataset.state !== "ended") say("ready");
+    startMeter();
+    await showDevices();
+  }
+  return true;
+}
+
+function mayCall(isPossible) {
+  show("call", isPossible);
+  show("name-field", isPossible && isNamed);
+}
+
+function problem(kind, mayRetry) {
+  element("problem-title").textContent = text(`${kind}_title`);
+  element("problem-text").textContent = text(`${kind}_text`);
+  show("problem", true);
+  show("preview", false);
+  show("meter", false);
+  show("check", false);
+  show("note", false);
+  mayCall(mayRetry);
+  if (mayRetry) element("call-label").textContent = text("retry");
+  element("status").textContent = "";
+  enter("idle", kind);
+}
+
+function startMeter() {
+  endMeter?.();
+  show("meter", true);
+  const level = element("level");
+  endMeter = meter(tones.context, devices.microphone, (loudness) => {
+    level.style.transform = `scaleX(${loudness.toFixed(3)})`;
+  });
+}
+
+function stopMeter() {
+  endMeter?.();
+  endMeter = null;
+  show("meter", false);
+}
+
+function showCamera() {
+  const isOn = Boolean(devices.camera);
+  const stream = isOn ? new MediaStream([devices.camera]) : null;
+  element("camera-preview").srcObject = call ? null : stream;
+  element("self").srcObject = call ? stream : null;
+  show("camera-preview", isOn && !call);
+  show("camera-off", !isOn);
+  show("self", isOn && Boolean(call));
+  for (const id of ["camera-toggle", "video"]) element(id).setAttribute("aria-pressed", String(!isOn));
+  showStage();
+}
+
+async function showDevices() {
+  const kinds = await devices.list();
+  const isOpen = Boolean(devices.microphone);
+  fill("microphone", kinds.audioinput, "audioinput");
+  fill("speaker", kinds.audiooutput, "audiooutput");
+  fill("camera", kinds.videoinput, "videoinput");
+  show("speaker-field", mayChooseSpeaker && kinds.audiooutput.length > 0);
+  show("camera-field", mayShow && kinds.videoinput.length > 0);
+  show("devices-toggle", isOpen);
+  show("camera-toggle", isOpen && mayShow && kinds.videoinput.length > 0);
+  show("preview", isOpen && mayShow && kinds.videoinput.length > 0);
+  showCamera();
+}
+
+function fill(id, found, kind) {
+  const options = found.map((device, index) => {
+    const label = device.label || text(device.deviceId === "default" ? "default_device" : "device", { number: index + 1 });
+    return new Option(label, device.deviceId);
+  });
+  const select = element(id);
+  select.replaceChildren(...options);
+  const inUse = { audioinput: devices.microphone, videoinput: devices.camera }[kind]?.getSettings().deviceId;
+  select.value = devices.chosen[kind] || inUse || options[0]?.value || "";
+}
+
+async function choose(kind, id) {
+  try {
+    await devices.choose(kind, id);
+  } catch (error) {
+    return problem(problemOf(error), true);
+  }
+  if (kind === "audiooutput") await element("sound").setSinkId?.(id).catch(() => {});
+  else if (kind === "audioinput") startMeter();
+  else showCamera();
+}
+
+async function toggleCamera() {
+  wantsCamera = !devices.camera;
+  if (wantsCamera) await devices.open(true);
+  else devices.stopCamera();
+  if (call) {
+    await call.peer?.setCamera(devices.camera);
+    if (policy === "recvonly_initially") call.signal.send({ type: "camera", on: Boolean(devices.camera) });
+    hint(devices.camera ? "camera_on" : "camera_off");
+  } else if (wantsCamera) await showDevices();
+  showCamera();
+}
+
+/** Counts only while somebody can see it. */
+function startCountdown(seconds) {
+  let left = seconds;
+  show("cancel", true);
+  element("call-label").textContent = text("call_now");
+  say("countdown_said", { seconds });
+  enter("countdown");
+  const tick = () => {
+    if (document.hidden) return;
+    if (left <= 0) {
+      endCountdown();
+      return void place();
+    }
+    element("note").textContent = text("countdown", { seconds: left });
+    left -= 1;
+  };
+  countdown = setInterval(tick, 1000);
+  tick();
+}
+
+function endCountdown() {
+  clearInterval(countdown);
+  countdown = 0;
+  show("cancel", false);
+  show("note", false);
+  element("call-label").textContent = text("call");
+}
+
+// The call.
+
+async function place() {
+  if (call || element("call").disabled) return;
+  element("call").disabled = true;
+  tones.context;
+  const isReady = await prepare();
+  element("call").disabled = false;
+  if (!isReady) return;
+  stopMeter();
+  const signal = new Signal(app.dataset.token);
+  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null };
+  listen(call);
+  say("calling");
+  enter("calling");
+  showCamera();
+  element("hangup").focus();
+  signal.open();
+}
+
+function listen(mine) {
+  const { signal } = mine;
+  const on = (type, act) => signal.addEventListener(type, (event) => mine === call && act(event.detail));
+  on("welcome", ({ iceServers, again }) => (again ? resumed(iceServers) : offer(iceServers)));
+  on("frame", hear);
+  on("lost", reconnecting);
+  on("ended", (cause) => over(cause, 0));
+}
+
+async function offer(iceServers) {
+  const mine = call;
+  const peer = new Peer(iceServers, policy, devices.microphone, devices.camera);
+  mine.peer = peer;
+  peer.addEventListener("offer", ({ detail }) => {
+    const guest = element("name").value.trim();
+    const says = detail.first && isNamed && guest;
+    mine.signal.send({ type: detail.first ? "call" : "offer", sdp: detail.sdp, ...(says && { name: guest }) });
+  });
+  peer.addEventListener("track", ({ detail }) => play(detail));
+  peer.addEventListener("broken", () => mine === call && mine.began && broken());
+  peer.addEventListener("up", () => mine === call && app.dataset.state === "reconnecting" && showState());
+  await peer.offer();
+}
+
+function hear(frame) {
+  switch (frame.type) {
+    case "answer":
+      call.noVideo = frame.video === null || frame.video === "inactive" ? frame.no_video ?? "inactive" : null;
+      call.peer.answer(frame.sdp).then(showStage, () => over("codec", 488, true));
+      if (call.noVideo && policy !== "inactive") {
+        devices.stopCamera();
+        showCamera();
+        if (call.noVideo !== "policy") hint("no_video");
+      }
+      break;
+    case "refused":
+      call.peer.refused();
+      break;
+    case "renegotiate":
+      call.peer.offer();
+      break;
+    case "state":
+      call.state = frame.state;
+      showState();
+      break;
+    case "ended":
+      over(frame.cause, frame.status);
+      break;
+  }
+}
+
+function showState() {
+  const { state } = call;
+  // Signalling is there again; sound is not yet.
+  if (call.isBroken && !call.peer?.isUp) return;
+  call.isBroken = false;
+  if (state === "ringing") tones.ring();
+  else tones.hush();
+  if (state === "connected" || state === "held") begun();
+  const shown = state === "early_media" ? "ringing" : state;
+  say(shown);
+  enter(shown);
+  showStage();
+}
+
+function begun() {
+  if (call.began) return;
+  call.began = Date.now();
+  show("timer", true);
+  call.timer = setInterval(tick, 1000);
+  tick();
+  call.endQuality = watchQuality(call.peer, showQuality);
+  navigator.wakeLock?.request("screen").then((lock) => (wakeLock = lock), () => {});
+}
+
+function tick() {
+  const seconds = Math.floor((Date.now() - call.began) / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  element("timer").textContent = `${hours ? `${hours}:` : ""}${two(minutes)}:${two(seconds % 60)}`;
+}
+
+function showQuality({ level, loss, delay, jitter }) {
+  const mark = element("quality");
+  mark.dataset.level = level;
+  const words = `${text(`quality_${level}`)}: ${text("quality_detail", { loss, delay, jitter })}`;
+  mark.setAttribute("aria-label", words);
+  mark.title = words;
+  mark.hidden = false;
+  showStage();
+}
+
+function play(track) {
+  if (track.kind === "audio") {
+    const sound = element("sound");
+    sound.srcObject = new MediaStream([track]);
+    if (devices.chosen.audiooutput) sound.setSinkId?.(devices.chosen.audiooutput).catch(() => {});
+    sound.play().catch(() => document.addEventListener("pointerdown", () => sound.play(), { once: true }));
+    return;
+  }
+  const remote = element("remote");
+  remote.srcObject = new MediaStream([track]);
+  // A track comes with the answer; a picture when there is one.
+  remote.onresize = showStage;
+  track.onmute = showStage;
+  track.onunmute = showStage;
+}
+
+function showStage() {
+  const remote = element("remote");
+  const track = remote.srcObject?.getVideoTracks()[0];
+  const seesOther = Boolean(call && !call.noVideo && track && !track.muted && remote.videoWidth > 0);
+  const seesSelf = Boolean(call && devices.camera);
+  remote.hidden = !seesOther;
+  const isQualityOnly = Boolean(call) && !element("quality").hidden && !seesOther && !seesSelf;
+  show("stage", seesOther || seesSelf);
+  app.classList.toggle("has-video", seesOther || seesSelf);
+  // Without a picture the mark stands beside the time.
+  const place = isQualityOnly ? element("timer").parentElement : document.querySelector(".badges");
+  if (element("quality").parentElement !== place) place.append(element("quality"));
+  show("video", Boolean(call?.peer?.hasVideo) && mayShow && !call.noVideo);
+  show("full", seesOther && document.fullscreenEnabled === true);
+}
+
+let hintTimer = 0;
+function hint(key) {
+  const badge = element("hint");
+  badge.textContent = text(key);
+  badge.hidden = false;
+  if (element("stage").hidden) element("status").textContent = text(key);
+  clearTimeout(hintTimer);
+  hintTimer = setTimeout(() => {
+    badge.hidden = true;
+    if (call && app.dataset.state === call.state) say(call.state);
+  }, 5000);
+}
+
+// A network that changes.
+
+function reconnecting() {
+  call.isBroken = true;
+  tones.hush();
+  say("reconnecting");
+  enter("reconnecting");
+}
+
+async function resumed(iceServers) {
+  const mine = call;
+  await mine.peer?.restart(iceServers);
+  if (!mine.began) mine.isBroken = false;
+  if (mine === call) showState();
+}
+
+async function broken() {
+  reconnecting();
+  if (!call.signal.send({ type: "ping" })) return;
+  await call.peer.restart();
+}
+
+window.addEventListener("online", () => call?.signal.again());
+navigator.connection?.addEventListener?.("change", () => call?.began && navigator.onLine && call.signal.again());
+
+// The end.
+
+function over(cause, status, tellNode) {
+  const ended = call;
+  if (!ended) return;
+  if (cause === "token_expired" || cause === "bad_token") return void location.reload();
+  if (tellNode) ended.signal.send({ type: "leave" });
+  call = null;
+  ended.signal.close();
+  ended.peer?.close();
+  ended.endQuality?.();
+  clearInterval(ended.timer);
+  wakeLock?.release();
+  wakeLock = null;
+  tones.hush();
+  if (ended.began) tones.over();
+  devices.close();
+  if (document.fullscreenElement) document.exitFullscreen();
+  element("sound").srcObject = null;
+  element("remote").srcObject = null;
+  show("quality", false);
+  show("hint", false);
+  element("mute").setAttribute("aria-pressed", "false");
+  element("keys").textContent = "";
+  const reason = reasonOf(cause, status);
+  say(reason);
+  show("note", false);
+  show("preview", false);
+  show("camera-toggle", false);
+  show("devices-toggle", false);
+  show("devices", false);
+  element("call-label").textContent = text("again");
+  mayCall(!["gone", "guard", "guard_emergency", "not_found"].includes(reason));
+  app.dataset.reason = reason;
+  showCamera();
+  show("preview", false);
+  enter("ended", cause);
+  if (!element("call").hidden) element("call").focus();
+}
+
+function hangUp() {
+  // The node's last word may not come any more.
+  call?.signal.send({ type: "leave" });
+  over("left", 200);
+}
+
+// What is pressed.
+
+function toggleMute() {
+  const track = devices.microphone;
+  if (!track) return;
+  track.enabled = !track.enabled;
+  element("mute").setAttribute("aria-pressed", String(!track.enabled));
+  if (!track.enabled) hint("muted");
+}
+
+function toggleKeypad(isOpen) {
+  show("keypad", isOpen);
+  element("keypad-toggle").setAttribute("aria-expanded", String(isOpen));
+}
+
+function press(key) {
+  if (!call?.signal.send({ type: "dtmf", digits: key })) return;
+  tones.key(key);
+  element("keys").textContent = (element("keys").textContent + key).slice(-24);
+}
+
+async function toggleFull() {
+  if (document.fullscreenElement) await document.exitFullscreen();
+  else await element("stage").requestFullscreen();
+}
+
+element("call").addEventListener("click", () => {
+  if (countdown) endCountdown();
+  place();
+});
+element("cancel").addEventListener("click", () => {
+  endCountdown();
+  say("ready");
+  enter("idle");
+  element("call").focus();
+});
+element("check").addEventListener("click", () => {
+  wantsCamera = policy === "sendrecv";
+  prepare();
+});
+element("devices-toggle").addEventListener("click", () => {
+  const isOpen = element("devices").hidden;
+  show("devices", isOpen);
+  element("devices-toggle").setAttribute("aria-expanded", String(isOpen));
+});
+element("camera-toggle").addEventListener("click", toggleCamera);
+element("video").addEventListener("click", toggleCamera);
+element("mute").addEventListener("click", toggleMute);
+element("hangup").addEventListener("click", hangUp);
+element("full").addEventListener("click", toggleFull);
+element("keypad-toggle").addEventListener("click", () => toggleKeypad(element("keypad").hidden));
+element("keypad").addEventListener("click", (event) => event.target.dataset.key && press(event.target.dataset.key));
+document.addEventListener("keydown", (event) => {
+  if (element("keypad").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    toggleKeypad(false);
+    element("keypad-toggle").focus();
+  } else if (/^[0-9*#]$/.test(event.key)) press(event.key);
+});
+document.addEventListener("fullscreenchange", () => {
+  element("full").setAttribute("aria-pressed", String(Boolean(document.fullscreenElement)));
+});
+for (const [id, kind] of [["microphone", "audioinput"], ["speaker", "audiooutput"], ["camera", "videoinput"]]) {
+  element(id).addEventListener("change", (event) => choose(kind, event.target.value));
+}
+navigator.mediaDevices?.addEventListener?.("devicechange", () => !call && devices.microphone && showDevices());
+window.addEventListener("pagehide", () => call?.signal.close());
+
+enter("idle");
+await begin();

@@ -1,0 +1,107 @@
+// The browser's side of the media: one connection, one bundle, offers from us only.
+
+/** Events: "offer" ({sdp, first}), "track", "broken" when no way is left, "up" when there is one. */
+export class Peer extends EventTarget {
+  #connection;
+  #audio;
+  #video = null;
+  #waiting = false;
+  #first = true;
+  #broken = 0;
+
+  constructor(iceServers, policy, audio, video) {
+    super();
+    this.#connection = new RTCPeerConnection({ bundlePolicy: "max-bundle", rtcpMuxPolicy: "require", iceServers });
+    const stream = new MediaStream([audio, video].filter(Boolean));
+    this.#audio = this.#connection.addTransceiver(audio, { direction: "sendrecv", streams: [stream] });
+    if (policy !== "inactive") {
+      const direction = policy === "recvonly" ? "recvonly" : "sendrecv";
+      this.#video = this.#connection.addTransceiver(video ?? "video", { direction, streams: [stream] });
+    }
+    this.#connection.ontrack = (event) => this.#tell("track", event.track);
+    this.#connection.onconnectionstatechange = () => this.#changed();
+  }
+
+  #changed() {
+    const state = this.#connection.connectionState;
+    clearTimeout(this.#broken);
+    if (state === "connected") this.#tell("up");
+    if (state === "failed") this.#tell("broken");
+    if (state === "disconnected") this.#broken = setTimeout(() => this.#tell("broken"), 2000);
+  }
+
+  /** Makes an offer; one that is out is waited for. */
+  async offer() {
+    if (this.#connection.signalingState !== "stable") {
+      this.#waiting = true;
+      return;
+    }
+    await this.#connection.setLocalDescription(await this.#connection.createOffer());
+    const { sdp } = this.#connection.localDescription;
+    this.#tell("offer", { sdp, first: this.#first });
+    this.#first = false;
+  }
+
+  async answer(sdp) {
+    if (this.#connection.signalingState !== "have-local-offer") return;
+    await this.#connection.setRemoteDescription({ type: "answer", sdp });
+    await this.#next();
+  }
+
+  /** The offer was refused: what held before holds. */
+  async refused() {
+    await this.#rollback();
+    await this.#next();
+  }
+
+  /** Another way to the same place: after a change of network, or of the WebSocket. */
+  async restart(iceServers) {
+    if (iceServers) this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
+    await this.#rollback();
+    this.#waiting = false;
+    this.#connection.restartIce();
+    await this.offer();
+  }
+
+  async #rollback() {
+    if (this.#connection.signalingState === "have-local-offer") {
+      await this.#connection.setLocalDescription({ type: "rollback" });
+    }
+  }
+
+  async #next() {
+    if (!this.#waiting) return;
+    this.#waiting = false;
+    await this.offer();
+  }
+
+  setMicrophone(track) {
+    return this.#audio.sender.replaceTrack(track);
+  }
+
+  setCamera(track) {
+    return this.#video?.sender.replaceTrack(track);
+  }
+
+  get hasVideo() {
+    return this.#video !== null;
+  }
+
+  get isUp() {
+    return this.#connection.connectionState === "connected";
+  }
+
+  stats() {
+    return this.#connection.getStats();
+  }
+
+  close() {
+    clearTimeout(this.#broken);
+    this.#connection.onconnectionstatechange = null;
+    this.#connection.close();
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

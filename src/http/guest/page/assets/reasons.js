@@ -1,0 +1,26 @@
+// Which sentence says why a call is over: by the word of the node, else by its status.
+
+const WORDS = {
+  normal: "normal", cancelled: "left", left: "left", busy: "busy", no_answer: "no_answer", declined: "declined",
+  unknown_link: "not_found", no_such_destination: "not_found", dead_link: "gone", not_yet_valid: "not_yet",
+  guard_emergency: "guard_emergency", guard_table_full: "full", no_trunk: "trunk", trunk_failure: "trunk",
+  unavailable: "trunk", no_response: "trunk", no_progress: "trunk", transport_failed: "trunk",
+  database_unavailable: "full", not_acceptable: "codec", session_expired: "too_long", max_duration: "too_long",
+  too_busy: "full", draining: "stopping", node_stopping: "stopping", node_stopped: "stopping", lost: "lost",
+  media_timeout: "lost", media_lost: "lost", unknown_resume: "lost", no_cookie: "cookies", elsewhere: "elsewhere",
+  already_open: "elsewhere", unreachable: "unreachable", too_many_frames: "failed",
+};
+const PREFIXES = [
+  ["guard_calls", "rate"], ["guard_concurrent", "rate"], ["guard_destinations", "rate"], ["guard_same", "rate"],
+  ["guard_spend", "rate"], ["guard_hours", "rate"], ["guard_", "guard"], ["overload", "full"], ["transport_", "network"],
+  ["ice_", "network"], ["dtls_", "network"], ["codec", "codec"],
+];
+const STATUSES = {
+  403: "guard", 404: "not_found", 408: "no_answer", 410: "gone", 480: "no_answer", 486: "busy", 487: "left",
+  488: "codec", 500: "trunk", 502: "trunk", 503: "trunk", 504: "trunk", 600: "busy", 603: "declined", 606: "codec",
+};
+
+export function reasonOf(cause, status) {
+  const prefix = PREFIXES.find(([start]) => cause.startsWith(start));
+  return WORDS[cause] ?? prefix?.[1] ?? STATUSES[status] ?? (status === 200 ? "normal" : "failed");
+}

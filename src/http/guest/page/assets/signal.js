@@ -1,0 +1,112 @@
+// The WebSocket of one call: hello, frames, and another WebSocket when one is lost.
+
+const PING_MS = 5000;
+const SILENT_MS = 9000;
+const RESUME_MS = 10000;
+
+/** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
+export class Signal extends EventTarget {
+  #token;
+  #socket = null;
+  #resume = null;
+  #lostAt = 0;
+  #heard = 0;
+  #timer = 0;
+  #retry = 0;
+  #over = false;
+
+  constructor(token) {
+    super();
+    this.#token = token;
+  }
+
+  open() {
+    clearTimeout(this.#retry);
+    const address = new URL("/signal", location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    const before = this.#socket;
+    this.#socket = socket;
+    if (before) before.close(4000);
+    let said = null;
+    socket.onopen = () => {
+      this.#heard = performance.now();
+      const first = this.#resume ? { type: "resume", token: this.#resume } : { type: "hello", token: this.#token };
+      socket.send(JSON.stringify(first));
+    };
+    socket.onmessage = (event) => {
+      if (socket !== this.#socket) return;
+      this.#heard = performance.now();
+      const frame = JSON.parse(event.data);
+      if (frame.type === "error") said = frame.code;
+      if (frame.type === "welcome") {
+        const again = this.#resume !== null;
+        this.#resume = frame.resume;
+        this.#lostAt = 0;
+        clearInterval(this.#timer);
+        this.#timer = setInterval(() => this.#watch(), 1000);
+        this.#tell("welcome", { iceServers: frame.ice_servers, again });
+      } else if (frame.type !== "pong") {
+        if (frame.type === "ended") this.#over = true;
+        this.#tell("frame", frame);
+      }
+    };
+    socket.onclose = (event) => {
+      if (socket === this.#socket) this.#closed(event.code, said);
+    };
+  }
+
+  #closed(code, said) {
+    this.#socket = null;
+    clearInterval(this.#timer);
+    if (this.#over) return;
+    if (said || code === 1000 || code === 4001) return this.#end(said ?? (code === 4001 ? "elsewhere" : "failed"));
+    if (!this.#resume) return this.#end("unreachable");
+    if (!this.#lostAt) {
+      this.#lostAt = performance.now();
+      this.#tell("lost");
+    }
+    const gone = performance.now() - this.#lostAt;
+    if (gone > RESUME_MS) return this.#end("lost");
+    this.#retry = setTimeout(() => this.open(), Math.min(200 + gone / 3, 1500));
+  }
+
+  #watch() {
+    const silent = performance.now() - this.#heard;
+    if (silent > SILENT_MS) this.again();
+    else if (silent > PING_MS) this.send({ type: "ping" });
+  }
+
+  /** The network has changed: the WebSocket may be dead without knowing it. */
+  again() {
+    if (this.#over || !this.#resume) return;
+    if (!this.#lostAt) {
+      this.#lostAt = performance.now();
+      this.#tell("lost");
+    }
+    this.open();
+  }
+
+  send(frame) {
+    const isOpen = this.#socket?.readyState === WebSocket.OPEN && !this.#lostAt;
+    if (isOpen) this.#socket.send(JSON.stringify(frame));
+    return isOpen;
+  }
+
+  /** Nothing more is wanted. */
+  close() {
+    this.#over = true;
+    clearTimeout(this.#retry);
+    clearInterval(this.#timer);
+    this.#socket?.close(1000);
+  }
+
+  #end(cause) {
+    this.#over = true;
+    this.#tell("ended", cause);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,211 @@
+//! How many WebSockets a client may hold, how many all may, and how often a client may load pages. A
+//! client is an address; of IPv6 its /64.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::figures::{GuestFigures, GuestRefused};
+use crate::http::tries::network;
+
+/// The bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestLimits {
+    /// WebSockets at once.
+    pub connections_max: u32,
+    /// Of these, those of one client.
+    pub connections_per_client_max: u32,
+    /// Pages that one client may load a minute, and as many at once.
+    pub loads_per_minute_max: u32,
+}
+
+/// Who sits where.
+#[derive(Debug)]
+pub(super) struct Seats {
+    limits: GuestLimits,
+    figures: Arc<GuestFigures>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    taken: u32,
+    clients: HashMap<IpAddr, Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    taken: u32,
+    /// When the bucket of its loads will be empty again.
+    empty_at: Instant,
+}
+
+/// A WebSocket's place; dropped, it is free.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    client: IpAddr,
+}
+
+impl Seats {
+    pub(super) fn new(limits: GuestLimits, figures: Arc<GuestFigures>) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            figures,
+            table: Mutex::default(),
+        })
+    }
+
+    /// A place for a WebSocket.
+    ///
+    /// # Errors
+    /// All are taken, or this client has its share.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        now: Instant,
+        client: IpAddr,
+    ) -> Result<Seat, GuestRefused> {
+        let mut table = self.table();
+        if table.taken >= self.limits.connections_max {
+            return Err(GuestRefused::TooManyConnections);
+        }
+        let (client, entry) = table.client(now, client);
+        if entry.taken >= self.limits.connections_per_client_max {
+            return Err(GuestRefused::TooManyOfClient);
+        }
+        entry.taken += 1;
+        table.taken += 1;
+        self.publish(&table);
+        drop(table);
+        Ok(Seat {
+            seats: Arc::clone(self),
+            client,
+        })
+    }
+
+    /// A client loads a page.
+    ///
+    /// # Errors
+    /// Too often; how long to wait.
+    pub(super) fn load(&self, now: Instant, client: IpAddr) -> Result<(), Duration> {
+        let mut table = self.table();
+        let (_client, entry) = table.client(now, client);
+        let each = MINUTE / self.limits.loads_per_minute_max.max(1);
+        let filled = entry.empty_at.max(now) + each;
+        let over = filled.saturating_duration_since(now + MINUTE);
+        if !over.is_zero() {
+            return Err(over);
+        }
+        entry.empty_at = filled;
+        Ok(())
+    }
+
+    fn publish(&self, table: &Table) {
+        let taken = u64::from(table.taken);
+        self.figures.connections.store(taken, Ordering::Relaxed);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn client(&mut self, now: Instant, address: IpAddr) -> (IpAddr, &mut Client) {
+        let mut client = network(address);
+        if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&client) {
+            self.clients
+                .retain(|_, client| client.taken > 0 || client.empty_at > now);
+            if self.clients.len() >= CLIENTS_MAX {
+                // Whoever finds no place in the table shares the bounds of one client.
+                client = OVERFLOW;
+            }
+        }
+        let entry = self.clients.entry(client).or_insert(Client {
+            taken: 0,
+            empty_at: now,
+        });
+        (client, entry)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut table = self.seats.table();
+        table.taken = table.taken.saturating_sub(1);
+        self.seats.publish(&table);
+        if let Some(client) = table.clients.get_mut(&self.client) {
+            client.taken = client.taken.saturating_sub(1);
+        }
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Clients that are told apart.
+const CLIENTS_MAX: usize = 16_384;
+/// One more entry than the bound.
+const OVERFLOW: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: GuestLimits = GuestLimits {
+        connections_max: 3,
+        connections_per_client_max: 2,
+        loads_per_minute_max: 4,
+    };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_client_has_its_share_of_the_seats_and_gives_it_back() {
+        let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
+        let take = |client| seats.take(now, address(client));
+        let one = take("2001:db8::1").unwrap();
+        let _two = take("2001:db8::ffff:1").unwrap();
+        assert_eq!(
+            take("2001:db8::2").unwrap_err(),
+            GuestRefused::TooManyOfClient
+        );
+        let three = take("2001:db8:0:1::1").unwrap();
+        assert_eq!(
+            take("192.0.2.1").unwrap_err(),
+            GuestRefused::TooManyConnections
+        );
+        drop(one);
+        let _four = take("2001:db8::3").unwrap();
+        drop(three);
+        assert_eq!(seats.figures.connections.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn loads_have_their_rate() {
+        let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
+        let one = address("192.0.2.1");
+        for _ in 0..4 {
+            seats.load(now, one).unwrap();
+        }
+        assert_eq!(seats.load(now, one), Err(Duration::from_secs(15)));
+        seats.load(now, address("192.0.2.2")).unwrap();
+        seats.load(now + Duration::from_secs(15), one).unwrap();
+        seats.load(now + Duration::from_secs(15), one).unwrap_err();
+    }
+
+    #[test]
+    fn however_many_clients_come_the_table_is_bounded() {
+        let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
+        for number in 0..u32::try_from(CLIENTS_MAX).unwrap() + 100 {
+            let client = std::net::Ipv4Addr::from_bits(number).into();
+            seats.load(now, client).ok();
+        }
+        assert_eq!(seats.table().clients.len(), CLIENTS_MAX + 1);
+        let later = now + MINUTE;
+        seats.load(later, address("198.51.100.1")).unwrap();
+        assert_eq!(seats.table().clients.len(), 1);
+    }
+}

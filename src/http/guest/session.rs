@@ -1,0 +1,375 @@
+//! One page's call, from its first frame to its last word: whatever WebSocket carries it, and while none
+//! does.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sip::sdp::SessionDescription;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::GuestDoor;
+use super::figures::GuestRefused;
+use super::frames::{ClientFrame, ServerFrame, digits};
+use super::line::{Heard, Line};
+use super::sessions::{Claim, RESUME_OCTETS};
+use super::token::{CallToken, Cookie, TokenRefusal};
+use crate::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestState};
+use crate::http::resolver::status_of;
+use crate::shell::guests::{Guest, GuestRefusal};
+use crate::storage::{Store, randomness};
+
+/// Who is at the other end of a WebSocket.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) client: IpAddr,
+    pub(super) cookie: Cookie,
+}
+
+/// Serves a WebSocket until it ends, or hands it to the call that it resumes.
+pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, caller: Caller) {
+    let first = timeout(HELLO_TIME_MAX, line.hear()).await;
+    let token = match first.unwrap_or(Heard::Refused(GuestRefused::Late)) {
+        Heard::Frame(ClientFrame::Hello { token }) => token,
+        Heard::Frame(ClientFrame::Resume { token }) => {
+            if let Err(line) = door.sessions.resume(&token, &caller.cookie, line) {
+                door.refuse(line, GuestRefused::UnknownResume).await;
+            }
+            return;
+        }
+        Heard::Frame(_) => return door.refuse(line, GuestRefused::BadFrame).await,
+        Heard::Refused(why) => return door.refuse(line, why).await,
+        Heard::Left | Heard::Lost => return,
+    };
+    let (token, claim) = match admit(&door, &token, &caller.cookie) {
+        Ok(admitted) => admitted,
+        Err(why) => return door.refuse(line, why).await,
+    };
+    if line.say(&door.welcome(&claim)).await.is_err() {
+        return;
+    }
+    let call = timeout(CALL_TIME_MAX, first_call(&mut line)).await;
+    let (sdp, name) = match call.unwrap_or(Err(Some(GuestRefused::Late))) {
+        Ok(call) => call,
+        Err(Some(why)) => return door.refuse(line, why).await,
+        Err(None) => return,
+    };
+    let Ok(offer) = SessionDescription::parse(sdp.as_bytes()) else {
+        return door.refuse(line, GuestRefused::BadSdp).await;
+    };
+    match place(
+        &door,
+        &store,
+        &token.request_path,
+        name,
+        offer,
+        caller.client,
+    )
+    .await
+    {
+        Ok(guest) => Session::new(door, guest, claim, line).run().await,
+        Err(ended) => {
+            if line.say(&ended).await.is_ok() {
+                line.end().await;
+            }
+        }
+    }
+}
+
+/// Judges a call token and takes the page's place.
+fn admit(
+    door: &GuestDoor,
+    token: &str,
+    cookie: &Cookie,
+) -> Result<(CallToken, Claim), GuestRefused> {
+    let token = door.tokens.read(token, cookie, unix_now());
+    let token = token.map_err(|refusal| match refusal {
+        TokenRefusal::Foreign => GuestRefused::BadToken,
+        TokenRefusal::Expired => GuestRefused::TokenExpired,
+    })?;
+    let random = randomness::<RESUME_OCTETS>().map_err(|_none| GuestRefused::NoRandomness)?;
+    let claim = door.sessions.claim(token.load, cookie.clone(), &random)?;
+    Ok((token, claim))
+}
+
+/// Waits for the offer that begins the call: its description, and the guest's name. `None`: there is
+/// nobody to refuse any more.
+async fn first_call(line: &mut Line) -> Result<(String, Option<String>), Option<GuestRefused>> {
+    loop {
+        match line.hear().await {
+            Heard::Frame(ClientFrame::Call { sdp, name }) => return Ok((sdp, name)),
+            Heard::Frame(ClientFrame::Ping {}) => {
+                line.say(&ServerFrame::Pong {})
+                    .await
+                    .map_err(|_lost| None)?;
+            }
+            Heard::Frame(ClientFrame::Leave {}) | Heard::Left | Heard::Lost => return Err(None),
+            Heard::Frame(
+                ClientFrame::Hello { .. }
+                | ClientFrame::Resume { .. }
+                | ClientFrame::Offer { .. }
+                | ClientFrame::Dtmf { .. }
+                | ClientFrame::Camera { .. },
+            ) => return Err(Some(GuestRefused::BadFrame)),
+            Heard::Refused(why) => return Err(Some(why)),
+        }
+    }
+}
+
+/// Resolves the link, now, and asks call control for a call.
+async fn place(
+    door: &GuestDoor,
+    store: &Store,
+    path: &str,
+    name: Option<String>,
+    offer: SessionDescription,
+    client: IpAddr,
+) -> Result<Guest, ServerFrame> {
+    let resolved = store.resolve(path, None, Timestamp::now()).await;
+    let mut link = resolved.map_err(|refusal| {
+        door.figures.refuse(GuestRefused::Link);
+        ServerFrame::ended(refusal.as_str(), status_of(refusal).as_u16(), None)
+    })?;
+    if let Some(name) = name {
+        link.name_guest(&name);
+    }
+    let call = BrowserCall {
+        link,
+        offer,
+        client,
+    };
+    door.guests.call(call).map_err(|refusal| {
+        let why = refused(refusal);
+        door.figures.refuse(why);
+        ServerFrame::ended(why.as_str(), 503, Some(BUSY_RETRY))
+    })
+}
+
+const fn refused(refusal: GuestRefusal) -> GuestRefused {
+    match refusal {
+        GuestRefusal::Busy => GuestRefused::Busy,
+        GuestRefusal::Stopped => GuestRefused::Stopping,
+    }
+}
+
+/// A call under way.
+struct Session {
+    door: Arc<GuestDoor>,
+    guest: Guest,
+    claim: Claim,
+    /// `None`: lost, and awaited.
+    line: Option<Line>,
+    /// Until then something must happen: the page comes back, or a call that it hangs up is over.
+    due: Option<Instant>,
+    /// Its WebSocket was lost, and call control knows it.
+    is_lost: bool,
+    state: Option<GuestState>,
+    /// The last word, while nobody is there to hear it.
+    ended: Option<ServerFrame>,
+}
+
+/// What happens next to a call.
+enum Step {
+    Heard(Heard),
+    Told(Option<BrowserOutput>),
+    Taken(Line),
+    Due,
+}
+
+impl Session {
+    const fn new(door: Arc<GuestDoor>, guest: Guest, claim: Claim, line: Line) -> Self {
+        Self {
+            door,
+            guest,
+            claim,
+            line: Some(line),
+            due: None,
+            is_lost: false,
+            state: None,
+            ended: None,
+        }
+    }
+
+    /// Until the call is over. What is dropped at the end hangs up.
+    async fn run(mut self) {
+        loop {
+            let over = match self.next().await {
+                Step::Heard(Heard::Frame(frame)) => self.hear(frame).await,
+                Step::Heard(Heard::Left) => return,
+                Step::Heard(Heard::Lost) => self.lose(),
+                Step::Heard(Heard::Refused(why)) => Err(why),
+                Step::Told(Some(output)) => self.tell(output).await,
+                Step::Told(None) => self.forsaken().await,
+                Step::Taken(line) => self.resume(line).await,
+                Step::Due => return,
+            };
+            if over == Ok(Over::No) {
+                continue;
+            }
+            let (line, door) = (self.line.take(), Arc::clone(&self.door));
+            // The page may take its time to close; its call does not wait for that.
+            drop(self);
+            match (line, over) {
+                (Some(line), Err(why)) => door.refuse(line, why).await,
+                (Some(line), Ok(_)) => line.end().await,
+                (None, _) => {}
+            }
+            return;
+        }
+    }
+
+    async fn next(&mut self) -> Step {
+        let Self {
+            guest, claim, line, ..
+        } = self;
+        let heard = async {
+            match line {
+                Some(line) => line.hear().await,
+                None => std::future::pending().await,
+            }
+        };
+        let due = self.due;
+        let is_due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            told = guest.hear(), if self.ended.is_none() => Step::Told(told),
+            heard = heard => Step::Heard(heard),
+            Some(line) = claim.lines.recv() => Step::Taken(line),
+            () = is_due => Step::Due,
+        }
+    }
+
+    /// A frame of the page.
+    async fn hear(&mut self, frame: ClientFrame) -> Result<Over, GuestRefused> {
+        let input = match frame {
+            ClientFrame::Offer { sdp } => match SessionDescription::parse(sdp.as_bytes()) {
+                Ok(offer) => BrowserInput::Offer(Box::new(offer)),
+                Err(_) => return self.object(GuestRefused::BadSdp).await,
+            },
+            ClientFrame::Dtmf { digits: text } => match digits(text) {
+                Some(keys) => BrowserInput::Digits(keys),
+                None => return self.object(GuestRefused::BadDigits).await,
+            },
+            ClientFrame::Camera { on } => BrowserInput::Camera(on),
+            ClientFrame::Leave {} => {
+                self.due = Some(Instant::now() + LEAVE_TIME_MAX);
+                BrowserInput::HangUp
+            }
+            ClientFrame::Ping {} => return self.say(&ServerFrame::Pong {}).await,
+            ClientFrame::Hello { .. } | ClientFrame::Resume { .. } | ClientFrame::Call { .. } => {
+                return Err(GuestRefused::BadFrame);
+            }
+        };
+        self.guest.say(input).map_err(refused)?;
+        Ok(Over::No)
+    }
+
+    /// Something of no consequence was wrong.
+    async fn object(&mut self, why: GuestRefused) -> Result<Over, GuestRefused> {
+        self.door.figures.refuse(why);
+        self.say(&ServerFrame::Error { code: why.as_str() }).await
+    }
+
+    /// Call control says something.
+    async fn tell(&mut self, output: BrowserOutput) -> Result<Over, GuestRefused> {
+        if let BrowserOutput::State(state) = output {
+            self.state = Some(state);
+        }
+        let is_last = matches!(output, BrowserOutput::Ended { .. });
+        let frame = ServerFrame::of(output);
+        let told = self.say(&frame).await?;
+        if !is_last {
+            // Without a WebSocket nothing else is kept: a page that comes back makes an offer anew, and is told the state.
+            return Ok(told);
+        }
+        if self.line.is_some() {
+            return Ok(Over::Yes);
+        }
+        self.ended = Some(frame);
+        Ok(Over::No)
+    }
+
+    /// Nothing more comes from call control, and no last word did.
+    async fn forsaken(&mut self) -> Result<Over, GuestRefused> {
+        let why = GuestRefused::Stopping;
+        let frame = ServerFrame::ended(why.as_str(), 503, Some(BUSY_RETRY));
+        self.say(&frame).await?;
+        Ok(Over::Yes)
+    }
+
+    /// The WebSocket is gone without a word: the call waits for another.
+    fn lose(&mut self) -> Result<Over, GuestRefused> {
+        self.line = None;
+        if self.due.is_some() {
+            // It was leaving.
+            return Ok(Over::Yes);
+        }
+        self.due = Some(Instant::now() + LOST_TIME_MAX);
+        self.is_lost = true;
+        self.guest.say(BrowserInput::Lost).map_err(refused)?;
+        Ok(Over::No)
+    }
+
+    /// Another WebSocket of the same page.
+    async fn resume(&mut self, line: Line) -> Result<Over, GuestRefused> {
+        self.door.figures.resumed.fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.line.replace(line) {
+            // The page has given it up; its close takes a while.
+            tokio::spawn(before.replace());
+        }
+        self.due = None;
+        let welcome = self.door.welcome(&self.claim);
+        self.say(&welcome).await?;
+        if let Some(ended) = self.ended.clone() {
+            self.say(&ended).await?;
+            return Ok(Over::Yes);
+        }
+        if let Some(state) = self.state {
+            self.say(&ServerFrame::state(state)).await?;
+        }
+        if std::mem::take(&mut self.is_lost) {
+            self.guest.say(BrowserInput::Resumed).map_err(refused)?;
+        }
+        Ok(Over::No)
+    }
+
+    /// Says something, where somebody is there to hear it.
+    async fn say(&mut self, frame: &ServerFrame) -> Result<Over, GuestRefused> {
+        let Some(line) = &mut self.line else {
+            return Ok(Over::No);
+        };
+        match line.say(frame).await {
+            Ok(()) => Ok(Over::No),
+            Err(_lost) => self.lose(),
+        }
+    }
+}
+
+/// Whether a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    No,
+    Yes,
+}
+
+/// Unix seconds.
+pub(super) fn unix_now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
+}
+
+/// From the WebSocket to `hello`.
+const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
+/// From `welcome` to `call`: a browser may ask for permissions meanwhile.
+const CALL_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a call waits for another WebSocket of its page.
+const LOST_TIME_MAX: Duration = Duration::from_secs(10);
+/// From `leave` to the last word of call control.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
+/// When a busy node may be asked again.
+const BUSY_RETRY: Duration = Duration::from_secs(5);

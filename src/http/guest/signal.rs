@@ -1,0 +1,117 @@
+//! `/signal`: who may open a WebSocket. A browser says of which page it is, and sends the cookie of that
+//! page along; everything else is refused before any WebSocket is there.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::header::{COOKIE, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use super::GuestDoor;
+use super::figures::GuestRefused;
+use super::frames::FRAME_OCTETS_MAX;
+use super::front::Front;
+use super::line::Line;
+use super::session::{self, Caller};
+use super::token::{Cookie, Jar};
+use crate::http::access::Origin;
+use crate::http::problem::Problem;
+use crate::http::router::HttpState;
+
+pub(super) async fn signal(
+    State(state): State<HttpState>,
+    Extension(front): Extension<Front>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Some(door) = state.guests.clone() else {
+        return problem(GuestRefused::NoNode);
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let client = client(origin);
+    let judged = judge(&front, &headers).and_then(|cookie| {
+        let seat = door.seats.take(Instant::now(), client)?;
+        Ok((Caller { client, cookie }, seat))
+    });
+    let (caller, seat) = match judged {
+        Ok(judged) => judged,
+        Err(why) => {
+            door.figures.refuse(why);
+            return problem(why);
+        }
+    };
+    let store = state.store;
+    upgrade
+        // One octet more: what is too large is refused by its name.
+        .max_message_size(FRAME_OCTETS_MAX + 1)
+        .max_frame_size(FRAME_OCTETS_MAX + 1)
+        .max_write_buffer_size(WRITE_OCTETS_MAX)
+        .on_upgrade(move |socket| session::run(Line::new(socket, seat), door, store, caller))
+}
+
+/// A page of ours, with its cookie.
+fn judge(front: &Front, headers: &HeaderMap) -> Result<Cookie, GuestRefused> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if !text(ORIGIN).is_some_and(|origin| front.is_own(origin)) {
+        return Err(GuestRefused::ForeignOrigin);
+    }
+    // HTTP/1.1 sends one field of cookies (RFC 6265 §5.4).
+    let cookies = text(COOKIE).unwrap_or_default();
+    jars(front)
+        .iter()
+        .find_map(|jar| Cookie::find(cookies, *jar))
+        .ok_or(GuestRefused::NoCookie)
+}
+
+/// The cookies that may come. A page within another site's has only its own.
+const fn jars(front: &Front) -> &'static [Jar] {
+    if front.is_secure {
+        &[Jar::Secure, Jar::Embedded]
+    } else {
+        &[Jar::Plain]
+    }
+}
+
+/// Whose request it is, for bounds, the guard and the record.
+pub(super) const fn client(origin: Origin) -> IpAddr {
+    match origin {
+        Origin::Network(address) | Origin::Forwarded(address) => address,
+        Origin::Local => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+fn problem(why: GuestRefused) -> Response {
+    let (status, title) = match why {
+        GuestRefused::NoNode => (StatusCode::SERVICE_UNAVAILABLE, "No node runs here"),
+        GuestRefused::TooManyConnections => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Too many guests at once")
+        }
+        GuestRefused::TooManyOfClient => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many WebSockets from your address",
+        ),
+        _ => (StatusCode::FORBIDDEN, "Only pages of this node may do that"),
+    };
+    Problem::new(status, why.as_str(), title).into_response()
+}
+
+/// Octets that wait for a page to take them.
+const WRITE_OCTETS_MAX: usize = 512 * 1024;
+
+impl GuestDoor {
+    /// Counts a refusal, says it, and ends the WebSocket.
+    pub(super) async fn refuse(self: &Arc<Self>, line: Line, why: GuestRefused) {
+        self.figures.refuse(why);
+        line.refuse(why).await;
+    }
+}
