@@ -245,6 +245,9 @@ pub const HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
 /// Steps of handshakes in one turn: with 0.3 ms each no packet waits longer than others wait for it.
 pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
 
+/// A browser that was told its bit rate by who it speaks with is told none of ours for so long.
+pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
+
 /// Octets of pictures that are kept for a browser that missed some: half a second at 4 Mbit/s.
 pub const REPEATS_BYTES_MAX: usize = 256 * 1_024;
 

@@ -178,6 +178,27 @@ impl<'a> Feedback<'a> {
     }
 }
 
+/// Octets of a bit rate about one source.
+pub const BIT_RATE_SIZE: usize = 24;
+
+/// Writes what one source may send, in bits a second (draft-alvestrand-rmcat-remb-03 §2.2). Gives the size written.
+pub fn write_bit_rate(octets: &mut [u8], sender: Ssrc, source: Ssrc, rate: u32) -> Option<usize> {
+    const MANTISSA_BITS: u32 = 18;
+    let exponent = (u32::BITS - rate.leading_zeros()).saturating_sub(MANTISSA_BITS);
+    let [_, high, middle, low] = (rate >> exponent).to_be_bytes();
+    let exponent = u8::try_from(exponent).ok()? << 2;
+    let mut writer = Writer { octets, size: 0 };
+    let media = Ssrc(0);
+    writer.put(&[0x80 | APPLICATION, PAYLOAD, 0, 0]).ok()?;
+    writer.put(&sender.0.to_be_bytes()).ok()?;
+    writer.put(&media.0.to_be_bytes()).ok()?;
+    writer.put(b"REMB").ok()?;
+    writer.put(&[1, exponent | high, middle, low]).ok()?;
+    writer.put(&source.0.to_be_bytes()).ok()?;
+    debug_assert!(writer.size == BIT_RATE_SIZE, "one source");
+    writer.close().ok()
+}
+
 /// One entry of a NACK, its packet number and the mask of the sixteen after it, in the feed's numbers; `None`: the feed
 /// sent none of them.
 fn mapped_losses(

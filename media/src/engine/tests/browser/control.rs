@@ -255,3 +255,27 @@ fn what_a_browser_is_sent_again_is_bounded() {
     assert!(again <= most as usize, "{again}");
     assert!(harness.worker.counters().transport.repeats_limited > 500);
 }
+
+#[test]
+fn a_browser_is_told_what_its_pictures_may_have_unless_who_it_speaks_with_says_so() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.plan.bitrate_max_bps = Some(1_500_000);
+    guest.add_video(&mut harness, Target::Echo);
+    let mut rates = std::collections::BTreeSet::new();
+    for _ in 0..600 {
+        for sent in guest.show(&mut harness) {
+            let plain = guest.unprotect(&sent).unwrap();
+            if classify(&sent.bytes) == Protocol::Rtcp
+                && let Some(at) = plain.windows(4).position(|octets| octets == b"REMB")
+            {
+                assert_eq!(plain[at + 8..at + 12], guest.picture.ssrc.to_be_bytes());
+                let number = |at: usize| u32::from(plain[at]);
+                let mantissa = (number(at + 5) & 3) << 16 | number(at + 6) << 8 | number(at + 7);
+                rates.insert(mantissa << (number(at + 5) >> 2));
+            }
+        }
+    }
+    assert_eq!(rates.into_iter().collect::<Vec<_>>(), [1_500_000]);
+    assert!(harness.worker.counters().transport.bit_rates_sent > 1);
+}
