@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use crate::dtls;
+use crate::ice;
+use crate::limits::FINGERPRINTS_MAX;
+use crate::rtp::Ssrc;
 use crate::srtp::SrtpPlan;
 
 /// A port pair of a worker's stock: two open sockets, RTP on the even port, RTCP on the next.
@@ -58,6 +62,9 @@ pub enum LatchPolicy {
     /// then its host, then this one (the signalling source). Explicit in the trunk: a peer that sends
     /// from none of them leaves the leg to a stranger who speaks first and goes on.
     Any(std::net::IpAddr),
+    /// Of a leg without ports of its own: the source that the ICE of its transport has nominated, and
+    /// no other, whatever it sends.
+    Nominated,
 }
 
 /// What one side of a call negotiated.
@@ -84,6 +91,74 @@ pub struct LegPlan {
     pub version: u32,
     /// Keys of its SRTP; `None`: plain RTP.
     pub srtp: Option<Box<SrtpPlan>>,
+}
+
+/// The transport of a browser: ICE as an agent that only answers (RFC 8445 §2.5), DTLS-SRTP
+/// (RFC 5764), one port for all its media (RFC 9143) and their RTCP (RFC 5761).
+#[derive(Debug, Clone)]
+pub struct TransportPlan {
+    /// Our credentials of ICE, as our description names them.
+    pub ours: ice::Credentials,
+    /// The user name fragment of the browser.
+    pub peer_fragment: Box<[u8]>,
+    /// The certificates that its description names.
+    pub fingerprints: ArrayVec<dtls::Fingerprint, FINGERPRINTS_MAX>,
+    /// Who begins the handshake.
+    pub role: dtls::Role,
+    /// The sources of our audio and of our video, as our description names them. They differ: one key
+    /// protects both, so that no index may be used by two streams of one source (RFC 3711 §9.1).
+    pub ssrcs: [Ssrc; 2],
+    /// What the browser may send of video, in bits a second: it is told so (REMB). `None`: it is told
+    /// nothing of our own.
+    pub bitrate_max_bps: Option<u32>,
+}
+
+/// Why a transport carries nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportFailure {
+    /// The plan holds no fragment, no two sources, or fragments that another transport has.
+    Plan,
+    /// No source was nominated in time: no way was found.
+    NoSource,
+    /// The browser has not said for 30 s that it still wants to be sent to (RFC 7675 §5.1).
+    ConsentExpired,
+    /// As many handshakes are under way as may be.
+    HandshakesFull,
+    /// The handshake came to no keys.
+    Handshake(dtls::Failure),
+    /// The browser has ended the session of DTLS.
+    Closed,
+}
+
+impl TransportFailure {
+    /// Every reason.
+    pub const ALL: [Self; 12] = [
+        Self::Plan,
+        Self::NoSource,
+        Self::ConsentExpired,
+        Self::HandshakesFull,
+        Self::Handshake(dtls::Failure::Fingerprint),
+        Self::Handshake(dtls::Failure::CertificateTooLong),
+        Self::Handshake(dtls::Failure::CertificateMissing),
+        Self::Handshake(dtls::Failure::NoProfile),
+        Self::Handshake(dtls::Failure::Timeout),
+        Self::Handshake(dtls::Failure::Protocol),
+        Self::Handshake(dtls::Failure::Fault),
+        Self::Closed,
+    ];
+
+    /// The stable word for records and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "transport_plan",
+            Self::NoSource => "ice_no_source",
+            Self::ConsentExpired => "ice_consent_expired",
+            Self::HandshakesFull => "dtls_handshakes_full",
+            Self::Handshake(failure) => failure.as_str(),
+            Self::Closed => "dtls_closed",
+        }
+    }
 }
 
 /// What happens to the packets of a leg.
@@ -123,6 +198,16 @@ pub enum Command {
         /// Where its packets go now.
         target: Target,
     },
+    /// The transport of a browser's legs: after `Connect` of its audio; again after a restart of ICE,
+    /// with other certificates, or when its video comes or goes. It ends with its audio leg.
+    Transport {
+        /// The leg of its audio.
+        pair: PairKey,
+        /// The leg of its video.
+        video: Option<PairKey>,
+        /// What was negotiated.
+        plan: Box<TransportPlan>,
+    },
     /// The leg is over. Its final counters come as `Report::Disconnected` and stay in the slot
     /// until `Acknowledge`.
     Disconnect {
@@ -145,6 +230,36 @@ pub enum Report {
         pair: PairKey,
         /// Its RTP address; RTCP is the next port.
         rtp: SocketAddr,
+    },
+    /// A pair for a leg of a browser: it has no ports of its own, but all that there are on one.
+    BrowserStocked {
+        /// The pair.
+        pair: PairKey,
+        /// The worker's one port for browsers.
+        at: SocketAddr,
+    },
+    /// A browser's source is nominated and there are keys: its legs may speak and be spoken to. Again
+    /// after each handshake.
+    TransportUp {
+        /// The leg of its audio.
+        pair: PairKey,
+    },
+    /// There is no way to a browser, or there are no keys. Its legs stay until `Disconnect`.
+    TransportFailed {
+        /// The leg of its audio.
+        pair: PairKey,
+        /// Why.
+        failure: TransportFailure,
+    },
+    /// Neither an authenticated check nor an authenticated packet came from a browser for 10 s.
+    TransportSilent {
+        /// The leg of its audio.
+        pair: PairKey,
+    },
+    /// A silent browser is heard again.
+    TransportBack {
+        /// The leg of its audio.
+        pair: PairKey,
     },
     /// The first valid packet of a leg arrived, or its source moved.
     Latched {

@@ -70,7 +70,8 @@ pub enum DropReason {
     SrtpReplay,
     /// From the peer of a leg with keys: too short for a tag.
     SrtpNotProtected,
-    /// A leg with keys that the cipher refused, or no room for a tag: a fault of ours.
+    /// A leg of a browser that has no keys yet; otherwise one whose keys the cipher refused, or no room
+    /// for a tag: a fault of ours.
     SrtpUnavailable,
     /// One more source under a key than are remembered: it could not be told from a replay.
     SrtpSources,
@@ -82,11 +83,23 @@ pub enum DropReason {
     OwnStream,
     /// From a port of our own: a loop.
     OwnAddress,
+    /// STUN on the port of browsers that is not answered; a counter of its own says why.
+    StunRefused,
+    /// RTP or RTCP on the port of browsers, from where none of them is nominated.
+    BundleForeign,
+    /// DTLS on the port of browsers, from where none of them is nominated.
+    DtlsForeign,
+    /// DTLS of a browser whose handshake has failed, or whose session is over.
+    DtlsOver,
+    /// DTLS of a browser, and as much of it waits already as may.
+    DtlsQueueFull,
+    /// The begin of a handshake, and as many are under way as may be.
+    DtlsHandshakesFull,
 }
 
 impl DropReason {
     /// Every reason, in the order of its counters.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 45] = [
         Self::SocketUnknown,
         Self::NotConnected,
         Self::LegEnded,
@@ -126,6 +139,12 @@ impl DropReason {
         Self::SrtpKeyExhausted,
         Self::OwnStream,
         Self::OwnAddress,
+        Self::StunRefused,
+        Self::BundleForeign,
+        Self::DtlsForeign,
+        Self::DtlsOver,
+        Self::DtlsQueueFull,
+        Self::DtlsHandshakesFull,
     ];
 
     /// The label of its metric: `sluice_media_packets_dropped_total{worker,reason}`.
@@ -171,6 +190,12 @@ impl DropReason {
             Self::SrtpKeyExhausted => "srtp_key_exhausted",
             Self::OwnStream => "own_stream",
             Self::OwnAddress => "own_address",
+            Self::StunRefused => "stun_refused",
+            Self::BundleForeign => "bundle_foreign",
+            Self::DtlsForeign => "dtls_foreign",
+            Self::DtlsOver => "dtls_over",
+            Self::DtlsQueueFull => "dtls_queue_full",
+            Self::DtlsHandshakesFull => "dtls_handshakes_full",
         }
     }
 
@@ -232,7 +257,7 @@ impl DropReason {
             }
             Self::SrtpNotProtected => "From the peer of a leg with keys: too short for a tag.",
             Self::SrtpUnavailable => {
-                "A leg with keys that the cipher refused, or no room for a tag: a fault of ours."
+                "A browser's leg without keys yet; else keys that the cipher refused, a fault of ours."
             }
             Self::SrtpSources => {
                 "One more source under a key than are remembered: it could not be told from a replay."
@@ -245,6 +270,22 @@ impl DropReason {
             }
             Self::OwnStream => "What we sent, come back (RFC 3550 §8.2).",
             Self::OwnAddress => "From a port of our own: a loop.",
+            Self::StunRefused => {
+                "STUN on the port of browsers that is not answered: media_checks_refused says why."
+            }
+            Self::BundleForeign => {
+                "RTP or RTCP on the port of browsers, from where none of them is nominated."
+            }
+            Self::DtlsForeign => {
+                "DTLS on the port of browsers, from where none of them is nominated."
+            }
+            Self::DtlsOver => {
+                "DTLS of a browser whose handshake has failed, or whose session is over."
+            }
+            Self::DtlsQueueFull => "DTLS of a browser, and as much of it waits already as may.",
+            Self::DtlsHandshakesFull => {
+                "The begin of a handshake, and as many are under way as may be."
+            }
         }
     }
 }

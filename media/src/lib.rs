@@ -40,4 +40,7 @@ pub mod rtp;
 pub mod srtp;
 pub mod tone;
 
-pub use engine::{QualityCounters, RtcpCounters, Worker, WorkerConfig, WorkerCounters};
+pub use engine::{
+    BrowserConfig, FailureCounters, QualityCounters, RefusalCounters, RtcpCounters,
+    TransportCounters, Worker, WorkerConfig, WorkerCounters,
+};

@@ -170,9 +170,16 @@ pub const ICE_SOURCES_MAX: usize = 16;
 /// of a browser that is sure of a pair.
 pub const ICE_SOURCE_QUIET: Duration = Duration::from_secs(10);
 
-/// A nominated source that checked nothing for so long gives way to any other that is nominated: twice the
-/// interval of a browser's checks of the pair it uses.
+/// A nominated source that checked nothing for so long gives way to any other that asks for it: twice the
+/// interval of Chromium's checks of the pair it uses.
 pub const ICE_NOMINATION_STALE: Duration = Duration::from_secs(5);
+
+/// And after so long to any other that checks: twice the longest interval of Firefox's, which never asks again.
+pub const ICE_NOMINATION_QUIET: Duration = Duration::from_secs(12);
+
+/// Accepted checks by which a copy from elsewhere is known: those of two minutes and more of a browser
+/// that has a path.
+pub const ICE_CHECKS_KEPT_MAX: usize = 64;
 
 /// Without a check from the nominated source for so long nothing more is sent to it (RFC 7675 §5.1).
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
@@ -188,6 +195,12 @@ pub const FINGERPRINTS_MAX: usize = 4;
 /// Octets of a DTLS datagram that is sent: what passes through a tunnel over IPv6.
 pub const DTLS_DATAGRAM_BYTES_MAX: usize = 1_150;
 
+/// Octets of a DTLS datagram that is read: what a datagram holds without fragments.
+pub const DTLS_RECEIVED_BYTES_MAX: usize = 1_500;
+
+/// Times that a handshake is begun again, because octets that anybody may have sent have broken it.
+pub const DTLS_RESTARTS_MAX: u8 = 8;
+
 /// Octets of a peer's certificate that is read: those of browsers, of one elliptic key, have 300.
 pub const PEER_CERTIFICATE_BYTES_MAX: usize = 2_048;
 
@@ -200,6 +213,37 @@ pub const DTLS_RETRIES_MAX: usize = 6;
 
 /// A handshake takes no longer: as long as a browser may take to nominate a source.
 pub const DTLS_HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+
+/// Legs of browsers of one worker at most: two for a call with video.
+pub const BROWSER_LEGS_MAX: u32 = 8_192;
+
+/// Sources of one browser whose leg is known: sound, pictures and their repeats, of a call that began anew
+/// twice. A further one takes the place of the oldest, and is told by its payload types again.
+pub const BUNDLE_SOURCES_MAX: usize = 8;
+
+/// A browser of which nothing authentic came for so long is reported: four of the intervals at which it
+/// checks that it may send (RFC 7675 §5.1), with what may be lost of them.
+pub const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
+
+/// Checks a second that one browser is answered for long: browsers send one each 2.5 s on a path, and
+/// at most 20 a second on all of them while they look for one (RFC 8445 §14.2).
+pub const CHECKS_PER_SECOND_MAX: u32 = 50;
+
+/// Checks that one browser is answered at once beyond that rate.
+pub const CHECK_BURST_MAX: u32 = 100;
+
+/// Handshakes of one worker that have not come to keys yet: with 20 ms each a quarter of a minute of
+/// new calls, and 64 KiB each in memory.
+pub const HANDSHAKES_MAX: u32 = 256;
+
+/// Datagrams of handshakes that wait for a step: a flight of every tenth of those that may be under way.
+pub const HANDSHAKE_QUEUE_MAX: usize = 128;
+
+/// Of these, datagrams of one browser: two flights.
+pub const HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
+
+/// Steps of handshakes in one turn: with 0.3 ms each no packet waits longer than others wait for it.
+pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
 
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;

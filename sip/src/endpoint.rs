@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::b2bua::core::Core;
 use crate::b2bua::{
-    acknowledge, attempt, call, identity, info, modify, offered, options, place, recovery,
+    acknowledge, attempt, call, identity, info, local, modify, offered, options, place, recovery,
     register, registrar, reoffer, session_timer,
 };
 use crate::counters::{Counters, TableUse};
@@ -185,6 +185,17 @@ impl Endpoint {
     /// A limit is reached, or we drain.
     pub fn place(&mut self, now: Instant, dial: Dial) -> Result<(CallKey, LegKey), CommandError> {
         let result = place::place(&mut self.core, now, dial);
+        self.checked(result.map(|(call, leg)| (CallKey(call), LegKey(leg))))
+    }
+
+    /// Begins a call whose caller is a party of this node and no dialog of SIP: `dial` makes b-legs, whose
+    /// `Progress`, `Answered` and `AttemptFailed` follow as in every call, and `hang_up` ends it. Of what is
+    /// said to a caller nothing can be said to its a-leg.
+    ///
+    /// # Errors
+    /// A limit is reached, or we drain.
+    pub fn begin(&mut self) -> Result<(CallKey, LegKey), CommandError> {
+        let result = local::begin(&mut self.core);
         self.checked(result.map(|(call, leg)| (CallKey(call), LegKey(leg))))
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use super::browsers::BrowsersError;
 use crate::http::CertificateError;
 use crate::storage::StorageError;
 
@@ -30,6 +31,9 @@ pub enum ServeError {
     /// There is no certificate to show.
     #[error("https: {0}")]
     Certificate(#[from] CertificateError),
+    /// No browser can be talked to.
+    #[error("browsers: {0}")]
+    Browsers(#[from] BrowsersError),
     /// The database.
     #[error("{0}")]
     Storage(#[from] StorageError),

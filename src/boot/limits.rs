@@ -124,7 +124,9 @@ pub fn packet_io(config: &Config, limits: &Limits) -> PacketIoConfig {
     PacketIoConfig {
         sockets_max: limits
             .pairs_a_worker
-            .saturating_mul(u32::try_from(sockets_a_pair(config)).unwrap_or(2)),
+            .saturating_mul(u32::try_from(sockets_a_pair(config)).unwrap_or(2))
+            // The one for all browsers.
+            .saturating_add(1),
         ladder_limit: match config.media.backend {
             MediaBackend::Auto | MediaBackend::IoUring => packet_io::KernelStep::Full,
             MediaBackend::Epoll => packet_io::KernelStep::Epoll,

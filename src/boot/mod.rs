@@ -1,6 +1,7 @@
 //! From a configuration to a running node, and back to nothing.
 
 mod api;
+pub mod browsers;
 pub mod error;
 pub mod limits;
 pub mod notify;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::api;
+use super::browsers::Browsers;
 use super::error::ServeError;
 use super::limits::{self, Limits};
 use super::notify::Supervisor;
@@ -160,8 +161,13 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let panics = Arc::new(PanicWatch::default());
     let watched = Arc::clone(&panics);
     let advertised = advertised_media(config, &store);
-    let (links, media) = start_media(config, limits, &advertised, (&wake, &panics))?;
-    let control = CallControl::new(call_config(config, limits, &sockets, &sip_listeners)?);
+    Browsers::expect_ports(config, limits)?;
+    let browsers = Browsers::new()?;
+    let given = (&*advertised, &browsers);
+    let (links, media) = start_media(config, limits, given, (&wake, &panics))?;
+    let mut calls = call_config(config, limits, &sockets, &sip_listeners)?;
+    calls.browser = Some(browsers.for_calls());
+    let control = CallControl::new(calls);
     let (capture, copies) = open_capture(config)?;
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let gate = Arc::new(tcp::Gate::default());
@@ -245,7 +251,7 @@ fn advertised_media(config: &Config, store: &Store) -> Vec<IpAddr> {
 fn start_media(
     config: &Config,
     limits: &Limits,
-    advertised: &[IpAddr],
+    (advertised, browsers): (&[IpAddr], &Browsers),
     (wake, panics): (&Arc<Wake>, &Arc<PanicWatch>),
 ) -> Result<(Vec<MediaLink>, Vec<MediaThread>), ServeError> {
     let (mut links, mut threads) = (Vec::new(), Vec::new());
@@ -263,6 +269,7 @@ fn start_media(
                 batch_budget: config.media.budget,
                 dscp: config.media.dscp,
                 seed,
+                browsers: Some(browsers.for_worker(config, limits, worker)),
                 ..WorkerConfig::new(worker, LOOPBACK, ports.clone(), seed)
             },
             packet_io: limits::packet_io(config, limits),
@@ -329,6 +336,7 @@ fn call_config(
             .collect(),
         calls_per_second_max: config.limits.calls_per_second_max,
         video_pairs_max: limits.video_pairs_max,
+        browser: None,
         ladder_octets: if config.log.ladder {
             ladder::TOTAL_OCTETS_MAX
         } else {

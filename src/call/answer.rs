@@ -36,6 +36,9 @@ impl CallControl {
         if let Some(attempt) = &mut call.attempt {
             attempt.ringing_at.get_or_insert(at);
         }
+        if call.guest().is_some() {
+            return self.ring_guest(key, answer);
+        }
         if call.placed().is_some() {
             if let Some(answer) = answer {
                 self.hear_second_party(key, answer);
@@ -70,6 +73,12 @@ impl CallControl {
         };
         attempt.answered_at = Some(at);
         attempt.cleared.note_answered(now.instant);
+        if self.is_guest(key) {
+            return match self.join_guest(now, key, answered) {
+                Ok(()) => {}
+                Err(cause) => self.refuse_unjoined(now, key, cause),
+            };
+        }
         if self.is_placed(key) {
             return match self.join_second_party(now, key, answered) {
                 Ok(()) => {}

@@ -17,6 +17,8 @@ use sip::event::{CallKey, EndpointConfig, Event, PingKey, RegisterKey};
 use sip::message::SendBuffer;
 
 use super::alias::{AliasNumbers, BLOCK_COUNT};
+use super::browser::event::GuestKey;
+use super::browser::{BrowserConfig, TransportWord};
 use super::callers::{Caller, OfferedLately};
 use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
@@ -65,6 +67,8 @@ pub struct Config {
     pub calls_per_second_max: u32,
     /// Port pairs that calls may hold for video: those that nothing was promised to.
     pub video_pairs_max: u32,
+    /// What calls of browsers need; `None`: there are none.
+    pub browser: Option<BrowserConfig>,
     /// Octets of the messages of all calls that are kept for whoever asks; 0: none is.
     pub ladder_octets: usize,
 }
@@ -97,6 +101,8 @@ pub struct CallControl {
     pub(super) ticket_last: u64,
     pub(super) pairs: BTreeMap<PairKey, CallKey>,
     pub(super) draining: Draining,
+    /// Calls of guests, as long as they are up.
+    pub(super) guests: BTreeMap<GuestKey, CallKey>,
     pub(super) deadlines: BTreeSet<(Instant, CallKey)>,
     pub(super) pings: BTreeMap<PingKey, TargetKey>,
     pub(super) former_peers: FormerPeers,
@@ -114,6 +120,8 @@ pub struct CallControl {
     /// What the guard has cleared and the endpoint is dialling just now, with the ports of a party whose
     /// call has no key yet: a panic there gives them back.
     pub(super) in_hand: Option<(Cleared, Option<Ports>)>,
+    /// The guest whose call is being made just now: a panic there is told.
+    pub(super) guest_in_hand: Option<GuestKey>,
     /// A step of a call to come that panics, counted from the next one.
     #[cfg(test)]
     pub(crate) fault: Option<u32>,
@@ -164,6 +172,7 @@ impl CallControl {
             tickets: BTreeMap::new(),
             ticket_last: 0,
             pairs: BTreeMap::new(),
+            guests: BTreeMap::new(),
             draining: Draining::default(),
             deadlines: BTreeSet::new(),
             pings: BTreeMap::new(),
@@ -177,6 +186,7 @@ impl CallControl {
             counters: Counters::default(),
             touched: None,
             in_hand: None,
+            guest_in_hand: None,
             #[cfg(test)]
             fault: None,
             events: VecDeque::new(),
@@ -384,6 +394,8 @@ impl CallControl {
         let ordered = live().filter(|call| call.placed().is_some()).count();
         assert_eq!(self.orders.active(), ordered, "calls of tokens");
         self.ladders.check_invariants();
+        let guests = live().filter(|call| call.guest().is_some()).count();
+        assert_eq!(self.guests.len(), guests, "guests of live calls");
         let a_legs = live().filter(|call| call.a_media.is_some()).count();
         let received = live().filter(|call| call.from_trunk.is_some()).count();
         assert_eq!(
@@ -436,7 +448,18 @@ impl CallControl {
     fn handle_report(&mut self, now: Now, report: &Report) {
         match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
-            Report::Latched { pair: _, source: _ } => {}
+            Report::Latched { .. } => {}
+            Report::BrowserStocked { pair, at } => {
+                self.stock.add_browser(StockedPair { pair, rtp: at });
+            }
+            Report::TransportUp { pair } => self.handle_transport(now, pair, TransportWord::Up),
+            Report::TransportSilent { pair } => {
+                self.handle_transport(now, pair, TransportWord::Silent);
+            }
+            Report::TransportBack { pair } => self.handle_transport(now, pair, TransportWord::Back),
+            Report::TransportFailed { pair, failure } => {
+                self.handle_transport(now, pair, TransportWord::Failed(failure));
+            }
             Report::Loaded {
                 worker,
                 packets_per_second,
@@ -545,6 +568,7 @@ impl CallControl {
         let worker = match &command {
             Command::Connect { pair, .. }
             | Command::Update { pair, .. }
+            | Command::Transport { pair, .. }
             | Command::Disconnect { pair }
             | Command::Acknowledge { pair } => pair.worker,
         };

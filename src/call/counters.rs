@@ -11,6 +11,8 @@ pub struct Counters {
     pub calls_offered: u64,
     /// Calls placed by command.
     pub calls_placed: u64,
+    /// Calls that guests' browsers wanted.
+    pub calls_of_guests: u64,
     /// Calls answered.
     pub calls_answered: u64,
     /// Attempts dialled.

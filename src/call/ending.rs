@@ -5,6 +5,7 @@ use sip::b2bua::fork;
 use sip::event::{AttemptFailure, CallKey, EndCause, LegKey, Q850, Refusal, ReleaseParty};
 use sip::message::StatusCode;
 
+use super::admission::Denied;
 use super::control::CallControl;
 use super::crypto;
 use super::event::{Level, LogLine, Now, Output, StockedPair};
@@ -166,6 +167,10 @@ impl CallControl {
             let told = self.endpoint.hang_up(now.instant, unknown, &refusal);
             self.check(told);
         }
+        let guest = self.guest_in_hand.take();
+        if let Some(guest) = guest.filter(|guest| !self.guests.contains_key(guest)) {
+            self.turn_guest_away(guest, &Denied::of_code(500, INTERNAL_ERROR));
+        }
         let Some(key) = touched.or(cut) else {
             return;
         };
@@ -244,6 +249,7 @@ impl CallControl {
                 .chain([record])
                 .for_each(|record| self.put_record(record)),
         }
+        self.end_guest(key, ending);
         if let Some((token, view)) = former {
             self.orders.end(&token, view, now.instant);
         }
@@ -345,8 +351,7 @@ impl CallControl {
         let Some(key) = self.pairs.remove(&pair) else {
             // The call ended meanwhile, and the pair waits for counters that will never come.
             if let Some((rtp, records)) = self.draining.unused(pair) {
-                self.stock.forget(pair, rtp);
-                self.stock.add(StockedPair { pair, rtp });
+                self.stock.put_back(StockedPair { pair, rtp });
                 for record in records.into_iter().flatten() {
                     self.put_record(record);
                 }
@@ -370,8 +375,7 @@ impl CallControl {
             call.attempt.as_ref().map(|attempt| attempt.media.bound)
         };
         if let Some(rtp) = bound {
-            self.stock.forget(pair, rtp);
-            self.stock.add(StockedPair { pair, rtp });
+            self.stock.put_back(StockedPair { pair, rtp });
         }
         if let Some(video) = video {
             self.release_video_pair(now, video);

@@ -34,6 +34,9 @@ impl CallControl {
         if let Some(untold) = call.untold.filter(|untold| untold.at == at) {
             self.handle_untold(now, key, untold);
         }
+        if self.is_guest_given_up(now, key, at) {
+            return;
+        }
         let Some(call) = self.calls.get(&key).filter(|call| call.ends_at == Some(at)) else {
             return;
         };

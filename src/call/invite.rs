@@ -15,6 +15,7 @@ use sip::offer_answer::Codec;
 use sip::sdp::{Direction, SessionDescription};
 
 use super::admission::Denied;
+use super::browser;
 use super::control::CallControl;
 use super::crypto;
 use super::event::{Level, Now};
@@ -161,7 +162,7 @@ impl CallControl {
         let placed = self
             .calls
             .get(&key)
-            .is_some_and(|call| call.placed().is_some());
+            .is_some_and(|call| call.offered().is_none());
         let offer = (trunk.offer == OfferMode::Early || placed).then(|| {
             let (codecs, direction, ptime_ms) = self.offered_codecs(key, trunk);
             if let Some(call) = self.calls.get(&key) {
@@ -225,6 +226,11 @@ impl CallControl {
             let codecs = abilities::ours(&trunk.codecs, self.policy(key, Side::A));
             return (codecs, Direction::SendRecv, None);
         };
+        if self.is_guest(key) {
+            let mut codecs = browser::led(&remote.codecs, &trunk.codecs);
+            browser::renumbered(&mut codecs);
+            return (codecs, remote.direction, remote.ptime_ms);
+        }
         let codecs = remote
             .codecs
             .iter()

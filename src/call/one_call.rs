@@ -10,6 +10,7 @@ use sip::offer_answer::crypto::CryptoPolicy;
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
+use super::browser::Guest;
 use super::event::{Now, Ticket};
 use super::extension::Phone;
 use super::media_plan::leg::LegMedia;
@@ -97,6 +98,8 @@ pub(super) enum Beginning {
     Offered(Box<CallOffered>),
     /// Somebody ordered it.
     Placed(Box<Placed>),
+    /// A guest's browser wants it.
+    Browser(Box<Guest>),
 }
 
 /// A call that was ordered, and its first party, which we dial.
@@ -328,21 +331,36 @@ impl Call {
     pub(super) fn offered(&self) -> Option<&CallOffered> {
         match &self.beginning {
             Beginning::Offered(offered) => Some(offered),
-            Beginning::Placed(_) => None,
+            Beginning::Placed(_) | Beginning::Browser(_) => None,
         }
     }
 
     /// The order that it began with.
     pub(super) fn placed(&self) -> Option<&Placed> {
         match &self.beginning {
-            Beginning::Offered(_) => None,
+            Beginning::Offered(_) | Beginning::Browser(_) => None,
             Beginning::Placed(placed) => Some(placed),
+        }
+    }
+
+    /// The guest that it began with.
+    pub(super) fn guest(&self) -> Option<&Guest> {
+        match &self.beginning {
+            Beginning::Browser(guest) => Some(guest),
+            Beginning::Offered(_) | Beginning::Placed(_) => None,
+        }
+    }
+
+    pub(super) fn guest_mut(&mut self) -> Option<&mut Guest> {
+        match &mut self.beginning {
+            Beginning::Browser(guest) => Some(guest),
+            Beginning::Offered(_) | Beginning::Placed(_) => None,
         }
     }
 
     pub(super) fn placed_mut(&mut self) -> Option<&mut Placed> {
         match &mut self.beginning {
-            Beginning::Offered(_) => None,
+            Beginning::Offered(_) | Beginning::Browser(_) => None,
             Beginning::Placed(placed) => Some(placed),
         }
     }
@@ -361,6 +379,7 @@ impl Call {
         match &self.beginning {
             Beginning::Offered(offered) => Some(offered.flow.remote),
             Beginning::Placed(placed) => placed.leg.as_ref().map(|leg| leg.target),
+            Beginning::Browser(_) => None,
         }
     }
 
@@ -369,6 +388,7 @@ impl Call {
         match &self.beginning {
             Beginning::Offered(offered) => Some(offered.flow.remote.ip()),
             Beginning::Placed(placed) => placed.client,
+            Beginning::Browser(guest) => Some(guest.client),
         }
     }
 
@@ -376,7 +396,7 @@ impl Call {
     pub(super) fn max_forwards(&self) -> u8 {
         match &self.beginning {
             Beginning::Offered(offered) => offered.max_forwards.saturating_sub(1),
-            Beginning::Placed(_) => MAX_FORWARDS,
+            Beginning::Placed(_) | Beginning::Browser(_) => MAX_FORWARDS,
         }
     }
 

@@ -18,9 +18,9 @@ impl CallControl {
         }
         if call.answered_at.is_none() {
             // Who ordered a call and takes it back has cancelled it.
-            let status = match call.placed() {
-                Some(_) => StatusCode::REQUEST_TERMINATED,
-                None => StatusCode::SERVICE_UNAVAILABLE,
+            let status = match call.offered() {
+                None => StatusCode::REQUEST_TERMINATED,
+                Some(_) => StatusCode::SERVICE_UNAVAILABLE,
             };
             return self.refuse(now, key, status, cause, &Refusal::default());
         }
@@ -64,6 +64,9 @@ impl CallControl {
             return;
         };
         call.ending = Some(ending);
+        if let Some(guest) = call.guest_mut() {
+            guest.retry_after = refusal.retry_after;
+        }
         let line = LogLine {
             level: Level::Note,
             event: "call_refused",
@@ -71,10 +74,10 @@ impl CallControl {
             detail: format!("{} {}", status.code(), ending.cause),
         };
         self.put(Output::Log(line));
-        let told = match self.calls.get(&key).and_then(|call| call.placed()) {
+        let told = match self.calls.get(&key).and_then(|call| call.offered()) {
+            Some(_) => self.endpoint.refuse(now.instant, key, status, refusal),
             // Nobody waits for a final response of ours.
-            Some(_) => self.endpoint.hang_up(now.instant, key, refusal),
-            None => self.endpoint.refuse(now.instant, key, status, refusal),
+            None => self.endpoint.hang_up(now.instant, key, refusal),
         };
         self.check(told);
     }

@@ -78,10 +78,7 @@ impl CallControl {
         };
         match answered {
             Ok(Some(description)) => {
-                let told = self
-                    .endpoint
-                    .answer_reoffer(now.instant, key, leg, &description);
-                self.check(told);
+                self.answer_leg(now, key, leg, &description);
             }
             Ok(None) => {}
             Err(status) => self.refuse_offer(now, key, leg, status),
@@ -90,7 +87,28 @@ impl CallControl {
 
     pub(super) fn refuse_offer(&mut self, now: Now, key: CallKey, leg: LegKey, status: StatusCode) {
         self.counters.refuse("reoffer_refused");
+        if self.is_browser(key, leg) {
+            // A page is never left with an offer that is open: it keeps what it had.
+            return self.answer_guest_as_it_stands(key);
+        }
         let told = self.endpoint.refuse_reoffer(now.instant, key, leg, status);
+        self.check(told);
+    }
+
+    /// The answer to an offer of this leg leaves.
+    pub(super) fn answer_leg(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        leg: LegKey,
+        description: &SessionDescription,
+    ) {
+        if self.is_browser(key, leg) {
+            return self.answer_guest_as_it_stands(key);
+        }
+        let told = self
+            .endpoint
+            .answer_reoffer(now.instant, key, leg, description);
         self.check(told);
     }
 
@@ -113,6 +131,9 @@ impl CallControl {
         let call = self.calls.get_mut(&key).ok_or(GONE)?;
         if is_refresh(call, side, &remote) {
             return self.answer_refresh(key, side).map(Some);
+        }
+        if side == Side::B && call.guest().is_some() && call.answered_at.is_some() {
+            return self.answer_beside_guest(key, remote).map(Some);
         }
         if call.answered_at.is_none() || call.local_party.is_some() {
             return self.answer_here(key, side, remote).map(Some);
@@ -152,7 +173,7 @@ impl CallControl {
     }
 
     /// Offers to the other side what this one offered, which waits for the answer.
-    fn pass_on(
+    pub(super) fn pass_on(
         &mut self,
         now: Now,
         key: CallKey,

@@ -34,10 +34,7 @@ impl CallControl {
         match (agreed, asking) {
             (Some(description), Some(asking)) => {
                 self.update_media(key);
-                let told = self
-                    .endpoint
-                    .answer_reoffer(now.instant, key, asking, &description);
-                self.check(told);
+                self.answer_leg(now, key, asking, &description);
                 self.tell_new_keys(now, key, side);
             }
             (Some(_), None) => {

@@ -34,6 +34,8 @@ pub struct Stock {
     hosts: BTreeSet<IpAddr>,
     /// Those that calls hold for video.
     video: BTreeSet<PairKey>,
+    /// Those without ports of their own that guests hold.
+    guests: BTreeSet<PairKey>,
 }
 
 #[derive(Debug, Default)]
@@ -45,19 +47,72 @@ struct Shelf {
     load: u32,
     /// Pairs taken since: their packets are not in it yet.
     taken_since: u32,
+    /// Pairs for legs of browsers.
+    browsers: VecDeque<PairKey>,
+    /// The port of all of them.
+    browser_port: Option<SocketAddr>,
 }
 
 impl Stock {
-    /// A worker has opened a pair.
-    pub fn add(&mut self, stocked: StockedPair) {
-        let worker = usize::from(stocked.pair.worker);
+    fn shelf(&mut self, worker: u16) -> Option<&mut Shelf> {
+        let worker = usize::from(worker);
         if worker >= WORKERS_MAX {
-            return;
+            return None;
         }
         if self.workers.len() <= worker {
             self.workers.resize_with(worker + 1, Shelf::default);
         }
-        if let Some(shelf) = self.workers.get_mut(worker) {
+        self.workers.get_mut(worker)
+    }
+
+    /// A worker has a pair for a leg of a browser, all of whose are at this port.
+    pub fn add_browser(&mut self, stocked: StockedPair) {
+        if let Some(shelf) = self.shelf(stocked.pair.worker) {
+            shelf.browser_port = Some(stocked.rtp);
+            shelf.browsers.push_back(stocked.pair);
+        }
+    }
+
+    /// The worker for a call of a guest: as [`place`](Self::place), with `legs` for the browser beside.
+    #[must_use]
+    pub fn place_browser(&self, legs: usize, count: usize, like: IpAddr) -> Option<u16> {
+        let shelves = self.workers.iter().enumerate();
+        let (index, _) = shelves
+            .filter(|(_, shelf)| {
+                let has_ports = count == 0 || shelf.has(count + shelf.kept(), like);
+                shelf.browsers.len() >= legs && has_ports
+            })
+            .min_by_key(|(_, shelf)| (shelf.expected_load(), shelf.taken))?;
+        u16::try_from(index).ok()
+    }
+
+    /// A pair of this worker for a leg of a browser.
+    pub fn take_browser(&mut self, worker: u16) -> Option<StockedPair> {
+        let shelf = self.workers.get_mut(usize::from(worker))?;
+        let (pair, rtp) = (shelf.browsers.pop_front()?, shelf.browser_port?);
+        shelf.taken += 1;
+        shelf.taken_since = shelf.taken_since.saturating_add(1);
+        self.guests.insert(pair);
+        Some(StockedPair { pair, rtp })
+    }
+
+    /// A pair that was taken, and that its worker has never heard of since: it is in stock as before.
+    pub fn put_back(&mut self, stocked: StockedPair) {
+        let is_browser = self.guests.contains(&stocked.pair);
+        self.forget(stocked.pair, stocked.rtp);
+        if is_browser {
+            self.add_browser(stocked);
+        } else {
+            self.add(stocked);
+        }
+    }
+
+    /// A worker has opened a pair.
+    pub fn add(&mut self, stocked: StockedPair) {
+        if self.shelf(stocked.pair.worker).is_none() {
+            return;
+        }
+        if let Some(shelf) = self.workers.get_mut(usize::from(stocked.pair.worker)) {
             shelf.pairs.push_back(stocked);
             self.hosts.insert(stocked.rtp.ip());
             self.open.insert(stocked.rtp, stocked.pair);
@@ -67,6 +122,10 @@ impl Stock {
     /// True for an RTP or RTCP address of ours.
     #[must_use]
     pub fn owns(&self, address: SocketAddr) -> bool {
+        let mut shelves = self.workers.iter();
+        if shelves.any(|shelf| shelf.browser_port == Some(address)) {
+            return true;
+        }
         let below = address.port().checked_sub(1);
         let rtp = below.map(|port| SocketAddr::new(address.ip(), port));
         self.open.contains_key(&address) || rtp.is_some_and(|rtp| self.open.contains_key(&rtp))
@@ -154,10 +213,11 @@ impl Stock {
 
     /// A pair that was taken is with its worker again (which reports it anew when it is in stock).
     pub fn forget(&mut self, pair: PairKey, rtp: SocketAddr) {
-        if self.open.get(&rtp) == Some(&pair) {
+        if !self.guests.contains(&pair) && self.open.get(&rtp) == Some(&pair) {
             self.open.remove(&rtp);
         }
         self.video.remove(&pair);
+        self.guests.remove(&pair);
         if let Some(shelf) = self.workers.get_mut(usize::from(pair.worker)) {
             debug_assert!(shelf.taken > 0, "a pair came back that nobody took");
             shelf.taken = shelf.taken.saturating_sub(1);
@@ -167,6 +227,9 @@ impl Stock {
     /// Where an open pair is bound.
     #[must_use]
     pub fn bound(&self, pair: PairKey) -> Option<SocketAddr> {
+        if self.guests.contains(&pair) {
+            return self.workers.get(usize::from(pair.worker))?.browser_port;
+        }
         let mut open = self.open.iter();
         open.find(|(_, open)| **open == pair).map(|(rtp, _)| *rtp)
     }

@@ -25,6 +25,9 @@ impl CallControl {
     /// Where the direction of `side` or its codec is not what the other side was told, it is told.
     /// `is_first`: the call is new, and ends where they have no codec in common.
     pub(super) fn tell_what_changed(&mut self, now: Now, key: CallKey, side: Side, is_first: bool) {
+        if side == Side::B && self.is_guest(key) {
+            return self.settle_guest(key);
+        }
         let Some(call) = self.calls.get(&key) else {
             return;
         };
@@ -36,6 +39,9 @@ impl CallControl {
     /// Offers to the other side what this one has; nobody waits for the answer, and what the other
     /// side refuses stays as it is there.
     pub(super) fn tell_other_side(&mut self, now: Now, key: CallKey, side: Side, decides: bool) {
+        if side == Side::B && self.is_guest(key) {
+            return self.settle_guest(key);
+        }
         let Some(call) = self.calls.get(&key) else {
             return;
         };

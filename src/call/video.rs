@@ -76,7 +76,13 @@ impl CallControl {
             };
             let like = (ports.signalling, ports.bound.ip());
             let worker = ports.leg.pair.worker;
-            let Some((video, named)) = self.stock_video_of(worker, like, more, trunk) else {
+            let is_browser = side == Side::A && self.is_guest(key);
+            let stocked = if is_browser {
+                self.take_guest_video(worker)
+            } else {
+                self.stock_video_of(worker, like, more, trunk)
+            };
+            let Some((video, named)) = stocked else {
                 return;
             };
             self.pairs.insert(video.pair, key);
@@ -150,6 +156,9 @@ impl CallControl {
         if !holds(caller) && !holds(callee) {
             return;
         }
+        if call.guest().is_some() && call.local_party == Some(Target::Echo) {
+            return self.echo_video(key);
+        }
         let is_asked = call.reoffer.is_some() || call.asked.is_some() || call.untold.is_some();
         let is_settled = call.answered_at.is_some() && !is_asked;
         let both = [caller, callee].into_iter().flatten();
@@ -162,9 +171,11 @@ impl CallControl {
         }
         let mut commands = Vec::with_capacity(2);
         for (side, leg, other) in [(Side::A, caller, callee), (Side::B, callee, caller)] {
-            let Some((pair, plan)) = leg.and_then(|leg| leg.video_plan(other)) else {
+            let Some((pair, mut plan)) = leg.and_then(|leg| leg.video_plan(other)) else {
                 continue;
             };
+            // Whoever shall not be seen yet is not.
+            plan.receives &= side != Side::A || !call.guest().is_some_and(|guest| guest.is_dark);
             // Nothing is bridged before both have their descriptions.
             let other = other.filter(|_| both).and_then(|other| other.video);
             let target = other.map_or(Target::Nowhere, |video| Target::Leg(video.pair));
@@ -182,6 +193,17 @@ impl CallControl {
             }
             self.send_media(command);
         }
+    }
+
+    /// A guest that hears itself sees itself.
+    fn echo_video(&mut self, key: CallKey) {
+        let call = self.calls.get(&key);
+        let leg = call.and_then(|call| call.ports(Side::A).map(|ports| &ports.leg));
+        let Some((pair, plan)) = leg.and_then(|leg| leg.video_plan(Some(leg))) else {
+            return;
+        };
+        let target = Target::Echo;
+        self.send_media(Command::Update { pair, plan, target });
     }
 
     /// A side with a video line that the other one cannot have is told, once. `false`: there is none.

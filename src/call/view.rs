@@ -75,6 +75,8 @@ pub enum Origin {
     Offered,
     /// It was placed by a command.
     Placed,
+    /// A guest's browser wanted it.
+    Browser,
 }
 
 /// How far a call or a leg is.
@@ -110,6 +112,7 @@ impl Origin {
         match self {
             Self::Offered => "offered",
             Self::Placed => "placed",
+            Self::Browser => "browser",
         }
     }
 }
@@ -172,6 +175,7 @@ impl Call {
                     .unwrap_or_default(),
             ),
             Beginning::Placed(placed) => (Origin::Placed, placed.request_path.clone()),
+            Beginning::Browser(guest) => (Origin::Browser, guest.request_path.clone()),
         };
         CallView {
             id: self.id.clone(),
@@ -213,6 +217,18 @@ impl Call {
                 party: leg.destination.clone(),
                 ringing_at: leg.ringing_at,
                 answered_at: leg.answered_at,
+                codec,
+                srtp,
+                held,
+            }),
+            Beginning::Browser(guest) => Some(LegView {
+                side: LegSide::A,
+                state,
+                trunk: None,
+                address: None,
+                party: guest.client.to_string(),
+                ringing_at: None,
+                answered_at: self.answered_at,
                 codec,
                 srtp,
                 held,

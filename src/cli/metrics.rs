@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::output::Output;
 use super::run::CommandError;
-use crate::metrics::catalogue::{ALL, MEDIA_KERNEL, MEDIA_PACKETS_DROPPED, MEDIA_RTCP, Metric};
-use media::RtcpCounters;
+use crate::metrics::catalogue::{
+    ALL, MEDIA_KERNEL, MEDIA_PACKETS_DROPPED, MEDIA_RTCP, MEDIA_TRANSPORTS, Metric,
+};
 use media::drop_reason::DropReason;
+use media::{RtcpCounters, TransportCounters};
 use packet_io::IoCounters;
 
 pub(super) fn run(output: &mut Output<'_>) -> Result<(), CommandError> {
@@ -58,6 +60,7 @@ fn values(metric: &Metric) -> Vec<(&'static str, &'static str)> {
     match metric.name {
         name if name == MEDIA_PACKETS_DROPPED.name => DropReason::ALL.map(reason).to_vec(),
         name if name == MEDIA_KERNEL.name => IoCounters::MEANINGS.to_vec(),
+        name if name == MEDIA_TRANSPORTS.name => TransportCounters::MEANINGS.to_vec(),
         name if name == MEDIA_RTCP.name => RtcpCounters::MEANINGS.to_vec(),
         _ => Vec::new(),
     }
@@ -73,7 +76,9 @@ mod tests {
         run(&mut Output::new(&mut results, &mut errors, false)).unwrap();
         let text = String::from_utf8(results).unwrap();
         let reasons = DropReason::ALL.map(|reason| (reason.as_str(), reason.meaning()));
-        let kinds = [&reasons, IoCounters::MEANINGS, RtcpCounters::MEANINGS].concat();
+        let transports = TransportCounters::MEANINGS;
+        let packets = [IoCounters::MEANINGS, RtcpCounters::MEANINGS, transports];
+        let kinds = [&reasons, packets.concat().as_slice()].concat();
         assert!(kinds.len() > 70, "{}", kinds.len());
         for (word, meaning) in kinds {
             let is_its = |line: &&str| line.split_whitespace().next() == Some(word);

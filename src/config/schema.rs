@@ -178,6 +178,8 @@ pub struct MediaConfig {
     pub realtime: bool,
     /// Port pairs that each worker keeps open.
     pub stock: u16,
+    /// UDP port of the first worker for all browsers; each further worker has the next one. 0: any.
+    pub browser_port: u16,
     /// Open ports for RTCP beside those for RTP.
     pub rtcp_ports: bool,
     /// How packets meet the kernel.

@@ -66,7 +66,7 @@ pub(super) static CALL: Schema = Schema::of::<CallShape>(
         ),
         Field::new(
             "origin",
-            Kind::Word(&["offered", "placed"]),
+            Kind::Word(&["offered", "placed", "browser"]),
             "An INVITE came, or it was ordered.",
             "\"placed\"",
         ),

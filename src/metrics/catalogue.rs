@@ -131,6 +131,9 @@ pub static CALLS_REFUSED: Metric = counter(
 .by(&["cause"]);
 /// Calls that were placed by order.
 pub static CALLS_PLACED: Metric = counter("calls_placed", "Calls that were placed by order");
+/// Calls that guests' browsers wanted.
+pub static CALLS_OF_GUESTS: Metric =
+    counter("calls_of_guests", "Calls that guests' browsers wanted");
 /// Calls up or being set up.
 pub static CALLS_ACTIVE: Metric = gauge("calls_active", "Calls up or being set up");
 /// Calls at once; what binds stands in the label.
@@ -317,6 +320,21 @@ pub static MEDIA_SENT: Metric = counter("media_sent", "RTP octets sent on, heade
 pub static MEDIA_PACKETS_DROPPED: Metric = counter(
     "media_packets_dropped",
     "Datagrams that were not sent on, by reason",
+)
+.by(&["worker", "reason"]);
+/// What browsers' transports did.
+pub static MEDIA_TRANSPORTS: Metric =
+    counter("media_transports", "What browsers' transports did").by(&["worker", "event"]);
+/// Checks of ICE that were not answered, by reason.
+pub static MEDIA_CHECKS_REFUSED: Metric = counter(
+    "media_checks_refused",
+    "Checks of ICE that were not answered, by reason",
+)
+.by(&["worker", "reason"]);
+/// Browsers' transports that came to nothing, by reason.
+pub static MEDIA_TRANSPORTS_FAILED: Metric = counter(
+    "media_transports_failed",
+    "Browsers' transports that came to nothing, by reason",
 )
 .by(&["worker", "reason"]);
 /// RTCP packets, by what they were.
@@ -568,6 +586,7 @@ pub static PROCESS_START: Metric =
 pub static ALL: &[&Metric] = &[
     &CALLS_OFFERED,
     &CALLS_PLACED,
+    &CALLS_OF_GUESTS,
     &CALLS_ANSWERED,
     &CALLS_ENDED,
     &CALLS_REFUSED,
@@ -612,6 +631,9 @@ pub static ALL: &[&Metric] = &[
     &MEDIA_PACKETS_SENT,
     &MEDIA_SENT,
     &MEDIA_PACKETS_DROPPED,
+    &MEDIA_TRANSPORTS,
+    &MEDIA_CHECKS_REFUSED,
+    &MEDIA_TRANSPORTS_FAILED,
     &MEDIA_RTCP,
     &MEDIA_QUALITY,
     &MEDIA_BUFFERS_MISSING,

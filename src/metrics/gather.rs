@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use media::command::TransportFailure;
 use media::drop_reason::DropReason;
+use media::ice::Refusal;
 
 use super::catalogue as c;
 use super::process::Process;
@@ -58,6 +60,7 @@ fn calls(status: &Status, to: &mut Samples) {
     let counters = status.counters.load();
     to.whole(&c::CALLS_OFFERED, &[], counters.calls_offered);
     to.whole(&c::CALLS_PLACED, &[], counters.calls_placed);
+    to.whole(&c::CALLS_OF_GUESTS, &[], counters.calls_of_guests);
     to.whole(&c::CALLS_ANSWERED, &[], counters.calls_answered);
     to.whole(&c::CALLS_ACTIVE, &[], counters.calls_active);
     to.whole(&c::ATTEMPTS, &[], counters.attempts);
@@ -180,6 +183,18 @@ fn media(worker: &str, status: &MediaStatus, to: &mut Samples) {
             &labels,
             counters.drops.of(reason),
         );
+    }
+    let transports = &counters.transport;
+    transports.each(|event, count| to.whole(&c::MEDIA_TRANSPORTS, &[worker, event], count));
+    for refusal in Refusal::ALL {
+        let labels = [worker, refusal.as_str()];
+        let count = counters.checks_refused.of(refusal);
+        to.whole(&c::MEDIA_CHECKS_REFUSED, &labels, count);
+    }
+    for failure in TransportFailure::ALL {
+        let labels = [worker, failure.as_str()];
+        let count = counters.transports_failed.of(failure);
+        to.whole(&c::MEDIA_TRANSPORTS_FAILED, &labels, count);
     }
     let rtcp = &counters.rtcp;
     rtcp.each(|kind, count| to.whole(&c::MEDIA_RTCP, &[worker, kind], count));

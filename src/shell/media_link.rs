@@ -269,6 +269,7 @@ const fn begins_a_call(command: &Command) -> Option<PairKey> {
         Command::Connect { pair, plan, .. } if matches!(plan.kind, MediaKind::Audio) => Some(*pair),
         Command::Connect { .. }
         | Command::Update { .. }
+        | Command::Transport { .. }
         | Command::Disconnect { .. }
         | Command::Acknowledge { .. } => None,
     }
@@ -533,6 +534,7 @@ mod tests {
         let slots = taken.iter().map(|command| match command {
             Command::Connect { pair, .. } => (pair.slot, true),
             Command::Update { pair, .. }
+            | Command::Transport { pair, .. }
             | Command::Disconnect { pair }
             | Command::Acknowledge { pair } => (pair.slot, false),
         });

@@ -34,6 +34,15 @@ pub(crate) const CALLEE: Phone = Phone {
     tone_hz: 1100.0,
 };
 
+/// Where the gateway has the address that guests' browsers see: a phone's packets leave by the nearest one.
+pub(crate) const DESK: Phone = Phone {
+    name: "desk",
+    address: "10.70.0.1",
+    port: 5540,
+    user: "desk",
+    tone_hz: 1100.0,
+};
+
 impl Phone {
     /// Writes its folder and starts it; with `dial` it calls, without it answers. It ends, and
     /// closes its recordings, after `seconds`.

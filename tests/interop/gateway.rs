@@ -40,7 +40,8 @@ pub(crate) fn write_config(world: &World, media: &str, tables: &str) -> PathBuf 
     let data = world.file("data");
     let text = format!(
         "[node]\ndata = \"{}\"\ndrain_s = 0\n[sip]\nlisten = [\"{SIP}\"]\ndomain = \"sluice.test\"\n\
-         [http]\nlisten = [\"{HTTP}\"]\nresolve_open = true\n[media]\nports = \"10000-19999\"\n{media}\n\
+         [http]\nlisten = [\"{HTTP}\"]\nresolve_open = true\n[media]\nports = \"10000-19999\"\n\
+         browser_port = 0\n{media}\n\
          [[source]]\nname = \"phones\"\nnetworks = [\"127.0.0.1/32\"]\nlinks = \"all\"\n\n{tables}",
         data.display()
     );

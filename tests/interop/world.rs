@@ -72,10 +72,16 @@ impl World {
 }
 
 fn is_installed(tool: &str) -> bool {
+    find(tool).is_some()
+}
+
+/// Where a program is.
+pub(crate) fn find(tool: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|folder| folder.join(tool).is_file())
+        .map(|folder| folder.join(tool))
+        .find(|path| path.is_file())
 }
 
 /// True when somebody listens on this UDP address in this test's network.

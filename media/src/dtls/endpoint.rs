@@ -38,7 +38,7 @@ impl EndpointError {
 #[derive(Clone)]
 pub struct Endpoint {
     config: Arc<Config>,
-    certificate: DtlsCertificate,
+    certificate: Arc<DtlsCertificate>,
     fingerprint: Fingerprint,
 }
 
@@ -65,10 +65,10 @@ impl Endpoint {
             .or(Err(EndpointError::PrivateKey))?;
         Ok(Self {
             config: Arc::new(config),
-            certificate: DtlsCertificate {
+            certificate: Arc::new(DtlsCertificate {
                 certificate: certificate.to_vec(),
                 private_key: private_key.to_vec(),
-            },
+            }),
             fingerprint: Fingerprint::of(certificate),
         })
     }
@@ -84,7 +84,7 @@ impl Endpoint {
     }
 
     pub(super) fn certificate(&self) -> DtlsCertificate {
-        self.certificate.clone()
+        DtlsCertificate::clone(&self.certificate)
     }
 }
 

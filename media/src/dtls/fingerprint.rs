@@ -15,6 +15,12 @@ impl Fingerprint {
         Self(octets)
     }
 
+    /// Its octets.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Of a certificate in DER.
     #[must_use]
     pub fn of(certificate: &[u8]) -> Self {

@@ -1,17 +1,29 @@
 //! One handshake, from the first datagram to keys or to a failure.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
 use dimpl::{Dtls, Error, UnexpectedMessageError};
 
+use crate::dtls::plaintext::Hello;
 use crate::dtls::{Endpoint, Fingerprint, keys, plaintext};
-use crate::limits::{DTLS_DATAGRAM_BYTES_MAX, FINGERPRINTS_MAX, PEER_CERTIFICATE_BYTES_MAX};
+use crate::limits::{
+    DTLS_DATAGRAM_BYTES_MAX, DTLS_HANDSHAKE_MAX, DTLS_RECEIVED_BYTES_MAX, DTLS_RESTARTS_MAX,
+    FINGERPRINTS_MAX, PEER_CERTIFICATE_BYTES_MAX,
+};
 use crate::srtp::SrtpPlan;
 
-/// Octets of the buffer that [`Handshake::poll`] writes datagrams into.
-pub const POLL_BUFFER_SIZE: usize = PEER_CERTIFICATE_BYTES_MAX;
+/// Octets of the buffer that [`Handshake::poll`] writes into: the library puts a peer's certificate there
+/// whole, however long, and stops the program where it finds no room. It has no more than 30 datagrams
+/// put together.
+pub const POLL_BUFFER_SIZE: usize = 1 << 16;
+
+const _: () = assert!(
+    30 * DTLS_RECEIVED_BYTES_MAX <= POLL_BUFFER_SIZE,
+    "room for whatever was put together"
+);
 
 /// Who sends the first datagram (RFC 5763 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +50,8 @@ pub enum Failure {
     Timeout,
     /// The peer broke the protocol, or said that we did.
     Protocol,
+    /// The library failed over it: a fault of ours.
+    Fault,
 }
 
 impl Failure {
@@ -51,6 +65,7 @@ impl Failure {
             Self::NoProfile => "dtls_no_profile",
             Self::Timeout => "dtls_timeout",
             Self::Protocol => "dtls_protocol",
+            Self::Fault => "dtls_fault",
         }
     }
 }
@@ -72,11 +87,19 @@ pub enum Output<'a> {
 pub struct Handshake {
     /// `None`: it is over.
     dtls: Option<Box<Dtls>>,
+    endpoint: Endpoint,
     role: Role,
     expected: ArrayVec<Fingerprint, FINGERPRINTS_MAX>,
     stage: Stage,
     failed: Option<Failure>,
     deadline: Option<Instant>,
+    /// Without keys it is over then, whatever the library says: it waits ten years for a first message.
+    given_up_at: Instant,
+    /// Of the hello that it goes by.
+    hello: Option<[u8; 32]>,
+    restarts: u8,
+    /// What made it begin again last.
+    broken: Option<Failure>,
     ignored: u32,
 }
 
@@ -98,28 +121,58 @@ impl Handshake {
     /// [`FINGERPRINTS_MAX`] are not looked at, and with none every peer fails.
     #[must_use]
     pub fn new(now: Instant, endpoint: &Endpoint, role: Role, expected: &[Fingerprint]) -> Self {
-        let mut dtls = Dtls::new_auto(endpoint.config(), endpoint.certificate(), now);
-        dtls.set_active(role == Role::Client);
         let mut handshake = Self {
-            dtls: Some(Box::new(dtls)),
+            dtls: Some(begun(now, endpoint, role)),
+            endpoint: endpoint.clone(),
             role,
             expected: expected.iter().copied().take(FINGERPRINTS_MAX).collect(),
             stage: Stage::Strange,
             failed: None,
             deadline: None,
+            given_up_at: now + DTLS_HANDSHAKE_MAX,
+            hello: None,
+            restarts: 0,
+            broken: None,
             ignored: 0,
         };
         handshake.handle_timeout(now);
         handshake
     }
 
+    /// Begins again, if it may: what came so far was anybody's.
+    fn begin_again(&mut self, now: Instant) -> bool {
+        let may = self.role == Role::Server
+            && matches!(self.stage, Stage::Strange | Stage::Named)
+            && self.restarts < DTLS_RESTARTS_MAX;
+        if may {
+            self.restarts += 1;
+            self.stage = Stage::Strange;
+            self.hello = None;
+            self.dtls = Some(begun(now, &self.endpoint, self.role));
+            self.drive(now, |dtls| dtls.handle_timeout(now));
+        }
+        may
+    }
+
     /// A datagram of the nominated source that is DTLS by its first octet.
     pub fn handle_packet(&mut self, now: Instant, datagram: &[u8]) {
-        if plaintext::has_needless(datagram) {
+        let hello = plaintext::client_hello(datagram);
+        let is_early = self.role == Role::Server && self.hello.is_none() && hello == Hello::None;
+        let is_long = datagram.len() > DTLS_RECEIVED_BYTES_MAX;
+        if is_long || is_early || plaintext::has_needless(datagram) {
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
-        self.drive(|dtls| {
+        if let Hello::Begin(random) = hello
+            && self.role == Role::Server
+        {
+            // Whose hello came first need not be who finishes (RFC 6347 §4.2.8).
+            if self.hello.is_some_and(|known| known != random) {
+                self.begin_again(now);
+            }
+            self.hello = self.hello.or(Some(random));
+        }
+        self.drive(now, |dtls| {
             dtls.handle_timeout(now)?;
             dtls.handle_packet(datagram)
         });
@@ -127,13 +180,20 @@ impl Handshake {
 
     /// The moment of [`deadline`](Self::deadline) has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.drive(|dtls| dtls.handle_timeout(now));
+        if now >= self.given_up_at && self.stage != Stage::Keyed && self.dtls.is_some() {
+            let why = self.broken.unwrap_or(Failure::Timeout);
+            self.failed = self.failed.or(Some(why));
+            return;
+        }
+        self.drive(now, |dtls| dtls.handle_timeout(now));
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    pub fn deadline(&self) -> Option<Instant> {
+        let given_up = (self.stage != Stage::Keyed).then_some(self.given_up_at);
+        let deadline = self.deadline?;
+        Some(given_up.map_or(deadline, |given_up| deadline.min(given_up)))
     }
 
     /// Datagrams with something in the clear that no handshake needs, which were left alone.
@@ -155,12 +215,9 @@ impl Handshake {
                 self.end();
                 return Some(Output::Failed(failure));
             }
-            let step = Step::of(
-                self.dtls.as_mut()?.poll_output(buffer),
-                &self.expected,
-                self.role,
-            );
-            match step {
+            let (dtls, expected, role) = (self.dtls.as_mut()?, &self.expected, self.role);
+            let step = guarded(|| Step::of(dtls.poll_output(buffer), expected, role));
+            match step.unwrap_or(Step::Failed(Failure::Fault)) {
                 Step::Datagram(size) => {
                     debug_assert!(size <= DTLS_DATAGRAM_BYTES_MAX, "no fragments of IP");
                     return buffer.get(..size).map(Output::Datagram);
@@ -191,19 +248,30 @@ impl Handshake {
         }
     }
 
-    /// Every error is the end of it: the library promises nothing of what comes after one.
-    fn drive(&mut self, act: impl FnOnce(&mut Dtls) -> Result<(), Error>) {
+    /// Every error is the end of what the library did so far: it promises nothing of what comes after one.
+    fn drive(&mut self, now: Instant, act: impl FnOnce(&mut Dtls) -> Result<(), Error>) {
         let Some(dtls) = &mut self.dtls else {
             return;
         };
-        match act(dtls) {
+        let Some(acted) = guarded(|| act(dtls)) else {
+            self.dtls = None;
+            return self.broke(now, Failure::Fault);
+        };
+        match acted {
             Ok(()) => {}
             // A client that has not heard of its server yet leaves what is no ServerHello alone.
             Err(Error::UnexpectedMessage(
                 UnexpectedMessageError::UnrecognizedAutoServerResponse,
             )) => {}
             Err(Error::Timeout(_)) => self.failed = Some(Failure::Timeout),
-            Err(_) => self.failed = Some(Failure::Protocol),
+            Err(_) => self.broke(now, Failure::Protocol),
+        }
+    }
+
+    fn broke(&mut self, now: Instant, why: Failure) {
+        self.broken = Some(why);
+        if !self.begin_again(now) {
+            self.failed = Some(why);
         }
     }
 
@@ -211,6 +279,18 @@ impl Handshake {
         self.dtls = None;
         self.deadline = None;
     }
+}
+
+fn begun(now: Instant, endpoint: &Endpoint, role: Role) -> Box<Dtls> {
+    let mut dtls = Dtls::new_auto(endpoint.config(), endpoint.certificate(), now);
+    dtls.set_active(role == Role::Client);
+    Box::new(dtls)
+}
+
+/// A panic of the library ends one handshake, and not the turn of a worker. `None`: it panicked, and what it
+/// worked on is to be dropped.
+fn guarded<T>(act: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(act)).ok()
 }
 
 impl Stage {
@@ -240,7 +320,9 @@ impl Step {
             dimpl::Output::Packet(packet) => Self::Datagram(packet.len()),
             dimpl::Output::BufferTooSmall { .. } => Self::Failed(Failure::CertificateTooLong),
             dimpl::Output::PeerCert(certificate) => {
-                if expected.contains(&Fingerprint::of(certificate)) {
+                if certificate.len() > PEER_CERTIFICATE_BYTES_MAX {
+                    Self::Failed(Failure::CertificateTooLong)
+                } else if expected.contains(&Fingerprint::of(certificate)) {
                     Self::Named
                 } else {
                     Self::Failed(Failure::Fingerprint)

@@ -12,12 +12,14 @@
 mod endpoint;
 mod fingerprint;
 mod handshake;
+mod key_exchange;
 mod keys;
 mod plaintext;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use fingerprint::Fingerprint;
 pub use handshake::{Failure, Handshake, Output, POLL_BUFFER_SIZE, Role};
+pub use key_exchange::{KeyExchange, KeyExchanging};

@@ -1,5 +1,11 @@
 //! Records that anybody could have written: what no handshake needs of them never reaches it.
 
+/// A server's hello (RFC 8446 §4).
+const SERVER_HELLO: u8 = 2;
+
+/// No handshake has more messages of one side than nine.
+const MESSAGES_MAX: u8 = 8;
+
 /// Octets of the header of a record in the clear (RFC 6347 §4.1).
 const HEADER_SIZE: usize = 13;
 
@@ -41,13 +47,86 @@ fn is_message(content: &[u8]) -> bool {
     let Some((header, fragment)) = content.split_first_chunk::<12>() else {
         return false;
     };
-    let [kind, l0, l1, l2, sequence_high, _, o0, o1, o2, f0, f1, f2] = *header;
+    let [
+        kind,
+        l0,
+        l1,
+        l2,
+        sequence_high,
+        sequence,
+        o0,
+        o1,
+        o2,
+        f0,
+        f1,
+        f2,
+    ] = *header;
     let [length, offset, size] =
         [[0, l0, l1, l2], [0, o0, o1, o2], [0, f0, f1, f2]].map(u32::from_be_bytes);
-    let is_known = matches!(kind, 1..=4 | 8 | 11..=16 | 20);
+    let is_known = matches!(kind, 1..=4 | 8 | 11..=16 | 20) && sequence <= MESSAGES_MAX;
     let is_inside = offset.saturating_add(size) <= length;
     let is_here = usize::try_from(size).is_ok_and(|size| size <= fragment.len());
-    is_known && is_inside && is_here && sequence_high == 0
+    let is_whole = offset == 0 && size == length;
+    let is_sound = kind != SERVER_HELLO || !is_whole || has_sound_extensions(fragment, length);
+    is_known && is_inside && is_here && sequence_high == 0 && is_sound
+}
+
+/// True if the extensions of a server's hello lie inside it (RFC 8446 §4.1.3): the library looks for one of
+/// them before it has looked at that.
+fn has_sound_extensions(fragment: &[u8], length: u32) -> bool {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let Some(message) = fragment.get(..length) else {
+        return false;
+    };
+    let session = message.get(34).copied().map_or(0, usize::from);
+    let Some(extensions) = message.get(34 + 1 + session + 2 + 1..) else {
+        return true; // too short to have any
+    };
+    let Some((size, mut rest)) = extensions.split_first_chunk::<2>() else {
+        return true;
+    };
+    if usize::from(u16::from_be_bytes(*size)) > rest.len() {
+        return false;
+    }
+    while let Some(([_, _, high, low], after)) = rest.split_first_chunk::<4>() {
+        let Some(next) = after.get(usize::from(u16::from_be_bytes([*high, *low]))..) else {
+            return false;
+        };
+        rest = next;
+    }
+    rest.is_empty()
+}
+
+/// What a datagram has of a client's hello in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hello {
+    /// Nothing.
+    None,
+    /// A later fragment of one.
+    Part,
+    /// Its begin, with its random octets: those of each of its repetitions.
+    Begin([u8; 32]),
+}
+
+/// Looks at the first record.
+pub(super) fn client_hello(datagram: &[u8]) -> Hello {
+    let Some((record, content)) = datagram.split_first_chunk::<HEADER_SIZE>() else {
+        return Hello::None;
+    };
+    let Some((message, body)) = content.split_first_chunk::<12>() else {
+        return Hello::None;
+    };
+    let [22, _, _, 0, 0, ..] = *record else {
+        return Hello::None;
+    };
+    let [1, _, _, _, _, _, o0, o1, o2, ..] = *message else {
+        return Hello::None;
+    };
+    let random = body.get(2..).and_then(|rest| rest.first_chunk::<32>());
+    match random {
+        Some(random) if [o0, o1, o2] == [0; 3] => Hello::Begin(*random),
+        Some(_) | None => Hello::Part,
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl<Io: PacketIo> Worker<Io> {
         // Of a leg with keys, all that can be said of the source before any cryptography.
         self.expect_foreign(source)?;
         match kind {
-            PortKind::Rtp => self.admit_multiplexed(slot, source)?,
+            PortKind::Rtp | PortKind::Browsers => self.admit_multiplexed(slot, source)?,
             PortKind::Rtcp => self.expect_control(now_us, slot, source)?,
         }
         let unprotected = self.unprotect_rtcp(now_us, slot, packet)?;
@@ -74,20 +74,48 @@ impl<Io: PacketIo> Worker<Io> {
             })
             .ok_or(DropReason::NotConnected)?;
         let (rate, burst) = rtcp_rate(leg.plan.kind);
-        let control = &mut leg.control;
-        if !control.guard.admit(now_us, rate, burst) {
+        if !leg.control.guard.admit(now_us, rate, burst) {
             return Err(DropReason::RateExceeded);
         }
-        control.received += 1;
-        self.counters.rtcp.compounds_received += 1;
+        self.count_compound(compound);
+        self.take_compound(now_us, slot, compound, |_| true)
+    }
+
+    /// Takes in what a believed compound packet says to a leg: all blocks about our stream there, and of
+    /// the parts those that are `its`.
+    pub(super) fn take_compound(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        compound: Compound<'_>,
+        is_its: impl Fn(RtcpPacket<'_>) -> bool,
+    ) -> Result<(), DropReason> {
+        let ours = self
+            .egress
+            .get(slot as usize)
+            .map_or(Ssrc(0), |line| line.ssrc);
+        let leg = self.leg_mut(slot).ok_or(DropReason::NotConnected)?;
         let mut heard = Heard::default();
         for part in compound.packets() {
-            self.count_part(part, &mut heard);
-            if let Some(leg) = self.leg_mut(slot) {
-                leg.control.take_in(now_us, part, ssrc);
+            leg.control.take_blocks(now_us, part, ours);
+            if is_its(part) {
+                leg.control.take_report(now_us, part);
+                heard.note(part);
             }
         }
-        self.pass_on(now_us, slot, &heard, compound)
+        if !compound.packets().any(&is_its) {
+            return Err(DropReason::RtcpConsumed);
+        }
+        leg.control.received += 1;
+        self.pass_on(now_us, slot, &heard, compound, is_its)
+    }
+
+    /// Counts a compound packet and its parts.
+    pub(super) fn count_compound(&mut self, compound: Compound<'_>) {
+        self.counters.rtcp.compounds_received += 1;
+        for part in compound.packets() {
+            self.count_part(part);
+        }
     }
 
     /// RTCP on the RTP port (RFC 5761): from the locked source, or from where RTP is sent to if none
@@ -147,20 +175,14 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
-    fn count_part(&mut self, part: RtcpPacket<'_>, heard: &mut Heard) {
+    const fn count_part(&mut self, part: RtcpPacket<'_>) {
         let counters = &mut self.counters.rtcp;
         let counter = match part.kind() {
-            Kind::SenderReport => {
-                heard.sender_report = part.ssrc().zip(part.sender_information());
-                &mut counters.sender_reports_received
-            }
+            Kind::SenderReport => &mut counters.sender_reports_received,
             Kind::ReceiverReport => &mut counters.receiver_reports_received,
             Kind::SourceDescription => &mut counters.source_descriptions_received,
             Kind::Bye => &mut counters.byes_received,
-            Kind::TransportFeedback | Kind::PayloadFeedback => {
-                heard.has_feedback = true;
-                &mut counters.feedback_received
-            }
+            Kind::TransportFeedback | Kind::PayloadFeedback => &mut counters.feedback_received,
             Kind::Application | Kind::ExtendedReport | Kind::Unknown(_) => {
                 &mut counters.others_received
             }
@@ -287,8 +309,12 @@ impl<Io: PacketIo> Worker<Io> {
     /// By which socket and where RTCP of a leg goes. Only ever to the host that its RTP goes to.
     pub(super) fn control_destination(&self, slot: u32) -> Option<(SocketKey, Option<SocketAddr>)> {
         let pair = self.pairs.get(slot as usize)?;
-        let (open, leg): (_, &Leg) = (pair.open?, pair.leg.as_ref()?);
+        let leg: &Leg = pair.leg.as_ref()?;
         let rtp = leg.latch.destination()?;
+        if self.transports.is_bundled(slot) {
+            return Some((self.transports.socket()?, Some(rtp.socket_address())));
+        }
+        let open = pair.open?;
         if leg.plan.remote_rtcp.is_some() && leg.plan.remote_rtcp == leg.plan.remote_rtp {
             let to = (!leg.is_socket_connected).then(|| rtp.socket_address());
             return Some((open.rtp, to));
@@ -308,9 +334,23 @@ impl Leg {
     }
 }
 
+impl Heard {
+    fn note(&mut self, part: RtcpPacket<'_>) {
+        if part.kind() == Kind::SenderReport {
+            self.sender_report = part.ssrc().zip(part.sender_information());
+        }
+        self.has_feedback |= is_feedback(part);
+    }
+}
+
+/// True for what a receiver asks of us beyond its reports.
+pub(super) const fn is_feedback(part: RtcpPacket<'_>) -> bool {
+    matches!(part.kind(), Kind::TransportFeedback | Kind::PayloadFeedback)
+}
+
 impl Control {
-    /// Keeps what a report says of the peer's stream and of ours.
-    fn take_in(&mut self, now_us: u64, part: RtcpPacket<'_>, ours: Ssrc) {
+    /// Keeps what a report says of the peer's stream.
+    fn take_report(&mut self, now_us: u64, part: RtcpPacket<'_>) {
         if let Some((ssrc, information)) = part.ssrc().zip(part.sender_information()) {
             let ntp_middle = information.ntp_middle();
             self.has_reported = true;
@@ -320,6 +360,10 @@ impl Control {
                 at_us: now_us,
             });
         }
+    }
+
+    /// Keeps what a report says of ours.
+    fn take_blocks(&mut self, now_us: u64, part: RtcpPacket<'_>, ours: Ssrc) {
         for block in part.report_blocks().filter(|block| block.ssrc == ours) {
             self.reported = Some(block);
             let sent = self.sent.into_iter().flatten();

@@ -3,6 +3,7 @@
 use crate::drop_reason::DropCounters;
 use crate::engine::quality_counters::QualityCounters;
 use crate::engine::rtcp_counters::RtcpCounters;
+use crate::engine::transport::{FailureCounters, RefusalCounters, TransportCounters};
 
 /// Counts since the start of one worker. Never reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +42,12 @@ pub struct WorkerCounters {
     pub panics: u64,
     /// Packets of ours that found no buffer.
     pub buffers_missing: u64,
+    /// What browsers' transports did.
+    pub transport: TransportCounters,
+    /// Checks of theirs that were not answered, by reason.
+    pub checks_refused: RefusalCounters,
+    /// Transports that came to nothing, by reason.
+    pub transports_failed: FailureCounters,
     /// How what came by the legs that ended sounded.
     pub quality_received: QualityCounters,
     /// How what was sent by them did, as their peers reported.

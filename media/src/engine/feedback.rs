@@ -6,7 +6,7 @@ use packet_io::PacketIo;
 
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
-use crate::engine::control_packet::Heard;
+use crate::engine::control_packet::{Heard, is_feedback};
 use crate::engine::leg::Control;
 use crate::engine::line::{Gate, Route};
 use crate::engine::worker::Worker;
@@ -14,8 +14,8 @@ use crate::limits::{
     ARRIVALS_SETTLE, COMPOUND_BYTES_MAX, FEEDBACK_PARTS_MAX, KEYFRAME_REQUEST_INTERVAL_MIN,
 };
 use crate::rtcp::{
-    Compound, Feedback, FeedbackMapping, Kind, RtcpPacket, SenderInformation,
-    write_receiver_report, write_sender_report,
+    Compound, Feedback, FeedbackMapping, RtcpPacket, SenderInformation, write_receiver_report,
+    write_sender_report,
 };
 use crate::rtp::{RtpTimestamp, Ssrc};
 
@@ -27,6 +27,7 @@ impl<Io: PacketIo> Worker<Io> {
         slot: u32,
         heard: &Heard,
         compound: Compound<'_>,
+        is_its: impl Fn(RtcpPacket<'_>) -> bool,
     ) -> Result<(), DropReason> {
         let otherwise = if heard.has_feedback {
             DropReason::FeedbackNoTarget
@@ -59,10 +60,8 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let mut size = head.ok_or(otherwise)?;
         let (mut parts, mut refused) = (u64::from(report.is_some()), otherwise);
-        let is_feedback = |part: &RtcpPacket<'_>| {
-            matches!(part.kind(), Kind::TransportFeedback | Kind::PayloadFeedback)
-        };
-        let feedback = compound.packets().filter(is_feedback);
+        let is_said = |part: &RtcpPacket<'_>| is_feedback(*part) && is_its(*part);
+        let feedback = compound.packets().filter(is_said);
         for part in feedback.take(FEEDBACK_PARTS_MAX) {
             let room = packet.bytes_mut().get_mut(size..).unwrap_or_default();
             match self.pass_feedback(now_us, slot, target, part, room) {

@@ -11,16 +11,13 @@ impl<Io: PacketIo> Worker<Io> {
     /// True if every slot and every port is in one place.
     pub(super) fn is_balanced(&self) -> bool {
         let open = self.pairs.iter().filter(|pair| pair.open.is_some()).count();
-        let free = self
-            .ingress
-            .iter()
+        // Those of browsers' legs have no ports.
+        let of_ports = self.ingress.iter().take(self.config.pairs_max as usize);
+        let free = of_ports
+            .clone()
             .filter(|line| line.state == State::Free)
             .count();
-        let stocked = self
-            .ingress
-            .iter()
-            .filter(|line| line.state == State::Stocked)
-            .count();
+        let stocked = of_ports.filter(|line| line.state == State::Stocked).count();
         free == self.slots_free.len()
             && stocked == self.stocked as usize
             && open + self.ports.len() == self.ports_all
@@ -34,6 +31,7 @@ impl<Io: PacketIo> Worker<Io> {
         assert!(self.is_balanced(), "slots, stock and ports add up");
         assert!(self.deadlines.is_consistent(), "deadlines are in order");
         assert!(self.reports.is_consistent(), "reports are in line");
+        self.transports.check();
         let secure = self.secure.iter().flatten().count();
         assert_eq!(secure, self.secure_legs as usize, "keys are counted");
         for (secure, pair) in self.secure.iter().zip(&self.pairs) {
@@ -71,7 +69,26 @@ impl<Io: PacketIo> Worker<Io> {
                     "a socket has one owner"
                 );
             }
+            let is_bundled = self.transports.is_bundled(slot);
+            assert!(
+                !is_bundled || pair.open.is_none(),
+                "a browser's leg has no ports"
+            );
             if let Some(leg) = pair.leg.as_ref().filter(|_| is_gate_open) {
+                assert_eq!(
+                    leg.has_keys_only, is_bundled,
+                    "a browser's leg has keys, or waits for them"
+                );
+                assert_eq!(
+                    egress.is_secure,
+                    leg.is_secure(),
+                    "nothing leaves plain where keys are"
+                );
+                assert_eq!(
+                    line.is_secure,
+                    leg.is_secure(),
+                    "nothing plain is heard where keys are"
+                );
                 assert_eq!(
                     egress.generation, pair.generation,
                     "a line is of its own leg"

@@ -38,6 +38,8 @@ pub(super) struct Leg {
     pub(super) plan: LegPlan,
     pub(super) target: Target,
     pub(super) latch: Latch,
+    /// It is a leg with keys even while it has none: a browser's, before its handshake is done.
+    pub(super) has_keys_only: bool,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
     pub(super) discarded: u64,
@@ -92,6 +94,11 @@ pub(super) struct HeardReport {
 }
 
 impl Leg {
+    /// Nothing plain comes or goes.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.has_keys_only || self.plan.srtp.is_some()
+    }
+
     /// What it saw, from its lines.
     pub(super) fn counters(
         &self,

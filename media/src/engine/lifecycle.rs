@@ -3,7 +3,7 @@
 use packet_io::PacketIo;
 use rand_core::RngCore;
 
-use crate::command::{LegCounters, LegPlan, MediaKind, Report, Target};
+use crate::command::{LatchPolicy, LegCounters, LegPlan, MediaKind, Report, Target};
 use crate::engine::batching::micros;
 use crate::engine::leg::{Control, Leg, expected};
 use crate::engine::line::{
@@ -16,6 +16,7 @@ use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
 use crate::relay::Continuity;
 use crate::rtcp::{Cname, interval};
 use crate::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
+use crate::srtp::SrtpPlan;
 use crate::tone::TonePhase;
 
 impl<Io: PacketIo> Worker<Io> {
@@ -30,7 +31,17 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(pair) = self.pairs.get_mut(slot as usize) else {
             return;
         };
-        let Some(open) = pair.open else { return };
+        let own = pair.open.map(|open| open.rtp);
+        let shared = self.transports.socket();
+        let is_bundled = self.transports.is_bundled(slot);
+        let Some(socket) = own.or_else(|| shared.filter(|_| is_bundled)) else {
+            return;
+        };
+        let plan = if is_bundled {
+            bundled(plan, None)
+        } else {
+            plan
+        };
         debug_assert!(pair.leg.is_none(), "a pair in stock carries no leg");
         if let Some(line) = self.egress.get_mut(slot as usize) {
             let [high, low, ..] = numbers.1.to_be_bytes();
@@ -38,7 +49,7 @@ impl<Io: PacketIo> Worker<Io> {
             // may still be lost.
             let sequence = SequenceNumber(u16::from_be_bytes([high & 0x7f, low]));
             *line = EgressLine {
-                socket: open.rtp,
+                socket,
                 generation: pair.generation,
                 // No stream has the source that a leg which heard nobody shows.
                 ssrc: Ssrc(numbers.0.max(1)),
@@ -78,6 +89,7 @@ impl<Io: PacketIo> Worker<Io> {
         };
         pair.leg = Some(Leg {
             latch: Latch::new(plan.latch, expected(&plan)),
+            has_keys_only: is_bundled,
             plan,
             target,
             control,
@@ -89,9 +101,11 @@ impl<Io: PacketIo> Worker<Io> {
             is_socket_connected: false,
             socket_check_us: None,
         });
-        debug_assert!(self.stocked > 0, "what is connected was in stock");
-        self.stocked -= 1;
-        self.stock_at_us = Some(now_us);
+        if !is_bundled {
+            debug_assert!(self.stocked > 0, "what is connected was in stock");
+            self.stocked -= 1;
+            self.stock_at_us = Some(now_us);
+        }
         self.counters.legs_connected += 1;
         self.begin_srtp(slot);
         self.apply(slot);
@@ -102,6 +116,12 @@ impl<Io: PacketIo> Worker<Io> {
     pub(super) fn update(&mut self, now_us: u64, slot: u32, plan: LegPlan, target: Target) {
         debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
         self.open_socket(slot);
+        let plan = if self.transports.is_bundled(slot) {
+            let keys = self.leg(slot).and_then(|leg| leg.plan.srtp.clone());
+            bundled(plan, keys)
+        } else {
+            plan
+        };
         let hears_on = self.hears_under(slot, plan.srtp.as_deref());
         if let Some(leg) = self.leg_mut(slot) {
             if leg.latch.renegotiate(now_us, plan.latch, expected(&plan)) {
@@ -128,7 +148,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Under a key that begins anew, or comes back, our stream goes on where its index does: nearer than
     /// half a round to it, or the peer would take another roll-over counter for it.
-    fn lead_to_index(&mut self, slot: u32) {
+    pub(super) fn lead_to_index(&mut self, slot: u32) {
         let ours = self.egress.get(slot as usize).map(|line| line.ssrc);
         let next = ours.and_then(|ours| self.next_index(slot, ours));
         if let Some(next) = next
@@ -139,7 +159,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     /// Brings the hot lines of a leg up to its plan and target.
-    fn apply(&mut self, slot: u32) {
+    pub(super) fn apply(&mut self, slot: u32) {
         let worker = self.config.worker;
         let Some(leg) = self
             .pairs
@@ -174,7 +194,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         line.kind = leg.plan.kind;
         line.receives = leg.plan.receives;
-        line.is_secure = leg.plan.srtp.is_some();
+        line.is_secure = leg.is_secure();
         line.payload_received = PAYLOAD_NONE;
         let now = (line.route, line.opposite, line.opposite_generation);
         if now != before {
@@ -210,9 +230,11 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(line) = self.egress.get_mut(slot as usize) {
             let destination = leg.latch.destination();
             line.destination = destination.unwrap_or(PeerAddress::NOWHERE);
-            line.is_secure = leg.plan.srtp.is_some();
+            line.is_secure = leg.is_secure();
             line.gate = match destination {
                 _ if !leg.plan.sends => Gate::Held,
+                // Nothing has a place in a stream that has no keys yet.
+                Some(_) if leg.is_secure() && leg.plan.srtp.is_none() => Gate::Unknown,
                 None => Gate::Unknown,
                 Some(_) if leg.is_socket_connected => Gate::Connected,
                 Some(_) => Gate::Address,
@@ -248,6 +270,7 @@ impl<Io: PacketIo> Worker<Io> {
     pub(super) fn disconnect(&mut self, slot: u32) {
         debug_assert!(self.leg(slot).is_some(), "what ends was connected");
         self.say_goodbye(slot);
+        self.end_bundled(slot);
         if let Some(line) = self.ingress.get_mut(slot as usize) {
             debug_assert!(line.state == State::Connected, "a leg ends once");
             line.state = State::Ended;
@@ -275,6 +298,9 @@ impl<Io: PacketIo> Worker<Io> {
             pair.leg = None;
             pair.was_heard
         });
+        if self.transports.is_bundled(slot) {
+            return self.stock(slot);
+        }
         if was_heard {
             return self.drain(now_us, slot);
         }
@@ -345,8 +371,12 @@ impl<Io: PacketIo> Worker<Io> {
             !self.slots_free.contains(&slot),
             "what is in stock is not free"
         );
+        let is_bundled = self.transports.is_bundled(slot);
         if let Some(pair) = self.pairs.get_mut(slot as usize) {
-            debug_assert!(pair.open.is_some(), "what is in stock is open");
+            debug_assert!(
+                pair.open.is_some() != is_bundled,
+                "what is in stock is open, or has its socket with others"
+            );
             debug_assert!(pair.leg.is_none(), "what is in stock carries nothing");
             pair.generation = pair.generation.wrapping_add(1);
         }
@@ -359,7 +389,7 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(line) = self.egress.get_mut(slot as usize) {
             *line = EgressLine::FREE;
         }
-        self.stocked += 1;
+        self.stocked += u32::from(!is_bundled);
         self.reports.push(slot, Waiting::Stocked);
     }
 
@@ -367,6 +397,10 @@ impl<Io: PacketIo> Worker<Io> {
         let pair = self.key(slot)?;
         let known = self.pairs.get(slot as usize)?;
         match waiting {
+            Waiting::Stocked if self.transports.is_bundled(slot) => {
+                let at = self.transports.at()?;
+                Some(Report::BrowserStocked { pair, at })
+            }
             Waiting::Stocked => {
                 let rtp = self.ports.rtp(known.open?.ports)?;
                 Some(Report::Stocked { pair, rtp })
@@ -376,6 +410,13 @@ impl<Io: PacketIo> Worker<Io> {
                 Some(Report::Latched { pair, source })
             }
             Waiting::Silent => Some(Report::Silent { pair }),
+            Waiting::TransportUp => Some(Report::TransportUp { pair }),
+            Waiting::TransportFailed => {
+                let failure = self.transports.failure(slot)?;
+                Some(Report::TransportFailed { pair, failure })
+            }
+            Waiting::TransportSilent => Some(Report::TransportSilent { pair }),
+            Waiting::TransportBack => Some(Report::TransportBack { pair }),
             Waiting::Struck => Some(Report::Struck { pair }),
             Waiting::Disconnected => {
                 let counters = self.leg_counters(slot)?;
@@ -390,5 +431,16 @@ impl<Io: PacketIo> Worker<Io> {
         let received = self.reception.get(slot as usize)?;
         let sent = self.sent.get(slot as usize)?;
         Some(self.leg(slot)?.counters(ingress, received, sent))
+    }
+}
+
+/// The plan of a browser's leg: where it is and what its keys are is for its transport to say.
+fn bundled(plan: LegPlan, srtp: Option<Box<SrtpPlan>>) -> LegPlan {
+    LegPlan {
+        remote_rtp: None,
+        remote_rtcp: None,
+        latch: LatchPolicy::Nominated,
+        srtp,
+        ..plan
     }
 }

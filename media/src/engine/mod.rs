@@ -23,6 +23,7 @@ mod secure;
 mod socket_owners;
 mod stock;
 mod tick;
+mod transport;
 mod worker;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ mod tests;
 pub use counters::{BATCH_BOUNDS, BatchSizes, WorkerCounters};
 pub use quality_counters::QualityCounters;
 pub use rtcp_counters::RtcpCounters;
-pub use worker::{Worker, WorkerConfig};
+pub use transport::{FailureCounters, RefusalCounters, TransportCounters};
+pub use worker::{BrowserConfig, Worker, WorkerConfig};

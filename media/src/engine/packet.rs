@@ -32,10 +32,13 @@ impl<Io: PacketIo> Worker<Io> {
             self.counters.drops.count(DropReason::SocketUnknown);
             return;
         };
+        if kind == PortKind::Browsers {
+            return self.receive_bundled(now_us, source, packet);
+        }
         self.in_hand = Some(slot);
         let is_rtcp = match kind {
             PortKind::Rtp => classify(packet.bytes()) == Protocol::Rtcp,
-            PortKind::Rtcp => true,
+            PortKind::Rtcp | PortKind::Browsers => true,
         };
         let taken = match self.ingress.get(slot as usize).map(|line| line.state) {
             None | Some(State::Free) => Err(DropReason::SocketUnknown),
@@ -52,7 +55,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     /// A leg's own count is of what its peer sent: what strangers send is no quality of the call.
-    fn discard(
+    pub(super) fn discard(
         &mut self,
         slot: u32,
         source: Option<SocketAddr>,
@@ -76,7 +79,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
-    fn receive_rtp(
+    pub(super) fn receive_rtp(
         &mut self,
         now_us: u64,
         slot: u32,
@@ -86,6 +89,19 @@ impl<Io: PacketIo> Worker<Io> {
         expect_rtp(packet.bytes())?;
         self.expect_possible(now_us, slot, source)?;
         let unprotected = self.unprotect_rtp(now_us, slot, &mut packet)?;
+        self.take_rtp(now_us, slot, source, packet, unprotected)
+    }
+
+    /// What came as RTP, with nothing that protects it any more.
+    #[inline]
+    pub(super) fn take_rtp(
+        &mut self,
+        now_us: u64,
+        slot: u32,
+        source: Option<SocketAddr>,
+        mut packet: PacketBuf,
+        unprotected: Option<Unprotected>,
+    ) -> Result<(), DropReason> {
         let octets = packet.len() as u64;
         let mut view = RtpViewMut::parse(packet.bytes_mut())?;
         let (ssrc, payload_type) = (view.ssrc(), view.payload_type());

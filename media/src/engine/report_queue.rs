@@ -5,20 +5,24 @@ use std::collections::VecDeque;
 
 /// A kind of report. In this order if several of one slot wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u16)]
 pub(super) enum Waiting {
     Stocked = 1,
     Latched = 2,
     Silent = 4,
     Struck = 8,
     Disconnected = 16,
+    TransportUp = 32,
+    TransportFailed = 64,
+    TransportSilent = 128,
+    TransportBack = 256,
 }
 
 /// Slots with something to report, oldest first.
 #[derive(Debug)]
 pub(super) struct ReportQueue {
     slots: VecDeque<u32>,
-    waiting: Vec<u8>,
+    waiting: Vec<u16>,
 }
 
 impl ReportQueue {
@@ -36,14 +40,14 @@ impl ReportQueue {
             if *waiting == 0 {
                 self.slots.push_back(slot);
             }
-            *waiting |= report as u8;
+            *waiting |= report as u16;
         }
     }
 
     /// Forgets what has not been taken of a slot, except `kept`.
     pub(super) fn keep_only(&mut self, slot: u32, kept: Option<Waiting>) {
         if let Some(waiting) = self.waiting.get_mut(slot as usize) {
-            let mask = kept.map_or(0, |kept| kept as u8);
+            let mask = kept.map_or(0, |kept| kept as u16);
             if *waiting != 0 && *waiting & mask == 0 {
                 self.slots.retain(|other| *other != slot);
             }
@@ -53,10 +57,14 @@ impl ReportQueue {
 
     /// Takes the oldest.
     pub(super) fn pop(&mut self) -> Option<(u32, Waiting)> {
-        const ORDER: [Waiting; 5] = [
+        const ORDER: [Waiting; 9] = [
             Waiting::Stocked,
             Waiting::Latched,
             Waiting::Silent,
+            Waiting::TransportFailed,
+            Waiting::TransportUp,
+            Waiting::TransportSilent,
+            Waiting::TransportBack,
             Waiting::Struck,
             Waiting::Disconnected,
         ];
@@ -64,8 +72,8 @@ impl ReportQueue {
         let waiting = self.waiting.get_mut(slot as usize)?;
         let report = ORDER
             .into_iter()
-            .find(|report| *waiting & *report as u8 != 0)?;
-        *waiting &= !(report as u8);
+            .find(|report| *waiting & *report as u16 != 0)?;
+        *waiting &= !(report as u16);
         if *waiting == 0 {
             self.slots.pop_front();
         }

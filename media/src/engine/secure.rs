@@ -8,7 +8,7 @@ use packet_io::{PacketBuf, PacketIo, prefetch};
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
 use crate::engine::batching::micros;
-use crate::engine::leg::expected;
+use crate::engine::leg::{Leg, expected};
 use crate::engine::line::PAYLOAD_NONE;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
@@ -78,6 +78,12 @@ impl<Io: PacketIo> Worker<Io> {
             Some(secure) if !secure.contexts.is_newest(unprotected) => Err(DropReason::SrtpReplay),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// True if a packet is under the present key and later than all that were heard of its source.
+    pub(super) fn is_newest(&self, slot: u32, unprotected: &Unprotected) -> bool {
+        let secure = self.secure_leg(slot);
+        secure.is_some_and(|secure| secure.contexts.is_newest(unprotected))
     }
 
     /// The packet was offered by a source that is not believed yet. Who offers one of another stream than
@@ -212,6 +218,10 @@ impl<Io: PacketIo> Worker<Io> {
         self.leg(slot).is_some_and(|leg| leg.plan.srtp.is_some())
     }
 
+    fn is_secure(&self, slot: u32) -> bool {
+        self.leg(slot).is_some_and(Leg::is_secure)
+    }
+
     /// Makes the contexts of a leg that begins.
     pub(super) fn begin_srtp(&mut self, slot: u32) {
         let Some(plan) = self.leg(slot).map(|leg| &leg.plan) else {
@@ -243,7 +253,33 @@ impl<Io: PacketIo> Worker<Io> {
         self.set_srtp(slot, None);
     }
 
-    fn set_srtp(&mut self, slot: u32, secure: Option<Box<SecureLeg>>) {
+    /// The keys of a handshake are those of this leg from now on: the counters of what is sent begin
+    /// anew with them, as those of its peer do (RFC 5764 §4.2).
+    pub(super) fn take_keys(&mut self, now_us: u64, slot: u32, keys: Box<SrtpPlan>) {
+        let Some(leg) = self.leg_mut(slot) else {
+            return;
+        };
+        leg.plan.srtp = Some(keys);
+        let pair = self.pairs.get(slot as usize);
+        let plan = pair.and_then(|pair| pair.leg.as_ref()).map(|leg| &leg.plan);
+        let secure = self.secure.get_mut(slot as usize);
+        let secure = secure.and_then(Option::as_deref_mut);
+        match secure.zip(plan.and_then(|plan| plan.srtp.as_deref())) {
+            Some((secure, keys)) => secure.take_keys(now_us, keys),
+            None => self.begin_srtp(slot),
+        }
+        self.apply(slot);
+        self.lead_to_index(slot);
+    }
+
+    /// What a leg with keys is goes elsewhere.
+    pub(super) fn take_srtp(&mut self, slot: u32) -> Option<Box<SecureLeg>> {
+        let secure = self.secure.get_mut(slot as usize)?.take();
+        self.secure_legs -= u32::from(secure.is_some());
+        secure
+    }
+
+    pub(super) fn set_srtp(&mut self, slot: u32, secure: Option<Box<SecureLeg>>) {
         if let Some(place) = self.secure.get_mut(slot as usize) {
             self.secure_legs += u32::from(secure.is_some());
             self.secure_legs -= u32::from(place.is_some());
@@ -270,7 +306,7 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Refuses to write RTCP that could not leave: nothing is counted or answered by what nobody gets.
     pub(super) fn expect_protectable(&self, slot: u32) -> Result<(), DropReason> {
-        if !self.has_keys(slot) {
+        if !self.is_secure(slot) {
             return Ok(());
         }
         self.secure_leg(slot)
@@ -286,7 +322,7 @@ impl<Io: PacketIo> Worker<Io> {
         slot: u32,
         packet: &mut PacketBuf,
     ) -> Result<(), DropReason> {
-        if !self.has_keys(slot) {
+        if !self.is_secure(slot) {
             return Ok(());
         }
         let send = self
@@ -320,10 +356,18 @@ impl SecureLeg {
 
     fn renegotiate(&mut self, now_us: u64, plan: &SrtpPlan, place: Option<PeerAddress>) {
         self.follow(plan, place);
+        self.change(now_us, plan, self.heard_at.is_some());
+    }
+
+    /// Keys that a handshake made: whoever made them with us has heard nothing under others.
+    fn take_keys(&mut self, now_us: u64, plan: &SrtpPlan) {
+        self.change(now_us, plan, true);
+    }
+
+    fn change(&mut self, now_us: u64, plan: &SrtpPlan, has_moved: bool) {
         self.end_previous(now_us);
         let had_previous = self.contexts.has_previous();
         let is_same_key = self.contexts.sends_under(&plan.send);
-        let has_moved = self.heard_at.is_some();
         // What was used stays known: a later plan may bring back the keys of now.
         self.is_closed = self.contexts.renegotiate(plan, has_moved).is_none();
         if !is_same_key && !self.is_closed {

@@ -13,11 +13,13 @@ struct SocketOwner {
     kind: PortKind,
 }
 
-/// One of the two sockets of a pair.
+/// One of the two sockets of a pair, or the one of all browsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PortKind {
     Rtp,
     Rtcp,
+    /// Of no pair.
+    Browsers,
 }
 
 impl SocketOwners {

@@ -20,6 +20,7 @@ impl<Io: PacketIo> Worker<Io> {
             self.tick_leg(now_us, slot);
         }
         self.in_hand = None;
+        self.open_browser_port(now_us);
         while self.drained_at().is_some_and(|at_us| at_us <= now_us) {
             self.end_drain();
             self.stock_at_us = Some(now_us);
@@ -52,6 +53,9 @@ impl<Io: PacketIo> Worker<Io> {
         {
             self.report_reception(now_us, slot);
         }
+        if self.transports.is_bundled(slot) {
+            self.tick_transport(now_us, slot);
+        }
         self.schedule(now_us, slot);
     }
 
@@ -63,6 +67,7 @@ impl<Io: PacketIo> Worker<Io> {
             Some(leg.control.due_us),
             leg.socket_check_us,
             self.silent_at(slot),
+            self.transport_deadline(slot),
         ];
         let first_us = first.into_iter().flatten().min();
         let step_us = micros(DEADLINE_STEP);
@@ -88,9 +93,12 @@ impl<Io: PacketIo> Worker<Io> {
     /// Something about a leg changed: its socket is looked at when that has been stable for long
     /// enough.
     pub(super) fn watch_socket(&mut self, now_us: u64, slot: u32) {
+        // The socket of browsers has many peers.
+        let has_own = !self.transports.is_bundled(slot);
         if let Some(leg) = self.leg_mut(slot) {
             let is_locked = leg.latch.locked().is_some();
-            leg.socket_check_us = is_locked.then_some(now_us + micros(CONNECT_STABLE_MIN));
+            leg.socket_check_us =
+                (is_locked && has_own).then_some(now_us + micros(CONNECT_STABLE_MIN));
         }
         self.schedule(now_us, slot);
     }

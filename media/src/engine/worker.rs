@@ -1,15 +1,17 @@
 //! `Worker`: the facade, and the tables behind it.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use packet_io::{PacketIo, ReceivedBatch, Wait};
 use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+use rand_core::{RngCore, SeedableRng};
 
 use crate::command::{Command, PairKey, Report};
+use crate::dtls::KeyExchange;
 use crate::engine::batching::{LoadMeter, RateMeter, micros};
 use crate::engine::counters::WorkerCounters;
 use crate::engine::deadline::DeadlineQueue;
@@ -20,7 +22,8 @@ use crate::engine::report_queue::ReportQueue;
 use crate::engine::secure::SecureLeg;
 use crate::engine::socket_owners::SocketOwners;
 use crate::engine::stock::PortPool;
-use crate::limits::{LOOK_AHEAD_PACKETS, PAIRS_MAX};
+use crate::engine::transport::Transports;
+use crate::limits::{BROWSER_LEGS_MAX, LOOK_AHEAD_PACKETS, PAIRS_MAX};
 use crate::tone::ToneTable;
 
 /// What a worker is given when it starts.
@@ -36,7 +39,7 @@ pub struct WorkerConfig {
     /// Ports it may open, on each address. No other worker may have the same.
     pub ports: RangeInclusive<u16>,
     /// Port pairs at most, stock included; not more than [`PAIRS_MAX`]. Its `PacketIo` needs twice
-    /// as many sockets.
+    /// as many sockets, and one for browsers.
     pub pairs_max: u32,
     /// Open the port of RTCP beside that of RTP. Without it a pair is one socket, and RTCP is heard
     /// and spoken where it is multiplexed (RFC 5761) only.
@@ -51,6 +54,22 @@ pub struct WorkerConfig {
     pub receive_buffer_bytes: u32,
     /// Whence SSRCs, first sequence numbers and port order come. Unpredictable in production.
     pub seed: [u8; 32],
+    /// Where browsers are heard. `None`: nowhere.
+    pub browsers: Option<BrowserConfig>,
+}
+
+/// The one port of a worker for all browsers.
+#[derive(Debug, Clone)]
+pub struct BrowserConfig {
+    /// Where it is opened; port 0: one that the kernel chooses.
+    pub address: SocketAddr,
+    /// Legs of browsers at most, two for a call with video; pairs beyond
+    /// [`pairs_max`](WorkerConfig::pairs_max).
+    pub legs_max: u32,
+    /// `SO_RCVBUF` in octets; 0: the kernel's default.
+    pub receive_buffer_bytes: u32,
+    /// What makes keys with them.
+    pub endpoint: Arc<dyn KeyExchange>,
 }
 
 impl WorkerConfig {
@@ -69,6 +88,7 @@ impl WorkerConfig {
             dscp: 46,
             receive_buffer_bytes: 0,
             seed,
+            browsers: None,
         }
     }
 }
@@ -97,6 +117,7 @@ pub struct Worker<Io> {
     pub(super) stock_at_us: Option<u64>,
     /// Pairs whose leg is over and was heard, and since when; oldest first.
     pub(super) draining: VecDeque<(u64, u32)>,
+    pub(super) transports: Transports,
     pub(super) deadlines: DeadlineQueue,
     pub(super) reports: ReportQueue,
     pub(super) counters: WorkerCounters,
@@ -110,7 +131,7 @@ pub struct Worker<Io> {
     /// The load that is to be reported.
     loaded: Option<u32>,
     start: Option<Instant>,
-    latest_us: u64,
+    pub(super) latest_us: u64,
 }
 
 impl<Io: PacketIo> Worker<Io> {
@@ -120,12 +141,16 @@ impl<Io: PacketIo> Worker<Io> {
             pairs_max: config.pairs_max.min(PAIRS_MAX),
             ..config
         };
-        let slots = config.pairs_max as usize;
+        let legs_max = config.browsers.as_ref().map_or(0, |it| it.legs_max);
+        let legs_max = legs_max.min(BROWSER_LEGS_MAX);
+        let slots_max = config.pairs_max + legs_max;
+        let slots = slots_max as usize;
         let mut random = ChaCha8Rng::from_seed(config.seed);
         let ports = PortPool::new(config.addresses.clone(), config.ports.clone(), &mut random);
+        let key = if legs_max == 0 { 0 } else { random.next_u64() };
         Self {
             io,
-            sockets: SocketOwners::new(slots * 2),
+            sockets: SocketOwners::new(config.pairs_max as usize * 2 + 1),
             ingress: vec![IngressLine::FREE; slots],
             reception: vec![ReceptionLine::default(); slots],
             egress: vec![EgressLine::FREE; slots],
@@ -141,8 +166,9 @@ impl<Io: PacketIo> Worker<Io> {
             stock_retry_us: 0,
             stock_at_us: Some(0),
             draining: VecDeque::new(),
-            deadlines: DeadlineQueue::new(config.pairs_max),
-            reports: ReportQueue::new(config.pairs_max),
+            transports: Transports::new(config.pairs_max, legs_max, key),
+            deadlines: DeadlineQueue::new(slots_max),
+            reports: ReportQueue::new(slots_max),
             counters: WorkerCounters::default(),
             tone: ToneTable::new(),
             random,
@@ -168,6 +194,9 @@ impl<Io: PacketIo> Worker<Io> {
             Command::Update { pair, plan, target } => self
                 .slot(pair, State::Connected)
                 .map(|slot| self.update(now_us, slot, plan, target)),
+            Command::Transport { pair, video, plan } => self
+                .slot(pair, State::Connected)
+                .and_then(|slot| self.transport(now, now_us, slot, video, plan)),
             Command::Disconnect { pair } => self
                 .slot(pair, State::Connected)
                 .map(|slot| self.disconnect(slot)),
@@ -203,6 +232,7 @@ impl<Io: PacketIo> Worker<Io> {
         debug_assert!(packets.is_empty(), "each packet was taken somewhere");
         self.batch.packets = packets;
         self.tick(now_us);
+        self.step_handshakes(now_us);
         self.in_hand = None;
         debug_assert!(
             self.deadlines.next().is_none_or(|at_us| at_us > now_us),
@@ -279,6 +309,9 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     fn wait_for(&self, now: Instant, now_us: u64) -> Wait {
+        if self.transports.has_steps() {
+            return Wait::none(now);
+        }
         let until_us = self.deadline_us();
         let want = self.meter.want();
         let rest_us = until_us.map_or(u64::MAX, |until_us| until_us.saturating_sub(now_us));
@@ -301,6 +334,8 @@ impl<Io: PacketIo> Worker<Io> {
             self.stock_at_us,
             self.drained_at(),
             self.load.next(),
+            self.transports.open_at(),
+            self.transports.has_steps().then_some(self.latest_us),
         ];
         dues.into_iter().flatten().min()
     }
@@ -315,17 +350,22 @@ impl<Io: PacketIo> Worker<Io> {
         self.latest_us
     }
 
-    fn instant(&self, at_us: u64) -> Option<Instant> {
+    pub(super) fn instant(&self, at_us: u64) -> Option<Instant> {
         let passed = Duration::from_micros(at_us.saturating_sub(EPOCH_US));
         self.start.and_then(|start| start.checked_add(passed))
     }
 
     /// The slot of a pair in that state; `None`: the key is stale.
-    fn slot(&self, pair: PairKey, state: State) -> Option<u32> {
+    pub(super) fn slot(&self, pair: PairKey, state: State) -> Option<u32> {
         let is_ours = pair.worker == self.config.worker;
         let known = self.pairs.get(pair.slot as usize)?;
         let line = self.ingress.get(pair.slot as usize)?;
         (is_ours && known.generation == pair.generation && line.state == state).then_some(pair.slot)
+    }
+
+    /// All slots, those of browsers' legs among them.
+    pub(super) fn slots(&self) -> u32 {
+        u32::try_from(self.pairs.len()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn key(&self, slot: u32) -> Option<PairKey> {

@@ -305,7 +305,14 @@ impl Play {
                     );
                     self.played.strangers += u64::from(source == STRANGER);
                 }
-                Report::Silent { .. } | Report::Struck { .. } | Report::Loaded { .. } => {}
+                Report::Silent { .. }
+                | Report::Struck { .. }
+                | Report::Loaded { .. }
+                | Report::BrowserStocked { .. }
+                | Report::TransportUp { .. }
+                | Report::TransportFailed { .. }
+                | Report::TransportSilent { .. }
+                | Report::TransportBack { .. } => {}
             }
         }
         self.worker.check_invariants();

@@ -8,10 +8,12 @@ use arrayvec::ArrayVec;
 
 use crate::ice::credentials::{Credentials, is_fragment};
 use crate::ice::refusal::Refusal;
-use crate::ice::stun::{Attribute, ErrorCode, MessageView, RESPONSE_SIZE_MAX, Response};
+use crate::ice::stun::{
+    Attribute, ErrorCode, MessageView, RESPONSE_SIZE_MAX, Response, TRANSACTION_SIZE,
+};
 use crate::limits::{
-    ICE_CONSENT_MAX, ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET,
-    ICE_SOURCES_MAX,
+    ICE_CHECKS_KEPT_MAX, ICE_CONSENT_MAX, ICE_NOMINATION_QUIET, ICE_NOMINATION_STALE,
+    ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET, ICE_SOURCES_MAX,
 };
 
 /// What became of a datagram.
@@ -52,6 +54,8 @@ pub struct Agent {
     nominated: Option<Nominated>,
     /// Nobody is nominated in this generation: from when on that is waited for.
     waits_since: Option<Instant>,
+    /// Checks that were accepted, the newest last, and where each came from.
+    accepted: ArrayVec<(Transaction, SocketAddr), ICE_CHECKS_KEPT_MAX>,
 }
 
 /// The credentials of both sides between two restarts, and who used them.
@@ -62,14 +66,20 @@ struct Generation {
     sources: ArrayVec<Source, ICE_SOURCES_MAX>,
 }
 
+/// What tells a check from another.
+type Transaction = [u8; TRANSACTION_SIZE];
+
 /// An address that authenticated checks came from: a peer-reflexive candidate, or one the description
 /// names. Which of both is no matter to an agent that sends no checks.
 #[derive(Debug, Clone, Copy)]
 struct Source {
     address: SocketAddr,
     heard_at: Instant,
-    /// It was nominated before: then another one must be worse or quiet for it to come back.
-    was_nominated: bool,
+    /// Of its first check.
+    priority: u32,
+    /// Checks in which it asked to be nominated since the one that is has asked; a repeated one is one.
+    asks: u8,
+    asked: Option<Transaction>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +87,8 @@ struct Nominated {
     address: SocketAddr,
     priority: u32,
     heard_at: Instant,
-    /// Its newest check still had USE-CANDIDATE.
-    is_asked_for: bool,
+    /// It was nominated under the credentials before, and not under the present ones.
+    is_of_before: bool,
 }
 
 impl Agent {
@@ -91,6 +101,7 @@ impl Agent {
             next: None,
             nominated: None,
             waits_since: Some(now),
+            accepted: ArrayVec::new(),
         })
     }
 
@@ -108,6 +119,8 @@ impl Agent {
             self.begin_anew(now, next);
         } else {
             self.next = Some(next);
+            // Who waits for a first nomination has begun again.
+            self.waits_since = self.waits_since.map(|_| now);
         }
         self.check_invariants();
         true
@@ -135,6 +148,21 @@ impl Agent {
             _ if self.deadline() <= Some(now) => Consent::Expired,
             Some(nominated) => Consent::Granted(nominated.address),
             None => Consent::Waiting,
+        }
+    }
+
+    /// Consent has expired. True while a restart is still waited for: then nothing of the time before counts, and
+    /// nothing may be sent until somebody is nominated. False: it is over.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        if self.consent(now) != Consent::Expired || self.nominated.is_none() {
+            return false;
+        }
+        match self.next.take() {
+            Some(next) => {
+                self.begin_anew(now, next);
+                true
+            }
+            None => false,
         }
     }
 
@@ -200,19 +228,45 @@ impl Agent {
         }
         let priority = message.priority()?.unwrap_or_default();
         let use_candidate = message.use_candidate()?;
+        self.expect_first(message.transaction(), source)?;
         let response = respond(Response::Success(source));
         if is_next && let Some(next) = self.next.take() {
             if self.consent(now) == Consent::Expired {
                 self.begin_anew(now, next);
             } else {
                 self.present = next;
+                if let Some(nominated) = &mut self.nominated {
+                    nominated.is_of_before = true;
+                }
             }
         }
         let keep = self.nominated.map(|nominated| nominated.address);
-        self.present.hear(now, source, keep)?;
-        let change = self.nominate(now, source, priority, use_candidate);
+        self.present.hear(now, source, priority, keep)?;
+        self.accept(message.transaction(), source);
+        let asked = use_candidate.then_some(*message.transaction());
+        let change = self.nominate(now, source, asked);
         self.check_invariants();
         Ok((response, change))
+    }
+
+    /// A check that came from elsewhere before is a copy: integrity says nothing of where it is sent from,
+    /// and whoever can listen could move the media by it.
+    fn expect_first(&self, transaction: &Transaction, source: SocketAddr) -> Result<(), Refusal> {
+        let mut accepted = self.accepted.iter();
+        match accepted.find(|(known, _)| known == transaction) {
+            Some((_, address)) if *address != source => Err(Refusal::Replayed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, transaction: &Transaction, source: SocketAddr) {
+        if self.accepted.iter().any(|(known, _)| known == transaction) {
+            return;
+        }
+        if self.accepted.is_full() {
+            self.accepted.remove(0);
+        }
+        self.accepted.push((*transaction, source));
     }
 
     /// True for the generation of a restart.
@@ -228,44 +282,75 @@ impl Agent {
         }
     }
 
-    /// The last source with USE-CANDIDATE is nominated. One that lost its nomination to another gets it
-    /// back only when it is no worse, or when the other is no longer asked for: a peer that nominates
-    /// every pair it has (RFC 5245 §8.1.1.2) does not move media with each check.
-    fn nominate(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        priority: u32,
-        use_candidate: bool,
-    ) -> Change {
+    /// Who gets the nomination. Chromium asks for it with each check of the pair that it uses, and begins
+    /// to when it uses another. Firefox asks once on every pair (RFC 5245 §8.1.1.2), in any order, uses the best
+    /// of them and never asks again. So who is better gets it at once; who is worse by asking in a second
+    /// transaction while the present one does not ask, or when that is silent; and who does not ask, when that is
+    /// silent for longer, as after a change of the browser's NAT. Priorities are those of first checks: later
+    /// ones of Firefox have another type in theirs.
+    fn nominate(&mut self, now: Instant, source: SocketAddr, asked: Option<Transaction>) -> Change {
         if let Some(nominated) = &mut self.nominated
             && nominated.address == source
         {
             nominated.heard_at = now;
-            nominated.is_asked_for = use_candidate;
-            nominated.priority = priority;
+            nominated.is_of_before = false;
+            if asked.is_some() {
+                self.present.forget_asks();
+            }
             return Change::None;
         }
-        let Some(known) = self.present.source_mut(source).filter(|_| use_candidate) else {
+        let Some(known) = self.present.source_mut(source) else {
             return Change::None;
         };
-        if let Some(present) = self.nominated
-            && known.was_nominated
-            && priority < present.priority
-            && present.is_asked_for
-            && now.saturating_duration_since(present.heard_at) < ICE_NOMINATION_STALE
+        if let Some(transaction) = asked
+            && known.asked != Some(transaction)
         {
+            known.asked = Some(transaction);
+            known.asks = known.asks.saturating_add(1);
+        }
+        let known = *known;
+        let is_due = match self.nominated {
+            None => asked.is_some(),
+            Some(present) => {
+                let quiet = now.saturating_duration_since(present.heard_at);
+                let is_first = present.is_of_before || known.priority > present.priority;
+                let may_have = is_first || known.asks >= 2 || quiet >= ICE_NOMINATION_STALE;
+                (asked.is_some() && may_have) || quiet >= ICE_NOMINATION_QUIET
+            }
+        };
+        if !is_due {
             return Change::None;
         }
-        known.was_nominated = true;
+        self.move_to(known, now)
+    }
+
+    fn move_to(&mut self, known: Source, heard_at: Instant) -> Change {
         self.waits_since = None;
         self.nominated = Some(Nominated {
-            address: source,
-            priority,
-            heard_at: now,
-            is_asked_for: true,
+            address: known.address,
+            priority: known.priority,
+            heard_at,
+            is_of_before: false,
         });
-        Change::Nominated(source)
+        self.present.forget_asks();
+        Change::Nominated(known.address)
+    }
+
+    /// Keys have authenticated something from here that nobody can have copied: the end of a handshake, or
+    /// media later than all that was heard. That says more about where the browser is than any check.
+    pub fn prove(&mut self, now: Instant, source: SocketAddr) -> Change {
+        let is_nominated = self.nominated.is_some_and(|it| it.address == source);
+        let known = self.present.source_mut(source).copied();
+        let heard =
+            known.filter(|known| now.saturating_duration_since(known.heard_at) < ICE_CONSENT_MAX);
+        match heard {
+            Some(known) if !is_nominated && self.consent(now) != Consent::Expired => {
+                let change = self.move_to(known, known.heard_at);
+                self.check_invariants();
+                change
+            }
+            Some(_) | None => Change::None,
+        }
     }
 
     fn check_invariants(&self) {
@@ -286,6 +371,12 @@ impl Generation {
         })
     }
 
+    fn forget_asks(&mut self) {
+        for source in &mut self.sources {
+            source.asks = 0;
+        }
+    }
+
     fn source_mut(&mut self, address: SocketAddr) -> Option<&mut Source> {
         self.sources
             .iter_mut()
@@ -297,6 +388,7 @@ impl Generation {
         &mut self,
         now: Instant,
         address: SocketAddr,
+        priority: u32,
         keep: Option<SocketAddr>,
     ) -> Result<(), Refusal> {
         if let Some(known) = self.source_mut(address) {
@@ -320,7 +412,9 @@ impl Generation {
         let heard = Source {
             address,
             heard_at: now,
-            was_nominated: false,
+            priority,
+            asks: 0,
+            asked: None,
         };
         self.sources
             .try_push(heard)

@@ -39,13 +39,15 @@ pub enum Refusal {
     SourceAddress,
     /// One more source than are remembered.
     TooManySources,
+    /// A check that came from another address before.
+    Replayed,
     /// Consent has expired (RFC 7675 §5.1): only a restart brings it back.
     ConsentExpired,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Length,
         Self::TooLong,
         Self::NotStun,
@@ -62,6 +64,7 @@ impl Refusal {
         Self::AttributeValue,
         Self::SourceAddress,
         Self::TooManySources,
+        Self::Replayed,
         Self::ConsentExpired,
     ];
 
@@ -85,6 +88,7 @@ impl Refusal {
             Self::AttributeValue => "stun_attribute_value",
             Self::SourceAddress => "stun_source_address",
             Self::TooManySources => "stun_too_many_sources",
+            Self::Replayed => "stun_replayed",
             Self::ConsentExpired => "stun_consent_expired",
         }
     }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// Where a peer is. An IPv4 address is kept in its IPv6-mapped form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerAddress {
     octets: [u8; 16],
     scope: [u16; 2],
@@ -34,6 +34,16 @@ impl PeerAddress {
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         self.port == other.port && self.is_same_host(other)
+    }
+
+    /// All of it, for a table of addresses.
+    #[inline]
+    pub(crate) fn words(&self) -> [u64; 3] {
+        let word = |octets: &[u8]| octets.first_chunk().map_or(0, |it| u64::from_le_bytes(*it));
+        let (low, high) = self.octets.split_at(8);
+        let [a, b] = self.scope;
+        let rest = u64::from(self.port) | u64::from(a) << 16 | u64::from(b) << 32;
+        [word(low), word(high), rest]
     }
 
     /// The host.

@@ -359,7 +359,10 @@ fn leave_others(core: &mut Core, now: Instant, call: Key, winner: Key) {
 fn is_waited_for(core: &Core, key: Key) -> bool {
     match core.legs.get(key).map(|leg| &leg.stage) {
         Some(Stage::Attempting(attempt)) => attempt.left.is_none(),
-        Some(Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over) | None => false,
+        Some(
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over,
+        )
+        | None => false,
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn handle_bye(core: &mut Core, now: Instant, request: &Request<'_>, k
     };
     let (call, side) = (leg.call, leg.side);
     // The callee must not end an early dialog by BYE (§15), and what is over is over.
-    if matches!(leg.stage, Stage::Attempting(_) | Stage::Over) {
+    if matches!(leg.stage, Stage::Attempting(_) | Stage::Local | Stage::Over) {
         return uas::refuse_unknown_dialog(core, request);
     }
     if !leg.dialog.take_remote_cseq(request.identity.cseq) {

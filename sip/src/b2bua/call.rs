@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::core::{Core, Owner};
 use super::leg::{Leg, Side, Stage};
 use super::overload::{self, share::Claim};
-use super::{attempt, bye, offered, reason, reoffer};
+use super::{attempt, bye, local, offered, reason, reoffer};
 use crate::error::CommandError;
 use crate::event::{AttemptFailure, CallKey, EndCause, Event, Q850, Refusal, ReleaseParty};
 use crate::message::StatusCode;
@@ -154,7 +154,7 @@ fn is_ending(leg: &Leg) -> bool {
             .unacknowledged
             .as_ref()
             .is_some_and(|wait| wait.bye_after.is_some()),
-        Stage::Offered(_) => false,
+        Stage::Offered(_) | Stage::Local => false,
         Stage::Leaving | Stage::Over => true,
     }
 }
@@ -171,6 +171,7 @@ fn release(core: &mut Core, now: Instant, key: Key, status: StatusCode, refusal:
             reoffer::terminate_received(core, now, key);
             bye::send(core, now, key, refusal);
         }
+        Stage::Local => local::release(core, key),
         Stage::Leaving | Stage::Over => {}
     }
 }

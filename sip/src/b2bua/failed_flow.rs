@@ -168,7 +168,9 @@ impl Leg {
     fn relies_on(&self, flow: Flow) -> bool {
         let early = match &self.stage {
             Stage::Attempting(attempt) => attempt.early.as_slice(),
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => &[],
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+                &[]
+            }
         };
         let early = early.iter().map(|early| &early.dialog);
         std::iter::once(&self.dialog)
@@ -186,7 +188,9 @@ impl Leg {
     fn dialogs_mut(&mut self) -> impl Iterator<Item = &mut Dialog> {
         let early = match &mut self.stage {
             Stage::Attempting(attempt) => attempt.early.as_mut_slice(),
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => &mut [],
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+                &mut []
+            }
         };
         let early = early.iter_mut().map(|early| &mut early.dialog);
         std::iter::once(&mut self.dialog).chain(early)
@@ -201,7 +205,7 @@ impl Leg {
         }
         match &self.stage {
             Stage::Attempting(attempt) => attempt.dial.flow,
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
                 self.dialog.next_hop()
             }
         }

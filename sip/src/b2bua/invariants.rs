@@ -220,6 +220,11 @@ impl Leg {
             self.identity.len() <= limits::IDENTITY_HEADERS_MAX,
             "who is connected is said in few headers"
         );
+        debug_assert!(
+            !matches!(self.stage, Stage::Local)
+                || (self.side == Side::A && self.transactions == 0 && self.session.is_none()),
+            "a party of this node calls, and has nothing to wait for"
+        );
         let has_peer = is_offered || self.is_confirmed();
         debug_assert!(
             !has_peer || !self.dialog.remote_tag.is_empty(),

@@ -85,6 +85,8 @@ pub(crate) enum Stage {
     Offered(PendingInvite),
     /// B-leg, or a-leg of a placed call: our INVITE has no final response yet.
     Attempting(Box<Attempt>),
+    /// A-leg: a party of this node, with no dialog behind it.
+    Local,
     /// A 2xx was sent or received.
     Confirmed,
     /// Our BYE has no final response yet.
@@ -351,7 +353,9 @@ impl Leg {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let attempt = match &self.stage {
             Stage::Attempting(attempt) => attempt.deadline(),
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => None,
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+                None
+            }
         };
         let unacknowledged = self
             .unacknowledged
@@ -390,11 +394,18 @@ impl Leg {
         matches!(self.stage, Stage::Confirmed)
     }
 
+    /// True where nothing stands between the other side and this one: a party of this node always listens.
+    pub(crate) const fn is_listening(&self) -> bool {
+        matches!(self.stage, Stage::Confirmed | Stage::Local)
+    }
+
     /// The attempt that this leg still is.
     pub(crate) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match &mut self.stage {
             Stage::Attempting(attempt) => Some(attempt),
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => None,
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+                None
+            }
         }
     }
 
@@ -405,7 +416,7 @@ impl Leg {
                 .early
                 .iter()
                 .any(|early| early.dialog.is_remote_tag(tag)),
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
                 self.dialog.is_remote_tag(tag)
             }
         }
@@ -417,7 +428,7 @@ impl Leg {
             Stage::Attempting(attempt) => {
                 attempt.early_mut(remote_tag).map(|early| &mut early.dialog)
             }
-            Stage::Offered(_) | Stage::Confirmed | Stage::Leaving => {
+            Stage::Offered(_) | Stage::Local | Stage::Confirmed | Stage::Leaving => {
                 Some(&mut self.dialog).filter(|dialog| dialog.is_remote_tag(remote_tag))
             }
             Stage::Over => None,

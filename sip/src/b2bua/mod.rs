@@ -39,6 +39,7 @@ pub(crate) mod identity;
 pub(crate) mod info;
 mod invariants;
 mod leg;
+pub(crate) mod local;
 pub(crate) mod modify;
 pub(crate) mod offered;
 pub(crate) mod options;

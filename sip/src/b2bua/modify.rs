@@ -56,7 +56,7 @@ pub(crate) fn offer(
             let early = early.ok_or(CommandError::WrongState)?;
             (Arc::clone(&early.dialog.remote_tag), RefreshBy::Update)
         }
-        Stage::Offered(_) | Stage::Attempting(_) | Stage::Leaving | Stage::Over => {
+        Stage::Offered(_) | Stage::Attempting(_) | Stage::Local | Stage::Leaving | Stage::Over => {
             return Err(CommandError::WrongState);
         }
     };
@@ -237,7 +237,7 @@ fn is_alive(core: &Core, key: Key) -> bool {
     match core.legs.get(key).map(|leg| &leg.stage) {
         Some(Stage::Confirmed | Stage::Offered(_)) => true,
         Some(Stage::Attempting(attempt)) => attempt.left.is_none(),
-        Some(Stage::Leaving | Stage::Over) | None => false,
+        Some(Stage::Local | Stage::Leaving | Stage::Over) | None => false,
     }
 }
 

@@ -316,6 +316,7 @@ fn offered_leg(core: &Core, call: Key) -> Result<Key, CommandError> {
         Stage::Offered(_) if !is_answered => Ok(a_leg),
         Stage::Offered(_)
         | Stage::Attempting(_)
+        | Stage::Local
         | Stage::Confirmed
         | Stage::Leaving
         | Stage::Over => Err(CommandError::WrongState),
@@ -442,7 +443,9 @@ pub(super) fn answer_now(
 ) -> Option<()> {
     let has_offer = match &core.legs.get(a_leg)?.stage {
         Stage::Offered(pending) => pending.has_offer,
-        Stage::Attempting(_) | Stage::Confirmed | Stage::Leaving | Stage::Over => return None,
+        Stage::Attempting(_) | Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => {
+            return None;
+        }
     };
     let body = if has_offer {
         core.legs.get_mut(a_leg)?.provisional.as_mut()?.tags_left = 1;

@@ -153,6 +153,7 @@ fn matched(core: &Core, key: Key, rack: &RAck) -> Option<bool> {
         Stage::Confirmed if leg.overtaken == Some((rack.rseq, rack.cseq.number)) => Some(false),
         Stage::Offered(_)
         | Stage::Attempting(_)
+        | Stage::Local
         | Stage::Confirmed
         | Stage::Leaving
         | Stage::Over => None,

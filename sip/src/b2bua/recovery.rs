@@ -177,7 +177,7 @@ fn awaited_by(leg: &Leg) -> impl Iterator<Item = Key> {
     let of_stage = match &leg.stage {
         Stage::Offered(pending) => Some(pending.transaction),
         Stage::Attempting(attempt) => Some(attempt.transaction),
-        Stage::Confirmed | Stage::Leaving | Stage::Over => None,
+        Stage::Local | Stage::Confirmed | Stage::Leaving | Stage::Over => None,
     };
     let of_exchange = match &leg.reoffer {
         Reoffer::Received(pending) => Some(pending.transaction),
@@ -241,7 +241,7 @@ fn straighten(core: &mut Core, now: Instant, known: &Known, key: Key) {
                 leg.stage = Stage::Over;
             }
         }
-        Stage::Confirmed | Stage::Over => {}
+        Stage::Local | Stage::Confirmed | Stage::Over => {}
     }
     let is_lost = match &leg.reoffer {
         Reoffer::Received(pending) => phase_of(pending.transaction) != Some(Phase::Unanswered),

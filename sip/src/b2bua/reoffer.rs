@@ -172,7 +172,7 @@ pub(super) fn objection(core: &Core, key: Key) -> Option<StatusCode> {
     let is_busy = leg.unacknowledged.is_some()
         || leg.unanswered.is_some()
         || opposite.is_some_and(|leg| {
-            !leg.is_confirmed()
+            !leg.is_listening()
                 || leg.unacknowledged.is_some()
                 // An offer of ours that is under way there holds this one back in call control.
                 || matches!(leg.reoffer, Reoffer::Received(_))

@@ -216,7 +216,7 @@ fn within_dialog(core: &mut Core, now: Instant, request: &Request<'_>) {
         return bye::handle_bye(core, now, request, key);
     }
     let in_order = core.legs.get_mut(key).map(|leg| match leg.stage {
-        Stage::Leaving | Stage::Over => None,
+        Stage::Local | Stage::Leaving | Stage::Over => None,
         // Each fork counts for itself.
         Stage::Attempting(_) | Stage::Offered(_) | Stage::Confirmed => leg
             .dialog_mut(request.identity.from_tag)

@@ -81,7 +81,9 @@ fn objection(core: &Core, key: Key, request: &Request<'_>, has_offer: bool) -> O
             pending.filter(|_| !attempt.early.iter().any(is_answered))
         }
         Stage::Confirmed => reoffer::objection(core, key),
-        Stage::Leaving | Stage::Over => Some(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST),
+        Stage::Local | Stage::Leaving | Stage::Over => {
+            Some(StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST)
+        }
     }
 }
 

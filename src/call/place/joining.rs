@@ -166,7 +166,7 @@ impl CallControl {
         Ok(())
     }
 
-    fn accept_second_party(
+    pub(in super::super) fn accept_second_party(
         &mut self,
         key: CallKey,
         answer: &SessionDescription,

@@ -8,6 +8,7 @@ mod delayed;
 mod extensions;
 mod floods;
 mod guard;
+mod guests;
 mod offerless;
 mod panics;
 mod placed;

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use media::command::{Command, LegCounters, LegPlan, PairKey, PeerReception, Report, Target};
+use media::command::{
+    Command, LegCounters, LegPlan, PairKey, PeerReception, Report, Target, TransportPlan,
+};
 use sip::event::{EndpointConfig, Flow, Timers, Transport};
 use sip::message::{Method, SendBuffer};
 
+use crate::call::browser::event::{BrowserOutput, GuestKey};
 use crate::call::command::{Command as Order, CommandOutcome, CommandRefusal};
 use crate::call::control::{CallControl, Config};
 use crate::call::event::{Input, Now, Output, Ticket};
@@ -67,6 +70,10 @@ pub(crate) struct World {
     /// What each connected leg was told last.
     pub(super) plans: BTreeMap<PairKey, LegPlan>,
     pub(super) stopped: bool,
+    /// What guests were told, oldest first.
+    pub(super) told: Vec<(GuestKey, BrowserOutput)>,
+    /// The last words about transports.
+    pub(super) transports: BTreeMap<PairKey, (Option<PairKey>, TransportPlan)>,
     /// What came of commands.
     pub(super) outcomes: Vec<Result<CommandOutcome, CommandRefusal>>,
     /// The worker answers `Disconnect` at once.
@@ -164,6 +171,9 @@ impl World {
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
             video_pairs_max: 1_000,
+            browser: Some(crate::call::browser::BrowserConfig {
+                fingerprint: [7; 32],
+            }),
             ladder_octets: 1 << 20,
         };
         let now = Now {
@@ -186,6 +196,8 @@ impl World {
             legs: BTreeMap::new(),
             plans: BTreeMap::new(),
             stopped: false,
+            told: Vec::new(),
+            transports: BTreeMap::new(),
             outcomes: Vec::new(),
             worker_answers: true,
             pairs: 1_000,
@@ -269,7 +281,7 @@ impl World {
                 Output::Resolve { ticket, user, .. } => self.tickets.push((ticket, user)),
                 Output::Record(record) => self.records.push(record),
                 Output::CommandDone { outcome, .. } => self.outcomes.push(outcome),
-                Output::Browser { .. } => {}
+                Output::Browser { guest, output } => self.told.push((guest, output)),
                 Output::Log(line) => self.lines.push((line.event, line.detail)),
                 Output::ReserveAliases { .. } => {}
                 Output::Stopped => {
@@ -306,6 +318,7 @@ impl World {
             }
             Command::Disconnect { pair } => {
                 self.plans.remove(&pair);
+                self.transports.remove(&pair);
                 self.legs.remove(&pair).expect("a leg is disconnected once");
                 let counters = LegCounters {
                     packets_received: 50,
@@ -320,6 +333,16 @@ impl World {
                 };
                 self.worker_answers
                     .then_some(Report::Disconnected { pair, counters })
+            }
+            Command::Transport {
+                pair,
+                video,
+                ref plan,
+            } => {
+                assert!(self.legs.contains_key(&pair), "a transport has its audio");
+                assert!(video.is_none_or(|video| self.legs.contains_key(&video)));
+                self.transports.insert(pair, (video, (**plan).clone()));
+                None
             }
             Command::Acknowledge { .. } => None,
         }

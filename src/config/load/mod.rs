@@ -302,6 +302,7 @@ fn media(table: Reader<'_>) -> MediaConfig {
         workers: table.whole("workers", 0, 0..=256),
         realtime: table.boolean("realtime", false),
         stock: table.whole("stock", 64, 1..=4_096),
+        browser_port: table.whole("browser_port", 9_000, 0..=65_535),
         rtcp_ports: table.boolean("rtcp_ports", true),
         backend: table.text(
             "backend",

@@ -92,6 +92,112 @@ fn a_peer_that_falls_silent_fails_in_time() {
 }
 
 #[test]
+fn a_peer_that_says_nothing_at_all_fails_in_time() {
+    let mut link = Link::between(Role::Server, Version::Either, 1_150, &[peer_fingerprint()]);
+    link.drain();
+    let deadline = link.ours.handshake.deadline().unwrap();
+    assert_eq!(deadline, link.now + crate::limits::DTLS_HANDSHAKE_MAX);
+    link.ours.handshake.handle_timeout(deadline);
+    link.drain();
+    assert_eq!(link.ours.failed, Some(Failure::Timeout));
+    assert_eq!(link.ours.handshake.deadline(), None);
+}
+
+/// Whoever can send from the nominated address, before the browser does.
+#[test]
+fn messages_of_nobody_before_the_hello_end_nothing() {
+    for version in Version::ALL {
+        let mut link = Link::between(Role::Server, version, 400, &[peer_fingerprint()]);
+        for sequence in 0..200_u8 {
+            let mut alien = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, sequence, 0, 13];
+            alien.extend([11, 0, 0, 100, 0, sequence % 9, 0, 0, 0, 0, 0, 1, 7]);
+            link.ours.handshake.handle_packet(link.now, &alien);
+            let sealed = [[0x2f, sequence].as_slice(), &[5; 40]].concat();
+            link.ours.handshake.handle_packet(link.now, &sealed);
+            link.drain();
+        }
+        link.run();
+        assert_eq!(link.ours.failed, None, "{version:?}");
+        assert!(link.ours.keys.is_some(), "{version:?}");
+    }
+}
+
+#[test]
+fn a_hello_of_somebody_else_does_not_take_the_place_of_the_browsers() {
+    for version in Version::ALL {
+        let mut other = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+        other.drain();
+        let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+        for hello in &mut other.to_ours {
+            // Its random octets: another's hello.
+            hello[13 + 12 + 2] ^= 1;
+            link.ours.handshake.handle_packet(link.now, hello);
+            link.drain();
+        }
+        // What we answer to it, the browser takes for our answer: it must not come first.
+        link.to_peer.clear();
+        link.run();
+        assert_eq!(link.ours.failed, None, "{version:?}");
+        assert!(link.ours.keys.is_some(), "{version:?}");
+    }
+}
+
+#[test]
+fn a_server_hello_that_ends_inside_an_extension_is_left_alone() {
+    let mut link = Link::between(Role::Client, Version::Either, 1_150, &[peer_fingerprint()]);
+    link.drain();
+    let mut hello = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 56];
+    hello.extend([2, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 44, 0xfe, 0xfd]);
+    hello.extend([7; 32]);
+    hello.extend([0, 0x13, 1, 0, 0, 4, 0, 0x2b, 0, 2]);
+    link.ours.handshake.handle_packet(link.now, &hello);
+    assert_eq!(link.ours.handshake.ignored(), 1);
+    link.run();
+    assert!(link.ours.keys.is_some());
+}
+
+/// That of the peer with a signature of so many octets, which nobody verifies.
+fn long_certificate(size: usize) -> Vec<u8> {
+    let element = |octets: &[u8]| match octets[1] {
+        0x82 => 4 + usize::from(u16::from_be_bytes([octets[2], octets[3]])),
+        0x81 => 3 + usize::from(octets[2]),
+        short => 2 + usize::from(short),
+    };
+    let long = |tag: u8, content: &[u8]| {
+        let size = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, size[0], size[1]], content].concat()
+    };
+    let whole = octets(super::PEER_CERTIFICATE);
+    let content = &whole[if whole[1] == 0x82 { 4 } else { 3 }..];
+    let signed = element(content);
+    let named = signed + element(&content[signed..]);
+    let signature = long(3, &vec![0; size]);
+    long(0x30, &[&content[..named], &signature].concat())
+}
+
+#[test]
+fn a_certificate_longer_than_is_read_gives_no_keys_and_no_panic() {
+    for version in Version::ALL {
+        for size in [2_048, 8_000] {
+            let now = super::beginning();
+            let certificate = long_certificate(size);
+            let expected = [Fingerprint::of(&certificate)];
+            let peer = super::Peer::with(now, version, Role::Client, 1_150, certificate);
+            let ours = super::Ours::new(now, Role::Server, &expected);
+            let mut link = Link::new(ours, peer, now);
+            link.run();
+            assert!(link.ours.keys.is_none());
+            let failed = link.ours.failed;
+            assert_eq!(
+                failed,
+                Some(Failure::CertificateTooLong),
+                "{version:?} {size}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_read_makes_no_endpoint() {
     let certificate = octets(super::OURS_CERTIFICATE);
     for key in [&b""[..], b"key", &certificate] {

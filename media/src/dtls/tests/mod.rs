@@ -31,8 +31,12 @@ fn octets(hexadecimal: &str) -> Vec<u8> {
         .collect()
 }
 
-fn endpoint() -> Endpoint {
+pub(crate) fn endpoint() -> Endpoint {
     Endpoint::new(&octets(OURS_CERTIFICATE), &octets(OURS_KEY)).unwrap()
+}
+
+pub(crate) fn peer_endpoint() -> Endpoint {
+    Endpoint::new(&octets(PEER_CERTIFICATE), &octets(PEER_KEY)).unwrap()
 }
 
 fn peer_fingerprint() -> Fingerprint {
@@ -101,6 +105,10 @@ struct Peer {
 
 impl Peer {
     fn new(now: Instant, version: Version, role: Role, mtu: usize) -> Self {
+        Self::with(now, version, role, mtu, octets(PEER_CERTIFICATE))
+    }
+
+    fn with(now: Instant, version: Version, role: Role, mtu: usize, certificate: Vec<u8>) -> Self {
         let config = Config::builder()
             .mtu(mtu)
             .flight_start_rto(std::time::Duration::from_millis(100))
@@ -109,7 +117,7 @@ impl Peer {
             .build();
         let config = Arc::new(config.unwrap());
         let certificate = DtlsCertificate {
-            certificate: octets(PEER_CERTIFICATE),
+            certificate,
             private_key: octets(PEER_KEY),
         };
         let make = match version {

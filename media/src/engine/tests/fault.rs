@@ -42,6 +42,11 @@ fn a_panic_costs_one_leg_and_no_buffer() {
         Report::Struck { pair } => Some(*pair),
         Report::Stocked { .. }
         | Report::Silent { .. }
+        | Report::BrowserStocked { .. }
+        | Report::TransportUp { .. }
+        | Report::TransportFailed { .. }
+        | Report::TransportSilent { .. }
+        | Report::TransportBack { .. }
         | Report::Loaded { .. }
         | Report::Latched { .. }
         | Report::Disconnected { .. } => None,

@@ -31,6 +31,7 @@ pub(super) struct Harness<F: Faults = NoFaults> {
     pub(super) worker: Worker<Simulated<F>>,
     pub(super) now: Instant,
     pub(super) stock: Vec<(PairKey, SocketAddr)>,
+    pub(super) browser_stock: Vec<(PairKey, SocketAddr)>,
     pub(super) reports: Vec<Report>,
     pub(super) wait: Wait,
 }
@@ -99,7 +100,7 @@ impl<F: Faults> Harness<F> {
         config.pairs_max = 32;
         config.stock = 8;
         change(&mut config);
-        let sockets_max = config.pairs_max * 2;
+        let sockets_max = config.pairs_max * 2 + 1;
         let io = SimulatedConfig {
             buffers: 1024,
             sockets_max,
@@ -112,6 +113,7 @@ impl<F: Faults> Harness<F> {
             worker,
             now,
             stock: Vec::new(),
+            browser_stock: Vec::new(),
             reports: Vec::new(),
             wait,
         };
@@ -135,7 +137,12 @@ impl<F: Faults> Harness<F> {
             match report {
                 Report::Stocked { pair, rtp } => self.stock.push((pair, rtp)),
                 Report::Loaded { .. } => {}
+                Report::BrowserStocked { pair, at } => self.browser_stock.push((pair, at)),
                 Report::Latched { .. }
+                | Report::TransportUp { .. }
+                | Report::TransportFailed { .. }
+                | Report::TransportSilent { .. }
+                | Report::TransportBack { .. }
                 | Report::Silent { .. }
                 | Report::Struck { .. }
                 | Report::Disconnected { .. } => {
@@ -239,6 +246,11 @@ impl<F: Faults> Harness<F> {
             Report::Stocked { .. }
             | Report::Loaded { .. }
             | Report::Silent { .. }
+            | Report::BrowserStocked { .. }
+            | Report::TransportUp { .. }
+            | Report::TransportFailed { .. }
+            | Report::TransportSilent { .. }
+            | Report::TransportBack { .. }
             | Report::Struck { .. }
             | Report::Disconnected { .. } => None,
         });

@@ -1,6 +1,7 @@
 //! The worker on the twin of the kernel: what a call, an attacker and a full host do to it.
 
 mod attacks;
+mod browser;
 mod commands;
 mod control;
 mod fault;

@@ -259,6 +259,11 @@ fn silence_is_reported_once_and_not_while_held() {
         .filter_map(|report| match report {
             Report::Silent { pair } => Some(*pair),
             Report::Stocked { .. }
+            | Report::BrowserStocked { .. }
+            | Report::TransportUp { .. }
+            | Report::TransportFailed { .. }
+            | Report::TransportSilent { .. }
+            | Report::TransportBack { .. }
             | Report::Struck { .. }
             | Report::Loaded { .. }
             | Report::Latched { .. }

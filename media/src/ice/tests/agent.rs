@@ -6,8 +6,8 @@ use super::{Check, OURS, PASSWORD, PEER, agent, beginning, source};
 use crate::ice::stun::{Attribute, Class, MessageView};
 use crate::ice::{Agent, Change, Checked, Consent, Credentials, Refusal};
 use crate::limits::{
-    ICE_CONSENT_MAX, ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET,
-    ICE_SOURCES_MAX,
+    ICE_CONSENT_MAX, ICE_NOMINATION_QUIET, ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX,
+    ICE_SOURCE_QUIET, ICE_SOURCES_MAX,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,7 +49,11 @@ fn restarted(agent: &mut Agent, now: Instant) -> Check<'static> {
 fn a_check_is_answered_with_where_it_came_from_under_our_password() {
     let now = beginning();
     let mut agent = agent(now);
-    let checked = agent.check(now, source(5_000), &Check::default().write());
+    let check = Check {
+        transaction: Some(*b"transaction!"),
+        ..Check::default()
+    };
+    let checked = agent.check(now, source(5_000), &check.write());
     let Checked::Answered(response, Change::None) = checked else {
         panic!("{checked:?}");
     };
@@ -176,23 +180,62 @@ fn an_attribute_of_another_size_than_it_must_have_is_refused() {
 }
 
 #[test]
-fn the_source_that_nominates_itself_last_gets_the_media() {
+fn who_is_better_gets_the_media_at_once_and_who_is_worse_by_asking_twice() {
     let now = beginning();
     let mut agent = agent(now);
-    for (port, priority) in [(5_000, HIGH), (5_001, LOW)] {
+    for (port, priority) in [(5_000, LOW), (5_001, HIGH)] {
         let changed = change(agent.check(now, source(port), &Check::nominating(priority)));
         assert_eq!(changed, Change::Nominated(source(port)));
         assert_eq!(agent.consent(now), Consent::Granted(source(port)));
     }
     let again = change(agent.check(now, source(5_001), &Check::nominating(LOW)));
     assert_eq!(again, Change::None, "it is nominated already");
-    let back = change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    let asking = Check::nominating(LOW);
+    for _ in 0..5 {
+        let changed = change(agent.check(now, source(5_000), &asking));
+        assert_eq!(
+            changed,
+            Change::None,
+            "one check, however often it is repeated"
+        );
+    }
+    let back = change(agent.check(now, source(5_000), &Check::nominating(LOW)));
     assert_eq!(back, Change::Nominated(source(5_000)));
 }
 
-/// RFC 5245 §8.1.1.2: a peer that nominates every pair does not move media with each check.
+/// RFC 5245 §8.1.1.2, as Firefox does it: each pair asks once, in any order, and the best of them checks on.
 #[test]
-fn pairs_that_are_all_nominated_settle_on_the_best() {
+fn pairs_that_are_all_nominated_once_settle_on_the_best_for_as_long_as_it_checks() {
+    let pairs = [(5_000, HIGH), (5_001, LOW), (5_002, LOW + 1)];
+    let orders = [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ];
+    for order in orders {
+        let mut now = beginning();
+        let mut agent = agent(now);
+        for (port, priority) in order.map(|at: usize| pairs[at]) {
+            change(agent.check(now, source(port), &Check::nominating(priority)));
+        }
+        for _ in 0..15 {
+            now += SECOND * 4;
+            let check = Check {
+                priority: HIGH | 126 << 24,
+                ..Check::default()
+            };
+            let changed = change(agent.check(now, source(5_000), &check.write()));
+            assert_eq!(changed, Change::None);
+            assert_eq!(agent.consent(now), Consent::Granted(source(5_000)));
+        }
+    }
+}
+
+#[test]
+fn pairs_that_are_all_nominated_again_and_again_settle_on_the_best() {
     let now = beginning();
     let mut agent = agent(now);
     let mut moves = 0;
@@ -203,35 +246,106 @@ fn pairs_that_are_all_nominated_settle_on_the_best() {
             moves += u32::from(changed != Change::None);
         }
     }
-    assert_eq!(
-        agent.consent(now + SECOND * 20),
-        Consent::Granted(source(5_001))
-    );
-    assert_eq!(moves, 4, "each once, and back to the best");
+    let granted = agent.consent(now + SECOND * 20);
+    assert_eq!(granted, Consent::Granted(source(5_001)));
+    assert_eq!(moves, 2);
 }
 
 #[test]
-fn a_pair_that_fell_silent_gives_way_to_a_worse_one() {
+fn a_pair_that_fell_silent_gives_way_to_a_worse_one_that_asks_and_later_to_one_that_only_checks() {
     let now = beginning();
-    let mut agent = agent(now);
-    change(agent.check(now, source(5_000), &Check::nominating(LOW)));
-    change(agent.check(now, source(5_001), &Check::nominating(HIGH)));
-    let soon = change(agent.check(now + SECOND, source(5_000), &Check::nominating(LOW)));
+    let mut silent = agent(now);
+    change(silent.check(now, source(5_001), &Check::nominating(HIGH)));
+    let mut other = silent.clone();
+    let soon = change(
+        silent
+            .clone()
+            .check(now + SECOND, source(5_000), &Check::nominating(LOW)),
+    );
     assert_eq!(soon, Change::None);
     let later = now + ICE_NOMINATION_STALE;
-    let stale = change(agent.check(later, source(5_000), &Check::nominating(LOW)));
+    let stale = change(silent.check(later, source(5_000), &Check::nominating(LOW)));
     assert_eq!(stale, Change::Nominated(source(5_000)));
+
+    // A browser behind another port of its NAT, which asks no more.
+    let check = || Check::default().write();
+    let before = now + ICE_NOMINATION_QUIET - SECOND;
+    assert_eq!(
+        change(other.check(before, source(5_002), &check())),
+        Change::None
+    );
+    let after = now + ICE_NOMINATION_QUIET;
+    let moved = change(other.check(after, source(5_002), &check()));
+    assert_eq!(moved, Change::Nominated(source(5_002)));
 }
 
 #[test]
-fn a_pair_that_is_no_longer_asked_for_gives_way_at_once() {
+fn a_check_from_another_address_than_before_is_a_copy() {
     let now = beginning();
     let mut agent = agent(now);
-    change(agent.check(now, source(5_000), &Check::nominating(LOW)));
-    change(agent.check(now, source(5_001), &Check::nominating(HIGH)));
+    let check = Check::nominating(HIGH);
+    change(agent.check(now, source(5_000), &check));
+    for at in [0, 1, 20] {
+        let copied = agent.check(now + SECOND * at, source(6_000), &check);
+        assert_eq!(copied, Checked::Dropped(Refusal::Replayed));
+        change(agent.check(now + SECOND * at, source(5_000), &Check::default().write()));
+    }
+    assert_eq!(agent.sources(), 1, "and takes no place");
+    assert_eq!(
+        change(agent.check(now, source(5_000), &check)),
+        Change::None,
+        "repeated"
+    );
+}
+
+#[test]
+fn what_keys_have_proven_is_where_the_browser_is_if_it_has_checked_from_there() {
+    let now = beginning();
+    let mut agent = agent(now);
+    assert_eq!(
+        agent.prove(now, source(5_001)),
+        Change::None,
+        "never checked"
+    );
     change(agent.check(now, source(5_001), &Check::default().write()));
-    let moved = change(agent.check(now, source(5_000), &Check::nominating(LOW)));
-    assert_eq!(moved, Change::Nominated(source(5_000)));
+    assert_eq!(
+        agent.prove(now, source(5_001)),
+        Change::Nominated(source(5_001))
+    );
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    assert_eq!(
+        agent.prove(now, source(5_001)),
+        Change::None,
+        "it is nominated"
+    );
+    let later = now + ICE_CONSENT_MAX - SECOND;
+    change(agent.check(later, source(5_002), &Check::default().write()));
+    let stale = now + ICE_CONSENT_MAX;
+    assert_eq!(agent.prove(stale, source(5_000)), Change::None, "long ago");
+}
+
+#[test]
+fn a_restart_gets_its_time_however_late_it_comes() {
+    let now = beginning();
+    let mut waiting = agent(now);
+    let late = now + ICE_NOMINATION_WAIT_MAX - SECOND;
+    restarted(&mut waiting, late);
+    assert_eq!(waiting.deadline(), Some(late + ICE_NOMINATION_WAIT_MAX));
+
+    let mut silent = agent(now);
+    change(silent.check(now, source(5_000), &Check::nominating(HIGH)));
+    let check = restarted(&mut silent, now + SECOND * 25);
+    let expiry = now + ICE_CONSENT_MAX;
+    assert!(!silent.expire(expiry - SECOND), "not yet");
+    assert_eq!(silent.consent(expiry), Consent::Expired);
+    assert!(silent.expire(expiry), "a restart is waited for");
+    assert_eq!(silent.consent(expiry), Consent::Waiting);
+    let changed = change(silent.check(expiry + SECOND, source(5_001), &check.write()));
+    assert_eq!(changed, Change::Nominated(source(5_001)));
+    assert!(
+        !silent.expire(expiry + SECOND + ICE_CONSENT_MAX),
+        "nothing is"
+    );
 }
 
 /// RFC 7675 §5.1.
@@ -245,7 +359,8 @@ fn consent_lasts_as_long_as_the_nominated_source_checks() {
     let expiry = renewed + ICE_CONSENT_MAX;
     assert_eq!(agent.deadline(), Some(expiry));
     // Another source proves nothing about this one.
-    change(agent.check(expiry - SECOND, source(5_001), &Check::default().write()));
+    let soon = renewed + SECOND * 10;
+    change(agent.check(soon, source(5_001), &Check::default().write()));
     let before = expiry - Duration::from_millis(1);
     assert_eq!(agent.consent(before), Consent::Granted(source(5_000)));
     assert_eq!(agent.consent(expiry), Consent::Expired);

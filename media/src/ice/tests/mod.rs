@@ -38,6 +38,16 @@ struct Check<'a> {
     priority: u32,
     use_candidate: bool,
     more: Vec<(u16, &'a [u8])>,
+    /// Each check has its own, unless it is said.
+    transaction: Option<[u8; 12]>,
+}
+
+fn next_transaction() -> [u8; 12] {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let mut octets = *b"transaction!";
+    octets[..8].copy_from_slice(&LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    octets
 }
 
 impl Default for Check<'_> {
@@ -48,6 +58,7 @@ impl Default for Check<'_> {
             priority: 1_853_824_767,
             use_candidate: false,
             more: vec![(Attribute::IceControlling.number(), &[7; 8])],
+            transaction: None,
         }
     }
 }
@@ -73,8 +84,9 @@ impl Check<'_> {
             attributes.push((Attribute::UseCandidate.number(), &[]));
         }
         attributes.extend(self.more);
+        let transaction = self.transaction.unwrap_or_else(next_transaction);
         let written: ArrayVec<u8, 1_400> =
-            write_request(b"transaction!", &attributes, self.password).unwrap();
+            write_request(&transaction, &attributes, self.password).unwrap();
         written.to_vec()
     }
 }

@@ -21,6 +21,7 @@
 //! | locked before the peer's key changed | an admitted source under the new key, 4 in a row, at the SDP address 1 | locked, moved |
 //! | locked by plain packets | keys are negotiated | open |
 //! | locked, policy `Any`, the holder spoke for less than a second and is silent | its like, 4 in a row | locked, moved |
+//! | any, policy `Nominated` | whoever ICE nominates, and no packet | locked there |
 //! | any | anybody else | unchanged, packet refused |
 
 use std::cmp::Ordering;
@@ -167,6 +168,7 @@ impl Latch {
             }
             // The peer displaces a stranger: where the SDP says, or where it signals from, by one packet;
             // elsewhere by being the one that goes on. Against a stranger who goes on as well there is SRTP.
+            (LatchPolicy::Nominated, _) => Verdict::Refuse(DropReason::SourceNotLatched),
             (LatchPolicy::Any(_), Some(locked)) if nearness > self.nearness(locked) => {
                 // A copy can claim that address, too: with keys the peer is not there while it is
                 // heard elsewhere.
@@ -225,6 +227,7 @@ impl Latch {
                 return Err(DropReason::SourceNotLatched);
             }
             LatchPolicy::Signalling(_) => {}
+            LatchPolicy::Nominated => return Err(DropReason::SourceNotLatched),
             LatchPolicy::Any(_) => {
                 let Some(locked) = self.locked.filter(|_| !self.is_unproven) else {
                     return Ok(());
@@ -241,6 +244,15 @@ impl Latch {
             }
         }
         Ok(())
+    }
+
+    /// ICE says where the peer is, or that it is nowhere; of a leg that believes nothing else.
+    pub fn nominate(&mut self, source: Option<PeerAddress>) {
+        debug_assert!(
+            self.policy == LatchPolicy::Nominated,
+            "where others are is learnt"
+        );
+        self.locked = source;
     }
 
     /// The last packet that was offered by a source that is being proven, on a leg with keys.
@@ -293,7 +305,7 @@ impl Latch {
             self.expected.filter(|expected| match self.policy {
                 LatchPolicy::Sdp => true,
                 LatchPolicy::Signalling(host) => expected.ip() == host,
-                LatchPolicy::Any(_) => false,
+                LatchPolicy::Any(_) | LatchPolicy::Nominated => false,
             })
         })
     }
@@ -314,6 +326,8 @@ impl Latch {
             LatchPolicy::Sdp => is_nearest || (self.locked.is_some() && !has_keys),
             LatchPolicy::Signalling(_) => self.locked.is_some(),
             LatchPolicy::Any(_) => is_nearest,
+            // Its socket is that of others, too.
+            LatchPolicy::Nominated => false,
         }
     }
 

@@ -11,6 +11,7 @@ mod connected;
 mod delayed;
 mod forks;
 mod infos;
+mod locals;
 mod overloads;
 mod places;
 mod pracks;

@@ -82,7 +82,7 @@ pub struct BrowserAnswer {
 }
 
 /// The answers to one browser.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BrowserSession {
     session_id: u64,
     version: u64,
@@ -91,7 +91,7 @@ pub struct BrowserSession {
 }
 
 /// Both ends, as they were last agreed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Transport {
     theirs: IceCredentials,
     ours: IceCredentials,
@@ -113,7 +113,8 @@ impl BrowserSession {
 
     /// Answers an offer: the first codec for speech that the other side takes and the browser has, the
     /// events of its clock, and the first form of video that both have. What is not taken has port 0 and is
-    /// in no group.
+    /// in no group; video that only the other side does not have now is kept open without a direction,
+    /// because a browser never uses a line again that was refused.
     ///
     /// # Errors
     ///
@@ -135,10 +136,11 @@ impl BrowserSession {
             let is_apart = answered.is_apart_from(&audio);
             is_apart.then_some(answered).ok_or(NoVideo::SharedNumber)
         });
+        let reduced_rtcp = offered.is_ok_and(|video| video.reduced_rtcp);
         let mut lines = offer.lines.clone();
         if let Some(line) = lines.get_mut(offer.audio.index) {
             let said = audio_line(line, &audio, (offer, wish), address.port());
-            *line = with_streams(said, line, &[wish.streams.audio], wish);
+            *line = with_streams(said, line, &[wish.streams.audio], (wish, reduced_rtcp));
             line.direction = Some(audio_direction);
         }
         if let (Ok(video), Some(taken)) = (&video, wish.video)
@@ -148,7 +150,14 @@ impl BrowserSession {
             let repeats = wish.streams.repeats.filter(|_| video.repeats.is_some());
             let sources: ArrayVec<u32, 2> =
                 [wish.streams.video].into_iter().chain(repeats).collect();
-            *line = with_streams(said, line, &sources, wish);
+            *line = with_streams(said, line, &sources, (wish, reduced_rtcp));
+        }
+        if let (Err(NoVideo::NotTaken | NoVideo::NoCommonCodec), Ok(video)) = (&video, offered)
+            && let Some(line) = lines.get_mut(video.index)
+            && let Some(asleep) = video.asleep().filter(|asleep| asleep.is_apart_from(&audio))
+        {
+            let said = describe(&asleep, &VideoWish::ours(), address.port(), &line.protocol);
+            *line = with_streams(said, line, &[], (wish, reduced_rtcp));
         }
         let bundle = name_transport(&mut lines, wish, &transport);
         let description = self.describe(*address, lines, bundle.filter(|_| offer.is_bundled));
@@ -204,6 +213,12 @@ impl BrowserSession {
     }
 }
 
+/// The same certificates, in whatever order (RFC 8842 §5.1).
+fn names_same(known: &Transport, offer: &BrowserOffer) -> bool {
+    let (before, now) = (&known.fingerprints, &offer.fingerprints);
+    before.len() == now.len() && before.iter().all(|one| now.contains(one))
+}
+
 /// Which end we have from now on, whether ICE begins anew, and whether the handshake does.
 fn agree(
     offer: &BrowserOffer,
@@ -217,8 +232,7 @@ fn agree(
         Setup::Active | Setup::HoldConn => DtlsRole::Server,
     };
     let restarts = known.is_some_and(|known| known.theirs != offer.ice);
-    let renews =
-        known.is_some_and(|known| known.role != role || known.fingerprints != offer.fingerprints);
+    let renews = known.is_some_and(|known| known.role != role || !names_same(known, offer));
     let ours = match known {
         Some(known) if !restarts => known.ours.clone(),
         _ => wish.ice.clone(),
@@ -297,14 +311,14 @@ fn with_streams(
     mut media: MediaDescription,
     line: &MediaDescription,
     sources: &[u32],
-    wish: &BrowserWish<'_>,
+    (wish, reduced_rtcp): (&BrowserWish<'_>, bool),
 ) -> MediaDescription {
     let Streams { cname, stream, .. } = &wish.streams;
     let track = smol_str::format_smolstr!("{stream}-{}", media.kind.as_str());
     media.rtcp_mux = true;
     media.browser = Some(Box::new(BrowserLines {
         mid: line.browser.as_ref().and_then(|said| said.mid.clone()),
-        rtcp_rsize: media.kind == MediaKind::Video,
+        rtcp_rsize: media.kind == MediaKind::Video && reduced_rtcp,
         msid: Some(Msid {
             stream: stream.clone(),
             track: Some(track),

@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use super::video::{BrowserVideo, offered_video};
 use super::{BrowserRefusal, NoVideo};
 use crate::offer_answer::HeaderExtension;
+use crate::offer_answer::RemoteAudio;
 use crate::offer_answer::codec_match::{Codec, codecs_of};
 use crate::offer_answer::crypto::Profile;
 use crate::offer_answer::describe::refused_line;
@@ -52,6 +53,35 @@ pub struct BrowserAudio {
     pub extensions: Vec<HeaderExtension>,
     /// It reads feedback of numbers that all its packets have.
     pub transport_feedback: bool,
+}
+
+impl BrowserOffer {
+    /// The same as a SIP endpoint would say it, for the side of a call that knows nothing of browsers. It
+    /// has no address and no keys: those are of the transport. Of video it has the ways of packing H.264 that
+    /// SIP endpoints have.
+    #[must_use]
+    pub fn as_remote(&self) -> RemoteAudio {
+        let mut lines = self.lines.clone();
+        for line in &mut lines {
+            line.protocol = "RTP/AVP".into();
+        }
+        let video = self.video.as_ref().ok();
+        RemoteAudio {
+            index: self.audio.index,
+            lines,
+            rtp: None,
+            rtcp: None,
+            direction: self.audio.direction,
+            codecs: self.audio.codecs.clone(),
+            ptime_ms: None,
+            rtcp_mux: true,
+            has_open_video: video.is_some(),
+            video: video.and_then(|video| video.as_remote()).map(Box::new),
+            is_secure: false,
+            crypto: Vec::new(),
+            origin: ("browser".into(), 0),
+        }
+    }
 }
 
 /// RFC 6464 §4.
@@ -262,7 +292,7 @@ impl<'a> Line<'a> {
         places.into_iter().flatten().find_map(what)
     }
 
-    /// The digests that prove something.
+    /// The digests that prove something and that we can compare.
     pub(super) fn fingerprints(
         self,
     ) -> Result<ArrayVec<Fingerprint, FINGERPRINTS_MAX>, BrowserRefusal> {
@@ -274,7 +304,7 @@ impl<'a> Line<'a> {
             .said(said)
             .ok_or(BrowserRefusal::NoFingerprint)?
             .clone();
-        fingerprints.retain(|fingerprint| fingerprint.hash != DigestKind::Sha1);
+        fingerprints.retain(|fingerprint| fingerprint.hash == DigestKind::Sha256);
         if fingerprints.is_empty() {
             return Err(BrowserRefusal::WeakFingerprint);
         }

@@ -12,10 +12,10 @@ use crate::offer_answer::direction::answer_direction;
 use crate::offer_answer::header_extension::{
     HeaderExtension, TRANSPORT_FEEDBACK, carried, is_transport_number,
 };
-use crate::offer_answer::video::{FEEDBACK, VideoWish, is_main};
+use crate::offer_answer::video::{FEEDBACK, RemoteVideo, VideoWish, is_main};
 use crate::sdp::{
-    Direction, Feedback, Fingerprint, IceCredentials, MediaDescription, MediaKind, TransportLines,
-    Word,
+    Bandwidth, Direction, Feedback, Fingerprint, IceCredentials, MediaDescription, MediaKind,
+    TransportLines, Word,
 };
 
 /// The video of a browser's offer.
@@ -27,6 +27,8 @@ pub struct BrowserVideo {
     pub direction: Direction,
     /// What it can do, of what we carry, in its order.
     pub forms: Vec<VideoForm>,
+    /// It takes RTCP of reduced size (RFC 5506 §5.1).
+    pub reduced_rtcp: bool,
     /// The streams that it names.
     pub sources: Vec<u32>,
     /// A stream of it, and the one that repeats its packets (RFC 4588).
@@ -115,6 +117,11 @@ fn read_video(
         index: line.index,
         direction: line.offer.direction_of(line.media),
         forms,
+        reduced_rtcp: line
+            .media
+            .browser
+            .as_ref()
+            .is_some_and(|said| said.rtcp_rsize),
         sources: line.sources(),
         repeated_by: line.repeated_by(),
         extensions: carried(&line.extensions()),
@@ -165,8 +172,7 @@ impl BrowserVideo {
     pub fn wish(&self, policy: GuestVideo) -> Option<VideoWish> {
         let mut wish = VideoWish::ours();
         let has = |codec: &Codec| self.forms.iter().any(|form| form.codec.is_same(codec));
-        wish.codecs
-            .retain(|codec| codec.name.eq_ignore_ascii_case("H264") && has(codec));
+        wish.codecs.retain(|codec| is_h264(codec) && has(codec));
         let most = policy.towards_sip();
         wish.direction = Direction::new(
             self.direction.sends() && most.sends(),
@@ -175,6 +181,53 @@ impl BrowserVideo {
         wish.extensions.clone_from(&self.extensions);
         wish.extensions.retain(|one| !is_transport_number(*one));
         (!wish.codecs.is_empty()).then_some(wish)
+    }
+
+    /// The same as a SIP endpoint would say it; `None`: it has no H.264 that one would have.
+    pub(super) fn as_remote(&self) -> Option<RemoteVideo> {
+        let ours = VideoWish::ours().codecs;
+        let ours = ours.iter().filter(|codec| is_h264(codec));
+        let codecs: Vec<Codec> = ours
+            .filter_map(|codec| {
+                let (form, parameters) = self.form_for(codec)?;
+                Some(Codec {
+                    fmtp: parameters,
+                    ..form.codec.clone()
+                })
+            })
+            .collect();
+        let carried = |value: &&'static str| *value != TRANSPORT_FEEDBACK;
+        let named = self.forms.iter().flat_map(|form| &form.feedback).copied();
+        let named: Vec<&'static str> = named.collect();
+        let feedback = FEEDBACK.into_iter().filter(|value| named.contains(value));
+        let mut extensions = self.extensions.clone();
+        extensions.retain(|one| !is_transport_number(*one));
+        (!codecs.is_empty()).then(|| RemoteVideo {
+            index: self.index,
+            rtp: None,
+            rtcp: None,
+            direction: self.direction,
+            codecs,
+            rtcp_mux: true,
+            is_secure: false,
+            crypto: Vec::new(),
+            bandwidth: Bandwidth::UNSAID,
+            feedback: feedback.filter(carried).collect(),
+            extensions,
+        })
+    }
+
+    /// What is answered of it while the other side has none: the line stays, and nothing goes over it.
+    pub(super) fn asleep(&self) -> Option<AnsweredVideo> {
+        let form = self.forms.first()?;
+        Some(AnsweredVideo {
+            index: self.index,
+            direction: Direction::Inactive,
+            codec: form.codec.clone(),
+            repeats: None,
+            feedback: Vec::new(),
+            extensions: Vec::new(),
+        })
     }
 
     /// What is answered of it, where the SIP side wishes so.
@@ -269,6 +322,10 @@ pub(super) fn describe(
     media.bandwidth = bandwidth_of(wish, &answered.codec);
     media.direction = Some(answered.direction);
     media
+}
+
+fn is_h264(codec: &Codec) -> bool {
+    codec.name.eq_ignore_ascii_case("H264")
 }
 
 pub(super) const VIDEO_CLOCK_HZ: u32 = 90_000;

@@ -144,6 +144,7 @@ impl Gateway {
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
             video_pairs_max: 64,
+            browser: None,
             ladder_octets: 1 << 20,
         };
         let mut control = CallControl::new(config);

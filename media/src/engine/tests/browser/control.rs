@@ -1,0 +1,196 @@
+//! RTCP of browsers: one compound packet about two streams.
+
+use super::super::harness::{Harness, Stream, plan};
+use super::guest::{Guest, VIDEO, audio_plan, harness, video_plan};
+use crate::command::{Command, LegPlan, MediaKind, Report, Target};
+use crate::drop_reason::DropReason;
+use crate::ingress::{Protocol, classify};
+use crate::rtcp::{Compound, Kind, SenderInformation, write_sender_report};
+use crate::rtp::Ssrc;
+
+/// A receiver report with a block about each of these, who says it and how many were lost.
+fn report(sender: u32, blocks: &[(Ssrc, u8)]) -> Vec<u8> {
+    let count = u8::try_from(blocks.len()).unwrap();
+    let mut octets = vec![0x80 | count, 201, 0, 1 + 6 * count];
+    octets.extend(sender.to_be_bytes());
+    for (ssrc, lost) in blocks {
+        octets.extend(ssrc.0.to_be_bytes());
+        octets.extend([0, 0, 0, *lost, 0, 0, 1, 0, 0, 0, 0, 7]);
+        octets.extend([0; 8]);
+    }
+    octets
+}
+
+/// PLI about one of our streams.
+fn picture_loss(sender: u32, media: Ssrc) -> Vec<u8> {
+    let mut octets = vec![0x81, 206, 0, 2];
+    octets.extend(sender.to_be_bytes());
+    octets.extend(media.0.to_be_bytes());
+    octets
+}
+
+fn disconnected(harness: &mut Harness) -> crate::command::LegCounters {
+    match harness.reports.pop() {
+        Some(Report::Disconnected { counters, .. }) => counters,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_compound_reaches_the_sound_and_the_picture_that_it_is_about() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    for _ in 0..10 {
+        guest.speak(&mut harness);
+        guest.show(&mut harness);
+    }
+    let [audio, video] = guest.plan.ssrcs;
+    for sender in [guest.sound.ssrc, guest.picture.ssrc, 1] {
+        let sent = guest.protect_rtcp(report(sender, &[(audio, 2), (video, 3)]));
+        guest.exchange(&mut harness, &sent);
+    }
+    let rtcp = harness.worker.counters().rtcp;
+    assert_eq!(
+        (rtcp.compounds_received, rtcp.receiver_reports_received),
+        (3, 3)
+    );
+    let pair = guest.video.unwrap();
+    harness.command(Command::Disconnect { pair });
+    let picture = disconnected(&mut harness);
+    harness.command(Command::Disconnect { pair: guest.audio });
+    let sound = disconnected(&mut harness);
+    assert_eq!(sound.peer.unwrap().packets_lost, 2);
+    assert_eq!(picture.peer.unwrap().packets_lost, 3);
+}
+
+#[test]
+fn a_compound_that_comes_again_is_a_replay_whoever_says_it() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    let [audio, _] = guest.plan.ssrcs;
+    let early = guest.protect_rtcp(report(guest.picture.ssrc, &[(audio, 1)]));
+    guest.exchange(&mut harness, &early);
+    // Its source is known from here on.
+    guest.show(&mut harness);
+    guest.exchange(&mut harness, &early);
+    assert_eq!(harness.dropped(DropReason::SrtpReplay), 1);
+    let mut forged = early.clone();
+    forged[10] ^= 1;
+    guest.exchange(&mut harness, &forged);
+    assert_eq!(harness.worker.counters().rtcp.compounds_received, 1);
+}
+
+#[test]
+fn a_lost_picture_is_asked_for_where_the_pictures_come_from() {
+    let mut harness = harness();
+    let phone_plan = |target_type| LegPlan {
+        kind: MediaKind::Video,
+        payloads: video_plan()
+            .payloads
+            .iter()
+            .map(|mapping| crate::command::PayloadMapping {
+                received: 97,
+                sent: target_type,
+                ..*mapping
+            })
+            .collect(),
+        ..plan("198.51.100.1:4000")
+    };
+    let phone = harness.connect(phone_plan(VIDEO), Target::Nowhere);
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Leg(phone.pair));
+    let video = guest.video.unwrap();
+    harness.update(phone, phone_plan(VIDEO), Target::Leg(video));
+    let mut stream = Stream {
+        payload_type: 97,
+        ..Stream::new(5)
+    };
+    guest.show(&mut harness);
+    harness.exchange(phone.ours, phone.peer, &stream.next());
+    let [audio, picture] = guest.plan.ssrcs;
+    let compound = [
+        report(guest.sound.ssrc, &[(audio, 0)]),
+        picture_loss(guest.sound.ssrc, picture),
+    ]
+    .concat();
+    let sent = guest.protect_rtcp(compound);
+    harness.deliver(
+        super::super::harness::address(super::guest::PORT),
+        guest.at,
+        &sent,
+    );
+    harness.turn();
+    let left = harness.sent();
+    let asked: Vec<_> = left
+        .iter()
+        .filter(|sent| sent.to.ip() == phone.peer.ip())
+        .filter(|sent| classify(&sent.bytes) == Protocol::Rtcp)
+        .collect();
+    assert_eq!(asked.len(), 1);
+    let compound = Compound::parse(&asked[0].bytes).unwrap();
+    let parts: Vec<_> = compound.packets().map(|part| part.kind()).collect();
+    assert!(parts.contains(&Kind::PayloadFeedback), "{parts:?}");
+    assert_eq!(harness.worker.counters().rtcp.feedback_refused, 0);
+}
+
+#[test]
+fn both_streams_are_reported_on_under_one_name_and_each_by_its_own_source() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    let mut names = std::collections::BTreeSet::new();
+    let mut senders = std::collections::BTreeSet::new();
+    for _ in 0..400 {
+        let mut left = guest.speak(&mut harness);
+        left.extend(guest.show(&mut harness));
+        for sent in left {
+            let is_rtcp = classify(&sent.bytes) == Protocol::Rtcp;
+            let plain = guest.unprotect(&sent).unwrap();
+            if is_rtcp {
+                let compound = Compound::parse(&plain).unwrap();
+                senders.extend(compound.packets().next().and_then(|part| part.ssrc()));
+                // SDES is the last part: a CNAME of sixteen octets, an end.
+                names.insert(plain[plain.len() - 18..].to_vec());
+            }
+        }
+    }
+    assert_eq!(senders, guest.plan.ssrcs.into());
+    assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[test]
+fn a_sender_report_of_the_pictures_is_none_of_the_sound() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Nowhere);
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Leg(guest.audio));
+    harness.command(Command::Update {
+        pair: guest.audio,
+        plan: audio_plan(),
+        target: Target::Leg(phone.pair),
+    });
+    guest.add_video(&mut harness, Target::Echo);
+    guest.speak(&mut harness);
+    guest.show(&mut harness);
+    let says = |ssrc: u32| {
+        let mut octets = vec![0; 64];
+        let information = SenderInformation {
+            ntp: 1 << 40,
+            rtp: 9,
+            packets: 1,
+            octets: 160,
+        };
+        let cname = crate::rtcp::Cname(*b"0123456789abcdef");
+        let size = write_sender_report(&mut octets, Ssrc(ssrc), information, None, cname);
+        octets.truncate(size.unwrap());
+        octets
+    };
+    let sent = guest.protect_rtcp(says(guest.picture.ssrc));
+    guest.exchange(&mut harness, &sent);
+    let passed = |harness: &Harness| harness.worker.counters().rtcp.sender_reports_sent;
+    let before = passed(&harness);
+    let sent = guest.protect_rtcp(says(guest.sound.ssrc));
+    guest.exchange(&mut harness, &sent);
+    assert_eq!(passed(&harness), before + 1, "to the telephone");
+}

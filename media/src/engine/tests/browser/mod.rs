@@ -1,0 +1,8 @@
+//! Browsers: nominated, keyed, heard, moved, lost; and what strangers do to them.
+
+mod calls;
+mod control;
+mod guest;
+mod model;
+mod moves;
+mod strangers;

@@ -1,0 +1,351 @@
+//! Browsers that move, restart, fall silent and come back.
+
+use std::collections::BTreeSet;
+
+use super::super::harness::{Harness, Sent, Stream, address, plan};
+use super::guest::{Guest, OURS, PORT, THEIRS, audio_plan, credentials, harness, rtp};
+use super::model::Model;
+use crate::command::{Command, Report, Target, TransportFailure};
+use crate::drop_reason::DropReason;
+use crate::dtls::{KeyExchange as _, Role};
+use crate::rtp::RtpView;
+
+/// What a check of every second and a half brings: nobody falls silent.
+fn live(harness: &mut Harness, guest: &mut Guest, seconds: u32) {
+    for _ in 0..seconds {
+        harness.pass_ms(1_000);
+        let check = guest.check(false);
+        guest.exchange(harness, &check);
+    }
+}
+
+/// Chromium and Safari ask for a nomination only when they have used a pair already.
+#[test]
+fn a_handshake_before_the_nomination_comes_to_keys_and_media_waits_for_it() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    let check = guest.check(false);
+    assert_eq!(guest.exchange(&mut harness, &check).len(), 1);
+    guest.shake(&mut harness);
+    assert!(guest.keys.is_some());
+    // Who came to keys from there is there.
+    assert!(matches!(harness.reports[..], [Report::TransportUp { .. }]));
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}
+
+#[test]
+fn an_ice_restart_to_another_address_loses_nothing() {
+    let mut harness = harness();
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
+    let mut stream = Stream::new(5);
+    let mut sequences = BTreeSet::new();
+    let mut speak = |harness: &mut Harness, guest: &mut Guest| {
+        let left = rtp(guest.speak(harness));
+        assert_eq!((left.len(), left[0].to), (1, phone.peer));
+        let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+        assert_eq!((left.len(), left[0].to), (1, guest.at));
+        let plain = guest.unprotect(&left[0]).unwrap();
+        assert!(sequences.insert(RtpView::parse(&plain).unwrap().sequence().0));
+    };
+    for _ in 0..20 {
+        speak(&mut harness, &mut guest);
+    }
+    guest.plan.ours = credentials(77);
+    guest.plan.peer_fragment = (*b"peerAgain").into();
+    guest.command(&mut harness);
+    for _ in 0..20 {
+        speak(&mut harness, &mut guest);
+    }
+    let old = guest.at;
+    let late = {
+        let plain = guest.sound.next();
+        guest.protect(plain)
+    };
+    guest.at = address("203.0.113.200:50000");
+    guest.nominate(&mut harness);
+    for _ in 0..20 {
+        speak(&mut harness, &mut guest);
+    }
+    let left = rtp(harness.exchange(address(PORT), old, &late));
+    assert_eq!(left.len(), 1, "what was under way is heard");
+    harness.pass_ms(3_000);
+    let later = {
+        let plain = guest.sound.next();
+        guest.protect(plain)
+    };
+    assert!(rtp(harness.exchange(address(PORT), old, &late)).is_empty());
+    assert!(
+        rtp(harness.exchange(address(PORT), old, &later)).is_empty(),
+        "no longer"
+    );
+    let is_latch = |report: &Report| matches!(report, Report::Latched { .. });
+    assert!(
+        harness.reports.iter().all(is_latch),
+        "keys are what they were"
+    );
+    let handshakes = harness.worker.counters().transport.handshakes_begun;
+    assert_eq!(handshakes, 1);
+}
+
+#[test]
+fn media_from_where_a_browser_has_checked_says_that_it_is_there() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    let first = guest.at;
+    let other = address("203.0.113.200:50000");
+    let stray = {
+        let plain = guest.sound.next();
+        guest.protect(plain)
+    };
+    assert!(rtp(harness.exchange(address(PORT), other, &stray)).is_empty());
+    assert_eq!(harness.dropped(DropReason::BundleForeign), 1);
+    let old = {
+        let plain = guest.sound.next();
+        guest.protect(plain)
+    };
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+    guest.at = other;
+    let check = guest.check(false);
+    assert_eq!(guest.exchange(&mut harness, &check).len(), 1);
+    let copied = rtp(harness.exchange(address(PORT), other, &old));
+    assert!(copied.is_empty(), "nothing later than what was heard");
+    assert_eq!(harness.dropped(DropReason::SourceNotLatched), 1);
+    guest.at = first;
+    assert_eq!(rtp(guest.speak(&mut harness))[0].to, first);
+    guest.at = other;
+    for _ in 0..5 {
+        let left = rtp(guest.speak(&mut harness));
+        assert_eq!((left.len(), left[0].to), (1, other));
+        assert!(guest.unprotect(&left[0]).is_some());
+    }
+}
+
+#[test]
+fn silence_is_reported_and_so_is_its_end() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    live(&mut harness, &mut guest, 12);
+    assert!(harness.reports.is_empty());
+    for by_media in [false, true] {
+        harness.pass_ms(9_900);
+        assert!(harness.reports.is_empty());
+        harness.pass_ms(200);
+        assert!(matches!(
+            harness.reports.pop(),
+            Some(Report::TransportSilent { pair }) if pair == guest.audio
+        ));
+        if by_media {
+            guest.speak(&mut harness);
+        } else {
+            let check = guest.check(false);
+            guest.exchange(&mut harness, &check);
+        }
+        assert!(matches!(
+            harness.reports.pop(),
+            Some(Report::TransportBack { pair }) if pair == guest.audio
+        ));
+    }
+}
+
+#[test]
+fn nobody_nominated_in_time_is_a_failure_and_a_restart_begins_again() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    harness.pass_ms(31_000);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportFailed {
+            failure: TransportFailure::NoSource,
+            ..
+        })
+    ));
+    harness.pass_ms(60_000);
+    assert!(harness.reports.is_empty(), "once");
+    guest.plan.ours = credentials(77);
+    guest.command(&mut harness);
+    guest.nominate(&mut harness);
+    guest.shake(&mut harness);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportUp { .. })
+    ));
+}
+
+/// RFC 7675 §5.1: nothing is sent to who does not say that it wants it; and it is again after a restart.
+#[test]
+fn after_consent_has_expired_nothing_is_sent_until_a_restart() {
+    let mut harness = harness();
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
+    harness.pass_ms(31_000);
+    let failed = harness.reports.pop();
+    assert!(matches!(
+        failed,
+        Some(Report::TransportFailed {
+            failure: TransportFailure::ConsentExpired,
+            ..
+        })
+    ));
+    harness.sent();
+    let mut stream = Stream::new(5);
+    assert!(rtp(harness.exchange(phone.ours, phone.peer, &stream.next())).is_empty());
+    harness.pass_ms(20_000);
+    assert!(harness.sent().iter().all(|sent| sent.to != guest.at));
+    assert!(rtp(guest.speak(&mut harness)).is_empty());
+    harness.reports.clear();
+    guest.plan.ours = credentials(77);
+    guest.command(&mut harness);
+    guest.nominate(&mut harness);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportBack { .. })
+    ));
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportUp { .. })
+    ));
+    let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+    assert!(
+        guest.unprotect(&left[0]).is_some(),
+        "under the keys of before"
+    );
+}
+
+#[test]
+fn another_certificate_is_another_handshake_and_the_keys_before_hold_until_its_keys() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+    let next = Model(0x55);
+    guest.plan.fingerprints[0] = next.fingerprint();
+    guest.command(&mut harness);
+    for _ in 0..5 {
+        let left = rtp(guest.speak(&mut harness));
+        assert!(guest.unprotect(&left[0]).is_some());
+    }
+    guest.handshake = Some(next.begin(harness.now, Role::Client, &[OURS.fingerprint()]));
+    guest.go_on(&mut harness);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportUp { .. })
+    ));
+    for _ in 0..5 {
+        let left = rtp(guest.speak(&mut harness));
+        assert_eq!(left.len(), 1);
+        assert!(
+            guest.unprotect(&left[0]).is_some(),
+            "with counters that begin anew"
+        );
+    }
+}
+
+#[test]
+fn we_begin_the_handshake_where_the_browser_waits_for_it() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    guest.plan.role = Role::Client;
+    guest.command(&mut harness);
+    guest.handshake = Some(THEIRS.begin(harness.now, Role::Server, &[OURS.fingerprint()]));
+    let check = guest.check(true);
+    let now = harness.now;
+    for sent in guest.exchange(&mut harness, &check) {
+        guest
+            .handshake
+            .as_mut()
+            .unwrap()
+            .handle_packet(now, &sent.bytes);
+    }
+    guest.shake(&mut harness);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportUp { .. })
+    ));
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}
+
+/// The number of a packet under its key, by its source and sequence number.
+fn number(sent: &Sent) -> (u32, u16) {
+    let view = RtpView::parse(&sent.bytes).unwrap();
+    (view.ssrc().0, view.sequence().0)
+}
+
+#[test]
+fn no_index_leaves_twice_whether_video_comes_and_goes_or_a_leg_changes() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    let mut left = Vec::new();
+    for round in 0..6 {
+        guest.add_video(&mut harness, Target::Echo);
+        for _ in 0..40 {
+            left.extend(rtp(guest.speak(&mut harness)));
+            left.extend(rtp(guest.show(&mut harness)));
+        }
+        harness.command(Command::Update {
+            pair: guest.audio,
+            plan: audio_plan(),
+            target: Target::Echo,
+        });
+        let video = guest.video.take().unwrap();
+        if round % 2 == 0 {
+            guest.command(&mut harness);
+            harness.command(Command::Disconnect { pair: video });
+        } else {
+            harness.command(Command::Disconnect { pair: video });
+            guest.command(&mut harness);
+        }
+        harness.command(Command::Acknowledge { pair: video });
+    }
+    assert_eq!(left.len(), 6 * 80);
+    let numbers: BTreeSet<_> = left.iter().map(number).collect();
+    assert_eq!(numbers.len(), left.len(), "no number twice");
+    for sent in &left {
+        assert!(guest.unprotect(sent).is_some(), "and each is believed");
+    }
+    let sources: BTreeSet<_> = numbers.iter().map(|(ssrc, _)| *ssrc).collect();
+    assert_eq!(sources, guest.plan.ssrcs.map(|ssrc| ssrc.0).into());
+}
+
+#[test]
+fn plans_that_would_use_an_index_twice_or_a_name_of_another_are_refused() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    let refused = |harness: &mut Harness| {
+        let failed = harness.reports.pop();
+        matches!(
+            failed,
+            Some(Report::TransportFailed {
+                failure: TransportFailure::Plan,
+                ..
+            })
+        )
+    };
+    let good = guest.plan.clone();
+    guest.plan.ssrcs.reverse();
+    guest.command(&mut harness);
+    assert!(refused(&mut harness), "what the video used");
+    guest.plan = good.clone();
+    guest.command(&mut harness);
+    assert!(harness.reports.is_empty());
+    let mut other = Guest::begin(&mut harness, 2, Target::Echo);
+    other.plan.ours = good.ours;
+    other.command(&mut harness);
+    assert!(
+        refused(&mut harness),
+        "a name that another browser was told"
+    );
+    let (audio, _) = harness.browser_stock.remove(0);
+    harness.command(Command::Connect {
+        pair: audio,
+        plan: audio_plan(),
+        target: Target::Echo,
+    });
+    other.audio = audio;
+    other.plan.ours = credentials(78);
+    other.plan.ssrcs = [other.plan.ssrcs[0]; 2];
+    other.command(&mut harness);
+    assert!(refused(&mut harness), "one key, one source");
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}

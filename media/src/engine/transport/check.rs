@@ -1,0 +1,161 @@
+//! Checks of ICE: answered if they authenticate, and what they nominate is where a browser is.
+
+use std::net::SocketAddr;
+
+use packet_io::{PacketBuf, PacketIo};
+
+use crate::drop_reason::DropReason;
+use crate::dtls::Role;
+use crate::engine::batching::micros;
+use crate::engine::report_queue::Waiting;
+use crate::engine::transport::table::Stage;
+use crate::engine::worker::Worker;
+use crate::ice::{Change, Checked, Consent, Refusal, destination_fragment};
+use crate::ingress::PeerAddress;
+use crate::limits::{CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE};
+
+impl<Io: PacketIo> Worker<Io> {
+    /// A datagram that is STUN by its first octet, from anywhere.
+    pub(super) fn receive_check(
+        &mut self,
+        now_us: u64,
+        source: SocketAddr,
+        mut packet: PacketBuf,
+    ) -> Result<(), DropReason> {
+        let audio = destination_fragment(packet.bytes())
+            .and_then(|fragment| {
+                let audio = self.transports.by_fragment.get(fragment).copied();
+                audio.ok_or(Refusal::UsernameForeign)
+            })
+            .map_err(|refusal| self.refuse_check(refusal))?;
+        self.in_hand = Some(audio);
+        self.expect_foreign(Some(source))?;
+        let now = self.instant(now_us).ok_or(DropReason::StunRefused)?;
+        let transport = self
+            .transports
+            .of_audio_mut(audio)
+            .ok_or(DropReason::StunRefused)?;
+        let (response, change) = match transport.agent.check(now, source, packet.bytes()) {
+            Checked::Answered(response, change) => (response, change),
+            Checked::Dropped(refusal) => return Err(self.refuse_check(refusal)),
+        };
+        let may_answer = transport
+            .guard
+            .admit(now_us, CHECKS_PER_SECOND_MAX, CHECK_BURST_MAX);
+        transport.heard_us = now_us;
+        let is_generation_over = transport.agent.fragments().count() != transport.fragments.len();
+        let consent = transport.agent.consent(now);
+        self.note_heard(audio);
+        self.transports.note_check(audio, source.into());
+        if is_generation_over {
+            self.transports.follow_fragments(audio);
+        }
+        let is_nominated = change == Change::Nominated(source)
+            || (consent == Consent::Granted(source)
+                && self.transports.by_source.get(&source.into()) != Some(audio));
+        if is_nominated {
+            self.nominate(now_us, audio, source);
+        }
+        self.schedule(now_us, audio);
+        if !may_answer {
+            return Err(DropReason::RateExceeded);
+        }
+        packet
+            .copy_from(&response)
+            .map_err(|_no_room| DropReason::StunRefused)?;
+        self.counters.transport.checks_answered += 1;
+        if let Some(socket) = self.transports.socket() {
+            self.io.send(packet, socket, Some(source));
+        }
+        Ok(())
+    }
+
+    fn refuse_check(&mut self, refusal: Refusal) -> DropReason {
+        self.counters.checks_refused.count(refusal);
+        DropReason::StunRefused
+    }
+
+    /// Keys have authenticated what came from there. True: that is where the browser is.
+    pub(super) fn prove_source(&mut self, now_us: u64, audio: u32, source: PeerAddress) -> bool {
+        let now = self.instant(now_us);
+        let Some((transport, now)) = self.transports.of_audio_mut(audio).zip(now) else {
+            return false;
+        };
+        let change = transport.agent.prove(now, source.socket_address());
+        if let Change::Nominated(address) = change {
+            self.nominate(now_us, audio, address);
+            self.schedule(now_us, audio);
+        }
+        let transport = self.transports.of_audio(audio);
+        transport.is_some_and(|it| it.nominated == Some(source))
+    }
+
+    /// A browser is here from now on, unless another one is that has keys and was heard lately: a check
+    /// proves who sent it, and not where it was sent from.
+    fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr) {
+        let address = PeerAddress::from(source);
+        let holder = self.transports.by_source.get(&address);
+        let is_taken = holder
+            .filter(|holder| *holder != audio)
+            .is_some_and(|holder| {
+                self.transports.of_audio(holder).is_some_and(|other| {
+                    let is_there = other.nominated == Some(address);
+                    is_there && other.stage == Stage::Keyed && !other.is_silent
+                })
+            });
+        if is_taken {
+            self.counters.transport.nominations_taken += 1;
+            return;
+        }
+        if let Some(holder) = holder.filter(|holder| *holder != audio) {
+            self.displace(holder, &address);
+        }
+        self.counters.transport.nominations += 1;
+        let until_us = now_us.saturating_add(micros(LATCH_GRACE));
+        let before = self.transports.of_audio(audio).and_then(|it| it.nominated);
+        self.transports.move_to(audio, address, until_us);
+        let Some(transport) = self.transports.of_audio_mut(audio) else {
+            return;
+        };
+        let was_lost = std::mem::take(&mut transport.is_lost);
+        let (stage, role) = (transport.stage, transport.plan.role);
+        if stage == Stage::Expected && transport.handshake.is_none() {
+            transport.expected_since_us = now_us;
+        }
+        self.follow_nomination(audio);
+        let is_first = before.is_none();
+        if (was_lost || is_first) && stage == Stage::Keyed {
+            self.reports.push(audio, Waiting::TransportUp);
+        }
+        if stage == Stage::Expected && role == Role::Client {
+            self.begin_handshake(now_us, audio);
+        }
+    }
+
+    /// An address is another browser's. Who was there is nowhere until it is nominated again.
+    fn displace(&mut self, holder: u32, address: &PeerAddress) {
+        let Some(transport) = self.transports.of_audio_mut(holder) else {
+            return;
+        };
+        if transport.nominated == Some(*address) {
+            self.transports.leave(holder);
+            self.follow_nomination(holder);
+        } else {
+            self.transports.leave_former(holder);
+        }
+    }
+
+    /// Brings the legs of a browser up to where it is.
+    pub(super) fn follow_nomination(&mut self, audio: u32) {
+        let Some(transport) = self.transports.of_audio(audio) else {
+            return;
+        };
+        let nominated = transport.nominated;
+        for slot in transport.slots() {
+            if let Some(leg) = self.leg_mut(slot) {
+                leg.latch.nominate(nominated);
+            }
+            self.refresh_lock(slot);
+        }
+    }
+}

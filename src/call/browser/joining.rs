@@ -1,0 +1,145 @@
+//! The callee rings, answers, holds: what of it a guest hears.
+
+use sip::event::{Answered, CallKey};
+use sip::message::StatusCode;
+use sip::offer_answer::{Codec, RemoteAudio, Unusable};
+use sip::sdp::{Direction, SessionDescription};
+
+use super::super::control::CallControl;
+use super::super::event::Now;
+use super::super::media_plan::abilities::{self, share_voice};
+use super::super::one_call::{Call, Side};
+use super::super::video;
+use super::event::{BrowserOutput, GuestState};
+
+impl CallControl {
+    /// Early media passes where the guest can hear it; a page that only rings makes its own sound.
+    pub(in super::super) fn ring_guest(
+        &mut self,
+        key: CallKey,
+        answer: Option<&SessionDescription>,
+    ) {
+        // Early media that cannot be used is no reason to end a call that only rings.
+        if let Some(answer) = answer
+            && self.accept_second_party(key, answer).is_ok()
+        {
+            self.update_media(key);
+            self.settle_guest(key);
+        }
+        self.tell_guest_state(key);
+    }
+
+    /// The callee has answered: media flows, and the page is asked anew where it was told of another codec.
+    pub(in super::super) fn join_guest(
+        &mut self,
+        now: Now,
+        key: CallKey,
+        answered: &Answered,
+    ) -> Result<(), &'static str> {
+        match &answered.answer {
+            Some(answer) => self.accept_second_party(key, answer)?,
+            None => {
+                // A 200 without a body repeats what an early answer said already.
+                let call = self.calls.get(&key).ok_or("call_gone")?;
+                let said = call.ports(Side::B).and_then(|ports| ports.leg.remote());
+                said.ok_or("answer_missing")?;
+            }
+        }
+        let call = self.calls.get(&key).ok_or("call_gone")?;
+        let callee = call.attempt.as_ref().ok_or("call_gone")?;
+        let most = callee.cleared.duration_max();
+        if !understands(call) {
+            return Err(Unusable::NoCommonCodec.as_str());
+        }
+        self.mark_answered(now, key, most);
+        self.update_media(key);
+        self.settle_guest(key);
+        self.tell_guest_state(key);
+        // Another device than the one that was heard early.
+        self.tell_new_keys(now, key, Side::B);
+        Ok(())
+    }
+
+    /// The callee offers within the call: it is answered at once by what the guest can do, and the page
+    /// hears what follows for it.
+    pub(in super::super) fn answer_beside_guest(
+        &mut self,
+        key: CallKey,
+        remote: RemoteAudio,
+    ) -> Result<SessionDescription, StatusCode> {
+        const GONE: StatusCode = StatusCode::CALL_TRANSACTION_DOES_NOT_EXIST;
+        self.provide_video(key, &remote);
+        let snapshot = std::sync::Arc::clone(&self.snapshot);
+        let call = self.calls.get_mut(&key).ok_or(GONE)?;
+        let policy = super::super::delayed::policy_of(call, Side::B, &snapshot);
+        let guest = call.ports(Side::A).ok_or(GONE)?;
+        let theirs = guest.leg.remote().ok_or(GONE)?;
+        // The codec in use leads, so that the page need not change it.
+        let in_use = abilities::led_by(&guest.leg.current().codecs, &theirs.codecs);
+        let chosen = abilities::permitted(&in_use, policy, &[]);
+        let direction = theirs.direction;
+        video::wish_from_other(call, Side::B, &snapshot);
+        let ports = call.ports_mut(Side::B).ok_or(GONE)?;
+        let before = ports.leg.current().clone();
+        ports.leg.accept_offer(remote);
+        let Ok(answer) = ports.leg.answer(&chosen, direction, None) else {
+            ports.leg.restore(before);
+            return Err(StatusCode::NOT_ACCEPTABLE_HERE);
+        };
+        self.update_media(key);
+        self.settle_guest(key);
+        self.tell_guest_state(key);
+        Ok(answer)
+    }
+
+    /// How the call is now, where the guest was told otherwise.
+    pub(in super::super) fn tell_guest_state(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| !call.over) else {
+            return;
+        };
+        let state = state_of(call);
+        let Some(guest) = call.guest_mut() else {
+            return;
+        };
+        if guest.state.replace(state) != Some(state) {
+            self.tell_guest(key, BrowserOutput::State(state));
+        }
+    }
+}
+
+fn state_of(call: &Call) -> GuestState {
+    let callee = call.ports(Side::B).and_then(|ports| ports.leg.remote());
+    if call.answered_at.is_some() {
+        let holds = callee.is_some_and(|callee| callee.direction != Direction::SendRecv);
+        return if holds && call.local_party.is_none() {
+            GuestState::Held
+        } else {
+            GuestState::Connected
+        };
+    }
+    let ringing = call.attempt.as_ref().and_then(|attempt| attempt.ringing_at);
+    match (callee, ringing) {
+        (Some(_), _) => GuestState::EarlyMedia,
+        (None, Some(_)) => GuestState::Ringing,
+        (None, None) => GuestState::Calling,
+    }
+}
+
+/// What the callee speaks is something that the page has offered.
+fn understands(call: &Call) -> bool {
+    let remote = |side| call.ports(side).and_then(|ports| ports.leg.remote());
+    let (Some(guest), Some(callee)) = (remote(Side::A), remote(Side::B)) else {
+        return false;
+    };
+    share_voice(&callee.codecs, &guest.codecs)
+}
+
+/// What a callee is offered for a guest: events under the number that every SIP endpoint knows (H-01).
+pub(in super::super) fn renumbered(codecs: &mut [Codec]) {
+    for codec in codecs.iter_mut().filter(|codec| codec.is_telephone_event()) {
+        codec.payload_type = match codec.clock_rate_hz {
+            8_000 => 101,
+            _ => 102,
+        };
+    }
+}

@@ -1,0 +1,680 @@
+//! Calls of guests: the page offers, and hears of its callee; strangers and vanished pages end.
+
+use std::time::Duration;
+
+use media::command::{LatchPolicy, PairKey, Report, Target, TransportFailure};
+use sip::sdp::{Direction, SessionDescription};
+
+use super::world::{Sent, World, link, remote, sdp, target, trunk};
+use crate::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestKey, GuestState};
+use crate::call::event::Input;
+use crate::cdr::record::Record;
+use crate::links::model::{Destination, VideoPolicy};
+use crate::links::resolve::ResolvedLink;
+use crate::trunks::model::Trunk;
+
+const GUEST: GuestKey = GuestKey(9);
+/// Slots for browsers begin here.
+const BROWSERS: u32 = 100;
+
+fn world(trunks: Vec<Trunk>) -> World {
+    let mut world = World::new(trunks);
+    for slot in BROWSERS..BROWSERS + 4 {
+        let report = Report::BrowserStocked {
+            pair: pair(slot),
+            at: "198.51.100.1:9000".parse().unwrap(),
+        };
+        world.feed(Input::Report { report });
+    }
+    world
+}
+
+fn pair(slot: u32) -> PairKey {
+    PairKey {
+        worker: 0,
+        slot,
+        generation: 0,
+    }
+}
+
+/// What a page offers, as Chromium writes it. `ufrag`: of its end of the transport.
+fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
+    let transport = format!(
+        "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n\
+         a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=rtcp-mux\r\n",
+        ["AB"; 32].join(":")
+    );
+    let mids = if video.is_some() { "0 1" } else { "0" };
+    let mut text = format!(
+        "v=0\r\no=- 4611 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mids}\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 110 126\r\n{transport}a=mid:0\r\na=sendrecv\r\n\
+         a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+         a=rtpmap:9 G722/8000\r\na=rtpmap:110 telephone-event/48000\r\n\
+         a=rtpmap:126 telephone-event/8000\r\n"
+    );
+    if let Some(direction) = video {
+        text.push_str(&format!(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 103 104\r\n{transport}a=mid:1\r\na={direction}\r\n\
+             a=rtpmap:96 VP8/90000\r\na=rtpmap:103 H264/90000\r\n\
+             a=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
+             a=rtcp-fb:103 nack pli\r\na=rtpmap:104 H264/90000\r\n\
+             a=fmtp:104 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n"
+        ));
+    }
+    SessionDescription::parse(text.as_bytes()).unwrap()
+}
+
+fn call(world: &mut World, link: ResolvedLink, offer: SessionDescription) {
+    let call = Box::new(BrowserCall {
+        link,
+        offer,
+        client: "203.0.113.7".parse().unwrap(),
+    });
+    say(world, BrowserInput::Call(call));
+}
+
+fn say(world: &mut World, input: BrowserInput) {
+    world.feed(Input::Browser {
+        guest: GUEST,
+        input,
+    });
+}
+
+/// What the guest was told since the last look.
+fn told(world: &mut World) -> Vec<BrowserOutput> {
+    let told = std::mem::take(&mut world.told);
+    assert!(told.iter().all(|(guest, _)| *guest == GUEST));
+    told.into_iter().map(|(_, output)| output).collect()
+}
+
+/// The same in short.
+fn words(world: &mut World) -> Vec<String> {
+    let word = |output: BrowserOutput| match output {
+        BrowserOutput::Answer { description, video } => {
+            let audio = &description.media[0];
+            let video = match video {
+                Ok(direction) => format!("{direction:?}"),
+                Err(why) => why.to_owned(),
+            };
+            format!("answer {} {video}", audio.formats[0])
+        }
+        BrowserOutput::OfferRefused { cause } => format!("refused {cause}"),
+        BrowserOutput::Renegotiate => "renegotiate".to_owned(),
+        BrowserOutput::State(state) => state.as_str().to_owned(),
+        BrowserOutput::Ended { cause, status, .. } => format!("ended {status} {cause}"),
+    };
+    told(world).into_iter().map(word).collect()
+}
+
+fn invite(world: &World) -> Sent {
+    world.last(target(1), "INVITE")
+}
+
+fn answer_with(formats: &str, more: &str) -> String {
+    format!(
+        "v=0\r\no=- 9 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+         m=audio 6000 RTP/AVP {formats}\r\n{more}"
+    )
+}
+
+const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
+const EVENTS: &str = "a=rtpmap:101 telephone-event/8000\r\n";
+
+#[test]
+fn page_gets_its_answer_at_once_and_hears_its_callee_ring_and_answer() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    assert_eq!(words(&mut world), ["answer 111 not_offered", "calling"]);
+    let invite = invite(&world);
+    assert!(invite.text.starts_with("INVITE sip:610@example.com"));
+    assert!(
+        invite.body().contains("a=rtpmap:101 telephone-event/8000"),
+        "{}",
+        invite.body()
+    );
+    let (audio, plan) = world.transports.first_key_value().unwrap();
+    assert_eq!(*audio, pair(BROWSERS));
+    assert_eq!((plan.0, &*plan.1.peer_fragment), (None, &b"aaaa"[..]));
+    assert_ne!(plan.1.ssrcs[0], plan.1.ssrcs[1]);
+    let leg = &world.plans[&pair(BROWSERS)];
+    assert_eq!(leg.latch, LatchPolicy::Nominated);
+    world.respond(&invite, "180 Ringing", "");
+    assert_eq!(words(&mut world), ["ringing"]);
+    let body = answer_with("111 101", &format!("{OPUS}{EVENTS}"));
+    world.respond(&invite, "200 OK", &body);
+    assert_eq!(
+        words(&mut world),
+        ["connected"],
+        "the codec that it was told"
+    );
+    let callee = pair(0);
+    assert_eq!(world.legs[&pair(BROWSERS)], Target::Leg(callee));
+    assert_eq!(world.legs[&callee], Target::Leg(pair(BROWSERS)));
+    say(&mut world, BrowserInput::HangUp);
+    assert_eq!(words(&mut world), ["ended 200 normal"]);
+    assert_eq!(world.count(target(1), "BYE"), 1);
+    let closed = world.closed()[0].clone();
+    assert_eq!(
+        (&*closed.released_by, &*closed.cause),
+        ("originating", "normal")
+    );
+    let opened = world.records.iter().find_map(|record| match record {
+        Record::CallOpened(opened) => Some(opened.clone()),
+        _ => None,
+    });
+    let opened = opened.unwrap();
+    assert_eq!(
+        (&*opened.source, &*opened.source_address),
+        ("browser", "203.0.113.7")
+    );
+    let bye = world.last(target(1), "BYE");
+    world.respond(&bye, "200 OK", "");
+    world.expect_quiet();
+}
+
+#[test]
+fn page_is_asked_for_another_offer_when_the_callee_speaks_another_codec() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("8", ""));
+    assert_eq!(
+        words(&mut world),
+        [
+            "answer 111 not_offered",
+            "calling",
+            "renegotiate",
+            "connected"
+        ]
+    );
+    let ufrag = world.transports[&pair(BROWSERS)].1.ours.fragment().to_vec();
+    say(
+        &mut world,
+        BrowserInput::Offer(Box::new(offer("aaaa", None))),
+    );
+    assert_eq!(words(&mut world), ["answer 8 not_offered"]);
+    let plan = &world.plans[&pair(BROWSERS)];
+    assert_eq!((plan.payloads[0].received, plan.payloads[0].sent), (8, 8));
+    let transport = &world.transports[&pair(BROWSERS)].1;
+    assert_eq!(transport.ours.fragment(), ufrag, "the transport stays");
+    assert_eq!(
+        world.count(target(1), "INVITE"),
+        1,
+        "the callee is not asked"
+    );
+}
+
+#[test]
+fn codec_of_the_trunk_leads_the_first_answer() {
+    let mut trunk = trunk(1);
+    trunk.codecs = vec!["PCMU".into(), "G722".into()];
+    let mut world = world(vec![trunk]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    assert_eq!(words(&mut world), ["answer 0 not_offered", "calling"]);
+    let offered = invite(&world);
+    assert!(
+        offered.body().contains("RTP/AVP 0 9 101"),
+        "{}",
+        offered.body()
+    );
+}
+
+#[test]
+fn callee_that_holds_is_answered_at_once_and_the_page_hears_of_it() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    let (from, to) = (
+        format!("{};tag=callee", invite.header("To")),
+        invite.header("From").to_owned(),
+    );
+    words(&mut world);
+    for (cseq, direction, state) in [(1, "sendonly", "held"), (2, "sendrecv", "connected")] {
+        let body = answer_with("111", &format!("{OPUS}a={direction}\r\n"));
+        let body = body.replace("o=- 9 1", &format!("o=- 9 {}", cseq + 1));
+        let text = format!(
+            "INVITE sip:guest@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKhold{cseq}\r\nMax-Forwards: 70\r\n\
+             From: {from}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {cseq} INVITE\r\n\
+             Contact: <sip:callee@192.0.2.1:5060>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            invite.header("Call-ID"),
+            body.len(),
+        );
+        world.datagram(target(1), &text);
+        let answer = world.last(target(1), "SIP/2.0 200");
+        assert!(answer.header("CSeq").starts_with(&format!("{cseq} ")));
+        assert!(answer.body().contains("111"), "{}", answer.body());
+        assert_eq!(words(&mut world), ["renegotiate", state], "{direction}");
+        say(
+            &mut world,
+            BrowserInput::Offer(Box::new(offer("aaaa", None))),
+        );
+        let BrowserOutput::Answer { description, .. } = told(&mut world).remove(0) else {
+            panic!("no answer");
+        };
+        let expected = if direction == "sendonly" {
+            Direction::SendOnly
+        } else {
+            Direction::SendRecv
+        };
+        assert_eq!(description.media[0].direction, Some(expected));
+        let ack = format!(
+            "ACK sip:guest@198.51.100.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKack{cseq}\r\nMax-Forwards: 70\r\n\
+             From: {from}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {cseq} ACK\r\n\
+             Content-Length: 0\r\n\r\n",
+            invite.header("Call-ID"),
+        );
+        world.datagram(target(1), &ack);
+    }
+}
+
+#[test]
+fn video_policy_of_the_link_holds_towards_both_sides() {
+    for (policy, to_page, to_callee, passes) in [
+        (VideoPolicy::SendRecv, "SendRecv", "a=sendrecv", true),
+        (VideoPolicy::RecvOnly, "SendOnly", "a=recvonly", false),
+        (
+            VideoPolicy::RecvOnlyInitially,
+            "SendRecv",
+            "a=sendrecv",
+            false,
+        ),
+        (VideoPolicy::Inactive, "not_taken", "", false),
+    ] {
+        let mut world = world(vec![trunk(1)]);
+        let mut link = remote("610");
+        link.video_policy = policy;
+        call(&mut world, link, offer("aaaa", Some("sendrecv")));
+        assert_eq!(
+            words(&mut world)[0],
+            format!("answer 111 {to_page}"),
+            "{policy}"
+        );
+        let invite = invite(&world);
+        let video = invite.body().split("m=video").nth(1).unwrap_or_default();
+        if to_callee.is_empty() {
+            assert_eq!(video, "", "{policy}");
+            assert_eq!(world.legs.len(), 2, "no pairs for pictures");
+            continue;
+        }
+        assert!(video.contains("H264"), "{video}");
+        assert!(!video.contains("VP8"), "{video}");
+        assert!(
+            video.contains(to_callee) || to_callee == "a=sendrecv",
+            "{video}"
+        );
+        let theirs = match policy {
+            VideoPolicy::RecvOnly => "sendonly",
+            _ => "sendrecv",
+        };
+        let more = format!(
+            "{OPUS}m=video 6002 RTP/AVP 103\r\na=rtpmap:103 H264/90000\r\n\
+             a=fmtp:103 packetization-mode=1;profile-level-id=42e01f\r\na={theirs}\r\n"
+        );
+        world.respond(&invite, "200 OK", &answer_with("111", &more));
+        assert_eq!(words(&mut world), ["connected"], "{policy}");
+        let (_, (video, _)) = world.transports.first_key_value().unwrap();
+        let video = video.expect("pictures go over the same transport");
+        let plan = &world.plans[&video];
+        assert_eq!(plan.receives, passes, "{policy}");
+        assert!(plan.sends, "{policy}");
+        assert_eq!(
+            (plan.payloads[0].received, plan.payloads[0].sent),
+            (103, 103)
+        );
+        if policy == VideoPolicy::RecvOnlyInitially {
+            say(&mut world, BrowserInput::Camera(true));
+            assert!(world.plans[&video].receives, "the guest has started it");
+            say(&mut world, BrowserInput::Camera(false));
+            assert!(!world.plans[&video].receives);
+        }
+        assert_eq!(words(&mut world).len(), 0);
+    }
+}
+
+#[test]
+fn page_is_told_how_much_the_callee_takes_without_another_offer() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", Some("sendrecv")));
+    let invite = invite(&world);
+    let said = |world: &World| world.transports[&pair(BROWSERS)].1.bitrate_max_bps;
+    assert_eq!(said(&world), None, "nobody has said anything yet");
+    let ends = |world: &World| world.transports[&pair(BROWSERS)].1.ours.clone();
+    let before = ends(&world);
+    let more = format!(
+        "{OPUS}m=video 6002 RTP/AVP 103\r\nb=TIAS:512000\r\na=rtpmap:103 H264/90000\r\n\
+         a=fmtp:103 packetization-mode=1;profile-level-id=42e01f\r\n"
+    );
+    world.respond(&invite, "200 OK", &answer_with("111", &more));
+    assert_eq!(
+        words(&mut world),
+        ["answer 111 SendRecv", "calling", "connected"]
+    );
+    assert_eq!(said(&world), Some(512_000));
+    assert_eq!(ends(&world), before, "its end of the transport stays");
+}
+
+#[test]
+fn callee_without_video_leaves_the_page_with_sound_and_the_pairs_go_back() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", Some("sendrecv")));
+    let invite = invite(&world);
+    assert_eq!(world.legs.len(), 4);
+    let more = format!("{OPUS}m=video 0 RTP/AVP 103\r\n");
+    world.respond(&invite, "200 OK", &answer_with("111", &more));
+    assert_eq!(
+        words(&mut world),
+        ["answer 111 SendRecv", "calling", "renegotiate", "connected"]
+    );
+    say(
+        &mut world,
+        BrowserInput::Offer(Box::new(offer("aaaa", Some("sendrecv")))),
+    );
+    assert_eq!(words(&mut world), ["answer 111 not_taken"]);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.legs.len(), 2, "{:?}", world.legs);
+    assert_eq!(words(&mut world).len(), 0);
+}
+
+#[test]
+fn restart_of_ice_gets_an_end_of_its_own_and_the_callee_hears_nothing() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    let before = world.transports[&pair(BROWSERS)].1.clone();
+    words(&mut world);
+    say(
+        &mut world,
+        BrowserInput::Offer(Box::new(offer("bbbb", None))),
+    );
+    assert_eq!(words(&mut world), ["answer 111 not_offered"]);
+    let after = &world.transports[&pair(BROWSERS)].1;
+    assert_eq!(&*after.peer_fragment, b"bbbb");
+    assert_ne!(after.ours, before.ours);
+    assert_eq!(after.ssrcs, before.ssrcs);
+    assert_eq!(world.count(target(1), "INVITE"), 1);
+}
+
+#[test]
+fn page_that_ends_while_it_rings_cancels_its_callee() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "180 Ringing", "");
+    say(&mut world, BrowserInput::HangUp);
+    assert_eq!(world.count(target(1), "CANCEL"), 1);
+    assert_eq!(words(&mut world).last().unwrap(), "ended 487 cancelled");
+    world.respond(&invite, "487 Request Terminated", "");
+    world.expect_quiet();
+}
+
+#[test]
+fn page_hears_why_nobody_answers() {
+    for (status, word) in [
+        ("486 Busy Here", "ended 486 busy"),
+        ("404 Not Found", "ended 404 no_such_destination"),
+        ("503 Service Unavailable", "ended 500 trunk_failure"),
+    ] {
+        let mut world = world(vec![trunk(1)]);
+        call(&mut world, remote("610"), offer("aaaa", None));
+        let invite = invite(&world);
+        world.respond(&invite, status, "");
+        assert_eq!(words(&mut world).last().unwrap(), word);
+        world.expect_quiet();
+    }
+}
+
+#[test]
+fn next_trunk_is_dialled_for_a_guest_as_for_every_caller() {
+    let mut world = world(vec![trunk(1), trunk(2)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let first = invite(&world);
+    world.respond(&first, "503 Service Unavailable", "");
+    let second = world.last(target(2), "INVITE");
+    let body = answer_with("111", OPUS).replace("192.0.2.1", "192.0.2.2");
+    world.respond(&second, "200 OK", &body);
+    assert_eq!(
+        words(&mut world),
+        ["answer 111 not_offered", "calling", "connected"]
+    );
+    assert_eq!(world.tries().len(), 2);
+}
+
+#[test]
+fn guest_meets_the_fraud_guard() {
+    let mut world = world(vec![trunk(1)]);
+    let mut wanted = remote("0900123456");
+    wanted.named_by_link = false;
+    wanted.link = None;
+    call(&mut world, wanted, offer("aaaa", None));
+    let words = words(&mut world);
+    assert!(words.last().unwrap().starts_with("ended 403 "), "{words:?}");
+    assert_eq!(world.count(target(1), "INVITE"), 0);
+    world.expect_quiet();
+}
+
+#[test]
+fn callee_that_speaks_nothing_of_the_pages_ends_the_call() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(
+        &invite,
+        "200 OK",
+        &answer_with("18", "a=rtpmap:18 G729/8000\r\n"),
+    );
+    assert_eq!(
+        words(&mut world).last().unwrap(),
+        "ended 488 sdp_no_common_codec"
+    );
+    assert_eq!(world.count(target(1), "BYE"), 1);
+}
+
+#[test]
+fn echo_answers_a_page_at_once() {
+    let mut world = world(Vec::new());
+    call(&mut world, link(Destination::Echo), offer("aaaa", None));
+    assert_eq!(words(&mut world), ["answer 111 not_offered", "connected"]);
+    assert_eq!(world.legs[&pair(BROWSERS)], Target::Echo);
+    world.pass(Duration::from_secs(301));
+    assert_eq!(words(&mut world), ["ended 200 local_party_over"]);
+    world.expect_quiet();
+}
+
+#[test]
+fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
+    let mut world = world(Vec::new());
+    let page = || offer("aaaa", Some("sendrecv"));
+    call(&mut world, link(Destination::Echo), page());
+    assert_eq!(words(&mut world), ["answer 111 SendRecv", "connected"]);
+    let (_, (video, _)) = world.transports.first_key_value().unwrap();
+    let video = video.expect("pictures go over the same transport");
+    assert_eq!(world.legs[&video], Target::Echo);
+    let plan = &world.plans[&video];
+    assert_eq!(
+        (plan.payloads[0].received, plan.payloads[0].sent),
+        (103, 103)
+    );
+    say(&mut world, BrowserInput::HangUp);
+    words(&mut world);
+    let mut silent = link(Destination::Echo);
+    silent.video_policy = VideoPolicy::Inactive;
+    call(&mut world, silent, page());
+    assert_eq!(words(&mut world), ["answer 111 not_taken", "connected"]);
+}
+
+#[test]
+fn tone_answers_a_page_in_g711() {
+    let mut world = world(Vec::new());
+    call(&mut world, link(Destination::Tone), offer("aaaa", None));
+    assert_eq!(words(&mut world), ["answer 0 not_offered", "connected"]);
+    assert_eq!(world.legs[&pair(BROWSERS)], Target::Tone);
+}
+
+#[test]
+fn guest_that_is_neither_signalled_nor_heard_for_ten_seconds_is_gone() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    let up = Report::TransportUp {
+        pair: pair(BROWSERS),
+    };
+    world.feed(Input::Report { report: up });
+    words(&mut world);
+    say(&mut world, BrowserInput::Lost);
+    world.pass(Duration::from_secs(30));
+    assert_eq!(words(&mut world).len(), 0, "its transport is heard");
+    let silent = Report::TransportSilent {
+        pair: pair(BROWSERS),
+    };
+    world.feed(Input::Report { report: silent });
+    assert_eq!(words(&mut world), ["ended 200 guest_vanished"]);
+    assert_eq!(world.count(target(1), "BYE"), 1);
+}
+
+#[test]
+fn guest_that_comes_back_in_time_goes_on_and_hears_how_its_call_is() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    words(&mut world);
+    say(&mut world, BrowserInput::Lost);
+    world.pass(Duration::from_secs(3));
+    world.respond(&invite, "200 OK", &answer_with("8", ""));
+    words(&mut world);
+    world.pass(Duration::from_secs(3));
+    say(&mut world, BrowserInput::Resumed);
+    assert_eq!(words(&mut world), ["connected", "renegotiate"]);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(words(&mut world).len(), 0);
+    say(&mut world, BrowserInput::Lost);
+    world.pass(Duration::from_secs(11));
+    assert_eq!(
+        words(&mut world),
+        ["ended 200 guest_vanished"],
+        "nothing was ever heard of its transport"
+    );
+}
+
+#[test]
+fn transport_that_fails_ends_the_call_by_its_name() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let failed = Report::TransportFailed {
+        pair: pair(BROWSERS),
+        failure: TransportFailure::NoSource,
+    };
+    world.feed(Input::Report { report: failed });
+    assert_eq!(words(&mut world).last().unwrap(), "ended 487 ice_no_source");
+    assert_eq!(world.closed()[0].cause, "ice_no_source");
+}
+
+#[test]
+fn offers_that_cannot_be_answered_are_refused_by_name() {
+    let mut world = world(vec![trunk(1)]);
+    let plain = SessionDescription::parse(sdp("10.0.0.5", 4000, 1, "").as_bytes()).unwrap();
+    call(&mut world, remote("610"), plain.clone());
+    assert_eq!(words(&mut world), ["ended 488 browser_not_secure"]);
+    assert_eq!(world.records.len(), 0, "it was no call");
+    call(&mut world, remote("610"), offer("aaaa", None));
+    words(&mut world);
+    say(&mut world, BrowserInput::Offer(Box::new(plain)));
+    assert_eq!(words(&mut world), ["refused browser_not_secure"]);
+}
+
+#[test]
+fn node_without_room_says_so_to_a_page() {
+    let mut world = World::new(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    assert_eq!(words(&mut world), ["ended 503 media_stock_empty"]);
+    world.expect_quiet();
+    world.feed(Input::Drain);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    assert_eq!(words(&mut world), ["ended 503 draining"]);
+}
+
+#[test]
+fn digits_of_a_page_reach_the_callee_by_info() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    say(&mut world, BrowserInput::Digits("1#x".into()));
+    let sent: Vec<_> = world
+        .sent
+        .iter()
+        .filter(|sent| sent.text.starts_with("INFO"))
+        .collect();
+    let bodies: Vec<_> = sent.iter().map(|info| info.body()).collect();
+    assert_eq!(
+        bodies,
+        [
+            "Signal=1\r\nDuration=160\r\n",
+            "Signal=#\r\nDuration=160\r\n"
+        ]
+    );
+}
+
+#[test]
+fn state_of_a_page_is_said_once() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    for _ in 0..3 {
+        world.respond(&invite, "180 Ringing", "");
+    }
+    world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
+    world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
+    let states: Vec<_> = told(&mut world)
+        .into_iter()
+        .filter_map(|output| match output {
+            BrowserOutput::State(state) => Some(state),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [
+            GuestState::Calling,
+            GuestState::Ringing,
+            GuestState::EarlyMedia
+        ]
+    );
+    assert_eq!(
+        world.legs[&pair(0)],
+        Target::Leg(pair(BROWSERS)),
+        "it is heard"
+    );
+}
+
+#[test]
+fn guests_call_that_is_struck_at_any_step_ends_and_its_page_is_told() {
+    let mut struck = 0;
+    for steps in 0.. {
+        let mut world = world(vec![trunk(1)]);
+        world.control.set_endpoint_fault(Some(steps));
+        call(&mut world, remote("610"), offer("aaaa", None));
+        if world.count(target(1), "INVITE") > 0 {
+            let invite = invite(&world);
+            world.respond(&invite, "180 Ringing", "");
+            world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+        }
+        say(&mut world, BrowserInput::HangUp);
+        if world.control.has_endpoint_fault() {
+            break;
+        }
+        struck += 1;
+        let ended = words(&mut world);
+        let ended = ended
+            .iter()
+            .filter(|word| word.starts_with("ended"))
+            .count();
+        assert_eq!(ended, 1, "step {steps}: the page hears the end once");
+    }
+    assert!(struck > 5, "{struck}");
+}

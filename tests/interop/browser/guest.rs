@@ -1,0 +1,122 @@
+//! A guest of the gateway: a link, a browser in a network of its own, and what it hears behind the link.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::baresip::DESK;
+use crate::browser::network::{GATEWAY, Network};
+use crate::browser::page::Page;
+use crate::browser::{Browser, Engine, Options};
+use crate::gateway::{Gateway, at_once, link, trunk, write_config};
+use crate::tone;
+use crate::world::World;
+
+/// The element that plays the other side.
+pub(crate) const SOUND: &str = "#sound";
+
+/// A gateway with these tables, and a guest before it. What ends first stands first.
+pub(crate) struct Guest {
+    pub(crate) browser: Browser,
+    pub(crate) gateway: Gateway,
+    pub(crate) world: World,
+}
+
+impl Guest {
+    /// `None`: something is not installed, and that has been said.
+    pub(crate) fn start(options: &Options, tables: &str) -> Option<Self> {
+        let world = World::open(&["ip"])?;
+        let network = Network::new();
+        let browser = Browser::start(&world, &network, options)?;
+        let tables = format!("[https]\nlisten = [\"{GATEWAY}:8443\"]\n\n{tables}");
+        let media = format!("addresses = [\"{GATEWAY}\"]");
+        let config = write_config(&world, &media, &tables);
+        let text = fs::read_to_string(&config).expect("a file");
+        // Strangers reach this listener.
+        let text = text.replace("resolve_open = true", "resolve_open = false");
+        fs::write(&config, text).expect("a file");
+        let gateway = Gateway::start_with(&world, config);
+        Some(Self {
+            browser,
+            gateway,
+            world,
+        })
+    }
+
+    /// Opens the page of a link.
+    pub(crate) fn open(&self, request_path: &str) -> Page<'_> {
+        let page = self.browser.open(&url(request_path));
+        assert_eq!(page.status, 200, "{}", page.text());
+        page
+    }
+
+    /// Opens it and calls.
+    pub(crate) fn call(&self, request_path: &str) -> Page<'_> {
+        let page = self.open(request_path);
+        page.click("#call");
+        let state = page.await_state(&["connected", "ended"]);
+        assert_eq!(
+            state,
+            "connected",
+            "{}\n{}",
+            page.text(),
+            self.gateway.process.said()
+        );
+        page
+    }
+}
+
+pub(crate) fn url(request_path: &str) -> String {
+    format!("https://{GATEWAY}:8443/call/{request_path}")
+}
+
+#[test]
+fn a_guest_that_calls_the_echo_hears_itself() {
+    at_once(Engine::ALL, |engine| {
+        let options = Options {
+            microphone_hz: Some(GUEST_HZ),
+            ..Options::new(engine)
+        };
+        let Some(guest) = Guest::start(&options, &link("echo", "local:echo")) else {
+            return;
+        };
+        let page = guest.call("echo");
+        page.await_tone(SOUND, GUEST_HZ);
+        page.log().expect_clean();
+        page.click("#hangup");
+        page.await_state(&["ended", "idle"]);
+        let calls = guest.gateway.closed_calls(1);
+        assert_eq!(calls[0]["status"], 200, "{calls:?}");
+    });
+}
+
+#[test]
+fn a_guest_and_a_phone_behind_a_trunk_hear_each_other() {
+    at_once(Engine::ALL, |engine| {
+        let options = Options {
+            microphone_hz: Some(GUEST_HZ),
+            ..Options::new(engine)
+        };
+        let tables = trunk("desks", &DESK.address(), 10) + &link("support", "desk");
+        let Some(guest) = Guest::start(&options, &tables) else {
+            return;
+        };
+        let mut callee = DESK.start(&guest.world, 14, None);
+        let page = guest.call("support");
+        page.await_tone(SOUND, DESK.tone_hz);
+        let heard = page.statistics();
+        page.log().expect_clean();
+        callee.wait(Duration::from_secs(30));
+        page.await_state(&["ended"]);
+        let samples = DESK.heard(&guest.world);
+        let (clear, of) = tone::clear_tenths(&samples, GUEST_HZ);
+        assert!(
+            clear >= 15 && clear * 3 >= of * 2,
+            "{engine:?}: the phone hears its guest in {clear} of {of} tenths of a second\n{heard:#}"
+        );
+        let calls = guest.gateway.closed_calls(1);
+        assert_eq!(calls[0]["status"], 200, "{calls:?}");
+    });
+}
+
+/// What a guest says.
+const GUEST_HZ: f64 = 660.0;
