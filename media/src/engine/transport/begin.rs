@@ -11,6 +11,7 @@ use crate::engine::batching::micros;
 use crate::engine::line::State;
 use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
+use crate::engine::transport::repeats::Repeats;
 use crate::engine::transport::table::{Stage, Transport};
 use crate::engine::worker::Worker;
 use crate::ice::Agent;
@@ -121,6 +122,7 @@ impl<Io: PacketIo> Worker<Io> {
             queued: 0,
             keys: None,
             video_before: None,
+            repeats: None,
             heard_us: now_us,
             is_silent: false,
             guard: RateGuard::NEW,
@@ -229,6 +231,7 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         transport.video = Some(slot);
+        transport.repeats = Some(Box::new(Repeats::new()));
         let keys = transport.keys.clone();
         let parked = transport.video_before.take();
         let (nominated, [_, ssrc]) = (transport.nominated, transport.plan.ssrcs);
@@ -261,6 +264,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.video = None;
+            transport.repeats = None;
             transport.unlearn(slot);
             transport.video_before = secure;
         }

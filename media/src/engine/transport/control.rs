@@ -7,10 +7,11 @@ use packet_io::{PacketBuf, PacketIo};
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
+use crate::engine::batching::micros;
 use crate::engine::control_packet::is_feedback;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
-use crate::limits::{BUNDLE_SOURCES_MAX, rtcp_rate};
+use crate::limits::{BIT_RATE_SAID, BUNDLE_SOURCES_MAX, rtcp_rate};
 use crate::rtcp::{Compound, Feedback, RtcpPacket};
 use crate::rtp::Ssrc;
 
@@ -68,7 +69,9 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.count_compound(compound);
         let video = parting.video.map(|video| {
-            let is_of = |part: RtcpPacket<'_>| parting.is_of_video(part);
+            let answered = self.repeat_missed(now_us, audio, compound);
+            let is_of =
+                |part: RtcpPacket<'_>| parting.is_of_video(part) && !answered.contains(&part);
             self.take_compound(now_us, video, compound, is_of)
         });
         let is_of = |part: RtcpPacket<'_>| parting.is_of_audio(part);
@@ -78,6 +81,22 @@ impl<Io: PacketIo> Worker<Io> {
             Some(Err(reason)) if taken == Err(DropReason::RtcpConsumed) => Err(reason),
             Some(Err(_)) | None => taken,
         }
+    }
+
+    /// What a browser is told that its pictures may have, and their source; `None`: nothing of our own, or who
+    /// it speaks with tells it so itself.
+    pub(in crate::engine) fn bit_rate_of(&self, now_us: u64, slot: u32) -> Option<(Ssrc, u32)> {
+        let audio = self.transports.place(slot)?.audio?;
+        let transport = self.transports.of_audio(audio)?;
+        let rate = transport
+            .plan
+            .bitrate_max_bps
+            .filter(|_| transport.video == Some(slot))?;
+        let said_us = self.leg(slot)?.control.rate_said_us;
+        let is_said =
+            said_us.is_some_and(|said_us| now_us.saturating_sub(said_us) < micros(BIT_RATE_SAID));
+        let source = self.ingress.get(slot as usize)?.ssrc;
+        (!is_said).then_some((source, rate))
     }
 
     fn parting(&self, audio: u32) -> Option<Parting> {

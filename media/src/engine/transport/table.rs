@@ -9,6 +9,7 @@ use packet_io::{PacketBuf, SocketKey};
 use crate::command::{TransportFailure, TransportPlan};
 use crate::dtls::{KeyExchanging, POLL_BUFFER_SIZE};
 use crate::engine::secure::SecureLeg;
+use crate::engine::transport::repeats::Repeats;
 use crate::engine::transport::source_map::SourceMap;
 use crate::ice::Agent;
 use crate::ingress::{PeerAddress, RateGuard};
@@ -95,6 +96,8 @@ pub(super) struct Transport {
     pub(super) keys: Option<Box<SrtpPlan>>,
     /// Of the video leg that went: under the same key no index is used twice.
     pub(super) video_before: Option<Box<SecureLeg>>,
+    /// Pictures that left, while there is video.
+    pub(super) repeats: Option<Box<Repeats>>,
     /// An authenticated check or report came.
     pub(super) heard_us: u64,
     pub(super) is_silent: bool,
