@@ -7,6 +7,7 @@
 
 mod ends;
 mod guest;
+mod keypad;
 mod network;
 mod page;
 mod proof;
