@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, killpg};
 use serde_json::Value;
 
 use crate::baresip::DESK;
-use crate::browser::guest::{Guest, url};
+use crate::browser::guest::{Guest, ready, url};
 use crate::browser::page::{Page, View};
 use crate::browser::{Engine, Options};
 use crate::gateway::{SIP, link, trunk};
@@ -168,6 +168,7 @@ fn a_page_says_why_there_is_no_call() {
         ..View::default()
     };
     let page = guest.browser.open_as(&url("support"), &refused);
+    ready(&page);
     page.click("#call");
     page.await_text("The microphone is blocked");
     let old = View {

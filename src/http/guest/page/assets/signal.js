@@ -1,7 +1,8 @@
 // The WebSocket of one call: hello, frames, and another WebSocket when one is lost.
 
-const PING_MS = 5000;
-const SILENT_MS = 9000;
+const PING_MS = 2000;
+const PONG_MS = 2500;
+const CONNECT_MS = 3000;
 const RESUME_MS = 10000;
 
 /** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
@@ -11,6 +12,8 @@ export class Signal extends EventTarget {
   #resume = null;
   #lostAt = 0;
   #heard = 0;
+  #pinged = 0;
+  #opened = 0;
   #timer = 0;
   #retry = 0;
   #over = false;
@@ -22,6 +25,8 @@ export class Signal extends EventTarget {
 
   open() {
     clearTimeout(this.#retry);
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#watch(), 1000);
     const address = new URL("/signal", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address);
@@ -29,6 +34,8 @@ export class Signal extends EventTarget {
     this.#socket = socket;
     if (before) before.close(4000);
     let said = null;
+    this.#pinged = 0;
+    this.#opened = performance.now();
     socket.onopen = () => {
       this.#heard = performance.now();
       const first = this.#resume ? { type: "resume", token: this.#resume } : { type: "hello", token: this.#token };
@@ -37,14 +44,13 @@ export class Signal extends EventTarget {
     socket.onmessage = (event) => {
       if (socket !== this.#socket) return;
       this.#heard = performance.now();
+      this.#pinged = 0;
       const frame = JSON.parse(event.data);
       if (frame.type === "error") said = frame.code;
       if (frame.type === "welcome") {
         const again = this.#resume !== null;
         this.#resume = frame.resume;
         this.#lostAt = 0;
-        clearInterval(this.#timer);
-        this.#timer = setInterval(() => this.#watch(), 1000);
         this.#tell("welcome", { iceServers: frame.ice_servers, again });
       } else if (frame.type !== "pong") {
         if (frame.type === "ended") this.#over = true;
@@ -57,6 +63,7 @@ export class Signal extends EventTarget {
   }
 
   #closed(code, said) {
+    this.#socket?.close();
     this.#socket = null;
     clearInterval(this.#timer);
     if (this.#over) return;
@@ -72,9 +79,13 @@ export class Signal extends EventTarget {
   }
 
   #watch() {
-    const silent = performance.now() - this.#heard;
-    if (silent > SILENT_MS) this.again();
-    else if (silent > PING_MS) this.send({ type: "ping" });
+    const now = performance.now();
+    if (this.#lostAt) {
+      if (now - this.#lostAt > RESUME_MS) this.#closed(1006, null);
+      else if (now - this.#opened > CONNECT_MS) this.open();
+    } else if (this.#pinged) {
+      if (now - this.#pinged > PONG_MS) this.again();
+    } else if (now - this.#heard > PING_MS && this.send({ type: "ping" })) this.#pinged = now;
   }
 
   /** The network has changed: the WebSocket may be dead without knowing it. */
