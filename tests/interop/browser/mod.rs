@@ -14,6 +14,7 @@ mod page;
 mod proof;
 mod site;
 mod sound;
+mod states;
 mod video;
 
 use std::cell::RefCell;
