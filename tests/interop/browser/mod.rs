@@ -15,6 +15,7 @@ mod proof;
 mod site;
 mod sound;
 mod states;
+mod turn;
 mod video;
 
 use std::cell::RefCell;

@@ -14,6 +14,7 @@ const CHROMIUM = [
   '--disable-component-update',
   '--autoplay-policy=no-user-gesture-required',
   '--allow-loopback-in-peer-connection',
+  '--ignore-certificate-errors', // of a relay by TLS, too
 ];
 
 const FIREFOX = {

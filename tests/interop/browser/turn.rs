@@ -1,0 +1,111 @@
+//! A guest whose network lets nothing out but to a relay (TURN, RFC 8656): coturn, with credentials that our
+//! page hands out.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::browser::guest::{Guest, SOUND, ready, url};
+use crate::browser::network::GATEWAY;
+use crate::browser::page::View;
+use crate::browser::{Engine, Options};
+use crate::gateway::{at_once, link};
+use crate::world::{World, find, is_listening_tcp, not_run, until};
+
+/// By UDP, by TCP, by TLS where web pages come from.
+#[test]
+fn by_a_relay_alone_a_guest_hears_itself() {
+    if find("turnserver").is_none() || find("openssl").is_none() {
+        return not_run("coturn or openssl missing").unwrap_or_default();
+    }
+    let ways = [
+        ("turn", 3478, "udp", "udp"),
+        ("turn", 3478, "tcp", "tcp"),
+        ("turns", 443, "tcp", "tls"),
+    ];
+    at_once(ways, |(scheme, port, transport, relay)| {
+        let tables = format!(
+            "[browser]\nturn = [\"{scheme}:{GATEWAY}:{port}?transport={transport}\"]\n\
+             turn_secret_file = \"turn-secret\"\n\n"
+        );
+        let options = Options {
+            microphone_hz: Some(660.0),
+            ..Options::new(Engine::Chromium)
+        };
+        let tables = tables + &link("echo", "local:echo");
+        let mut server = None;
+        let write = |world: &World| {
+            world.write("turn-secret", SECRET);
+            certify(world);
+            let mut command = Command::new("turnserver");
+            command.args(["-n", "--no-cli", "--use-auth-secret", "--realm=sluice.test"]);
+            command.args([
+                "--tls-listening-port=443",
+                "--cert=relay.crt",
+                "--pkey=relay.key",
+            ]);
+            command.args(["--log-file=stdout", "--simple-log", "--pidfile=relay.pid"]);
+            command.arg(format!("--static-auth-secret={SECRET}"));
+            command.args([
+                format!("--listening-ip={GATEWAY}"),
+                format!("--relay-ip={GATEWAY}"),
+            ]);
+            server = Some(world.start("relay", &mut command));
+            for port in [3478, 443] {
+                until("the relay", Duration::from_secs(10), || {
+                    is_listening_tcp(&format!("{GATEWAY}:{port}"))
+                });
+            }
+        };
+        let Some(guest) = Guest::start_after(&options, &tables, write) else {
+            return;
+        };
+        let view = View {
+            is_relayed: true,
+            ..View::default()
+        };
+        let page = guest.browser.open_as(&url("echo"), &view);
+        ready(&page);
+        page.click("#call");
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, 660.0);
+        let pair = page.statistics()[0]["pair"].clone();
+        assert_eq!(pair["local"]["type"], "relay", "{pair}");
+        assert_eq!(pair["local"]["relay"], relay, "{pair}");
+        page.log().expect_clean();
+    });
+}
+
+/// A certificate of the relay's own.
+fn certify(world: &World) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=relay",
+            "-keyout",
+            "relay.key",
+            "-out",
+            "relay.crt",
+        ])
+        .args(["-addext", &format!("subjectAltName=IP:{GATEWAY}")])
+        .current_dir(world.file(""))
+        .output();
+    let made = made.expect("openssl");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+}
+
+const SECRET: &str = "a-secret-of-the-relay-and-of-the-gateway";
