@@ -109,6 +109,8 @@ impl<Io: PacketIo> Worker<Io> {
             fragments: ArrayVec::new(),
             nominated: None,
             former: None,
+            unproven_until_us: None,
+            barred: None,
             checked: ArrayVec::new(),
             handshake_at: None,
             is_lost: false,
@@ -288,6 +290,10 @@ impl<Io: PacketIo> Worker<Io> {
             self.leave_bundle(audio, video);
         }
         self.transports.remove(audio);
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.latch.nominate(None);
+        }
+        self.refresh_lock(slot);
         if let Some(place) = self.transports.place_mut(slot) {
             place.failure = None;
         }

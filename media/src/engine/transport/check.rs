@@ -12,7 +12,7 @@ use crate::engine::transport::table::Stage;
 use crate::engine::worker::Worker;
 use crate::ice::{Change, Checked, Consent, Refusal, destination_fragment};
 use crate::ingress::PeerAddress;
-use crate::limits::{CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE};
+use crate::limits::{CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE, NOMINATION_PROOF_MAX};
 
 impl<Io: PacketIo> Worker<Io> {
     /// A datagram that is STUN by its first octet, from anywhere.
@@ -54,7 +54,7 @@ impl<Io: PacketIo> Worker<Io> {
             || (consent == Consent::Granted(source)
                 && self.transports.by_source.get(&source.into()) != Some(audio));
         if is_nominated {
-            self.nominate(now_us, audio, source);
+            self.nominate(now_us, audio, source, false);
         }
         self.schedule(now_us, audio);
         if !may_answer {
@@ -83,7 +83,7 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let change = transport.agent.prove(now, source.socket_address());
         if let Change::Nominated(address) = change {
-            self.nominate(now_us, audio, address);
+            self.nominate(now_us, audio, address, true);
             self.schedule(now_us, audio);
         }
         let transport = self.transports.of_audio(audio);
@@ -92,8 +92,15 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// A browser is here from now on, unless another one is that has keys and was heard lately: a check
     /// proves who sent it, and not where it was sent from.
-    fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr) {
+    ///
+    /// Who has keys has to say something under them from there before long: otherwise a guest could name
+    /// the address of anybody, and have the media of its call sent there.
+    fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr, is_proven: bool) {
         let address = PeerAddress::from(source);
+        let barred = self.transports.of_audio(audio).and_then(|it| it.barred);
+        if barred == Some(address) && !is_proven {
+            return;
+        }
         let holder = self.transports.by_source.get(&address);
         let is_taken = holder
             .filter(|holder| *holder != audio)
@@ -119,6 +126,10 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let was_lost = std::mem::take(&mut transport.is_lost);
         let (stage, role) = (transport.stage, transport.plan.role);
+        let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
+        let is_awaited = stage == Stage::Keyed && !is_proven;
+        transport.unproven_until_us = is_awaited.then_some(until_us);
+        transport.barred = transport.barred.filter(|barred| *barred != address);
         if stage == Stage::Expected && transport.handshake.is_none() {
             transport.expected_since_us = now_us;
         }
