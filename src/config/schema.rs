@@ -159,7 +159,7 @@ pub struct BrowserConfig {
     pub turn: Vec<String>,
     /// What we share with them.
     pub turn_secret: Option<Secret>,
-    /// WebSockets and pages.
+    /// sockets and pages.
     pub limits: GuestLimits,
 }
 

@@ -504,7 +504,7 @@ pub static HTTPS_HANDSHAKES_FAILED: Metric = counter(
     "https_handshakes_failed",
     "TLS handshakes of HTTPS that failed, or took too long",
 );
-/// WebSockets of guests now.
+/// sockets of guests now.
 pub static GUEST_CONNECTIONS: Metric = gauge("guest_connections", "WebSockets of guests now");
 /// Pages given out from which a call can be made.
 pub static GUEST_PAGES: Metric = counter(
@@ -516,7 +516,7 @@ pub static GUEST_RESUMED: Metric = counter(
     "guest_resumed",
     "Calls of guests that went on over another WebSocket",
 );
-/// Pages, WebSockets and frames of guests refused, by reason.
+/// Pages, sockets and frames of guests refused, by reason.
 pub static GUEST_REFUSED: Metric = counter(
     "guest_refused",
     "Pages, WebSockets and frames of guests refused, by reason",

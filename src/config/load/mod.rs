@@ -275,10 +275,8 @@ fn browser(table: Reader<'_>, file: &Path) -> BrowserConfig {
 fn is_turn_url(text: &str) -> bool {
     let rest = text.strip_prefix("turn:");
     let rest = rest.or_else(|| text.strip_prefix("turns:"));
-    let (host, query) = rest
-        .unwrap_or_default()
-        .split_once('?')
-        .unwrap_or((rest.unwrap_or_default(), "transport=udp"));
+    let rest = rest.unwrap_or_default();
+    let (host, query) = rest.split_once('?').unwrap_or((rest, "transport=udp"));
     let fits = |octet: u8| octet.is_ascii_alphanumeric() || b".-:[]".contains(&octet);
     let is_host = !host.is_empty() && host.len() <= 255 && host.bytes().all(fits);
     is_host && matches!(query, "transport=udp" | "transport=tcp")

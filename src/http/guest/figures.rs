@@ -11,7 +11,7 @@ pub(super) enum GuestRefused {
     ForeignOrigin,
     /// A WebSocket without the cookie of its page.
     NoCookie,
-    /// All WebSockets at once are in use.
+    /// All sockets at once are in use.
     TooManyConnections,
     /// Those of this client are.
     TooManyOfClient,
@@ -108,7 +108,7 @@ pub struct GuestFigures {
     pub pages: AtomicU64,
     /// Calls that went on over another WebSocket.
     pub resumed: AtomicU64,
-    /// WebSockets now.
+    /// sockets now.
     pub connections: AtomicU64,
 }
 

@@ -12,7 +12,8 @@ use super::seats::Seat;
 /// A WebSocket, its place, and how it behaved so far.
 #[derive(Debug)]
 pub(super) struct Line {
-    socket: WebSocket,
+    /// Goes from hand to hand, and is large.
+    socket: Box<WebSocket>,
     _seat: Seat,
     /// When anything came last.
     heard: Instant,
@@ -38,7 +39,7 @@ impl Line {
     pub(super) fn new(socket: WebSocket, seat: Seat) -> Self {
         let now = Instant::now();
         Self {
-            socket,
+            socket: Box::new(socket),
             _seat: seat,
             heard: now,
             ping: now + PING_EVERY,

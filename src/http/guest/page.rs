@@ -152,7 +152,7 @@ impl Frame<'_> {
         let (Ok(load), Ok(fresh)) = random else {
             return self.refuse(Refusal::Unavailable);
         };
-        let cookie = Cookie::find(cookies, jar).unwrap_or(Cookie::new(fresh));
+        let cookie = Cookie::find(cookies, jar).unwrap_or_else(|| Cookie::new(fresh));
         let token = CallToken {
             load: Load(load),
             request_path: link.request_path.clone(),

@@ -1,4 +1,4 @@
-//! How many WebSockets a client may hold, how many all may, and how often a client may load pages. A
+//! How many sockets a client may hold, how many all may, and how often a client may load pages. A
 //! client is an address; of IPv6 its /64.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::http::tries::network;
 /// The bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestLimits {
-    /// WebSockets at once.
+    /// sockets at once.
     pub connections_max: u32,
     /// Of these, those of one client.
     pub connections_per_client_max: u32,

@@ -100,7 +100,25 @@ fn problem(why: GuestRefused) -> Response {
             StatusCode::TOO_MANY_REQUESTS,
             "Too many WebSockets from your address",
         ),
-        _ => (StatusCode::FORBIDDEN, "Only pages of this node may do that"),
+        GuestRefused::ForeignOrigin
+        | GuestRefused::NoCookie
+        | GuestRefused::TooManyLoads
+        | GuestRefused::Late
+        | GuestRefused::BadFrame
+        | GuestRefused::FrameTooLarge
+        | GuestRefused::TooManyFrames
+        | GuestRefused::BadToken
+        | GuestRefused::TokenExpired
+        | GuestRefused::AlreadyOpen
+        | GuestRefused::UnknownResume
+        | GuestRefused::BadSdp
+        | GuestRefused::BadDigits
+        | GuestRefused::Link
+        | GuestRefused::Busy
+        | GuestRefused::Stopping
+        | GuestRefused::NoRandomness => {
+            (StatusCode::FORBIDDEN, "Only pages of this node may do that")
+        }
     };
     Problem::new(status, why.as_str(), title).into_response()
 }

@@ -1,4 +1,4 @@
-//! WebSockets over loopback, with call control that a closure plays.
+//! sockets over loopback, with call control that a closure plays.
 
 mod page;
 mod signal;

@@ -204,7 +204,6 @@ async function toggleCamera() {
 function startCountdown(seconds) {
   let left = seconds;
   show("cancel", true);
-  element("call-label").textContent = text("call_now");
   say("countdown_said", { seconds });
   enter("countdown");
   const tick = () => {
@@ -213,7 +212,7 @@ function startCountdown(seconds) {
       endCountdown();
       return void place();
     }
-    element("note").textContent = text("countdown", { seconds: left });
+    element("call-label").textContent = text("countdown", { seconds: left });
     left -= 1;
   };
   countdown = setInterval(tick, 1000);
@@ -238,6 +237,7 @@ async function place() {
   element("call").disabled = false;
   if (!isReady) return;
   stopMeter();
+  show("timer", false);
   const signal = new Signal(app.dataset.token);
   call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null };
   listen(call);
@@ -374,15 +374,10 @@ function showStage() {
 
 let hintTimer = 0;
 function hint(key) {
-  const badge = element("hint");
-  badge.textContent = text(key);
-  badge.hidden = false;
-  if (element("stage").hidden) element("status").textContent = text(key);
+  element("hint").textContent = text(key);
+  show("hint", true);
   clearTimeout(hintTimer);
-  hintTimer = setTimeout(() => {
-    badge.hidden = true;
-    if (call && app.dataset.state === call.state) say(call.state);
-  }, 5000);
+  hintTimer = setTimeout(() => show("hint", false), 5000);
 }
 
 // A network that changes.

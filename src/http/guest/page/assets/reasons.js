@@ -4,7 +4,7 @@ const WORDS = {
   normal: "normal", cancelled: "left", left: "left", busy: "busy", no_answer: "no_answer", declined: "declined",
   unknown_link: "not_found", no_such_destination: "not_found", dead_link: "gone", not_yet_valid: "not_yet",
   guard_emergency: "guard_emergency", guard_table_full: "full", no_trunk: "trunk", trunk_failure: "trunk",
-  unavailable: "trunk", no_response: "trunk", no_progress: "trunk", transport_failed: "trunk",
+  no_response: "trunk", no_progress: "trunk", transport_failed: "trunk",
   database_unavailable: "full", not_acceptable: "codec", session_expired: "too_long", max_duration: "too_long",
   too_busy: "full", draining: "stopping", node_stopping: "stopping", node_stopped: "stopping", lost: "lost",
   media_timeout: "lost", media_lost: "lost", unknown_resume: "lost", no_cookie: "cookies", elsewhere: "elsewhere",
