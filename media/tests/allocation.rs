@@ -13,6 +13,7 @@ use media::srtp::{Contexts, MasterKey, SendContext, SrtpPlan, Suite};
 use media::{BrowserConfig, Worker, WorkerConfig};
 use packet_io::{Simulated, SimulatedConfig};
 
+#[path = "browser/guest.rs"]
 mod guest;
 
 const PACKETS: u16 = 10_000;

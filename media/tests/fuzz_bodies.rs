@@ -9,7 +9,7 @@ use media::fuzzing;
 use proptest::prelude::*;
 use wanton::Wanton;
 
-#[path = "guest/wanton.rs"]
+#[path = "../../tests/fuzz/targets/wanton.rs"]
 mod wanton;
 
 #[expect(

@@ -7,7 +7,6 @@ use std::time::Instant;
 use libfuzzer_sys::fuzz_target;
 use wanton::Wanton;
 
-#[path = "../../../media/tests/guest/wanton.rs"]
 mod wanton;
 
 static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
