@@ -158,8 +158,13 @@ impl<Io: PacketIo> Worker<Io> {
         }
         let ours = plan.ours.fragment();
         let is_restart = !transport.agent.fragments().any(|known| known == ours);
-        let is_same_peer =
-            plan.fingerprints == transport.plan.fingerprints && plan.role == transport.plan.role;
+        // A set, in whatever order (RFC 8842 §5.1).
+        let named = &transport.plan.fingerprints;
+        let is_same_set = plan.fingerprints.len() == named.len()
+            && plan.fingerprints.iter().all(|it| named.contains(it));
+        let is_same_peer = is_same_set && plan.role == transport.plan.role;
+        // What came to no keys is tried again where there is another way.
+        let may_retry = transport.stage == Stage::Over && transport.keys.is_none();
         if is_restart {
             self.expect_new_fragment(&plan)?;
         }
@@ -185,7 +190,7 @@ impl<Io: PacketIo> Worker<Io> {
             .map_or((false, Role::Server), |it| {
                 (it.nominated.is_some() && !is_restart, it.plan.role)
             });
-        if !is_same_peer {
+        if !is_same_peer || (is_restart && may_retry) {
             self.transports.expect_handshake(audio, now_us);
             if is_there && role == Role::Client {
                 self.begin_handshake(now_us, audio);

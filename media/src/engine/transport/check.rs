@@ -56,6 +56,7 @@ impl<Io: PacketIo> Worker<Io> {
         if is_nominated {
             self.nominate(now_us, audio, source, false);
         }
+        self.begin_if_client(now_us, audio, source);
         self.schedule(now_us, audio);
         if !may_answer {
             return Err(DropReason::RateExceeded);
@@ -73,6 +74,17 @@ impl<Io: PacketIo> Worker<Io> {
     fn refuse_check(&mut self, refusal: Refusal) -> DropReason {
         self.counters.checks_refused.count(refusal);
         DropReason::StunRefused
+    }
+
+    /// Where we begin the handshake, and a check says that the browser is there.
+    fn begin_if_client(&mut self, now_us: u64, audio: u32, source: SocketAddr) {
+        let is_awaited = self.transports.of_audio(audio).is_some_and(|it| {
+            let is_ours = it.stage == Stage::Expected && it.plan.role == Role::Client;
+            is_ours && it.nominated == Some(source.into())
+        });
+        if is_awaited {
+            self.begin_handshake(now_us, audio);
+        }
     }
 
     /// Keys have authenticated what came from there. True: that is where the browser is.
@@ -125,7 +137,7 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         let was_lost = std::mem::take(&mut transport.is_lost);
-        let (stage, role) = (transport.stage, transport.plan.role);
+        let stage = transport.stage;
         let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
         let is_awaited = stage == Stage::Keyed && !is_proven;
         transport.unproven_until_us = is_awaited.then_some(until_us);
@@ -137,9 +149,6 @@ impl<Io: PacketIo> Worker<Io> {
         let is_first = before.is_none();
         if (was_lost || is_first) && stage == Stage::Keyed {
             self.reports.push(audio, Waiting::TransportUp);
-        }
-        if stage == Stage::Expected && role == Role::Client {
-            self.begin_handshake(now_us, audio);
         }
     }
 

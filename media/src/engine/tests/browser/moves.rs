@@ -411,3 +411,28 @@ fn a_fault_over_one_browser_ends_its_transport_and_no_other() {
     }
     assert_eq!(harness.browser_stock.len(), 15, "and its legs serve others");
 }
+
+#[test]
+fn a_handshake_that_nobody_began_is_a_failure_in_time_and_a_restart_tries_again() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    guest.nominate(&mut harness);
+    live(&mut harness, &mut guest, 31);
+    let timeout = TransportFailure::Handshake(crate::dtls::Failure::Timeout);
+    let failed = harness.reports.pop();
+    assert!(
+        matches!(failed, Some(Report::TransportFailed { failure, .. }) if failure == timeout),
+        "{failed:?}"
+    );
+    live(&mut harness, &mut guest, 31);
+    assert!(harness.reports.is_empty(), "once");
+    guest.plan.ours = credentials(77);
+    guest.command(&mut harness);
+    guest.nominate(&mut harness);
+    guest.shake(&mut harness);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportUp { .. })
+    ));
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}
