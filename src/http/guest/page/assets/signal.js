@@ -10,6 +10,7 @@ const AGAIN_MS = 2500;
 /** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
 export class Signal extends EventTarget {
   #token;
+  #isHeard;
   #socket = null;
   #resume = null;
   #lostAt = 0;
@@ -19,9 +20,11 @@ export class Signal extends EventTarget {
   #patience = 0;
   #over = false;
 
-  constructor(token) {
+  /** `isHeard` tells whether the other side is: then another WebSocket is worth more time. */
+  constructor(token, isHeard) {
     super();
     this.#token = token;
+    this.#isHeard = isHeard;
   }
 
   open() {
@@ -79,7 +82,7 @@ export class Signal extends EventTarget {
       this.#tell("lost");
     }
     const gone = performance.now() - this.#lostAt;
-    if (gone > RESUME_MS) return this.#end("lost");
+    if (gone > RESUME_MS && !this.#isHeard()) return this.#end("lost");
     this.#retry = setTimeout(() => this.open(), Math.min(200 + gone / 3, 1500));
   }
 
