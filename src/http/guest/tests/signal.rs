@@ -348,7 +348,7 @@ async fn call_control_says_how_long_a_lost_page_is_waited_for() {
     drop(page);
     assert_eq!(world.heard(2).await[1], "lost");
     tokio::time::pause();
-    tokio::time::sleep(Duration::from_secs(600)).await;
+    tokio::time::advance(Duration::from_secs(600)).await;
     tokio::time::resume();
     let mut page = world.open().await;
     say(&mut page, &json!({ "type": "resume", "token": resume })).await;
@@ -359,7 +359,7 @@ async fn call_control_says_how_long_a_lost_page_is_waited_for() {
     drop(page);
     world.heard(5).await;
     tokio::time::pause();
-    tokio::time::sleep(Duration::from_secs(11)).await;
+    tokio::time::advance(Duration::from_secs(11)).await;
     tokio::time::resume();
     let mut late = world.open().await;
     say(&mut late, &json!({ "type": "resume", "token": resume })).await;
