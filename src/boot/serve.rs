@@ -427,6 +427,14 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
             "  the same by TLS: curl -s{unproven} https://{https}/api/v1/resolve/{path}"
         )?;
     }
+    // A page of this machine gets the microphone without TLS too, and no warning of its certificate.
+    if let Some(https) = config.https.listen.first() {
+        writeln!(output, "  in a browser:    https://{https}/call/{path}")?;
+    }
+    let mut local = config.http.listen.iter();
+    if let Some(http) = local.find(|listen| listen.ip().is_loopback()) {
+        writeln!(output, "  on this machine: http://{http}/call/{path}")?;
+    }
     for sip in &config.sip.listen {
         let host = match sip.port() {
             5060 => sip.ip().to_string(),

@@ -191,10 +191,11 @@ async fn ask(
 /// may read it.
 fn keep(path: &Path, octets: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    std::fs::remove_file(&beside).or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
+    if let Err(error) = std::fs::remove_file(&beside)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -196,10 +196,10 @@ async fn nonce(State(state): State<Arc<Shared>>) -> Response {
 /// A request that is what it says it is (§6.2 to §6.5): its payload, and the key of its account.
 fn read(state: &Shared, path: &str, body: &[u8]) -> Result<(Value, Value), StatusCode> {
     let bad = StatusCode::BAD_REQUEST;
-    let jws: Value = serde_json::from_slice(body).map_err(|_| bad)?;
+    let jws: Value = serde_json::from_slice(body).or(Err(bad))?;
     let part = |name: &str| jws[name].as_str().unwrap_or_default().to_owned();
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| bad);
-    let header: Value = serde_json::from_slice(&decode(&part("protected"))?).map_err(|_| bad)?;
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).or(Err(bad));
+    let header: Value = serde_json::from_slice(&decode(&part("protected"))?).or(Err(bad))?;
     if header["alg"] != "ES256" || header["url"] != state.url(path) {
         return Err(bad);
     }
@@ -226,7 +226,7 @@ fn read(state: &Shared, path: &str, body: &[u8]) -> Result<(Value, Value), Statu
     let signed = format!("{}.{}", part("protected"), part("payload"));
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)
         .verify(signed.as_bytes(), &decode(&part("signature"))?)
-        .map_err(|_| StatusCode::UNAUTHORIZED)?;
+        .or(Err(StatusCode::UNAUTHORIZED))?;
     let payload = decode(&part("payload"))?;
     let payload = serde_json::from_slice(&payload).unwrap_or(Value::Null);
     Ok((payload, key))
