@@ -225,6 +225,10 @@ pub const BUNDLE_SOURCES_MAX: usize = 8;
 /// checks that it may send (RFC 7675 §5.1), with what may be lost of them.
 pub const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
 
+/// Who has keys and is nominated elsewhere is heard there under them before so long: twice the longest
+/// interval of a browser's reports, which it sends even when it only listens (RFC 3550 §6.2).
+pub const NOMINATION_PROOF_MAX: Duration = Duration::from_secs(12);
+
 /// Checks a second that one browser is answered for long: browsers send one each 2.5 s on a path, and
 /// at most 20 a second on all of them while they look for one (RFC 8445 §14.2).
 pub const CHECKS_PER_SECOND_MAX: u32 = 50;

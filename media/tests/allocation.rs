@@ -13,6 +13,7 @@ use media::srtp::{Contexts, MasterKey, SendContext, SrtpPlan, Suite};
 use media::{BrowserConfig, Worker, WorkerConfig};
 use packet_io::{Simulated, SimulatedConfig};
 
+#[path = "browser/guest.rs"]
 mod guest;
 
 const PACKETS: u16 = 10_000;
@@ -53,6 +54,29 @@ fn ten_thousand_packets_of_a_browser_allocate_nothing() {
     assert!(sent >= u64::from(PACKETS), "{sent} of {PACKETS} were sent");
     assert!(counters.transport.checks_answered >= checks + 20);
     assert_eq!(counted.count_total, 0, "allocations over {PACKETS} packets");
+}
+
+/// What a guest that goes no further than its hello costs, and one that came to keys.
+#[test]
+fn a_handshake_takes_less_than_64_kib() {
+    let mut call = BrowserCall::stocked();
+    let begun = allocation_counter::measure(|| call.begin());
+    println!("a browser's call: {} octets", begun.bytes_current);
+    let mut guest = guest::Guest::new(call.now);
+    let hello = guest.shake(call.now, None);
+    let endpoint = guest::endpoint();
+    let mut half = None;
+    let counted = allocation_counter::measure(|| {
+        let mut handshake =
+            media::dtls::Handshake::new(call.now, &endpoint, media::dtls::Role::Server, &[]);
+        for datagram in &hello {
+            handshake.handle_packet(call.now, datagram);
+        }
+        half = Some(handshake);
+    });
+    assert!(half.is_some());
+    println!("half a handshake: {} octets", counted.bytes_current);
+    assert!(counted.bytes_current < 65_536, "{}", counted.bytes_current);
 }
 
 /// Two thirds of it are the states of HMAC-SHA1 that every packet needs expanded.
@@ -245,7 +269,7 @@ impl BrowserCall {
         clippy::disallowed_methods,
         reason = "the one moment the test counts from"
     )]
-    fn new() -> Self {
+    fn stocked() -> Self {
         let config = WorkerConfig {
             browsers: Some(BrowserConfig {
                 address: PORT,
@@ -262,6 +286,12 @@ impl BrowserCall {
             worker,
             now,
         };
+        call.worker.turn(now);
+        call
+    }
+
+    fn new() -> Self {
+        let mut call = Self::stocked();
         call.begin();
         call
     }

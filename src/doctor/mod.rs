@@ -1,6 +1,7 @@
 //! `sluice doctor`: looks at the machine, the configuration and the peers, and says what is wrong
 //! and what to do about it. It changes nothing, and works beside a running node and without one.
 
+mod browser;
 mod files;
 mod kernel;
 mod ports;
@@ -85,6 +86,7 @@ impl Finding {
 pub async fn examine(config: &Config, store: Option<&Store>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(ports::examine(config));
+    findings.extend(browser::examine(config));
     findings.extend(kernel::examine(config));
     findings.extend(files::examine(config));
     findings.push(time::examine());

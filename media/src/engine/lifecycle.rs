@@ -257,6 +257,7 @@ impl<Io: PacketIo> Worker<Io> {
             leg.plan.sends = false;
             leg.plan.receives = false;
         }
+        self.end_bundled(slot);
         self.apply(slot);
         self.deadlines.set(slot, None);
         self.reports.push(slot, Waiting::Struck);

@@ -161,7 +161,7 @@ struct Session {
     claim: Claim,
     /// `None`: lost, and awaited.
     line: Option<Line>,
-    /// Until then something must happen: the page comes back, or a call that it hangs up is over.
+    /// Until then something must happen: a call that the page hangs up is over, or its last word is heard.
     due: Option<Instant>,
     /// Its WebSocket was lost, and call control knows it.
     is_lost: bool,
@@ -292,6 +292,7 @@ impl Session {
             return Ok(Over::Yes);
         }
         self.ended = Some(frame);
+        self.due = Some(Instant::now() + LAST_WORD_TIME_MAX);
         Ok(Over::No)
     }
 
@@ -303,14 +304,14 @@ impl Session {
         Ok(Over::Yes)
     }
 
-    /// The WebSocket is gone without a word: the call waits for another.
+    /// The WebSocket is gone without a word: the call waits for another. Call control decides how long, for
+    /// it knows whether the guest can still be heard.
     fn lose(&mut self) -> Result<Over, GuestRefused> {
         self.line = None;
         if self.due.is_some() {
             // It was leaving.
             return Ok(Over::Yes);
         }
-        self.due = Some(Instant::now() + LOST_TIME_MAX);
         self.is_lost = true;
         self.guest.say(BrowserInput::Lost).map_err(refused)?;
         Ok(Over::No)
@@ -367,8 +368,8 @@ pub(super) fn unix_now() -> u64 {
 const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
 /// From `welcome` to `call`: a browser may ask for permissions meanwhile.
 const CALL_TIME_MAX: Duration = Duration::from_secs(120);
-/// How long a call waits for another WebSocket of its page.
-const LOST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long the last word waits for a page that is lost.
+const LAST_WORD_TIME_MAX: Duration = Duration::from_secs(10);
 /// From `leave` to the last word of call control.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
 /// When a busy node may be asked again.

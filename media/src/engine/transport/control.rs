@@ -32,9 +32,9 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(transport) = self.transports.of_source(now_us, &source) else {
             return self.counters.drops.count(DropReason::BundleForeign);
         };
-        let audio = transport.audio;
+        let (audio, is_there) = (transport.audio, transport.nominated == Some(source));
         self.in_hand = Some(audio);
-        if let Err(reason) = self.take_bundled_rtcp(now_us, audio, packet) {
+        if let Err(reason) = self.take_bundled_rtcp(now_us, (audio, is_there), packet) {
             self.counters.drops.count(reason);
         }
     }
@@ -42,7 +42,7 @@ impl<Io: PacketIo> Worker<Io> {
     fn take_bundled_rtcp(
         &mut self,
         now_us: u64,
-        audio: u32,
+        (audio, is_there): (u32, bool),
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
         let unprotected = self.unprotect_rtcp(now_us, audio, &mut packet)?;
@@ -59,6 +59,9 @@ impl<Io: PacketIo> Worker<Io> {
         }
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.heard_us = now_us;
+            if is_there {
+                transport.unproven_until_us = None;
+            }
         }
         self.note_heard(audio);
         let kind = parting.video.map_or(MediaKind::Audio, |_| MediaKind::Video);

@@ -341,17 +341,29 @@ async fn last_word_waits_for_a_page_that_is_lost() {
 }
 
 #[tokio::test]
-async fn a_page_that_does_not_come_back_in_time_has_hung_up() {
+async fn call_control_says_how_long_a_lost_page_is_waited_for() {
     let world = world().await;
     let mut page = world.open().await;
-    call(&world, &mut page, 1).await;
+    let resume = call(&world, &mut page, 1).await;
     drop(page);
     assert_eq!(world.heard(2).await[1], "lost");
     tokio::time::pause();
-    tokio::time::sleep(Duration::from_secs(9)).await;
-    assert_eq!(world.heard(2).await.len(), 2, "it may come back");
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(world.heard(3).await[2], "hang up");
+    tokio::time::advance(Duration::from_secs(600)).await;
+    tokio::time::resume();
+    let mut page = world.open().await;
+    say(&mut page, &json!({ "type": "resume", "token": resume })).await;
+    assert_eq!(hear(&mut page).await["type"], "welcome");
+    assert_eq!(world.heard(3).await[2], "resumed");
+    say(&mut page, &json!({ "type": "dtmf", "digits": "9" })).await;
+    world.heard(4).await;
+    drop(page);
+    world.heard(5).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let mut late = world.open().await;
+    say(&mut late, &json!({ "type": "resume", "token": resume })).await;
+    assert_eq!(hear(&mut late).await["code"], "unknown_resume");
 }
 
 #[tokio::test]

@@ -238,7 +238,7 @@ async function place() {
   if (!isReady) return;
   stopMeter();
   show("timer", false);
-  const signal = new Signal(app.dataset.token);
+  const signal = new Signal(app.dataset.token, () => call?.peer?.isUp);
   call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null, keypad: "none" };
   listen(call);
   say("calling");

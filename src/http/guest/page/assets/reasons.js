@@ -5,15 +5,17 @@ const WORDS = {
   unknown_link: "not_found", no_such_destination: "not_found", dead_link: "gone", not_yet_valid: "not_yet",
   guard_emergency: "guard_emergency", guard_table_full: "full", no_trunk: "trunk", trunk_failure: "trunk",
   no_response: "trunk", no_progress: "trunk", transport_failed: "trunk",
-  database_unavailable: "full", not_acceptable: "codec", session_expired: "too_long", max_duration: "too_long",
+  no_target: "trunk", no_such_trunk: "trunk", database_unavailable: "full", calls_max: "full",
+  calls_per_second_max: "full", media_stock_empty: "full", dtls_handshakes_full: "full", browser_calls_off: "full",
+  not_acceptable: "codec", no_common_codec: "codec", browser_no_common_codec: "codec", local_party_codec: "codec", session_expired: "too_long", max_duration: "too_long",
   too_busy: "full", draining: "stopping", node_stopping: "stopping", node_stopped: "stopping", lost: "lost",
-  media_timeout: "lost", media_lost: "lost", unknown_resume: "lost", no_cookie: "cookies", elsewhere: "elsewhere",
+  media_timeout: "lost", guest_vanished: "lost", unknown_resume: "lost", no_cookie: "cookies", elsewhere: "elsewhere",
   already_open: "elsewhere", unreachable: "unreachable", too_many_frames: "failed",
 };
 const PREFIXES = [
   ["guard_calls", "rate"], ["guard_concurrent", "rate"], ["guard_destinations", "rate"], ["guard_same", "rate"],
   ["guard_spend", "rate"], ["guard_hours", "rate"], ["guard_", "guard"], ["overload", "full"], ["transport_", "network"],
-  ["ice_", "network"], ["dtls_", "network"], ["codec", "codec"],
+  ["ice_", "network"], ["dtls_", "network"], ["browser_", "failed"],
 ];
 const STATUSES = {
   403: "guard", 404: "not_found", 408: "no_answer", 410: "gone", 480: "no_answer", 486: "busy", 487: "left",

@@ -2,31 +2,34 @@
 
 const PING_MS = 2000;
 const PONG_MS = 2500;
-const CONNECT_MS = 3000;
 const RESUME_MS = 10000;
+/** A network that swallows everything says nothing for minutes. */
+const OPEN_MS = 10000;
+const AGAIN_MS = 2500;
 
 /** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
 export class Signal extends EventTarget {
   #token;
+  #isHeard;
   #socket = null;
   #resume = null;
   #lostAt = 0;
   #heard = 0;
   #pinged = 0;
-  #opened = 0;
   #timer = 0;
   #retry = 0;
+  #patience = 0;
   #over = false;
 
-  constructor(token) {
+  /** `isHeard` tells whether the other side is: then another WebSocket is worth more time. */
+  constructor(token, isHeard) {
     super();
     this.#token = token;
+    this.#isHeard = isHeard;
   }
 
   open() {
     clearTimeout(this.#retry);
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => this.#watch(), 1000);
     const address = new URL("/signal", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address);
@@ -35,7 +38,12 @@ export class Signal extends EventTarget {
     if (before) before.close(4000);
     let said = null;
     this.#pinged = 0;
-    this.#opened = performance.now();
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => {
+      if (socket !== this.#socket) return;
+      socket.close(4000);
+      this.#closed(1006, null);
+    }, this.#resume ? AGAIN_MS : OPEN_MS);
     socket.onopen = () => {
       this.#heard = performance.now();
       const first = this.#resume ? { type: "resume", token: this.#resume } : { type: "hello", token: this.#token };
@@ -51,6 +59,9 @@ export class Signal extends EventTarget {
         const again = this.#resume !== null;
         this.#resume = frame.resume;
         this.#lostAt = 0;
+        clearTimeout(this.#patience);
+        clearInterval(this.#timer);
+        this.#timer = setInterval(() => this.#watch(), 1000);
         this.#tell("welcome", { iceServers: frame.ice_servers, again });
       } else if (frame.type !== "pong") {
         if (frame.type === "ended") this.#over = true;
@@ -63,8 +74,8 @@ export class Signal extends EventTarget {
   }
 
   #closed(code, said) {
-    this.#socket?.close();
     this.#socket = null;
+    clearTimeout(this.#patience);
     clearInterval(this.#timer);
     if (this.#over) return;
     if (said || code === 1000 || code === 4001) return this.#end(said ?? (code === 4001 ? "elsewhere" : "failed"));
@@ -74,16 +85,13 @@ export class Signal extends EventTarget {
       this.#tell("lost");
     }
     const gone = performance.now() - this.#lostAt;
-    if (gone > RESUME_MS) return this.#end("lost");
+    if (gone > RESUME_MS && !this.#isHeard()) return this.#end("lost");
     this.#retry = setTimeout(() => this.open(), Math.min(200 + gone / 3, 1500));
   }
 
   #watch() {
     const now = performance.now();
-    if (this.#lostAt) {
-      if (now - this.#lostAt > RESUME_MS) this.#closed(1006, null);
-      else if (now - this.#opened > CONNECT_MS) this.open();
-    } else if (this.#pinged) {
+    if (this.#pinged) {
       if (now - this.#pinged > PONG_MS) this.again();
     } else if (now - this.#heard > PING_MS && this.send({ type: "ping" })) this.#pinged = now;
   }
@@ -108,6 +116,7 @@ export class Signal extends EventTarget {
   close() {
     this.#over = true;
     clearTimeout(this.#retry);
+    clearTimeout(this.#patience);
     clearInterval(this.#timer);
     this.#socket?.close(1000);
   }
