@@ -630,13 +630,14 @@ fn digits_of_a_page_reach_the_callee_by_info() {
 
 #[test]
 fn page_knows_how_its_digits_reach_the_callee() {
-    let keypad = |world: &mut World| -> Vec<KeypadWay> {
-        let told = told(world).into_iter();
-        told.filter_map(|output| match output {
-            BrowserOutput::Keypad(way) => Some(way),
-            _ => None,
-        })
-        .collect()
+    let keypad = |world: &mut World| {
+        let mut ways = Vec::new();
+        for output in told(world) {
+            if let BrowserOutput::Keypad(way) = output {
+                ways.push(way);
+            }
+        }
+        ways
     };
     for (formats, more, way) in [
         ("8 101", EVENTS, KeypadWay::Rtp),

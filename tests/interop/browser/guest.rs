@@ -1,13 +1,15 @@
 //! A guest of the gateway: a link, a browser in a network of its own, and what it hears behind the link.
 
 use std::fs;
-use std::time::Duration;
+
+use serde_json::json;
 
 use crate::baresip::DESK;
 use crate::browser::network::{GATEWAY, Network};
 use crate::browser::page::Page;
 use crate::browser::{Browser, Engine, Options};
 use crate::gateway::{Gateway, at_once, link, trunk, write_config};
+use crate::hold::Control;
 use crate::tone;
 use crate::world::World;
 
@@ -128,12 +130,15 @@ fn a_guest_and_a_phone_behind_a_trunk_hear_each_other() {
         let Some(guest) = Guest::start(&options, &tables) else {
             return;
         };
-        let mut callee = DESK.start(&guest.world, 14, None);
+        let _callee = DESK.start(&guest.world, 60, None);
+        let mut phone = Control::open(&DESK);
         let page = guest.call("support");
         page.await_tone(SOUND, DESK.tone_hz);
+        // The phone hears as long as this looks.
+        page.probe("sound", &json!({ "selector": SOUND, "window_ms": 3000 }));
         let heard = page.statistics();
         page.log().expect_clean();
-        callee.wait(Duration::from_secs(30));
+        phone.order("hangup");
         page.await_state(&["ended"]);
         let samples = DESK.heard(&guest.world);
         let (clear, of) = tone::clear_tenths(&samples, GUEST_HZ);
