@@ -23,10 +23,10 @@ const SAMPLES_MIN: usize = 8_000;
 const SAMPLES_LATE: usize = 800;
 
 /// The control socket of a phone.
-struct Control(TcpStream);
+pub(crate) struct Control(TcpStream);
 
 impl Control {
-    fn open(phone: &Phone) -> Self {
+    pub(crate) fn open(phone: &Phone) -> Self {
         let mut open = None;
         until("a phone's control socket", Duration::from_secs(10), || {
             open = TcpStream::connect(phone.control()).ok();
@@ -40,7 +40,7 @@ impl Control {
     }
 
     /// Gives an order and waits for its answer.
-    fn order(&mut self, command: &str) {
+    pub(crate) fn order(&mut self, command: &str) {
         let order = format!("{{\"command\":\"{command}\"}}");
         write!(self.0, "{}:{order},", order.len()).expect("sent");
         loop {
@@ -53,8 +53,13 @@ impl Control {
     }
 
     /// Waits for an event.
-    fn event(&mut self, kind: &str) {
-        while self.next()["type"] != kind {}
+    pub(crate) fn event(&mut self, kind: &str) -> Value {
+        loop {
+            let said = self.next();
+            if said["type"] == kind {
+                return said;
+            }
+        }
     }
 
     /// A netstring of JSON: `LENGTH:TEXT,`.

@@ -145,6 +145,7 @@ impl CallControl {
         };
         self.tell_transport(key, &answer);
         self.tell_guest(key, output);
+        self.tell_guest_keypad(key);
         Ok(())
     }
 

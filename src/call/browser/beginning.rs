@@ -14,7 +14,7 @@ use super::super::event::{Level, Now, Output};
 use super::super::local_party;
 use super::super::one_call::{Beginning, Call, WantedParty};
 use super::super::place::names;
-use super::event::{BrowserCall, BrowserOutput, GuestKey};
+use super::event::{BrowserCall, BrowserOutput, GuestKey, KeypadWay};
 use super::guest::{Exchange, Guest, video_of};
 use crate::cdr::record::{CallOpened, Record};
 use crate::fraud_guard::Way;
@@ -136,6 +136,7 @@ impl CallControl {
             transport: None,
             exchange: Exchange::Settled,
             state: None,
+            keypad: KeypadWay::None,
             lost_at: None,
             given_up_at: None,
             is_silent: true,

@@ -63,6 +63,8 @@ pub enum BrowserOutput {
     Renegotiate,
     /// How the call is.
     State(GuestState),
+    /// How digits of the page's keypad reach the callee, from now on.
+    Keypad(KeypadWay),
     /// It is over; the last word of its key.
     Ended {
         /// Stable word.
@@ -72,6 +74,29 @@ pub enum BrowserOutput {
         /// When trying again makes sense.
         retry_after: Option<Duration>,
     },
+}
+
+/// How digits reach a callee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeypadWay {
+    /// As events of the browser's own stream (RFC 4733).
+    Rtp,
+    /// As [`BrowserInput::Digits`], which become INFO: the callee takes no events.
+    Info,
+    /// Not at all: nobody hears them.
+    None,
+}
+
+impl KeypadWay {
+    /// The word of the page.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtp => "rtp",
+            Self::Info => "info",
+            Self::None => "none",
+        }
+    }
 }
 
 /// How a call is, as a guest sees it.

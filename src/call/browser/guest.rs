@@ -10,7 +10,7 @@ use sip::offer_answer::browser::{
 };
 use sip::sdp::Direction;
 
-use super::event::{GuestKey, GuestState};
+use super::event::{GuestKey, GuestState, KeypadWay};
 use crate::links::model::VideoPolicy;
 
 /// The guest of a call.
@@ -37,6 +37,8 @@ pub(in crate::call) struct Guest {
     pub(super) exchange: Exchange,
     /// What it was told last of the call.
     pub(super) state: Option<GuestState>,
+    /// And of its keypad; before the call is answered it has none.
+    pub(super) keypad: KeypadWay,
     /// Its signalling is gone since.
     pub(super) lost_at: Option<Instant>,
     /// When it is given up, unless it comes again.

@@ -104,6 +104,7 @@ impl CallControl {
         if guest.state.replace(state) != Some(state) {
             self.tell_guest(key, BrowserOutput::State(state));
         }
+        self.tell_guest_keypad(key);
     }
 }
 

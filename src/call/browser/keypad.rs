@@ -1,11 +1,14 @@
-//! Digits of a guest's keypad where the browser cannot send them as events of its stream: by INFO (H-06).
+//! Digits of a guest's keypad: how they reach the callee, and by INFO (H-06) where the callee takes no events
+//! of the browser's own stream.
 //! And its camera, where the link lets it begin without one.
 
 use sip::event::CallKey;
+use sip::offer_answer::Codec;
 
 use super::super::control::CallControl;
 use super::super::event::Now;
-use super::super::one_call::Side;
+use super::super::one_call::{Call, Side};
+use super::event::{BrowserOutput, KeypadWay};
 
 /// Digits of one word of a page; further ones are left out.
 const DIGITS_MAX: usize = 32;
@@ -40,6 +43,20 @@ impl CallControl {
         }
     }
 
+    /// How its digits reach the callee now, where the guest was told otherwise.
+    pub(super) fn tell_guest_keypad(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| !call.over) else {
+            return;
+        };
+        let way = way_of(call);
+        let Some(guest) = call.guest_mut() else {
+            return;
+        };
+        if std::mem::replace(&mut guest.keypad, way) != way {
+            self.tell_guest(key, BrowserOutput::Keypad(way));
+        }
+    }
+
     /// The guest starts or ends its camera: where the link wants it dark at first, nothing passed before.
     pub(super) fn set_guest_camera(&mut self, key: CallKey, is_on: bool) {
         let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) else {
@@ -47,6 +64,26 @@ impl CallControl {
         };
         guest.is_dark = !is_on;
         self.update_video(key);
+    }
+}
+
+/// Events cross where both descriptions name the same ones.
+fn way_of(call: &Call) -> KeypadWay {
+    let (Some(guest), Some(callee)) = (call.ports(Side::A), call.ports(Side::B)) else {
+        return KeypadWay::None;
+    };
+    let Some(callee) = callee.leg.remote() else {
+        return KeypadWay::None;
+    };
+    if call.answered_at.is_none() || call.local_party.is_some() {
+        return KeypadWay::None;
+    }
+    let mut named = guest.leg.current().codecs.iter();
+    let takes = |event: &Codec| callee.codecs.iter().any(|codec| codec.is_same(event));
+    if named.any(|codec| codec.is_telephone_event() && takes(codec)) {
+        KeypadWay::Rtp
+    } else {
+        KeypadWay::Info
     }
 }
 

@@ -11,7 +11,7 @@ use sip::event::{CallKey, Refusal};
 use super::super::control::CallControl;
 use super::super::event::{Now, Output};
 use super::super::one_call::Ending;
-use super::event::BrowserOutput;
+use super::event::{BrowserOutput, KeypadWay};
 use super::guest::Exchange;
 
 /// How long a call outlives the last word of its guest.
@@ -89,6 +89,7 @@ impl CallControl {
             return;
         };
         guest.state = None;
+        guest.keypad = KeypadWay::None;
         let is_asked = guest.exchange == Exchange::Asked;
         if is_asked {
             guest.exchange = Exchange::Settled;
@@ -159,6 +160,8 @@ impl CallControl {
                 guest.is_silent = true;
                 self.end_if_vanished(now, key);
             }
+            // A page that hangs up says so twice, and this word may be the first to come.
+            TransportWord::Failed(TransportFailure::Closed) => self.end_guest_call(now, key),
             TransportWord::Failed(failure) => self.hang_up(now, key, failure.as_str()),
         }
     }

@@ -6,7 +6,9 @@ use media::command::{LatchPolicy, PairKey, Report, Target, TransportFailure};
 use sip::sdp::{Direction, SessionDescription};
 
 use super::world::{Sent, World, link, remote, sdp, target, trunk};
-use crate::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestKey, GuestState};
+use crate::call::browser::event::{
+    BrowserCall, BrowserInput, BrowserOutput, GuestKey, GuestState, KeypadWay,
+};
 use crate::call::event::Input;
 use crate::cdr::record::Record;
 use crate::links::model::{Destination, VideoPolicy};
@@ -101,9 +103,12 @@ fn words(world: &mut World) -> Vec<String> {
         BrowserOutput::OfferRefused { cause } => format!("refused {cause}"),
         BrowserOutput::Renegotiate => "renegotiate".to_owned(),
         BrowserOutput::State(state) => state.as_str().to_owned(),
+        BrowserOutput::Keypad(way) => format!("keypad {}", way.as_str()),
         BrowserOutput::Ended { cause, status, .. } => format!("ended {status} {cause}"),
     };
-    told(world).into_iter().map(word).collect()
+    let told = told(world).into_iter().map(word);
+    // Of the keypad one test tells.
+    told.filter(|word| !word.starts_with("keypad ")).collect()
 }
 
 fn invite(world: &World) -> Sent {
@@ -621,6 +626,62 @@ fn digits_of_a_page_reach_the_callee_by_info() {
             "Signal=#\r\nDuration=160\r\n"
         ]
     );
+}
+
+#[test]
+fn page_knows_how_its_digits_reach_the_callee() {
+    let keypad = |world: &mut World| -> Vec<KeypadWay> {
+        let told = told(world).into_iter();
+        told.filter_map(|output| {
+            let BrowserOutput::Keypad(way) = output else {
+                return None;
+            };
+            Some(way)
+        })
+        .collect()
+    };
+    for (formats, more, way) in [
+        ("8 101", EVENTS, KeypadWay::Rtp),
+        ("8", "", KeypadWay::Info),
+    ] {
+        let mut world = world(vec![trunk(1)]);
+        call(&mut world, remote("610"), offer("aaaa", None));
+        let invite = invite(&world);
+        world.respond(&invite, "183 Session Progress", &answer_with(formats, more));
+        assert_eq!(
+            keypad(&mut world),
+            [],
+            "nobody takes digits before the answer"
+        );
+        world.respond(&invite, "200 OK", &answer_with(formats, more));
+        let offer = || BrowserInput::Offer(Box::new(offer("aaaa", None)));
+        // The answer from before the callee's word names events of another clock.
+        say(&mut world, offer());
+        assert_eq!(keypad(&mut world).last(), Some(&way));
+        say(&mut world, offer());
+        assert_eq!(keypad(&mut world), [], "said once");
+        say(&mut world, BrowserInput::Lost);
+        say(&mut world, BrowserInput::Resumed);
+        assert_eq!(keypad(&mut world), [way], "it may have missed the word");
+    }
+}
+
+#[test]
+fn transport_that_its_page_closes_is_a_guest_who_hangs_up() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    words(&mut world);
+    let closed = Report::TransportFailed {
+        pair: pair(BROWSERS),
+        failure: TransportFailure::Closed,
+    };
+    world.feed(Input::Report { report: closed });
+    say(&mut world, BrowserInput::HangUp);
+    assert_eq!(words(&mut world), ["ended 200 normal"]);
+    assert_eq!(world.count(target(1), "BYE"), 1);
+    assert_eq!(world.closed()[0].released_by, "originating");
 }
 
 #[test]

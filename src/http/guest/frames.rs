@@ -59,6 +59,8 @@ pub(super) enum ServerFrame {
     Renegotiate {},
     /// How the call is.
     State { state: &'static str },
+    /// How keys of the keypad reach the callee: `rtp` (by the browser itself), `info` (by `dtmf`), `none`.
+    Keypad { by: &'static str },
     /// The call is over, or never began. The last frame.
     Ended {
         cause: &'static str,
@@ -95,6 +97,7 @@ impl ServerFrame {
             BrowserOutput::OfferRefused { cause } => Self::Refused { cause },
             BrowserOutput::Renegotiate => Self::Renegotiate {},
             BrowserOutput::State(state) => Self::state(state),
+            BrowserOutput::Keypad(way) => Self::Keypad { by: way.as_str() },
             BrowserOutput::Ended {
                 cause,
                 status,
@@ -138,6 +141,7 @@ const DIGITS_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::browser::event::KeypadWay;
 
     #[test]
     fn frames_are_read_strictly() {
@@ -181,6 +185,10 @@ mod tests {
             (
                 ServerFrame::state(GuestState::EarlyMedia),
                 r#"{"type":"state","state":"early_media"}"#,
+            ),
+            (
+                ServerFrame::of(BrowserOutput::Keypad(KeypadWay::Rtp)),
+                r#"{"type":"keypad","by":"rtp"}"#,
             ),
             (
                 ServerFrame::Answer {

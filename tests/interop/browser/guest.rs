@@ -18,15 +18,26 @@ pub(crate) const SOUND: &str = "#sound";
 pub(crate) struct Guest {
     pub(crate) browser: Browser,
     pub(crate) gateway: Gateway,
+    pub(crate) network: Network,
     pub(crate) world: World,
 }
 
 impl Guest {
     /// `None`: something is not installed, and that has been said.
     pub(crate) fn start(options: &Options, tables: &str) -> Option<Self> {
+        Self::start_after(options, tables, |_world| ())
+    }
+
+    /// The same when something has been done in its world.
+    pub(crate) fn start_after(
+        options: &Options,
+        tables: &str,
+        prepare: impl FnOnce(&World),
+    ) -> Option<Self> {
         let world = World::open(&["ip"])?;
         let network = Network::new();
         let browser = Browser::start(&world, &network, options)?;
+        prepare(&world);
         let tables = format!("[https]\nlisten = [\"{GATEWAY}:8443\"]\n\n{tables}");
         let media = format!("addresses = [\"{GATEWAY}\"]");
         let config = write_config(&world, &media, &tables);
@@ -38,6 +49,7 @@ impl Guest {
         Some(Self {
             browser,
             gateway,
+            network,
             world,
         })
     }
@@ -46,6 +58,7 @@ impl Guest {
     pub(crate) fn open(&self, request_path: &str) -> Page<'_> {
         let page = self.browser.open(&url(request_path));
         assert_eq!(page.status, 200, "{}", page.text());
+        ready(&page);
         page
     }
 
@@ -63,6 +76,21 @@ impl Guest {
         );
         page
     }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let calls = self.gateway.calls();
+            println!("{:#?}\n{}", calls.first(), self.gateway.process.said());
+        }
+    }
+}
+
+/// Waits until the page has its devices: what it shows of them moves its buttons.
+pub(crate) fn ready(page: &Page<'_>) {
+    let last = ["#devices-toggle", "#problem", "#check"].map(|id| format!("{id}:not([hidden])"));
+    page.await_selector(&last.join(", "));
 }
 
 pub(crate) fn url(request_path: &str) -> String {

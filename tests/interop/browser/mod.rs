@@ -7,11 +7,15 @@
 
 mod ends;
 mod guest;
+mod held;
+mod keypad;
 mod network;
 mod page;
 mod proof;
 mod site;
 mod sound;
+mod states;
+mod video;
 
 use std::cell::RefCell;
 use std::fs::{self, File};

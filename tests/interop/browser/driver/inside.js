@@ -1,6 +1,6 @@
 // Runs in each document before its own scripts: keeps what a page would not show to a test, and answers the
-// probes. A function expression; page.mjs gives it what this "browser" shall lack.
-function ({ lacking }) {
+// probes. A function expression; page.mjs gives it what this "browser" shall lack, and whether it shall use relays alone.
+function ({ lacking, relayed }) {
   if (window.__probe) return;
   const connections = [];
   const captured = [];
@@ -18,8 +18,8 @@ function ({ lacking }) {
   const Native = window.RTCPeerConnection;
   if (Native) {
     window.RTCPeerConnection = class RTCPeerConnection extends Native {
-      constructor(...configuration) {
-        super(...configuration);
+      constructor(configuration, ...others) {
+        super(relayed ? { ...configuration, iceTransportPolicy: 'relay' } : configuration, ...others);
         connections.push(this);
       }
     };
@@ -263,8 +263,15 @@ function ({ lacking }) {
     connections.at(-1)?.restartIce();
   }
 
+  // The camera goes out, whatever the page thinks of that.
+  async function send_camera() {
+    const video = connections.at(-1).getTransceivers().find(({ receiver }) => receiver.track.kind === 'video');
+    const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+    await video.sender.replaceTrack(stream.getVideoTracks()[0]);
+  }
+
   window.__probe = {
-    states, sound, picture, statistics, restart_ice,
+    states, sound, picture, statistics, restart_ice, send_camera,
     history: () => states,
     heard_messages: () => messages,
     constraints: () => asked,

@@ -239,7 +239,7 @@ async function place() {
   stopMeter();
   show("timer", false);
   const signal = new Signal(app.dataset.token, () => call?.peer?.isUp);
-  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null };
+  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null, keypad: "none" };
   listen(call);
   say("calling");
   enter("calling");
@@ -292,6 +292,9 @@ function hear(frame) {
     case "state":
       call.state = frame.state;
       showState();
+      break;
+    case "keypad":
+      call.keypad = frame.by;
       break;
     case "ended":
       over(frame.cause, frame.status);
@@ -467,7 +470,9 @@ function toggleKeypad(isOpen) {
 }
 
 function press(key) {
-  if (!call?.signal.send({ type: "dtmf", digits: key })) return;
+  if (!call?.began) return;
+  const isSent = call.keypad === "rtp" && call.peer.dial(key);
+  if (!isSent && call.keypad !== "none" && !call.signal.send({ type: "dtmf", digits: key })) return;
   tones.key(key);
   element("keys").textContent = (element("keys").textContent + key).slice(-24);
 }

@@ -83,6 +83,15 @@ export class Peer extends EventTarget {
     return this.#video?.sender.replaceTrack(track);
   }
 
+  /** A key as events of the stream (RFC 4733). False: this browser or the other side knows none. */
+  dial(key) {
+    const { dtmf } = this.#audio.sender;
+    if (!dtmf?.canInsertDTMF) return false;
+    // What still waits would be forgotten.
+    dtmf.insertDTMF(dtmf.toneBuffer + key, 160, 70);
+    return true;
+  }
+
   get hasVideo() {
     return this.#video !== null;
   }

@@ -1,0 +1,79 @@
+//! A guest that waits: held by the callee, and between two networks.
+
+use std::time::{Duration, Instant};
+
+use crate::baresip::DESK;
+use crate::browser::guest::{Guest, SOUND};
+use crate::browser::network::Way;
+use crate::browser::{Engine, Options};
+use crate::gateway::{at_once, link, trunk};
+use crate::hold::Control;
+use crate::world::until;
+
+fn start(engine: Engine) -> Option<Guest> {
+    let tables = trunk("desks", &DESK.address(), 10) + &link("support", "desk");
+    Guest::start(&Options::new(engine), &tables)
+}
+
+#[test]
+fn a_guest_that_is_held_is_told_and_comes_back() {
+    at_once(Engine::ALL, |engine| {
+        let Some(guest) = start(engine) else {
+            return;
+        };
+        let _callee = DESK.start(&guest.world, 60, None);
+        let mut phone = Control::open(&DESK);
+        let page = guest.call("support");
+        page.await_tone(SOUND, DESK.tone_hz);
+        phone.order("hold");
+        page.await_state(&["held"]);
+        page.await_silence(SOUND);
+        phone.order("resume");
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, DESK.tone_hz);
+        page.log().expect_clean();
+        phone.order("hangup");
+        page.await_state(&["ended"]);
+    });
+}
+
+#[test]
+fn a_call_goes_on_when_its_guest_walks_into_another_network() {
+    at_once(Engine::ALL, |engine| {
+        let Some(guest) = start(engine) else {
+            return;
+        };
+        let _callee = DESK.start(&guest.world, 90, None);
+        let mut phone = Control::open(&DESK);
+        let page = guest.call("support");
+        page.await_tone(SOUND, DESK.tone_hz);
+        let way = || page.statistics()[0]["pair"]["local"]["address"].clone();
+        // A browser with two ways takes either.
+        let (taken, other) = match way() {
+            address if address == Way::Wifi.address() => (Way::Wifi, Way::Mobile),
+            address => {
+                assert_eq!(address, Way::Mobile.address());
+                (Way::Mobile, Way::Wifi)
+            }
+        };
+        guest.network.leave(taken);
+        let left = Instant::now();
+        until("another way", Duration::from_secs(12), || {
+            way() == other.address()
+        });
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, DESK.tone_hz);
+        let took = left.elapsed();
+        assert!(took < Duration::from_secs(10), "{engine:?}: {took:?}");
+        println!(
+            "{engine:?}: heard again after {took:?}, {:?}",
+            page.states()
+        );
+        phone.order("hangup");
+        page.await_state(&["ended"]);
+        let calls = guest.gateway.closed_calls(1);
+        assert_eq!(calls.len(), 1, "the same call");
+        assert_eq!(calls[0]["status"], 200, "{calls:?}");
+        assert_eq!(calls[0]["released_by"], "terminating", "{calls:?}");
+    });
+}

@@ -1,0 +1,158 @@
+//! Every state of the page, on several screens: pictures of them (in the target folder), no barrier that axe-core
+//! knows, nothing that breaks the policy, and the button that calls where a guest sees it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::baresip::DESK;
+use crate::browser::guest::{Guest, ready, url};
+use crate::browser::page::{Page, Screen, View};
+use crate::browser::{Engine, Options};
+use crate::gateway::{SIP, at_once, link, trunk};
+use crate::party::{Machine, Party};
+use crate::tone::Law;
+
+/// Octets of the page with all of its files (bar `browser.page`).
+const PAGE_OCTETS_MAX: u64 = 100_000;
+
+/// Looks at a page: a picture, and nothing in anybody's way.
+fn look(page: &Page<'_>, name: &str) {
+    page.screenshot(&folder().join(format!("{name}.png")));
+    assert_eq!(page.barriers(), Vec::<Value>::new(), "{name}");
+    let overflow = page.evaluate("return document.documentElement.scrollWidth > innerWidth");
+    assert_eq!(overflow, false, "{name}: wider than its screen");
+}
+
+fn folder() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("a folder");
+    let folder = target.join("guest-page");
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// An element ends above the lower edge of the screen.
+fn expect_in_sight(page: &Page<'_>, selector: &str, name: &str) {
+    let body = format!(
+        "scrollTo(0, 0); const box = document.querySelector('{selector}').getBoundingClientRect(); \
+         return box.height > 0 && box.bottom <= innerHeight"
+    );
+    assert_eq!(
+        page.evaluate(&body),
+        true,
+        "{name}: {selector} is below the fold"
+    );
+}
+
+fn start() -> Option<Guest> {
+    // While a page is looked at nobody is in a hurry.
+    let tables = trunk("desks", &DESK.address(), 10)
+        .replace("progress_timeout_s = 2", "progress_timeout_s = 60")
+        .replace("ring_timeout_s = 10", "ring_timeout_s = 60")
+        + &link("support", "desk")
+        + "[[link]]\nrequest_path = \"counted\"\ndestination = \"desk\"\nauto_call_after_s = 30\n\n\
+           [[link]]\nrequest_path = \"closed\"\ndestination = \"desk\"\nenabled = false\n\n";
+    Guest::start(&Options::new(Engine::Chromium), &tables)
+}
+
+#[test]
+fn every_state_of_the_page_is_for_everybody_and_breaks_no_policy() {
+    let light = View::default();
+    let phone = View {
+        screen: Screen::Phone,
+        language: Some("ar"),
+        is_dark: Some(true),
+        ..View::default()
+    };
+    at_once(
+        [("desktop", light), ("phone-arabic-dark", phone)],
+        |(name, view)| {
+            let Some(guest) = start() else {
+                return;
+            };
+            let named = |state: &str| format!("{name}-{state}");
+            let page = guest.browser.open_as(&url("counted"), &view);
+            page.await_state(&["countdown"]);
+            look(&page, &named("countdown"));
+            page.click("#cancel");
+            page.await_state(&["idle"]);
+
+            let page = guest.browser.open_as(&url("support"), &view);
+            ready(&page);
+            look(&page, &named("idle"));
+            page.click("#devices-toggle");
+            look(&page, &named("devices"));
+            let octets = page.octets();
+            assert!(octets <= PAGE_OCTETS_MAX, "{octets}");
+            let mut callee = Party::new(&DESK.address(), SIP);
+            page.click("#call");
+            let invite = callee.expect_request("INVITE");
+            callee.respond(&invite, "100 Trying", "", "");
+            look(&page, &named("calling"));
+            callee.respond(&invite, "180 Ringing", "", "");
+            page.await_state(&["ringing"]);
+            look(&page, &named("ringing"));
+            let machine = Machine::new("10.70.0.1", DESK.tone_hz, Law::A, 7);
+            callee.respond(&invite, "200 OK", "", &machine.session(1, "sendrecv"));
+            let _ack = callee.expect_request("ACK");
+            page.await_state(&["connected"]);
+            page.await_selector("#quality");
+            look(&page, &named("connected"));
+            page.click("#keypad-toggle");
+            page.click("[data-key='5']");
+            look(&page, &named("keypad"));
+            page.click("#keypad-toggle");
+            callee.ask("INVITE", &machine.session(2, "sendonly"));
+            callee.expect(200);
+            callee.acknowledge("");
+            page.await_state(&["held"]);
+            look(&page, &named("held"));
+            callee.ask("BYE", "");
+            callee.expect(200);
+            page.await_state(&["ended"]);
+            look(&page, &named("ended"));
+            page.log().expect_clean();
+
+            let refused = guest.browser.open_as(&url("closed"), &view);
+            refused.await_state(&["refused"]);
+            look(&refused, &named("gone"));
+            let deaf = View {
+                granted: Some(&[]),
+                ..view.clone()
+            };
+            let deaf = guest.browser.open_as(&url("support"), &deaf);
+            ready(&deaf);
+            deaf.click("#call");
+            deaf.await_selector("#problem");
+            look(&deaf, &named("denied"));
+        },
+    );
+}
+
+#[test]
+fn the_button_that_calls_is_in_sight_on_every_screen() {
+    let Some(guest) = start() else {
+        return;
+    };
+    for (name, screen) in [
+        ("desktop", Screen::Desktop),
+        ("phone", Screen::Phone),
+        ("small", Screen::Sized(800, 600)),
+        ("narrow", Screen::Sized(360, 640)),
+        ("frame", Screen::Sized(448, 322)),
+    ] {
+        let view = View {
+            screen,
+            language: Some("de"),
+            ..View::default()
+        };
+        let page = guest.browser.open_as(&url("support"), &view);
+        ready(&page);
+        page.screenshot(&folder().join(format!("call-{name}.png")));
+        expect_in_sight(&page, "#call", name);
+        page.vanish();
+    }
+}

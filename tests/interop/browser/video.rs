@@ -1,0 +1,147 @@
+//! A guest and a phone see each other in H.264, only the ways that the link allows.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::baresip::DESK;
+use crate::browser::guest::{Guest, SOUND};
+use crate::browser::page::Page;
+use crate::browser::{Engine, Options};
+use crate::gateway::{at_once, link, trunk};
+use crate::picture::Codec;
+use crate::tone;
+use crate::world::{Process, until};
+
+/// A guest before a link with this policy, and a phone with a camera behind it.
+fn start(policy: &str) -> Option<(Process, Guest)> {
+    let link =
+        link("support", "desk").replace("\n\n", &format!("\nvideo_policy = \"{policy}\"\n\n"));
+    let tables = trunk("desks", &DESK.address(), 10) + &link;
+    let guest = Guest::start(&Options::new(Engine::Chromium), &tables)?;
+    if !Codec::H264.is_there() {
+        return None;
+    }
+    let account = DESK.account(";video_codecs=H264");
+    let sound = tone::wav(DESK.tone_hz, 20);
+    let callee = DESK.start_with(
+        &sound,
+        &account,
+        &Codec::H264.camera(),
+        &guest.world,
+        60,
+        None,
+    );
+    Some((callee, guest))
+}
+
+/// The page's row of video, `received` or `sent`.
+fn row(page: &Page<'_>, way: &str) -> Value {
+    let statistics = page.statistics();
+    let rows = statistics[0][way].as_array().cloned().unwrap_or_default();
+    let video = rows.into_iter().find(|row| row["kind"] == "video");
+    video.unwrap_or(Value::Null)
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+/// The page shows what the phone's camera sees, and goes on doing so.
+fn sees(page: &Page<'_>) {
+    until("a picture of the phone", Duration::from_secs(10), || {
+        page.picture("#remote")["spread"].as_f64() > Some(1.0)
+    });
+    let before = number(&row(page, "received")["frames_decoded"]);
+    until("further frames", Duration::from_secs(10), || {
+        number(&row(page, "received")["frames_decoded"]) > before + 10
+    });
+    assert_eq!(row(page, "received")["codec"], "video/H264");
+}
+
+const ARRIVES: &str = "incoming rtp for 'video' established";
+const DECODES: &str = "video: receiving with resolution";
+
+fn is_seen(callee: &Process) -> bool {
+    let said = callee.said();
+    said.contains(ARRIVES) && said.contains(DECODES)
+}
+
+/// The lines of video in the INVITE that the callee got.
+fn offered(callee: &Process) -> String {
+    let said = callee.said();
+    let invite = said.split("INVITE sip:desk@").nth(1).expect("an INVITE");
+    let body = invite.split("m=video").nth(1).unwrap_or_default();
+    let lines = body.lines().take_while(|line| !line.trim().is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_guest_and_a_phone_see_and_hear_each_other() {
+    let Some((callee, guest)) = start("sendrecv") else {
+        return;
+    };
+    let page = guest.call("support");
+    page.await_tone(SOUND, DESK.tone_hz);
+    sees(&page);
+    until("the guest's picture", Duration::from_secs(10), || {
+        is_seen(&callee)
+    });
+    page.await_selector("#self");
+    page.log().expect_clean();
+}
+
+#[test]
+fn video_goes_only_the_ways_that_its_link_allows() {
+    at_once(["recvonly", "inactive", "recvonly_initially"], |policy| {
+        let Some((callee, guest)) = start(policy) else {
+            return;
+        };
+        let page = guest.call("support");
+        page.await_tone(SOUND, DESK.tone_hz);
+        let offered = offered(&callee);
+        match policy {
+            "inactive" => {
+                assert!(
+                    offered.is_empty() || offered.starts_with(" 0 "),
+                    "{offered}"
+                );
+                assert_eq!(
+                    page.evaluate("return document.getElementById('remote').hidden"),
+                    true
+                );
+                assert_eq!(number(&row(&page, "received")["packets"]), 0);
+                assert_eq!(number(&row(&page, "sent")["packets"]), 0);
+            }
+            "recvonly" => {
+                assert!(offered.contains("a=recvonly"), "{offered}");
+                sees(&page);
+                assert_eq!(number(&row(&page, "sent")["packets"]), 0);
+                assert_eq!(
+                    page.evaluate("return document.getElementById('video').hidden"),
+                    true
+                );
+            }
+            _ => {
+                sees(&page);
+                // A page that sends without a word to us is not seen.
+                page.probe("send_camera", &json!({}));
+                until("packets of the camera", Duration::from_secs(10), || {
+                    number(&row(&page, "sent")["packets"]) > 100
+                });
+                assert!(!callee.said().contains(ARRIVES), "{}", callee.said());
+                page.click("#video");
+                until("the guest's picture", Duration::from_secs(10), || {
+                    is_seen(&callee)
+                });
+                return;
+            }
+        }
+        assert!(
+            !callee.said().contains(ARRIVES),
+            "{policy}: {}",
+            callee.said()
+        );
+        page.log().expect_clean();
+    });
+}
