@@ -72,11 +72,14 @@ impl Browsers {
     /// # Errors
     /// The first that is taken, or not ours.
     pub fn expect_ports(config: &Config, limits: &Limits) -> Result<(), ServeError> {
+        // All at once: two workers cannot have one.
+        let mut sockets = Vec::new();
         for worker in 0..limits.workers {
             let address = address_of(config, worker);
-            UdpSocket::bind(address).map_err(|error| {
+            let bound = UdpSocket::bind(address);
+            sockets.push(bound.map_err(|error| {
                 ServeError::bind("media.browser_port", address, explain(&error))
-            })?;
+            })?);
         }
         Ok(())
     }

@@ -120,6 +120,10 @@ pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(4);
 
 impl CallControl {
     pub(super) fn deny(&mut self, now: Now, key: CallKey, denied: &Denied) {
+        let call = self.calls.get_mut(&key);
+        if let Some(guest) = call.and_then(|call| call.guest_mut()) {
+            guest.is_hidden = denied.hidden;
+        }
         self.refuse(now, key, denied.status, denied.cause, &denied.refusal);
     }
 

@@ -12,7 +12,7 @@ use sip::event::CallKey;
 use sip::offer_answer::browser::{
     BrowserAnswer, BrowserOffer, BrowserRefusal, BrowserWish, DtlsRole, read_browser_offer,
 };
-use sip::offer_answer::{Codec, RemoteAudio, RemoteVideo, VideoWish};
+use sip::offer_answer::{Codec, Descriptions, RemoteAudio, RemoteVideo, VideoWish};
 use sip::sdp::{DigestKind, Direction, Fingerprint, IceCredentials, SessionDescription};
 
 use super::super::control::CallControl;
@@ -44,7 +44,11 @@ impl CallControl {
             return;
         };
         let cause = match read {
-            Ok(_) if guest.exchange == Exchange::Pending => "offer_pending",
+            Ok(offer) if guest.exchange == Exchange::Pending => {
+                // The page has only one offer out: this one is answered when the callee has spoken.
+                guest.offer = offer;
+                return;
+            }
             Ok(offer) => {
                 guest.exchange = Exchange::Settled;
                 return self.hear_guest(now, key, offer);
@@ -66,7 +70,8 @@ impl CallControl {
         let can_ask =
             call.answered_at.is_some() && call.local_party.is_none() && call.reoffer.is_none();
         if let Some(guest) = call.guest_mut() {
-            guest.offer = offer;
+            let former = std::mem::replace(&mut guest.offer, offer);
+            guest.former_offer.get_or_insert(Box::new(former));
         }
         if is_news && can_ask && self.pass_on(now, key, Side::A, remote).is_ok() {
             if let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) {
@@ -87,16 +92,37 @@ impl CallControl {
         };
         guest.exchange = Exchange::Settled;
         let remote = guest.offer.as_remote();
-        if let Some(ports) = call.a_media.as_deref_mut() {
+        let before = call.a_media.as_deref_mut().map(|ports| {
+            let before = ports.leg.current().clone();
             ports.leg.accept_offer(remote);
-        }
+            before
+        });
         if let Err(refusal) = self.answer_guest(key) {
             let cause = refusal.as_str();
             self.counters.refuse(cause);
+            self.unsay_guest_offer(key, before);
             return self.tell_guest(key, BrowserOutput::OfferRefused { cause });
+        }
+        if let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) {
+            guest.former_offer = None;
         }
         self.update_media(key);
         self.settle_guest(key);
+    }
+
+    /// The page's last offer was refused: what it said before stands.
+    fn unsay_guest_offer(&mut self, key: CallKey, before: Option<Descriptions>) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if let Some((ports, before)) = call.a_media.as_deref_mut().zip(before) {
+            ports.leg.restore(before);
+        }
+        if let Some(guest) = call.guest_mut()
+            && let Some(former) = guest.former_offer.take()
+        {
+            guest.offer = *former;
+        }
     }
 
     /// Answers the page's last offer by what the other side has.

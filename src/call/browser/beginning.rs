@@ -132,6 +132,7 @@ impl CallControl {
                 repeats: None,
             },
             offer,
+            former_offer: None,
             answered: None,
             transport: None,
             exchange: Exchange::Settled,
@@ -140,6 +141,7 @@ impl CallControl {
             lost_at: None,
             given_up_at: None,
             is_silent: true,
+            is_hidden: false,
             retry_after: None,
         }
     }

@@ -28,6 +28,8 @@ pub(in crate::call) struct Guest {
     pub(super) streams: Streams,
     /// Its last offer that could be read.
     pub(super) offer: BrowserOffer,
+    /// The one before, until the last one is answered.
+    pub(super) former_offer: Option<Box<BrowserOffer>>,
     /// What was answered last.
     pub(super) answered: Option<Answered>,
     /// What its worker was told of its transport last: the video leg, and the most bits a second that the
@@ -45,6 +47,8 @@ pub(in crate::call) struct Guest {
     pub(super) given_up_at: Option<Instant>,
     /// Its transport is not heard, or was never up.
     pub(super) is_silent: bool,
+    /// It is told that there is no such link, whatever ended its call.
+    pub(in crate::call) is_hidden: bool,
     /// When trying again makes sense, where it is refused.
     pub(in crate::call) retry_after: Option<Duration>,
 }

@@ -13,6 +13,7 @@ use super::super::event::{Now, Output};
 use super::super::one_call::Ending;
 use super::event::{BrowserOutput, KeypadWay};
 use super::guest::Exchange;
+use crate::links::resolve::ResolveRefusal;
 
 /// How long a call outlives the last word of its guest.
 pub(super) const VANISHED_AFTER: Duration = Duration::from_secs(10);
@@ -48,13 +49,18 @@ impl CallControl {
             return;
         };
         let (name, retry_after) = (guest.key, guest.retry_after);
+        let (cause, status) = if guest.is_hidden {
+            (ResolveRefusal::Unknown.as_str(), 404)
+        } else {
+            (ending.cause, ending.status)
+        };
         if let Some(at) = guest.given_up_at.take() {
             self.deadlines.remove(&(at, key));
         }
         self.guests.remove(&name);
         let output = BrowserOutput::Ended {
-            cause: ending.cause,
-            status: ending.status,
+            cause,
+            status,
             retry_after,
         };
         self.put(Output::Browser {
@@ -90,11 +96,13 @@ impl CallControl {
         };
         guest.state = None;
         guest.keypad = KeypadWay::None;
+        guest.keypad = KeypadWay::None;
         let is_asked = guest.exchange == Exchange::Asked;
         if is_asked {
             guest.exchange = Exchange::Settled;
         }
         self.tell_guest_state(key);
+        self.tell_guest_keypad(key);
         if is_asked {
             self.settle_guest(key);
         }

@@ -466,6 +466,49 @@ fn guest_meets_the_fraud_guard() {
 }
 
 #[test]
+fn with_hidden_state_a_guest_never_hears_why_the_guard_refused() {
+    let mut world = world(vec![trunk(1)]);
+    world.change(|snapshot| snapshot.settings.hide_state = true);
+    let mut wanted = remote("0900123456");
+    (wanted.named_by_link, wanted.link) = (false, None);
+    call(&mut world, wanted, offer("aaaa", None));
+    assert_eq!(words(&mut world).last().unwrap(), "ended 404 unknown_link");
+    assert!(
+        world.closed()[0].cause.starts_with("guard_"),
+        "the record knows"
+    );
+}
+
+#[test]
+fn offer_that_cannot_be_answered_leaves_what_held_and_the_page_is_asked_again_when_it_must() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    words(&mut world);
+    let plan = world.plans[&pair(BROWSERS)].payloads.clone();
+    let mut text = sip::message::SendBuffer::new();
+    offer("aaaa", None).write(&mut text);
+    let text = String::from_utf8(text.as_bytes().to_vec()).unwrap();
+    let narrow = text
+        .replace("SAVPF 111 9 0 8 110 126", "SAVPF 8")
+        .replace("a=rtpmap:111 opus/48000/2\r\n", "");
+    let narrow = SessionDescription::parse(narrow.as_bytes()).unwrap();
+    say(&mut world, BrowserInput::Offer(Box::new(narrow)));
+    assert_eq!(words(&mut world), ["refused browser_no_common_codec"]);
+    assert_eq!(
+        world.plans[&pair(BROWSERS)].payloads,
+        plan,
+        "what held holds"
+    );
+    say(
+        &mut world,
+        BrowserInput::Offer(Box::new(offer("aaaa", None))),
+    );
+    assert_eq!(words(&mut world), ["answer 111 not_offered"]);
+}
+
+#[test]
 fn callee_that_speaks_nothing_of_the_pages_ends_the_call() {
     let mut world = world(vec![trunk(1)]);
     call(&mut world, remote("610"), offer("aaaa", None));
@@ -630,14 +673,15 @@ fn digits_of_a_page_reach_the_callee_by_info() {
 
 #[test]
 fn page_knows_how_its_digits_reach_the_callee() {
-    let keypad = |world: &mut World| {
-        let mut ways = Vec::new();
-        for output in told(world) {
-            if let BrowserOutput::Keypad(way) = output {
-                ways.push(way);
-            }
-        }
-        ways
+    let keypad = |world: &mut World| -> Vec<KeypadWay> {
+        let told = told(world).into_iter();
+        told.filter_map(|output| {
+            let BrowserOutput::Keypad(way) = output else {
+                return None;
+            };
+            Some(way)
+        })
+        .collect()
     };
     for (formats, more, way) in [
         ("8 101", EVENTS, KeypadWay::Rtp),

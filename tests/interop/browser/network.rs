@@ -74,6 +74,7 @@ impl Network {
                 ip(&format!(
                     "link add {name} type veth peer name {name} netns {thread}"
                 ));
+                silence(name);
                 ip(&format!("addr add {}/24 dev {name}", way.router()));
                 ip(&format!("link set {name} up"));
             }
@@ -84,6 +85,7 @@ impl Network {
         let network = Self { namespace };
         network.inside(|| ip("link set lo up"));
         for way in [Way::Wifi, Way::Mobile] {
+            network.inside(|| silence(way.name()));
             network.inside(|| ip(&format!("addr add {}/24 dev {}", way.address(), way.name())));
             network.come(way);
         }
@@ -116,6 +118,12 @@ impl Network {
             ));
         });
     }
+}
+
+/// No address of IPv6 that is there a second or two later: a browser sees a network that changes, and gives up
+/// what it loads.
+fn silence(name: &str) {
+    ip(&format!("link set dev {name} addrgenmode none"));
 }
 
 fn ip(arguments: &str) {

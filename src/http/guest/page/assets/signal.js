@@ -2,10 +2,10 @@
 
 const PING_MS = 2000;
 const PONG_MS = 2500;
+const CONNECT_MS = 3000;
 const RESUME_MS = 10000;
 /** A network that swallows everything says nothing for minutes. */
 const OPEN_MS = 10000;
-const AGAIN_MS = 2500;
 
 /** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
 export class Signal extends EventTarget {
@@ -16,9 +16,9 @@ export class Signal extends EventTarget {
   #lostAt = 0;
   #heard = 0;
   #pinged = 0;
+  #opened = 0;
   #timer = 0;
   #retry = 0;
-  #patience = 0;
   #over = false;
 
   /** `isHeard` tells whether the other side is: then another WebSocket is worth more time. */
@@ -30,6 +30,8 @@ export class Signal extends EventTarget {
 
   open() {
     clearTimeout(this.#retry);
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#watch(), 1000);
     const address = new URL("/signal", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address);
@@ -38,12 +40,7 @@ export class Signal extends EventTarget {
     if (before) before.close(4000);
     let said = null;
     this.#pinged = 0;
-    clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => {
-      if (socket !== this.#socket) return;
-      socket.close(4000);
-      this.#closed(1006, null);
-    }, this.#resume ? AGAIN_MS : OPEN_MS);
+    this.#opened = performance.now();
     socket.onopen = () => {
       this.#heard = performance.now();
       const first = this.#resume ? { type: "resume", token: this.#resume } : { type: "hello", token: this.#token };
@@ -59,9 +56,6 @@ export class Signal extends EventTarget {
         const again = this.#resume !== null;
         this.#resume = frame.resume;
         this.#lostAt = 0;
-        clearTimeout(this.#patience);
-        clearInterval(this.#timer);
-        this.#timer = setInterval(() => this.#watch(), 1000);
         this.#tell("welcome", { iceServers: frame.ice_servers, again });
       } else if (frame.type !== "pong") {
         if (frame.type === "ended") this.#over = true;
@@ -74,8 +68,8 @@ export class Signal extends EventTarget {
   }
 
   #closed(code, said) {
+    this.#socket?.close();
     this.#socket = null;
-    clearTimeout(this.#patience);
     clearInterval(this.#timer);
     if (this.#over) return;
     if (said || code === 1000 || code === 4001) return this.#end(said ?? (code === 4001 ? "elsewhere" : "failed"));
@@ -91,7 +85,12 @@ export class Signal extends EventTarget {
 
   #watch() {
     const now = performance.now();
-    if (this.#pinged) {
+    if (!this.#resume) {
+      if (now - this.#opened > OPEN_MS) this.#closed(1006, null);
+    } else if (this.#lostAt) {
+      if (now - this.#lostAt > RESUME_MS && !this.#isHeard()) this.#closed(1006, null);
+      else if (now - this.#opened > CONNECT_MS) this.open();
+    } else if (this.#pinged) {
       if (now - this.#pinged > PONG_MS) this.again();
     } else if (now - this.#heard > PING_MS && this.send({ type: "ping" })) this.#pinged = now;
   }
@@ -116,7 +115,6 @@ export class Signal extends EventTarget {
   close() {
     this.#over = true;
     clearTimeout(this.#retry);
-    clearTimeout(this.#patience);
     clearInterval(this.#timer);
     this.#socket?.close(1000);
   }
