@@ -18,7 +18,7 @@ use crate::tone::Law;
 const PAGE_OCTETS_MAX: u64 = 100_000;
 
 /// Looks at a page: a picture, and nothing in anybody's way.
-fn look(page: &Page<'_>, name: &str) {
+pub(crate) fn look(page: &Page<'_>, name: &str) {
     page.screenshot(&folder().join(format!("{name}.png")));
     assert_eq!(page.barriers(), Vec::<Value>::new(), "{name}");
     let overflow = page.evaluate("return document.documentElement.scrollWidth > innerWidth");

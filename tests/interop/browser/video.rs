@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::baresip::DESK;
 use crate::browser::guest::{Guest, SOUND};
 use crate::browser::page::Page;
+use crate::browser::states::look;
 use crate::browser::{Engine, Options};
 use crate::gateway::{at_once, link, trunk};
 use crate::picture::Codec;
@@ -88,6 +89,9 @@ fn a_guest_and_a_phone_see_and_hear_each_other() {
         is_seen(&callee)
     });
     page.await_selector("#self");
+    look(&page, "desktop-connected-video");
+    page.click("#keypad-toggle");
+    look(&page, "desktop-keypad-video");
     page.log().expect_clean();
 }
 
