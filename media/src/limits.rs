@@ -225,6 +225,10 @@ pub const BUNDLE_SOURCES_MAX: usize = 8;
 /// checks that it may send (RFC 7675 §5.1), with what may be lost of them.
 pub const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
 
+/// Who has keys and is nominated elsewhere is heard there under them before so long: twice the longest
+/// interval of a browser's reports, which it sends even when it only listens (RFC 3550 §6.2).
+pub const NOMINATION_PROOF_MAX: Duration = Duration::from_secs(12);
+
 /// Checks a second that one browser is answered for long: browsers send one each 2.5 s on a path, and
 /// at most 20 a second on all of them while they look for one (RFC 8445 §14.2).
 pub const CHECKS_PER_SECOND_MAX: u32 = 50;
@@ -244,6 +248,24 @@ pub const HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
 
 /// Steps of handshakes in one turn: with 0.3 ms each no packet waits longer than others wait for it.
 pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
+
+/// A browser that was told its bit rate by who it speaks with is told none of ours for so long.
+pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
+
+/// Octets of pictures that are kept for a browser that missed some: half a second at 4 Mbit/s.
+pub const REPEATS_BYTES_MAX: usize = 256 * 1_024;
+
+/// Packets of pictures that are kept: a power of two, so that numbers that follow each other have places that do.
+pub const REPEATS_KEPT_MAX: usize = 512;
+
+/// Pictures are sent again this long: a browser has given them up by then.
+pub const REPEAT_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Packets a second that one browser is sent again for long: a fifth of a stream of 2 Mbit/s.
+pub const REPEATS_PER_SECOND_MAX: u32 = 40;
+
+/// Packets that it is sent again at once beyond that rate: a keyframe of 100 KiB.
+pub const REPEATS_BURST_MAX: u32 = 85;
 
 /// Pairs of one worker at most: the ports of one address. More addresses mean more workers.
 pub const PAIRS_MAX: u32 = 32_768;
@@ -277,6 +299,10 @@ const _: () = {
     assert!(
         PORT_DRAIN.as_millis() <= PORT_REST_MIN.as_millis(),
         "a port that drains is not kept longer than one that rests"
+    );
+    assert!(
+        REPEATS_KEPT_MAX.is_power_of_two(),
+        "numbers go round with their places"
     );
     assert!(PAIRS_MAX <= u32::MAX / 2, "two sockets a pair");
 };

@@ -10,8 +10,11 @@ use media::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
 };
 use media::srtp::{Contexts, MasterKey, SendContext, SrtpPlan, Suite};
-use media::{Worker, WorkerConfig};
+use media::{BrowserConfig, Worker, WorkerConfig};
 use packet_io::{Simulated, SimulatedConfig};
+
+#[path = "browser/guest.rs"]
+mod guest;
 
 const PACKETS: u16 = 10_000;
 
@@ -30,6 +33,50 @@ fn ten_thousand_secure_packets_allocate_nothing() {
     ] {
         relay_allocates_nothing(Relay::new(suites.map(Some)));
     }
+}
+
+/// From a browser to a telephone, its pictures back to it, its checks among them.
+#[test]
+fn ten_thousand_packets_of_a_browser_allocate_nothing() {
+    let mut call = BrowserCall::new();
+    // Until our reports have had every form.
+    for sequence in 0..2_000 {
+        call.forward(sequence);
+    }
+    let checks = call.worker.counters().transport.checks_answered;
+    let mut sent = 0;
+    let counted = allocation_counter::measure(|| {
+        for sequence in 2_000..2_000 + PACKETS / 2 {
+            sent += call.forward(sequence);
+        }
+    });
+    let counters = call.worker.counters();
+    assert!(sent >= u64::from(PACKETS), "{sent} of {PACKETS} were sent");
+    assert!(counters.transport.checks_answered >= checks + 20);
+    assert_eq!(counted.count_total, 0, "allocations over {PACKETS} packets");
+}
+
+/// What a guest that goes no further than its hello costs, and one that came to keys.
+#[test]
+fn a_handshake_takes_less_than_64_kib() {
+    let mut call = BrowserCall::stocked();
+    let begun = allocation_counter::measure(|| call.begin());
+    println!("a browser's call: {} octets", begun.bytes_current);
+    let mut guest = guest::Guest::new(call.now);
+    let hello = guest.shake(call.now, None);
+    let endpoint = guest::endpoint();
+    let mut half = None;
+    let counted = allocation_counter::measure(|| {
+        let mut handshake =
+            media::dtls::Handshake::new(call.now, &endpoint, media::dtls::Role::Server, &[]);
+        for datagram in &hello {
+            handshake.handle_packet(call.now, datagram);
+        }
+        half = Some(handshake);
+    });
+    assert!(half.is_some());
+    println!("half a handshake: {} octets", counted.bytes_current);
+    assert!(counted.bytes_current < 65_536, "{}", counted.bytes_current);
 }
 
 /// Two thirds of it are the states of HMAC-SHA1 that every packet needs expanded.
@@ -198,5 +245,138 @@ impl Relay {
         let next = |address: SocketAddr| SocketAddr::new(address.ip(), address.port() + 1);
         let (to, from) = (next(self.ours), next(self.peer));
         self.worker.io_mut().deliver(to, from, octets);
+    }
+}
+
+/// A browser whose sound goes to a telephone and whose pictures come back.
+struct BrowserCall {
+    guest: guest::Guest,
+    worker: Worker<Simulated>,
+    now: Instant,
+}
+
+const PORT: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
+    9_000,
+);
+const AT: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)),
+    4_000,
+);
+
+impl BrowserCall {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one moment the test counts from"
+    )]
+    fn stocked() -> Self {
+        let config = WorkerConfig {
+            browsers: Some(BrowserConfig {
+                address: PORT,
+                legs_max: 2,
+                receive_buffer_bytes: 0,
+                endpoint: guest::endpoint(),
+            }),
+            ..WorkerConfig::new(0, [192, 0, 2, 1].into(), 10_000..=10_063, [1; 32])
+        };
+        let worker = Worker::new(Simulated::new(SimulatedConfig::default()), config);
+        let now = Instant::now();
+        let mut call = Self {
+            guest: guest::Guest::new(now),
+            worker,
+            now,
+        };
+        call.worker.turn(now);
+        call
+    }
+
+    fn new() -> Self {
+        let mut call = Self::stocked();
+        call.begin();
+        call
+    }
+
+    fn begin(&mut self) {
+        let (mut phones, mut legs) = (Vec::new(), Vec::new());
+        self.worker.turn(self.now);
+        while let Some(report) = self.worker.poll_report() {
+            if let Report::Stocked { pair, .. } = report {
+                phones.push(pair);
+            }
+            if let Report::BrowserStocked { pair, .. } = report {
+                legs.push(pair);
+            }
+        }
+        let ([phone_pair, ..], [audio, video]) = (&phones[..], &legs[..]) else {
+            panic!("a telephone and two legs of browsers");
+        };
+        let [phone_pair, audio, video] = [*phone_pair, *audio, *video];
+        let phone = LegPlan {
+            remote_rtp: Some(([203, 0, 113, 2], 6_000).into()),
+            latch: LatchPolicy::Sdp,
+            ..guest::leg(MediaKind::Audio, 0)
+        };
+        let connects = [
+            (phone_pair, phone, Target::Nowhere),
+            (
+                audio,
+                guest::leg(MediaKind::Audio, 111),
+                Target::Leg(phone_pair),
+            ),
+            (video, guest::leg(MediaKind::Video, 96), Target::Echo),
+        ];
+        for (pair, plan, target) in connects {
+            let connect = Command::Connect { pair, plan, target };
+            self.worker.handle_command(self.now, connect);
+        }
+        let plan = Box::new(self.guest.plan());
+        let (pair, video) = (audio, Some(video));
+        let begin = Command::Transport { pair, video, plan };
+        self.worker.handle_command(self.now, begin);
+        self.exchange(&guest::Guest::check(0));
+        let mut wanted = self.guest.shake(self.now, None);
+        while !wanted.is_empty() {
+            let sent = std::mem::take(&mut wanted);
+            for datagram in &sent {
+                for heard in self.exchange(datagram) {
+                    wanted.extend(self.guest.shake(self.now, Some(&heard)));
+                }
+            }
+        }
+        assert!(self.guest.contexts.is_some());
+    }
+
+    fn exchange(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
+        self.worker.io_mut().deliver(PORT, AT, datagram);
+        let wait = self.worker.turn(self.now);
+        self.worker.wait(self.now, wait);
+        while self.worker.poll_report().is_some() {}
+        let mut sent = Vec::new();
+        self.worker
+            .io_mut()
+            .take_sent(|_, _, octets| sent.push(octets.to_vec()));
+        sent
+    }
+
+    /// One packet of sound and one of pictures, 20 ms after the last. Gives how many left.
+    fn forward(&mut self, sequence: u16) -> u64 {
+        self.now += Duration::from_millis(20);
+        if sequence.is_multiple_of(125) {
+            let check = guest::Guest::check(u32::from(sequence) + 1);
+            self.worker.io_mut().deliver(PORT, AT, &check);
+        }
+        let mut octets = [0; 220];
+        for stream in [(9, 111), (10, 96)] {
+            let size = self.guest.packet(stream, sequence, &mut octets);
+            self.worker
+                .io_mut()
+                .deliver(PORT, AT, octets.split_at(size).0);
+        }
+        let wait = self.worker.turn(self.now);
+        self.worker.wait(self.now, wait);
+        while self.worker.poll_report().is_some() {}
+        let mut sent = 0;
+        self.worker.io_mut().take_sent(|_, _, _| sent += 1);
+        sent
     }
 }

@@ -2,10 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use media::fuzzing;
 use proptest::prelude::*;
+use wanton::Wanton;
+
+#[path = "../../tests/fuzz/targets/wanton.rs"]
+mod wanton;
 
 #[expect(
     clippy::disallowed_methods,
@@ -40,6 +45,29 @@ proptest! {
     }
 }
 
+/// The plays of browsers are about something: they come to keys, and are answered.
+#[test]
+fn random_plays_bring_browsers_up() {
+    let mut random = 1_u64;
+    let (mut left, mut up) = (0, 0);
+    for _ in 0..600 {
+        let octets: Vec<u8> = std::iter::repeat_with(|| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            random.to_be_bytes()[1]
+        })
+        .take(2_000)
+        .collect();
+        let played = fuzzing::browsers(beginning(), Arc::new(Wanton), &octets);
+        left += played.left;
+        up += played.up;
+    }
+    println!("{left} datagrams left, {up} browsers came up");
+    assert!(left > 1_000, "{left}");
+    assert!(up > 100, "{up}");
+}
+
 /// The plays are about something: calls come about in them, packets leave, and a stranger comes to hold a
 /// leg that takes media from anywhere.
 #[test]
@@ -72,6 +100,13 @@ proptest! {
         octets in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
         fuzzing::key_changes(&octets);
+    }
+
+    #[test]
+    fn a_worker_with_browsers_bears_any_sequence_of_commands_datagrams_and_moments(
+        octets in proptest::collection::vec(any::<u8>(), 0..1_500),
+    ) {
+        fuzzing::browsers(beginning(), Arc::new(Wanton), &octets);
     }
 
     #[test]

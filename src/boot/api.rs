@@ -13,7 +13,7 @@ use super::error::ServeError;
 use super::sockets::bind_local;
 use crate::config::Config;
 use crate::health;
-use crate::http::{GuestDoor, HttpState, Listener, TurnServers, serve};
+use crate::http::{Challenges, GuestDoor, HttpState, Listener, TurnServers, serve};
 use crate::shell::{Asker, Guests};
 use crate::storage::Store;
 use crate::tokens;
@@ -23,7 +23,7 @@ pub(super) async fn start(
     config: &Config,
     store: &Store,
     node: &Arc<health::Node>,
-    (calls, guests): (Asker, Guests),
+    ((calls, guests), challenges): ((Asker, Guests), Arc<Challenges>),
     mut listeners: Vec<Listener>,
 ) -> Result<watch::Sender<bool>, ServeError> {
     show_first_token(config, store).await?;
@@ -46,6 +46,7 @@ pub(super) async fn start(
         srtp_over_clear_signalling: config.sip.srtp_over_clear_signalling,
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
+        challenges,
         calls: Some(calls),
         guests,
         ..HttpState::new(store.clone())

@@ -20,7 +20,7 @@ use super::limits::{self, Limits};
 use super::notify::Supervisor;
 use super::priorities::{order_threads, take_small_pages};
 use super::reload::Reload;
-use super::sockets::{bind_http, bind_https, bind_sip, bind_sip_tcp, explain, locals};
+use super::sockets::{acme_of, bind_http, bind_https, bind_sip, bind_sip_tcp, explain, locals};
 use super::supervise;
 use super::tasks::{self, LocalSettings, QUESTIONS_MAX, answer_questions, follow_snapshots};
 use crate::call::control::{CallControl, Config as CallConfig};
@@ -31,7 +31,7 @@ use crate::config::{Config, MediaBackend};
 use crate::fraud_guard::dial_plan::EMERGENCY;
 use crate::health::{self, NodeParts, Phase};
 use crate::hep::{Capture, CaptureFigures};
-use crate::http::follow;
+use crate::http::{Challenges, follow, renew};
 use crate::links::draft::RequestPath;
 use crate::shell::media_link::{self, MediaLink, MediaThread, MediaThreadConfig};
 use crate::shell::panics::PanicWatch;
@@ -154,7 +154,8 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
     let sockets = bind_sip(config)?;
     let sip_listeners = bind_sip_tcp(config, &sockets)?;
     let mut listeners = bind_http(config).await?;
-    let (secure, certificates) = bind_https(config).await?;
+    let challenges = Arc::<Challenges>::default();
+    let (secure, certificates) = bind_https(config, &challenges).await?;
     listeners.extend(secure);
     let (store, exported) = open_store(config).await?;
     let wake = Arc::new(Wake::new().map_err(ServeError::system("an event descriptor"))?);
@@ -217,8 +218,13 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
     let doors = (link.asker(), link.guests());
-    let http_stop = api::start(config, &store, &view, doors, listeners).await?;
+    let shown = Arc::clone(&challenges);
+    let http_stop = api::start(config, &store, &view, (doors, shown), listeners).await?;
     if let Some(certificates) = certificates {
+        if let Some(acme) = acme_of(config) {
+            let (shown, stop) = (Arc::clone(&certificates), http_stop.subscribe());
+            tokio::spawn(renew(acme, shown, challenges, stop));
+        }
         tokio::spawn(follow(certificates, http_stop.subscribe()));
     }
     wait_for_stock(&link).await;

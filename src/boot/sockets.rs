@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::error::ServeError;
 use crate::config::Config;
-use crate::http::{CertificateFiles, Certificates, Listener, TlsListener};
+use crate::http::{Acme, CertificateFiles, Certificates, Challenges, Listener, TlsListener};
 use crate::shell::{tcp, udp};
 
 /// The SIP sockets, each with the address that messages name for it.
@@ -88,21 +88,25 @@ pub(super) async fn bind_http(config: &Config) -> Result<Vec<Listener>, ServeErr
 /// The HTTPS listeners, and the certificate that they show; none: no certificate is looked at.
 pub(super) async fn bind_https(
     config: &Config,
+    challenges: &Arc<Challenges>,
 ) -> Result<(Vec<Listener>, Option<Arc<Certificates>>), ServeError> {
     let https = &config.https;
     if https.listen.is_empty() {
         return Ok((Vec::new(), None));
     }
-    let certificates = Arc::new(match &https.certificate {
-        Some((certificate, key)) => Certificates::load(CertificateFiles {
+    if https.certificate.is_none() {
+        std::fs::create_dir_all(&config.node.data).map_err(ServeError::system("node.data"))?;
+    }
+    let (folder, names) = (&config.node.data, self_signed_names(config));
+    let certificates = match (&https.certificate, acme_of(config)) {
+        (Some((certificate, key)), _) => Certificates::load(CertificateFiles {
             certificate: certificate.clone(),
             key: key.clone(),
         })?,
-        None => {
-            std::fs::create_dir_all(&config.node.data).map_err(ServeError::system("node.data"))?;
-            Certificates::self_signed(&config.node.data, &self_signed_names(config))?
-        }
-    });
+        (None, Some(acme)) => Certificates::awaited(acme.files(), folder, &names)?,
+        (None, None) => Certificates::self_signed(folder, &names)?,
+    };
+    let certificates = Arc::new(certificates.with_challenges(Arc::clone(challenges)));
     let mut listeners = Vec::new();
     for address in &https.listen {
         let bound = tokio::net::TcpListener::bind(address).await;
@@ -113,6 +117,19 @@ pub(super) async fn bind_https(
         listeners.push(Listener::Tls(listener));
     }
     Ok((listeners, Some(certificates)))
+}
+
+/// The authority that is asked for certificates.
+pub(super) fn acme_of(config: &Config) -> Option<Acme> {
+    let acme = config.https.acme.as_ref()?;
+    Some(Acme {
+        folder: config.node.data.join("acme"),
+        domains: acme.domains.clone(),
+        contact: acme.contact.clone(),
+        directory: acme.directory.clone(),
+        roots: acme.roots.clone(),
+        proof: acme.proof,
+    })
 }
 
 /// By which names a node without a certificate is reached.

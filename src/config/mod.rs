@@ -17,6 +17,6 @@ pub use load::{load_sources, load_trunks};
 pub use objects::{source_of_object, trunk_of_object};
 pub use problem::{ConfigErrors, Problem};
 pub use schema::{
-    BrowserConfig, CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig, LogConfig,
-    MediaBackend, MediaConfig, NodeConfig, SipConfig,
+    AcmeConfig, BrowserConfig, CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig,
+    LogConfig, MediaBackend, MediaConfig, NodeConfig, SipConfig,
 };

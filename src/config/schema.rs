@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cdr::export::ExportFormat;
 use crate::http::GuestLimits;
+use crate::http::Proof;
 use crate::links::draft::LinkDraft;
 use crate::log::LogFormat;
 use crate::sources::model::Source;
@@ -148,8 +149,25 @@ pub struct HttpsConfig {
     pub listen: Vec<SocketAddr>,
     /// The certificate and its key; `None`: a self-signed one.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// An authority that gives certificates to programs; `None`: none is asked.
+    pub acme: Option<AcmeConfig>,
     /// For how many days browsers are told to come by HTTPS only; 0: they are not told.
     pub strict_days: u32,
+}
+
+/// What of `[https]` is about an authority (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeConfig {
+    /// The names that the certificate is for.
+    pub domains: Vec<String>,
+    /// Whom it may write to: `mailto:…`.
+    pub contact: Option<String>,
+    /// Its directory.
+    pub directory: String,
+    /// The roots by which it is believed.
+    pub roots: PathBuf,
+    /// How a name is proven.
+    pub proof: Proof,
 }
 
 /// `[browser]`.

@@ -42,7 +42,10 @@ pub(crate) use fields::fields_of;
 pub use guest::{GuestDoor, GuestFigures, GuestLimits, TurnServers};
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};
-pub use tls::{CertificateError, CertificateFiles, Certificates, TlsListener, follow};
+pub use tls::{
+    Acme, AcmeError, CertificateError, CertificateFiles, Certificates, Challenges, Proof,
+    TlsListener, follow, renew,
+};
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::guest::{self, GuestDoor};
 use super::problem::Problem;
 
 use super::routes::Routes;
+use super::tls::{Challenges, challenge_routes};
 use super::{
     calls, cdrs, extensions, guard, import, links, openapi, operation, registrations, resolver,
     settings, sources, tokens, trunks,
@@ -34,6 +35,8 @@ pub struct HttpState {
     pub trusted_proxies: Arc<[Network]>,
     /// The node behind this surface; `None`: there is only a database.
     pub node: Option<Arc<Node>>,
+    /// What an authority of certificates is shown.
+    pub challenges: Arc<Challenges>,
     /// Call control; `None`: no calls are handled here.
     pub calls: Option<Asker>,
     /// Where guests come in; `None`: nowhere.
@@ -52,6 +55,7 @@ impl HttpState {
             srtp_over_clear_signalling: false,
             trusted_proxies: Arc::default(),
             node: None,
+            challenges: Arc::default(),
             calls: None,
             guests: None,
             watch: Arc::default(),
@@ -83,6 +87,7 @@ pub(super) fn router(state: HttpState) -> Router {
     let (router, _operations) = routes().into_parts();
     router
         .merge(guest::routes())
+        .merge(challenge_routes())
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,

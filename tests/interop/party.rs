@@ -90,7 +90,15 @@ impl Party {
 
     /// The next request; it must have this method. The first one makes the dialog.
     pub(crate) fn expect_request(&mut self, method: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        self.expect_request_within(PATIENCE, method)
+    }
+
+    /// The same with another patience.
+    pub(crate) fn expect_request_within(&mut self, patience: Duration, method: &str) -> String {
+        let deadline = Instant::now() + patience;
+        self.socket
+            .set_read_timeout(Some(patience))
+            .expect("a timeout");
         while Instant::now() < deadline {
             let text = self.receive();
             if status_of(&text).is_some() {
@@ -112,7 +120,7 @@ impl Party {
             }
             return text;
         }
-        panic!("no {method} in {PATIENCE:?}");
+        panic!("no {method} in {patience:?}");
     }
 
     /// Answers a request.

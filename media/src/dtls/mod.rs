@@ -6,8 +6,10 @@
 //! not an argument is randomness: key exchange and signatures take it from the system, so that a
 //! handshake cannot be replayed.
 //!
-//! Only the source that ICE has nominated is to be heard here: that proves the way back, which is
-//! what a cookie would cost another round trip for (RFC 9147 §5.1).
+//! Only sources that authenticated checks came from are to be heard here. That proves that who sends has
+//! read our description, and not that an answer reaches it, which is what a cookie would cost another
+//! round trip for (RFC 9147 §5.1): each flight is sent to where the one before came from, and the end of a
+//! handshake is the proof.
 
 mod endpoint;
 mod fingerprint;

@@ -20,8 +20,8 @@ use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, classify};
 use crate::limits::rtcp_rate;
 use crate::rtcp::{
-    Compound, Kind, ReportBlock, RtcpPacket, SenderInformation, WRITTEN_SIZE_MAX, interval,
-    write_goodbye, write_receiver_report, write_sender_report,
+    BIT_RATE_SIZE, Compound, Kind, ReportBlock, RtcpPacket, SenderInformation, WRITTEN_SIZE_MAX,
+    interval, write_bit_rate, write_goodbye, write_receiver_report, write_sender_report,
 };
 use crate::rtp::Ssrc;
 use rand_core::RngCore;
@@ -227,7 +227,8 @@ impl<Io: PacketIo> Worker<Io> {
         });
         let ssrc = egress.ssrc;
         let own = self.own_sender_information(now_us, slot);
-        let Some(mut packet) = self.control_packet(slot, WRITTEN_SIZE_MAX) else {
+        let rate = self.bit_rate_of(now_us, slot).filter(|_| is_heard);
+        let Some(mut packet) = self.control_packet(slot, WRITTEN_SIZE_MAX + BIT_RATE_SIZE) else {
             return;
         };
         let octets = packet.bytes_mut();
@@ -235,7 +236,15 @@ impl<Io: PacketIo> Worker<Io> {
             Some(own) => write_sender_report(octets, ssrc, own, block, cname),
             None => write_receiver_report(octets, ssrc, block, cname),
         };
-        let Some(size) = size else { return };
+        let Some(mut size) = size else { return };
+        if let Some((source, rate)) = rate
+            && let Some(written) = octets
+                .get_mut(size..)
+                .and_then(|rest| write_bit_rate(rest, ssrc, source, rate))
+        {
+            size += written;
+            self.counters.transport.bit_rates_sent += 1;
+        }
         packet.truncate(size);
         match own {
             Some(own) => self.note_sender_report(now_us, slot, own),

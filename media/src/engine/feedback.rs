@@ -180,6 +180,11 @@ impl<Io: PacketIo> Worker<Io> {
                 leg.control.keyframe_asked = Some((feed, now_us));
             }
         }
+        if matches!(feedback, Feedback::BitRate(_))
+            && let Some(leg) = self.leg_mut(target)
+        {
+            leg.control.rate_said_us = Some(now_us);
+        }
         if heard.is_some() {
             if let Some(leg) = self.leg_mut(slot) {
                 leg.control.intra_request_heard = heard;

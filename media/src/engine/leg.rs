@@ -77,6 +77,8 @@ pub(super) struct Control {
     pub(super) reported: Option<ReportBlock>,
     /// Which source of its peer was asked for a keyframe last, and when.
     pub(super) keyframe_asked: Option<(Ssrc, u64)>,
+    /// When its peer was last told what it may send by who it speaks with.
+    pub(super) rate_said_us: Option<u64>,
     /// Of which source its transport-wide feedback is, from when on.
     pub(super) arrivals_of: Option<(Ssrc, u64)>,
     /// Number of the last FIR that was sent to its peer.

@@ -83,6 +83,7 @@ impl<Io: PacketIo> Worker<Io> {
             packets_reported: 0,
             reported: None,
             keyframe_asked: None,
+            rate_said_us: None,
             arrivals_of: None,
             intra_request_sent: 0,
             intra_request_heard: None,
@@ -256,6 +257,7 @@ impl<Io: PacketIo> Worker<Io> {
             leg.plan.sends = false;
             leg.plan.receives = false;
         }
+        self.end_bundled(slot);
         self.apply(slot);
         self.deadlines.set(slot, None);
         self.reports.push(slot, Waiting::Struck);

@@ -7,6 +7,7 @@ use packet_io::{PacketIo, Received, prefetch};
 use crate::engine::secure::SecureLeg;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::worker::Worker;
+use crate::ingress::PeerAddress;
 use crate::limits::LOOK_AHEAD_PACKETS;
 
 impl<Io: PacketIo> Worker<Io> {
@@ -19,8 +20,17 @@ impl<Io: PacketIo> Worker<Io> {
         }
         let mut slots: ArrayVec<u32, LOOK_AHEAD_PACKETS> = ArrayVec::new();
         for received in group {
-            let Some((slot, PortKind::Rtp)) = self.sockets.owner(received.socket) else {
-                continue;
+            let slot = match self.sockets.owner(received.socket) {
+                Some((slot, PortKind::Rtp)) => slot,
+                // Most of what browsers send is sound.
+                Some((_, PortKind::Browsers)) => {
+                    let source = received.source.map(PeerAddress::from);
+                    let Some(audio) = source.and_then(|it| self.transports.slot_at(&it)) else {
+                        continue;
+                    };
+                    audio
+                }
+                Some((_, PortKind::Rtcp)) | None => continue,
             };
             if let Some(line) = self.ingress.get(slot as usize) {
                 prefetch(line);

@@ -149,6 +149,9 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let to = self.place(slot, &line, arrived, &mut view)?;
         self.protect_rtp(line.opposite, &mut packet)?;
+        if self.transports.is_bundled(line.opposite) {
+            self.keep_for_repeat(now_us, line.opposite, &packet);
+        }
         self.send_rtp(packet, line.opposite, to, octets);
         Ok(())
     }

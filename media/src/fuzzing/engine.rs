@@ -45,7 +45,15 @@ pub fn engine(now: Instant, octets: &[u8]) -> Played {
 /// Octets that are left to be played; zeros after the last.
 pub(super) struct Script<'a>(&'a [u8]);
 
-impl Script<'_> {
+impl<'a> Script<'a> {
+    pub(super) const fn new(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn octet(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else {
             return 0;
@@ -64,7 +72,7 @@ impl Script<'_> {
         u16::from_be_bytes([self.octet(), self.octet()])
     }
 
-    fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         taken.to_vec()

@@ -1,9 +1,11 @@
 //! Bodies of the fuzz targets: any octets, through what reads octets from the network. They hold
 //! the claims beyond "no panic" too, so that a corpus replay checks more than survival.
 
+mod browser;
 mod engine;
 mod secure;
 
+pub use browser::{BrowsersPlayed, browsers};
 pub use engine::{Played, engine};
 pub use secure::key_changes;
 

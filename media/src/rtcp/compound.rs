@@ -61,7 +61,7 @@ impl Kind {
 }
 
 /// One packet of a compound.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RtcpPacket<'a> {
     kind: Kind,
     count: u8,

@@ -11,7 +11,7 @@ mod sender_report;
 mod source_description;
 
 pub use compound::{Compound, Kind, RtcpPacket};
-pub use feedback::{Feedback, FeedbackMapping, Media};
+pub use feedback::{BIT_RATE_SIZE, Feedback, FeedbackMapping, Media, write_bit_rate};
 pub use goodbye::write_goodbye;
 pub use receiver_report::{ReportBlock, write_receiver_report};
 pub use schedule::interval;

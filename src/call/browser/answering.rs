@@ -23,7 +23,7 @@ use super::super::one_call::{Beginning, Call, Side};
 use super::super::snapshot::Snapshot;
 use super::super::video;
 use super::event::BrowserOutput;
-use super::guest::Answered;
+use super::guest::{Answered, Exchange};
 
 /// What our next answer to a page says.
 struct Wish {
@@ -44,9 +44,9 @@ impl CallControl {
             return;
         };
         let cause = match read {
-            Ok(_) if guest.waits => "offer_pending",
+            Ok(_) if guest.exchange == Exchange::Pending => "offer_pending",
             Ok(offer) => {
-                guest.is_asked = false;
+                guest.exchange = Exchange::Settled;
                 return self.hear_guest(now, key, offer);
             }
             Err(refusal) => refusal.as_str(),
@@ -68,9 +68,9 @@ impl CallControl {
         if let Some(guest) = call.guest_mut() {
             guest.offer = offer;
         }
-        if is_news && can_ask && self.pass_on(now, key, Side::A, remote.clone()).is_ok() {
+        if is_news && can_ask && self.pass_on(now, key, Side::A, remote).is_ok() {
             if let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) {
-                guest.waits = true;
+                guest.exchange = Exchange::Pending;
             }
             return;
         }
@@ -85,7 +85,7 @@ impl CallControl {
         let Beginning::Browser(guest) = &mut call.beginning else {
             return;
         };
-        guest.waits = false;
+        guest.exchange = Exchange::Settled;
         let remote = guest.offer.as_remote();
         if let Some(ports) = call.a_media.as_deref_mut() {
             ports.leg.accept_offer(remote);
@@ -197,7 +197,7 @@ impl CallControl {
         let Some(guest) = call.guest_mut() else {
             return;
         };
-        if guest.is_asked || guest.waits {
+        if guest.exchange != Exchange::Settled {
             return;
         }
         let said = BrowserWish {
@@ -223,7 +223,7 @@ impl CallControl {
             // Its bit rate the page is told by its worker.
             return self.tell_transport(key, &answer);
         }
-        guest.is_asked = true;
+        guest.exchange = Exchange::Asked;
         self.tell_guest(key, BrowserOutput::Renegotiate);
     }
 

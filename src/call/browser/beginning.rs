@@ -1,6 +1,5 @@
 //! A guest's call begins: may it be a call at all, whom does it reach, by which ways.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand_core::RngCore;
@@ -16,7 +15,7 @@ use super::super::local_party;
 use super::super::one_call::{Beginning, Call, WantedParty};
 use super::super::place::names;
 use super::event::{BrowserCall, BrowserOutput, GuestKey};
-use super::guest::{Guest, video_of};
+use super::guest::{Exchange, Guest, video_of};
 use crate::cdr::record::{CallOpened, Record};
 use crate::fraud_guard::Way;
 use crate::links::model::{Destination, VideoPolicy};
@@ -135,8 +134,7 @@ impl CallControl {
             offer,
             answered: None,
             transport: None,
-            is_asked: false,
-            waits: false,
+            exchange: Exchange::Settled,
             state: None,
             lost_at: None,
             given_up_at: None,
@@ -226,7 +224,7 @@ impl CallControl {
         let target = routes.front().map(|route| route.target.ip());
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         (call.wanted, call.phones) = (Some(wanted), phones);
-        call.routes = VecDeque::from(routes);
+        call.routes = routes;
         self.take_guest_ports(key, target)?;
         self.answer_guest(key)
             .map_err(|refusal| Denied::of_code(488, refusal.as_str()))?;

@@ -33,10 +33,8 @@ pub(in crate::call) struct Guest {
     /// What its worker was told of its transport last: the video leg, and the most bits a second that the
     /// page may send there. The outer `None`: nothing yet.
     pub(super) transport: Option<(Option<PairKey>, Option<u32>)>,
-    /// The page was asked for an offer that has not come.
-    pub(super) is_asked: bool,
-    /// Its last offer waits for what the callee says.
-    pub(super) waits: bool,
+    /// Between its offers and our answers.
+    pub(super) exchange: Exchange,
     /// What it was told last of the call.
     pub(super) state: Option<GuestState>,
     /// Its signalling is gone since.
@@ -47,6 +45,17 @@ pub(in crate::call) struct Guest {
     pub(super) is_silent: bool,
     /// When trying again makes sense, where it is refused.
     pub(in crate::call) retry_after: Option<Duration>,
+}
+
+/// Who waits for whose description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exchange {
+    /// Nobody.
+    Settled,
+    /// The page was asked for an offer that has not come.
+    Asked,
+    /// Its last offer waits for what the callee says.
+    Pending,
 }
 
 /// What of an answer the page has to hear of when it changes.

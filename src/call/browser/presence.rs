@@ -12,6 +12,7 @@ use super::super::control::CallControl;
 use super::super::event::{Now, Output};
 use super::super::one_call::Ending;
 use super::event::BrowserOutput;
+use super::guest::Exchange;
 
 /// How long a call outlives the last word of its guest.
 pub(super) const VANISHED_AFTER: Duration = Duration::from_secs(10);
@@ -88,7 +89,10 @@ impl CallControl {
             return;
         };
         guest.state = None;
-        let is_asked = std::mem::take(&mut guest.is_asked);
+        let is_asked = guest.exchange == Exchange::Asked;
+        if is_asked {
+            guest.exchange = Exchange::Settled;
+        }
         self.tell_guest_state(key);
         if is_asked {
             self.settle_guest(key);

@@ -158,9 +158,11 @@ fn page_gets_its_answer_at_once_and_hears_its_callee_ring_and_answer() {
         (&*closed.released_by, &*closed.cause),
         ("originating", "normal")
     );
-    let opened = world.records.iter().find_map(|record| match record {
-        Record::CallOpened(opened) => Some(opened.clone()),
-        _ => None,
+    let opened = world.records.iter().find_map(|record| {
+        let Record::CallOpened(opened) = record else {
+            return None;
+        };
+        Some(opened.clone())
     });
     let opened = opened.unwrap();
     assert_eq!(
@@ -306,9 +308,10 @@ fn video_policy_of_the_link_holds_towards_both_sides() {
             video.contains(to_callee) || to_callee == "a=sendrecv",
             "{video}"
         );
-        let theirs = match policy {
-            VideoPolicy::RecvOnly => "sendonly",
-            _ => "sendrecv",
+        let theirs = if policy == VideoPolicy::RecvOnly {
+            "sendonly"
+        } else {
+            "sendrecv"
         };
         let more = format!(
             "{OPUS}m=video 6002 RTP/AVP 103\r\na=rtpmap:103 H264/90000\r\n\
@@ -632,9 +635,11 @@ fn state_of_a_page_is_said_once() {
     world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
     let states: Vec<_> = told(&mut world)
         .into_iter()
-        .filter_map(|output| match output {
-            BrowserOutput::State(state) => Some(state),
-            _ => None,
+        .filter_map(|output| {
+            let BrowserOutput::State(state) = output else {
+                return None;
+            };
+            Some(state)
         })
         .collect();
     assert_eq!(

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::problem::{ConfigErrors, Problem};
 use super::reader::{Document, Reader};
 use super::schema::{
-    BrowserConfig, CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig, LogConfig,
-    MediaBackend, MediaConfig, NodeConfig, SipConfig,
+    AcmeConfig, BrowserConfig, CdrConfig, Config, HepConfig, HttpConfig, HttpsConfig, LimitsConfig,
+    LogConfig, MediaBackend, MediaConfig, NodeConfig, SipConfig,
 };
 use super::tables;
 use crate::cdr::export::ExportFormat;
 use crate::http::GuestLimits;
+use crate::http::Proof;
 use crate::links::rules;
 use crate::log::LogFormat;
 use crate::sources::model::Source;
@@ -228,9 +229,13 @@ fn https(table: Reader<'_>, resolve_open: bool) -> HttpsConfig {
         };
         table.conflict(key, found, "both, or neither: a self-signed certificate");
     }
+    let acme = acme(&table);
+    // A certificate that is given is the one that is shown.
+    let acme = acme.filter(|_| certificate.is_none());
     let https = HttpsConfig {
         listen: table.texts("listen", Vec::new(), SOCKET, |text| text.parse().ok()),
         certificate: certificate.zip(key),
+        acme,
         strict_days: table.whole("strict_days", 365, 0..=3_650),
     };
     let is_open = |listen: &&SocketAddr| !listen.ip().is_loopback();
@@ -244,6 +249,48 @@ fn https(table: Reader<'_>, resolve_open: bool) -> HttpsConfig {
     table.finish();
     https
 }
+
+/// An authority that is asked for the certificate, where names are given.
+fn acme(table: &Reader<'_>) -> Option<AcmeConfig> {
+    let is_name = |text: &str| {
+        let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-.".contains(&octet);
+        let has_labels = text.split('.').all(|label| !label.is_empty());
+        text.len() <= 253 && has_labels && text.bytes().all(fits)
+    };
+    let name = |text: &str| is_name(text).then(|| text.to_ascii_lowercase());
+    let domains = table.texts("acme_domains", Vec::new(), "a domain name", name);
+    let contact = table.optional_text("acme_contact", "mailto: and an address", |text| {
+        text.starts_with("mailto:").then(|| text.to_owned())
+    });
+    let directory = |text: &str| text.starts_with("https://").then(|| text.to_owned());
+    let directory = table.text(
+        "acme_directory",
+        LETS_ENCRYPT.to_owned(),
+        "an https URL",
+        directory,
+    );
+    let path = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+    let roots = table.text("acme_roots", PathBuf::from(SYSTEM_ROOTS), PEM_FILE, path);
+    let proof = table.text("acme_proof", Proof::Http01, PROOF, |text| match text {
+        "http-01" => Some(Proof::Http01),
+        "tls-alpn-01" => Some(Proof::TlsAlpn01),
+        _ => None,
+    });
+    (!domains.is_empty()).then_some(AcmeConfig {
+        domains,
+        contact,
+        directory,
+        roots,
+        proof,
+    })
+}
+
+/// The authority where none is named.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// Where Debian and its kin keep what they believe.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Words of `https.acme_proof`.
+const PROOF: &str = "http-01 or tls-alpn-01";
 
 fn browser(table: Reader<'_>, file: &Path) -> BrowserConfig {
     let url = |text: &str| is_turn_url(text).then(|| text.to_owned());

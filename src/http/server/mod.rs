@@ -149,7 +149,8 @@ async fn accept(
             let (tls, router, stopped) = (listener.tls.clone(), router.clone(), stopped.clone());
             tokio::spawn(async move {
                 match tls.accept(stream).await {
-                    Ok(stream) => connection(stream, origin, router, stopped, place).await,
+                    Ok(Some(stream)) => connection(stream, origin, router, stopped, place).await,
+                    Ok(None) => {}
                     Err(error) => {
                         place.count_failed_handshake();
                         tracing::debug!(%error, "a TLS handshake failed");

@@ -18,6 +18,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::rustls;
 
+use super::acme::{Challenges, PROTOCOL};
+
 /// Where a certificate and its key stand, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
@@ -65,6 +67,7 @@ pub struct Certificates {
     /// What the files held when they were read last, good or not.
     seen: Mutex<[Vec<u8>; 2]>,
     current: ArcSwap<CertifiedKey>,
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl Certificates {
@@ -80,6 +83,7 @@ impl Certificates {
             is_self_signed: false,
             seen: Mutex::new(seen),
             current,
+            challenges: None,
         })
     }
 
@@ -108,6 +112,31 @@ impl Certificates {
         })
     }
 
+    /// Of files that an authority's certificate comes to: until there is one, a self-signed one is shown.
+    ///
+    /// # Errors
+    /// That cannot be written.
+    pub fn awaited(
+        files: CertificateFiles,
+        folder: &Path,
+        names: &[String],
+    ) -> Result<Self, CertificateError> {
+        if let Ok(given) = Self::load(files.clone()) {
+            return Ok(given);
+        }
+        let meanwhile = Self::self_signed(folder, names)?;
+        Ok(Self { files, ..meanwhile })
+    }
+
+    /// What an authority is shown in the handshake goes by these.
+    #[must_use]
+    pub fn with_challenges(self, challenges: Arc<Challenges>) -> Self {
+        Self {
+            challenges: Some(challenges),
+            ..self
+        }
+    }
+
     /// Made by this node: no browser trusts it without being asked.
     #[must_use]
     pub const fn is_self_signed(&self) -> bool {
@@ -125,7 +154,15 @@ impl Certificates {
     /// # Errors
     /// They have changed, and cannot be used; said once for each change.
     pub fn look(&self) -> Result<bool, CertificateError> {
-        let read = contents(&self.files)?;
+        let read = match contents(&self.files) {
+            // Those of an authority are not there yet.
+            Err(CertificateError::File { source, .. })
+                if self.is_self_signed && source.kind() == io::ErrorKind::NotFound =>
+            {
+                return Ok(false);
+            }
+            read => read?,
+        };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == read {
             return Ok(false);
@@ -138,7 +175,11 @@ impl Certificates {
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let mut asked = hello.alpn().into_iter().flatten();
+        if asked.any(|protocol| protocol == PROTOCOL) {
+            return self.challenges.as_ref()?.certificate(hello.server_name()?);
+        }
         Some(self.current.load_full())
     }
 }

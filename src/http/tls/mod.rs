@@ -1,6 +1,7 @@
 //! TLS before HTTP (RFC 8446, RFC 9110 §4.2.2): certificates that are read again when they change, the
 //! handshake with its bound, and the header that says "only so from now on".
 
+mod acme;
 mod certificates;
 
 use std::io;
@@ -15,6 +16,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, rustls};
 
+pub(super) use acme::routes as challenge_routes;
+pub use acme::{Acme, AcmeError, Challenges, Proof, renew};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
 
 /// A socket with TLS.
@@ -56,7 +59,7 @@ impl TlsListener {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(shown);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), acme::PROTOCOL.to_vec()];
         let is_said = strict_days > 0 && !certificates.is_self_signed();
         let seconds = u64::from(strict_days) * 24 * 3600;
         let said = HeaderValue::from_str(&format!("max-age={seconds}")).ok();
@@ -71,11 +74,16 @@ impl TlsListener {
 }
 
 impl Tls {
-    /// The handshake; a peer that does not end it in time loses its connection.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        tokio::time::timeout(HANDSHAKE_TIME_MAX, self.acceptor.accept(stream))
-            .await
-            .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
+    /// The handshake; a peer that does not end it in time loses its connection. `None`: an authority has seen
+    /// its proof, and wants nothing more (RFC 8737 §4).
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<Option<TlsStream<TcpStream>>> {
+        let accepted = tokio::time::timeout(HANDSHAKE_TIME_MAX, self.acceptor.accept(stream)).await;
+        let stream = accepted.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))?;
+        let is_proof = stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL);
+        Ok((!is_proof).then_some(stream))
     }
 }
 

@@ -54,6 +54,27 @@ async fn asked(address: std::net::SocketAddr, trusted: &[u8], alpn: &[u8]) -> io
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
+/// A handshake of a client that believes these roots in PEM.
+pub(super) async fn handshake(
+    address: std::net::SocketAddr,
+    roots: &[u8],
+    name: &str,
+) -> io::Result<()> {
+    let mut store = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(roots) {
+        store.add(root.unwrap()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, stream).await.map(|_stream| ())
+}
+
 async fn listening(
     certificates: &Arc<Certificates>,
     days: u32,

@@ -92,6 +92,7 @@ fn loss_doubles_and_reordering_delay_keys_and_do_not_prevent_them() {
                     doubled: 15,
                     overtaken: 30,
                     junk: 0,
+                    changed: 0,
                 };
                 link.run();
                 println!("{role:?} {version:?} {seed}");

@@ -205,3 +205,29 @@ fn a_key_that_cannot_be_read_makes_no_endpoint() {
         assert_eq!(refused, Some(EndpointError::PrivateKey));
     }
 }
+
+/// Octets of both sides changed, cut and put together in every way: the library panics over none of them, and
+/// nobody comes to keys by another's certificate.
+#[test]
+fn changed_flights_come_to_keys_or_to_a_named_end() {
+    let (mut keyed, mut ended) = (0, 0);
+    for role in [Role::Server, Role::Client] {
+        for version in Version::ALL {
+            for seed in 1..=40 {
+                let mut link = Link::between(role, version, 500, &[peer_fingerprint()]);
+                link.random = seed * 7_919;
+                link.weather.changed = 12;
+                link.run();
+                assert_ne!(
+                    link.ours.failed,
+                    Some(Failure::Fault),
+                    "{role:?} {version:?} {seed}"
+                );
+                keyed += u32::from(link.ours.keys.is_some());
+                ended += u32::from(link.ours.failed.is_some());
+            }
+        }
+    }
+    println!("{keyed} came to keys, {ended} to an end");
+    assert!(keyed > 20 && ended > 5, "{keyed} {ended}");
+}

@@ -183,6 +183,8 @@ struct Weather {
     doubled: u32,
     overtaken: u32,
     junk: u32,
+    /// Octets of it are others, or it is cut.
+    changed: u32,
 }
 
 /// Both ends, and what is under way between them.
@@ -253,6 +255,24 @@ impl Link {
         self.peer.drain(&mut self.to_ours);
     }
 
+    fn change(&mut self, datagram: &mut Vec<u8>) {
+        for _ in 0..=self.percent() % 3 {
+            let place = (self.percent() * 100 + self.percent()) as usize % datagram.len().max(1);
+            // Headers are where lengths stand.
+            let place = if self.chance(50) { place % 60 } else { place };
+            let value = u8::try_from(self.percent() * 255 / 99).unwrap();
+            match self.percent() % 4 {
+                0 => datagram.truncate(place.max(1)),
+                1 => datagram.push(value),
+                _ => {
+                    if let Some(octet) = datagram.get_mut(place) {
+                        *octet = value;
+                    }
+                }
+            }
+        }
+    }
+
     /// What is taken from a queue under this weather.
     fn carry(&mut self, queue: &mut VecDeque<Vec<u8>>) -> Option<Vec<u8>> {
         if queue.len() > 1 && self.chance(self.weather.overtaken) {
@@ -261,6 +281,10 @@ impl Link {
         let datagram = queue.pop_front()?;
         if self.chance(self.weather.lost) {
             return None;
+        }
+        let mut datagram = datagram;
+        if self.chance(self.weather.changed) {
+            self.change(&mut datagram);
         }
         if self.chance(self.weather.doubled) {
             queue.push_back(datagram.clone());

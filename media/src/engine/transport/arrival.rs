@@ -47,7 +47,8 @@ impl<Io: PacketIo> Worker<Io> {
         let Some((ssrc, payload_type)) = stream(packet.bytes()) else {
             return self.counters.drops.count(DropReason::RtpTruncated);
         };
-        let (audio, is_silent) = (transport.audio, transport.is_silent);
+        let audio = transport.audio;
+        let is_news = transport.is_silent || (is_there && transport.unproven_until_us.is_some());
         let known = transport.slot_of(ssrc);
         let slot = known.unwrap_or_else(|| self.slot_by_payload(transport, payload_type));
         self.in_hand = Some(slot);
@@ -63,8 +64,8 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let line = self.ingress.get(slot as usize);
         let is_authentic = line.is_some_and(|line| line.ssrc == ssrc && line.heard_us == now_us);
-        if is_authentic && (known.is_none() || is_silent) {
-            self.note_source(audio, ssrc, slot);
+        if is_authentic && (known.is_none() || is_news) {
+            self.note_source(audio, ssrc, slot, is_there);
         }
         if let Err(reason) = taken {
             self.discard(slot, None, false, reason);
@@ -91,9 +92,12 @@ impl<Io: PacketIo> Worker<Io> {
         self.take_rtp(now_us, slot, None, packet, Some(unprotected))
     }
 
-    fn note_source(&mut self, audio: u32, ssrc: Ssrc, slot: u32) {
+    fn note_source(&mut self, audio: u32, ssrc: Ssrc, slot: u32, is_there: bool) {
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.learn(ssrc, slot);
+            if is_there {
+                transport.unproven_until_us = None;
+            }
         }
         self.note_heard(audio);
     }

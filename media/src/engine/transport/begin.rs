@@ -11,6 +11,7 @@ use crate::engine::batching::micros;
 use crate::engine::line::State;
 use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
+use crate::engine::transport::repeats::Repeats;
 use crate::engine::transport::table::{Stage, Transport};
 use crate::engine::worker::Worker;
 use crate::ice::Agent;
@@ -108,6 +109,8 @@ impl<Io: PacketIo> Worker<Io> {
             fragments: ArrayVec::new(),
             nominated: None,
             former: None,
+            unproven_until_us: None,
+            barred: None,
             checked: ArrayVec::new(),
             handshake_at: None,
             is_lost: false,
@@ -121,6 +124,7 @@ impl<Io: PacketIo> Worker<Io> {
             queued: 0,
             keys: None,
             video_before: None,
+            repeats: None,
             heard_us: now_us,
             is_silent: false,
             guard: RateGuard::NEW,
@@ -154,8 +158,13 @@ impl<Io: PacketIo> Worker<Io> {
         }
         let ours = plan.ours.fragment();
         let is_restart = !transport.agent.fragments().any(|known| known == ours);
-        let is_same_peer =
-            plan.fingerprints == transport.plan.fingerprints && plan.role == transport.plan.role;
+        // A set, in whatever order (RFC 8842 §5.1).
+        let named = &transport.plan.fingerprints;
+        let is_same_set = plan.fingerprints.len() == named.len()
+            && plan.fingerprints.iter().all(|it| named.contains(it));
+        let is_same_peer = is_same_set && plan.role == transport.plan.role;
+        // What came to no keys is tried again where there is another way.
+        let may_retry = transport.stage == Stage::Over && transport.keys.is_none();
         if is_restart {
             self.expect_new_fragment(&plan)?;
         }
@@ -181,7 +190,7 @@ impl<Io: PacketIo> Worker<Io> {
             .map_or((false, Role::Server), |it| {
                 (it.nominated.is_some() && !is_restart, it.plan.role)
             });
-        if !is_same_peer {
+        if !is_same_peer || (is_restart && may_retry) {
             self.transports.expect_handshake(audio, now_us);
             if is_there && role == Role::Client {
                 self.begin_handshake(now_us, audio);
@@ -229,6 +238,7 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         transport.video = Some(slot);
+        transport.repeats = Some(Box::new(Repeats::new()));
         let keys = transport.keys.clone();
         let parked = transport.video_before.take();
         let (nominated, [_, ssrc]) = (transport.nominated, transport.plan.ssrcs);
@@ -261,6 +271,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.video = None;
+            transport.repeats = None;
             transport.unlearn(slot);
             transport.video_before = secure;
         }
@@ -284,6 +295,10 @@ impl<Io: PacketIo> Worker<Io> {
             self.leave_bundle(audio, video);
         }
         self.transports.remove(audio);
+        if let Some(leg) = self.leg_mut(slot) {
+            leg.latch.nominate(None);
+        }
+        self.refresh_lock(slot);
         if let Some(place) = self.transports.place_mut(slot) {
             place.failure = None;
         }

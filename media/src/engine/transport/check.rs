@@ -12,7 +12,7 @@ use crate::engine::transport::table::Stage;
 use crate::engine::worker::Worker;
 use crate::ice::{Change, Checked, Consent, Refusal, destination_fragment};
 use crate::ingress::PeerAddress;
-use crate::limits::{CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE};
+use crate::limits::{CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE, NOMINATION_PROOF_MAX};
 
 impl<Io: PacketIo> Worker<Io> {
     /// A datagram that is STUN by its first octet, from anywhere.
@@ -54,8 +54,9 @@ impl<Io: PacketIo> Worker<Io> {
             || (consent == Consent::Granted(source)
                 && self.transports.by_source.get(&source.into()) != Some(audio));
         if is_nominated {
-            self.nominate(now_us, audio, source);
+            self.nominate(now_us, audio, source, false);
         }
+        self.begin_if_client(now_us, audio, source);
         self.schedule(now_us, audio);
         if !may_answer {
             return Err(DropReason::RateExceeded);
@@ -75,6 +76,17 @@ impl<Io: PacketIo> Worker<Io> {
         DropReason::StunRefused
     }
 
+    /// Where we begin the handshake, and a check says that the browser is there.
+    fn begin_if_client(&mut self, now_us: u64, audio: u32, source: SocketAddr) {
+        let is_awaited = self.transports.of_audio(audio).is_some_and(|it| {
+            let is_ours = it.stage == Stage::Expected && it.plan.role == Role::Client;
+            is_ours && it.nominated == Some(source.into())
+        });
+        if is_awaited {
+            self.begin_handshake(now_us, audio);
+        }
+    }
+
     /// Keys have authenticated what came from there. True: that is where the browser is.
     pub(super) fn prove_source(&mut self, now_us: u64, audio: u32, source: PeerAddress) -> bool {
         let now = self.instant(now_us);
@@ -83,7 +95,7 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let change = transport.agent.prove(now, source.socket_address());
         if let Change::Nominated(address) = change {
-            self.nominate(now_us, audio, address);
+            self.nominate(now_us, audio, address, true);
             self.schedule(now_us, audio);
         }
         let transport = self.transports.of_audio(audio);
@@ -92,8 +104,15 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// A browser is here from now on, unless another one is that has keys and was heard lately: a check
     /// proves who sent it, and not where it was sent from.
-    fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr) {
+    ///
+    /// Who has keys has to say something under them from there before long: otherwise a guest could name
+    /// the address of anybody, and have the media of its call sent there.
+    fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr, is_proven: bool) {
         let address = PeerAddress::from(source);
+        let barred = self.transports.of_audio(audio).and_then(|it| it.barred);
+        if barred == Some(address) && !is_proven {
+            return;
+        }
         let holder = self.transports.by_source.get(&address);
         let is_taken = holder
             .filter(|holder| *holder != audio)
@@ -118,7 +137,11 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         let was_lost = std::mem::take(&mut transport.is_lost);
-        let (stage, role) = (transport.stage, transport.plan.role);
+        let stage = transport.stage;
+        let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
+        let is_awaited = stage == Stage::Keyed && !is_proven;
+        transport.unproven_until_us = is_awaited.then_some(until_us);
+        transport.barred = transport.barred.filter(|barred| *barred != address);
         if stage == Stage::Expected && transport.handshake.is_none() {
             transport.expected_since_us = now_us;
         }
@@ -126,9 +149,6 @@ impl<Io: PacketIo> Worker<Io> {
         let is_first = before.is_none();
         if (was_lost || is_first) && stage == Stage::Keyed {
             self.reports.push(audio, Waiting::TransportUp);
-        }
-        if stage == Stage::Expected && role == Role::Client {
-            self.begin_handshake(now_us, audio);
         }
     }
 

@@ -7,10 +7,11 @@ use packet_io::{PacketBuf, PacketIo};
 
 use crate::command::MediaKind;
 use crate::drop_reason::DropReason;
+use crate::engine::batching::micros;
 use crate::engine::control_packet::is_feedback;
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
-use crate::limits::{BUNDLE_SOURCES_MAX, rtcp_rate};
+use crate::limits::{BIT_RATE_SAID, BUNDLE_SOURCES_MAX, rtcp_rate};
 use crate::rtcp::{Compound, Feedback, RtcpPacket};
 use crate::rtp::Ssrc;
 
@@ -31,9 +32,9 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(transport) = self.transports.of_source(now_us, &source) else {
             return self.counters.drops.count(DropReason::BundleForeign);
         };
-        let audio = transport.audio;
+        let (audio, is_there) = (transport.audio, transport.nominated == Some(source));
         self.in_hand = Some(audio);
-        if let Err(reason) = self.take_bundled_rtcp(now_us, audio, packet) {
+        if let Err(reason) = self.take_bundled_rtcp(now_us, (audio, is_there), packet) {
             self.counters.drops.count(reason);
         }
     }
@@ -41,7 +42,7 @@ impl<Io: PacketIo> Worker<Io> {
     fn take_bundled_rtcp(
         &mut self,
         now_us: u64,
-        audio: u32,
+        (audio, is_there): (u32, bool),
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
         let unprotected = self.unprotect_rtcp(now_us, audio, &mut packet)?;
@@ -58,6 +59,9 @@ impl<Io: PacketIo> Worker<Io> {
         }
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.heard_us = now_us;
+            if is_there {
+                transport.unproven_until_us = None;
+            }
         }
         self.note_heard(audio);
         let kind = parting.video.map_or(MediaKind::Audio, |_| MediaKind::Video);
@@ -68,7 +72,9 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.count_compound(compound);
         let video = parting.video.map(|video| {
-            let is_of = |part: RtcpPacket<'_>| parting.is_of_video(part);
+            let answered = self.repeat_missed(now_us, audio, compound);
+            let is_of =
+                |part: RtcpPacket<'_>| parting.is_of_video(part) && !answered.contains(&part);
             self.take_compound(now_us, video, compound, is_of)
         });
         let is_of = |part: RtcpPacket<'_>| parting.is_of_audio(part);
@@ -78,6 +84,22 @@ impl<Io: PacketIo> Worker<Io> {
             Some(Err(reason)) if taken == Err(DropReason::RtcpConsumed) => Err(reason),
             Some(Err(_)) | None => taken,
         }
+    }
+
+    /// What a browser is told that its pictures may have, and their source; `None`: nothing of our own, or who
+    /// it speaks with tells it so itself.
+    pub(in crate::engine) fn bit_rate_of(&self, now_us: u64, slot: u32) -> Option<(Ssrc, u32)> {
+        let audio = self.transports.place(slot)?.audio?;
+        let transport = self.transports.of_audio(audio)?;
+        let rate = transport
+            .plan
+            .bitrate_max_bps
+            .filter(|_| transport.video == Some(slot))?;
+        let said_us = self.leg(slot)?.control.rate_said_us;
+        let is_said =
+            said_us.is_some_and(|said_us| now_us.saturating_sub(said_us) < micros(BIT_RATE_SAID));
+        let source = self.ingress.get(slot as usize)?.ssrc;
+        (!is_said).then_some((source, rate))
     }
 
     fn parting(&self, audio: u32) -> Option<Parting> {

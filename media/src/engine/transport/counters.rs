@@ -15,6 +15,8 @@ packet_io::counters! {
     nominations,
     /// Nominations of an address that another browser speaks from: not followed.
     nominations_taken,
+    /// Nominations from where nothing under keys came: nothing more was sent there.
+    nominations_unproven,
     /// Handshakes begun.
     handshakes_begun,
     /// Handshakes that came to keys.

@@ -198,6 +198,9 @@ impl<Io: PacketIo> Worker<Io> {
         transport.stage = Stage::Keyed;
         let keys = Box::new(keys);
         transport.keys = Some(keys.clone());
+        if let Some(repeats) = &mut transport.repeats {
+            repeats.clear();
+        }
         let (slots, source) = (transport.slots(), transport.handshake_at);
         self.transports.handshakes -= 1;
         self.counters.transport.handshakes_done += 1;

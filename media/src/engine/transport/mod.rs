@@ -12,6 +12,7 @@ mod check;
 mod control;
 mod counters;
 mod handshake;
+mod repeats;
 mod source_map;
 mod table;
 mod timing;

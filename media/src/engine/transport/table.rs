@@ -9,6 +9,7 @@ use packet_io::{PacketBuf, SocketKey};
 use crate::command::{TransportFailure, TransportPlan};
 use crate::dtls::{KeyExchanging, POLL_BUFFER_SIZE};
 use crate::engine::secure::SecureLeg;
+use crate::engine::transport::repeats::Repeats;
 use crate::engine::transport::source_map::SourceMap;
 use crate::ice::Agent;
 use crate::ingress::{PeerAddress, RateGuard};
@@ -72,6 +73,10 @@ pub(super) struct Transport {
     pub(super) fragments: ArrayVec<Box<[u8]>, 2>,
     /// Where it is. Its packets lead here unless another browser speaks from there.
     pub(super) nominated: Option<PeerAddress>,
+    /// It was nominated by checks alone since it has keys: until when something under them is waited for.
+    pub(super) unproven_until_us: Option<u64>,
+    /// Nothing came from there that was waited for: nothing more is sent there for checks.
+    pub(super) barred: Option<PeerAddress>,
     /// Where authenticated checks came from, the newest last.
     pub(super) checked: ArrayVec<PeerAddress, ICE_SOURCES_MAX>,
     /// Where it was, and until when it is still heard there.
@@ -95,6 +100,8 @@ pub(super) struct Transport {
     pub(super) keys: Option<Box<SrtpPlan>>,
     /// Of the video leg that went: under the same key no index is used twice.
     pub(super) video_before: Option<Box<SecureLeg>>,
+    /// Pictures that left, while there is video.
+    pub(super) repeats: Option<Box<Repeats>>,
     /// An authenticated check or report came.
     pub(super) heard_us: u64,
     pub(super) is_silent: bool,
@@ -181,6 +188,12 @@ impl Transports {
                 .former
                 .is_some_and(|(former, until_us)| former == *source && now_us < until_us);
         is_heard.then_some(transport)
+    }
+
+    /// The slot of the audio of who is nominated at an address.
+    #[inline]
+    pub(in crate::engine) fn slot_at(&self, source: &PeerAddress) -> Option<u32> {
+        self.by_source.get(source)
     }
 
     /// The transport that has checked from an address.

@@ -25,6 +25,7 @@ impl<Io: PacketIo> Worker<Io> {
             is_waiting.then(|| given_up_at(transport)),
             self.transport_silent_at(transport),
             transport.former.map(|(_, until_us)| until_us),
+            transport.unproven_until_us,
         ];
         dues.into_iter().flatten().min()
     }
@@ -58,17 +59,33 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let is_due = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now_us);
         let is_silent = is_due(self.transport_silent_at(transport));
+        let is_unproven = is_due(transport.unproven_until_us);
         let is_former_over = is_due(transport.former.map(|(_, until_us)| until_us));
         if is_silent && let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.is_silent = true;
             self.counters.transport.silent += 1;
             self.reports.push(audio, Waiting::TransportSilent);
         }
+        if is_unproven {
+            self.bar_nomination(audio);
+        }
         if is_former_over {
             self.transports.leave_former(audio);
         }
         self.tick_consent(now_us, audio);
         self.tick_handshake(now_us, audio);
+    }
+
+    /// Nothing under keys came from where a browser is nominated: nothing more goes there, until it does.
+    fn bar_nomination(&mut self, audio: u32) {
+        let Some(transport) = self.transports.of_audio_mut(audio) else {
+            return;
+        };
+        transport.unproven_until_us = None;
+        transport.barred = transport.nominated;
+        self.counters.transport.nominations_unproven += 1;
+        self.transports.leave(audio);
+        self.follow_nomination(audio);
     }
 
     fn tick_consent(&mut self, now_us: u64, audio: u32) {
@@ -83,7 +100,7 @@ impl<Io: PacketIo> Worker<Io> {
         if !is_over {
             return;
         }
-        let failure = if transport.nominated.is_some() {
+        let failure = if transport.nominated.is_some() || transport.keys.is_some() {
             TransportFailure::ConsentExpired
         } else {
             TransportFailure::NoSource

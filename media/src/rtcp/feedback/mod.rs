@@ -87,6 +87,19 @@ impl<'a> Feedback<'a> {
             .map(|[_, _, _, _, number, ..]| *number)
     }
 
+    /// The numbers that a NACK says are missing, of our stream; none in other feedback.
+    pub fn lost(&self) -> impl Iterator<Item = SequenceNumber> + use<'a> {
+        let content = match self {
+            Self::Lost(_, content) => content,
+            Self::PictureLoss(_)
+            | Self::IntraRequest(_)
+            | Self::BitRate(_)
+            | Self::Arrivals(..) => &[][..],
+        };
+        let entries = content.as_chunks::<4>().0.iter();
+        entries.flat_map(|entry| lost_of(*entry))
+    }
+
     /// True for what asks for a keyframe.
     #[must_use]
     pub const fn asks_for_keyframe(&self) -> bool {
@@ -165,17 +178,35 @@ impl<'a> Feedback<'a> {
     }
 }
 
+/// Octets of a bit rate about one source.
+pub const BIT_RATE_SIZE: usize = 24;
+
+/// Writes what one source may send, in bits a second (draft-alvestrand-rmcat-remb-03 §2.2). Gives the size written.
+pub fn write_bit_rate(octets: &mut [u8], sender: Ssrc, source: Ssrc, rate: u32) -> Option<usize> {
+    const MANTISSA_BITS: u32 = 18;
+    let exponent = (u32::BITS - rate.leading_zeros()).saturating_sub(MANTISSA_BITS);
+    let [_, high, middle, low] = (rate >> exponent).to_be_bytes();
+    let exponent = u8::try_from(exponent).ok()? << 2;
+    let mut writer = Writer { octets, size: 0 };
+    let media = Ssrc(0);
+    writer.put(&[0x80 | APPLICATION, PAYLOAD, 0, 0]).ok()?;
+    writer.put(&sender.0.to_be_bytes()).ok()?;
+    writer.put(&media.0.to_be_bytes()).ok()?;
+    writer.put(b"REMB").ok()?;
+    writer.put(&[1, exponent | high, middle, low]).ok()?;
+    writer.put(&source.0.to_be_bytes()).ok()?;
+    debug_assert!(writer.size == BIT_RATE_SIZE, "one source");
+    writer.close().ok()
+}
+
 /// One entry of a NACK, its packet number and the mask of the sixteen after it, in the feed's numbers; `None`: the feed
 /// sent none of them.
 fn mapped_losses(
     [p0, p1, b0, b1]: [u8; 4],
     number: impl Fn(SequenceNumber) -> Option<SequenceNumber>,
 ) -> Option<[u8; 4]> {
-    let first = SequenceNumber(u16::from_be_bytes([p0, p1]));
-    let mask = u32::from(u16::from_be_bytes([b0, b1])) << 1 | 1;
-    let lost = (0_u16..17).filter(|at| mask >> at & 1 == 1);
     let mut mapped: Option<(SequenceNumber, u16)> = None;
-    for sent in lost.filter_map(|at| number(first.wrapping_add(at))) {
+    for sent in lost_of([p0, p1, b0, b1]).filter_map(number) {
         let (start, mask) = mapped.get_or_insert((sent, 0));
         let after = start.offset_to(sent);
         if (1..=16).contains(&after) {
@@ -185,6 +216,14 @@ fn mapped_losses(
     let (start, mask) = mapped?;
     let ([p0, p1], [b0, b1]) = (start.0.to_be_bytes(), mask.to_be_bytes());
     Some([p0, p1, b0, b1])
+}
+
+/// The numbers of one entry: a packet, and those of the sixteen after it that the mask has.
+fn lost_of([p0, p1, b0, b1]: [u8; 4]) -> impl Iterator<Item = SequenceNumber> {
+    let first = SequenceNumber(u16::from_be_bytes([p0, p1]));
+    let mask = u32::from(u16::from_be_bytes([b0, b1])) << 1 | 1;
+    let lost = (0_u16..17).filter(move |at| mask >> at & 1 == 1);
+    lost.map(move |at| first.wrapping_add(at))
 }
 
 /// Octets written so far, of those there is room for.

@@ -1,7 +1,7 @@
 //! RTCP of browsers: one compound packet about two streams.
 
-use super::super::harness::{Harness, Stream, plan};
-use super::guest::{Guest, VIDEO, audio_plan, harness, video_plan};
+use super::super::harness::{Harness, Sent, Stream, plan};
+use super::guest::{Guest, VIDEO, audio_plan, harness, rtp, video_plan};
 use crate::command::{Command, LegPlan, MediaKind, Report, Target};
 use crate::drop_reason::DropReason;
 use crate::ingress::{Protocol, classify};
@@ -193,4 +193,89 @@ fn a_sender_report_of_the_pictures_is_none_of_the_sound() {
     let sent = guest.protect_rtcp(says(guest.sound.ssrc));
     guest.exchange(&mut harness, &sent);
     assert_eq!(passed(&harness), before + 1, "to the telephone");
+}
+
+/// Generic NACK of these.
+fn missed(sender: u32, media: Ssrc, first: u16, mask: u16) -> Vec<u8> {
+    let mut octets = vec![0x81, 205, 0, 3];
+    octets.extend(sender.to_be_bytes());
+    octets.extend(media.0.to_be_bytes());
+    octets.extend(first.to_be_bytes());
+    octets.extend(mask.to_be_bytes());
+    octets
+}
+
+#[test]
+fn pictures_that_a_browser_missed_are_sent_again_as_they_left() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    let [_, video] = guest.plan.ssrcs;
+    let mut left = Vec::new();
+    for _ in 0..60 {
+        left.extend(rtp(guest.show(&mut harness)));
+    }
+    // One in the middle and the three after it never arrived.
+    let lost: Vec<Sent> = left.drain(30..34).collect();
+    for sent in &left {
+        assert!(guest.unprotect(sent).is_some());
+    }
+    let first = lost[0].rtp().sequence().0;
+    let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, first, 0b111));
+    let again = rtp(guest.exchange(&mut harness, &asked));
+    assert_eq!(again, lost, "octet for octet");
+    for sent in &again {
+        assert!(guest.unprotect(sent).is_some());
+    }
+    let counters = harness.worker.counters();
+    assert_eq!(counters.transport.repeats_sent, 4);
+    assert_eq!(counters.rtcp.feedback_sent, 0, "nobody else is asked");
+    let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, first.wrapping_sub(999), 0));
+    assert!(rtp(guest.exchange(&mut harness, &asked)).is_empty());
+    assert_eq!(harness.worker.counters().transport.repeats_missing, 1);
+}
+
+#[test]
+fn what_a_browser_is_sent_again_is_bounded() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    let [_, video] = guest.plan.ssrcs;
+    let mut last = 0;
+    for _ in 0..20 {
+        last = rtp(guest.show(&mut harness))[0].rtp().sequence().0;
+    }
+    let mut again = 0;
+    for _ in 0..50 {
+        let first = last.wrapping_sub(16);
+        let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, first, u16::MAX));
+        again += rtp(guest.exchange(&mut harness, &asked)).len();
+    }
+    let most = crate::limits::REPEATS_BURST_MAX + 2;
+    assert!(again <= most as usize, "{again}");
+    assert!(harness.worker.counters().transport.repeats_limited > 500);
+}
+
+#[test]
+fn a_browser_is_told_what_its_pictures_may_have_unless_who_it_speaks_with_says_so() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.plan.bitrate_max_bps = Some(1_500_000);
+    guest.add_video(&mut harness, Target::Echo);
+    let mut rates = std::collections::BTreeSet::new();
+    for _ in 0..600 {
+        for sent in guest.show(&mut harness) {
+            let plain = guest.unprotect(&sent).unwrap();
+            if classify(&sent.bytes) == Protocol::Rtcp
+                && let Some(at) = plain.windows(4).position(|octets| octets == b"REMB")
+            {
+                assert_eq!(plain[at + 8..at + 12], guest.picture.ssrc.to_be_bytes());
+                let number = |at: usize| u32::from(plain[at]);
+                let mantissa = (number(at + 5) & 3) << 16 | number(at + 6) << 8 | number(at + 7);
+                rates.insert(mantissa << (number(at + 5) >> 2));
+            }
+        }
+    }
+    assert_eq!(rates.into_iter().collect::<Vec<_>>(), [1_500_000]);
+    assert!(harness.worker.counters().transport.bit_rates_sent > 1);
 }

@@ -349,3 +349,90 @@ fn plans_that_would_use_an_index_twice_or_a_name_of_another_are_refused() {
     assert!(refused(&mut harness), "one key, one source");
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
 }
+
+/// RFC 8445 §19.5.1: a guest that names the address of somebody else.
+#[test]
+fn media_goes_to_a_nominated_address_for_long_only_if_something_under_keys_comes_from_there() {
+    let mut harness = harness();
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
+    let victim = address("203.0.113.66:6000");
+    let home = guest.at;
+    let mut stream = Stream::new(5);
+    let mut sent_there = 0;
+    for round in 0..60 {
+        guest.at = victim;
+        for _ in 0..2 {
+            let check = guest.check(true);
+            harness.exchange(address(PORT), victim, &check);
+        }
+        for _ in 0..50 {
+            harness.now += std::time::Duration::from_millis(20);
+            let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+            let is_there = left.iter().any(|sent| sent.to == victim);
+            assert!(!is_there || round < 14, "{round} seconds on");
+            sent_there += u32::from(is_there);
+        }
+    }
+    assert!((500..=650).contains(&sent_there), "{sent_there}");
+    let counters = harness.worker.counters();
+    assert_eq!(counters.transport.nominations_unproven, 1);
+    // Where it really is, its media says.
+    guest.at = home;
+    let check = guest.check(false);
+    guest.exchange(&mut harness, &check);
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+    let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+    assert_eq!(left[0].to, home);
+}
+
+#[test]
+fn a_fault_over_one_browser_ends_its_transport_and_no_other() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    let mut other = Guest::up(&mut harness, 2, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    harness.worker.in_hand = Some(guest.audio.slot);
+    harness.worker.handle_panic();
+    harness.turn();
+    let struck = harness.reports.pop();
+    assert!(matches!(struck, Some(Report::Struck { pair }) if pair == guest.audio));
+    assert!(rtp(guest.speak(&mut harness)).is_empty());
+    let check = guest.check(true);
+    assert!(guest.exchange(&mut harness, &check).is_empty());
+    harness.pass_ms(20_000);
+    harness.reports.clear();
+    assert!(harness.sent().iter().all(|sent| sent.to != guest.at));
+    assert_eq!(rtp(other.speak(&mut harness)).len(), 1);
+    for pair in [guest.audio, guest.video.unwrap()] {
+        harness.command(Command::Disconnect { pair });
+        harness.command(Command::Acknowledge { pair });
+    }
+    assert_eq!(harness.browser_stock.len(), 15, "and its legs serve others");
+}
+
+#[test]
+fn a_handshake_that_nobody_began_is_a_failure_in_time_and_a_restart_tries_again() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    guest.nominate(&mut harness);
+    live(&mut harness, &mut guest, 31);
+    let timeout = TransportFailure::Handshake(crate::dtls::Failure::Timeout);
+    let failed = harness.reports.pop();
+    assert!(
+        matches!(failed, Some(Report::TransportFailed { failure, .. }) if failure == timeout),
+        "{failed:?}"
+    );
+    live(&mut harness, &mut guest, 31);
+    assert!(harness.reports.is_empty(), "once");
+    guest.plan.ours = credentials(77);
+    guest.command(&mut harness);
+    guest.nominate(&mut harness);
+    guest.shake(&mut harness);
+    assert!(matches!(
+        harness.reports.pop(),
+        Some(Report::TransportUp { .. })
+    ));
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}

@@ -237,6 +237,7 @@ async function place() {
   element("call").disabled = false;
   if (!isReady) return;
   stopMeter();
+  show("timer", false);
   const signal = new Signal(app.dataset.token, () => call?.peer?.isUp);
   call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null };
   listen(call);

@@ -1,0 +1,169 @@
+//! A node and a small authority that checks what RFC 8555 has it check: signatures, nonces, and each proof
+//! where it must stand.
+
+mod authority;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use tokio::net::TcpListener;
+
+use self::authority::Authority;
+use super::*;
+use crate::http::tls::TlsListener;
+use crate::http::tls::tests::handshake;
+use crate::http::{HttpState, Listener, serve};
+use crate::storage::{StorageOptions, Store, Sync};
+
+const NAME: &str = "call.example.com";
+
+struct World {
+    authority: Authority,
+    acme: Acme,
+    certificates: Arc<Certificates>,
+    challenges: Arc<Challenges>,
+    /// Where the node is met, plain and by TLS.
+    plain: std::net::SocketAddr,
+    secure: std::net::SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+async fn world(proof: Proof) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&StorageOptions {
+        path: folder.path().join("sluice.db"),
+        sync: Sync::Normal,
+        sip_domain: "gw.example".to_owned(),
+    })
+    .await
+    .unwrap();
+    let challenges = Arc::<Challenges>::default();
+    let state = HttpState {
+        challenges: Arc::clone(&challenges),
+        ..HttpState::new(store)
+    };
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, secure_at) = (plain.local_addr().unwrap(), secure.local_addr().unwrap());
+    let authority = Authority::start(at, secure_at, folder.path()).await;
+    let acme = Acme {
+        folder: folder.path().join("acme"),
+        domains: vec![NAME.to_owned()],
+        contact: Some("mailto:admin@example.com".to_owned()),
+        directory: authority.directory(),
+        roots: authority.roots(),
+        proof,
+    };
+    let names = ["localhost".to_owned()];
+    let certificates = Certificates::awaited(acme.files(), folder.path(), &names).unwrap();
+    let certificates = Arc::new(certificates.with_challenges(Arc::clone(&challenges)));
+    let secure = TlsListener::new(secure, &certificates, 0).unwrap();
+    tokio::spawn(serve(
+        Listener::Tcp(plain),
+        state.clone(),
+        std::future::pending(),
+    ));
+    tokio::spawn(serve(Listener::Tls(secure), state, std::future::pending()));
+    World {
+        authority,
+        acme,
+        certificates,
+        challenges,
+        plain: at,
+        secure: secure_at,
+        folder,
+    }
+}
+
+impl World {
+    async fn ask(&self) -> Result<(), AcmeError> {
+        ask(&self.acme, &self.certificates, &self.challenges).await
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_certificate_gets_one_by_either_proof_and_shows_it() {
+    for proof in [Proof::Http01, Proof::TlsAlpn01] {
+        let world = world(proof).await;
+        let now = SystemTime::now();
+        assert!(is_due(&world.acme, now), "there is none");
+        assert!(world.certificates.is_self_signed());
+        assert_eq!(
+            world.certificates.look().ok(),
+            Some(false),
+            "none is no fault"
+        );
+        world.ask().await.unwrap();
+        assert_eq!(world.authority.seen(), [proof.as_str()]);
+        let roots = fs::read(world.acme.roots.clone()).unwrap();
+        let shown = handshake(world.secure, &roots, NAME).await;
+        assert!(shown.is_ok(), "believed by the authority's root: {shown:?}");
+        assert!(!is_due(&world.acme, now));
+        let (day, files) = (Duration::from_secs(24 * 3600), world.acme.files());
+        assert!(!is_due(&world.acme, now + 59 * day));
+        assert!(
+            is_due(&world.acme, now + 61 * day),
+            "two thirds of ninety days"
+        );
+        for kept in [files.key, files.certificate, world.acme.account_file()] {
+            let mode = fs::metadata(&kept).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", kept.display());
+        }
+        world.ask().await.unwrap();
+        assert_eq!(world.authority.accounts(), 1, "the account is kept");
+        let mut renamed = world.acme.clone();
+        renamed.domains.push("other.example.com".to_owned());
+        assert!(
+            is_due(&renamed, now),
+            "another name wants another certificate"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_the_authority_cannot_see_gives_nothing_and_leaves_nothing() {
+    let world = world(Proof::Http01).await;
+    world.authority.look_at("127.0.0.1:9".parse().unwrap());
+    let refused = world.ask().await;
+    assert!(
+        matches!(refused, Err(AcmeError::NotAuthorized)),
+        "{refused:?}"
+    );
+    assert!(!world.acme.files().certificate.exists());
+    let roots = fs::read(world.acme.roots.clone()).unwrap();
+    assert!(handshake(world.secure, &roots, NAME).await.is_err());
+    assert!(world.challenges.certificate(NAME).is_none());
+    let path = "/.well-known/acme-challenge/token";
+    world.challenges.show_word("token", "word");
+    let asked = authority::fetch(world.plain, path).await;
+    assert!(asked.ends_with("\r\n\r\nword"), "{asked}");
+    world.challenges.clear();
+    let asked = authority::fetch(world.plain, path).await;
+    assert!(asked.starts_with("HTTP/1.1 404"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_authority_that_nothing_proves_is_not_asked() {
+    let world = world(Proof::Http01).await;
+    let other = rcgen::KeyPair::generate().unwrap();
+    let stranger = rcgen::CertificateParams::new(["other".to_owned()]).unwrap();
+    let stranger = stranger.self_signed(&other).unwrap();
+    let mut acme = world.acme.clone();
+    acme.roots = world.folder.path().join("other.pem");
+    fs::write(&acme.roots, stranger.pem()).unwrap();
+    let asked = ask(&acme, &world.certificates, &world.challenges).await;
+    assert!(matches!(asked, Err(AcmeError::Authority(_))), "{asked:?}");
+    assert_eq!(world.authority.accounts(), 0);
+    acme.roots = world.folder.path().join("none.pem");
+    let asked = ask(&acme, &world.certificates, &world.challenges).await;
+    assert!(matches!(asked, Err(AcmeError::Roots { .. })), "{asked:?}");
+}
+
+#[test]
+fn a_chain_that_cannot_be_read_is_asked_for_again() {
+    assert_eq!(renewed_at(b""), None);
+    assert_eq!(
+        renewed_at(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        None
+    );
+}
