@@ -22,7 +22,7 @@ fn page(config: &Config) -> Option<Finding> {
         (Some(listen), _) if !is_signed => Some(Finding::warning(
             PAGE,
             format!("https.listen {listen} shows a self-signed certificate"),
-            "browsers warn of it before the page: name https.certificate and https.key, or https.acme",
+            "browsers warn of it before the page: name https.certificate and https.key, or https.acme_domains",
         )),
         (Some(listen), _) => Some(Finding::good(PAGE, format!("by HTTPS at {listen}"))),
         (None, Some(listen)) if config.http.trusted_proxies.is_empty() => Some(Finding::warning(
