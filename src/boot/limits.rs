@@ -195,7 +195,8 @@ mod tests {
         let limits = derive(&config, 5_000, 2);
         assert_eq!((limits.calls_max, limits.binding), (2_000, "descriptors"));
         let io = packet_io(&config, &limits);
-        assert_eq!(io.sockets_max, limits.pairs_a_worker);
+        let for_browsers = 1;
+        assert_eq!(io.sockets_max, limits.pairs_a_worker + for_browsers);
     }
 
     #[test]

@@ -17,11 +17,12 @@ fn page(config: &Config) -> Option<Finding> {
     let is_open = |listen: &&SocketAddr| !listen.ip().is_loopback();
     let https = config.https.listen.iter().find(is_open);
     let http = config.http.listen.iter().find(is_open);
+    let is_signed = config.https.certificate.is_some() || config.https.acme.is_some();
     match (https, http) {
-        (Some(listen), _) if config.https.certificate.is_none() => Some(Finding::warning(
+        (Some(listen), _) if !is_signed => Some(Finding::warning(
             PAGE,
             format!("https.listen {listen} shows a self-signed certificate"),
-            "browsers warn of it before the page: name https.certificate and https.key",
+            "browsers warn of it before the page: name https.certificate and https.key, or https.acme_domains",
         )),
         (Some(listen), _) => Some(Finding::good(PAGE, format!("by HTTPS at {listen}"))),
         (None, Some(listen)) if config.http.trusted_proxies.is_empty() => Some(Finding::warning(

@@ -71,7 +71,7 @@ impl CallControl {
             call.answered_at.is_some() && call.local_party.is_none() && call.reoffer.is_none();
         if let Some(guest) = call.guest_mut() {
             let former = std::mem::replace(&mut guest.offer, offer);
-            guest.former_offer.get_or_insert(Box::new(former));
+            guest.former_offer.get_or_insert_with(|| Box::new(former));
         }
         if is_news && can_ask && self.pass_on(now, key, Side::A, remote).is_ok() {
             if let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) {

@@ -89,6 +89,8 @@ impl GuestDoor {
 /// The paths of guests. They are no part of the API, and need no token of it.
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
+        .route("/call", get(page::page))
+        .route("/call/", get(page::page))
         .route("/call/{*path}", get(page::page))
         .route("/call-assets/{version}/{name}", get(assets::asset))
         .route("/signal", get(signal::signal))

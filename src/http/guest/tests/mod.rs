@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 
 use super::token::{COOKIE_OCTETS, CallToken, Cookie, Jar, LOAD_OCTETS, Load};
@@ -25,7 +26,8 @@ pub(super) struct World {
     pub(super) door: Arc<GuestDoor>,
     /// What call control heard.
     pub(super) heard: Arc<Mutex<Vec<String>>>,
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
 }
 
@@ -105,7 +107,7 @@ pub(super) async fn world_of(limits: GuestLimits) -> World {
         trusted_proxies: ["127.0.0.1".parse().unwrap()].into(),
         ..HttpState::new(store.clone())
     };
-    tokio::spawn(serve(Listener::Tcp(listener), state, async {
+    let served = tokio::spawn(serve(Listener::Tcp(listener), state, async {
         stopped.await.ok();
     }));
     let world = World {
@@ -113,7 +115,8 @@ pub(super) async fn world_of(limits: GuestLimits) -> World {
         store,
         door,
         heard,
-        _stop: stop,
+        stop: Some(stop),
+        served: Some(served),
         _folder: folder,
     };
     world.link("echo", |_| {}).await;

@@ -246,6 +246,7 @@ async fn each_refusal_has_its_page_and_hidden_ones_are_all_the_same() {
         .link("new", |draft| draft.valid_after.clone_from(&later))
         .await;
     for (path, status, title) in [
+        ("", 404, "There is nothing to call here"),
         ("none", 404, "There is nothing to call here"),
         ("a/b", 404, "There is nothing to call here"),
         ("%ff", 404, "There is nothing to call here"),

@@ -306,6 +306,18 @@ async fn a_page_that_is_closed_hangs_up_and_one_that_is_lost_may_come_back() {
 }
 
 #[tokio::test]
+async fn calls_hold_no_server_up_that_ends_and_go_on_while_call_control_does() {
+    let mut world = world().await;
+    let mut page = world.open().await;
+    call(&world, &mut page, 1).await;
+    world.stop.take().unwrap().send(()).unwrap();
+    world.served.take().unwrap().await.unwrap();
+    TcpStream::connect(world.address).await.unwrap_err();
+    say(&mut page, &json!({ "type": "leave" })).await;
+    assert_eq!(hear(&mut page).await["type"], "ended");
+}
+
+#[tokio::test]
 async fn a_resume_token_is_good_for_its_browser_only() {
     let world = world().await;
     let mut page = world.open().await;
