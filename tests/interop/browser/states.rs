@@ -35,7 +35,7 @@ fn folder() -> PathBuf {
 }
 
 /// An element ends above the lower edge of the screen.
-fn expect_in_sight(page: &Page<'_>, selector: &str, name: &str) {
+pub(crate) fn expect_in_sight(page: &Page<'_>, selector: &str, name: &str) {
     let body = format!(
         "scrollTo(0, 0); const box = document.querySelector('{selector}').getBoundingClientRect(); \
          return box.height > 0 && box.bottom <= innerHeight"

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::baresip::DESK;
 use crate::browser::guest::{Guest, SOUND};
 use crate::browser::page::Page;
-use crate::browser::states::look;
+use crate::browser::states::{expect_in_sight, look};
 use crate::browser::{Engine, Options};
 use crate::gateway::{at_once, link, trunk};
 use crate::picture::Codec;
@@ -92,6 +92,9 @@ fn a_guest_and_a_phone_see_and_hear_each_other() {
     look(&page, "desktop-connected-video");
     page.click("#keypad-toggle");
     look(&page, "desktop-keypad-video");
+    for selector in ["#hangup", "[data-key=\"0\"]"] {
+        expect_in_sight(&page, selector, "keypad and video");
+    }
     page.log().expect_clean();
 }
 
