@@ -9,7 +9,7 @@ use media::fuzzing;
 use proptest::prelude::*;
 use wanton::Wanton;
 
-#[path = "../../tests/fuzz/targets/wanton.rs"]
+#[path = "../../tests/fuzz/wanton.rs"]
 mod wanton;
 
 #[expect(
