@@ -9,7 +9,6 @@ use media::fuzzing;
 use proptest::prelude::*;
 use wanton::Wanton;
 
-#[path = "../../tests/fuzz/wanton.rs"]
 mod wanton;
 
 #[expect(

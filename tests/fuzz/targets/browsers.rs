@@ -7,7 +7,7 @@ use std::time::Instant;
 use libfuzzer_sys::fuzz_target;
 use wanton::Wanton;
 
-#[path = "../wanton.rs"]
+#[path = "../../../media/tests/wanton/mod.rs"]
 mod wanton;
 
 static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
