@@ -177,9 +177,13 @@ pub const ICE_NOMINATION_STALE: Duration = Duration::from_secs(5);
 /// And after so long to any other that checks: twice the longest interval of Firefox's, which never asks again.
 pub const ICE_NOMINATION_QUIET: Duration = Duration::from_secs(12);
 
-/// Accepted checks by which a copy from elsewhere is known: those of two minutes and more of a browser
-/// that has a path.
-pub const ICE_CHECKS_KEPT_MAX: usize = 64;
+/// Accepted checks by which a copy from elsewhere is known, of 16 octets each: those of 40 minutes of a
+/// browser that has a path.
+pub const ICE_CHECKS_KEPT_MAX: usize = 1_024;
+
+/// Who was heard under keys so lately where it is nominated is not moved from there by checks alone: a
+/// hundred packets of sound.
+pub const NOMINATION_HEARD: Duration = Duration::from_secs(2);
 
 /// Without a check from the nominated source for so long nothing more is sent to it (RFC 7675 §5.1).
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
@@ -226,8 +230,9 @@ pub const BUNDLE_SOURCES_MAX: usize = 8;
 pub const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
 
 /// Who has keys and is nominated elsewhere is heard there under them before so long: twice the longest
-/// interval of a browser's reports, which it sends even when it only listens (RFC 3550 §6.2).
-pub const NOMINATION_PROOF_MAX: Duration = Duration::from_secs(12);
+/// interval of a browser's reports, which it sends even when it only listens: five seconds and half as much
+/// again (RFC 3550 §6.2, §6.3.1).
+pub const NOMINATION_PROOF_MAX: Duration = Duration::from_secs(16);
 
 /// Checks a second that one browser is answered for long: browsers send one each 2.5 s on a path, and
 /// at most 20 a second on all of them while they look for one (RFC 8445 §14.2).

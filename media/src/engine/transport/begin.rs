@@ -111,6 +111,7 @@ impl<Io: PacketIo> Worker<Io> {
             former: None,
             unproven_until_us: None,
             barred: None,
+            proven: None,
             checked: ArrayVec::new(),
             handshake_at: None,
             is_lost: false,
@@ -125,6 +126,7 @@ impl<Io: PacketIo> Worker<Io> {
             keys: None,
             video_before: None,
             repeats: None,
+            reported_us: 0,
             heard_us: now_us,
             is_silent: false,
             guard: RateGuard::NEW,
@@ -179,6 +181,7 @@ impl<Io: PacketIo> Worker<Io> {
                 return Err(TransportFailure::Plan);
             }
             transport.is_lost = false;
+            transport.barred = None;
         }
         transport.plan = plan;
         if is_restart {

@@ -198,6 +198,7 @@ impl<Io: PacketIo> Worker<Io> {
         transport.stage = Stage::Keyed;
         let keys = Box::new(keys);
         transport.keys = Some(keys.clone());
+        transport.barred = None;
         if let Some(repeats) = &mut transport.repeats {
             repeats.clear();
         }

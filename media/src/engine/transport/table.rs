@@ -77,6 +77,8 @@ pub(super) struct Transport {
     pub(super) unproven_until_us: Option<u64>,
     /// Nothing came from there that was waited for: nothing more is sent there for checks.
     pub(super) barred: Option<PeerAddress>,
+    /// Where something under keys came from last.
+    pub(super) proven: Option<PeerAddress>,
     /// Where authenticated checks came from, the newest last.
     pub(super) checked: ArrayVec<PeerAddress, ICE_SOURCES_MAX>,
     /// Where it was, and until when it is still heard there.
@@ -102,6 +104,8 @@ pub(super) struct Transport {
     pub(super) video_before: Option<Box<SecureLeg>>,
     /// Pictures that left, while there is video.
     pub(super) repeats: Option<Box<Repeats>>,
+    /// A report under keys came from where it is.
+    pub(super) reported_us: u64,
     /// An authenticated check or report came.
     pub(super) heard_us: u64,
     pub(super) is_silent: bool,
@@ -407,6 +411,12 @@ impl Transport {
             self.sources.remove(0);
         }
         self.sources.push((ssrc, slot));
+    }
+
+    /// Something under keys came from where it is nominated.
+    pub(super) fn note_proof(&mut self) {
+        self.unproven_until_us = None;
+        self.proven = self.nominated;
     }
 
     /// A slot is not of this transport any more.
