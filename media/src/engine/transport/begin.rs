@@ -76,6 +76,9 @@ impl<Io: PacketIo> Worker<Io> {
         if !video.is_none_or(is_free) {
             return None;
         }
+        if let Some(transport) = self.transports.of_audio_mut(audio) {
+            transport.has_failed = false;
+        }
         let made = if self.transports.of_audio(audio).is_some() {
             self.change_transport(now, now_us, audio, plan)
         } else {
@@ -115,6 +118,7 @@ impl<Io: PacketIo> Worker<Io> {
             checked: ArrayVec::new(),
             handshake_at: None,
             is_lost: false,
+            has_failed: false,
             audio,
             video: None,
             sources: ArrayVec::new(),
@@ -130,6 +134,7 @@ impl<Io: PacketIo> Worker<Io> {
             heard_us: now_us,
             is_silent: false,
             guard: RateGuard::NEW,
+            keyed_guard: RateGuard::NEW,
         };
         if let Some(place) = self.transports.place_mut(audio) {
             place.audio = Some(audio);
@@ -137,7 +142,8 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.transports.follow_fragments(audio);
         if let Some(line) = self.egress.get_mut(audio as usize) {
-            debug_assert!(!line.continuity.is_started(), "nothing left before");
+            let is_new = !line.continuity.is_started();
+            debug_assert!(is_new || line.ssrc == of_audio, "nothing left before");
             line.ssrc = of_audio;
         }
         self.counters.transport.begun += 1;
@@ -216,6 +222,11 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Nothing comes of it until control says otherwise.
     pub(super) fn fail_transport(&mut self, audio: u32, failure: TransportFailure) {
+        if let Some(transport) = self.transports.of_audio_mut(audio)
+            && std::mem::replace(&mut transport.has_failed, true)
+        {
+            return;
+        }
         self.counters.transports_failed.count(failure);
         if let Some(place) = self.transports.place_mut(audio) {
             place.failure = Some(failure);
@@ -249,7 +260,8 @@ impl<Io: PacketIo> Worker<Io> {
             place.audio = Some(audio);
         }
         if let Some(line) = self.egress.get_mut(slot as usize) {
-            debug_assert!(!line.continuity.is_started(), "nothing left before");
+            let is_new = !line.continuity.is_started();
+            debug_assert!(is_new || line.ssrc == ssrc, "of no other source");
             line.ssrc = ssrc;
         }
         if let Some(leg) = self.leg_mut(slot) {

@@ -85,6 +85,8 @@ pub(super) struct Transport {
     pub(super) former: Option<(PeerAddress, u64)>,
     /// Consent has expired, or nobody was nominated in time.
     pub(super) is_lost: bool,
+    /// That was said, and no command came since.
+    pub(super) has_failed: bool,
     pub(super) audio: u32,
     pub(super) video: Option<u32>,
     /// What an authenticated source of the browser carries: the slot of it. The newest last.
@@ -110,6 +112,8 @@ pub(super) struct Transport {
     pub(super) heard_us: u64,
     pub(super) is_silent: bool,
     pub(super) guard: RateGuard,
+    /// Of datagrams of handshakes after keys.
+    pub(super) keyed_guard: RateGuard,
 }
 
 impl Transports {

@@ -147,20 +147,22 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let deadline = transport.handshake.as_ref().and_then(|it| it.deadline());
         let at_us = deadline.and_then(|at| self.microsecond(at));
-        let is_given_up = is_waiting(transport) && given_up_at(transport) <= now_us;
-        let was_put_off = transport.was_put_off;
         if at_us.is_some_and(|at_us| at_us <= now_us) {
             self.step_handshake(now_us, audio, None);
         }
-        if is_given_up {
-            self.transports.end_handshake(audio, Stage::Over);
-            let failure = if was_put_off {
-                TransportFailure::HandshakesFull
-            } else {
-                TransportFailure::Handshake(Failure::Timeout)
-            };
-            self.fail_transport(audio, failure);
-        }
+        // That may have been its end.
+        let transport = self.transports.of_audio(audio);
+        let Some(transport) = transport.filter(|it| is_waiting(it) && given_up_at(it) <= now_us)
+        else {
+            return;
+        };
+        let failure = match &transport.handshake {
+            _ if transport.was_put_off => TransportFailure::HandshakesFull,
+            Some(handshake) => TransportFailure::Handshake(handshake.unfinished()),
+            None => TransportFailure::Handshake(Failure::Timeout),
+        };
+        self.transports.end_handshake(audio, Stage::Over);
+        self.fail_transport(audio, failure);
     }
 
     /// Something authentic came from a browser.
