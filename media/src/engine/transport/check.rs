@@ -148,7 +148,7 @@ impl<Io: PacketIo> Worker<Io> {
     ) {
         let address = PeerAddress::from(source);
         let barred = self.transports.of_audio(audio).and_then(|it| it.barred);
-        if barred == Some(address) && !is_proven {
+        if !is_proven && barred.is_some_and(|barred| barred.is_same_host(&address)) {
             return self.leave_for_barred(audio);
         }
         let holder = self.transports.by_source.get(&address);
@@ -178,7 +178,9 @@ impl<Io: PacketIo> Worker<Io> {
         let stage = transport.stage;
         let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
         let is_awaited = stage == Stage::Keyed && !is_proven;
-        transport.unproven_until_us = is_awaited.then_some(until_us);
+        // Who goes on to yet another address has no more time for it.
+        let before_us = transport.unproven_until_us;
+        transport.unproven_until_us = is_awaited.then(|| before_us.unwrap_or(until_us));
         transport.barred = transport.barred.filter(|barred| *barred != address);
         if stage == Stage::Expected && transport.handshake.is_none() {
             transport.expected_since_us = now_us;

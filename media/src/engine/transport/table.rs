@@ -75,7 +75,7 @@ pub(super) struct Transport {
     pub(super) nominated: Option<PeerAddress>,
     /// It was nominated by checks alone since it has keys: until when something under them is waited for.
     pub(super) unproven_until_us: Option<u64>,
-    /// Nothing came from there that was waited for: nothing more is sent there for checks.
+    /// Nothing came from there that was waited for: nothing more is sent to that host for checks.
     pub(super) barred: Option<PeerAddress>,
     /// Where something under keys came from last.
     pub(super) proven: Option<PeerAddress>,

@@ -7,7 +7,7 @@ use super::guest::{Guest, PORT, credentials, harness, rtp};
 use crate::command::{Report, Target};
 use crate::drop_reason::DropReason;
 use crate::ice::Refusal;
-use crate::limits::ICE_CHECKS_KEPT_MAX;
+use crate::limits::{ICE_CHECKS_KEPT_MAX, NOMINATION_PROOF_MAX};
 
 /// A guest that hears a phone.
 fn call() -> (Harness, TestLeg, Guest, Stream) {
@@ -159,4 +159,25 @@ fn a_packet_that_no_leg_takes_moves_nothing() {
     assert_eq!(harness.dropped(DropReason::PayloadNotNegotiated), 3);
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
     assert_eq!(heard_at(&mut harness, phone, &mut stream), Some(guest.at));
+}
+
+/// RFC 8445 §19.5.1: another port of the same host each time, before the last is given up.
+#[test]
+fn a_host_that_is_named_by_one_port_after_the_other_is_sent_to_no_longer_than_by_one() {
+    let (mut harness, phone, mut guest, mut stream) = call();
+    let mut sent_there = 0;
+    for second in 0..90_u16 {
+        guest.at = SocketAddr::from(([203, 0, 113, 66], 6_000 + second / 5));
+        for _ in 0..2 {
+            let check = guest.check(true);
+            guest.exchange(&mut harness, &check);
+        }
+        for _ in 0..50 {
+            harness.now += std::time::Duration::from_millis(20);
+            let at = heard_at(&mut harness, phone, &mut stream);
+            sent_there += u32::from(at.is_some_and(|at| at.ip() == guest.at.ip()));
+        }
+    }
+    let most = u32::try_from(NOMINATION_PROOF_MAX.as_secs()).unwrap() * 50;
+    assert!((500..=most + 50).contains(&sent_there), "{sent_there}");
 }
