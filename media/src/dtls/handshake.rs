@@ -207,7 +207,7 @@ impl Handshake {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.latest = self.latest.max(now);
         if now >= self.given_up_at && !self.is_keyed() && !self.attempts.is_empty() {
-            self.failed = self.failed.or(Some(self.unfinished()));
+            self.failed = Some(self.failed.unwrap_or_else(|| self.unfinished()));
             return;
         }
         for at in (0..self.attempts.len()).rev() {

@@ -108,7 +108,7 @@ impl Agent {
             next: None,
             nominated: None,
             waits_since: Some(now),
-            accepted: VecDeque::new(),
+            accepted: VecDeque::with_capacity(ICE_CHECKS_KEPT_MAX),
         })
     }
 

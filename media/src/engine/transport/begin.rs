@@ -77,7 +77,7 @@ impl<Io: PacketIo> Worker<Io> {
             return None;
         }
         if let Some(transport) = self.transports.of_audio_mut(audio) {
-            transport.has_failed = false;
+            transport.failed = None;
         }
         let made = if self.transports.of_audio(audio).is_some() {
             self.change_transport(now, now_us, audio, plan)
@@ -118,7 +118,7 @@ impl<Io: PacketIo> Worker<Io> {
             checked: ArrayVec::new(),
             handshake_at: None,
             is_lost: false,
-            has_failed: false,
+            failed: None,
             audio,
             video: None,
             sources: ArrayVec::new(),
@@ -223,7 +223,7 @@ impl<Io: PacketIo> Worker<Io> {
     /// Nothing comes of it until control says otherwise.
     pub(super) fn fail_transport(&mut self, audio: u32, failure: TransportFailure) {
         if let Some(transport) = self.transports.of_audio_mut(audio)
-            && std::mem::replace(&mut transport.has_failed, true)
+            && transport.failed.replace(failure).is_some()
         {
             return;
         }

@@ -85,8 +85,8 @@ pub(super) struct Transport {
     pub(super) former: Option<(PeerAddress, u64)>,
     /// Consent has expired, or nobody was nominated in time.
     pub(super) is_lost: bool,
-    /// That was said, and no command came since.
-    pub(super) has_failed: bool,
+    /// What was said of it since the last command.
+    pub(super) failed: Option<TransportFailure>,
     pub(super) audio: u32,
     pub(super) video: Option<u32>,
     /// What an authenticated source of the browser carries: the slot of it. The newest last.
