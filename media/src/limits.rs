@@ -177,9 +177,13 @@ pub const ICE_NOMINATION_STALE: Duration = Duration::from_secs(5);
 /// And after so long to any other that checks: twice the longest interval of Firefox's, which never asks again.
 pub const ICE_NOMINATION_QUIET: Duration = Duration::from_secs(12);
 
-/// Accepted checks by which a copy from elsewhere is known: those of two minutes and more of a browser
-/// that has a path.
-pub const ICE_CHECKS_KEPT_MAX: usize = 64;
+/// Accepted checks by which a copy from elsewhere is known, of 16 octets each: those of 40 minutes of a
+/// browser that has a path.
+pub const ICE_CHECKS_KEPT_MAX: usize = 1_024;
+
+/// Who was heard under keys so lately where it is nominated is not moved from there by checks alone: a
+/// hundred packets of sound.
+pub const NOMINATION_HEARD: Duration = Duration::from_secs(2);
 
 /// Without a check from the nominated source for so long nothing more is sent to it (RFC 7675 §5.1).
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
@@ -201,6 +205,18 @@ pub const DTLS_RECEIVED_BYTES_MAX: usize = 1_500;
 /// Times that a handshake is begun again, because octets that anybody may have sent have broken it.
 pub const DTLS_RESTARTS_MAX: u8 = 8;
 
+/// Hellos of different clients that a handshake goes on by at once: whoever can send from the peer's address says one,
+/// and the peer another.
+pub const DTLS_ATTEMPTS_MAX: usize = 2;
+
+/// A hello more takes the place of the second only if that is older: as long as a peer far away needs for the
+/// end of its handshake.
+pub const DTLS_ATTEMPT_SPARED: Duration = Duration::from_secs(2);
+
+/// After a certificate that the description does not name the hello of another is waited for so long: clients say
+/// it again within a second or two.
+pub const DTLS_FOREIGN_WAIT: Duration = Duration::from_secs(3);
+
 /// Octets of a peer's certificate that is read: those of browsers, of one elliptic key, have 300.
 pub const PEER_CERTIFICATE_BYTES_MAX: usize = 2_048;
 
@@ -208,8 +224,10 @@ pub const PEER_CERTIFICATE_BYTES_MAX: usize = 2_048;
 /// than a listener takes for silence.
 pub const DTLS_RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// How often a flight is sent again, each time after twice as long: sixteen seconds in all.
-pub const DTLS_RETRIES_MAX: usize = 6;
+/// How often a flight is sent again, each time after twice as long, and at once where the peer repeats its own:
+/// as often as a peer does that begins with 10 ms, so that a handshake ends by its own time and never because
+/// the peer's repetitions have used up ours.
+pub const DTLS_RETRIES_MAX: usize = 12;
 
 /// A handshake takes no longer: as long as a browser may take to nominate a source.
 pub const DTLS_HANDSHAKE_MAX: Duration = Duration::from_secs(30);
@@ -226,8 +244,9 @@ pub const BUNDLE_SOURCES_MAX: usize = 8;
 pub const TRANSPORT_SILENCE: Duration = Duration::from_secs(10);
 
 /// Who has keys and is nominated elsewhere is heard there under them before so long: twice the longest
-/// interval of a browser's reports, which it sends even when it only listens (RFC 3550 §6.2).
-pub const NOMINATION_PROOF_MAX: Duration = Duration::from_secs(12);
+/// interval of a browser's reports, which it sends even when it only listens: five seconds and half as much
+/// again (RFC 3550 §6.2, §6.3.1).
+pub const NOMINATION_PROOF_MAX: Duration = Duration::from_secs(16);
 
 /// Checks a second that one browser is answered for long: browsers send one each 2.5 s on a path, and
 /// at most 20 a second on all of them while they look for one (RFC 8445 §14.2).
@@ -237,7 +256,7 @@ pub const CHECKS_PER_SECOND_MAX: u32 = 50;
 pub const CHECK_BURST_MAX: u32 = 100;
 
 /// Handshakes of one worker that have not come to keys yet: with 20 ms each a quarter of a minute of
-/// new calls, and 64 KiB each in memory.
+/// new calls, and 64 KiB in memory for each of their attempts.
 pub const HANDSHAKES_MAX: u32 = 256;
 
 /// Datagrams of handshakes that wait for a step: a flight of every tenth of those that may be under way.
@@ -246,17 +265,26 @@ pub const HANDSHAKE_QUEUE_MAX: usize = 128;
 /// Of these, datagrams of one browser: two flights.
 pub const HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
 
+/// Of these, datagrams of one browser that has keys: it has at most a last flight to say again,
+pub const HANDSHAKE_DATAGRAMS_KEYED_MAX: u8 = 2;
+
+/// so many times a second,
+pub const HANDSHAKE_KEYED_PER_SECOND_MAX: u32 = 10;
+
+/// and all of them leave the rest of the line to those that come.
+pub const HANDSHAKE_QUEUE_KEYED_MAX: usize = HANDSHAKE_QUEUE_MAX / 2;
+
 /// Steps of handshakes in one turn: with 0.3 ms each no packet waits longer than others wait for it.
 pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
 
 /// A browser that was told its bit rate by who it speaks with is told none of ours for so long.
 pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
 
-/// Octets of pictures that are kept for a browser that missed some: half a second at 4 Mbit/s.
-pub const REPEATS_BYTES_MAX: usize = 256 * 1_024;
+/// Octets of pictures that are kept for a browser that missed some: half a second at 1.4 Mbit/s.
+pub const REPEATS_BYTES_MAX: usize = 88 * 1_024;
 
 /// Packets of pictures that are kept: a power of two, so that numbers that follow each other have places that do.
-pub const REPEATS_KEPT_MAX: usize = 512;
+pub const REPEATS_KEPT_MAX: usize = 256;
 
 /// Pictures are sent again this long: a browser has given them up by then.
 pub const REPEAT_AGE_MAX: Duration = Duration::from_secs(1);

@@ -1,17 +1,16 @@
 //! One handshake, from the first datagram to keys or to a failure.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use dimpl::{Dtls, Error, UnexpectedMessageError};
 
+use crate::dtls::attempt::{Attempt, Stage, Step};
 use crate::dtls::plaintext::Hello;
-use crate::dtls::{Endpoint, Fingerprint, keys, plaintext};
+use crate::dtls::{Endpoint, Fingerprint, plaintext};
 use crate::limits::{
-    DTLS_DATAGRAM_BYTES_MAX, DTLS_HANDSHAKE_MAX, DTLS_RECEIVED_BYTES_MAX, DTLS_RESTARTS_MAX,
-    FINGERPRINTS_MAX, PEER_CERTIFICATE_BYTES_MAX,
+    DTLS_ATTEMPT_SPARED, DTLS_ATTEMPTS_MAX, DTLS_DATAGRAM_BYTES_MAX, DTLS_FOREIGN_WAIT,
+    DTLS_HANDSHAKE_MAX, DTLS_RECEIVED_BYTES_MAX, DTLS_RESTARTS_MAX, FINGERPRINTS_MAX,
 };
 use crate::srtp::SrtpPlan;
 
@@ -85,35 +84,20 @@ pub enum Output<'a> {
 
 /// One end of DTLS. After each `handle_*`, drain [`poll`](Self::poll) to `None`.
 pub struct Handshake {
-    /// `None`: it is over.
-    dtls: Option<Box<Dtls>>,
+    /// One by each hello, the oldest first; none: it is over. Who is verified first is the peer.
+    attempts: ArrayVec<Attempt, DTLS_ATTEMPTS_MAX>,
     endpoint: Endpoint,
     role: Role,
     expected: ArrayVec<Fingerprint, FINGERPRINTS_MAX>,
-    stage: Stage,
     failed: Option<Failure>,
-    deadline: Option<Instant>,
+    latest: Instant,
+    began: Instant,
     /// Without keys it is over then, whatever the library says: it waits ten years for a first message.
     given_up_at: Instant,
-    /// Of the hello that it goes by.
-    hello: Option<[u8; 32]>,
     restarts: u8,
-    /// What made it begin again last.
+    /// What ended an attempt before.
     broken: Option<Failure>,
     ignored: u32,
-}
-
-/// What is known of the peer. Keys leave only from `Verified`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing.
-    Strange,
-    /// Its certificate is one that its description names; not yet that it has the key of it.
-    Named,
-    /// The handshake is complete, signature and all.
-    Verified,
-    /// Its keys were given.
-    Keyed,
 }
 
 impl Handshake {
@@ -122,78 +106,131 @@ impl Handshake {
     #[must_use]
     pub fn new(now: Instant, endpoint: &Endpoint, role: Role, expected: &[Fingerprint]) -> Self {
         let mut handshake = Self {
-            dtls: Some(begun(now, endpoint, role)),
+            attempts: ArrayVec::new(),
             endpoint: endpoint.clone(),
             role,
             expected: expected.iter().copied().take(FINGERPRINTS_MAX).collect(),
-            stage: Stage::Strange,
             failed: None,
-            deadline: None,
+            latest: now,
+            began: now,
             given_up_at: now + DTLS_HANDSHAKE_MAX,
-            hello: None,
             restarts: 0,
             broken: None,
             ignored: 0,
         };
-        handshake.handle_timeout(now);
+        handshake.begin();
         handshake
     }
 
-    /// Begins again, if it may: what came so far was anybody's.
-    fn begin_again(&mut self, now: Instant) -> bool {
-        let may = self.role == Role::Server
-            && matches!(self.stage, Stage::Strange | Stage::Named)
-            && self.restarts < DTLS_RESTARTS_MAX;
-        if may {
-            self.restarts += 1;
-            self.stage = Stage::Strange;
-            self.hello = None;
-            self.dtls = Some(begun(now, &self.endpoint, self.role));
-            self.drive(now, |dtls| dtls.handle_timeout(now));
+    fn begin(&mut self) {
+        debug_assert!(!self.attempts.is_full(), "there is room");
+        match Attempt::begun(self.latest, &self.endpoint, self.role) {
+            Ok(attempt) => self.attempts.push(attempt),
+            Err(failure) => self.failed = self.failed.or(Some(failure)),
         }
-        may
+    }
+
+    fn is_sure(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.stage.is_sure())
     }
 
     /// A datagram of the nominated source that is DTLS by its first octet.
     pub fn handle_packet(&mut self, now: Instant, datagram: &[u8]) {
-        let hello = plaintext::client_hello(datagram);
-        let is_early = self.role == Role::Server && self.hello.is_none() && hello == Hello::None;
+        self.latest = self.latest.max(now);
         let is_long = datagram.len() > DTLS_RECEIVED_BYTES_MAX;
-        if is_long || is_early || plaintext::has_needless(datagram) {
+        let is_needless = is_long || plaintext::has_needless(datagram);
+        let hello = plaintext::client_hello(datagram);
+        let is_taken = !is_needless
+            && match hello {
+                Hello::Begin(random) if self.role == Role::Server => self.expect_hello(random),
+                Hello::Begin(_) | Hello::Part | Hello::None => true,
+            };
+        if !is_taken {
             self.ignored = self.ignored.saturating_add(1);
             return;
         }
-        if let Hello::Begin(random) = hello
-            && self.role == Role::Server
-        {
-            // Whose hello came first need not be who finishes (RFC 6347 §4.2.8).
-            if self.hello.is_some_and(|known| known != random) {
-                self.begin_again(now);
-            }
-            self.hello = self.hello.or(Some(random));
+        let is_server = self.role == Role::Server;
+        // Of the others nobody knows whose they are, but each attempt itself.
+        let is_for = |attempt: &Attempt| match (is_server, hello) {
+            (false, _) | (true, Hello::Part) => true,
+            (true, Hello::Begin(random)) => attempt.hello == Some(random),
+            (true, Hello::None) => attempt.hello.is_some(),
+        };
+        if !self.attempts.iter().any(is_for) {
+            self.ignored = self.ignored.saturating_add(1);
         }
-        self.drive(now, |dtls| {
-            dtls.handle_timeout(now)?;
-            dtls.handle_packet(datagram)
-        });
+        for at in (0..self.attempts.len()).rev() {
+            let attempt = self.attempts.get_mut(at).filter(|it| is_for(it));
+            if let Some(Err(why)) = attempt.map(|it| it.handle_packet(now, datagram)) {
+                self.lose(at, why);
+            }
+        }
+    }
+
+    /// Whose hello came first need not be who finishes (RFC 6347 §4.2.8), and who says another while one goes
+    /// on need not be the peer: for each of both there is an attempt. False: there is none for this one.
+    fn expect_hello(&mut self, random: [u8; 32]) -> bool {
+        let now = self.latest;
+        if self.attempts.iter().any(|it| it.hello == Some(random)) {
+            return true;
+        }
+        if self.is_sure() || self.failed.is_some() {
+            return false;
+        }
+        if self.attempts.iter().all(|it| it.hello.is_some()) {
+            if self.restarts >= DTLS_RESTARTS_MAX {
+                return false;
+            }
+            if self.attempts.is_full() {
+                // The first is the peer's unless somebody was faster: it stays.
+                let last = self.attempts.last();
+                let age = last.map(|it| now.saturating_duration_since(it.since));
+                if age.is_none_or(|age| age < DTLS_ATTEMPT_SPARED) {
+                    return false;
+                }
+                self.attempts.pop();
+            }
+            self.restarts += 1;
+            self.begin();
+        }
+        let free = self.attempts.iter_mut().find(|it| it.hello.is_none());
+        let Some(attempt) = free else {
+            return false;
+        };
+        attempt.hello = Some(random);
+        attempt.since = now;
+        self.given_up_at = self.began + DTLS_HANDSHAKE_MAX;
+        true
     }
 
     /// The moment of [`deadline`](Self::deadline) has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if now >= self.given_up_at && self.stage != Stage::Keyed && self.dtls.is_some() {
-            let why = self.broken.unwrap_or(Failure::Timeout);
-            self.failed = self.failed.or(Some(why));
+        self.latest = self.latest.max(now);
+        if now >= self.given_up_at && !self.is_keyed() && !self.attempts.is_empty() {
+            self.failed = Some(self.failed.unwrap_or_else(|| self.unfinished()));
             return;
         }
-        self.drive(now, |dtls| dtls.handle_timeout(now));
+        for at in (0..self.attempts.len()).rev() {
+            let attempt = self.attempts.get_mut(at);
+            if let Some(Err(why)) = attempt.map(|it| it.handle_timeout(now)) {
+                self.lose(at, why);
+            }
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let given_up = (self.stage != Stage::Keyed).then_some(self.given_up_at);
-        let deadline = self.deadline?;
+        let given_up = (!self.is_keyed()).then_some(self.given_up_at);
+        let attempts = self.attempts.iter().filter_map(|it| it.deadline);
+        let deadline = attempts.min()?;
         Some(given_up.map_or(deadline, |given_up| deadline.min(given_up)))
+    }
+
+    /// What is to be said of it if nobody waits for it any longer.
+    #[must_use]
+    pub fn unfinished(&self) -> Failure {
+        self.broken.unwrap_or(Failure::Timeout)
     }
 
     /// Datagrams with something in the clear that no handshake needs, which were left alone.
@@ -205,148 +242,95 @@ impl Handshake {
     /// True when the keys were given.
     #[must_use]
     pub fn is_keyed(&self) -> bool {
-        self.stage == Stage::Keyed
+        self.attempts.iter().any(|it| it.stage == Stage::Keyed)
     }
 
     /// The next thing that is wanted. `None`: nothing until the next `handle_*`.
     pub fn poll<'a>(&mut self, buffer: &'a mut [u8; POLL_BUFFER_SIZE]) -> Option<Output<'a>> {
         loop {
             if let Some(failure) = self.failed.take() {
-                self.end();
+                self.attempts.clear();
                 return Some(Output::Failed(failure));
             }
-            let (dtls, expected, role) = (self.dtls.as_mut()?, &self.expected, self.role);
-            let step = guarded(|| Step::of(dtls.poll_output(buffer), expected, role));
-            match step.unwrap_or(Step::Failed(Failure::Fault)) {
+            let at = self.attempts.iter().position(|it| !it.is_drained)?;
+            let attempt = self.attempts.get_mut(at)?;
+            let stage = attempt.stage;
+            match attempt.step(buffer, &self.expected) {
                 Step::Datagram(size) => {
                     debug_assert!(size <= DTLS_DATAGRAM_BYTES_MAX, "no fragments of IP");
                     return buffer.get(..size).map(Output::Datagram);
                 }
-                Step::Named => self.stage = self.stage.named(),
-                Step::Complete if self.stage == Stage::Named => self.stage = Stage::Verified,
-                Step::Keys(plan) if self.stage == Stage::Verified => {
-                    self.stage = Stage::Keyed;
+                Step::Named => attempt.stage = stage.named(),
+                Step::Complete if stage == Stage::Named => {
+                    attempt.stage = Stage::Verified;
+                    // That is the peer. What the others are does not matter any more.
+                    self.attempts.retain(|it| it.stage.is_sure());
+                }
+                Step::Keys(plan) if stage == Stage::Verified => {
+                    attempt.stage = Stage::Keyed;
                     return Some(Output::Keys(plan));
                 }
-                Step::Complete | Step::Keys(_) if self.stage == Stage::Strange => {
-                    self.failed = Some(Failure::CertificateMissing);
+                Step::Complete | Step::Keys(_) if stage == Stage::Strange => {
+                    self.lose(at, Failure::CertificateMissing);
                 }
                 Step::Complete | Step::Keys(_) | Step::Passed => {}
-                Step::Failed(failure) => self.failed = Some(failure),
+                Step::Failed(failure) => self.lose(at, failure),
+                Step::Closed if !stage.is_sure() => self.lose(at, Failure::Protocol),
                 Step::Closed => {
-                    self.end();
+                    self.attempts.clear();
                     return Some(Output::Closed);
                 }
-                Step::Drained(_) if self.stage == Stage::Verified => {
+                Step::Drained(_) if stage == Stage::Verified => {
                     self.failed = Some(Failure::NoProfile);
                 }
                 Step::Drained(deadline) => {
-                    self.deadline = Some(deadline);
-                    return None;
+                    attempt.deadline = Some(deadline);
+                    attempt.is_drained = true;
                 }
             }
         }
     }
 
-    /// Every error is the end of what the library did so far: it promises nothing of what comes after one.
-    fn drive(&mut self, now: Instant, act: impl FnOnce(&mut Dtls) -> Result<(), Error>) {
-        let Some(dtls) = &mut self.dtls else {
+    /// An attempt came to nothing. As long as nobody is verified it was anybody's: the others go on, and after the
+    /// last another one waits for a hello.
+    fn lose(&mut self, at: usize, why: Failure) {
+        let was_sure = self.attempts.remove(at).stage.is_sure();
+        if !self.attempts.is_empty() {
+            debug_assert!(!was_sure, "who is verified is the only one");
+            self.broken = Some(why);
             return;
-        };
-        let Some(acted) = guarded(|| act(dtls)) else {
-            self.dtls = None;
-            return self.broke(now, Failure::Fault);
-        };
-        match acted {
-            Ok(()) => {}
-            // A client that has not heard of its server yet leaves what is no ServerHello alone.
-            Err(Error::UnexpectedMessage(
-                UnexpectedMessageError::UnrecognizedAutoServerResponse,
-            )) => {}
-            Err(Error::Timeout(_)) => self.failed = Some(Failure::Timeout),
-            Err(_) => self.broke(now, Failure::Protocol),
         }
-    }
-
-    fn broke(&mut self, now: Instant, why: Failure) {
+        let may_wait = self.role == Role::Server && self.restarts < DTLS_RESTARTS_MAX;
+        if was_sure || !may_wait || why == Failure::Timeout {
+            let before = self.broken.filter(|_| why == Failure::Timeout);
+            self.failed = self.failed.or(before).or(Some(why));
+            return;
+        }
+        let is_foreign = matches!(
+            why,
+            Failure::Fingerprint | Failure::CertificateTooLong | Failure::CertificateMissing
+        );
+        if is_foreign {
+            // Unless the peer says hello before long, that was the peer.
+            self.given_up_at = self.given_up_at.min(self.latest + DTLS_FOREIGN_WAIT);
+        }
         self.broken = Some(why);
-        if !self.begin_again(now) {
-            self.failed = Some(why);
-        }
-    }
-
-    fn end(&mut self) {
-        self.dtls = None;
-        self.deadline = None;
-    }
-}
-
-fn begun(now: Instant, endpoint: &Endpoint, role: Role) -> Box<Dtls> {
-    let mut dtls = Dtls::new_auto(endpoint.config(), endpoint.certificate(), now);
-    dtls.set_active(role == Role::Client);
-    Box::new(dtls)
-}
-
-/// A panic of the library ends one handshake, and not the turn of a worker. `None`: it panicked, and what it
-/// worked on is to be dropped.
-fn guarded<T>(act: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(act)).ok()
-}
-
-impl Stage {
-    const fn named(self) -> Self {
-        match self {
-            Self::Strange => Self::Named,
-            Self::Named | Self::Verified | Self::Keyed => self,
-        }
-    }
-}
-
-/// An output of the library, judged.
-enum Step {
-    Datagram(usize),
-    Named,
-    Complete,
-    Keys(SrtpPlan),
-    Failed(Failure),
-    Closed,
-    Passed,
-    Drained(Instant),
-}
-
-impl Step {
-    fn of(output: dimpl::Output<'_>, expected: &[Fingerprint], role: Role) -> Self {
-        match output {
-            dimpl::Output::Packet(packet) => Self::Datagram(packet.len()),
-            dimpl::Output::BufferTooSmall { .. } => Self::Failed(Failure::CertificateTooLong),
-            dimpl::Output::PeerCert(certificate) => {
-                if certificate.len() > PEER_CERTIFICATE_BYTES_MAX {
-                    Self::Failed(Failure::CertificateTooLong)
-                } else if expected.contains(&Fingerprint::of(certificate)) {
-                    Self::Named
-                } else {
-                    Self::Failed(Failure::Fingerprint)
-                }
-            }
-            dimpl::Output::Connected => Self::Complete,
-            dimpl::Output::KeyingMaterial(material, profile) => keys::suite(profile)
-                .and_then(|suite| keys::plan(suite, role, &material))
-                .map_or(Self::Failed(Failure::NoProfile), Self::Keys),
-            dimpl::Output::CloseNotify => Self::Closed,
-            dimpl::Output::Timeout(deadline) => Self::Drained(deadline),
-            // Data channels are not offered.
-            dimpl::Output::ApplicationData(_) | _ => Self::Passed,
-        }
+        self.restarts += 1;
+        self.begin();
     }
 }
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages = self.attempts.iter().map(|attempt| attempt.stage);
         out.debug_struct("Handshake")
             .field("role", &self.role)
-            .field("stage", &self.stage)
+            .field(
+                "stages",
+                &stages.collect::<ArrayVec<_, DTLS_ATTEMPTS_MAX>>(),
+            )
             .field("failed", &self.failed)
-            .field("deadline", &self.deadline)
+            .field("given_up_at", &self.given_up_at)
             .finish_non_exhaustive()
     }
 }

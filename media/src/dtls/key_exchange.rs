@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
-use crate::dtls::{Endpoint, Fingerprint, Handshake, Output, POLL_BUFFER_SIZE, Role};
+use crate::dtls::{Endpoint, Failure, Fingerprint, Handshake, Output, POLL_BUFFER_SIZE, Role};
 
 /// What begins handshakes.
 pub trait KeyExchange: Debug + Send + Sync {
@@ -21,6 +21,11 @@ pub trait KeyExchanging: Debug {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     fn deadline(&self) -> Option<Instant>;
+
+    /// What is to be said of it if nobody waits for it any longer.
+    fn unfinished(&self) -> Failure {
+        Failure::Timeout
+    }
 
     /// The next thing that is wanted. `None`: nothing until the next `handle_*`.
     fn poll<'a>(&mut self, buffer: &'a mut [u8; POLL_BUFFER_SIZE]) -> Option<Output<'a>>;
@@ -43,6 +48,10 @@ impl KeyExchanging for Handshake {
 
     fn deadline(&self) -> Option<Instant> {
         Self::deadline(self)
+    }
+
+    fn unfinished(&self) -> Failure {
+        Self::unfinished(self)
     }
 
     fn poll<'a>(&mut self, buffer: &'a mut [u8; POLL_BUFFER_SIZE]) -> Option<Output<'a>> {

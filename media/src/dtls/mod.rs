@@ -8,9 +8,11 @@
 //!
 //! Only sources that authenticated checks came from are to be heard here. That proves that who sends has
 //! read our description, and not that an answer reaches it, which is what a cookie would cost another
-//! round trip for (RFC 9147 §5.1): each flight is sent to where the one before came from, and the end of a
-//! handshake is the proof.
+//! round trip for (RFC 9147 §5.1): each flight is sent to where the one before came from. The end of a handshake
+//! proves that its flights reached somebody who has the peer's key, and not that the last datagram came from
+//! where it says.
 
+mod attempt;
 mod endpoint;
 mod fingerprint;
 mod handshake;

@@ -1,6 +1,8 @@
 //! The agent of one browser call (RFC 8445 §2.5, §7.3): authenticates and answers checks, remembers
 //! their sources, and says which of them is nominated and whether it still consents (RFC 7675).
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -55,7 +57,7 @@ pub struct Agent {
     /// Nobody is nominated in this generation: from when on that is waited for.
     waits_since: Option<Instant>,
     /// Checks that were accepted, the newest last, and where each came from.
-    accepted: ArrayVec<(Transaction, SocketAddr), ICE_CHECKS_KEPT_MAX>,
+    accepted: VecDeque<Accepted>,
 }
 
 /// The credentials of both sides between two restarts, and who used them.
@@ -69,6 +71,9 @@ struct Generation {
 /// What tells a check from another.
 type Transaction = [u8; TRANSACTION_SIZE];
 
+/// A check that was accepted: of its random octets enough to know it, and a hash of its source.
+type Accepted = ([u8; 8], u64);
+
 /// An address that authenticated checks came from: a peer-reflexive candidate, or one the description
 /// names. Which of both is no matter to an agent that sends no checks.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +85,8 @@ struct Source {
     /// Checks in which it asked to be nominated since the one that is has asked; a repeated one is one.
     asks: u8,
     asked: Option<Transaction>,
+    /// It asked and would have got it, but the browser was heard elsewhere.
+    is_held: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +108,7 @@ impl Agent {
             next: None,
             nominated: None,
             waits_since: Some(now),
-            accepted: ArrayVec::new(),
+            accepted: VecDeque::with_capacity(ICE_CHECKS_KEPT_MAX),
         })
     }
 
@@ -187,8 +194,18 @@ impl Agent {
 
     /// A datagram that is STUN by its first octet. Only a check with valid integrity changes anything or
     /// is answered (RFC 8445 §7.3).
-    pub fn check(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> Checked {
-        match self.answer(now, source, datagram) {
+    ///
+    /// `is_heard`: the browser was heard under keys a moment ago where it is nominated. Then no check moves
+    /// media away from there: a browser that goes elsewhere falls silent here, or is heard under keys there
+    /// ([`prove`](Self::prove)), and whoever repeats its checks is neither.
+    pub fn check(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        datagram: &[u8],
+        is_heard: bool,
+    ) -> Checked {
+        match self.answer(now, source, datagram, is_heard) {
             Ok((response, change)) => Checked::Answered(response, change),
             Err(refusal) => Checked::Dropped(refusal),
         }
@@ -199,6 +216,7 @@ impl Agent {
         now: Instant,
         source: SocketAddr,
         datagram: &[u8],
+        is_heard: bool,
     ) -> Result<(ArrayVec<u8, RESPONSE_SIZE_MAX>, Change), Refusal> {
         let message = MessageView::parse(datagram)?;
         message.expect_binding_request()?;
@@ -244,7 +262,7 @@ impl Agent {
         self.present.hear(now, source, priority, keep)?;
         self.accept(message.transaction(), source);
         let asked = use_candidate.then_some(*message.transaction());
-        let change = self.nominate(now, source, asked);
+        let change = self.nominate(now, source, asked, is_heard);
         self.check_invariants();
         Ok((response, change))
     }
@@ -252,21 +270,23 @@ impl Agent {
     /// A check that came from elsewhere before is a copy: integrity says nothing of where it is sent from,
     /// and whoever can listen could move the media by it.
     fn expect_first(&self, transaction: &Transaction, source: SocketAddr) -> Result<(), Refusal> {
-        let mut accepted = self.accepted.iter();
-        match accepted.find(|(known, _)| known == transaction) {
-            Some((_, address)) if *address != source => Err(Refusal::Replayed),
+        let (transaction, source) = accepted(transaction, source);
+        let mut known = self.accepted.iter();
+        match known.find(|(known, _)| *known == transaction) {
+            Some((_, from)) if *from != source => Err(Refusal::Replayed),
             Some(_) | None => Ok(()),
         }
     }
 
     fn accept(&mut self, transaction: &Transaction, source: SocketAddr) {
-        if self.accepted.iter().any(|(known, _)| known == transaction) {
+        let accepted = accepted(transaction, source);
+        if self.accepted.contains(&accepted) {
             return;
         }
-        if self.accepted.is_full() {
-            self.accepted.remove(0);
+        if self.accepted.len() >= ICE_CHECKS_KEPT_MAX {
+            self.accepted.pop_front();
         }
-        self.accepted.push((*transaction, source));
+        self.accepted.push_back(accepted);
     }
 
     /// True for the generation of a restart.
@@ -288,7 +308,13 @@ impl Agent {
     /// transaction while the present one does not ask, or when that is silent; and who does not ask, when that is
     /// silent for longer, as after a change of the browser's NAT. Priorities are those of first checks: later
     /// ones of Firefox have another type in theirs.
-    fn nominate(&mut self, now: Instant, source: SocketAddr, asked: Option<Transaction>) -> Change {
+    fn nominate(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        asked: Option<Transaction>,
+        is_heard: bool,
+    ) -> Change {
         if let Some(nominated) = &mut self.nominated
             && nominated.address == source
         {
@@ -308,19 +334,23 @@ impl Agent {
             known.asked = Some(transaction);
             known.asks = known.asks.saturating_add(1);
         }
-        let known = *known;
+        let has_asked = asked.is_some() || known.is_held;
         let is_due = match self.nominated {
-            None => asked.is_some(),
+            None => has_asked,
             Some(present) => {
                 let quiet = now.saturating_duration_since(present.heard_at);
                 let is_first = present.is_of_before || known.priority > present.priority;
                 let may_have = is_first || known.asks >= 2 || quiet >= ICE_NOMINATION_STALE;
-                (asked.is_some() && may_have) || quiet >= ICE_NOMINATION_QUIET
+                (has_asked && may_have) || quiet >= ICE_NOMINATION_QUIET
             }
         };
-        if !is_due {
+        let is_held = is_heard && self.nominated.is_some_and(|it| !it.is_of_before);
+        // Firefox asks once: it gets what it asked for by its next check from there.
+        known.is_held = is_due && is_held && has_asked;
+        if !is_due || is_held {
             return Change::None;
         }
+        let known = *known;
         self.move_to(known, now)
     }
 
@@ -374,6 +404,7 @@ impl Generation {
     fn forget_asks(&mut self) {
         for source in &mut self.sources {
             source.asks = 0;
+            source.is_held = false;
         }
     }
 
@@ -415,11 +446,19 @@ impl Generation {
             priority,
             asks: 0,
             asked: None,
+            is_held: false,
         };
         self.sources
             .try_push(heard)
             .or(Err(Refusal::TooManySources))
     }
+}
+
+fn accepted(transaction: &Transaction, source: SocketAddr) -> Accepted {
+    let [a, b, c, d, e, f, g, h, ..] = *transaction;
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    ([a, b, c, d, e, f, g, h], hasher.finish())
 }
 
 /// False for what nothing can be sent to.

@@ -1,6 +1,6 @@
 //! Handshakes that come to keys.
 
-use super::{Failure, Fingerprint, Link, Role, Version, Weather, peer_fingerprint};
+use super::{Fingerprint, Link, Role, Version, Weather, peer_fingerprint};
 use crate::dtls::keys;
 use crate::srtp::{ReceiveContext, SendContext, SrtpPlan, Suite};
 
@@ -80,7 +80,7 @@ fn a_client_hello_in_fragments_is_put_together() {
 
 #[test]
 fn loss_doubles_and_reordering_delay_keys_and_do_not_prevent_them() {
-    let (mut retries, mut given_up) = (0, 0);
+    let mut retries = 0;
     for role in [Role::Server, Role::Client] {
         for version in Version::ALL {
             for seed in 1..=12 {
@@ -96,17 +96,11 @@ fn loss_doubles_and_reordering_delay_keys_and_do_not_prevent_them() {
                 };
                 link.run();
                 println!("{role:?} {version:?} {seed}");
-                // Of one flight too much was lost too often.
-                if link.ours.failed == Some(Failure::Timeout) {
-                    given_up += 1;
-                    continue;
-                }
                 agree(&link, role);
                 retries += u32::from(link.now > began);
             }
         }
     }
-    assert!(given_up <= 6, "{given_up} of 72");
     assert!(retries > 10, "the weather is bad: {retries}");
 }
 

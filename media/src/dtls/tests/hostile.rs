@@ -1,5 +1,7 @@
 //! Peers that are not who they should be, and octets of nobody.
 
+use std::collections::VecDeque;
+
 use super::{Failure, Fingerprint, Link, Role, Version, Weather, octets, peer_fingerprint};
 use crate::dtls::{Endpoint, EndpointError};
 
@@ -139,6 +141,74 @@ fn a_hello_of_somebody_else_does_not_take_the_place_of_the_browsers() {
         link.run();
         assert_eq!(link.ours.failed, None, "{version:?}");
         assert!(link.ours.keys.is_some(), "{version:?}");
+    }
+}
+
+/// Datagrams reach our side, and what it says to them comes back.
+fn deliver(link: &mut Link, datagrams: &mut VecDeque<Vec<u8>>) -> VecDeque<Vec<u8>> {
+    let mut said = VecDeque::new();
+    for datagram in datagrams.drain(..) {
+        link.ours.handshake.handle_packet(link.now, &datagram);
+        link.ours.drain(&mut said);
+    }
+    said
+}
+
+#[test]
+fn a_hello_of_somebody_else_while_the_browsers_goes_on_ends_nothing() {
+    for version in Version::ALL {
+        let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+        link.drain();
+        let mut hellos = std::mem::take(&mut link.to_ours);
+        let mut forged = hellos.clone();
+        link.to_peer = deliver(&mut link, &mut hellos);
+        for hello in &mut forged {
+            hello[13 + 12 + 2] ^= 1;
+        }
+        let _elsewhere = deliver(&mut link, &mut forged);
+        link.run();
+        assert_eq!(link.ours.failed, None, "{version:?}");
+        assert!(link.ours.keys.is_some(), "{version:?}");
+    }
+}
+
+/// Before the browser's hello, and while its handshake goes on. Of the versions before 1.3 certificates lie in
+/// the clear, and one that comes in between is taken for the browser's.
+#[test]
+fn a_certificate_of_somebody_else_ends_nothing() {
+    let cases = [
+        (Version::Dtls12, true),
+        (Version::Dtls13, true),
+        (Version::Dtls13, false),
+        (Version::Either, true),
+        (Version::Either, false),
+    ];
+    for (version, is_first) in cases {
+        let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+        link.drain();
+        let mut hellos = std::mem::take(&mut link.to_ours);
+        if !is_first {
+            link.to_peer = deliver(&mut link, &mut hellos);
+        }
+        let certificate = long_certificate(70);
+        let mut other =
+            super::Peer::with(link.now, version, Role::Client, 1_150, certificate.clone());
+        let mut said = VecDeque::new();
+        for _ in 0..4 {
+            other.drain(&mut said);
+            for datagram in deliver(&mut link, &mut said) {
+                other.handle(link.now, Some(&datagram));
+            }
+        }
+        let is_done = other.keys.is_some() || version == Version::Dtls12;
+        assert!(is_done, "it said what it is: {version:?}");
+        assert_eq!(link.ours.failed, None, "{version:?} {is_first}");
+        if is_first {
+            link.to_peer = deliver(&mut link, &mut hellos);
+        }
+        link.run();
+        assert_eq!(link.ours.failed, None, "{version:?} {is_first}");
+        assert!(link.ours.keys.is_some(), "{version:?} {is_first}");
     }
 }
 

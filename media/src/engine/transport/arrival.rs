@@ -10,7 +10,7 @@ use crate::engine::line::State;
 use crate::engine::transport::table::Transport;
 use crate::engine::worker::Worker;
 use crate::ingress::{PeerAddress, Protocol, classify};
-use crate::rtp::{PayloadType, Ssrc};
+use crate::rtp::{PayloadType, RtpView, Ssrc};
 
 impl<Io: PacketIo> Worker<Io> {
     /// Takes one datagram of browsers wherever it belongs.
@@ -60,7 +60,8 @@ impl<Io: PacketIo> Worker<Io> {
             // The source is believed already, as that of a connected socket is.
             self.receive_rtp(now_us, slot, None, packet)
         } else {
-            self.receive_from_elsewhere(now_us, (audio, slot), (source, is_former), packet)
+            let from = (source, is_former);
+            self.receive_from_elsewhere(now_us, (audio, slot), from, payload_type, packet)
         };
         let line = self.ingress.get(slot as usize);
         let is_authentic = line.is_some_and(|line| line.ssrc == ssrc && line.heard_us == now_us);
@@ -79,11 +80,17 @@ impl<Io: PacketIo> Worker<Io> {
         now_us: u64,
         (audio, slot): (u32, u32),
         (source, is_former): (PeerAddress, bool),
+        payload_type: PayloadType,
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
+        // What no leg takes has an index that is never taken: it would be the latest for ever.
+        if !self.has_payload(slot, payload_type) {
+            return Err(DropReason::PayloadNotNegotiated);
+        }
         let unprotected = self
             .unprotect_rtp(now_us, slot, &mut packet)?
             .ok_or(DropReason::BundleForeign)?;
+        RtpView::parse(packet.bytes())?;
         let is_newest = self.is_newest(slot, &unprotected);
         let is_there = is_newest && self.prove_source(now_us, audio, source);
         if !is_there && !is_former {
@@ -96,7 +103,7 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.learn(ssrc, slot);
             if is_there {
-                transport.unproven_until_us = None;
+                transport.note_proof();
             }
         }
         self.note_heard(audio);
@@ -104,14 +111,16 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Of a source that nothing is known of: the leg that negotiated what it sends.
     fn slot_by_payload(&self, transport: &Transport, payload_type: PayloadType) -> u32 {
-        let has = |slot: &u32| {
-            self.leg(*slot).is_some_and(|leg| {
-                let mut payloads = leg.plan.payloads.iter();
-                payloads.any(|mapping| mapping.received == payload_type.value())
-            })
-        };
-        let found = transport.slots().find(has);
+        let mut slots = transport.slots();
+        let found = slots.find(|slot| self.has_payload(*slot, payload_type));
         found.unwrap_or(transport.audio)
+    }
+
+    fn has_payload(&self, slot: u32, payload_type: PayloadType) -> bool {
+        self.leg(slot).is_some_and(|leg| {
+            let mut payloads = leg.plan.payloads.iter();
+            payloads.any(|mapping| mapping.received == payload_type.value())
+        })
     }
 }
 

@@ -76,6 +76,9 @@ impl<Io: PacketIo> Worker<Io> {
         if !video.is_none_or(is_free) {
             return None;
         }
+        if let Some(transport) = self.transports.of_audio_mut(audio) {
+            transport.failed = None;
+        }
         let made = if self.transports.of_audio(audio).is_some() {
             self.change_transport(now, now_us, audio, plan)
         } else {
@@ -111,9 +114,11 @@ impl<Io: PacketIo> Worker<Io> {
             former: None,
             unproven_until_us: None,
             barred: None,
+            proven: None,
             checked: ArrayVec::new(),
             handshake_at: None,
             is_lost: false,
+            failed: None,
             audio,
             video: None,
             sources: ArrayVec::new(),
@@ -125,9 +130,11 @@ impl<Io: PacketIo> Worker<Io> {
             keys: None,
             video_before: None,
             repeats: None,
+            reported_us: 0,
             heard_us: now_us,
             is_silent: false,
             guard: RateGuard::NEW,
+            keyed_guard: RateGuard::NEW,
         };
         if let Some(place) = self.transports.place_mut(audio) {
             place.audio = Some(audio);
@@ -135,7 +142,8 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.transports.follow_fragments(audio);
         if let Some(line) = self.egress.get_mut(audio as usize) {
-            debug_assert!(!line.continuity.is_started(), "nothing left before");
+            let is_new = !line.continuity.is_started();
+            debug_assert!(is_new || line.ssrc == of_audio, "nothing left before");
             line.ssrc = of_audio;
         }
         self.counters.transport.begun += 1;
@@ -179,6 +187,7 @@ impl<Io: PacketIo> Worker<Io> {
                 return Err(TransportFailure::Plan);
             }
             transport.is_lost = false;
+            transport.barred = None;
         }
         transport.plan = plan;
         if is_restart {
@@ -213,6 +222,11 @@ impl<Io: PacketIo> Worker<Io> {
 
     /// Nothing comes of it until control says otherwise.
     pub(super) fn fail_transport(&mut self, audio: u32, failure: TransportFailure) {
+        if let Some(transport) = self.transports.of_audio_mut(audio)
+            && transport.failed.replace(failure).is_some()
+        {
+            return;
+        }
         self.counters.transports_failed.count(failure);
         if let Some(place) = self.transports.place_mut(audio) {
             place.failure = Some(failure);
@@ -246,7 +260,8 @@ impl<Io: PacketIo> Worker<Io> {
             place.audio = Some(audio);
         }
         if let Some(line) = self.egress.get_mut(slot as usize) {
-            debug_assert!(!line.continuity.is_started(), "nothing left before");
+            let is_new = !line.continuity.is_started();
+            debug_assert!(is_new || line.ssrc == ssrc, "of no other source");
             line.ssrc = ssrc;
         }
         if let Some(leg) = self.leg_mut(slot) {

@@ -12,7 +12,9 @@ use crate::engine::transport::table::Stage;
 use crate::engine::worker::Worker;
 use crate::ice::{Change, Checked, Consent, Refusal, destination_fragment};
 use crate::ingress::PeerAddress;
-use crate::limits::{CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE, NOMINATION_PROOF_MAX};
+use crate::limits::{
+    CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE, NOMINATION_HEARD, NOMINATION_PROOF_MAX,
+};
 
 impl<Io: PacketIo> Worker<Io> {
     /// A datagram that is STUN by its first octet, from anywhere.
@@ -31,11 +33,13 @@ impl<Io: PacketIo> Worker<Io> {
         self.in_hand = Some(audio);
         self.expect_foreign(Some(source))?;
         let now = self.instant(now_us).ok_or(DropReason::StunRefused)?;
+        let is_heard = self.is_heard_where_nominated(now_us, audio);
         let transport = self
             .transports
             .of_audio_mut(audio)
             .ok_or(DropReason::StunRefused)?;
-        let (response, change) = match transport.agent.check(now, source, packet.bytes()) {
+        let checked = transport.agent.check(now, source, packet.bytes(), is_heard);
+        let (response, change) = match checked {
             Checked::Answered(response, change) => (response, change),
             Checked::Dropped(refusal) => return Err(self.refuse_check(refusal)),
         };
@@ -45,7 +49,6 @@ impl<Io: PacketIo> Worker<Io> {
         transport.heard_us = now_us;
         let is_generation_over = transport.agent.fragments().count() != transport.fragments.len();
         let consent = transport.agent.consent(now);
-        self.note_heard(audio);
         self.transports.note_check(audio, source.into());
         if is_generation_over {
             self.transports.follow_fragments(audio);
@@ -55,6 +58,10 @@ impl<Io: PacketIo> Worker<Io> {
                 && self.transports.by_source.get(&source.into()) != Some(audio));
         if is_nominated {
             self.nominate(now_us, audio, source, false);
+        }
+        let transport = self.transports.of_audio(audio);
+        if transport.is_some_and(|it| it.nominated.is_some()) {
+            self.note_heard(audio);
         }
         self.begin_if_client(now_us, audio, source);
         self.schedule(now_us, audio);
@@ -87,19 +94,44 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
+    /// True if a browser was heard under keys a moment ago, and is nominated.
+    fn is_heard_where_nominated(&self, now_us: u64, audio: u32) -> bool {
+        let transport = self.transports.of_audio(audio);
+        let Some(transport) = transport.filter(|it| it.nominated.is_some()) else {
+            return false;
+        };
+        let lines = transport.slots().filter_map(|slot| {
+            let line = self.ingress.get(slot as usize)?;
+            Some(line.heard_us)
+        });
+        let heard_us = lines.max().unwrap_or_default().max(transport.reported_us);
+        let is_awaited = transport.unproven_until_us.is_some();
+        heard_us > 0 && !is_awaited && now_us.saturating_sub(heard_us) < micros(NOMINATION_HEARD)
+    }
+
     /// Keys have authenticated what came from there. True: that is where the browser is.
     pub(super) fn prove_source(&mut self, now_us: u64, audio: u32, source: PeerAddress) -> bool {
         let now = self.instant(now_us);
         let Some((transport, now)) = self.transports.of_audio_mut(audio).zip(now) else {
             return false;
         };
-        let change = transport.agent.prove(now, source.socket_address());
-        if let Change::Nominated(address) = change {
+        let address = source.socket_address();
+        let change = transport.agent.prove(now, address);
+        // Nobody is sent to where the agent has it nominated: it was barred there, or another was there.
+        let is_back = transport.nominated != Some(source)
+            && transport.agent.consent(now) == Consent::Granted(address);
+        if change == Change::Nominated(address) || is_back {
             self.nominate(now_us, audio, address, true);
             self.schedule(now_us, audio);
         }
-        let transport = self.transports.of_audio(audio);
-        transport.is_some_and(|it| it.nominated == Some(source))
+        let transport = self.transports.of_audio_mut(audio);
+        transport.is_some_and(|it| {
+            let is_there = it.nominated == Some(source);
+            if is_there {
+                it.note_proof();
+            }
+            is_there
+        })
     }
 
     /// A browser is here from now on, unless another one is that has keys and was heard lately: a check
@@ -107,11 +139,17 @@ impl<Io: PacketIo> Worker<Io> {
     ///
     /// Who has keys has to say something under them from there before long: otherwise a guest could name
     /// the address of anybody, and have the media of its call sent there.
-    fn nominate(&mut self, now_us: u64, audio: u32, source: SocketAddr, is_proven: bool) {
+    pub(super) fn nominate(
+        &mut self,
+        now_us: u64,
+        audio: u32,
+        source: SocketAddr,
+        is_proven: bool,
+    ) {
         let address = PeerAddress::from(source);
         let barred = self.transports.of_audio(audio).and_then(|it| it.barred);
-        if barred == Some(address) && !is_proven {
-            return;
+        if !is_proven && barred.is_some_and(|barred| barred.is_same_host(&address)) {
+            return self.leave_for_barred(audio);
         }
         let holder = self.transports.by_source.get(&address);
         let is_taken = holder
@@ -140,7 +178,9 @@ impl<Io: PacketIo> Worker<Io> {
         let stage = transport.stage;
         let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
         let is_awaited = stage == Stage::Keyed && !is_proven;
-        transport.unproven_until_us = is_awaited.then_some(until_us);
+        // Who goes on to yet another address has no more time for it.
+        let before_us = transport.unproven_until_us;
+        transport.unproven_until_us = is_awaited.then(|| before_us.unwrap_or(until_us));
         transport.barred = transport.barred.filter(|barred| *barred != address);
         if stage == Stage::Expected && transport.handshake.is_none() {
             transport.expected_since_us = now_us;
@@ -149,6 +189,23 @@ impl<Io: PacketIo> Worker<Io> {
         let is_first = before.is_none();
         if (was_lost || is_first) && stage == Stage::Keyed {
             self.reports.push(audio, Waiting::TransportUp);
+        }
+    }
+
+    /// What a browser checks from is where nothing more goes: nor does it where consent is not renewed.
+    fn leave_for_barred(&mut self, audio: u32) {
+        let transport = self.transports.of_audio(audio);
+        if transport.is_none_or(|it| it.nominated.is_none()) {
+            return;
+        }
+        self.transports.leave(audio);
+        self.follow_nomination(audio);
+        if self
+            .transports
+            .of_audio(audio)
+            .is_some_and(|it| !it.is_silent)
+        {
+            self.fall_silent(audio);
         }
     }
 

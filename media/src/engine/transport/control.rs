@@ -14,6 +14,7 @@ use crate::ingress::PeerAddress;
 use crate::limits::{BIT_RATE_SAID, BUNDLE_SOURCES_MAX, rtcp_rate};
 use crate::rtcp::{Compound, Feedback, RtcpPacket};
 use crate::rtp::Ssrc;
+use crate::srtp::Unprotected;
 
 /// What tells the parts of a compound packet apart.
 struct Parting {
@@ -29,26 +30,51 @@ impl<Io: PacketIo> Worker<Io> {
         source: PeerAddress,
         packet: PacketBuf,
     ) {
-        let Some(transport) = self.transports.of_source(now_us, &source) else {
+        let known = self.transports.of_source(now_us, &source);
+        let Some(transport) = known.or_else(|| self.transports.of_check(&source)) else {
             return self.counters.drops.count(DropReason::BundleForeign);
         };
-        let (audio, is_there) = (transport.audio, transport.nominated == Some(source));
+        let (audio, is_known) = (transport.audio, known.is_some());
         self.in_hand = Some(audio);
-        if let Err(reason) = self.take_bundled_rtcp(now_us, (audio, is_there), packet) {
+        if let Err(reason) = self.take_bundled_rtcp(now_us, (audio, is_known), source, packet) {
             self.counters.drops.count(reason);
         }
+    }
+
+    /// A report later than all that were heard says where its browser is, as a packet of media does: who only
+    /// listens has nothing else to say.
+    fn expect_there(
+        &mut self,
+        now_us: u64,
+        (audio, is_known): (u32, bool),
+        source: PeerAddress,
+        unprotected: &Unprotected,
+    ) -> Result<(), DropReason> {
+        let nominated = self.transports.of_audio(audio).and_then(|it| it.nominated);
+        let is_newest = self.is_newest(audio, unprotected);
+        let is_there =
+            (is_newest || nominated == Some(source)) && self.prove_source(now_us, audio, source);
+        if let Some(transport) = self.transports.of_audio_mut(audio).filter(|_| is_there) {
+            transport.reported_us = now_us;
+        }
+        (is_there || is_known)
+            .then_some(())
+            .ok_or(DropReason::SourceNotLatched)
     }
 
     fn take_bundled_rtcp(
         &mut self,
         now_us: u64,
-        (audio, is_there): (u32, bool),
+        (audio, is_known): (u32, bool),
+        source: PeerAddress,
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
         let unprotected = self.unprotect_rtcp(now_us, audio, &mut packet)?;
         debug_assert!(unprotected.is_some(), "nothing plain is believed");
+        let unprotected = unprotected.ok_or(DropReason::BundleForeign)?;
         let compound = Compound::parse(packet.bytes())?;
-        self.accept_index(audio, unprotected);
+        self.expect_there(now_us, (audio, is_known), source, &unprotected)?;
+        self.accept_index(audio, Some(unprotected));
         let parting = self.parting(audio).ok_or(DropReason::NotConnected)?;
         let is_ours = |part: RtcpPacket<'_>| {
             let sender = part.ssrc();
@@ -59,9 +85,6 @@ impl<Io: PacketIo> Worker<Io> {
         }
         if let Some(transport) = self.transports.of_audio_mut(audio) {
             transport.heard_us = now_us;
-            if is_there {
-                transport.unproven_until_us = None;
-            }
         }
         self.note_heard(audio);
         let kind = parting.video.map_or(MediaKind::Audio, |_| MediaKind::Video);

@@ -11,7 +11,8 @@ use crate::engine::transport::table::{Stage, Transports};
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
 use crate::limits::{
-    HANDSHAKE_DATAGRAMS_MAX, HANDSHAKE_QUEUE_MAX, HANDSHAKE_STEPS_PER_TURN_MAX, HANDSHAKES_MAX,
+    HANDSHAKE_DATAGRAMS_KEYED_MAX, HANDSHAKE_DATAGRAMS_MAX, HANDSHAKE_KEYED_PER_SECOND_MAX,
+    HANDSHAKE_QUEUE_KEYED_MAX, HANDSHAKE_QUEUE_MAX, HANDSHAKE_STEPS_PER_TURN_MAX, HANDSHAKES_MAX,
 };
 use crate::srtp::SrtpPlan;
 
@@ -41,13 +42,23 @@ impl<Io: PacketIo> Worker<Io> {
         if transport.stage == Stage::Over {
             return Err(DropReason::DtlsOver);
         }
-        let is_full = self.transports.queue.len() >= HANDSHAKE_QUEUE_MAX;
+        let queued = self.transports.queue.len();
         let transport = self
             .transports
             .of_audio_mut(audio)
             .ok_or(DropReason::DtlsForeign)?;
-        if is_full || transport.queued >= HANDSHAKE_DATAGRAMS_MAX {
+        let is_keyed = transport.stage == Stage::Keyed;
+        let (line_max, own_max) = if is_keyed {
+            (HANDSHAKE_QUEUE_KEYED_MAX, HANDSHAKE_DATAGRAMS_KEYED_MAX)
+        } else {
+            (HANDSHAKE_QUEUE_MAX, HANDSHAKE_DATAGRAMS_MAX)
+        };
+        if queued >= line_max || transport.queued >= own_max {
             return Err(DropReason::DtlsQueueFull);
+        }
+        let rate = HANDSHAKE_KEYED_PER_SECOND_MAX;
+        if is_keyed && !transport.keyed_guard.admit(now_us, rate, rate) {
+            return Err(DropReason::RateExceeded);
         }
         transport.queued += 1;
         self.transports.queue.push_back((audio, source, packet));
@@ -198,6 +209,7 @@ impl<Io: PacketIo> Worker<Io> {
         transport.stage = Stage::Keyed;
         let keys = Box::new(keys);
         transport.keys = Some(keys.clone());
+        transport.barred = None;
         if let Some(repeats) = &mut transport.repeats {
             repeats.clear();
         }

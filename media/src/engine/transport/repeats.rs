@@ -4,7 +4,6 @@
 
 use packet_io::{PacketBuf, PacketIo};
 
-use crate::engine::batching::micros;
 use crate::engine::worker::Worker;
 use crate::ingress::RateGuard;
 use crate::limits::{
@@ -19,7 +18,7 @@ use arrayvec::ArrayVec;
 #[derive(Debug)]
 pub(super) struct Repeats {
     octets: Box<[u8]>,
-    entries: Box<[Option<Entry>]>,
+    entries: Box<[Entry]>,
     /// Octets written so far, those left out at the end of the ring among them.
     written: u64,
     guard: RateGuard,
@@ -28,16 +27,27 @@ pub(super) struct Repeats {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     number: SequenceNumber,
+    /// Zero: there is none.
     size: u16,
+    /// The low half of milliseconds.
+    sent_ms: u32,
     at: u64,
-    sent_us: u64,
 }
+
+const NONE: Entry = Entry {
+    number: SequenceNumber(0),
+    size: 0,
+    sent_ms: 0,
+    at: 0,
+};
+
+const _: () = assert!(size_of::<Entry>() == 16, "packed");
 
 impl Repeats {
     pub(super) fn new() -> Self {
         Self {
             octets: vec![0; REPEATS_BYTES_MAX].into_boxed_slice(),
-            entries: vec![None; REPEATS_KEPT_MAX].into_boxed_slice(),
+            entries: vec![NONE; REPEATS_KEPT_MAX].into_boxed_slice(),
             written: 0,
             guard: RateGuard::NEW,
         }
@@ -45,7 +55,7 @@ impl Repeats {
 
     /// What left under another key is of no use any more.
     pub(super) fn clear(&mut self) {
-        self.entries.fill(None);
+        self.entries.fill(NONE);
     }
 
     fn keep(&mut self, now_us: u64, packet: &[u8]) {
@@ -68,24 +78,26 @@ impl Repeats {
         let entry = Entry {
             number,
             size,
+            sent_ms: milliseconds(now_us),
             at: self.written,
-            sent_us: now_us,
         };
         self.written += u64::from(size);
         if let Some(place) = self
             .entries
             .get_mut(usize::from(number.0) % REPEATS_KEPT_MAX)
         {
-            *place = Some(entry);
+            *place = entry;
         }
     }
 
     /// The packet of that number as it left, unless that was long ago or its place was taken.
     fn kept(&self, now_us: u64, number: SequenceNumber) -> Option<&[u8]> {
-        let entry = (*self.entries.get(usize::from(number.0) % REPEATS_KEPT_MAX)?)?;
+        let entry = *self.entries.get(usize::from(number.0) % REPEATS_KEPT_MAX)?;
+        let age_ms = milliseconds(now_us).wrapping_sub(entry.sent_ms);
         let is_there = entry.number == number
+            && entry.size > 0
             && self.written - entry.at <= self.octets.len() as u64
-            && now_us.saturating_sub(entry.sent_us) <= micros(REPEAT_AGE_MAX);
+            && u128::from(age_ms) <= REPEAT_AGE_MAX.as_millis();
         let start = self.place_of(entry.at);
         let octets = self.octets.get(start..start + usize::from(entry.size));
         octets.filter(|_| is_there)
@@ -183,9 +195,22 @@ impl<Io: PacketIo> Worker<Io> {
     }
 }
 
+/// The low half, as they go round.
+fn milliseconds(now_us: u64) -> u32 {
+    u32::try_from((now_us / 1_000) & u64::from(u32::MAX)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pictures_kept_for_one_browser_take_less_than_96_kib() {
+        let repeats = Repeats::new();
+        let octets = repeats.octets.len() + size_of_val(&*repeats.entries) + size_of::<Repeats>();
+        println!("{octets}");
+        assert!(octets < 96 * 1_024, "{octets}");
+    }
 
     fn packet(number: u16, size: usize) -> Vec<u8> {
         let mut octets = vec![u8::try_from(number % 251).unwrap(); size];
@@ -220,8 +245,14 @@ mod tests {
     #[test]
     fn nothing_is_kept_for_long_or_under_another_key() {
         let mut repeats = Repeats::new();
+        repeats.keep(u64::from(u32::MAX) * 1_000, &packet(6, 900));
+        let round = u64::from(u32::MAX) * 1_000 + 5_000;
+        assert!(
+            repeats.kept(round, SequenceNumber(6)).is_some(),
+            "across the round"
+        );
         repeats.keep(1, &packet(7, 900));
-        let late = 2 + micros(REPEAT_AGE_MAX);
+        let late = 1_000 + 1_000_000;
         assert!(repeats.kept(late - 1, SequenceNumber(7)).is_some());
         assert!(repeats.kept(late, SequenceNumber(7)).is_none());
         repeats.clear();

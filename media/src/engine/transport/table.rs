@@ -75,14 +75,18 @@ pub(super) struct Transport {
     pub(super) nominated: Option<PeerAddress>,
     /// It was nominated by checks alone since it has keys: until when something under them is waited for.
     pub(super) unproven_until_us: Option<u64>,
-    /// Nothing came from there that was waited for: nothing more is sent there for checks.
+    /// Nothing came from there that was waited for: nothing more is sent to that host for checks.
     pub(super) barred: Option<PeerAddress>,
+    /// Where something under keys came from last.
+    pub(super) proven: Option<PeerAddress>,
     /// Where authenticated checks came from, the newest last.
     pub(super) checked: ArrayVec<PeerAddress, ICE_SOURCES_MAX>,
     /// Where it was, and until when it is still heard there.
     pub(super) former: Option<(PeerAddress, u64)>,
     /// Consent has expired, or nobody was nominated in time.
     pub(super) is_lost: bool,
+    /// What was said of it since the last command.
+    pub(super) failed: Option<TransportFailure>,
     pub(super) audio: u32,
     pub(super) video: Option<u32>,
     /// What an authenticated source of the browser carries: the slot of it. The newest last.
@@ -102,10 +106,14 @@ pub(super) struct Transport {
     pub(super) video_before: Option<Box<SecureLeg>>,
     /// Pictures that left, while there is video.
     pub(super) repeats: Option<Box<Repeats>>,
+    /// A report under keys came from where it is.
+    pub(super) reported_us: u64,
     /// An authenticated check or report came.
     pub(super) heard_us: u64,
     pub(super) is_silent: bool,
     pub(super) guard: RateGuard,
+    /// Of datagrams of handshakes after keys.
+    pub(super) keyed_guard: RateGuard,
 }
 
 impl Transports {
@@ -407,6 +415,12 @@ impl Transport {
             self.sources.remove(0);
         }
         self.sources.push((ssrc, slot));
+    }
+
+    /// Something under keys came from where it is nominated.
+    pub(super) fn note_proof(&mut self) {
+        self.unproven_until_us = None;
+        self.proven = self.nominated;
     }
 
     /// A slot is not of this transport any more.

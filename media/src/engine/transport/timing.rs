@@ -10,6 +10,7 @@ use crate::engine::batching::micros;
 use crate::engine::report_queue::Waiting;
 use crate::engine::transport::table::{Stage, Transport};
 use crate::engine::worker::Worker;
+use crate::ice::Change;
 use crate::limits::{DTLS_HANDSHAKE_MAX, TRANSPORT_SILENCE};
 
 impl<Io: PacketIo> Worker<Io> {
@@ -61,13 +62,11 @@ impl<Io: PacketIo> Worker<Io> {
         let is_silent = is_due(self.transport_silent_at(transport));
         let is_unproven = is_due(transport.unproven_until_us);
         let is_former_over = is_due(transport.former.map(|(_, until_us)| until_us));
-        if is_silent && let Some(transport) = self.transports.of_audio_mut(audio) {
-            transport.is_silent = true;
-            self.counters.transport.silent += 1;
-            self.reports.push(audio, Waiting::TransportSilent);
+        if is_silent {
+            self.fall_silent(audio);
         }
         if is_unproven {
-            self.bar_nomination(audio);
+            self.bar_nomination(now_us, audio);
         }
         if is_former_over {
             self.transports.leave_former(audio);
@@ -76,16 +75,39 @@ impl<Io: PacketIo> Worker<Io> {
         self.tick_handshake(now_us, audio);
     }
 
-    /// Nothing under keys came from where a browser is nominated: nothing more goes there, until it does.
-    fn bar_nomination(&mut self, audio: u32) {
-        let Some(transport) = self.transports.of_audio_mut(audio) else {
+    /// Nothing under keys came from where a browser is nominated: nothing more goes there until it does, but
+    /// to where it was heard before, if it still checks from there.
+    fn bar_nomination(&mut self, now_us: u64, audio: u32) {
+        let now = self.instant(now_us);
+        let Some((transport, now)) = self.transports.of_audio_mut(audio).zip(now) else {
             return;
         };
         transport.unproven_until_us = None;
         transport.barred = transport.nominated;
+        let proven = transport
+            .proven
+            .filter(|proven| Some(*proven) != transport.barred)
+            .map(|proven| proven.socket_address());
+        let is_back = proven
+            .filter(|proven| transport.agent.prove(now, *proven) == Change::Nominated(*proven));
         self.counters.transport.nominations_unproven += 1;
         self.transports.leave(audio);
         self.follow_nomination(audio);
+        if let Some(proven) = is_back {
+            self.nominate(now_us, audio, proven, true);
+        }
+        let transport = self.transports.of_audio(audio);
+        if transport.is_some_and(|it| it.nominated.is_none() && !it.is_silent) {
+            self.fall_silent(audio);
+        }
+    }
+
+    pub(super) fn fall_silent(&mut self, audio: u32) {
+        if let Some(transport) = self.transports.of_audio_mut(audio) {
+            transport.is_silent = true;
+            self.counters.transport.silent += 1;
+            self.reports.push(audio, Waiting::TransportSilent);
+        }
     }
 
     fn tick_consent(&mut self, now_us: u64, audio: u32) {
@@ -125,20 +147,22 @@ impl<Io: PacketIo> Worker<Io> {
         };
         let deadline = transport.handshake.as_ref().and_then(|it| it.deadline());
         let at_us = deadline.and_then(|at| self.microsecond(at));
-        let is_given_up = is_waiting(transport) && given_up_at(transport) <= now_us;
-        let was_put_off = transport.was_put_off;
         if at_us.is_some_and(|at_us| at_us <= now_us) {
             self.step_handshake(now_us, audio, None);
         }
-        if is_given_up {
-            self.transports.end_handshake(audio, Stage::Over);
-            let failure = if was_put_off {
-                TransportFailure::HandshakesFull
-            } else {
-                TransportFailure::Handshake(Failure::Timeout)
-            };
-            self.fail_transport(audio, failure);
-        }
+        // That may have been its end.
+        let transport = self.transports.of_audio(audio);
+        let Some(transport) = transport.filter(|it| is_waiting(it) && given_up_at(it) <= now_us)
+        else {
+            return;
+        };
+        let failure = match &transport.handshake {
+            _ if transport.was_put_off => TransportFailure::HandshakesFull,
+            Some(handshake) => TransportFailure::Handshake(handshake.unfinished()),
+            None => TransportFailure::Handshake(Failure::Timeout),
+        };
+        self.transports.end_handshake(audio, Stage::Over);
+        self.fail_transport(audio, failure);
     }
 
     /// Something authentic came from a browser.

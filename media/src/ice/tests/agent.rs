@@ -53,7 +53,7 @@ fn a_check_is_answered_with_where_it_came_from_under_our_password() {
         transaction: Some(*b"transaction!"),
         ..Check::default()
     };
-    let checked = agent.check(now, source(5_000), &check.write());
+    let checked = agent.check(now, source(5_000), &check.write(), false);
     let Checked::Answered(response, Change::None) = checked else {
         panic!("{checked:?}");
     };
@@ -117,11 +117,11 @@ fn nothing_is_answered_or_remembered_without_valid_integrity() {
         (vec![0; 20], Refusal::NotStun),
     ];
     for (datagram, reason) in cases {
-        let checked = agent.check(now, source(5_000), &datagram);
+        let checked = agent.check(now, source(5_000), &datagram, false);
         assert_eq!(checked, Checked::Dropped(reason));
     }
     let nowhere = source(0);
-    let checked = agent.check(now, nowhere, &Check::default().write());
+    let checked = agent.check(now, nowhere, &Check::default().write(), false);
     assert_eq!(checked, Checked::Dropped(Refusal::SourceAddress));
     assert_eq!(agent.sources(), 0);
     assert_eq!(agent.consent(now), Consent::Waiting);
@@ -137,7 +137,7 @@ fn a_peer_that_says_it_is_controlled_is_told_of_the_conflict() {
         more: vec![(Attribute::IceControlled.number(), &[0xff; 8])],
         ..Check::default()
     };
-    let checked = agent.check(now, source(5_000), &check.write());
+    let checked = agent.check(now, source(5_000), &check.write(), false);
     assert_eq!(error(&checked), Some(487));
     assert_eq!(agent.consent(now), Consent::Waiting);
 }
@@ -151,7 +151,7 @@ fn unknown_attributes_that_must_be_understood_are_named() {
         more: vec![(0x7001, &[1]), (0x7002, &[])],
         ..Check::default()
     };
-    let checked = agent.check(now, source(5_000), &check.write());
+    let checked = agent.check(now, source(5_000), &check.write(), false);
     assert_eq!(error(&checked), Some(420));
     let Checked::Answered(response, Change::None) = checked else {
         panic!("{checked:?}");
@@ -174,7 +174,7 @@ fn an_attribute_of_another_size_than_it_must_have_is_refused() {
             more: vec![more],
             ..Check::default()
         };
-        let checked = agent.check(now, source(5_000), &check.write());
+        let checked = agent.check(now, source(5_000), &check.write(), false);
         assert_eq!(checked, Checked::Dropped(Refusal::AttributeValue));
     }
 }
@@ -184,22 +184,22 @@ fn who_is_better_gets_the_media_at_once_and_who_is_worse_by_asking_twice() {
     let now = beginning();
     let mut agent = agent(now);
     for (port, priority) in [(5_000, LOW), (5_001, HIGH)] {
-        let changed = change(agent.check(now, source(port), &Check::nominating(priority)));
+        let changed = change(agent.check(now, source(port), &Check::nominating(priority), false));
         assert_eq!(changed, Change::Nominated(source(port)));
         assert_eq!(agent.consent(now), Consent::Granted(source(port)));
     }
-    let again = change(agent.check(now, source(5_001), &Check::nominating(LOW)));
+    let again = change(agent.check(now, source(5_001), &Check::nominating(LOW), false));
     assert_eq!(again, Change::None, "it is nominated already");
     let asking = Check::nominating(LOW);
     for _ in 0..5 {
-        let changed = change(agent.check(now, source(5_000), &asking));
+        let changed = change(agent.check(now, source(5_000), &asking, false));
         assert_eq!(
             changed,
             Change::None,
             "one check, however often it is repeated"
         );
     }
-    let back = change(agent.check(now, source(5_000), &Check::nominating(LOW)));
+    let back = change(agent.check(now, source(5_000), &Check::nominating(LOW), false));
     assert_eq!(back, Change::Nominated(source(5_000)));
 }
 
@@ -219,7 +219,7 @@ fn pairs_that_are_all_nominated_once_settle_on_the_best_for_as_long_as_it_checks
         let mut now = beginning();
         let mut agent = agent(now);
         for (port, priority) in order.map(|at: usize| pairs[at]) {
-            change(agent.check(now, source(port), &Check::nominating(priority)));
+            change(agent.check(now, source(port), &Check::nominating(priority), false));
         }
         for _ in 0..15 {
             now += SECOND * 4;
@@ -227,7 +227,7 @@ fn pairs_that_are_all_nominated_once_settle_on_the_best_for_as_long_as_it_checks
                 priority: HIGH | 126 << 24,
                 ..Check::default()
             };
-            let changed = change(agent.check(now, source(5_000), &check.write()));
+            let changed = change(agent.check(now, source(5_000), &check.write(), false));
             assert_eq!(changed, Change::None);
             assert_eq!(agent.consent(now), Consent::Granted(source(5_000)));
         }
@@ -242,7 +242,8 @@ fn pairs_that_are_all_nominated_again_and_again_settle_on_the_best() {
     for round in 0..20 {
         let now = now + SECOND * round;
         for (port, priority) in [(5_000, LOW), (5_001, HIGH), (5_002, LOW + 1)] {
-            let changed = change(agent.check(now, source(port), &Check::nominating(priority)));
+            let changed =
+                change(agent.check(now, source(port), &Check::nominating(priority), false));
             moves += u32::from(changed != Change::None);
         }
     }
@@ -255,27 +256,28 @@ fn pairs_that_are_all_nominated_again_and_again_settle_on_the_best() {
 fn a_pair_that_fell_silent_gives_way_to_a_worse_one_that_asks_and_later_to_one_that_only_checks() {
     let now = beginning();
     let mut silent = agent(now);
-    change(silent.check(now, source(5_001), &Check::nominating(HIGH)));
+    change(silent.check(now, source(5_001), &Check::nominating(HIGH), false));
     let mut other = silent.clone();
-    let soon = change(
-        silent
-            .clone()
-            .check(now + SECOND, source(5_000), &Check::nominating(LOW)),
-    );
+    let soon = change(silent.clone().check(
+        now + SECOND,
+        source(5_000),
+        &Check::nominating(LOW),
+        false,
+    ));
     assert_eq!(soon, Change::None);
     let later = now + ICE_NOMINATION_STALE;
-    let stale = change(silent.check(later, source(5_000), &Check::nominating(LOW)));
+    let stale = change(silent.check(later, source(5_000), &Check::nominating(LOW), false));
     assert_eq!(stale, Change::Nominated(source(5_000)));
 
     // A browser behind another port of its NAT, which asks no more.
     let check = || Check::default().write();
     let before = now + ICE_NOMINATION_QUIET - SECOND;
     assert_eq!(
-        change(other.check(before, source(5_002), &check())),
+        change(other.check(before, source(5_002), &check(), false)),
         Change::None
     );
     let after = now + ICE_NOMINATION_QUIET;
-    let moved = change(other.check(after, source(5_002), &check()));
+    let moved = change(other.check(after, source(5_002), &check(), false));
     assert_eq!(moved, Change::Nominated(source(5_002)));
 }
 
@@ -284,15 +286,20 @@ fn a_check_from_another_address_than_before_is_a_copy() {
     let now = beginning();
     let mut agent = agent(now);
     let check = Check::nominating(HIGH);
-    change(agent.check(now, source(5_000), &check));
+    change(agent.check(now, source(5_000), &check, false));
     for at in [0, 1, 20] {
-        let copied = agent.check(now + SECOND * at, source(6_000), &check);
+        let copied = agent.check(now + SECOND * at, source(6_000), &check, false);
         assert_eq!(copied, Checked::Dropped(Refusal::Replayed));
-        change(agent.check(now + SECOND * at, source(5_000), &Check::default().write()));
+        change(agent.check(
+            now + SECOND * at,
+            source(5_000),
+            &Check::default().write(),
+            false,
+        ));
     }
     assert_eq!(agent.sources(), 1, "and takes no place");
     assert_eq!(
-        change(agent.check(now, source(5_000), &check)),
+        change(agent.check(now, source(5_000), &check, false)),
         Change::None,
         "repeated"
     );
@@ -307,21 +314,38 @@ fn what_keys_have_proven_is_where_the_browser_is_if_it_has_checked_from_there() 
         Change::None,
         "never checked"
     );
-    change(agent.check(now, source(5_001), &Check::default().write()));
+    change(agent.check(now, source(5_001), &Check::default().write(), false));
     assert_eq!(
         agent.prove(now, source(5_001)),
         Change::Nominated(source(5_001))
     );
-    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH), false));
     assert_eq!(
         agent.prove(now, source(5_001)),
         Change::None,
         "it is nominated"
     );
     let later = now + ICE_CONSENT_MAX - SECOND;
-    change(agent.check(later, source(5_002), &Check::default().write()));
+    change(agent.check(later, source(5_002), &Check::default().write(), false));
     let stale = now + ICE_CONSENT_MAX;
     assert_eq!(agent.prove(stale, source(5_000)), Change::None, "long ago");
+}
+
+#[test]
+fn checks_move_nothing_from_where_a_browser_is_heard_and_who_asked_meanwhile_gets_it_by_its_next() {
+    let now = beginning();
+    let mut agent = agent(now);
+    change(agent.check(now, source(5_000), &Check::nominating(LOW), true));
+    assert_eq!(agent.consent(now), Consent::Granted(source(5_000)), "first");
+    for second in 0..40 {
+        let now = now + SECOND * second;
+        let asked = agent.check(now, source(5_001), &Check::nominating(HIGH), true);
+        assert_eq!(change(asked), Change::None);
+        change(agent.check(now, source(5_000), &Check::default().write(), true));
+    }
+    let now = now + SECOND * 40;
+    let next = agent.check(now, source(5_001), &Check::default().write(), false);
+    assert_eq!(change(next), Change::Nominated(source(5_001)));
 }
 
 #[test]
@@ -333,14 +357,14 @@ fn a_restart_gets_its_time_however_late_it_comes() {
     assert_eq!(waiting.deadline(), Some(late + ICE_NOMINATION_WAIT_MAX));
 
     let mut silent = agent(now);
-    change(silent.check(now, source(5_000), &Check::nominating(HIGH)));
+    change(silent.check(now, source(5_000), &Check::nominating(HIGH), false));
     let check = restarted(&mut silent, now + SECOND * 25);
     let expiry = now + ICE_CONSENT_MAX;
     assert!(!silent.expire(expiry - SECOND), "not yet");
     assert_eq!(silent.consent(expiry), Consent::Expired);
     assert!(silent.expire(expiry), "a restart is waited for");
     assert_eq!(silent.consent(expiry), Consent::Waiting);
-    let changed = change(silent.check(expiry + SECOND, source(5_001), &check.write()));
+    let changed = change(silent.check(expiry + SECOND, source(5_001), &check.write(), false));
     assert_eq!(changed, Change::Nominated(source(5_001)));
     assert!(
         !silent.expire(expiry + SECOND + ICE_CONSENT_MAX),
@@ -353,23 +377,23 @@ fn a_restart_gets_its_time_however_late_it_comes() {
 fn consent_lasts_as_long_as_the_nominated_source_checks() {
     let now = beginning();
     let mut agent = agent(now);
-    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH), false));
     let renewed = now + ICE_CONSENT_MAX - SECOND;
-    change(agent.check(renewed, source(5_000), &Check::default().write()));
+    change(agent.check(renewed, source(5_000), &Check::default().write(), false));
     let expiry = renewed + ICE_CONSENT_MAX;
     assert_eq!(agent.deadline(), Some(expiry));
     // Another source proves nothing about this one.
     let soon = renewed + SECOND * 10;
-    change(agent.check(soon, source(5_001), &Check::default().write()));
+    change(agent.check(soon, source(5_001), &Check::default().write(), false));
     let before = expiry - Duration::from_millis(1);
     assert_eq!(agent.consent(before), Consent::Granted(source(5_000)));
     assert_eq!(agent.consent(expiry), Consent::Expired);
-    let late = agent.check(expiry, source(5_000), &Check::nominating(HIGH));
+    let late = agent.check(expiry, source(5_000), &Check::nominating(HIGH), false);
     assert_eq!(late, Checked::Dropped(Refusal::ConsentExpired));
     let check = restarted(&mut agent, expiry);
-    let old = agent.check(expiry, source(5_000), &Check::nominating(HIGH));
+    let old = agent.check(expiry, source(5_000), &Check::nominating(HIGH), false);
     assert_eq!(old, Checked::Dropped(Refusal::UsernameForeign));
-    let changed = change(agent.check(expiry, source(5_000), &check.write()));
+    let changed = change(agent.check(expiry, source(5_000), &check.write(), false));
     assert_eq!(changed, Change::Nominated(source(5_000)), "a restart");
 }
 
@@ -378,7 +402,12 @@ fn a_browser_that_nominates_nobody_in_time_has_found_no_way() {
     let now = beginning();
     let mut agent = agent(now);
     let expiry = now + ICE_NOMINATION_WAIT_MAX;
-    change(agent.check(expiry - SECOND, source(5_000), &Check::default().write()));
+    change(agent.check(
+        expiry - SECOND,
+        source(5_000),
+        &Check::default().write(),
+        false,
+    ));
     assert_eq!(agent.deadline(), Some(expiry));
     assert_eq!(agent.consent(expiry), Consent::Expired);
 }
@@ -388,23 +417,33 @@ fn a_browser_that_nominates_nobody_in_time_has_found_no_way() {
 fn a_restart_keeps_the_old_credentials_until_the_first_check_under_the_new() {
     let now = beginning();
     let mut agent = agent(now);
-    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH), false));
     let check = restarted(&mut agent, now);
     let named: Vec<&[u8]> = agent.fragments().collect();
     assert_eq!(named, [OURS, b"nextUfrag"]);
-    change(agent.check(now + SECOND, source(5_000), &Check::default().write()));
+    change(agent.check(
+        now + SECOND,
+        source(5_000),
+        &Check::default().write(),
+        false,
+    ));
     assert_eq!(agent.consent(now), Consent::Granted(source(5_000)));
     let mixed = Check {
         name: [OURS, b":nextPeer"].concat(),
         ..Check::default()
     };
-    let mixed = agent.check(now, source(5_002), &mixed.write());
+    let mixed = agent.check(now, source(5_002), &mixed.write(), false);
     assert_eq!(mixed, Checked::Dropped(Refusal::UsernameForeign));
 
-    let moved = change(agent.check(now + SECOND * 2, source(5_001), &check.write()));
+    let moved = change(agent.check(now + SECOND * 2, source(5_001), &check.write(), false));
     assert_eq!(moved, Change::Nominated(source(5_001)));
     assert_eq!(agent.fragments().collect::<Vec<_>>(), [b"nextUfrag"]);
-    let old = agent.check(now + SECOND * 2, source(5_000), &Check::default().write());
+    let old = agent.check(
+        now + SECOND * 2,
+        source(5_000),
+        &Check::default().write(),
+        false,
+    );
     assert_eq!(old, Checked::Dropped(Refusal::UsernameForeign));
 }
 
@@ -412,10 +451,10 @@ fn a_restart_keeps_the_old_credentials_until_the_first_check_under_the_new() {
 fn media_goes_where_it_went_until_a_restart_nominates_anew() {
     let now = beginning();
     let mut agent = agent(now);
-    change(agent.check(now, source(5_000), &Check::nominating(HIGH)));
+    change(agent.check(now, source(5_000), &Check::nominating(HIGH), false));
     let mut check = restarted(&mut agent, now);
     check.use_candidate = false;
-    change(agent.check(now + SECOND, source(5_001), &check.write()));
+    change(agent.check(now + SECOND, source(5_001), &check.write(), false));
     let before = now + ICE_CONSENT_MAX - SECOND;
     assert_eq!(agent.consent(before), Consent::Granted(source(5_000)));
     assert_eq!(agent.consent(now + ICE_CONSENT_MAX), Consent::Expired);
@@ -436,20 +475,20 @@ fn a_restart_with_the_fragment_that_we_have_is_none() {
 fn sources_are_bounded_and_a_quiet_one_makes_room_but_never_the_nominated() {
     let now = beginning();
     let mut agent = agent(now);
-    change(agent.check(now, source(4_999), &Check::nominating(HIGH)));
+    change(agent.check(now, source(4_999), &Check::nominating(HIGH), false));
     for port in (5_000..).take(ICE_SOURCES_MAX - 1) {
-        change(agent.check(now + SECOND, source(port), &Check::default().write()));
+        change(agent.check(now + SECOND, source(port), &Check::default().write(), false));
     }
     for port in 6_000..7_000 {
-        let checked = agent.check(now + SECOND, source(port), &Check::default().write());
+        let checked = agent.check(now + SECOND, source(port), &Check::default().write(), false);
         assert_eq!(checked, Checked::Dropped(Refusal::TooManySources));
     }
     let later = now + SECOND + ICE_SOURCE_QUIET;
     for port in (6_000..).take(ICE_SOURCES_MAX - 1) {
-        change(agent.check(later, source(port), &Check::default().write()));
+        change(agent.check(later, source(port), &Check::default().write(), false));
     }
     assert_eq!(agent.sources(), ICE_SOURCES_MAX);
     assert_eq!(agent.consent(later), Consent::Granted(source(4_999)));
-    let checked = agent.check(later, source(7_000), &Check::default().write());
+    let checked = agent.check(later, source(7_000), &Check::default().write(), false);
     assert_eq!(checked, Checked::Dropped(Refusal::TooManySources));
 }

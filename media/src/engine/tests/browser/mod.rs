@@ -6,3 +6,4 @@ mod guest;
 mod model;
 mod moves;
 mod strangers;
+mod ways;

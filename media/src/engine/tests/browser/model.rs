@@ -25,6 +25,8 @@ enum Message {
     Answer = 2,
     Finished = 3,
     Close = 4,
+    /// Breaks what goes on, and does not end it.
+    Alien = 5,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ struct ModelHandshake {
     tries: u32,
     out: VecDeque<Wanted>,
     is_over: bool,
+    is_broken: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +61,7 @@ impl KeyExchange for Model {
             tries: 0,
             out: VecDeque::new(),
             is_over: false,
+            is_broken: false,
         };
         if role == Role::Client {
             handshake.say(Message::Hello);
@@ -69,6 +73,11 @@ impl KeyExchange for Model {
 /// What ends a session.
 pub(super) fn close(model: Model) -> Vec<u8> {
     datagram(model.0, Message::Close).to_vec()
+}
+
+/// What no handshake has.
+pub(super) fn alien(model: Model) -> Vec<u8> {
+    datagram(model.0, Message::Alien).to_vec()
 }
 
 fn datagram(own: u8, message: Message) -> [u8; 34] {
@@ -85,6 +94,10 @@ impl ModelHandshake {
     }
 
     fn hear(&mut self, message: u8, fingerprint: Fingerprint, number: u8) {
+        if message == Message::Alien as u8 {
+            self.is_broken = true;
+            return;
+        }
         if message == Message::Close as u8 {
             if self.deadline.is_none() && self.other.is_some() {
                 self.is_over = true;
@@ -162,6 +175,14 @@ impl KeyExchanging for ModelHandshake {
 
     fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    fn unfinished(&self) -> Failure {
+        if self.is_broken {
+            Failure::Protocol
+        } else {
+            Failure::Timeout
+        }
     }
 
     fn poll<'a>(&mut self, buffer: &'a mut [u8; POLL_BUFFER_SIZE]) -> Option<Output<'a>> {

@@ -7,12 +7,15 @@ use packet_io::NoFaults;
 
 use super::super::harness::{Harness, address};
 use super::guest::{Guest, OURS, PORT, THEIRS, harness, harness_with, rtp};
-use super::model::{Model, close};
+use super::model::{Model, alien, close};
 use crate::command::{Report, Target, TransportFailure};
 use crate::drop_reason::DropReason;
 use crate::dtls::{Failure, KeyExchange as _, Role};
 use crate::ice::Refusal;
-use crate::limits::{HANDSHAKE_DATAGRAMS_MAX, HANDSHAKES_MAX};
+use crate::limits::{
+    HANDSHAKE_DATAGRAMS_KEYED_MAX, HANDSHAKE_DATAGRAMS_MAX, HANDSHAKE_KEYED_PER_SECOND_MAX,
+    HANDSHAKES_MAX,
+};
 
 fn failure(harness: &mut Harness) -> Option<TransportFailure> {
     match harness.reports.pop() {
@@ -195,6 +198,30 @@ fn datagrams_of_handshakes_wait_in_a_bounded_line_and_a_turn_takes_few() {
     harness.sent();
     harness.turn();
     assert!(harness.pool_is_whole());
+}
+
+#[test]
+fn who_has_keys_leaves_the_line_of_handshakes_to_those_that_come() {
+    let mut harness = harness();
+    let guest = Guest::up(&mut harness, 1, Target::Echo);
+    let alien = alien(THEIRS);
+    for _ in 0..HANDSHAKE_DATAGRAMS_MAX {
+        harness.deliver(address(PORT), guest.at, &alien);
+    }
+    harness.turn();
+    let beyond = HANDSHAKE_DATAGRAMS_MAX - HANDSHAKE_DATAGRAMS_KEYED_MAX;
+    assert_eq!(
+        harness.dropped(DropReason::DtlsQueueFull),
+        u64::from(beyond)
+    );
+    for _ in 0..3 * HANDSHAKE_KEYED_PER_SECOND_MAX {
+        guest.exchange(&mut harness, &alien);
+    }
+    let refused = harness.dropped(DropReason::RateExceeded);
+    assert!(refused >= u64::from(2 * HANDSHAKE_KEYED_PER_SECOND_MAX));
+    harness.pass_ms(1_000);
+    guest.exchange(&mut harness, &close(THEIRS));
+    assert_eq!(failure(&mut harness), Some(TransportFailure::Closed));
 }
 
 #[test]
