@@ -317,11 +317,7 @@ pub(super) fn orphans(tree: &Tree) -> Vec<Finding> {
         let Some((folder, name)) = file.path.rsplit_once('/') else {
             continue;
         };
-        let is_target = ["/bin", "/benches", "/examples", "/tests", "/targets"]
-            .iter()
-            .any(|kind| folder.ends_with(kind))
-            && !folder.contains("/src/");
-        if name == "lib.rs" || name == "main.rs" || is_target {
+        if name == "lib.rs" || name == "main.rs" || has_targets(folder) {
             continue;
         }
         let (folder, module) = if name == "mod.rs" {
@@ -331,17 +327,21 @@ pub(super) fn orphans(tree: &Tree) -> Vec<Finding> {
         };
         let parents = roots.iter().map(|root| format!("{folder}/{root}"));
         let parents = parents.chain(std::iter::once(format!("{folder}.rs")));
-        let declared = parents
-            .filter_map(|parent| tree.file(&parent))
-            .any(|parent| {
-                parent.lines().any(|(_, line)| {
-                    let line = line.trim().trim_end_matches([';', '{']).trim();
-                    line.strip_suffix(module).is_some_and(|head| {
-                        let head = head.trim_end();
-                        head == "mod" || head.ends_with(" mod")
-                    })
+        let parents = parents.filter_map(|parent| tree.file(&parent));
+        // Beside targets, each of them is a root.
+        let is_beside = |other: &&File| {
+            let place = other.path.rsplit_once('/').map(|(place, _)| place);
+            has_targets(folder) && place == Some(folder)
+        };
+        let declared = parents.chain(tree.rust().filter(is_beside)).any(|parent| {
+            parent.lines().any(|(_, line)| {
+                let line = line.trim().trim_end_matches([';', '{']).trim();
+                line.strip_suffix(module).is_some_and(|head| {
+                    let head = head.trim_end();
+                    head == "mod" || head.ends_with(" mod")
                 })
-            });
+            })
+        });
         if !declared {
             findings.push(Finding::new(
                 &file.path,
@@ -351,6 +351,12 @@ pub(super) fn orphans(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// True for a folder of which each file is a program or a test.
+fn has_targets(folder: &str) -> bool {
+    let kinds = ["/bin", "/benches", "/examples", "/tests", "/targets"];
+    kinds.iter().any(|kind| folder.ends_with(kind)) && !folder.contains("/src/")
 }
 
 /// Where the reasons of a package stand: folder, file, enum.

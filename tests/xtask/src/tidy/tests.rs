@@ -153,6 +153,16 @@ fn a_file_that_no_mod_line_reaches_is_refused() {
 }
 
 #[test]
+fn a_part_that_a_test_names_beside_it_is_no_orphan_and_another_is() {
+    let test = File::new("media/tests/plays.rs", "mod peers;");
+    let part = File::new("media/tests/peers/mod.rs", "");
+    let lost = File::new("media/tests/others/mod.rs", "");
+    let findings = rules::orphans(&Tree::new(vec![test, part, lost]));
+    let paths: Vec<_> = findings.iter().map(|finding| &*finding.path).collect();
+    assert_eq!(paths, ["media/tests/others/mod.rs"]);
+}
+
+#[test]
 fn a_drop_reason_is_given_and_met_by_a_test() {
     let reasons = File::new(
         "sip/src/error.rs",
