@@ -62,6 +62,7 @@ fn a_handshake_takes_less_than_64_kib() {
     let mut call = BrowserCall::stocked();
     let begun = allocation_counter::measure(|| call.begin());
     println!("a browser's call: {} octets", begun.bytes_current);
+    assert!(begun.bytes_current < 2 * 120 * 1_024, "two legs");
     let mut guest = guest::Guest::new(call.now);
     let hello = guest.shake(call.now, None);
     let endpoint = guest::endpoint();
