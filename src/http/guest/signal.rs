@@ -39,9 +39,9 @@ pub(super) async fn signal(
         Err(rejection) => return rejection.into_response(),
     };
     let client = client(origin);
-    let judged = judge(&front, &headers).and_then(|cookie| {
+    let judged = judge(&front, &headers).and_then(|cookies| {
         let seat = door.seats.take(Instant::now(), client)?;
-        Ok((Caller { client, cookie }, seat))
+        Ok((Caller { client, cookies }, seat))
     });
     let (caller, seat) = match judged {
         Ok(judged) => judged,
@@ -60,20 +60,25 @@ pub(super) async fn signal(
 }
 
 /// A page of ours, with its cookie.
-fn judge(front: &Front, headers: &HeaderMap) -> Result<Cookie, GuestRefused> {
+fn judge(front: &Front, headers: &HeaderMap) -> Result<Vec<Cookie>, GuestRefused> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if !text(ORIGIN).is_some_and(|origin| front.is_own(origin)) {
         return Err(GuestRefused::ForeignOrigin);
     }
     // HTTP/1.1 sends one field of cookies (RFC 6265 §5.4).
     let cookies = text(COOKIE).unwrap_or_default();
-    jars(front)
-        .iter()
-        .find_map(|jar| Cookie::find(cookies, *jar))
-        .ok_or(GuestRefused::NoCookie)
+    let found = jars(front).iter();
+    let found: Vec<_> = found
+        .filter_map(|jar| Cookie::find(cookies, *jar))
+        .collect();
+    if found.is_empty() {
+        return Err(GuestRefused::NoCookie);
+    }
+    Ok(found)
 }
 
-/// The cookies that may come. A page within another site's has only its own.
+/// The cookies that may come. A page within a page of a neighbour's of ours has both, and which one is its own
+/// only its token tells.
 const fn jars(front: &Front) -> &'static [Jar] {
     if front.is_secure {
         &[Jar::Secure, Jar::Embedded]
