@@ -47,16 +47,33 @@ pub(super) async fn signal(
         Ok(judged) => judged,
         Err(why) => {
             door.figures.refuse(why);
-            return problem(why);
+            // A script is told nothing of a handshake that fails. A page of ours shall say what is wrong.
+            let place = match why {
+                GuestRefused::NoCookie
+                | GuestRefused::TooManyOfClient
+                | GuestRefused::TooManyConnections => door.turned_away(),
+                _ => None,
+            };
+            let Some(place) = place else {
+                return problem(why);
+            };
+            return bounded(upgrade).on_upgrade(async move |socket| {
+                let _until_told = place;
+                Line::new(socket, None).refuse(why).await;
+            });
         }
     };
     let store = state.store;
+    bounded(upgrade)
+        .on_upgrade(move |socket| session::run(Line::new(socket, Some(seat)), door, store, caller))
+}
+
+fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         // One octet more: what is too large is refused by its name.
         .max_message_size(FRAME_OCTETS_MAX + 1)
         .max_frame_size(FRAME_OCTETS_MAX + 1)
         .max_write_buffer_size(WRITE_OCTETS_MAX)
-        .on_upgrade(move |socket| session::run(Line::new(socket, seat), door, store, caller))
 }
 
 /// A page of ours, with its cookie.
