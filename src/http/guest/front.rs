@@ -46,7 +46,14 @@ impl Front {
             return false;
         };
         let scheme_fits = scheme == "https" || (scheme == "http" && !self.is_secure);
-        scheme_fits && self.authority.as_deref() == Some(&*authority.to_ascii_lowercase())
+        // Browsers leave the usual port out, proxies may name it.
+        let usual = if scheme == "https" { ":443" } else { ":80" };
+        let bare = |authority: &str| {
+            let bare = authority.strip_suffix(usual).unwrap_or(authority);
+            bare.to_ascii_lowercase()
+        };
+        let own = self.authority.as_deref().map(bare);
+        scheme_fits && own == Some(bare(authority))
     }
 
     /// The host without its port.
@@ -114,6 +121,16 @@ mod tests {
             assert!(!plain.is_own(other), "{other}");
         }
         assert!(!front(&[], false).is_own("http://"));
+        for (host, origin, is_own) in [
+            ("gw.example:443", "https://gw.example", true),
+            ("gw.example:80", "http://gw.example", true),
+            ("gw.example", "https://gw.example:443", true),
+            ("gw.example:80", "https://gw.example", false),
+            ("gw.example:443", "http://gw.example", false),
+        ] {
+            let front = front(&[("host", host)], false);
+            assert_eq!(front.is_own(origin), is_own, "{host} {origin}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@ use super::seats::Seat;
 pub(super) struct Line {
     /// Goes from hand to hand, and is large.
     socket: Box<WebSocket>,
-    _seat: Seat,
+    /// `None`: it is told why it has none, and ends.
+    _seat: Option<Seat>,
     /// When anything came last.
     heard: Instant,
     ping: Instant,
@@ -36,7 +37,7 @@ pub(super) enum Heard {
 }
 
 impl Line {
-    pub(super) fn new(socket: WebSocket, seat: Seat) -> Self {
+    pub(super) fn new(socket: WebSocket, seat: Option<Seat>) -> Self {
         let now = Instant::now();
         Self {
             socket: Box::new(socket),

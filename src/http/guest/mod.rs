@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::figures::GuestFigures;
 use self::frames::ServerFrame;
@@ -43,6 +44,8 @@ pub struct GuestDoor {
     turn: Option<TurnServers>,
     seats: Arc<Seats>,
     sessions: Arc<Sessions>,
+    /// Places of sockets that are only told why they are refused.
+    turned_away: Arc<Semaphore>,
     /// Where pages come by HTTPS; `None`: nowhere here.
     https_port: Option<u16>,
 }
@@ -64,6 +67,7 @@ impl GuestDoor {
             tokens: CallTokens::new(&store.key().derive(TOKEN_KEY))?,
             turn,
             sessions: Arc::default(),
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             https_port: None,
         })
     }
@@ -72,6 +76,11 @@ impl GuestDoor {
     #[must_use]
     pub fn with_https(self, https_port: Option<u16>) -> Self {
         Self { https_port, ..self }
+    }
+
+    /// A place for a WebSocket that is told why it is refused. `None`: too many are being told.
+    fn turned_away(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turned_away).try_acquire_owned().ok()
     }
 
     /// The first word to a page, with relays that it may use for a while.
@@ -98,6 +107,8 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/signal.ashx", get(signal::signal))
 }
 
+/// Sockets at once that are told why they are refused; others hear it from the status of their handshake.
+const TURNED_AWAY_MAX: usize = 32;
 /// Octets of randomness in the name of a user of a relay.
 const TURN_OCTETS: usize = 9;
 /// What keys of call tokens are made for.

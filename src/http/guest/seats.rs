@@ -32,12 +32,14 @@ pub(super) struct Seats {
 #[derive(Debug, Default)]
 struct Table {
     taken: u32,
+    calls: u32,
     clients: HashMap<IpAddr, Client>,
 }
 
 #[derive(Debug)]
 struct Client {
     taken: u32,
+    calls: u32,
     /// When the bucket of its loads will be empty again.
     empty_at: Instant,
 }
@@ -45,6 +47,13 @@ struct Client {
 /// A WebSocket's place; dropped, it is free.
 #[derive(Debug)]
 pub(super) struct Seat {
+    seats: Arc<Seats>,
+    client: IpAddr,
+}
+
+/// A call's place; dropped, it is free.
+#[derive(Debug)]
+pub(super) struct CallSeat {
     seats: Arc<Seats>,
     client: IpAddr,
 }
@@ -85,6 +94,33 @@ impl Seats {
         })
     }
 
+    /// A place for a call. It has its own, for a call whose WebSocket is lost goes on, and another WebSocket
+    /// must find a place to bring it back.
+    ///
+    /// # Errors
+    /// As many calls as there may be sockets, of all or of this client.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        now: Instant,
+        client: IpAddr,
+    ) -> Result<CallSeat, GuestRefused> {
+        let mut table = self.table();
+        if table.calls >= self.limits.connections_max {
+            return Err(GuestRefused::TooManyConnections);
+        }
+        let (client, entry) = table.client(now, client);
+        if entry.calls >= self.limits.connections_per_client_max {
+            return Err(GuestRefused::TooManyOfClient);
+        }
+        entry.calls += 1;
+        table.calls += 1;
+        drop(table);
+        Ok(CallSeat {
+            seats: Arc::clone(self),
+            client,
+        })
+    }
+
     /// A client loads a page.
     ///
     /// # Errors
@@ -117,7 +153,7 @@ impl Table {
         let mut client = network(address);
         if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&client) {
             self.clients
-                .retain(|_, client| client.taken > 0 || client.empty_at > now);
+                .retain(|_, client| client.taken + client.calls > 0 || client.empty_at > now);
             if self.clients.len() >= CLIENTS_MAX {
                 // Whoever finds no place in the table shares the bounds of one client.
                 client = OVERFLOW;
@@ -125,6 +161,7 @@ impl Table {
         }
         let entry = self.clients.entry(client).or_insert(Client {
             taken: 0,
+            calls: 0,
             empty_at: now,
         });
         (client, entry)
@@ -138,6 +175,16 @@ impl Drop for Seat {
         self.seats.publish(&table);
         if let Some(client) = table.clients.get_mut(&self.client) {
             client.taken = client.taken.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for CallSeat {
+    fn drop(&mut self) {
+        let mut table = self.seats.table();
+        table.calls = table.calls.saturating_sub(1);
+        if let Some(client) = table.clients.get_mut(&self.client) {
+            client.calls = client.calls.saturating_sub(1);
         }
     }
 }

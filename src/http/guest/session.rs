@@ -14,6 +14,7 @@ use super::GuestDoor;
 use super::figures::GuestRefused;
 use super::frames::{ClientFrame, ServerFrame, digits};
 use super::line::{Heard, Line};
+use super::seats::CallSeat;
 use super::sessions::{Claim, RESUME_OCTETS};
 use super::token::{CallToken, Cookie, TokenRefusal};
 use crate::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestState};
@@ -25,7 +26,8 @@ use crate::storage::{Store, randomness};
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) client: IpAddr,
-    pub(super) cookie: Cookie,
+    /// Of all our jars: the token tells whose it is.
+    pub(super) cookies: Vec<Cookie>,
 }
 
 /// Serves a WebSocket until it ends, or hands it to the call that it resumes.
@@ -34,7 +36,7 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
     let token = match first.unwrap_or(Heard::Refused(GuestRefused::Late)) {
         Heard::Frame(ClientFrame::Hello { token }) => token,
         Heard::Frame(ClientFrame::Resume { token }) => {
-            if let Err(line) = door.sessions.resume(&token, &caller.cookie, line) {
+            if let Err(line) = door.sessions.resume(&token, &caller.cookies, line) {
                 door.refuse(line, GuestRefused::UnknownResume).await;
             }
             return;
@@ -43,7 +45,7 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
         Heard::Refused(why) => return door.refuse(line, why).await,
         Heard::Left | Heard::Lost => return,
     };
-    let (token, claim) = match admit(&door, &token, &caller.cookie) {
+    let (token, claim) = match admit(&door, &token, &caller.cookies) {
         Ok(admitted) => admitted,
         Err(why) => return door.refuse(line, why).await,
     };
@@ -59,6 +61,11 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
     let Ok(offer) = SessionDescription::parse(sdp.as_bytes()) else {
         return door.refuse(line, GuestRefused::BadSdp).await;
     };
+    let now = std::time::Instant::now();
+    let seat = match door.seats.call(now, caller.client) {
+        Ok(seat) => seat,
+        Err(why) => return door.refuse(line, why).await,
+    };
     match place(
         &door,
         &store,
@@ -69,7 +76,7 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
     )
     .await
     {
-        Ok(guest) => Session::new(door, guest, claim, line).run().await,
+        Ok(guest) => Session::new(door, guest, claim, line, seat).run().await,
         Err(ended) => {
             if line.say(&ended).await.is_ok() {
                 line.end().await;
@@ -82,13 +89,20 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
 fn admit(
     door: &GuestDoor,
     token: &str,
-    cookie: &Cookie,
+    cookies: &[Cookie],
 ) -> Result<(CallToken, Claim), GuestRefused> {
-    let token = door.tokens.read(token, cookie, unix_now());
-    let token = token.map_err(|refusal| match refusal {
-        TokenRefusal::Foreign => GuestRefused::BadToken,
-        TokenRefusal::Expired => GuestRefused::TokenExpired,
-    })?;
+    let now = unix_now();
+    let mut refused = GuestRefused::BadToken;
+    let mut read = cookies.iter().filter_map(|cookie| {
+        match door.tokens.read(token, cookie, now) {
+            Ok(token) => return Some((token, cookie)),
+            Err(TokenRefusal::Foreign) => {}
+            Err(TokenRefusal::Expired) => refused = GuestRefused::TokenExpired,
+        }
+        None
+    });
+    let found = read.next();
+    let (token, cookie) = found.ok_or(refused)?;
     let random = randomness::<RESUME_OCTETS>().map_err(|_none| GuestRefused::NoRandomness)?;
     let claim = door.sessions.claim(token.load, cookie.clone(), &random)?;
     Ok((token, claim))
@@ -159,6 +173,8 @@ struct Session {
     door: Arc<GuestDoor>,
     guest: Guest,
     claim: Claim,
+    /// Its own, for it may outlive many sockets.
+    _seat: CallSeat,
     /// `None`: lost, and awaited.
     line: Option<Line>,
     /// Until then something must happen: a call that the page hangs up is over, or its last word is heard.
@@ -175,15 +191,24 @@ enum Step {
     Heard(Heard),
     Told(Option<BrowserOutput>),
     Taken(Line),
+    /// The page has given the call up, and begins another.
+    Displaced,
     Due,
 }
 
 impl Session {
-    const fn new(door: Arc<GuestDoor>, guest: Guest, claim: Claim, line: Line) -> Self {
+    const fn new(
+        door: Arc<GuestDoor>,
+        guest: Guest,
+        claim: Claim,
+        line: Line,
+        seat: CallSeat,
+    ) -> Self {
         Self {
             door,
             guest,
             claim,
+            _seat: seat,
             line: Some(line),
             due: None,
             is_lost: false,
@@ -203,7 +228,7 @@ impl Session {
                 Step::Told(Some(output)) => self.tell(output).await,
                 Step::Told(None) => self.forsaken().await,
                 Step::Taken(line) => self.resume(line).await,
-                Step::Due => return,
+                Step::Displaced | Step::Due => return,
             };
             if over == Ok(Over::No) {
                 continue;
@@ -240,7 +265,7 @@ impl Session {
         tokio::select! {
             told = guest.hear(), if self.ended.is_none() => Step::Told(told),
             heard = heard => Step::Heard(heard),
-            Some(line) = claim.lines.recv() => Step::Taken(line),
+            line = claim.lines.recv() => line.map_or(Step::Displaced, Step::Taken),
             () = is_due => Step::Due,
         }
     }
@@ -308,12 +333,18 @@ impl Session {
     /// it knows whether the guest can still be heard.
     fn lose(&mut self) -> Result<Over, GuestRefused> {
         self.line = None;
+        self.claim.set_lost(true);
+        if self.ended.is_some() {
+            // Its last word goes on waiting.
+            return Ok(Over::No);
+        }
         if self.due.is_some() {
             // It was leaving.
             return Ok(Over::Yes);
         }
-        self.is_lost = true;
-        self.guest.say(BrowserInput::Lost).map_err(refused)?;
+        if !std::mem::replace(&mut self.is_lost, true) {
+            self.guest.say(BrowserInput::Lost).map_err(refused)?;
+        }
         Ok(Over::No)
     }
 
@@ -324,19 +355,29 @@ impl Session {
             // The page has given it up; its close takes a while.
             tokio::spawn(before.replace());
         }
-        self.due = None;
+        self.claim.set_lost(false);
+        if self.ended.is_none() {
+            self.due = None;
+        }
         let welcome = self.door.welcome(&self.claim);
-        self.say(&welcome).await?;
+        let over = self.say(&welcome).await?;
+        if self.line.is_none() {
+            return Ok(over);
+        }
         if let Some(ended) = self.ended.clone() {
             self.say(&ended).await?;
-            return Ok(Over::Yes);
+            let is_told = self.line.is_some();
+            return Ok(if is_told { Over::Yes } else { Over::No });
         }
         if let Some(state) = self.state {
-            self.say(&ServerFrame::state(state)).await?;
+            let over = self.say(&ServerFrame::state(state)).await?;
+            if self.line.is_none() {
+                return Ok(over);
+            }
         }
-        if std::mem::take(&mut self.is_lost) {
-            self.guest.say(BrowserInput::Resumed).map_err(refused)?;
-        }
+        // Even if nobody noticed that the one before was lost: what it was told last, it may not have heard.
+        self.is_lost = false;
+        self.guest.say(BrowserInput::Resumed).map_err(refused)?;
         Ok(Over::No)
     }
 

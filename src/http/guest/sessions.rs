@@ -1,6 +1,6 @@
 //! Which page has a call, and where a WebSocket with a resume token is awaited.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -18,8 +18,8 @@ pub(super) struct Sessions {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// One call at a time for each page.
-    loads: HashSet<Load>,
+    /// One call at a time for each page; the digest of its resume token.
+    loads: HashMap<Load, [u8; 32]>,
     /// By digest of the resume token: looking one up takes a time that says nothing of the others.
     waiting: HashMap<[u8; 32], Waiting>,
 }
@@ -27,7 +27,10 @@ struct Table {
 #[derive(Debug)]
 struct Waiting {
     cookie: Cookie,
+    /// Dropped: the page has given the call up.
     line: mpsc::Sender<Line>,
+    /// No WebSocket carries it now.
+    is_lost: bool,
 }
 
 /// A page's call, from `hello` to its end.
@@ -42,7 +45,8 @@ pub(super) struct Claim {
 }
 
 impl Sessions {
-    /// A page begins; `random` becomes its resume token.
+    /// A page begins; `random` becomes its resume token. A call of its that no WebSocket carries it has given
+    /// up: that one is over.
     ///
     /// # Errors
     /// It has a call already.
@@ -53,14 +57,24 @@ impl Sessions {
         random: &[u8; RESUME_OCTETS],
     ) -> Result<Claim, GuestRefused> {
         let mut table = self.table();
-        if !table.loads.insert(load) {
-            return Err(GuestRefused::AlreadyOpen);
+        if let Some(before) = table.loads.get(&load).copied() {
+            let waiting = table.waiting.get(&before);
+            // One that waits in the channel is about to carry it.
+            if !waiting.is_some_and(|waiting| waiting.is_lost && waiting.line.capacity() > 0) {
+                return Err(GuestRefused::AlreadyOpen);
+            }
+            table.waiting.remove(&before);
         }
         let resume = text_of(random);
+        let digest = digest(&resume);
         let (line, lines) = mpsc::channel(1);
-        table
-            .waiting
-            .insert(digest(&resume), Waiting { cookie, line });
+        table.loads.insert(load, digest);
+        let waiting = Waiting {
+            cookie,
+            line,
+            is_lost: false,
+        };
+        table.waiting.insert(digest, waiting);
         drop(table);
         Ok(Claim {
             sessions: Arc::clone(self),
@@ -74,10 +88,10 @@ impl Sessions {
     ///
     /// # Errors
     /// None does, or it is another browser's: the WebSocket comes back.
-    pub(super) fn resume(&self, token: &str, cookie: &Cookie, line: Line) -> Result<(), Line> {
+    pub(super) fn resume(&self, token: &str, cookies: &[Cookie], line: Line) -> Result<(), Line> {
         let table = self.table();
         let waiting = table.waiting.get(&digest(token));
-        match waiting.filter(|waiting| waiting.cookie == *cookie) {
+        match waiting.filter(|waiting| cookies.contains(&waiting.cookie)) {
             Some(waiting) => waiting
                 .line
                 .try_send(line)
@@ -91,11 +105,25 @@ impl Sessions {
     }
 }
 
+impl Claim {
+    /// Whether no WebSocket carries the call now.
+    pub(super) fn set_lost(&self, is_lost: bool) {
+        let mut table = self.sessions.table();
+        if let Some(waiting) = table.waiting.get_mut(&digest(&self.resume)) {
+            waiting.is_lost = is_lost;
+        }
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
+        let digest = digest(&self.resume);
         let mut table = self.sessions.table();
-        table.loads.remove(&self.load);
-        table.waiting.remove(&digest(&self.resume));
+        // A later call of the page may have it.
+        if table.loads.get(&self.load) == Some(&digest) {
+            table.loads.remove(&self.load);
+        }
+        table.waiting.remove(&digest);
     }
 }
 

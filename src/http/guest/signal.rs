@@ -39,41 +39,63 @@ pub(super) async fn signal(
         Err(rejection) => return rejection.into_response(),
     };
     let client = client(origin);
-    let judged = judge(&front, &headers).and_then(|cookie| {
+    let judged = judge(&front, &headers).and_then(|cookies| {
         let seat = door.seats.take(Instant::now(), client)?;
-        Ok((Caller { client, cookie }, seat))
+        Ok((Caller { client, cookies }, seat))
     });
     let (caller, seat) = match judged {
         Ok(judged) => judged,
         Err(why) => {
             door.figures.refuse(why);
-            return problem(why);
+            // A script is told nothing of a handshake that fails. A page of ours shall say what is wrong.
+            let place = match why {
+                GuestRefused::NoCookie
+                | GuestRefused::TooManyOfClient
+                | GuestRefused::TooManyConnections => door.turned_away(),
+                _ => None,
+            };
+            let Some(place) = place else {
+                return problem(why);
+            };
+            return bounded(upgrade).on_upgrade(async move |socket| {
+                let _until_told = place;
+                Line::new(socket, None).refuse(why).await;
+            });
         }
     };
     let store = state.store;
+    bounded(upgrade)
+        .on_upgrade(move |socket| session::run(Line::new(socket, Some(seat)), door, store, caller))
+}
+
+fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         // One octet more: what is too large is refused by its name.
         .max_message_size(FRAME_OCTETS_MAX + 1)
         .max_frame_size(FRAME_OCTETS_MAX + 1)
         .max_write_buffer_size(WRITE_OCTETS_MAX)
-        .on_upgrade(move |socket| session::run(Line::new(socket, seat), door, store, caller))
 }
 
 /// A page of ours, with its cookie.
-fn judge(front: &Front, headers: &HeaderMap) -> Result<Cookie, GuestRefused> {
+fn judge(front: &Front, headers: &HeaderMap) -> Result<Vec<Cookie>, GuestRefused> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if !text(ORIGIN).is_some_and(|origin| front.is_own(origin)) {
         return Err(GuestRefused::ForeignOrigin);
     }
     // HTTP/1.1 sends one field of cookies (RFC 6265 §5.4).
     let cookies = text(COOKIE).unwrap_or_default();
-    jars(front)
-        .iter()
-        .find_map(|jar| Cookie::find(cookies, *jar))
-        .ok_or(GuestRefused::NoCookie)
+    let found = jars(front).iter();
+    let found: Vec<_> = found
+        .filter_map(|jar| Cookie::find(cookies, *jar))
+        .collect();
+    if found.is_empty() {
+        return Err(GuestRefused::NoCookie);
+    }
+    Ok(found)
 }
 
-/// The cookies that may come. A page within another site's has only its own.
+/// The cookies that may come. A page within a page of a neighbour's of ours has both, and which one is its own
+/// only its token tells.
 const fn jars(front: &Front) -> &'static [Jar] {
     if front.is_secure {
         &[Jar::Secure, Jar::Embedded]

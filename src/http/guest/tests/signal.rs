@@ -101,10 +101,14 @@ async fn only_our_own_pages_with_their_cookie_open_a_websocket() {
         [("origin", "http://evil.example"), ("cookie", pair)],
         [("origin", "null"), ("cookie", pair)],
         [("referer", own.as_str()), ("cookie", pair)],
-        [("origin", own.as_str()), ("cookie", "sluice_guest=x")],
     ] {
         assert_eq!(world.open_with(&headers).await.unwrap_err(), 403);
     }
+    // A page of ours is told, for its script sees no status.
+    let headers = [("origin", own.as_str()), ("cookie", "sluice_guest=x")];
+    let mut page = world.open_with(&headers).await.unwrap();
+    assert_eq!(hear(&mut page).await["code"], "no_cookie");
+    assert_eq!(hear(&mut page).await, json!({ "closed": 1008 }));
     assert_eq!(world.refused("foreign_origin"), 3);
     assert_eq!(world.refused("no_cookie"), 1);
 }
@@ -134,17 +138,25 @@ async fn a_client_has_few_websockets_and_all_together_have_a_bound() {
             .collect();
         world.open_with(&headers).await
     };
-    assert_eq!(open("127.0.0.1").await.unwrap_err(), 429);
+    let mut told = open("127.0.0.1").await.unwrap();
+    assert_eq!(hear(&mut told).await["code"], "too_many_of_client");
     for client in ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"] {
         pages.push(open(client).await.unwrap());
     }
-    assert_eq!(
-        open("2001:db8::5").await.unwrap_err(),
-        503,
-        "all are in use"
-    );
+    let mut told = open("2001:db8::5").await.unwrap();
+    assert_eq!(hear(&mut told).await["code"], "too_many_connections");
     assert_eq!(world.refused("too_many_of_client"), 1);
     assert_eq!(world.refused("too_many_connections"), 1);
+    // Neither closes: these have places of their own, of which there is an end too.
+    let mut waiting = Vec::new();
+    let status = loop {
+        match open("2001:db8::5").await {
+            Ok(page) => waiting.push(page),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status, 503);
+    assert!(waiting.len() <= TURNED_AWAY_MAX);
 }
 
 #[tokio::test]
@@ -294,7 +306,11 @@ async fn a_page_that_is_closed_hangs_up_and_one_that_is_lost_may_come_back() {
     say(&mut third, &json!({ "type": "leave" })).await;
     assert_eq!(hear(&mut third).await["state"], "ringing");
     assert_eq!(hear(&mut third).await["type"], "ended");
-    assert_eq!(world.heard(6).await[5], "hang up");
+    let said = world.heard(7).await;
+    assert_eq!(
+        said.get(5..),
+        Some(&["resumed".to_owned(), "hang up".to_owned()][..])
+    );
     assert_eq!(
         world
             .door
@@ -331,6 +347,75 @@ async fn a_resume_token_is_good_for_its_browser_only() {
     assert_eq!(hear(&mut thief).await["code"], "unknown_resume");
     say(&mut page, &json!({ "type": "ping" })).await;
     assert_eq!(hear(&mut page).await["type"], "pong");
+}
+
+#[tokio::test]
+async fn of_several_cookies_the_one_of_the_page_counts() {
+    let world = world().await;
+    let own = format!("https://{}", world.address);
+    let value = |cookie: Cookie, jar| {
+        let set = cookie.set(jar);
+        set.split(';').next().unwrap().to_owned()
+    };
+    let other = value(Cookie::new([2; COOKIE_OCTETS]), Jar::Secure);
+    let both = format!("{other}; {}", value(cookie(), Jar::Embedded));
+    let headers = [
+        ("origin", own.as_str()),
+        ("cookie", both.as_str()),
+        ("x-forwarded-proto", "https"),
+    ];
+    let mut page = world.open_with(&headers).await.unwrap();
+    let resume = call(&world, &mut page, 1).await;
+    drop(page);
+    let mut page = world.open_with(&headers).await.unwrap();
+    say(&mut page, &json!({ "type": "resume", "token": resume })).await;
+    assert_eq!(hear(&mut page).await["type"], "welcome");
+}
+
+#[tokio::test]
+async fn calls_whose_websocket_is_lost_count_and_their_pages_can_still_come_back() {
+    let world = world().await;
+    let mut resumes = Vec::new();
+    for load in 1..=4 {
+        let mut page = world.open().await;
+        resumes.push(call(&world, &mut page, load).await);
+        drop(page);
+        world.heard(2 * usize::from(load)).await;
+    }
+    let mut fifth = world.open().await;
+    hello(&world, &mut fifth, 5, "echo").await;
+    say(&mut fifth, &json!({ "type": "call", "sdp": SDP })).await;
+    assert_eq!(hear(&mut fifth).await["code"], "too_many_of_client");
+    let mut page = world.open().await;
+    let resume = resumes.first().unwrap();
+    say(&mut page, &json!({ "type": "resume", "token": resume })).await;
+    assert_eq!(hear(&mut page).await["type"], "welcome");
+    assert_eq!(hear(&mut page).await["state"], "ringing");
+    say(&mut page, &json!({ "type": "leave" })).await;
+    assert_eq!(hear(&mut page).await["type"], "ended");
+    assert_eq!(hear(&mut page).await, json!({ "closed": 1000 }));
+    let mut sixth = world.open().await;
+    call(&world, &mut sixth, 6).await;
+}
+
+#[tokio::test]
+async fn a_page_that_begins_anew_ends_its_call_that_was_lost() {
+    let world = world().await;
+    let mut page = world.open().await;
+    let resume = call(&world, &mut page, 1).await;
+    drop(page);
+    world.heard(2).await;
+    let mut page = world.open().await;
+    call(&world, &mut page, 1).await;
+    let said = world.heard(4).await;
+    assert!(said.contains(&"hang up".to_owned()), "{said:?}");
+    let mut late = world.open().await;
+    say(&mut late, &json!({ "type": "resume", "token": resume })).await;
+    assert_eq!(hear(&mut late).await["code"], "unknown_resume");
+    let mut twin = world.open().await;
+    let token = world.token(1, "echo", unix_now());
+    say(&mut twin, &json!({ "type": "hello", "token": token })).await;
+    assert_eq!(hear(&mut twin).await["code"], "already_open");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ const WORDS = {
   not_acceptable: "codec", no_common_codec: "codec", browser_no_common_codec: "codec", local_party_codec: "codec",
   session_expired: "too_long", max_duration: "too_long",
   too_busy: "full", draining: "stopping", node_stopping: "stopping", node_stopped: "stopping", lost: "lost",
-  media_timeout: "lost", guest_vanished: "lost", unknown_resume: "lost", no_cookie: "cookies", elsewhere: "elsewhere",
+  media_timeout: "lost", guest_vanished: "lost", unknown_resume: "lost", no_cookie: "cookies", too_many_of_client: "rate", too_many_connections: "full", elsewhere: "elsewhere",
   already_open: "elsewhere", unreachable: "unreachable", too_many_frames: "failed",
 };
 const PREFIXES = [
@@ -19,7 +19,7 @@ const PREFIXES = [
   ["ice_", "network"], ["dtls_", "network"], ["browser_", "failed"],
 ];
 const STATUSES = {
-  403: "guard", 404: "not_found", 408: "no_answer", 410: "gone", 480: "no_answer", 486: "busy", 487: "left",
+  403: "declined", 404: "not_found", 408: "no_answer", 410: "not_found", 480: "no_answer", 486: "busy", 487: "left",
   488: "codec", 500: "trunk", 502: "trunk", 503: "trunk", 504: "trunk", 600: "busy", 603: "declined", 606: "codec",
 };
 
