@@ -48,12 +48,13 @@ pub(super) async fn signal(
         Err(why) => {
             door.figures.refuse(why);
             // A script is told nothing of a handshake that fails. A page of ours shall say what is wrong.
-            let place = match why {
+            let is_told = matches!(
+                why,
                 GuestRefused::NoCookie
-                | GuestRefused::TooManyOfClient
-                | GuestRefused::TooManyConnections => door.turned_away(),
-                _ => None,
-            };
+                    | GuestRefused::TooManyOfClient
+                    | GuestRefused::TooManyConnections
+            );
+            let place = is_told.then(|| door.turned_away()).flatten();
             let Some(place) = place else {
                 return problem(why);
             };

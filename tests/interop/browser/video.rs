@@ -10,6 +10,7 @@ use crate::browser::page::Page;
 use crate::browser::states::{expect_in_sight, look};
 use crate::browser::{Engine, Options};
 use crate::gateway::{at_once, link, trunk};
+use crate::hold::Control;
 use crate::picture::Codec;
 use crate::tone;
 use crate::world::{Process, until};
@@ -95,6 +96,26 @@ fn a_guest_and_a_phone_see_and_hear_each_other() {
     for selector in ["#hangup", "[data-key=\"0\"]"] {
         expect_in_sight(&page, selector, "keypad and video");
     }
+    page.log().expect_clean();
+}
+
+#[test]
+fn a_hold_of_the_callee_leaves_the_camera_to_its_guest() {
+    let Some((_callee, guest)) = start("sendrecv") else {
+        return;
+    };
+    let mut phone = Control::open(&DESK);
+    let page = guest.call("support");
+    sees(&page);
+    phone.order("hold");
+    page.await_state(&["held"]);
+    phone.order("resume");
+    page.await_state(&["connected"]);
+    page.await_selector("#video[aria-pressed='true']:not([hidden])");
+    let before = number(&row(&page, "sent")["packets"]);
+    until("packets of the camera", Duration::from_secs(10), || {
+        number(&row(&page, "sent")["packets"]) > before + 50
+    });
     page.log().expect_clean();
 }
 

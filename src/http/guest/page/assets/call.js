@@ -101,7 +101,7 @@ async function prepare() {
   if (!call) {
     if (app.dataset.state !== "ended") say("ready");
     startMeter();
-    await showDevices();
+    await showDevices().catch(() => {});
   }
   return true;
 }
@@ -112,6 +112,7 @@ function mayCall(isPossible) {
 }
 
 function problem(kind, mayRetry) {
+  if (countdown) endCountdown();
   element("problem-title").textContent = text(`${kind}_title`);
   element("problem-text").textContent = text(`${kind}_text`);
   show("problem", true);
@@ -127,11 +128,16 @@ function problem(kind, mayRetry) {
 
 function startMeter() {
   endMeter?.();
-  show("meter", true);
   const level = element("level");
-  endMeter = meter(tones.context, devices.microphone, (loudness) => {
-    level.style.transform = `scaleX(${loudness.toFixed(3)})`;
-  });
+  try {
+    endMeter = meter(tones.context, devices.microphone, (loudness) => {
+      level.style.transform = `scaleX(${loudness.toFixed(3)})`;
+    });
+    show("meter", true);
+  } catch {
+    // Not every browser measures every microphone; calls need no bar.
+    stopMeter();
+  }
 }
 
 function stopMeter() {
@@ -147,8 +153,8 @@ function showCamera() {
   element("self").srcObject = call ? stream : null;
   show("camera-preview", isOn && !call);
   show("camera-off", !isOn);
-  show("self", isOn && Boolean(call));
-  for (const id of ["camera-toggle", "video"]) element(id).setAttribute("aria-pressed", String(!isOn));
+  show("self", isOn && Boolean(call) && !call.noVideo);
+  for (const id of ["camera-toggle", "video"]) element(id).setAttribute("aria-pressed", String(isOn));
   showStage();
 }
 
@@ -189,16 +195,49 @@ async function choose(kind, id) {
 }
 
 async function toggleCamera() {
+  const mine = call;
   wantsCamera = !devices.camera;
-  if (wantsCamera) await devices.open(true);
-  else devices.stopCamera();
+  if (!wantsCamera) devices.stopCamera();
+  else {
+    try {
+      await devices.open(true);
+    } catch {
+      // The microphone, which is needed first.
+      if (call) hint("in_use_title");
+    }
+  }
+  if (mine !== call) return;
   if (call) {
     await call.peer?.setCamera(devices.camera);
-    if (policy === "recvonly_initially") call.signal.send({ type: "camera", on: Boolean(devices.camera) });
+    sayCamera();
     hint(devices.camera ? "camera_on" : "camera_off");
   } else if (wantsCamera) await showDevices();
   showCamera();
 }
+
+/** A guest that begins unseen says when it is to be seen. */
+function sayCamera() {
+  if (policy === "recvonly_initially") call?.signal.send({ type: "camera", on: Boolean(devices.camera) });
+}
+
+/** A device is gone. */
+devices.onended = async (kind) => {
+  const mine = call;
+  if (kind === "camera") {
+    devices.stopCamera();
+    await mine?.peer?.setCamera(null);
+    sayCamera();
+    return showCamera();
+  }
+  if (!mine) return;
+  devices.chosen.audioinput = "";
+  try {
+    await devices.open(false);
+    if (mine === call) await mine.peer?.setMicrophone(devices.microphone);
+  } catch {
+    if (mine === call) hint("none_title");
+  }
+};
 
 /** Counts only while somebody can see it. */
 function startCountdown(seconds) {
@@ -233,13 +272,15 @@ async function place() {
   if (call || element("call").disabled) return;
   element("call").disabled = true;
   tones.context;
-  const isReady = await prepare();
-  element("call").disabled = false;
-  if (!isReady) return;
+  try {
+    if (!(await prepare())) return;
+  } finally {
+    element("call").disabled = false;
+  }
   stopMeter();
   show("timer", false);
   const signal = new Signal(app.dataset.token, () => call?.peer?.isUp);
-  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null, keypad: "none" };
+  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null, hadVideo: false, keypad: "none" };
   listen(call);
   say("calling");
   enter("calling");
@@ -251,7 +292,11 @@ async function place() {
 function listen(mine) {
   const { signal } = mine;
   const on = (type, act) => signal.addEventListener(type, (event) => mine === call && act(event.detail));
-  on("welcome", ({ iceServers, again }) => (again ? resumed(iceServers) : offer(iceServers)));
+  on("welcome", ({ iceServers, again }) => {
+    if (again) return resumed(iceServers);
+    remember("");
+    return offer(iceServers);
+  });
   on("frame", hear);
   on("lost", reconnecting);
   on("ended", (cause) => over(cause, 0));
@@ -265,6 +310,7 @@ async function offer(iceServers) {
     const guest = element("name").value.trim();
     const says = detail.first && isNamed && guest;
     mine.signal.send({ type: detail.first ? "call" : "offer", sdp: detail.sdp, ...(says && { name: guest }) });
+    if (detail.first) sayCamera();
   });
   peer.addEventListener("track", ({ detail }) => play(detail));
   peer.addEventListener("broken", () => mine === call && mine.began && broken());
@@ -273,15 +319,16 @@ async function offer(iceServers) {
 }
 
 function hear(frame) {
+  const mine = call;
   switch (frame.type) {
     case "answer":
       call.noVideo = frame.video === null || frame.video === "inactive" ? frame.no_video ?? "inactive" : null;
-      call.peer.answer(frame.sdp).then(showStage, () => over("codec", 488, true));
-      if (call.noVideo && policy !== "inactive") {
-        devices.stopCamera();
-        showCamera();
-        if (call.noVideo !== "policy") hint("no_video");
-      }
+      call.peer.answer(frame.sdp).then(showStage, () => mine === call && over("codec", 488, true));
+      if (!call.noVideo) call.hadVideo = true;
+      else if (policy !== "inactive") withoutVideo();
+      break;
+    case "error":
+      if (frame.code === "bad_sdp") call.peer.refused();
       break;
     case "refused":
       call.peer.refused();
@@ -300,6 +347,23 @@ function hear(frame) {
       over(frame.cause, frame.status);
       break;
   }
+}
+
+/** A callee that holds has no video for a while: then the camera waits. Else it ends. */
+function withoutVideo() {
+  if (call.noVideo !== "policy" && call.noVideo !== "no_common_codec" && call.hadVideo) return;
+  if (call.noVideo !== "policy") hint("no_video");
+  const mine = call;
+  const end = () => {
+    if (mine !== call || !call.noVideo || call.hadVideo || !devices.camera) return;
+    devices.stopCamera();
+    mine.peer.setCamera(null);
+    sayCamera();
+    showCamera();
+  };
+  // Some callees say a moment later that they see.
+  if (call.noVideo === "policy") end();
+  else setTimeout(end, 3000);
 }
 
 function showState() {
@@ -348,7 +412,9 @@ function play(track) {
     const sound = element("sound");
     sound.srcObject = new MediaStream([track]);
     if (devices.chosen.audiooutput) sound.setSinkId?.(devices.chosen.audiooutput).catch(() => {});
-    sound.play().catch(() => document.addEventListener("pointerdown", () => sound.play(), { once: true }));
+    sound.play().catch(() => {
+      for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, () => sound.play().catch(() => {}), { once: true });
+    });
     return;
   }
   const remote = element("remote");
@@ -363,8 +429,9 @@ function showStage() {
   const remote = element("remote");
   const track = remote.srcObject?.getVideoTracks()[0];
   const seesOther = Boolean(call && !call.noVideo && track && !track.muted && remote.videoWidth > 0);
-  const seesSelf = Boolean(call && devices.camera);
+  const seesSelf = Boolean(call && devices.camera && !call.noVideo);
   remote.hidden = !seesOther;
+  if (call) show("self", seesSelf);
   const isQualityOnly = Boolean(call) && !element("quality").hidden && !seesOther && !seesSelf;
   show("stage", seesOther || seesSelf);
   app.classList.toggle("has-video", seesOther || seesSelf);
@@ -394,6 +461,7 @@ function reconnecting() {
 
 async function resumed(iceServers) {
   const mine = call;
+  sayCamera();
   await mine.peer?.restart(iceServers);
   if (!mine.began) mine.isBroken = false;
   if (mine === call) showState();
@@ -406,14 +474,30 @@ async function broken() {
 }
 
 window.addEventListener("online", () => call?.signal.again());
-navigator.connection?.addEventListener?.("change", () => call?.began && navigator.onLine && call.signal.again());
+navigator.connection?.addEventListener?.("change", () => call?.began && navigator.onLine && call.signal.probe());
 
 // The end.
+
+/** Keeps a word for this window. False: it has it already, or keeps none. */
+function remember(word) {
+  try {
+    const isNew = (sessionStorage.getItem("sluice") ?? "") !== word;
+    sessionStorage.setItem("sluice", word);
+    return isNew;
+  } catch {
+    return false;
+  }
+}
 
 function over(cause, status, tellNode) {
   const ended = call;
   if (!ended) return;
-  if (cause === "token_expired" || cause === "bad_token") return void location.reload();
+  if (cause === "token_expired") return void location.reload();
+  if (cause === "bad_token") {
+    // Once: a browser that keeps no cookie of ours would load the page for ever.
+    if (remember("reloaded")) return void location.reload();
+    cause = "no_cookie";
+  }
   if (tellNode) ended.signal.send({ type: "leave" });
   call = null;
   ended.signal.close();
@@ -425,6 +509,7 @@ function over(cause, status, tellNode) {
   tones.hush();
   if (ended.began) tones.over();
   devices.close();
+  if (policy === "recvonly_initially") wantsCamera = false;
   if (document.fullscreenElement) document.exitFullscreen();
   element("sound").srcObject = null;
   element("remote").srcObject = null;
@@ -513,7 +598,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     toggleKeypad(false);
     element("keypad-toggle").focus();
-  } else if (/^[0-9*#]$/.test(event.key)) press(event.key);
+  } else if (/^[0-9*#]$/.test(event.key) && !event.repeat) press(event.key);
 });
 document.addEventListener("fullscreenchange", () => {
   element("full").setAttribute("aria-pressed", String(Boolean(document.fullscreenElement)));
@@ -521,8 +606,9 @@ document.addEventListener("fullscreenchange", () => {
 for (const [id, kind] of [["microphone", "audioinput"], ["speaker", "audiooutput"], ["camera", "videoinput"]]) {
   element(id).addEventListener("change", (event) => choose(kind, event.target.value));
 }
-navigator.mediaDevices?.addEventListener?.("devicechange", () => !call && devices.microphone && showDevices());
+navigator.mediaDevices?.addEventListener?.("devicechange", () => !call && devices.microphone && showDevices().catch(() => {}));
 window.addEventListener("pagehide", () => call?.signal.close());
 
 enter("idle");
-await begin();
+app.dataset.alive = "true";
+void begin();

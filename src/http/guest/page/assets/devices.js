@@ -3,28 +3,44 @@
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
 
+/** Errors of a device that is gone, or that another program has. */
+const GONE = ["NotFoundError", "NotReadableError", "OverconstrainedError"];
+
 export class Devices {
+  /** Told a track that ends by itself: its device is gone. */
+  onended = () => {};
+  /** One question to the guest after the other; after `close` nobody waits for the answer. */
+  #chain = Promise.resolve();
+  #generation = 0;
   microphone = null;
   camera = null;
   chosen = { audioinput: "", audiooutput: "", videoinput: "" };
 
   /** Asks for the microphone, and for the camera where it is wanted; a missing camera is no failure. */
-  async open(withCamera) {
-    const audio = this.#constraint("audioinput", SOUND);
-    if (this.microphone?.readyState !== "live") this.microphone = null;
+  open(withCamera) {
+    return this.#run(() => this.#open(withCamera));
+  }
+
+  #run(act) {
+    const done = this.#chain.then(act);
+    this.#chain = done.catch(() => {});
+    return done;
+  }
+
+  async #open(withCamera) {
     if (this.camera?.readyState !== "live") this.camera = null;
-    const needs = { audio: !this.microphone && audio, video: withCamera && !this.camera && this.#constraint("videoinput", PICTURE) };
+    const needs = { audio: this.microphone?.readyState !== "live", video: withCamera && !this.camera };
     if (needs.audio && needs.video) {
       try {
-        return this.#take(await navigator.mediaDevices.getUserMedia(needs));
+        return await this.#take(true, true);
       } catch (error) {
         if (!["NotFoundError", "NotReadableError", "NotAllowedError", "OverconstrainedError", "AbortError"].includes(error.name)) throw error;
       }
     }
-    if (needs.audio) this.#take(await navigator.mediaDevices.getUserMedia({ audio }));
+    if (needs.audio) await this.#take(true, false);
     else if (needs.video) {
       try {
-        this.#take(await navigator.mediaDevices.getUserMedia({ video: needs.video }));
+        await this.#take(false, true);
       } catch {
         // Without a camera there is sound.
       }
@@ -36,10 +52,39 @@ export class Devices {
     return chosen ? { ...others, deviceId: { exact: chosen } } : others;
   }
 
-  #take(stream) {
+  async #take(audio, video) {
+    const generation = this.#generation;
+    const stream = await this.#ask(audio, video);
     for (const track of stream.getTracks()) {
-      if (track.kind === "audio") this.microphone = track;
-      else this.camera = track;
+      if (generation !== this.#generation) {
+        track.stop();
+        continue;
+      }
+      const kind = track.kind === "audio" ? "microphone" : "camera";
+      const before = this[kind];
+      if (before) {
+        track.enabled = before.enabled;
+        before.stop();
+      }
+      this[kind] = track;
+      track.onended = () => this[kind] === track && this.onended(kind);
+    }
+  }
+
+  /** A chosen device that is gone is chosen no longer. */
+  async #ask(audio, video) {
+    const ask = () => navigator.mediaDevices.getUserMedia({
+      audio: audio && this.#constraint("audioinput", SOUND),
+      video: video && this.#constraint("videoinput", PICTURE),
+    });
+    try {
+      return await ask();
+    } catch (error) {
+      // Of two, nobody says which is gone: each is asked for alone then.
+      const kind = audio ? "audioinput" : "videoinput";
+      if ((audio && video) || !this.chosen[kind] || !GONE.includes(error.name)) throw error;
+      this.chosen[kind] = "";
+      return ask();
     }
   }
 
@@ -49,6 +94,8 @@ export class Devices {
   }
 
   close() {
+    this.#generation += 1;
+    this.#chain = Promise.resolve();
     this.microphone?.stop();
     this.microphone = null;
     this.stopCamera();
@@ -63,19 +110,17 @@ export class Devices {
   }
 
   /** Another device of a kind; a track that is replaced ends. */
-  async choose(kind, id) {
+  choose(kind, id) {
     this.chosen[kind] = id;
-    if (kind === "audioinput") {
-      const before = this.microphone;
-      const enabled = before?.enabled ?? true;
-      before?.stop();
-      this.microphone = null;
-      await this.open(false);
-      this.microphone.enabled = enabled;
-    } else if (kind === "videoinput" && this.camera) {
-      this.stopCamera();
-      await this.open(true);
-    }
+    return this.#run(async () => {
+      if (kind === "audioinput") {
+        this.microphone?.stop();
+        await this.#open(false);
+      } else if (kind === "videoinput" && this.camera) {
+        this.stopCamera();
+        await this.#open(true);
+      }
+    });
   }
 }
 

@@ -8,6 +8,7 @@ export class Peer extends EventTarget {
   #waiting = false;
   #first = true;
   #broken = 0;
+  #chain = Promise.resolve();
 
   constructor(iceServers, policy, audio, video) {
     super();
@@ -30,8 +31,19 @@ export class Peer extends EventTarget {
     if (state === "disconnected") this.#broken = setTimeout(() => this.#tell("broken"), 2000);
   }
 
+  /** One operation after the other: each looks at a state that the one before would change. */
+  #run(act) {
+    const done = this.#chain.then(() => (this.#connection.signalingState === "closed" ? undefined : act()));
+    this.#chain = done.catch(() => {});
+    return done;
+  }
+
   /** Makes an offer; one that is out is waited for. */
-  async offer() {
+  offer() {
+    return this.#run(() => this.#offer());
+  }
+
+  async #offer() {
     if (this.#connection.signalingState !== "stable") {
       this.#waiting = true;
       return;
@@ -42,25 +54,34 @@ export class Peer extends EventTarget {
     this.#first = false;
   }
 
-  async answer(sdp) {
-    if (this.#connection.signalingState !== "have-local-offer") return;
-    await this.#connection.setRemoteDescription({ type: "answer", sdp });
-    await this.#next();
+  answer(sdp) {
+    return this.#run(async () => {
+      if (this.#connection.signalingState !== "have-local-offer") return;
+      await this.#connection.setRemoteDescription({ type: "answer", sdp });
+      await this.#next();
+    });
   }
 
   /** The offer was refused: what held before holds. */
-  async refused() {
-    await this.#rollback();
-    await this.#next();
+  refused() {
+    return this.#run(async () => {
+      await this.#rollback();
+      await this.#next();
+    });
   }
 
-  /** Another way to the same place: after a change of network, or of the WebSocket. */
-  async restart(iceServers) {
-    if (iceServers) this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
-    await this.#rollback();
-    this.#waiting = false;
-    this.#connection.restartIce();
-    await this.offer();
+  /** Another way to the same place: after a change of network, or of the WebSocket (then with servers). */
+  restart(iceServers) {
+    return this.#run(async () => {
+      if (iceServers) {
+        this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers });
+        // Its answer may be lost. By the same WebSocket it comes, and is waited for.
+        await this.#rollback();
+        this.#waiting = false;
+      }
+      this.#connection.restartIce();
+      await this.#offer();
+    });
   }
 
   async #rollback() {
@@ -72,7 +93,7 @@ export class Peer extends EventTarget {
   async #next() {
     if (!this.#waiting) return;
     this.#waiting = false;
-    await this.offer();
+    await this.#offer();
   }
 
   setMicrophone(track) {

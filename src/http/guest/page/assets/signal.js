@@ -6,6 +6,10 @@ const CONNECT_MS = 3000;
 const RESUME_MS = 10000;
 /** A network that swallows everything says nothing for minutes. */
 const OPEN_MS = 10000;
+/** From a question to the answer of a network that works. */
+const PROBE_MS = 1500;
+/** Errors after which the call goes on. */
+const HARMLESS = ["bad_digits", "bad_sdp"];
 
 /** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
 export class Signal extends EventTarget {
@@ -51,7 +55,7 @@ export class Signal extends EventTarget {
       this.#heard = performance.now();
       this.#pinged = 0;
       const frame = JSON.parse(event.data);
-      if (frame.type === "error") said = frame.code;
+      if (frame.type === "error" && !HARMLESS.includes(frame.code)) said = frame.code;
       if (frame.type === "welcome") {
         const again = this.#resume !== null;
         this.#resume = frame.resume;
@@ -98,11 +102,19 @@ export class Signal extends EventTarget {
   /** The network has changed: the WebSocket may be dead without knowing it. */
   again() {
     if (this.#over || !this.#resume) return;
+    if (this.#lostAt && performance.now() - this.#opened < CONNECT_MS && this.#socket) return;
     if (!this.#lostAt) {
       this.#lostAt = performance.now();
       this.#tell("lost");
     }
     this.open();
+  }
+
+  /** The network may have changed: asks, and takes another WebSocket only where no answer comes. */
+  probe() {
+    if (!this.send({ type: "ping" })) return;
+    const [socket, heard] = [this.#socket, this.#heard];
+    setTimeout(() => socket === this.#socket && heard === this.#heard && this.again(), PROBE_MS);
   }
 
   send(frame) {
