@@ -96,7 +96,6 @@ impl CallControl {
         };
         guest.state = None;
         guest.keypad = KeypadWay::None;
-        guest.keypad = KeypadWay::None;
         let is_asked = guest.exchange == Exchange::Asked;
         if is_asked {
             guest.exchange = Exchange::Settled;
