@@ -396,12 +396,18 @@ impl Store {
         if version == *seen_version && !names_due {
             return Ok(());
         }
+        let is_new = names_due || snapshot::revision(connection).await? != current.revision;
+        let next = if is_new {
+            Some(snapshot::load(connection, &self.inner.key, &self.inner.names).await?)
+        } else {
+            None
+        };
+        // Read last and heard of first: whoever sees a snapshot has seen what was done to links before it.
         let links = snapshot::links_changed(connection).await?;
         if std::mem::replace(seen_links, links) != links {
             self.inner.known.forget();
         }
-        if names_due || snapshot::revision(connection).await? != current.revision {
-            let next = snapshot::load(connection, &self.inner.key, &self.inner.names).await?;
+        if let Some(next) = next {
             self.publish(next);
         }
         *seen_version = version;
