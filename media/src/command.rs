@@ -9,7 +9,7 @@ use crate::dtls;
 use crate::ice;
 use crate::limits::FINGERPRINTS_MAX;
 use crate::rtp::Ssrc;
-use crate::srtp::SrtpPlan;
+use crate::srtp::{SrtpPlan, Suite};
 
 /// A port pair of a worker's stock: two open sockets, RTP on the even port, RTCP on the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -243,6 +243,8 @@ pub enum Report {
     TransportUp {
         /// The leg of its audio.
         pair: PairKey,
+        /// What protects both ways.
+        suite: Suite,
     },
     /// There is no way to a browser, or there are no keys. Its legs stay until `Disconnect`.
     TransportFailed {

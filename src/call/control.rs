@@ -452,7 +452,9 @@ impl CallControl {
             Report::BrowserStocked { pair, at } => {
                 self.stock.add_browser(StockedPair { pair, rtp: at });
             }
-            Report::TransportUp { pair } => self.handle_transport(now, pair, TransportWord::Up),
+            Report::TransportUp { pair, suite } => {
+                self.handle_transport(now, pair, TransportWord::Up(suite));
+            }
             Report::TransportSilent { pair } => {
                 self.handle_transport(now, pair, TransportWord::Silent);
             }

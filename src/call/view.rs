@@ -283,8 +283,7 @@ fn codec(ports: Option<&Ports>) -> Option<String> {
 }
 
 fn srtp(ports: Option<&Ports>) -> Option<&'static str> {
-    let agreed = ports?.leg.current().agreed.as_ref()?;
-    Some(agreed.suite().as_str())
+    ports?.leg.suite()
 }
 
 #[cfg(test)]

@@ -412,7 +412,10 @@ impl<Io: PacketIo> Worker<Io> {
                 Some(Report::Latched { pair, source })
             }
             Waiting::Silent => Some(Report::Silent { pair }),
-            Waiting::TransportUp => Some(Report::TransportUp { pair }),
+            Waiting::TransportUp => {
+                let suite = self.transports.suite(slot)?;
+                Some(Report::TransportUp { pair, suite })
+            }
             Waiting::TransportFailed => {
                 let failure = self.transports.failure(slot)?;
                 Some(Report::TransportFailed { pair, failure })

@@ -6,11 +6,12 @@
 use std::time::{Duration, Instant};
 
 use media::command::{PairKey, TransportFailure};
+use media::srtp::Suite;
 use sip::event::{CallKey, Refusal};
 
 use super::super::control::CallControl;
 use super::super::event::{Now, Output};
-use super::super::one_call::Ending;
+use super::super::one_call::{Ending, Side};
 use super::event::{BrowserOutput, KeypadWay};
 use super::guest::Exchange;
 use crate::links::resolve::ResolveRefusal;
@@ -162,7 +163,14 @@ impl CallControl {
             return;
         };
         match word {
-            TransportWord::Up | TransportWord::Back => guest.is_silent = false,
+            TransportWord::Up(suite) => {
+                guest.is_silent = false;
+                let call = self.calls.get_mut(&key);
+                if let Some(ports) = call.and_then(|call| call.ports_mut(Side::A)) {
+                    ports.leg.note_suite(suite);
+                }
+            }
+            TransportWord::Back => guest.is_silent = false,
             TransportWord::Silent => {
                 guest.is_silent = true;
                 self.end_if_vanished(now, key);
@@ -177,7 +185,7 @@ impl CallControl {
 /// A report about a transport.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) enum TransportWord {
-    Up,
+    Up(Suite),
     Silent,
     Back,
     Failed(TransportFailure),

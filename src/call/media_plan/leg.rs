@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use media::command::{LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping};
+use media::srtp::Suite;
 use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
@@ -33,6 +34,8 @@ pub struct LegMedia {
     plan_version: u32,
     able: Vec<Codec>,
     protection: Protection,
+    /// What protects a transport that makes its own keys.
+    transport_suite: Option<Suite>,
 }
 
 impl LegMedia {
@@ -52,6 +55,7 @@ impl LegMedia {
             plan_version: 0,
             able: Vec::new(),
             protection: Protection::NEVER,
+            transport_suite: None,
         }
     }
 
@@ -261,6 +265,20 @@ impl LegMedia {
         if self.last().is_some() {
             self.protection.note(plan);
         }
+    }
+
+    /// Its transport has keys of this kind.
+    pub fn note_suite(&mut self, suite: Suite) {
+        self.protection.note_suite(suite);
+        self.transport_suite = Some(suite);
+    }
+
+    /// What protects its media now; `None`: nothing.
+    #[must_use]
+    pub fn suite(&self) -> Option<&'static str> {
+        let agreed = self.current().agreed.as_ref();
+        let agreed = agreed.map(|agreed| agreed.suite().as_str());
+        agreed.or(self.transport_suite.map(Suite::as_str))
     }
 
     /// How its media was protected so far.

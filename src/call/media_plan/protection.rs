@@ -40,6 +40,11 @@ impl Protection {
         }
     }
 
+    /// Its transport has keys of its own making (RFC 5764).
+    pub(super) fn note_suite(&mut self, suite: Suite) {
+        self.suites |= bit(suite);
+    }
+
     /// The names of its suites (RFC 4568 §6.2, RFC 7714 §14.2), the strongest first, and `none` for plain RTP,
     /// with spaces between; `None`: nothing was ever agreed.
     #[must_use]

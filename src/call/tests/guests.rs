@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use media::command::{LatchPolicy, PairKey, Report, Target, TransportFailure};
+use media::srtp::Suite;
 use sip::sdp::{Direction, SessionDescription};
 
 use super::world::{Sent, World, link, remote, sdp, target, trunk};
@@ -574,6 +575,7 @@ fn guest_that_is_neither_signalled_nor_heard_for_ten_seconds_is_gone() {
     world.respond(&invite, "200 OK", &answer_with("111", OPUS));
     let up = Report::TransportUp {
         pair: pair(BROWSERS),
+        suite: Suite::AeadAes128Gcm,
     };
     world.feed(Input::Report { report: up });
     words(&mut world);
@@ -586,6 +588,8 @@ fn guest_that_is_neither_signalled_nor_heard_for_ten_seconds_is_gone() {
     world.feed(Input::Report { report: silent });
     assert_eq!(words(&mut world), ["ended 200 guest_vanished"]);
     assert_eq!(world.count(target(1), "BYE"), 1);
+    let record = world.closed()[0].media.srtp.clone();
+    assert_eq!(record.as_deref(), Some("AEAD_AES_128_GCM"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::ice::Agent;
 use crate::ingress::{PeerAddress, RateGuard};
 use crate::limits::{BUNDLE_SOURCES_MAX, HANDSHAKE_QUEUE_MAX, ICE_SOURCES_MAX};
 use crate::rtp::Ssrc;
-use crate::srtp::SrtpPlan;
+use crate::srtp::{SrtpPlan, Suite};
 
 /// Every browser of a worker.
 #[derive(Debug)]
@@ -180,6 +180,12 @@ impl Transports {
     #[inline]
     pub(super) fn of_audio_mut(&mut self, slot: u32) -> Option<&mut Transport> {
         self.place_mut(slot)?.transport.as_deref_mut()
+    }
+
+    /// What protects the media of a transport; `None`: nothing yet.
+    pub(in crate::engine) fn suite(&self, audio: u32) -> Option<Suite> {
+        let keys = self.of_audio(audio)?.keys.as_deref()?;
+        Some(keys.send.suite())
     }
 
     /// The failure that a report is about.

@@ -166,7 +166,7 @@ impl Guest {
         guest.shake(harness);
         assert!(matches!(
             harness.reports.pop(),
-            Some(Report::TransportUp { pair }) if pair == guest.audio
+            Some(Report::TransportUp { pair, .. }) if pair == guest.audio
         ));
         guest
     }
