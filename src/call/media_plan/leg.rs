@@ -278,7 +278,7 @@ impl LegMedia {
     pub fn suite(&self) -> Option<&'static str> {
         let agreed = self.current().agreed.as_ref();
         let agreed = agreed.map(|agreed| agreed.suite().as_str());
-        agreed.or(self.transport_suite.map(Suite::as_str))
+        agreed.or_else(|| self.transport_suite.map(Suite::as_str))
     }
 
     /// How its media was protected so far.
