@@ -1,6 +1,7 @@
 //! Offers of a page and our answers: what the callee has, or will most likely have, in the words of
 //! browsers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use media::command::{Command, Target, TransportPlan};
@@ -23,7 +24,7 @@ use super::super::one_call::{Beginning, Call, Side};
 use super::super::snapshot::Snapshot;
 use super::super::video;
 use super::event::BrowserOutput;
-use super::guest::{Answered, Exchange};
+use super::guest::{Answered, Exchange, Guest};
 
 /// What our next answer to a page says.
 struct Wish {
@@ -31,6 +32,30 @@ struct Wish {
     direction: Direction,
     ptime_ms: Option<u32>,
     video: Option<VideoWish>,
+}
+
+impl Wish {
+    /// The same in the words of browsers.
+    fn said<'a>(
+        &'a self,
+        guest: &Guest,
+        addresses: &'a [SocketAddr],
+        (ice, fingerprint): (IceCredentials, Fingerprint),
+    ) -> BrowserWish<'a> {
+        BrowserWish {
+            ice,
+            fingerprint,
+            addresses,
+            audio: &self.codecs,
+            audio_direction: self.direction,
+            ptime_ms: self.ptime_ms,
+            video: self.video.as_ref(),
+            policy: guest.policy,
+            streams: guest.streams.clone(),
+            transport_feedback: false,
+            audio_level: false,
+        }
+    }
 }
 
 impl CallControl {
@@ -138,19 +163,7 @@ impl CallControl {
         };
         let ports = call.a_media.as_deref_mut();
         let ports = ports.ok_or(BrowserRefusal::NoAudio)?;
-        let said = BrowserWish {
-            ice: entropy,
-            fingerprint,
-            addresses: &addresses,
-            audio: &wish.codecs,
-            audio_direction: wish.direction,
-            ptime_ms: wish.ptime_ms,
-            video: wish.video.as_ref(),
-            policy: guest.policy,
-            streams: guest.streams.clone(),
-            transport_feedback: false,
-            audio_level: false,
-        };
+        let said = wish.said(guest, &addresses, (entropy, fingerprint));
         let answer = guest.session.answer(&guest.offer, &said)?;
         // The model of the other side's words says the same.
         ports
@@ -227,19 +240,7 @@ impl CallControl {
         if guest.exchange != Exchange::Settled {
             return;
         }
-        let said = BrowserWish {
-            ice: credentials,
-            fingerprint,
-            addresses: &addresses,
-            audio: &wish.codecs,
-            audio_direction: wish.direction,
-            ptime_ms: wish.ptime_ms,
-            video: wish.video.as_ref(),
-            policy: guest.policy,
-            streams: guest.streams.clone(),
-            transport_feedback: false,
-            audio_level: false,
-        };
+        let said = wish.said(guest, &addresses, (credentials, fingerprint));
         // What it would be answered to the same offer.
         let Ok(answer) = guest.session.clone().answer(&guest.offer, &said) else {
             return;
@@ -276,7 +277,7 @@ impl CallControl {
     }
 
     /// Where the guest's worker is reached: as it is advertised, and where it is.
-    fn guest_addresses(&self, key: CallKey) -> Vec<std::net::SocketAddr> {
+    fn guest_addresses(&self, key: CallKey) -> Vec<SocketAddr> {
         let ports = self
             .calls
             .get(&key)

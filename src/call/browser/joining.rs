@@ -36,15 +36,7 @@ impl CallControl {
         key: CallKey,
         answered: &Answered,
     ) -> Result<(), &'static str> {
-        match &answered.answer {
-            Some(answer) => self.accept_second_party(key, answer)?,
-            None => {
-                // A 200 without a body repeats what an early answer said already.
-                let call = self.calls.get(&key).ok_or("call_gone")?;
-                let said = call.ports(Side::B).and_then(|ports| ports.leg.remote());
-                said.ok_or("answer_missing")?;
-            }
-        }
+        self.accept_final_answer(key, answered)?;
         let call = self.calls.get(&key).ok_or("call_gone")?;
         let callee = call.attempt.as_ref().ok_or("call_gone")?;
         let most = callee.cleared.duration_max();

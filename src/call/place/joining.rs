@@ -136,15 +136,7 @@ impl CallControl {
         key: CallKey,
         answered: &Answered,
     ) -> Result<(), &'static str> {
-        match &answered.answer {
-            Some(answer) => self.accept_second_party(key, answer)?,
-            None => {
-                // A 200 without a body repeats what an early answer said already.
-                let call = self.calls.get(&key).ok_or("call_gone")?;
-                let said = call.ports(Side::B).and_then(|ports| ports.leg.remote());
-                said.ok_or("answer_missing")?;
-            }
-        }
+        self.accept_final_answer(key, answered)?;
         let call = self.calls.get_mut(&key).ok_or("call_gone")?;
         call.local_party = None;
         let left = call
@@ -164,6 +156,20 @@ impl CallControl {
         // Another device than the one that was heard early.
         self.tell_new_keys(now, key, Side::B);
         Ok(())
+    }
+
+    /// What the 2xx of a callee says; one without a body repeats what an early answer said already.
+    pub(in super::super) fn accept_final_answer(
+        &mut self,
+        key: CallKey,
+        answered: &Answered,
+    ) -> Result<(), &'static str> {
+        if let Some(answer) = &answered.answer {
+            return self.accept_second_party(key, answer);
+        }
+        let call = self.calls.get(&key).ok_or("call_gone")?;
+        let said = call.ports(Side::B).and_then(|ports| ports.leg.remote());
+        said.map(|_said| ()).ok_or("answer_missing")
     }
 
     pub(in super::super) fn accept_second_party(

@@ -201,7 +201,7 @@ pub enum Setup {
     Passive,
     /// `actpass`: as the reader likes.
     ActPass,
-    /// `holdconn`: nobody, for now.
+    /// `holdconn`: nobody yet.
     HoldConn,
 }
 
