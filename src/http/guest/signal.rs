@@ -74,6 +74,8 @@ fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         // One octet more: what is too large is refused by its name.
         .max_message_size(FRAME_OCTETS_MAX + 1)
         .max_frame_size(FRAME_OCTETS_MAX + 1)
+        // Kept for as long as the WebSocket is, and cleared before each read.
+        .read_buffer_size(READ_OCTETS)
         .max_write_buffer_size(WRITE_OCTETS_MAX)
 }
 
@@ -146,6 +148,8 @@ fn problem(why: GuestRefused) -> Response {
     Problem::new(status, why.as_str(), title).into_response()
 }
 
+/// Octets that are read at once: an offer takes a few of them, everything later fits.
+const READ_OCTETS: usize = 4 * 1024;
 /// Octets that wait for a page to take them.
 const WRITE_OCTETS_MAX: usize = 512 * 1024;
 
