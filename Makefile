@@ -1,6 +1,6 @@
 # make run     build, and start the demo gateway on 127.0.0.1
 # make test    every check and every test, real SIP peers and browsers included
-# make bench   every bar, one line each; make bench GROUP=relay (or sip, links) for one group
+# make bench   every bar, one line each; make bench GROUP=relay (or sip, links, browser) for one group
 # make bench-peers   the same sessions and calls through rtpengine, rtpproxy, Asterisk and FreeSWITCH, in turns with ours
 # make install     the release build, unit, user and configuration (DESTDIR, PREFIX=/usr/local)
 # make uninstall   takes them away; configuration and data stay

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::gateway::Plan;
 use crate::report::{self, progress};
 use crate::verdict::lowest_third;
-use crate::{calls, forward, machine, overload, relay, resolve, standing, writes};
+use crate::{browser, calls, forward, machine, overload, relay, resolve, standing, writes};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// beside the build.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// One round of each row of `relay`, void or not: shows that all works, and no figure.
+    /// One round of each row of `relay` and `browser`, void or not: shows that all works, and no figure.
     #[arg(long)]
     quick: bool,
 }
@@ -40,6 +40,7 @@ enum Group {
     Relay,
     Sip,
     Links,
+    Browser,
 }
 
 /// Where things are.
@@ -55,7 +56,7 @@ pub(crate) struct Places {
 /// Runs the groups.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let groups = if options.groups.is_empty() {
-        vec![Group::Relay, Group::Sip, Group::Links]
+        vec![Group::Relay, Group::Sip, Group::Links, Group::Browser]
     } else {
         options.groups.clone()
     };
@@ -92,6 +93,7 @@ impl Group {
             Self::Relay => relay::MAIN_ROW,
             Self::Sip => ("sip.call_cpu", calls::CPU_MS_MAX),
             Self::Links => ("links.resolve", resolve::RATIO_MAX),
+            Self::Browser => browser::MAIN_ROW,
         }
     }
 }
@@ -142,6 +144,7 @@ impl Places {
             source_settings: String::new(),
             trunk_settings: String::new(),
             sip_settings: String::new(),
+            link_settings: String::new(),
         };
         plan.write()?;
         Ok(plan)
@@ -160,6 +163,7 @@ fn run_group(group: Group, places: &Places) -> Result<()> {
         }
         Group::Sip => run_sip(places),
         Group::Links => run_links(places),
+        Group::Browser => browser::measure(places),
     }
 }
 

@@ -19,7 +19,9 @@ use socket2::{SockFilter, SockRef};
 use crate::carrier::{Ends, Target};
 use crate::machine::{Cores, Pinned, monotonic_ns, thread_cpu_ns};
 use crate::proc_stat::CoreTicks;
-use crate::rtp_flow::{HEADER_BYTES, PACKET_BYTES, Round, RtpLoad, rtp_header};
+use crate::rtp_flow::RtpLoad;
+use crate::rtp_packet::{HEADER_BYTES, PACKET_BYTES, Sound, rtp_header};
+use crate::rtp_round::Round;
 use crate::subject::Subject;
 use crate::udp_table;
 use crate::verdict::per;
@@ -297,7 +299,7 @@ impl Sender {
             let Some(flow) = flows.get_mut(*next) else {
                 return Ok(0);
             };
-            *rtp = rtp_header(flow.number, flow.sent);
+            *rtp = rtp_header(flow.number, flow.sent, Sound::PCMU);
             *address = Some(flow.to);
             flow.sent += 1;
             *next += 1;

@@ -17,7 +17,7 @@ use nix::unistd::getppid;
 use socket2::{SockFilter, SockRef};
 
 use crate::machine::{Cores, Pinned, monotonic_ns, thread_cpu_ns};
-use crate::rtp_flow::PACKET_BYTES;
+use crate::rtp_packet::PACKET_BYTES;
 use crate::verdict::{lowest_third, per};
 use crate::{machine, report};
 

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) trunk_settings: String,
     /// More lines of `[sip]`.
     pub(crate) sip_settings: String,
+    /// More lines of its link.
+    pub(crate) link_settings: String,
 }
 
 /// A gateway that runs; killed when dropped.
@@ -63,7 +65,8 @@ impl Plan {
             .replace("# MEDIA", &self.media_settings)
             .replace("# SOURCE", &self.source_settings)
             .replace("# TRUNK", &self.trunk_settings)
-            .replace("# SIGNALLING", &self.sip_settings);
+            .replace("# SIGNALLING", &self.sip_settings)
+            .replace("# LINK", &self.link_settings);
         fs::write(self.config(), text).context("write the gateway's configuration")
     }
 
@@ -186,6 +189,11 @@ realtime = true
 timeout_s = 0
 # MEDIA
 
+[browser]
+connections_max = 8192
+connections_per_client_max = 8192
+loads_per_minute_max = 100000
+
 [limits]
 calls_max = 5600
 calls_per_second_max = RATED
@@ -205,6 +213,7 @@ options_interval_up_s = 0
 [[link]]
 request_path = "bench"
 destination = "1000"
+# LINK
 "#;
 
 const READY: &str = "Sluice is ready";

@@ -1,7 +1,7 @@
 //! `sluice-load`: what the gateway costs, measured from outside.
 //!
 //! Owns the kernel floor, an open-loop RTP generator, an open-loop call generator, an HTTP load on
-//! the resolver, and `bench`, which runs all of them against a gateway that it starts. It never
+//! the resolver, guests with browsers, and `bench`, which runs all of them against a gateway that it starts. It never
 //! looks into the gateway: it speaks SIP, RTP and HTTP, and reads `/proc`. The rules of measuring
 //! (one core for each side, interleaved rounds, the lowest third) are in `verdict`.
 
@@ -9,6 +9,7 @@
 
 mod bench;
 mod blast;
+mod browser;
 mod calls;
 mod capacity;
 mod carrier;
@@ -24,7 +25,9 @@ mod relay;
 mod report;
 mod resolve;
 mod rtp_flow;
+mod rtp_packet;
 mod rtp_port;
+mod rtp_round;
 mod session_key;
 mod sip_load;
 mod sip_text;

@@ -15,7 +15,8 @@ use crate::carrier::{Counter, OwnCount, Target};
 use crate::machine::{Cores, Pinned, make_ordinary, monotonic_ns};
 use crate::proc_stat::CoreTicks;
 use crate::report::Progress;
-use crate::rtp_flow::{Mark, Pace, Round, RtpLoad};
+use crate::rtp_flow::{Mark, Pace, RtpLoad};
+use crate::rtp_round::Round;
 use crate::subject::Subject;
 use crate::verdict::{lowest_third, per};
 

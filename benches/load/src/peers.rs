@@ -161,6 +161,7 @@ fn plan(binary: PathBuf, folder: PathBuf) -> Result<Plan> {
         source_settings: String::new(),
         trunk_settings: String::new(),
         sip_settings: String::new(),
+        link_settings: String::new(),
     };
     plan.write()?;
     plan.command(

@@ -189,6 +189,8 @@ fn mix(value: u64) -> u64 {
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     body: Vec<u8>,
+    /// What the last answer set, without its rules.
+    cookie: Option<String>,
 }
 
 impl Connection {
@@ -199,6 +201,7 @@ impl Connection {
         Ok(Self {
             stream: BufReader::new(stream),
             body: Vec::new(),
+            cookie: None,
         })
     }
 
@@ -217,12 +220,19 @@ impl Connection {
 
     /// Gets a page that needs no token, as text.
     pub(crate) fn page(&mut self, path: &str) -> Result<String> {
-        self.exchange(
-            &format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n"),
-            "200",
-        )
-        .with_context(|| format!("get {path}"))?;
+        self.page_with(path, "Host: bench\r\n")
+    }
+
+    /// The same with header lines of the caller's, `Host` among them.
+    pub(crate) fn page_with(&mut self, path: &str, headers: &str) -> Result<String> {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\n{headers}\r\n"), "200")
+            .with_context(|| format!("get {path}"))?;
         Ok(String::from_utf8_lossy(&self.body).into_owned())
+    }
+
+    /// The cookie that came last.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
     }
 
     /// Posts a JSON body; `expected` is the status that must come back.
@@ -259,6 +269,10 @@ impl Connection {
             };
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse()?;
+            }
+            if name.eq_ignore_ascii_case("set-cookie") {
+                let pair = value.split(';').next().unwrap_or_default();
+                self.cookie = Some(pair.trim().to_owned());
             }
         }
         self.body.resize(length, 0);

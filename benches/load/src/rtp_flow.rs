@@ -12,15 +12,14 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use hdrhistogram::Histogram;
 use nix::sys::socket::SockaddrIn;
 
-use crate::machine::{monotonic_ns, realtime_ns, sleep_until_ns, thread_cpu_ns};
+use crate::browser::Guest;
+use crate::machine::{monotonic_ns, sleep_until_ns, thread_cpu_ns};
+use crate::rtp_packet::{PACKET_BYTES, Said, Sound, payload, payload_of, said, write_packet};
 use crate::rtp_port::{End, Port, Reader};
+use crate::rtp_round::{Arrived, Round, Stray};
 use crate::session_key::{SecureEnd, TAG_OCTETS, Way};
-
-/// An RTP packet of the load: 12 octets of header and 20 ms of G.711.
-pub(crate) const PACKET_BYTES: usize = 172;
 
 /// Packets a second in each flow.
 pub(crate) const RATE: u64 = 50;
@@ -54,110 +53,31 @@ impl Pace {
     }
 }
 
-/// One direction of one session: where its packets leave and its peer's arrive.
+/// One direction of one session.
 #[derive(Debug)]
 struct Flow {
-    /// The port of ours.
-    port: usize,
-    /// Where its packets go, and where its peer's come from.
-    to: SockaddrIn,
+    /// Where its packets leave and its peer's arrive.
+    end: FlowEnd,
+    sound: Sound,
     /// Packets that have left: RTP's sequence and time stamp go on where they were, however long the
     /// flow was silent.
     sent: u64,
     arrived: Arrived,
-    /// Its SRTP; `None`: plain RTP.
-    secure: Option<Box<SecureEnd>>,
 }
 
-/// Which cycles of a flow have arrived: the highest plus one, and a map of the 64 below.
-#[derive(Debug, Default, Clone, Copy)]
-struct Arrived {
-    next: u64,
-    seen: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Arrival {
-    InOrder,
-    Late,
-    Duplicate,
-}
-
-impl Arrived {
-    fn take(&mut self, cycle: u64) -> Arrival {
-        if cycle >= self.next {
-            let step = cycle - self.next + 1;
-            self.seen = if step >= 64 {
-                1
-            } else {
-                (self.seen << step) | 1
-            };
-            self.next = cycle + 1;
-            return Arrival::InOrder;
-        }
-        let bit = 1_u64.checked_shl(u32::try_from(self.next - 1 - cycle).unwrap_or(64));
-        match bit {
-            Some(bit) if self.seen & bit == 0 => {
-                self.seen |= bit;
-                Arrival::Late
-            }
-            Some(_) | None => Arrival::Duplicate,
-        }
-    }
-}
-
-/// What one round of paced packets showed.
+/// Who is at the end of a flow.
 #[derive(Debug)]
-pub(crate) struct Round {
-    /// Packets sent in the counted time.
-    pub(crate) sent: u64,
-    /// Of those, packets that arrived where they should.
-    pub(crate) received: u64,
-    /// Arrived a second time.
-    pub(crate) duplicates: u64,
-    /// Arrived after a later one.
-    pub(crate) late: u64,
-    /// Arrived at another call's socket: must be zero.
-    pub(crate) misrouted: u64,
-    /// Not ours.
-    pub(crate) alien: u64,
-    /// Arrived without a stamp of the kernel, or before they were sent: must be zero.
-    pub(crate) unstamped: u64,
-    /// Send calls that failed.
-    pub(crate) send_errors: u64,
-    /// From our send call to the arrival stamp, nanoseconds.
-    pub(crate) latency: Histogram<u64>,
-    /// How late packets left, nanoseconds.
-    pub(crate) send_lag: Histogram<u64>,
-    /// Share of the counted time that this thread ran.
-    pub(crate) own_load: f64,
-}
-
-impl Round {
-    /// Nothing sent and nothing arrived.
-    ///
-    /// # Errors
-    /// None with the bounds here.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            sent: 0,
-            received: 0,
-            duplicates: 0,
-            late: 0,
-            misrouted: 0,
-            alien: 0,
-            unstamped: 0,
-            send_errors: 0,
-            latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
-            send_lag: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
-            own_load: 0.0,
-        })
-    }
-
-    /// Packets that never came.
-    pub(crate) fn lost(&self) -> u64 {
-        self.sent.saturating_sub(self.received)
-    }
+enum FlowEnd {
+    Phone {
+        /// The port of ours.
+        port: usize,
+        /// Where its packets go, and where its peer's come from.
+        to: SockaddrIn,
+        /// Its SRTP; `None`: plain RTP.
+        secure: Option<Box<SecureEnd>>,
+    },
+    /// A browser, at a port of its own: the gateway has one for all of them, so they cannot be told by it.
+    Browser(Box<Guest>),
 }
 
 /// Both ends of the counted time, for the caller to read counters at.
@@ -183,6 +103,10 @@ pub(crate) struct RtpLoad {
     reader: Reader,
     /// The port that is read next.
     read_next: usize,
+    /// Which flows are browsers.
+    browsers: Vec<usize>,
+    /// The one of them that is read next.
+    browser_next: usize,
 }
 
 impl RtpLoad {
@@ -203,6 +127,8 @@ impl RtpLoad {
             cycle: 0,
             reader: Reader::new(),
             read_next: 0,
+            browsers: Vec::new(),
+            browser_next: 0,
         })
     }
 
@@ -221,25 +147,47 @@ impl RtpLoad {
         })
     }
 
-    /// One more flow. The two of a session are added one after the other.
+    /// One more flow, of PCMU. The two of a session are added one after the other.
     ///
     /// # Errors
     /// Another flow goes there, or it is no IPv4 address.
     pub(crate) fn add(&mut self, end: End, way: Way) -> Result<()> {
+        self.add_sounding(end, way, Sound::PCMU)
+    }
+
+    /// The same, of something else.
+    ///
+    /// # Errors
+    /// As `add`.
+    pub(crate) fn add_sounding(&mut self, end: End, way: Way, sound: Sound) -> Result<()> {
         let SocketAddr::V4(to) = way.to else {
             bail!("{}: the load speaks IPv4 only", way.to);
         };
         if self.by_source.insert(to, self.flows.len()).is_some() {
             bail!("{to} is the relay's port of two sessions");
         }
-        self.flows.push(Flow {
+        let end = FlowEnd::Phone {
             port: end.port,
             to: to.into(),
+            secure: way.keys.map(SecureEnd::new).transpose()?.map(Box::new),
+        };
+        self.push(end, sound);
+        Ok(())
+    }
+
+    /// One more flow, whose end is a browser that is connected.
+    pub(crate) fn add_browser(&mut self, guest: Guest, sound: Sound) {
+        self.browsers.push(self.flows.len());
+        self.push(FlowEnd::Browser(Box::new(guest)), sound);
+    }
+
+    fn push(&mut self, end: FlowEnd, sound: Sound) {
+        self.flows.push(Flow {
+            end,
+            sound,
             sent: 0,
             arrived: Arrived::default(),
-            secure: way.keys.map(SecureEnd::new).transpose()?.map(Box::new),
         });
-        Ok(())
     }
 
     /// Flows that talk to each other without a gateway, each at a port of its own: the calibration.
@@ -297,6 +245,7 @@ impl RtpLoad {
             }
             if now >= read_at {
                 self.read_one(&window, &mut round);
+                self.read_browsers(&window, &mut round);
                 read_at = now + READ_NS;
             }
             if slot < last * flow_count {
@@ -325,25 +274,26 @@ impl RtpLoad {
         let Some(flow) = self.flows.get_mut(index) else {
             return;
         };
-        let Some(port) = self.ports.get(flow.port) else {
-            return;
-        };
-        let mut room = [0_u8; PACKET_BYTES + TAG_OCTETS];
-        if let Some(packet) = room.first_chunk_mut() {
-            write_packet(packet, index, cycle, flow.sent);
-        }
+        let (number, sound) = (flow.sent, flow.sound);
         flow.sent += 1;
-        let packet = match &mut flow.secure {
-            None => room.get(..PACKET_BYTES).unwrap_or_default(),
-            Some(secure) => {
-                if secure.send.protect_rtp(&mut room).is_err() {
-                    round.send_errors += u64::from(counted);
+        let is_sent = match &mut flow.end {
+            FlowEnd::Browser(guest) => guest.send(&payload(index, cycle), number, sound),
+            FlowEnd::Phone { port, to, secure } => {
+                let Some(port) = self.ports.get(*port) else {
                     return;
+                };
+                let mut room = [0_u8; PACKET_BYTES + TAG_OCTETS];
+                if let Some(packet) = room.first_chunk_mut() {
+                    write_packet(packet, index, cycle, number, sound);
                 }
-                room.as_slice()
+                match secure {
+                    None => port.send(room.get(..PACKET_BYTES).unwrap_or_default(), to),
+                    Some(secure) => {
+                        secure.send.protect_rtp(&mut room).is_ok() && port.send(&room, to)
+                    }
+                }
             }
         };
-        let is_sent = port.send(packet, &flow.to);
         if counted {
             round.sent += 1;
             round.send_errors += u64::from(!is_sent);
@@ -368,7 +318,10 @@ impl RtpLoad {
             let is_more = reader.read(port);
             for (packet, source, stamp_ns) in reader.taken() {
                 let place = by_source.get(&source).copied();
-                take(flows, index, place, packet, stamp_ns, window, round);
+                match take(flows, index, place, packet) {
+                    Ok((place, said)) => hear(flows, place, said, stamp_ns, window, round),
+                    Err(stray) => round.stray(stray),
+                }
             }
             if !is_more {
                 return;
@@ -376,9 +329,44 @@ impl RtpLoad {
         }
     }
 
+    /// Empties the ports of the browsers whose turn it is: so many that each has ten turns a second.
+    fn read_browsers(&mut self, window: &Range<u64>, round: &mut Round) {
+        let count = self.browsers.len();
+        for _ in 0..(count as u64 * READ_NS).div_ceil(BROWSER_NS) {
+            let turn = self.browser_next % count.max(1);
+            self.browser_next = turn + 1;
+            self.read_browser(turn, window, round);
+        }
+    }
+
+    fn read_browser(&mut self, turn: usize, window: &Range<u64>, round: &mut Round) {
+        let Some(place) = self.browsers.get(turn).copied() else {
+            return;
+        };
+        let Some(Flow {
+            end: FlowEnd::Browser(guest),
+            ..
+        }) = self.flows.get_mut(place)
+        else {
+            return;
+        };
+        guest.look(&mut self.reader);
+        // Taken out for as long as the flows are looked at.
+        let mut heard = std::mem::take(guest.heard());
+        for (payload, stamp_ns) in heard.drain(..) {
+            match said(&payload) {
+                Some(said) => hear(&mut self.flows, place, said, stamp_ns, window, round),
+                None => round.stray(Stray::Alien),
+            }
+        }
+    }
+
     fn read_all(&mut self, window: &Range<u64>, round: &mut Round) {
         for _ in 0..self.ports.len() {
             self.read_one(window, round);
+        }
+        for turn in 0..self.browsers.len() {
+            self.read_browser(turn, window, round);
         }
     }
 
@@ -395,47 +383,50 @@ fn take(
     port: usize,
     place: Option<usize>,
     packet: &mut [u8],
+) -> Result<(usize, Said), Stray> {
+    let place = place.ok_or(Stray::Alien)?;
+    let Some(Flow {
+        end: FlowEnd::Phone {
+            port: own, secure, ..
+        },
+        ..
+    }) = flows.get_mut(place)
+    else {
+        return Err(Stray::Alien);
+    };
+    let packet = match secure {
+        Some(secure) => believed(secure, packet).ok_or(Stray::Alien)?,
+        None => packet,
+    };
+    let said = payload_of(packet).and_then(said).ok_or(Stray::Alien)?;
+    if *own == port {
+        Ok((place, said))
+    } else {
+        Err(Stray::Misrouted)
+    }
+}
+
+/// Flow `place` heard this.
+fn hear(
+    flows: &mut [Flow],
+    place: usize,
+    said: Said,
     stamp_ns: u64,
     window: &Range<u64>,
     round: &mut Round,
 ) {
-    let Some((place, receiver)) = place.and_then(|place| Some((place, flows.get_mut(place)?)))
-    else {
-        round.alien += 1;
-        return;
-    };
-    let is_here = receiver.port == port;
-    let content = match &mut receiver.secure {
-        Some(secure) => believed(secure, packet).and_then(read_packet),
-        None => read_packet(packet),
-    };
-    let Some((sender, cycle, sent_at)) = content else {
-        round.alien += 1;
-        return;
-    };
     // The two flows of a session stand side by side.
-    if !is_here || sender != place ^ 1 {
-        round.misrouted += 1;
+    if said.flow != place ^ 1 {
+        round.stray(Stray::Misrouted);
         return;
     }
-    let Some(sender) = flows.get_mut(sender) else {
-        round.alien += 1;
+    let Some(sender) = flows.get_mut(said.flow) else {
+        round.stray(Stray::Alien);
         return;
     };
-    let arrival = sender.arrived.take(cycle);
-    if !window.contains(&cycle) {
-        return;
-    }
-    match arrival {
-        Arrival::Duplicate => round.duplicates += 1,
-        Arrival::InOrder | Arrival::Late => {
-            round.received += 1;
-            round.late += u64::from(arrival == Arrival::Late);
-            match stamp_ns.checked_sub(sent_at) {
-                Some(latency) => round.latency.saturating_record(latency.max(1)),
-                None => round.unstamped += 1,
-            }
-        }
+    let arrival = sender.arrived.take(said.cycle);
+    if window.contains(&said.cycle) {
+        round.count(arrival, stamp_ns.checked_sub(said.sent_at));
     }
 }
 
@@ -447,69 +438,6 @@ fn believed<'a>(secure: &mut SecureEnd, packet: &'a mut [u8]) -> Option<&'a [u8]
     packet.get(..size)
 }
 
-/// The payload is our own: who sent it, when, and then silence.
-fn write_packet(packet: &mut [u8; PACKET_BYTES], flow: usize, cycle: u64, sent: u64) {
-    let flow = u32::try_from(flow).unwrap_or(u32::MAX);
-    packet.fill(0xff);
-    let rest = put(packet, rtp_header(flow, sent));
-    let rest = put(rest, MAGIC.to_be_bytes());
-    let rest = put(rest, flow.to_be_bytes());
-    let rest = put(rest, cycle.to_be_bytes());
-    put(rest, realtime_ns().to_be_bytes());
-}
-
-/// Writes octets at the beginning; what is behind them.
-fn put<const N: usize>(to: &mut [u8], octets: [u8; N]) -> &mut [u8] {
-    let Some((place, rest)) = to.split_first_chunk_mut() else {
-        return &mut [];
-    };
-    *place = octets;
-    rest
-}
-
-/// The header of packet number `sent` of a flow.
-pub(crate) fn rtp_header(flow: u32, sent: u64) -> [u8; HEADER_BYTES] {
-    let [.., sequence_high, sequence_low] = sent.to_be_bytes();
-    let [.., t0, t1, t2, t3] = sent.wrapping_mul(SAMPLES).to_be_bytes();
-    let [s0, s1, s2, s3] = SSRC_BASE.wrapping_add(flow).to_be_bytes();
-    // Version 2, PCMU.
-    [
-        0x80,
-        0,
-        sequence_high,
-        sequence_low,
-        t0,
-        t1,
-        t2,
-        t3,
-        s0,
-        s1,
-        s2,
-        s3,
-    ]
-}
-
-/// Flow, cycle and send time of a packet of ours.
-fn read_packet(packet: &[u8]) -> Option<(usize, u64, u64)> {
-    let (magic, rest) = packet.get(HEADER_BYTES..)?.split_first_chunk::<4>()?;
-    let (flow, rest) = rest.split_first_chunk::<4>()?;
-    let (cycle, rest) = rest.split_first_chunk::<8>()?;
-    let (sent_at, _) = rest.split_first_chunk::<8>()?;
-    let flow = usize::try_from(u32::from_be_bytes(*flow)).ok()?;
-    (u32::from_be_bytes(*magic) == MAGIC).then(|| {
-        (
-            flow,
-            u64::from_be_bytes(*cycle),
-            u64::from_be_bytes(*sent_at),
-        )
-    })
-}
-
-/// Octets of an RTP header without sources and extension.
-pub(crate) const HEADER_BYTES: usize = 12;
-const MAGIC: u32 = 0x534c_5543;
-const SSRC_BASE: u32 = 0x1000_0000;
-const SAMPLES: u64 = 8000 / RATE;
 /// Between two packets of one flow of speech.
 pub(crate) const PERIOD_NS: u64 = 1_000_000_000 / RATE;
 /// A node looks once a second whether a leg that was silent can be connected again.
@@ -523,54 +451,16 @@ const LEAD_NS: u64 = 5_000_000;
 const SETTLE_NS: u64 = 100_000_000;
 /// Between two looks at ports: so much of the load gathers that one call takes many packets.
 const READ_NS: u64 = 200_000;
+/// Between two looks at the port of one browser.
+const BROWSER_NS: u64 = 100_000_000;
 /// Taken from a port before packets that are due get their turn again.
 const BATCHES_MAX: usize = 64;
 /// Ports that all sessions share.
 const PORTS: usize = 8;
-const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_packet_says_which_flow_and_cycle_it_is() {
-        let mut packet = [0; PACKET_BYTES];
-        write_packet(&mut packet, 7, 0x0001_0002, 0x0003_0004);
-        assert_eq!(packet[..4], [0x80, 0, 0, 4]);
-        assert_eq!(packet[8..12], 0x1000_0007_u32.to_be_bytes());
-        let (flow, cycle, sent_at) = read_packet(&packet).expect("ours");
-        assert_eq!((flow, cycle), (7, 0x0001_0002));
-        assert!(sent_at > 0);
-    }
-
-    #[test]
-    fn other_packets_are_not_ours() {
-        assert_eq!(read_packet(&[0x80; PACKET_BYTES]), None);
-        assert_eq!(read_packet(&[0x80; 20]), None);
-    }
-
-    #[test]
-    fn arrivals_tell_order_lateness_and_repetition() {
-        let mut arrived = Arrived::default();
-        let seen: Vec<Arrival> = [5, 6, 8, 7, 7, 8, 200, 100]
-            .into_iter()
-            .map(|cycle| arrived.take(cycle))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                Arrival::InOrder,
-                Arrival::InOrder,
-                Arrival::InOrder,
-                Arrival::Late,
-                Arrival::Duplicate,
-                Arrival::Duplicate,
-                Arrival::InOrder,
-                Arrival::Duplicate,
-            ]
-        );
-    }
 
     #[test]
     fn direct_flows_lose_nothing_and_land_on_their_peer() {

@@ -139,8 +139,8 @@ impl Reader {
 }
 
 const BATCH: usize = 64;
-/// Longer than any packet of ours.
-const PACKET_MAX: usize = 512;
+/// Longer than any packet of ours, and any datagram of a handshake.
+const PACKET_MAX: usize = 1_500;
 /// For some 50 ms of the highest load there is.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 23;
 

@@ -15,8 +15,9 @@ use socket2::SockRef;
 use crate::machine::monotonic_ns;
 use crate::session_key::{SessionKey, secured};
 use crate::sip_text::{
-    contact_uri, cseq_method, has_to_tag, header, method, push_body, request_user, response,
-    session_description, session_with_picture, status, stream_address,
+    contact_uri, cseq_method, has_to_tag, header, method, opus_payload_type, push_body,
+    request_user, response, session_description, session_in_opus, status, stream_address,
+    with_picture,
 };
 
 /// What happened since the last look.
@@ -40,6 +41,8 @@ pub(crate) enum Happened {
         media: Option<SocketAddr>,
         /// The gateway's key in the offer.
         key: Option<SessionKey>,
+        /// The payload type of Opus, where the callee takes that.
+        opus: Option<u8>,
         /// The Request-URI's user, where it is a number.
         user: Option<u32>,
         /// The kernel's arrival stamp, `CLOCK_REALTIME`.
@@ -77,6 +80,8 @@ pub(crate) struct SipLoad {
     pub(crate) pictures: bool,
     /// The caller offers keys.
     pub(crate) secure_caller: bool,
+    /// The callee takes Opus where it is offered.
+    pub(crate) in_opus: bool,
     /// Makes Call-IDs of one run unlike those of another.
     run: u64,
 }
@@ -113,6 +118,7 @@ impl SipLoad {
             happened: Vec::new(),
             pictures: false,
             secure_caller: false,
+            in_opus: false,
             run: monotonic_ns(),
         })
     }
@@ -137,7 +143,7 @@ impl SipLoad {
     pub(crate) fn invite_to(&mut self, call: u32, user: &str, media: SocketAddr) {
         let uri = format!("sip:{user}@{}", self.gateway);
         let to = format!("<{uri}>");
-        let mut body = self.description(media);
+        let mut body = self.description(media, None);
         if self.secure_caller {
             body = secured(&body, self.caller_key(call), 1);
         }
@@ -152,11 +158,15 @@ impl SipLoad {
         self.calls.insert(call, outgoing);
     }
 
-    fn description(&self, media: SocketAddr) -> String {
+    fn description(&self, media: SocketAddr, opus: Option<u8>) -> String {
+        let sound = match opus {
+            Some(payload_type) => session_in_opus(media, payload_type),
+            None => session_description(media),
+        };
         if self.pictures {
-            session_with_picture(media)
+            with_picture(&sound, media)
         } else {
-            session_description(media)
+            sound
         }
     }
 
@@ -309,8 +319,9 @@ impl SipLoad {
                     .called_media
                     .get(number)
                     .or_else(|| self.called_media.last());
+                let opus = opus_payload_type(text).filter(|_| self.in_opus);
                 let mut body = media
-                    .map(|media| self.description(*media))
+                    .map(|media| self.description(*media, opus))
                     .unwrap_or_default();
                 let offered = SessionKey::described(text);
                 if let Some((tag, _)) = offered {
@@ -327,6 +338,7 @@ impl SipLoad {
                     number,
                     media: stream_address(text, self.kind()),
                     key: offered.map(|(_, key)| key),
+                    opus,
                     user: request_user(text).and_then(|user| user.parse().ok()),
                     arrived_ns,
                 });
@@ -437,6 +449,7 @@ mod tests {
             number: 0,
             media,
             key: None,
+            opus: None,
             user: None,
             arrived_ns,
         } = seen[0]

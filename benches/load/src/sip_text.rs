@@ -90,9 +90,28 @@ pub(crate) fn session_description(media: SocketAddr) -> String {
     )
 }
 
-/// The same with H.264 at `media` as well.
-pub(crate) fn session_with_picture(media: SocketAddr) -> String {
-    let (sound, port) = (session_description(media), media.port());
+/// The payload type that a description gives to Opus.
+pub(crate) fn opus_payload_type(message: &str) -> Option<u8> {
+    message.lines().find_map(|line| {
+        let (payload_type, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        let is_opus = codec.to_ascii_lowercase().starts_with("opus/48000");
+        payload_type.parse().ok().filter(|_| is_opus)
+    })
+}
+
+/// An SDP with one Opus stream at `media`.
+pub(crate) fn session_in_opus(media: SocketAddr, payload_type: u8) -> String {
+    let (address, port) = (media.ip(), media.port());
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP {payload_type}\r\na=rtpmap:{payload_type} opus/48000/2\r\n\
+         a=ptime:20\r\na=sendrecv\r\n"
+    )
+}
+
+/// A description with H.264 at `media` as well.
+pub(crate) fn with_picture(sound: &str, media: SocketAddr) -> String {
+    let port = media.port();
     format!(
         "{sound}m=video {port} RTP/AVP 97\r\nb=TIAS:2000000\r\na=rtpmap:97 H264/90000\r\n\
          a=fmtp:97 profile-level-id=42e01f;packetization-mode=1\r\na=sendrecv\r\n"
@@ -157,12 +176,21 @@ mod tests {
     #[test]
     fn a_picture_is_found_beside_the_sound_unless_it_is_refused() {
         let media = "127.0.0.1:4000".parse().expect("an address");
-        let body = session_with_picture(media);
+        let body = with_picture(&session_description(media), media);
         let text = response(INVITE, "200 OK", "t", media, &body);
         assert_eq!(stream_address(&text, "video"), Some(media));
         assert_eq!(stream_address(&text, "audio"), Some(media));
         let refused = text.replace("m=video 4000", "m=video 0");
         assert_eq!(stream_address(&refused, "video"), None);
+    }
+
+    #[test]
+    fn opus_is_found_whatever_number_it_has() {
+        let media = "127.0.0.1:4000".parse().expect("an address");
+        let body = session_in_opus(media, 96);
+        assert_eq!(opus_payload_type(&body), Some(96));
+        assert_eq!(described_audio(&body), Some(media));
+        assert_eq!(opus_payload_type(&session_description(media)), None);
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::carrier::{Through, Where, establish};
 use crate::machine::{self, Cores, Pinned};
 use crate::paced::{Effort, Series, Standing, interleave};
 use crate::report::{self, Progress, progress};
-use crate::rtp_flow::{PACKET_BYTES, Pace, RtpLoad};
+use crate::rtp_flow::{Pace, RtpLoad};
+use crate::rtp_packet::PACKET_BYTES;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]

@@ -7,6 +7,7 @@ mod asterisk;
 mod bencode;
 mod daemon;
 mod freeswitch;
+mod guests;
 mod minimal;
 mod node;
 mod resting;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result};
 
 pub(crate) use self::daemon::Daemon;
+pub(crate) use self::guests::Guests;
 pub(crate) use self::minimal::Minimal;
 pub(crate) use self::node::{Node, NodeByHttp, NodePlace};
 pub(crate) use self::resting::Resting;

@@ -281,7 +281,7 @@ fn ways(callers: Vec<Option<Way>>, callees: Vec<Option<Way>>) -> Result<Vec<Ways
 }
 
 /// What the node's workers counted, from `/metrics`.
-fn counter(http: SocketAddr) -> Option<Counter> {
+pub(super) fn counter(http: SocketAddr) -> Option<Counter> {
     Some(Box::new(move || {
         let page = Connection::open(http).ok()?.page("/metrics").ok()?;
         counted(&page)

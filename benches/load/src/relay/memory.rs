@@ -22,7 +22,7 @@ use packet_io::{AnyPacketIo, KernelStep, PacketIoConfig};
 use super::{Row, Stage, row};
 use crate::proc_stat::resident_octets;
 use crate::report;
-use crate::rtp_flow::{PACKET_BYTES, rtp_header};
+use crate::rtp_packet::{PACKET_BYTES, Sound, rtp_header};
 use crate::session_key::TAG_OCTETS;
 
 /// KiB of a session.
@@ -156,7 +156,7 @@ fn send(
         for (number, end) in ends.iter_mut().enumerate() {
             let mut room = [0xff; PACKET_BYTES + TAG_OCTETS];
             if let Some(header) = room.first_chunk_mut() {
-                *header = rtp_header(u32::try_from(number)?, sent);
+                *header = rtp_header(u32::try_from(number)?, sent, Sound::PCMU);
             }
             let packet = match &mut end.secure {
                 None => room.get(..PACKET_BYTES).unwrap_or_default(),

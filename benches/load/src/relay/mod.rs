@@ -20,7 +20,7 @@ use crate::bench::{Places, prepared, stop};
 use crate::carrier::{Node, NodePlace, Target as _, establish};
 use crate::gateway::{Gateway, Plan};
 use crate::machine::{Cores, Pinned};
-use crate::paced::{Effort, Standing};
+use crate::paced::{Effort, Series, Standing};
 use crate::report;
 use crate::rtp_flow::{Pace, RtpLoad};
 
@@ -38,23 +38,29 @@ pub(crate) type Row = (&'static str, f64);
 /// Nothing at all could be measured.
 pub(crate) fn measure(places: &Places) -> Result<()> {
     let began = Instant::now();
-    let mut stage = Stage::enter(places)?;
-    for (rows, run) in STAGES {
+    let mut stage = Stage::enter(places, "relay")?;
+    run_stages(&mut stage, &STAGES);
+    report::figure("relay.group_s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Runs measurements one after the other: one that fails takes its own rows with it, and no others.
+pub(crate) fn run_stages(stage: &mut Stage<'_>, stages: &[Measurement]) {
+    for (rows, run) in stages {
         let stage_began = Instant::now();
-        if let Err(error) = run(&mut stage) {
+        if let Err(error) = run(stage) {
             not_run(rows, &error);
         }
         stage.stop();
         let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
         let seconds = stage_began.elapsed().as_secs();
-        report::progress(&format!("relay: {seconds} s for {}", names.join(", ")));
+        let group = stage.group;
+        report::progress(&format!("{group}: {seconds} s for {}", names.join(", ")));
     }
-    report::figure("relay.group_s", began.elapsed().as_secs_f64());
-    Ok(())
 }
 
 /// Rows that are measured together, and what measures them.
-type Measurement = (&'static [Row], fn(&mut Stage<'_>) -> Result<()>);
+pub(crate) type Measurement = (&'static [Row], fn(&mut Stage<'_>) -> Result<()>);
 
 const STAGES: [Measurement; 5] = [
     (&memory::ROWS, memory::measure),
@@ -67,6 +73,7 @@ const STAGES: [Measurement; 5] = [
 /// What the rows share: the machine, and the nodes that run at present.
 pub(crate) struct Stage<'a> {
     places: &'a Places,
+    group: &'static str,
     /// The two cores.
     pub(crate) cores: Cores,
     /// Median latency without a relay, microseconds: what the method itself adds.
@@ -76,17 +83,18 @@ pub(crate) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Takes the generator's core, and measures the generator without a relay.
-    pub(crate) fn enter(places: &'a Places) -> Result<Self> {
+    pub(crate) fn enter(places: &'a Places, group: &'static str) -> Result<Self> {
         let cores = Cores::find()?;
-        let (direct_us, is_realtime) = calibrate(cores)?;
+        let (direct_us, is_realtime) = calibrate(cores, group)?;
         if !is_realtime {
             report::note(
-                "relay",
+                group,
                 "no realtime scheduling: latencies are those of the scheduler",
             );
         }
         Ok(Self {
             places,
+            group,
             cores,
             direct_us,
             gateways: Vec::new(),
@@ -111,7 +119,21 @@ impl<'a> Stage<'a> {
         thread: &str,
         change: impl FnOnce(&mut Plan),
     ) -> Result<Node> {
-        let folder = format!("relay-{name}");
+        let place = self.place(name, offset, thread, change)?;
+        let node = Node::new(name, place)?;
+        node.subject()?.spread(self.cores)?;
+        Ok(node)
+    }
+
+    /// A gateway that runs, and where it is.
+    pub(crate) fn place(
+        &mut self,
+        name: &str,
+        offset: u8,
+        thread: &str,
+        change: impl FnOnce(&mut Plan),
+    ) -> Result<NodePlace> {
+        let folder = format!("{}-{name}", self.group);
         let plan = prepared(self.places, &folder, u16::from(offset), |mut plan| {
             plan.media = Ipv4Addr::new(127, 0, 1, 1 + offset).into();
             change(&mut plan);
@@ -127,9 +149,7 @@ impl<'a> Stage<'a> {
             thread: thread.to_owned(),
         };
         self.gateways.push(gateway);
-        let node = Node::new(name, place)?;
-        node.subject()?.spread(self.cores)?;
-        Ok(node)
+        Ok(place)
     }
 
     /// A node with sessions that stand.
@@ -163,7 +183,8 @@ impl<'a> Stage<'a> {
         let mut load = RtpLoad::new()?;
         establish(&mut node, &mut load, sessions)?;
         report::progress(&format!(
-            "relay: {sessions} sessions stand in node {}",
+            "{}: {sessions} sessions stand in node {}",
+            self.group,
             node.name()
         ));
         let subject = node.subject()?;
@@ -173,6 +194,20 @@ impl<'a> Stage<'a> {
             subject,
             load,
         })
+    }
+
+    /// Latency that the relay adds, milliseconds.
+    ///
+    /// # Errors
+    /// Too few rounds count.
+    pub(crate) fn added_ms(&self, series: &Series, quantile: f64) -> Result<f64> {
+        let us = series.lowest(|one| one.latency_us(quantile))?;
+        Ok((us - self.direct_us) / 1000.0)
+    }
+
+    /// This run is only to show that all works.
+    pub(crate) const fn is_quick(&self) -> bool {
+        self.places.quick
     }
 
     /// So many rounds, unless this run is only to show that all works.
@@ -203,7 +238,7 @@ pub(crate) fn secure(plan: &mut Plan, secure_callers: bool) {
 }
 
 /// Median latency without a relay, microseconds, and whether the generator ran realtime.
-fn calibrate(cores: Cores) -> Result<(f64, bool)> {
+fn calibrate(cores: Cores, group: &str) -> Result<(f64, bool)> {
     let pinned = Pinned::here(cores.generator)?;
     let mut load = RtpLoad::direct(CALIBRATION_SESSIONS)?;
     let pace = Pace {
@@ -212,9 +247,9 @@ fn calibrate(cores: Cores) -> Result<(f64, bool)> {
     };
     let round = load.drive(pace, &mut |_| {})?;
     let us = |quantile| round.latency.value_at_quantile(quantile) as f64 / 1000.0;
-    report::figure("relay.direct_p50_us", us(0.5));
-    report::figure("relay.direct_p99_us", us(0.99));
-    report::figure("relay.direct_generator_load", round.own_load);
+    report::figure(&format!("{group}.direct_p50_us"), us(0.5));
+    report::figure(&format!("{group}.direct_p99_us"), us(0.99));
+    report::figure(&format!("{group}.direct_generator_load"), round.own_load);
     if round.lost() > 0 {
         let (lost, sent) = (round.lost(), round.sent);
         bail!("{lost} of {sent} packets were lost without a relay");
@@ -246,5 +281,5 @@ pub(crate) fn not_run(rows: &[Row], error: &anyhow::Error) {
 }
 
 /// Names of a node's media threads begin with this.
-const MEDIA_THREAD: &str = "media";
+pub(crate) const MEDIA_THREAD: &str = "media";
 const CALIBRATION_SESSIONS: usize = 1_000;

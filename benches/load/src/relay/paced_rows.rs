@@ -8,7 +8,8 @@ use super::{Row, Stage, not_run, row};
 use crate::floor::{self, Floor};
 use crate::paced::{Series, Standing, interleave};
 use crate::report::{self, Progress};
-use crate::rtp_flow::{Pace, Round};
+use crate::rtp_flow::Pace;
+use crate::rtp_round::Round;
 use crate::verdict::lowest_third;
 
 /// CPU of a forwarded packet over the kernel floor of the same run, 1,000 sessions.
@@ -136,7 +137,7 @@ fn print_paced(stage: &Stage<'_>, paced: &Series, floor_ns: f64) {
         print_counts(paced);
     }
     row(PACED, cpu.map(|cpu| cpu / floor_ns));
-    row(ADDED_P99, added_ms(stage, paced, 0.99));
+    row(ADDED_P99, stage.added_ms(paced, 0.99));
     let entries = paced
         .lowest(|one| one.kernel_entries.unwrap_or(f64::NAN))
         .map_err(|error| error.context("what the node's metrics say of its system calls"));
@@ -177,7 +178,7 @@ fn print_many(stage: &Stage<'_>, many: &Series) {
         .map(|_| 100.0 * lost as f64 / sent.max(1) as f64);
     let values = [
         percent,
-        added_ms(stage, many, 0.99),
+        stage.added_ms(many, 0.99),
         many.lowest(|one| one.core),
     ];
     for (bar, value) in MANY.into_iter().zip(values) {
@@ -187,7 +188,7 @@ fn print_many(stage: &Stage<'_>, many: &Series) {
 
 fn print_latency(stage: &Stage<'_>, rows: &[Row; 3], series: &Series) {
     for (bar, quantile) in rows.iter().zip(QUANTILES) {
-        row(*bar, added_ms(stage, series, quantile));
+        row(*bar, stage.added_ms(series, quantile));
     }
     if let Ok(cpu) = cpu_ns(series) {
         report::figure(&format!("relay.{}_cpu_ns", series.label), cpu);
@@ -197,12 +198,6 @@ fn print_latency(stage: &Stage<'_>, rows: &[Row; 3], series: &Series) {
 /// CPU of a packet, the lowest third of the rounds.
 fn cpu_ns(series: &Series) -> Result<f64> {
     series.lowest(|one| one.cpu_ns)
-}
-
-/// Latency that the relay adds, milliseconds.
-fn added_ms(stage: &Stage<'_>, series: &Series, quantile: f64) -> Result<f64> {
-    let us = series.lowest(|one| one.latency_us(quantile))?;
-    Ok((us - stage.direct_us) / 1000.0)
 }
 
 const SESSIONS: usize = 1_000;

@@ -72,7 +72,7 @@ impl Peer {
 
 /// Measures, and prints the rows of `peers`. Each peer that is not here is `notrun`.
 pub(crate) fn measure(places: &Places, asterisk_root: &Path, peers: &[Peer]) {
-    let mut stage = match Stage::enter(places) {
+    let mut stage = match Stage::enter(places, "peers") {
         Ok(stage) => stage,
         Err(error) => {
             for peer in peers {
