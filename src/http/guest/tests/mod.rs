@@ -102,7 +102,8 @@ pub(super) async fn world_of(limits: GuestLimits) -> World {
     });
     let turn = TurnServers::new(vec!["turn:turn.example".to_owned()], b"secret");
     let door = GuestDoor::new(guests, Arc::default(), &store, turn, limits);
-    let door = Arc::new(door.unwrap());
+    let names = Names::new(&["https://gw.example".to_owned()], &[]);
+    let door = Arc::new(door.unwrap().with_names(names));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

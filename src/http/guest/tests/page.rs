@@ -340,13 +340,63 @@ async fn pages_in_the_clear_are_found_by_https_but_on_this_machine_and_behind_pr
         moved("[2001:db8::1]:8443")
     );
     let page = (200, String::new());
-    for host in ["localhost:8080", "127.0.0.1", "[::1]:8080", "x y"] {
+    for host in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
         assert_eq!(there(host, &[]).await, page, "{host}");
     }
-    assert_eq!(
-        there("gw.example", &[("x-forwarded-proto", "https")]).await,
-        page
-    );
+    for host in ["x y", "gw.example"] {
+        // An address of a proxy that is not known as one.
+        let proxied = [("x-forwarded-proto", "https")];
+        let (status, location) = there(host, &proxied).await;
+        assert_eq!((status, location.as_str()), (421, ""), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_in_the_clear_is_sent_to_the_address_that_guests_know() {
+    let mut world = world().await;
+    let names = Names::new(&["https://call.example".to_owned()], &[]);
+    world.door = Arc::new(spare(&world).with_names(names));
+    for (host, status, location) in [
+        ("call.example:8080", 308, "https://call.example/call/echo"),
+        ("192.0.2.1:8080", 308, "https://call.example/call/echo"),
+        ("evil.example", 421, ""),
+    ] {
+        let page = world.ask("GET", "/call/echo", &[("host", host)]).await;
+        let found = (page.status.as_u16(), page.header("location"));
+        assert_eq!(found, (status, location), "{host}");
+    }
+    assert_eq!(world.refused("foreign_host"), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_points_at_us_gets_no_page() {
+    let world = world().await;
+    for (host, status) in [
+        ("gw.example", 200),
+        ("GW.example.:8443", 200),
+        ("192.0.2.1:8080", 200),
+        ("localhost", 200),
+        ("evil.example", 421),
+        ("gw.example.evil.example", 421),
+        ("", 421),
+    ] {
+        let page = world.ask("GET", "/call/echo", &[("host", host)]).await;
+        assert_eq!(page.status, status, "{host}");
+        if status == 421 {
+            assert!(
+                page.body
+                    .contains("<h1>This address does not lead here</h1>")
+            );
+            assert!(page.body.contains("data-cause=\"foreign_host\""));
+            assert_eq!(page.header("set-cookie"), "");
+        }
+    }
+    let proxied = [("host", "gw.example"), ("x-forwarded-host", "evil.example")];
+    let page = world
+        .ask_from("127.0.0.1", "GET", "/call/echo", &proxied)
+        .await;
+    assert_eq!(page.status, 421, "whichever way it came");
+    assert_eq!(world.refused("foreign_host"), 4);
 }
 
 /// A door of the same node that knows of HTTPS.

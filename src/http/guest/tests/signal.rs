@@ -104,6 +104,17 @@ async fn only_our_own_pages_with_their_cookie_open_a_websocket() {
     ] {
         assert_eq!(world.open_with(&headers).await.unwrap_err(), 403);
     }
+    // A page of another site whose name was pointed at us: all that a browser says fits.
+    let evil = [
+        ("x-forwarded-host", "evil.example"),
+        ("origin", "http://evil.example"),
+        ("cookie", pair),
+    ];
+    assert_eq!(world.open_with(&evil).await.unwrap_err(), 421);
+    assert_eq!(world.refused("foreign_host"), 1);
+    // Behind a proxy that says another host than the browser's.
+    let named = [("origin", "https://gw.example"), ("cookie", pair)];
+    assert!(world.open_with(&named).await.is_ok());
     // A page of ours is told, for its script sees no status.
     let headers = [("origin", own.as_str()), ("cookie", "sluice_guest=x")];
     let mut page = world.open_with(&headers).await.unwrap();
