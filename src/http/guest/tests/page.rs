@@ -237,6 +237,51 @@ async fn a_page_runs_nothing_but_ours_and_stands_in_no_other() {
     );
 }
 
+#[test]
+fn each_part_of_the_page_has_a_name_of_its_own() {
+    let page = include_str!("../page/call.html");
+    let name = |tag: &str| {
+        let (_, rest) = tag
+            .split_once("aria-label=\"")
+            .unwrap_or_else(|| panic!("{tag}"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let mut parts = Vec::new();
+    for tag in page
+        .split('<')
+        .skip(1)
+        .map(|rest| rest.split('>').next().unwrap())
+    {
+        let is_part =
+            tag.starts_with("section") || tag.starts_with("nav") || tag.contains("role=\"group\"");
+        if is_part {
+            parts.push(name(tag));
+        } else if tag.starts_with("video") {
+            assert!(!name(tag).is_empty());
+        }
+    }
+    let all = parts.len();
+    parts.sort();
+    parts.dedup();
+    assert!(all >= 5 && parts.len() == all, "{parts:?}");
+    // What a button shows is its name, where it shows more than a sign.
+    for button in page.split("<button").skip(1) {
+        let button = button.split("</button>").next().unwrap();
+        let (tag, content) = button.split_once('>').unwrap();
+        let says = content.split('<').any(|part| {
+            part.split('>')
+                .nth(1)
+                .is_some_and(|text| !text.trim().is_empty())
+        });
+        let bare = content.trim();
+        let is_digit = bare.len() == 1 && bare.bytes().all(|octet| octet.is_ascii_digit());
+        assert!(
+            says || is_digit || tag.contains("aria-label=\""),
+            "{button}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn each_refusal_has_its_page_and_hidden_ones_are_all_the_same() {
     let world = world().await;
