@@ -13,7 +13,7 @@ use super::error::ServeError;
 use super::sockets::bind_local;
 use crate::config::Config;
 use crate::health;
-use crate::http::{Challenges, GuestDoor, HttpState, Listener, TurnServers, serve};
+use crate::http::{Challenges, GuestDoor, HttpState, Listener, Names, TurnServers, serve};
 use crate::shell::{Asker, Guests};
 use crate::storage::Store;
 use crate::tokens;
@@ -39,7 +39,10 @@ pub(super) async fn start(
     let (turn, limits) = (turn_servers(config), config.browser.limits);
     let guests = GuestDoor::new(guests, figures, store, turn, limits);
     let https_port = config.https.listen.first().map(SocketAddr::port);
-    let guests = guests.map(|door| Arc::new(door.with_https(https_port)));
+    let acme = config.https.acme.as_ref();
+    let certified = acme.map_or(&[][..], |acme| &acme.domains);
+    let names = Names::new(&config.browser.urls, certified);
+    let guests = guests.map(|door| Arc::new(door.with_https(https_port).with_names(names)));
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,

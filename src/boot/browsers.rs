@@ -87,14 +87,20 @@ impl Browsers {
     /// The port of a worker.
     #[must_use]
     pub fn for_worker(&self, config: &Config, limits: &Limits, worker: u16) -> BrowserConfig {
-        let guests = limits.calls_max.div_ceil(u32::from(limits.workers.max(1)));
         BrowserConfig {
             address: address_of(config, worker),
-            legs_max: guests.saturating_mul(LEGS_A_GUEST),
+            legs_max: legs_of_a_worker(limits),
             receive_buffer_bytes: RECEIVE_BUFFER_BYTES,
             endpoint: Arc::<Endpoint>::clone(&self.endpoint),
         }
     }
+}
+
+/// Legs of browsers that a worker has at most: a call of each guest, with video.
+#[must_use]
+pub fn legs_of_a_worker(limits: &Limits) -> u32 {
+    let guests = limits.calls_max.div_ceil(u32::from(limits.workers.max(1)));
+    guests.saturating_mul(LEGS_A_GUEST)
 }
 
 /// On the first of the media addresses; each worker has the port after that of the one before.

@@ -428,8 +428,10 @@ fn try_next(output: &mut impl Write, config: &Config, path: &str) -> io::Result<
         )?;
     }
     // A page of this machine gets the microphone without TLS too, and no warning of its certificate.
-    if let Some(https) = config.https.listen.first() {
-        writeln!(output, "  in a browser:    https://{https}/call/{path}")?;
+    let named = config.browser.urls.first().cloned();
+    let listener = || Some(format!("https://{}", config.https.listen.first()?));
+    if let Some(url) = named.or_else(listener) {
+        writeln!(output, "  in a browser:    {url}/call/{path}")?;
     }
     let mut local = config.http.listen.iter();
     if let Some(http) = local.find(|listen| listen.ip().is_loopback()) {

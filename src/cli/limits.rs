@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::output::Output;
 use super::run::CommandError;
+use crate::boot::browsers;
 use crate::boot::limits::{self, Limits};
 use crate::config::Config;
 
@@ -22,7 +23,7 @@ struct Sheet {
     bounds: Vec<Bound>,
 }
 
-/// A limit that no setting moves.
+/// A limit beneath these.
 #[derive(Debug, Serialize)]
 struct Bound {
     name: &'static str,
@@ -95,11 +96,13 @@ fn sheet(config: &Config, limits: &Limits, descriptors: u64) -> Result<Sheet, Co
         media_pairs: u64::from(limits.pairs_a_worker) * u64::from(limits.workers),
         media_io: chosen.step().as_str(),
         ring_refused: chosen.ring_refused().map(|refused| refused.to_string()),
-        bounds: bounds(limits.calls_max, config.limits.calls_per_second_max),
+        bounds: bounds(config, limits),
     })
 }
 
-fn bounds(calls_max: u32, rate: u32) -> Vec<Bound> {
+fn bounds(config: &Config, limits: &Limits) -> Vec<Bound> {
+    let (calls_max, rate) = (limits.calls_max, config.limits.calls_per_second_max);
+    let guests = config.browser.limits;
     let bound = |name, value: u32, meaning| Bound {
         name,
         value: u64::from(value),
@@ -145,6 +148,26 @@ fn bounds(calls_max: u32, rate: u32) -> Vec<Bound> {
             "media.worker_pairs_max",
             media::limits::PAIRS_MAX,
             "port pairs of one worker",
+        ),
+        bound(
+            "media.browser_legs_max",
+            browsers::legs_of_a_worker(limits),
+            "legs of guests' browsers of one worker, two a guest with video; all on one port",
+        ),
+        bound(
+            "browser.connections_max",
+            guests.connections_max,
+            "WebSockets of guests, and calls of theirs",
+        ),
+        bound(
+            "browser.connections_per_client_max",
+            guests.connections_per_client_max,
+            "of these, from one address; of IPv6 from one /64",
+        ),
+        bound(
+            "browser.loads_per_minute_max",
+            guests.loads_per_minute_max,
+            "pages that one address may load a minute",
         ),
     ]
 }

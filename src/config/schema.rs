@@ -173,6 +173,8 @@ pub struct AcmeConfig {
 /// `[browser]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrowserConfig {
+    /// Where guests find the pages, as origins; the hosts of these are the only names that it answers to.
+    pub urls: Vec<String>,
     /// Relays that pages may use (RFC 7065).
     pub turn: Vec<String>,
     /// What we share with them.

@@ -24,7 +24,13 @@ fn page(config: &Config) -> Option<Finding> {
             format!("https.listen {listen} shows a self-signed certificate"),
             "browsers warn of it before the page: name https.certificate and https.key, or https.acme_domains",
         )),
-        (Some(listen), _) => Some(Finding::good(PAGE, format!("by HTTPS at {listen}"))),
+        (Some(listen), _) => {
+            let named = config.browser.urls.first();
+            let at = named
+                .cloned()
+                .unwrap_or_else(|| format!("any name by HTTPS at {listen}"));
+            Some(Finding::good(PAGE, at))
+        }
         (None, Some(listen)) if config.http.trusted_proxies.is_empty() => Some(Finding::warning(
             PAGE,
             format!("http.listen {listen} serves it in the clear"),

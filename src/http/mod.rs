@@ -39,7 +39,7 @@ mod trunks;
 pub use access::Origin;
 pub(crate) use calls::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OCTETS_MAX};
 pub(crate) use fields::fields_of;
-pub use guest::{GuestDoor, GuestFigures, GuestLimits, TurnServers};
+pub use guest::{GuestDoor, GuestFigures, GuestLimits, Names, TurnServers};
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};
 pub use tls::{

@@ -293,6 +293,10 @@ const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 const PROOF: &str = "http-01 or tls-alpn-01";
 
 fn browser(table: Reader<'_>, file: &Path) -> BrowserConfig {
+    let own = |text: &str| {
+        (text.starts_with("https://") && rules::is_origin(text)).then(|| text.to_owned())
+    };
+    let urls = table.texts("urls", Vec::new(), OWN_URL, own);
     let url = |text: &str| is_turn_url(text).then(|| text.to_owned());
     let turn = table.texts("turn", Vec::new(), TURN_URL, url);
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
@@ -311,6 +315,7 @@ fn browser(table: Reader<'_>, file: &Path) -> BrowserConfig {
     };
     table.finish();
     BrowserConfig {
+        urls,
         turn,
         turn_secret,
         limits,
@@ -505,6 +510,8 @@ const FOLDER: &str = "the name of a folder";
 /// Octets of the name of a Unix socket.
 const SOCKET_OCTETS_MAX: usize = 107;
 const SOCKET_FILE: &str = "the name of a file of at most 107 octets, or nothing for none";
+/// The sentence of `browser.urls`.
+const OWN_URL: &str = "https://host or https://host:port in lower case, without a path";
 const TURN_URL: &str = "turn:host:port?transport=udp or =tcp, or turns:…";
 const PEM_FILE: &str = "the path of a file in PEM";
 const SOCKET: &str = "address and port such as \"127.0.0.1:5060\"";

@@ -130,6 +130,25 @@ fn a_certificate_and_its_key_come_together_and_an_open_resolver_stays_on_loopbac
 }
 
 #[test]
+fn addresses_of_pages_are_origins_by_tls() {
+    let urls = |url: &str| {
+        let text = format!("[browser]\nurls = [\"{url}\"]");
+        Config::parse(Path::new("test.toml"), &text).map(|config| config.browser.urls)
+    };
+    for url in ["https://call.example", "https://192.0.2.1:8444"] {
+        assert_eq!(urls(url).unwrap(), [url]);
+    }
+    for url in [
+        "http://call.example",
+        "https://call.example/",
+        "https://Call.example",
+        "call.example",
+    ] {
+        urls(url).unwrap_err();
+    }
+}
+
+#[test]
 fn relays_of_browsers_come_with_their_secret_and_as_browsers_read_them() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sluice.toml");

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) enum GuestRefused {
     /// No node handles calls here.
     NoNode,
+    /// A page or WebSocket for a host that is not this node.
+    ForeignHost,
     /// A WebSocket from a page of another site.
     ForeignOrigin,
     /// A WebSocket without the cookie of its page.
@@ -49,8 +51,9 @@ pub(super) enum GuestRefused {
 
 impl GuestRefused {
     /// All of them.
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::NoNode,
+        Self::ForeignHost,
         Self::ForeignOrigin,
         Self::NoCookie,
         Self::TooManyConnections,
@@ -77,6 +80,7 @@ impl GuestRefused {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NoNode => "no_node",
+            Self::ForeignHost => "foreign_host",
             Self::ForeignOrigin => "foreign_origin",
             Self::NoCookie => "no_cookie",
             Self::TooManyConnections => "too_many_connections",

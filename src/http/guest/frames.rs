@@ -68,8 +68,13 @@ pub(super) enum ServerFrame {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_s: Option<u64>,
     },
-    /// What was said cannot be taken. The last frame, unless nothing but one offer or key was wrong.
-    Error { code: &'static str },
+    /// What was said cannot be taken. With the type of a frame it is about that one alone, and the call goes on;
+    /// else it is the last frame.
+    Error {
+        code: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        frame: Option<&'static str>,
+    },
     /// To `ping`.
     Pong {},
 }

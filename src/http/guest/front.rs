@@ -13,6 +13,8 @@ pub(in crate::http) struct OverTls;
 pub(in crate::http) struct Front {
     /// The browser's way is TLS, here or at a proxy.
     pub(super) is_secure: bool,
+    /// A trusted proxy has passed it on.
+    pub(super) is_proxied: bool,
     /// Host and port, lower case; `None`: nobody says, or it is none.
     pub(super) authority: Option<String>,
 }
@@ -34,13 +36,15 @@ impl Front {
             .or_else(|| text(headers, HOST.as_str()));
         Self {
             is_secure: over_tls || proxied,
+            is_proxied: by_trusted_proxy,
             authority: authority
                 .filter(|authority| is_authority(authority))
                 .map(str::to_ascii_lowercase),
         }
     }
 
-    /// `Origin: …` of a page of ours (RFC 6454 §7): same host and port, and by TLS if we are.
+    /// `Origin: …` of a page of the same host and port (RFC 6454 §7), and by TLS if we are. Whether that host
+    /// is ours, `Names` knows.
     pub(super) fn is_own(&self, origin: &str) -> bool {
         let Some((scheme, authority)) = origin.split_once("://") else {
             return false;

@@ -105,7 +105,8 @@ impl Line {
     /// Says why it ends, and ends.
     pub(super) async fn refuse(mut self, why: GuestRefused) {
         let code = why.as_str();
-        if self.say(&ServerFrame::Error { code }).await.is_ok() {
+        let last = ServerFrame::Error { code, frame: None };
+        if self.say(&last).await.is_ok() {
             self.close(close_code::POLICY, code).await;
         }
     }

@@ -6,6 +6,7 @@ mod figures;
 mod frames;
 mod front;
 mod line;
+mod names;
 mod page;
 mod seats;
 mod session;
@@ -16,15 +17,17 @@ mod texts;
 mod token;
 mod turn;
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::Router;
 use axum::routing::get;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::figures::GuestFigures;
+use self::figures::GuestRefused;
 use self::frames::ServerFrame;
 pub(super) use self::front::{Front, OverTls};
+pub use self::names::Names;
 pub use self::seats::GuestLimits;
 use self::seats::Seats;
 use self::session::unix_now;
@@ -48,6 +51,9 @@ pub struct GuestDoor {
     turned_away: Arc<Semaphore>,
     /// Where pages come by HTTPS; `None`: nowhere here.
     https_port: Option<u16>,
+    names: Names,
+    /// The log says once that a name is not ours: who asks may ask without end.
+    foreign_host_said: Once,
 }
 
 impl GuestDoor {
@@ -69,6 +75,8 @@ impl GuestDoor {
             sessions: Arc::default(),
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             https_port: None,
+            names: Names::default(),
+            foreign_host_said: Once::new(),
         })
     }
 
@@ -76,6 +84,25 @@ impl GuestDoor {
     #[must_use]
     pub fn with_https(self, https_port: Option<u16>) -> Self {
         Self { https_port, ..self }
+    }
+
+    /// Guests find it under these names, and it answers to no other.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Counts a request for a name that is not ours.
+    fn refuse_host(&self, front: &Front) {
+        self.figures.refuse(GuestRefused::ForeignHost);
+        self.foreign_host_said.call_once(|| {
+            let host = front.host().unwrap_or_default();
+            tracing::warn!(
+                host,
+                "a guest asked for a name that is not this node's and was refused (421), said once: \
+                 browser.urls lists the names, http.trusted_proxies the proxies before them"
+            );
+        });
     }
 
     /// A place for a WebSocket that is told why it is refused. `None`: too many are being told.

@@ -55,6 +55,10 @@ pub(super) async fn page(
     let Some(door) = &state.guests else {
         return frame.refuse(Refusal::Unavailable);
     };
+    if !door.names.is_ours(&front) {
+        door.refuse_host(&front);
+        return frame.refuse(Refusal::ForeignHost);
+    }
     if let Err(wait) = door.seats.load(Instant::now(), client(origin)) {
         door.figures.refuse(GuestRefused::TooManyLoads);
         return frame.refuse(Refusal::Rate(wait));
@@ -76,18 +80,15 @@ pub(super) async fn page(
 /// To HTTPS, where there is such a listener and the guest comes to us itself: a browser gives no
 /// microphone to a page that came in the clear, but from its own machine.
 fn elsewhere(state: &HttpState, front: &Front, origin: Origin, uri: &Uri) -> Option<Response> {
-    let port = state.guests.as_ref()?.https_port?;
-    let is_direct = matches!(origin, Origin::Network(_));
+    let door = state.guests.as_ref()?;
+    let port = door.https_port?;
+    let is_direct = matches!(origin, Origin::Network(_)) && !front.is_proxied;
     if front.is_secure || front.is_loopback() || !is_direct {
         return None;
     }
-    let host = front.host()?;
+    let there = door.names.by_tls(front, port)?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let there = match port {
-        443 => format!("https://{host}{path}"),
-        port => format!("https://{host}:{port}{path}"),
-    };
-    let there = HeaderValue::from_str(&there).ok()?;
+    let there = HeaderValue::from_str(&format!("{there}{path}")).ok()?;
     let headers = [(LOCATION, there)];
     Some((StatusCode::PERMANENT_REDIRECT, headers).into_response())
 }
@@ -124,6 +125,7 @@ impl Query {
 enum Refusal {
     Link(ResolveRefusal),
     Rate(Duration),
+    ForeignHost,
     Unavailable,
 }
 
@@ -199,11 +201,14 @@ impl Frame<'_> {
                 (status_of(link), link.as_str(), word)
             }
             Refusal::Rate(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_loads", "rate"),
+            Refusal::ForeignHost => (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "host"),
             Refusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "no_node", "unavailable"),
         };
         let when = match refusal {
             Refusal::Link(ResolveRefusal::NotYetValid(after)) => Some(after.to_string()),
-            Refusal::Link(_) | Refusal::Rate(_) | Refusal::Unavailable => None,
+            Refusal::Link(_) | Refusal::Rate(_) | Refusal::ForeignHost | Refusal::Unavailable => {
+                None
+            }
         };
         let texts = &self.language.texts;
         let html = fill(REFUSED, |name| match name {

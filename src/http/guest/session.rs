@@ -179,11 +179,31 @@ struct Session {
     line: Option<Line>,
     /// Until then something must happen: a call that the page hangs up is over, or its last word is heard.
     due: Option<Instant>,
-    /// Its WebSocket was lost, and call control knows it.
+    /// Its WebSocket was lost, and call control knows it or will.
     is_lost: bool,
+    /// What call control must hear, and had no room for; and when that is tried again.
+    owed: Option<(Owed, Instant)>,
     state: Option<GuestState>,
     /// The last word, while nobody is there to hear it.
     ended: Option<ServerFrame>,
+}
+
+/// A word that is never left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owed {
+    Lost,
+    Resumed,
+    HangUp,
+}
+
+impl Owed {
+    const fn input(self) -> BrowserInput {
+        match self {
+            Self::Lost => BrowserInput::Lost,
+            Self::Resumed => BrowserInput::Resumed,
+            Self::HangUp => BrowserInput::HangUp,
+        }
+    }
 }
 
 /// What happens next to a call.
@@ -194,6 +214,8 @@ enum Step {
     /// The page has given the call up, and begins another.
     Displaced,
     Due,
+    /// Call control may have room again.
+    Again,
 }
 
 impl Session {
@@ -212,6 +234,7 @@ impl Session {
             line: Some(line),
             due: None,
             is_lost: false,
+            owed: None,
             state: None,
             ended: None,
         }
@@ -228,6 +251,7 @@ impl Session {
                 Step::Told(Some(output)) => self.tell(output).await,
                 Step::Told(None) => self.forsaken().await,
                 Step::Taken(line) => self.resume(line).await,
+                Step::Again => self.pay().map(|_is_paid| Over::No),
                 Step::Displaced | Step::Due => return,
             };
             if over == Ok(Over::No) {
@@ -255,50 +279,82 @@ impl Session {
                 None => std::future::pending().await,
             }
         };
-        let due = self.due;
-        let is_due = async {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => std::future::pending().await,
-            }
+        let at = async |moment: Option<Instant>| match moment {
+            Some(moment) => sleep_until(moment).await,
+            None => std::future::pending().await,
         };
+        let (due, again) = (self.due, self.owed.map(|(_, again)| again));
         tokio::select! {
             told = guest.hear(), if self.ended.is_none() => Step::Told(told),
             heard = heard => Step::Heard(heard),
             line = claim.lines.recv() => line.map_or(Step::Displaced, Step::Taken),
-            () = is_due => Step::Due,
+            () = at(due) => Step::Due,
+            () = at(again) => Step::Again,
         }
     }
 
     /// A frame of the page.
     async fn hear(&mut self, frame: ClientFrame) -> Result<Over, GuestRefused> {
-        let input = match frame {
+        let (input, named) = match frame {
             ClientFrame::Offer { sdp } => match SessionDescription::parse(sdp.as_bytes()) {
-                Ok(offer) => BrowserInput::Offer(Box::new(offer)),
-                Err(_) => return self.object(GuestRefused::BadSdp).await,
+                Ok(offer) => (BrowserInput::Offer(Box::new(offer)), "offer"),
+                Err(_) => return self.object(GuestRefused::BadSdp, "offer").await,
             },
             ClientFrame::Dtmf { digits: text } => match digits(text) {
-                Some(keys) => BrowserInput::Digits(keys),
-                None => return self.object(GuestRefused::BadDigits).await,
+                Some(keys) => (BrowserInput::Digits(keys), "dtmf"),
+                None => return self.object(GuestRefused::BadDigits, "dtmf").await,
             },
-            ClientFrame::Camera { on } => BrowserInput::Camera(on),
+            ClientFrame::Camera { on } => (BrowserInput::Camera(on), "camera"),
             ClientFrame::Leave {} => {
                 self.due = Some(Instant::now() + LEAVE_TIME_MAX);
-                BrowserInput::HangUp
+                return self.insist(Owed::HangUp).map(|()| Over::No);
             }
             ClientFrame::Ping {} => return self.say(&ServerFrame::Pong {}).await,
             ClientFrame::Hello { .. } | ClientFrame::Resume { .. } | ClientFrame::Call { .. } => {
                 return Err(GuestRefused::BadFrame);
             }
         };
-        self.guest.say(input).map_err(refused)?;
-        Ok(Over::No)
+        // What is owed comes first: an offer means another thing before a word of a WebSocket that came back.
+        let said = match self.pay()? {
+            true => self.guest.say(input).map_err(refused),
+            false => Err(GuestRefused::Busy),
+        };
+        match said {
+            Ok(()) => Ok(Over::No),
+            // The page says it again, if it still means it; its call goes on.
+            Err(GuestRefused::Busy) => self.object(GuestRefused::Busy, named).await,
+            Err(why) => Err(why),
+        }
     }
 
-    /// Something of no consequence was wrong.
-    async fn object(&mut self, why: GuestRefused) -> Result<Over, GuestRefused> {
+    /// A frame is not taken. The call goes on without it.
+    async fn object(
+        &mut self,
+        why: GuestRefused,
+        frame: &'static str,
+    ) -> Result<Over, GuestRefused> {
         self.door.figures.refuse(why);
-        self.say(&ServerFrame::Error { code: why.as_str() }).await
+        let (code, frame) = (why.as_str(), Some(frame));
+        self.say(&ServerFrame::Error { code, frame }).await
+    }
+
+    /// Says what call control must hear: now, or as soon as it has room.
+    fn insist(&mut self, word: Owed) -> Result<(), GuestRefused> {
+        self.owed = Some((word, Instant::now()));
+        self.pay().map(|_is_paid| ())
+    }
+
+    /// Says what is owed. False: there is still no room.
+    fn pay(&mut self) -> Result<bool, GuestRefused> {
+        let Some((word, _)) = self.owed else {
+            return Ok(true);
+        };
+        match self.guest.say(word.input()).map_err(refused) {
+            Ok(()) => self.owed = None,
+            Err(GuestRefused::Busy) => self.owed = Some((word, Instant::now() + OWED_AGAIN)),
+            Err(why) => return Err(why),
+        }
+        Ok(self.owed.is_none())
     }
 
     /// Call control says something.
@@ -343,7 +399,7 @@ impl Session {
             return Ok(Over::Yes);
         }
         if !std::mem::replace(&mut self.is_lost, true) {
-            self.guest.say(BrowserInput::Lost).map_err(refused)?;
+            self.insist(Owed::Lost)?;
         }
         Ok(Over::No)
     }
@@ -377,8 +433,7 @@ impl Session {
         }
         // Even if nobody noticed that the one before was lost: what it was told last, it may not have heard.
         self.is_lost = false;
-        self.guest.say(BrowserInput::Resumed).map_err(refused)?;
-        Ok(Over::No)
+        self.insist(Owed::Resumed).map(|()| Over::No)
     }
 
     /// Says something, where somebody is there to hear it.
@@ -413,5 +468,7 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(120);
 const LAST_WORD_TIME_MAX: Duration = Duration::from_secs(10);
 /// From `leave` to the last word of call control.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Until a word is tried again for which call control had no room.
+const OWED_AGAIN: Duration = Duration::from_millis(50);
 /// When a busy node may be asked again.
 const BUSY_RETRY: Duration = Duration::from_secs(5);

@@ -39,7 +39,11 @@ pub(super) async fn signal(
         Err(rejection) => return rejection.into_response(),
     };
     let client = client(origin);
-    let judged = judge(&front, &headers).and_then(|cookies| {
+    if !door.names.is_ours(&front) {
+        door.refuse_host(&front);
+        return problem(GuestRefused::ForeignHost);
+    }
+    let judged = judge(&door, &front, &headers).and_then(|cookies| {
         let seat = door.seats.take(Instant::now(), client)?;
         Ok((Caller { client, cookies }, seat))
     });
@@ -80,9 +84,13 @@ fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 }
 
 /// A page of ours, with its cookie.
-fn judge(front: &Front, headers: &HeaderMap) -> Result<Vec<Cookie>, GuestRefused> {
+fn judge(
+    door: &GuestDoor,
+    front: &Front,
+    headers: &HeaderMap,
+) -> Result<Vec<Cookie>, GuestRefused> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if !text(ORIGIN).is_some_and(|origin| front.is_own(origin)) {
+    if !text(ORIGIN).is_some_and(|origin| door.names.is_own(front, origin)) {
         return Err(GuestRefused::ForeignOrigin);
     }
     // HTTP/1.1 sends one field of cookies (RFC 6265 §5.4).
@@ -118,6 +126,10 @@ pub(super) const fn client(origin: Origin) -> IpAddr {
 fn problem(why: GuestRefused) -> Response {
     let (status, title) = match why {
         GuestRefused::NoNode => (StatusCode::SERVICE_UNAVAILABLE, "No node runs here"),
+        GuestRefused::ForeignHost => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host is not this node",
+        ),
         GuestRefused::TooManyConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "Too many guests at once")
         }

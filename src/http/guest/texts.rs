@@ -170,9 +170,34 @@ mod tests {
             let is_prefix = reasons.contains(&format!("[\"{word}\""));
             assert!(is_prefix || texts.script.contains_key(word), "{word}");
         }
-        for problem in ["insecure", "old", "none", "denied", "in_use"] {
+        for kind in ["microphone", "camera"] {
+            assert!(texts.script.contains_key(&format!("{kind}_other")));
+        }
+        for key in ["microphone_back", "in_use_title", "camera_off"] {
+            assert!(texts.script.contains_key(key), "{key}");
+        }
+        for problem in ["insecure", "old", "none", "denied", "in_use", "framed"] {
             for part in ["title", "text"] {
                 assert!(texts.script.contains_key(&format!("{problem}_{part}")));
+            }
+        }
+    }
+
+    #[test]
+    fn things_are_counted_by_the_browser_which_knows_the_plurals_of_each_language() {
+        for language in &LANGUAGES {
+            let said = language.texts.script.get("countdown_said").unwrap();
+            assert!(said.contains("{when}"), "{}", language.name);
+            for text in language.texts.script.values() {
+                for unit in [
+                    "second",
+                    "Sekunde",
+                    "\u{62b}\u{627}\u{646}\u{64a}\u{629} ",
+                    "minute",
+                    "Minute",
+                ] {
+                    assert!(!text.contains(unit), "{} {text}", language.name);
+                }
             }
         }
     }

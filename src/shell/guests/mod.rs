@@ -261,14 +261,19 @@ impl Queue {
     }
 }
 
-/// What a guest says is answered by this, which returns what it is told.
+/// What a guest says is answered by this, which returns what it is told; while this is so, else everything waits.
 #[cfg(test)]
-pub(crate) fn answered_by(
+pub(crate) fn answered_while(
+    is_awake: Arc<AtomicBool>,
     mut answer: impl FnMut(GuestKey, BrowserInput) -> Vec<BrowserOutput> + Send + 'static,
 ) -> Guests {
     let (guests, mut desk) = pair(Arc::new(Wake::new().expect("an eventfd")));
     tokio::spawn(async move {
         loop {
+            if !is_awake.load(Ordering::SeqCst) {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                continue;
+            }
             while let Some((guest, input)) = desk.poll() {
                 for output in answer(guest, input) {
                     desk.tell(guest, output);
@@ -284,4 +289,4 @@ pub(crate) fn answered_by(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

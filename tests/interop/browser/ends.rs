@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::baresip::DESK;
 use crate::browser::guest::{Guest, ready, url};
 use crate::browser::page::{Page, View};
+use crate::browser::states::look;
 use crate::browser::{Engine, Options};
 use crate::gateway::{SIP, link, trunk};
 use crate::party::{Machine, Party};
@@ -188,7 +189,7 @@ fn a_page_says_why_there_is_no_call() {
 fn a_page_without_a_microphone_says_so() {
     let options = Options {
         microphone_hz: None,
-        has_camera: false,
+        cameras: 0,
         ..Options::new(Engine::Chromium)
     };
     let Some(guest) = Guest::start(&options, &link("echo", "local:echo")) else {
@@ -197,5 +198,6 @@ fn a_page_without_a_microphone_says_so() {
     let page = guest.open("echo");
     page.click("#call");
     page.await_text("No microphone was found");
+    look(&page, "desktop-no-microphone");
     assert!(guest.gateway.calls().is_empty());
 }

@@ -82,3 +82,52 @@ fn a_call_goes_on_when_its_guest_walks_into_another_network() {
         assert_eq!(calls[0]["released_by"], "terminating", "{calls:?}");
     });
 }
+
+/// Refuses the first frame of each of these kinds, as a node without room does, and keeps what is sent later.
+const REFUSE: &str = "const send = WebSocket.prototype.send; \
+    window.refused = []; \
+    window.again = []; \
+    WebSocket.prototype.send = function (text) { \
+        const { type } = JSON.parse(text); \
+        if (!['camera', 'offer'].includes(type)) return send.call(this, text); \
+        if (refused.includes(type)) { \
+            again.push(type); \
+            return send.call(this, text); \
+        } \
+        refused.push(type); \
+        const frame = { type: 'error', code: 'too_busy', frame: type }; \
+        setTimeout(() => this.onmessage({ data: JSON.stringify(frame) })); \
+    }; \
+    window.dispatchEvent(new Event('online')); \
+    return true";
+
+#[test]
+fn what_a_node_had_no_room_for_is_said_again_and_the_call_goes_on() {
+    at_once(Engine::ALL, |engine| {
+        let unseen = link("echo", "local:echo")
+            .replace("\n\n", "\nvideo_policy = \"recvonly_initially\"\n\n");
+        let Some(guest) = Guest::start(&Options::new(engine), &unseen) else {
+            return;
+        };
+        let page = guest.call("echo");
+        page.await_tone(SOUND, 440.0);
+        // Another WebSocket: the page says how its camera is, and makes an offer.
+        page.evaluate(REFUSE);
+        until("two refusals", Duration::from_secs(10), || {
+            page.evaluate("return refused.length === 2") == true
+        });
+        until("the same again", Duration::from_secs(10), || {
+            page.evaluate("return ['camera', 'offer'].every((type) => again.includes(type))")
+                == true
+        });
+        until("an answer", Duration::from_secs(10), || {
+            page.statistics()[0]["signalling"] == "stable"
+        });
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, 440.0);
+        page.click("#hangup");
+        let calls = guest.gateway.closed_calls(1);
+        assert_eq!(calls.len(), 1, "the same call");
+        assert_eq!(calls[0]["status"], 200, "{engine:?}: {calls:?}");
+    });
+}

@@ -5,6 +5,8 @@
 //! `guest` is one before the gateway. `proof` shows that this finds what it looks for, and says so when it is not there; it needs no gateway.
 //! What a browser lacks is an error of the driver, never a silence.
 
+mod begins;
+mod devices;
 mod ends;
 mod guest;
 mod held;
@@ -17,6 +19,7 @@ mod sound;
 mod states;
 mod turn;
 mod video;
+mod widget;
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -30,7 +33,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::browser::network::Network;
+use crate::browser::network::{GATEWAY, Network};
 use crate::browser::page::{Page, View};
 use crate::tone;
 use crate::world::{World, find, not_run};
@@ -72,7 +75,9 @@ pub(crate) struct Options {
     pub(crate) engine: Engine,
     /// What its microphone hears, in Hz. `None`: there is no microphone.
     pub(crate) microphone_hz: Option<f64>,
-    pub(crate) has_camera: bool,
+    pub(crate) cameras: u8,
+    /// Hosts that this machine finds at the gateway.
+    pub(crate) names: &'static [&'static str],
     /// Of `microphone` and `camera`; the others are refused.
     pub(crate) granted: &'static [&'static str],
     pub(crate) language: &'static str,
@@ -84,7 +89,8 @@ impl Options {
         Self {
             engine,
             microphone_hz: Some(440.0),
-            has_camera: true,
+            cameras: 1,
+            names: &[],
             granted: &["microphone", "camera"],
             language: "en",
             is_dark: false,
@@ -282,7 +288,8 @@ fn start_command(world: &World, name: &str, options: &Options, executable: &Path
         "executable": executable,
         "folder": world.file(name),
         "microphone": microphone,
-        "camera": options.has_camera,
+        "cameras": options.cameras,
+        "names": options.names.iter().map(|name| format!("MAP {name} {GATEWAY}")).collect::<Vec<_>>(),
         "permissions": options.granted,
         "language": options.language,
         "colours": if options.is_dark { "dark" } else { "light" },

@@ -146,7 +146,7 @@ fn a_page_knows_that_there_is_no_microphone_or_that_it_may_not_hear_it() {
     at_once(Engine::ALL, |engine| {
         let none = Options {
             microphone_hz: None,
-            has_camera: false,
+            cameras: 0,
             ..Options::new(engine)
         };
         let refused = Options {
@@ -164,6 +164,41 @@ fn a_page_knows_that_there_is_no_microphone_or_that_it_may_not_hear_it() {
             page.await_text(error);
         }
     });
+}
+
+#[test]
+fn a_device_that_is_pulled_out_is_gone_until_it_comes_back() {
+    let options = Options {
+        cameras: 2,
+        ..Options::new(Engine::Chromium)
+    };
+    let Some(machine) = start(&options) else {
+        return;
+    };
+    let Machine { site, browser, .. } = &machine;
+    let page = browser.open(&site.url("/loop.html?video=VP8"));
+    connect(&page);
+    let count = |kind: &str| {
+        let count = "return (await navigator.mediaDevices.enumerateDevices()).filter";
+        page.evaluate(&format!(
+            "{count}(({{ kind }}) => kind === '{kind}').length"
+        ))
+    };
+    assert_eq!(count("videoinput"), 2);
+    let sent = page.probe("senders", &json!({}));
+    let is_live = |sent: &Value| [0, 1].map(|at| sent[at]["is_live"] == true);
+    assert_eq!(is_live(&sent), [true, true], "{sent}");
+    assert!(sent[0]["device"].is_string(), "{sent}");
+    page.probe("unplug", &json!({ "kind": "video" }));
+    let sent = page.probe("senders", &json!({}));
+    assert_eq!(is_live(&sent), [true, false], "{sent}");
+    assert_eq!(count("videoinput"), 1);
+    page.probe("unplug", &json!({ "kind": "audio", "all": true }));
+    assert_eq!(count("audioinput"), 0);
+    let again = "return navigator.mediaDevices.getUserMedia({ audio: true }).then(() => 'given', ({ name }) => name)";
+    assert_eq!(page.evaluate(again), "NotFoundError");
+    page.probe("plug_in", &json!({}));
+    assert_eq!(page.evaluate(again), "given");
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn serve(mut stream: &TcpStream, pages: &BTreeMap<&str, (&str, &str)>) -> Option
         .count();
     let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
-         Content-Security-Policy: default-src 'self'; img-src *\r\nConnection: close\r\n\r\n{text}",
+         Content-Security-Policy: default-src 'self'; img-src *; frame-src *\r\nConnection: close\r\n\r\n{text}",
         text.len()
     );
     stream.write_all(response.as_bytes()).ok()

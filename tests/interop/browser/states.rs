@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::baresip::DESK;
 use crate::browser::guest::{Guest, ready, url};
+use crate::browser::network::GATEWAY;
 use crate::browser::page::{Page, Screen, View};
 use crate::browser::{Engine, Options};
 use crate::gateway::{SIP, at_once, link, trunk};
@@ -53,83 +54,180 @@ fn start() -> Option<Guest> {
         .replace("progress_timeout_s = 2", "progress_timeout_s = 60")
         .replace("ring_timeout_s = 10", "ring_timeout_s = 60")
         + &link("support", "desk")
-        + "[[link]]\nrequest_path = \"counted\"\ndestination = \"desk\"\nauto_call_after_s = 30\n\n\
-           [[link]]\nrequest_path = \"closed\"\ndestination = \"desk\"\nenabled = false\n\n";
+        + "[[link]]\nrequest_path = \"counted\"\ndestination = \"desk\"\nauto_call_after_s = 30\n\n";
     Guest::start(&Options::new(Engine::Chromium), &tables)
 }
 
+/// Another WebSocket finds nobody, as in a network that lets nothing through.
+fn cut(page: &Page<'_>) {
+    page.evaluate(
+        "window.kept = WebSocket; \
+         window.WebSocket = class { static OPEN = 1; close() {} }; \
+         window.dispatchEvent(new Event('online'))",
+    );
+}
+
+const LIGHT: View = View {
+    screen: Screen::Desktop,
+    language: None,
+    is_dark: None,
+    granted: None,
+    lacking: &[],
+    is_relayed: false,
+};
+const DARK: View = View {
+    screen: Screen::Phone,
+    language: Some("ar"),
+    is_dark: Some(true),
+    ..LIGHT
+};
+/// What they are called in the names of pictures.
+const VIEWS: [(&str, View); 2] = [("desktop", LIGHT), ("phone-arabic-dark", DARK)];
+
 #[test]
 fn every_state_of_the_page_is_for_everybody_and_breaks_no_policy() {
-    let light = View::default();
-    let phone = View {
-        screen: Screen::Phone,
-        language: Some("ar"),
-        is_dark: Some(true),
-        ..View::default()
-    };
-    at_once(
-        [("desktop", light), ("phone-arabic-dark", phone)],
-        |(name, view)| {
-            let Some(guest) = start() else {
-                return;
-            };
-            let named = |state: &str| format!("{name}-{state}");
-            let page = guest.browser.open_as(&url("counted"), &view);
-            page.await_state(&["countdown"]);
-            look(&page, &named("countdown"));
-            page.click("#cancel");
-            page.await_state(&["idle"]);
+    at_once(VIEWS, |(name, view)| {
+        let Some(guest) = start() else {
+            return;
+        };
+        let named = |state: &str| format!("{name}-{state}");
+        let page = guest.browser.open_as(&url("counted"), &view);
+        page.await_state(&["countdown"]);
+        page.await_text(match view.language {
+            // Of eleven and more: the singular.
+            Some(_) => "\u{62e}\u{644}\u{627}\u{644} 30 \u{62b}\u{627}\u{646}\u{64a}\u{629}",
+            None => "in 30 seconds",
+        });
+        look(&page, &named("countdown"));
+        page.click("#cancel");
+        page.await_state(&["idle"]);
 
-            let page = guest.browser.open_as(&url("support"), &view);
+        let page = guest.browser.open_as(&url("support"), &view);
+        ready(&page);
+        look(&page, &named("idle"));
+        page.click("#devices-toggle");
+        look(&page, &named("devices"));
+        let octets = page.octets();
+        assert!(octets <= PAGE_OCTETS_MAX, "{octets}");
+        let mut callee = Party::new(&DESK.address(), SIP);
+        page.click("#call");
+        let invite = callee.expect_request("INVITE");
+        callee.respond(&invite, "100 Trying", "", "");
+        look(&page, &named("calling"));
+        callee.respond(&invite, "180 Ringing", "", "");
+        page.await_state(&["ringing"]);
+        look(&page, &named("ringing"));
+        let machine = Machine::new("10.70.0.1", DESK.tone_hz, Law::A, 7);
+        callee.respond(&invite, "200 OK", "", &machine.session(1, "sendrecv"));
+        let _ack = callee.expect_request("ACK");
+        page.await_state(&["connected"]);
+        page.await_selector("#quality");
+        look(&page, &named("connected"));
+        page.click("#keypad-toggle");
+        page.click("[data-key='5']");
+        look(&page, &named("keypad"));
+        page.click("#keypad-toggle");
+        callee.ask("INVITE", &machine.session(2, "sendonly"));
+        callee.expect(200);
+        callee.acknowledge("");
+        page.await_state(&["held"]);
+        look(&page, &named("held"));
+        cut(&page);
+        page.await_state(&["reconnecting"]);
+        look(&page, &named("reconnecting"));
+        page.evaluate("window.WebSocket = window.kept");
+        page.await_state(&["held"]);
+        callee.ask("BYE", "");
+        callee.expect(200);
+        page.await_state(&["ended"]);
+        look(&page, &named("ended"));
+        page.log().expect_clean();
+    });
+}
+
+#[test]
+fn every_page_that_says_no_is_for_everybody() {
+    let tables = "[browser]\nurls = [\"https://call.example:8443\"]\n\n".to_owned()
+        + &trunk("dead", "10.70.0.1:5999", 10)
+        + &link("support", "desk")
+        + &link("help", "112")
+        + "[[link]]\nrequest_path = \"closed\"\ndestination = \"desk\"\nenabled = false\n\n\
+           [[link]]\nrequest_path = \"early\"\ndestination = \"desk\"\nvalid_after = \"2099-01-01T00:00:00Z\"\n\n";
+    at_once(VIEWS, |(name, view)| {
+        let options = Options {
+            names: &["call.example", "evil.example"],
+            ..Options::new(Engine::Chromium)
+        };
+        let Some(guest) = Guest::start(&options, &tables) else {
+            return;
+        };
+        let named = |state: &str| format!("{name}-{state}");
+        let open = |path: &str| guest.browser.open_as(&url(path), &view);
+        for (path, state, status) in [
+            ("nowhere", "unknown", 404),
+            ("closed", "gone", 410),
+            ("early", "early", 403),
+        ] {
+            let page = open(path);
+            assert_eq!(page.status, status, "{path}");
+            page.await_state(&["refused"]);
+            look(&page, &named(state));
+        }
+        // Whoever points a name at the gateway shows its pages to nobody.
+        let at = |host: &str| url("support").replace(GATEWAY, host);
+        let page = guest.browser.open_as(&at("evil.example"), &view);
+        assert_eq!(page.status, 421);
+        page.await_state(&["refused"]);
+        look(&page, &named("host"));
+        let page = guest.browser.open_as(&at("call.example"), &view);
+        assert_eq!(page.status, 200);
+
+        for (path, state, reason) in [
+            ("support", "trunk-down", "trunk"),
+            ("help", "guard", "guard_emergency"),
+        ] {
+            let page = open(path);
             ready(&page);
-            look(&page, &named("idle"));
-            page.click("#devices-toggle");
-            look(&page, &named("devices"));
-            let octets = page.octets();
-            assert!(octets <= PAGE_OCTETS_MAX, "{octets}");
-            let mut callee = Party::new(&DESK.address(), SIP);
             page.click("#call");
-            let invite = callee.expect_request("INVITE");
-            callee.respond(&invite, "100 Trying", "", "");
-            look(&page, &named("calling"));
-            callee.respond(&invite, "180 Ringing", "", "");
-            page.await_state(&["ringing"]);
-            look(&page, &named("ringing"));
-            let machine = Machine::new("10.70.0.1", DESK.tone_hz, Law::A, 7);
-            callee.respond(&invite, "200 OK", "", &machine.session(1, "sendrecv"));
-            let _ack = callee.expect_request("ACK");
-            page.await_state(&["connected"]);
-            page.await_selector("#quality");
-            look(&page, &named("connected"));
-            page.click("#keypad-toggle");
-            page.click("[data-key='5']");
-            look(&page, &named("keypad"));
-            page.click("#keypad-toggle");
-            callee.ask("INVITE", &machine.session(2, "sendonly"));
-            callee.expect(200);
-            callee.acknowledge("");
-            page.await_state(&["held"]);
-            look(&page, &named("held"));
-            callee.ask("BYE", "");
-            callee.expect(200);
             page.await_state(&["ended"]);
-            look(&page, &named("ended"));
-            page.log().expect_clean();
+            let said = page.evaluate("return document.getElementById('app').dataset.reason");
+            assert_eq!(said, reason, "{}", page.text());
+            look(&page, &named(state));
+        }
+        let deaf = View {
+            granted: Some(&[]),
+            ..view.clone()
+        };
+        let page = guest.browser.open_as(&url("support"), &deaf);
+        ready(&page);
+        look(&page, &named("unasked"));
+        page.click("#call");
+        page.await_selector("#problem");
+        look(&page, &named("denied"));
+        let old = View {
+            lacking: &["RTCPeerConnection"],
+            ..view.clone()
+        };
+        let page = guest.browser.open_as(&url("support"), &old);
+        page.await_selector("#problem");
+        look(&page, &named("old"));
+    });
+}
 
-            let refused = guest.browser.open_as(&url("closed"), &view);
-            refused.await_state(&["refused"]);
-            look(&refused, &named("gone"));
-            let deaf = View {
-                granted: Some(&[]),
-                ..view.clone()
-            };
-            let deaf = guest.browser.open_as(&url("support"), &deaf);
-            ready(&deaf);
-            deaf.click("#call");
-            deaf.await_selector("#problem");
-            look(&deaf, &named("denied"));
-        },
-    );
+#[test]
+fn a_page_that_is_opened_too_often_says_so_to_everybody() {
+    let tables = "[browser]\nloads_per_minute_max = 1\n\n".to_owned() + &link("support", "desk");
+    at_once(VIEWS, |(name, view)| {
+        let Some(guest) = Guest::start(&Options::new(Engine::Chromium), &tables) else {
+            return;
+        };
+        let open = || guest.browser.open_as(&url("support"), &view);
+        assert_eq!(open().status, 200);
+        let page = open();
+        assert_eq!(page.status, 429);
+        page.await_state(&["refused"]);
+        look(&page, &format!("{name}-rate"));
+    });
 }
 
 #[test]

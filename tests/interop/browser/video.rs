@@ -96,6 +96,19 @@ fn a_guest_and_a_phone_see_and_hear_each_other() {
     for selector in ["#hangup", "[data-key=\"0\"]"] {
         expect_in_sight(&page, selector, "keypad and video");
     }
+    page.click("#keypad-toggle");
+    // Over the whole screen, with what is pressed in a call.
+    page.click("#full");
+    page.await_selector("#full[aria-pressed='true']");
+    let is_whole = "return document.fullscreenElement.id === 'app' \
+                    && document.getElementById('stage').clientHeight > innerHeight / 2";
+    assert_eq!(page.evaluate(is_whole), true);
+    look(&page, "desktop-full-screen");
+    for selector in ["#hangup", "#self"] {
+        expect_in_sight(&page, selector, "full screen");
+    }
+    page.click("#full");
+    page.await_selector("#full[aria-pressed='false']");
     page.log().expect_clean();
 }
 

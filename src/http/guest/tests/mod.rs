@@ -4,6 +4,7 @@ mod page;
 mod signal;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +17,7 @@ use super::*;
 use crate::call::browser::event::{BrowserInput, BrowserOutput, GuestKey, GuestState};
 use crate::http::{HttpState, Listener, serve};
 use crate::links::draft::{LinkDraft, RequestPath};
-use crate::shell::guests::answered_by;
+use crate::shell::guests::answered_while;
 use crate::storage::{StorageOptions, Sync};
 use crate::{links, settings};
 
@@ -26,6 +27,8 @@ pub(super) struct World {
     pub(super) door: Arc<GuestDoor>,
     /// What call control heard.
     pub(super) heard: Arc<Mutex<Vec<String>>>,
+    /// Whether call control hears anything.
+    pub(super) is_awake: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
@@ -87,7 +90,8 @@ pub(super) async fn world_of(limits: GuestLimits) -> World {
     .unwrap();
     let heard = Arc::<Mutex<Vec<String>>>::default();
     let hearing = Arc::clone(&heard);
-    let guests = answered_by(move |guest, input| {
+    let is_awake = Arc::new(AtomicBool::new(true));
+    let guests = answered_while(Arc::clone(&is_awake), move |guest, input| {
         let (said, mut outputs) = answer(guest, input);
         let mut heard = hearing.lock().unwrap();
         if said == "lost" && heard.last().is_some_and(|last| last == "9") {
@@ -98,7 +102,8 @@ pub(super) async fn world_of(limits: GuestLimits) -> World {
     });
     let turn = TurnServers::new(vec!["turn:turn.example".to_owned()], b"secret");
     let door = GuestDoor::new(guests, Arc::default(), &store, turn, limits);
-    let door = Arc::new(door.unwrap());
+    let names = Names::new(&["https://gw.example".to_owned()], &[]);
+    let door = Arc::new(door.unwrap().with_names(names));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -115,6 +120,7 @@ pub(super) async fn world_of(limits: GuestLimits) -> World {
         store,
         door,
         heard,
+        is_awake,
         stop: Some(stop),
         served: Some(served),
         _folder: folder,
@@ -158,6 +164,17 @@ impl World {
         loop {
             let heard = self.heard.lock().unwrap().clone();
             if heard.len() >= count {
+                return heard;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What call control has heard once it has heard this.
+    pub(super) async fn heard_of(&self, is_it: impl Fn(&str) -> bool) -> Vec<String> {
+        loop {
+            let heard = self.heard.lock().unwrap().clone();
+            if heard.iter().any(|said| is_it(said)) {
                 return heard;
             }
             tokio::task::yield_now().await;

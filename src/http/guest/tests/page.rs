@@ -237,6 +237,51 @@ async fn a_page_runs_nothing_but_ours_and_stands_in_no_other() {
     );
 }
 
+#[test]
+fn each_part_of_the_page_has_a_name_of_its_own() {
+    let page = include_str!("../page/call.html");
+    let name = |tag: &str| {
+        let (_, rest) = tag
+            .split_once("aria-label=\"")
+            .unwrap_or_else(|| panic!("{tag}"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let mut parts = Vec::new();
+    for tag in page
+        .split('<')
+        .skip(1)
+        .map(|rest| rest.split('>').next().unwrap())
+    {
+        let is_part =
+            tag.starts_with("section") || tag.starts_with("nav") || tag.contains("role=\"group\"");
+        if is_part {
+            parts.push(name(tag));
+        } else if tag.starts_with("video") {
+            assert!(!name(tag).is_empty());
+        }
+    }
+    let all = parts.len();
+    parts.sort();
+    parts.dedup();
+    assert!(all >= 5 && parts.len() == all, "{parts:?}");
+    // What a button shows is its name, where it shows more than a sign.
+    for button in page.split("<button").skip(1) {
+        let button = button.split("</button>").next().unwrap();
+        let (tag, content) = button.split_once('>').unwrap();
+        let says = content.split('<').any(|part| {
+            part.split('>')
+                .nth(1)
+                .is_some_and(|text| !text.trim().is_empty())
+        });
+        let bare = content.trim();
+        let is_digit = bare.len() == 1 && bare.bytes().all(|octet| octet.is_ascii_digit());
+        assert!(
+            says || is_digit || tag.contains("aria-label=\""),
+            "{button}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn each_refusal_has_its_page_and_hidden_ones_are_all_the_same() {
     let world = world().await;
@@ -340,13 +385,63 @@ async fn pages_in_the_clear_are_found_by_https_but_on_this_machine_and_behind_pr
         moved("[2001:db8::1]:8443")
     );
     let page = (200, String::new());
-    for host in ["localhost:8080", "127.0.0.1", "[::1]:8080", "x y"] {
+    for host in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
         assert_eq!(there(host, &[]).await, page, "{host}");
     }
-    assert_eq!(
-        there("gw.example", &[("x-forwarded-proto", "https")]).await,
-        page
-    );
+    for host in ["x y", "gw.example"] {
+        // An address of a proxy that is not known as one.
+        let proxied = [("x-forwarded-proto", "https")];
+        let (status, location) = there(host, &proxied).await;
+        assert_eq!((status, location.as_str()), (421, ""), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_in_the_clear_is_sent_to_the_address_that_guests_know() {
+    let mut world = world().await;
+    let names = Names::new(&["https://call.example".to_owned()], &[]);
+    world.door = Arc::new(spare(&world).with_names(names));
+    for (host, status, location) in [
+        ("call.example:8080", 308, "https://call.example/call/echo"),
+        ("192.0.2.1:8080", 308, "https://call.example/call/echo"),
+        ("evil.example", 421, ""),
+    ] {
+        let page = world.ask("GET", "/call/echo", &[("host", host)]).await;
+        let found = (page.status.as_u16(), page.header("location"));
+        assert_eq!(found, (status, location), "{host}");
+    }
+    assert_eq!(world.refused("foreign_host"), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_points_at_us_gets_no_page() {
+    let world = world().await;
+    for (host, status) in [
+        ("gw.example", 200),
+        ("GW.example.:8443", 200),
+        ("192.0.2.1:8080", 200),
+        ("localhost", 200),
+        ("evil.example", 421),
+        ("gw.example.evil.example", 421),
+        ("", 421),
+    ] {
+        let page = world.ask("GET", "/call/echo", &[("host", host)]).await;
+        assert_eq!(page.status, status, "{host}");
+        if status == 421 {
+            assert!(
+                page.body
+                    .contains("<h1>This address does not lead here</h1>")
+            );
+            assert!(page.body.contains("data-cause=\"foreign_host\""));
+            assert_eq!(page.header("set-cookie"), "");
+        }
+    }
+    let proxied = [("host", "gw.example"), ("x-forwarded-host", "evil.example")];
+    let page = world
+        .ask_from("127.0.0.1", "GET", "/call/echo", &proxied)
+        .await;
+    assert_eq!(page.status, 421, "whichever way it came");
+    assert_eq!(world.refused("foreign_host"), 4);
 }
 
 /// A door of the same node that knows of HTTPS.

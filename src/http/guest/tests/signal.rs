@@ -104,6 +104,17 @@ async fn only_our_own_pages_with_their_cookie_open_a_websocket() {
     ] {
         assert_eq!(world.open_with(&headers).await.unwrap_err(), 403);
     }
+    // A page of another site whose name was pointed at us: all that a browser says fits.
+    let evil = [
+        ("x-forwarded-host", "evil.example"),
+        ("origin", "http://evil.example"),
+        ("cookie", pair),
+    ];
+    assert_eq!(world.open_with(&evil).await.unwrap_err(), 421);
+    assert_eq!(world.refused("foreign_host"), 1);
+    // Behind a proxy that says another host than the browser's.
+    let named = [("origin", "https://gw.example"), ("cookie", pair)];
+    assert!(world.open_with(&named).await.is_ok());
     // A page of ours is told, for its script sees no status.
     let headers = [("origin", own.as_str()), ("cookie", "sluice_guest=x")];
     let mut page = world.open_with(&headers).await.unwrap();
@@ -238,6 +249,51 @@ async fn a_page_has_one_call_and_who_floods_has_none() {
 }
 
 #[tokio::test]
+async fn a_frame_that_finds_no_room_is_refused_and_its_call_goes_on() {
+    let world = world().await;
+    let mut page = world.open().await;
+    let resume = call(&world, &mut page, 1).await;
+    world.is_awake.store(false, Ordering::SeqCst);
+    let crowd = world
+        .door
+        .guests
+        .call(crate::shell::guests::tests::call())
+        .unwrap();
+    while crowd.say(BrowserInput::Camera(true)).is_ok() {}
+    for (frame, name) in [
+        (json!({ "type": "offer", "sdp": SDP }), "offer"),
+        (json!({ "type": "dtmf", "digits": "1" }), "dtmf"),
+        (json!({ "type": "camera", "on": true }), "camera"),
+    ] {
+        say(&mut page, &frame).await;
+        let refused = json!({ "type": "error", "code": "too_busy", "frame": name });
+        assert_eq!(hear(&mut page).await, refused);
+    }
+    assert_eq!(world.refused("too_busy"), 3);
+    // What must be heard waits: this page is lost, and comes back.
+    drop(page);
+    let mut page = world.open().await;
+    say(&mut page, &json!({ "type": "resume", "token": resume })).await;
+    assert_eq!(hear(&mut page).await["type"], "welcome");
+    assert_eq!(hear(&mut page).await["state"], "ringing");
+    world.is_awake.store(true, Ordering::SeqCst);
+    let said = world.heard_of(|said| said == "resumed").await;
+    assert!(!said.contains(&"1".to_owned()), "it was refused");
+    say(&mut page, &json!({ "type": "dtmf", "digits": "2" })).await;
+    world.heard_of(|said| said == "2").await;
+    // And so does a hang-up.
+    world.is_awake.store(false, Ordering::SeqCst);
+    while crowd.say(BrowserInput::Camera(true)).is_ok() {}
+    say(&mut page, &json!({ "type": "leave" })).await;
+    say(&mut page, &json!({ "type": "ping" })).await;
+    assert_eq!(hear(&mut page).await["type"], "pong");
+    world.is_awake.store(true, Ordering::SeqCst);
+    assert_eq!(hear(&mut page).await["type"], "ended");
+    assert_eq!(hear(&mut page).await, json!({ "closed": 1000 }));
+    drop(crowd);
+}
+
+#[tokio::test]
 async fn a_link_that_may_not_be_called_ends_the_call_by_its_word() {
     let world = world().await;
     world.link("off", |draft| draft.enabled = false).await;
@@ -311,14 +367,7 @@ async fn a_page_that_is_closed_hangs_up_and_one_that_is_lost_may_come_back() {
         said.get(5..),
         Some(&["resumed".to_owned(), "hang up".to_owned()][..])
     );
-    assert_eq!(
-        world
-            .door
-            .figures
-            .resumed
-            .load(std::sync::atomic::Ordering::Relaxed),
-        2
-    );
+    assert_eq!(world.door.figures.resumed.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

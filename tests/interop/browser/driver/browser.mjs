@@ -113,21 +113,21 @@ export class Browser {
   }
 }
 
-function flags({ microphone, camera, language, further = [] }) {
+function flags({ microphone, cameras, names, language, further = [] }) {
   const args = [...CHROMIUM, `--lang=${language}`, ...further];
-  if (microphone || camera) {
-    args.push(`--use-fake-device-for-media-stream=device-count=${camera ? 1 : 0}`);
-  }
+  if (microphone || cameras) args.push(`--use-fake-device-for-media-stream=device-count=${cameras}`);
+  if (names.length > 0) args.push(`--host-resolver-rules=${names.join(', ')}`);
   if (microphone) args.push(`--use-file-for-fake-audio-capture=${microphone.wav}`);
   else args.push('--disable-audio-input');
   return args;
 }
 
-function preferences({ microphone, camera, language, colours, permissions, further = {} }) {
+function preferences({ microphone, cameras, names, language, colours, permissions, further = {} }) {
+  if (names.length > 0 || cameras > 1) throw new Error("this browser's driver lacks: names, and a second camera");
   const refused = DEVICES.filter((device) => !permissions.includes(device));
   return {
     ...FIREFOX,
-    'media.navigator.streams.fake': Boolean(microphone || camera),
+    'media.navigator.streams.fake': Boolean(microphone || cameras),
     'media.navigator.audio.fake_frequency': Math.round(microphone?.hz ?? 0),
     'media.navigator.permission.disabled': refused.length === 0,
     ...Object.fromEntries(refused.map((device) => [`permissions.default.${device}`, 2])),

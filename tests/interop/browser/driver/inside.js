@@ -30,13 +30,69 @@ function ({ lacking, relayed }) {
     // Suppression of noise takes a steady tone for noise, and is the browser's own matter.
     const unchanged = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     devices.getUserMedia = async (constraints) => {
-      const audio = constraints?.audio;
-      const stream = await capture(
-        audio ? { ...constraints, audio: { ...(audio === true ? {} : audio), ...unchanged } } : constraints,
-      );
+      const audio = await present('audioinput', constraints?.audio);
+      const video = await present('videoinput', constraints?.video);
+      const stream = await capture({
+        ...constraints,
+        ...(audio && { audio: { ...(audio === true ? {} : audio), ...unchanged } }),
+        ...(video && { video }),
+      });
       asked.push(constraints);
       captured.push(stream);
       return stream;
+    };
+  }
+
+  // Devices that were pulled out: not listed, and given to nobody.
+  const absent = new Set();
+  if (devices?.enumerateDevices) {
+    const list = devices.enumerateDevices.bind(devices);
+    devices.enumerateDevices = async () => (await list()).filter(({ deviceId }) => !absent.has(deviceId));
+  }
+
+  async function present(kind, constraint) {
+    if (!constraint || absent.size === 0) return constraint;
+    const left = (await devices.enumerateDevices()).filter((device) => device.kind === kind);
+    const exact = constraint.deviceId?.exact;
+    if (left.length === 0) throw new DOMException('pulled out', 'NotFoundError');
+    if (exact && absent.has(exact)) throw new DOMException('pulled out', 'OverconstrainedError');
+    return exact ? constraint : { ...(constraint === true ? {} : constraint), deviceId: { exact: left[0].deviceId } };
+  }
+
+  // The device in use, or all of a kind (`audio`, `video`).
+  async function unplug({ kind, all = false }) {
+    const tracks = captured.flatMap((stream) => stream.getTracks());
+    const live = tracks.filter((track) => track.kind === kind && track.readyState === 'live');
+    for (const track of live) absent.add(track.getSettings().deviceId);
+    const listed = all ? await devices.enumerateDevices() : [];
+    for (const device of listed) if (device.kind === `${kind}input`) absent.add(device.deviceId);
+    for (const track of live) {
+      track.stop();
+      track.dispatchEvent(new Event('ended'));
+    }
+    devices.dispatchEvent(new Event('devicechange'));
+  }
+
+  function plug_in() {
+    absent.clear();
+    devices.dispatchEvent(new Event('devicechange'));
+  }
+
+  // What goes out, of which device.
+  function senders() {
+    const tracks = connections.flatMap((connection) => connection.getSenders().map(({ track }) => track));
+    return tracks.filter(Boolean).map((track) => ({
+      kind: track.kind, device: track.getSettings().deviceId ?? null, is_live: track.readyState === 'live', is_on: track.enabled,
+    }));
+  }
+
+  // Tones that the page makes itself, in Hz.
+  const made = [];
+  const begin = window.OscillatorNode?.prototype.start;
+  if (begin) {
+    OscillatorNode.prototype.start = function (...when) {
+      made.push(this.frequency.value);
+      return begin.apply(this, when);
     };
   }
 
@@ -271,8 +327,9 @@ function ({ lacking, relayed }) {
   }
 
   window.__probe = {
-    states, sound, picture, statistics, restart_ice, send_camera,
+    states, sound, picture, statistics, restart_ice, send_camera, unplug, plug_in, senders,
     history: () => states,
+    tones_made: () => made,
     heard_messages: () => messages,
     constraints: () => asked,
     descriptions: () => connections.map(({ localDescription, remoteDescription }) => ({

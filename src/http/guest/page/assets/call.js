@@ -17,10 +17,14 @@ const tones = new Tones();
 const mayShow = policy === "sendrecv" || policy === "recvonly_initially";
 const isNamed = !element("name-field").hidden;
 const mayChooseSpeaker = "setSinkId" in HTMLMediaElement.prototype;
+const language = document.documentElement.lang;
+const isFramed = window.parent !== window;
+/** Whether the page around this one lets it have a device; browsers that say nothing find out when they ask. */
+const isLent = (feature) => (document.permissionsPolicy ?? document.featurePolicy)?.allowsFeature(feature) ?? true;
 
 /** The call under way. */
 let call = null;
-let wantsCamera = policy === "sendrecv";
+let wantsCamera = policy === "sendrecv" && isLent("camera");
 let endMeter = null;
 let countdown = 0;
 let wakeLock = null;
@@ -46,6 +50,11 @@ function enter(state, cause) {
   const isCalling = ["calling", "ringing", "connected", "held", "reconnecting"].includes(state);
   show("setup", !isCalling);
   show("controls", isCalling);
+  const beside = element(isCalling ? "controls" : "choices");
+  if (beside.nextElementSibling !== element("devices")) {
+    toggleDevices(false);
+    beside.after(element("devices"));
+  }
   if (!isCalling) toggleKeypad(false);
   document.title = state === "idle" ? text("title", { name }) : `${element("status").textContent} – ${name}`;
   tell({ event: "state", state, ...(cause && { cause }) });
@@ -72,6 +81,7 @@ async function granted(kind) {
 async function begin() {
   document.title = text("title", { name });
   if (!window.isSecureContext) return problem("insecure", false);
+  if (isFramed && !isLent("microphone")) return problem("framed", false);
   if (!window.RTCPeerConnection || !navigator.mediaDevices?.getUserMedia) return problem("old", false);
   const seconds = app.dataset.auto === "" ? null : Number(app.dataset.auto);
   const microphone = await granted("microphone");
@@ -96,14 +106,29 @@ async function prepare() {
   }
   show("problem", false);
   show("check", false);
+  offerAlone(false);
   if (!countdown) show("note", false);
-  element("call-label").textContent = text("call");
+  label("call");
   if (!call) {
     if (app.dataset.state !== "ended") say("ready");
     startMeter();
     await showDevices().catch(() => {});
   }
   return true;
+}
+
+/** What the large button says; the seconds beside it are no part of its name. */
+function label(key, seconds = "") {
+  element("call-label").textContent = text(key);
+  element("call-seconds").textContent = seconds;
+}
+
+/** A way out of a frame that lacks something. */
+function offerAlone(isOffered) {
+  const alone = new URL(location.href);
+  alone.searchParams.delete("widget");
+  element("alone").href = alone;
+  show("alone", isFramed && isOffered);
 }
 
 function mayCall(isPossible) {
@@ -120,8 +145,12 @@ function problem(kind, mayRetry) {
   show("meter", false);
   show("check", false);
   show("note", false);
+  show("camera-toggle", false);
+  show("devices-toggle", false);
+  toggleDevices(false);
   mayCall(mayRetry);
-  if (mayRetry) element("call-label").textContent = text("retry");
+  offerAlone(["framed", "denied", "insecure"].includes(kind));
+  if (mayRetry) label("retry");
   element("status").textContent = "";
   enter("idle", kind);
 }
@@ -161,14 +190,18 @@ function showCamera() {
 async function showDevices() {
   const kinds = await devices.list();
   const isOpen = Boolean(devices.microphone);
+  const mayBeSeen = mayShow && kinds.videoinput.length > 0 && isLent("camera");
   fill("microphone", kinds.audioinput, "audioinput");
   fill("speaker", kinds.audiooutput, "audiooutput");
   fill("camera", kinds.videoinput, "videoinput");
   show("speaker-field", mayChooseSpeaker && kinds.audiooutput.length > 0);
-  show("camera-field", mayShow && kinds.videoinput.length > 0);
-  show("devices-toggle", isOpen);
-  show("camera-toggle", isOpen && mayShow && kinds.videoinput.length > 0);
-  show("preview", isOpen && mayShow && kinds.videoinput.length > 0);
+  show("camera-field", mayBeSeen && !call?.noVideo);
+  if (!call) {
+    show("devices-toggle", isOpen);
+    show("camera-toggle", isOpen && mayBeSeen);
+    show("preview", isOpen && mayBeSeen);
+    if (isOpen) offerAlone(mayShow && !isLent("camera"));
+  }
   showCamera();
 }
 
@@ -183,15 +216,38 @@ function fill(id, found, kind) {
   select.value = devices.chosen[kind] || inUse || options[0]?.value || "";
 }
 
+/** Another device, in the place of the one before: a call goes on with it, and nobody has to agree again. */
 async function choose(kind, id) {
+  const mine = call;
   try {
     await devices.choose(kind, id);
   } catch (error) {
-    return problem(problemOf(error), true);
+    if (mine !== call) return;
+    if (!mine) return problem(problemOf(error), true);
+    hint(kind === "audioinput" ? "in_use_title" : "camera_off");
   }
-  if (kind === "audiooutput") await element("sound").setSinkId?.(id).catch(() => {});
-  else if (kind === "audioinput") startMeter();
-  else showCamera();
+  if (mine !== call) return;
+  if (kind === "audiooutput") await listenBy(id);
+  else await takeUp(kind === "audioinput" ? "microphone" : "camera");
+  if (mine !== call) return;
+  if (devices.chosen[kind] !== id) hint("device_refused");
+  await showDevices().catch(() => {});
+}
+
+function listenBy(id) {
+  return Promise.all([element("sound"), tones.context].map((sink) => sink.setSinkId?.(id).catch(() => {})));
+}
+
+/** The call, or what is shown before it, has the device that is open now. */
+async function takeUp(kind) {
+  if (kind === "microphone") {
+    if (call) await call.peer?.setMicrophone(devices.microphone);
+    else if (devices.isLive(kind)) startMeter();
+  } else {
+    await call?.peer?.setCamera(devices.camera);
+    sayCamera();
+    showCamera();
+  }
 }
 
 async function toggleCamera() {
@@ -220,30 +276,60 @@ function sayCamera() {
   if (policy === "recvonly_initially") call?.signal.send({ type: "camera", on: Boolean(devices.camera) });
 }
 
-/** A device is gone. */
-devices.onended = async (kind) => {
+const replacing = new Set();
+let isUnheard = false;
+
+/** A device is gone: another one takes its place, if there is one, and the guest is told which. */
+async function gone(kind) {
   const mine = call;
-  if (kind === "camera") {
-    devices.stopCamera();
-    await mine?.peer?.setCamera(null);
-    sayCamera();
-    return showCamera();
+  // It may be noticed in two ways.
+  if (replacing.has(kind)) return;
+  replacing.add(kind);
+  await devices.replace(kind);
+  replacing.delete(kind);
+  if (mine !== call) return;
+  await takeUp(kind);
+  if (mine !== call) return;
+  await showDevices().catch(() => {});
+  if (devices.isLive(kind)) {
+    const isBack = kind === "microphone" && isUnheard;
+    if (isBack) isUnheard = false;
+    hint(isBack ? "microphone_back" : `${kind}_other`, { device: devices[kind].label });
+  } else if (kind === "camera") hint("camera_gone");
+  else if (mine) {
+    isUnheard = true;
+    hint("microphone_gone", {}, true);
+  } else problem("none", true);
+}
+devices.onended = gone;
+
+/** Something was plugged in or out. */
+async function changed() {
+  const mine = call;
+  if (!devices.microphone) return;
+  const kinds = await devices.list();
+  if (mine !== call || !devices.microphone) return;
+  const isThere = (kind, id) => !id || kinds[kind].some(({ deviceId }) => deviceId === id);
+  if (!isThere("audiooutput", devices.chosen.audiooutput)) {
+    devices.chosen.audiooutput = "";
+    await listenBy("");
+    hint("speaker_gone");
   }
-  if (!mine) return;
-  devices.chosen.audioinput = "";
-  try {
-    await devices.open(false);
-    if (mine === call) await mine.peer?.setMicrophone(devices.microphone);
-  } catch {
-    if (mine === call) hint("none_title");
+  for (const [kind, list] of [["microphone", "audioinput"], ["camera", "videoinput"]]) {
+    // Not every browser ends the track of a device that is gone; and one that was missed may have come.
+    if (!devices[kind]) continue;
+    const isLost = devices.isLive(kind) ? !isThere(list, devices[kind].getSettings().deviceId) : kinds[list].length > 0;
+    if (isLost) await gone(kind);
   }
-};
+  if (mine === call) await showDevices();
+}
 
 /** Counts only while somebody can see it. */
 function startCountdown(seconds) {
   let left = seconds;
   show("cancel", true);
-  say("countdown_said", { seconds });
+  const words = new Intl.RelativeTimeFormat(`${language}-u-nu-latn`);
+  say("countdown_said", { when: words.format(seconds, "second") });
   enter("countdown");
   const tick = () => {
     if (document.hidden) return;
@@ -251,7 +337,7 @@ function startCountdown(seconds) {
       endCountdown();
       return void place();
     }
-    element("call-label").textContent = text("countdown", { seconds: left });
+    label("call_now", `(${left})`);
     left -= 1;
   };
   countdown = setInterval(tick, 1000);
@@ -263,7 +349,7 @@ function endCountdown() {
   countdown = 0;
   show("cancel", false);
   show("note", false);
-  element("call-label").textContent = text("call");
+  label("call");
 }
 
 // The call.
@@ -315,6 +401,7 @@ async function offer(iceServers) {
   peer.addEventListener("track", ({ detail }) => play(detail));
   peer.addEventListener("broken", () => mine === call && mine.began && broken());
   peer.addEventListener("up", () => mine === call && app.dataset.state === "reconnecting" && showState());
+  showStage();
   await peer.offer();
 }
 
@@ -328,7 +415,7 @@ function hear(frame) {
       else if (policy !== "inactive") withoutVideo();
       break;
     case "error":
-      if (frame.code === "bad_sdp") call.peer.refused();
+      notTaken(frame);
       break;
     case "refused":
       call.peer.refused();
@@ -347,6 +434,16 @@ function hear(frame) {
       over(frame.cause, frame.status);
       break;
   }
+}
+
+/** One frame was not taken. What still holds is said again when the node has had time. */
+function notTaken({ code, frame }) {
+  const mine = call;
+  const isBusy = code === "too_busy";
+  const later = (act) => isBusy && setTimeout(() => mine === call && act(), 1000);
+  if (frame === "offer") mine.peer.refused().then(() => later(() => mine.peer.offer()));
+  else if (frame === "camera") later(sayCamera);
+  else if (isBusy) hint("not_sent");
 }
 
 /** A callee that holds has no video for a while: then the camera waits. Else it ends. */
@@ -439,15 +536,16 @@ function showStage() {
   const place = isQualityOnly ? element("timer").parentElement : document.querySelector(".badges");
   if (element("quality").parentElement !== place) place.append(element("quality"));
   show("video", Boolean(call?.peer?.hasVideo) && mayShow && !call.noVideo);
+  show("keypad-toggle", Boolean(call?.began));
   show("full", seesOther && document.fullscreenEnabled === true);
 }
 
 let hintTimer = 0;
-function hint(key) {
-  element("hint").textContent = text(key);
+function hint(key, values, stays = false) {
+  element("hint").textContent = text(key, values);
   show("hint", true);
   clearTimeout(hintTimer);
-  hintTimer = setTimeout(() => show("hint", false), 5000);
+  if (!stays) hintTimer = setTimeout(() => show("hint", false), 5000);
 }
 
 // A network that changes.
@@ -509,6 +607,7 @@ function over(cause, status, tellNode) {
   tones.hush();
   if (ended.began) tones.over();
   devices.close();
+  isUnheard = false;
   if (policy === "recvonly_initially") wantsCamera = false;
   if (document.fullscreenElement) document.exitFullscreen();
   element("sound").srcObject = null;
@@ -523,9 +622,9 @@ function over(cause, status, tellNode) {
   show("preview", false);
   show("camera-toggle", false);
   show("devices-toggle", false);
-  show("devices", false);
-  element("call-label").textContent = text("again");
+  label("again");
   mayCall(!["gone", "guard", "guard_emergency", "not_found"].includes(reason));
+  offerAlone(reason === "cookies");
   app.dataset.reason = reason;
   showCamera();
   show("preview", false);
@@ -550,8 +649,16 @@ function toggleMute() {
 }
 
 function toggleKeypad(isOpen) {
+  if (isOpen) toggleDevices(false);
   show("keypad", isOpen);
   element("keypad-toggle").setAttribute("aria-expanded", String(isOpen));
+}
+
+/** The same choice before a call and during it. */
+function toggleDevices(isOpen) {
+  if (isOpen && call) toggleKeypad(false);
+  show("devices", isOpen);
+  for (const id of ["devices-toggle", "settings"]) element(id).setAttribute("aria-expanded", String(isOpen));
 }
 
 function press(key) {
@@ -564,7 +671,8 @@ function press(key) {
 
 async function toggleFull() {
   if (document.fullscreenElement) await document.exitFullscreen();
-  else await element("stage").requestFullscreen();
+  // With its controls: nobody has to leave to hang up.
+  else await app.requestFullscreen();
 }
 
 element("call").addEventListener("click", () => {
@@ -581,11 +689,9 @@ element("check").addEventListener("click", () => {
   wantsCamera = policy === "sendrecv";
   prepare();
 });
-element("devices-toggle").addEventListener("click", () => {
-  const isOpen = element("devices").hidden;
-  show("devices", isOpen);
-  element("devices-toggle").setAttribute("aria-expanded", String(isOpen));
-});
+for (const id of ["devices-toggle", "settings"]) {
+  element(id).addEventListener("click", () => toggleDevices(element("devices").hidden));
+}
 element("camera-toggle").addEventListener("click", toggleCamera);
 element("video").addEventListener("click", toggleCamera);
 element("mute").addEventListener("click", toggleMute);
@@ -606,7 +712,7 @@ document.addEventListener("fullscreenchange", () => {
 for (const [id, kind] of [["microphone", "audioinput"], ["speaker", "audiooutput"], ["camera", "videoinput"]]) {
   element(id).addEventListener("change", (event) => choose(kind, event.target.value));
 }
-navigator.mediaDevices?.addEventListener?.("devicechange", () => !call && devices.microphone && showDevices().catch(() => {}));
+navigator.mediaDevices?.addEventListener?.("devicechange", () => changed().catch(() => {}));
 window.addEventListener("pagehide", () => call?.signal.close());
 
 enter("idle");

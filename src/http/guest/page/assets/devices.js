@@ -109,18 +109,35 @@ export class Devices {
     return kinds;
   }
 
-  /** Another device of a kind; a track that is replaced ends. */
+  /** Another device of a kind; a track that is replaced ends. `chosen` tells whether it could be had. */
   choose(kind, id) {
     this.chosen[kind] = id;
+    const isSound = kind === "audioinput";
     return this.#run(async () => {
-      if (kind === "audioinput") {
-        this.microphone?.stop();
-        await this.#open(false);
-      } else if (kind === "videoinput" && this.camera) {
-        this.stopCamera();
-        await this.#open(true);
+      if (!isSound && (kind !== "videoinput" || !this.camera)) return;
+      // Some machines open one of a kind at a time.
+      (isSound ? this.microphone : this.camera)?.stop();
+      try {
+        await this.#take(isSound, !isSound);
+      } catch (error) {
+        if (!isSound) this.stopCamera();
+        throw error;
       }
     });
+  }
+
+  /** The device of a track is gone: the one that the browser takes by itself. None may be left. */
+  replace(kind) {
+    const isSound = kind === "microphone";
+    this.chosen[isSound ? "audioinput" : "videoinput"] = "";
+    this[kind]?.stop();
+    return this.#run(() => this.#take(isSound, !isSound)).catch(() => {
+      if (!isSound) this.stopCamera();
+    });
+  }
+
+  isLive(kind) {
+    return this[kind]?.readyState === "live";
   }
 }
 

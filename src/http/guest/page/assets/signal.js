@@ -8,8 +8,6 @@ const RESUME_MS = 10000;
 const OPEN_MS = 10000;
 /** From a question to the answer of a network that works. */
 const PROBE_MS = 1500;
-/** Errors after which the call goes on. */
-const HARMLESS = ["bad_digits", "bad_sdp"];
 
 /** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
 export class Signal extends EventTarget {
@@ -55,7 +53,8 @@ export class Signal extends EventTarget {
       this.#heard = performance.now();
       this.#pinged = 0;
       const frame = JSON.parse(event.data);
-      if (frame.type === "error" && !HARMLESS.includes(frame.code)) said = frame.code;
+      // Of one frame: the call goes on without it.
+      if (frame.type === "error" && !frame.frame) said = frame.code;
       if (frame.type === "welcome") {
         const again = this.#resume !== null;
         this.#resume = frame.resume;
