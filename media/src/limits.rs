@@ -202,6 +202,9 @@ pub const DTLS_DATAGRAM_BYTES_MAX: usize = 1_150;
 /// Octets of a DTLS datagram that is read: what a datagram holds without fragments.
 pub const DTLS_RECEIVED_BYTES_MAX: usize = 1_500;
 
+/// Octets of a client's hello that is put together: six of the longest shares of a key that browsers send.
+pub const DTLS_HELLO_BYTES_MAX: usize = 8_192;
+
 /// Times that a handshake is begun again, because octets that anybody may have sent have broken it.
 pub const DTLS_RESTARTS_MAX: u8 = 8;
 
