@@ -93,14 +93,14 @@ pub struct LegPlan {
     pub srtp: Option<Box<SrtpPlan>>,
 }
 
-/// The transport of a browser: ICE as an agent that only answers (RFC 8445 §2.5), DTLS-SRTP
+/// The transport of a browser: ICE as an agent that looks for no way (RFC 8445 §2.5), DTLS-SRTP
 /// (RFC 5764), one port for all its media (RFC 9143) and their RTCP (RFC 5761).
 #[derive(Debug, Clone)]
 pub struct TransportPlan {
     /// Our credentials of ICE, as our description names them.
     pub ours: ice::Credentials,
-    /// The user name fragment of the browser.
-    pub peer_fragment: Box<[u8]>,
+    /// Those of the browser, as its description names them.
+    pub peer: ice::Credentials,
     /// The certificates that its description names.
     pub fingerprints: ArrayVec<dtls::Fingerprint, FINGERPRINTS_MAX>,
     /// Who begins the handshake.
@@ -116,7 +116,7 @@ pub struct TransportPlan {
 /// Why a transport carries nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransportFailure {
-    /// The plan holds no fragment, no two sources, or fragments that another transport has.
+    /// The plan holds no two sources, or fragments that another transport has.
     Plan,
     /// No source was nominated in time: no way was found.
     NoSource,

@@ -185,6 +185,20 @@ pub const ICE_CHECKS_KEPT_MAX: usize = 1_024;
 /// hundred packets of sound.
 pub const NOMINATION_HEARD: Duration = Duration::from_secs(2);
 
+/// Characters of a user name fragment (RFC 8839 §5.4).
+pub const ICE_FRAGMENT_BYTES_MAX: usize = 256;
+
+/// Until a source is asked again whether it hears us for the first time, each time after twice as long: a way
+/// around the earth and back.
+pub const ICE_ASK_AFTER: Duration = Duration::from_millis(250);
+
+/// Requests of ours to one source: with 0.1 KiB each, half a KiB go to whoever does not answer.
+pub const ICE_ASKS_MAX: u8 = 5;
+
+/// A source that answered none and still checks is asked anew so long after the last: four of the intervals of
+/// a browser that is sure of a pair.
+pub const ICE_ASK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Without a check from the nominated source for so long nothing more is sent to it (RFC 7675 §5.1).
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
 
@@ -201,6 +215,9 @@ pub const DTLS_DATAGRAM_BYTES_MAX: usize = 1_150;
 
 /// Octets of a DTLS datagram that is read: what a datagram holds without fragments.
 pub const DTLS_RECEIVED_BYTES_MAX: usize = 1_500;
+
+/// Octets of a client's hello that is put together: six of the longest shares of a key that browsers send.
+pub const DTLS_HELLO_BYTES_MAX: usize = 8_192;
 
 /// Times that a handshake is begun again, because octets that anybody may have sent have broken it.
 pub const DTLS_RESTARTS_MAX: u8 = 8;
@@ -273,6 +290,13 @@ pub const HANDSHAKE_KEYED_PER_SECOND_MAX: u32 = 10;
 
 /// and all of them leave the rest of the line to those that come.
 pub const HANDSHAKE_QUEUE_KEYED_MAX: usize = HANDSHAKE_QUEUE_MAX / 2;
+
+/// Octets of handshakes that go to where nothing of one browser was answered: a flight, and once more where it is
+/// lost,
+pub const HANDSHAKE_UNREACHED_BYTES_MAX: usize = 2 * DTLS_DATAGRAM_BYTES_MAX;
+
+/// and this many times what came of it (as RFC 9000 §8.1 has it for another protocol).
+pub const HANDSHAKE_UNREACHED_FACTOR: usize = 3;
 
 /// Steps of handshakes in one turn: with 0.3 ms each no packet waits longer than others wait for it.
 pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;

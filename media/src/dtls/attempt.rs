@@ -7,6 +7,7 @@ use std::time::Instant;
 use dimpl::{Dtls, Error, UnexpectedMessageError};
 
 use crate::dtls::handshake::{Failure, POLL_BUFFER_SIZE, Role};
+use crate::dtls::hello::{HelloParts, Taken};
 use crate::dtls::{Endpoint, Fingerprint, keys};
 use crate::limits::PEER_CERTIFICATE_BYTES_MAX;
 use crate::srtp::SrtpPlan;
@@ -15,6 +16,8 @@ use crate::srtp::SrtpPlan;
 pub(super) struct Attempt {
     dtls: Box<Dtls>,
     role: Role,
+    /// What has come of a hello that is not whole yet.
+    parts: HelloParts,
     pub(super) stage: Stage,
     /// Of the hello that it goes by.
     pub(super) hello: Option<[u8; 32]>,
@@ -47,6 +50,7 @@ impl Attempt {
             role,
             stage: Stage::Strange,
             hello: None,
+            parts: HelloParts::default(),
             since: now,
             deadline: None,
             is_drained: false,
@@ -70,6 +74,15 @@ impl Attempt {
     }
 
     pub(super) fn handle_packet(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Failure> {
+        let taken = match self.role {
+            Role::Server => self.parts.take(datagram),
+            Role::Client => Taken::Nothing,
+        };
+        let datagram = match &taken {
+            Taken::Nothing => datagram,
+            Taken::Whole(hello) => hello,
+            Taken::Part | Taken::Refused => return Ok(()),
+        };
         self.drive(|dtls| {
             dtls.handle_timeout(now)?;
             dtls.handle_packet(datagram)

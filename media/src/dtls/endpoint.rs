@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dimpl::{Config, DtlsCertificate};
 use thiserror::Error;
 
-use crate::dtls::Fingerprint;
+use crate::dtls::{Fingerprint, profiles};
 use crate::limits::{
     DTLS_DATAGRAM_BYTES_MAX, DTLS_HANDSHAKE_MAX, DTLS_RETRIES_MAX, DTLS_RETRY_AFTER,
 };
@@ -55,6 +55,7 @@ impl Endpoint {
             .flight_start_rto(DTLS_RETRY_AFTER)
             .flight_retries(DTLS_RETRIES_MAX)
             .handshake_timeout(DTLS_HANDSHAKE_MAX)
+            .with_crypto_provider(profiles::provider())
             .build()
             .or(Err(EndpointError::Configuration))?;
         // A handshake would panic over a key that cannot be read.

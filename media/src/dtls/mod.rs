@@ -16,9 +16,11 @@ mod attempt;
 mod endpoint;
 mod fingerprint;
 mod handshake;
+mod hello;
 mod key_exchange;
 mod keys;
 mod plaintext;
+mod profiles;
 
 #[cfg(test)]
 pub(crate) mod tests;

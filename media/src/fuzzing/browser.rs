@@ -153,7 +153,8 @@ impl Play {
         let has_video = script.octet().is_multiple_of(2);
         let video = script.one_of(&self.legs).filter(|_| has_video);
         let name = script.one_of(&NAMES).unwrap_or(b"our0");
-        let Some(ours) = Credentials::new(name, PASSWORD) else {
+        let ours = Credentials::new(name, PASSWORD);
+        let Some((ours, peer)) = ours.zip(Credentials::new(b"peer", PASSWORD)) else {
             return;
         };
         let role = if script.octet().is_multiple_of(4) {
@@ -165,7 +166,7 @@ impl Play {
         let second = if script.octet() == 7 { 1 } else { 2 };
         let plan = Box::new(TransportPlan {
             ours,
-            peer_fragment: (*b"peer").into(),
+            peer,
             fingerprints: ArrayVec::from_iter([fingerprint]),
             role,
             ssrcs: [Ssrc(1), Ssrc(second)],

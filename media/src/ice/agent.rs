@@ -1,5 +1,9 @@
 //! The agent of one browser call (RFC 8445 §2.5, §7.3): authenticates and answers checks, remembers
 //! their sources, and says which of them is nominated and whether it still consents (RFC 7675).
+//!
+//! A check proves who made it and not where it came from: whoever has the credentials can write any source on
+//! it, and have media sent there. So each source is asked by a request of ours, whose answer says that
+//! the way there leads to the peer, and one that is proven so is left only for another one.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,11 +12,12 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
-use crate::ice::credentials::{Credentials, is_fragment};
+use crate::ice::credentials::Credentials;
 use crate::ice::refusal::Refusal;
 use crate::ice::stun::{
     Attribute, ErrorCode, MessageView, RESPONSE_SIZE_MAX, Response, TRANSACTION_SIZE,
 };
+use crate::ice::way::{Ask, Way};
 use crate::limits::{
     ICE_CHECKS_KEPT_MAX, ICE_CONSENT_MAX, ICE_NOMINATION_QUIET, ICE_NOMINATION_STALE,
     ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET, ICE_SOURCES_MAX,
@@ -54,6 +59,8 @@ pub struct Agent {
     /// After a restart, until the first check under its credentials (RFC 8445 §9).
     next: Option<Generation>,
     nominated: Option<Nominated>,
+    /// What would be nominated instead, if only it answered.
+    wanted: Option<SocketAddr>,
     /// Nobody is nominated in this generation: from when on that is waited for.
     waits_since: Option<Instant>,
     /// Checks that were accepted, the newest last, and where each came from.
@@ -64,18 +71,18 @@ pub struct Agent {
 #[derive(Debug, Clone)]
 struct Generation {
     ours: Credentials,
-    peer_fragment: Box<[u8]>,
+    peer: Credentials,
     sources: ArrayVec<Source, ICE_SOURCES_MAX>,
 }
 
 /// What tells a check from another.
-type Transaction = [u8; TRANSACTION_SIZE];
+pub(super) type Transaction = [u8; TRANSACTION_SIZE];
 
 /// A check that was accepted: of its random octets enough to know it, and a hash of its source.
 type Accepted = ([u8; 8], u64);
 
 /// An address that authenticated checks came from: a peer-reflexive candidate, or one the description
-/// names. Which of both is no matter to an agent that sends no checks.
+/// names. Which of both is no matter to an agent that checks no others.
 #[derive(Debug, Clone, Copy)]
 struct Source {
     address: SocketAddr,
@@ -87,6 +94,7 @@ struct Source {
     asked: Option<Transaction>,
     /// It asked and would have got it, but the browser was heard elsewhere.
     is_held: bool,
+    way: Way,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,32 +104,32 @@ struct Nominated {
     heard_at: Instant,
     /// It was nominated under the credentials before, and not under the present ones.
     is_of_before: bool,
+    /// The way there is known to lead to the peer.
+    is_reached: bool,
 }
 
 impl Agent {
-    /// The agent of a call whose descriptions name these: our credentials, the peer's fragment.
-    /// `None`: the peer's is no fragment.
+    /// The agent of a call whose descriptions name these: our credentials and the peer's.
     #[must_use]
-    pub fn new(now: Instant, ours: Credentials, peer_fragment: &[u8]) -> Option<Self> {
-        Some(Self {
-            present: Generation::new(ours, peer_fragment)?,
+    pub fn new(now: Instant, ours: Credentials, peer: Credentials) -> Self {
+        Self {
+            present: Generation::new(ours, peer),
             next: None,
             nominated: None,
+            wanted: None,
             waits_since: Some(now),
             accepted: VecDeque::with_capacity(ICE_CHECKS_KEPT_MAX),
-        })
+        }
     }
 
     /// A restart (RFC 8445 §9): checks under these count beside the ones before until the first of
-    /// them; media goes where it went until a source is nominated anew. False: the peer's is no
-    /// fragment, or our fragment is the one that we have: nothing changed.
-    pub fn restart(&mut self, now: Instant, ours: Credentials, peer_fragment: &[u8]) -> bool {
+    /// them; media goes where it went until a source is nominated anew. False: our fragment is the one that
+    /// we have, and nothing changed.
+    pub fn restart(&mut self, now: Instant, ours: Credentials, peer: Credentials) -> bool {
         if ours.fragment() == self.present.ours.fragment() {
             return false;
         }
-        let Some(next) = Generation::new(ours, peer_fragment) else {
-            return false;
-        };
+        let next = Generation::new(ours, peer);
         if self.consent(now) == Consent::Expired {
             self.begin_anew(now, next);
         } else {
@@ -138,6 +146,7 @@ impl Agent {
         self.present = generation;
         self.next = None;
         self.nominated = None;
+        self.wanted = None;
         self.waits_since = Some(now);
     }
 
@@ -253,13 +262,13 @@ impl Agent {
                 self.begin_anew(now, next);
             } else {
                 self.present = next;
+                self.wanted = None;
                 if let Some(nominated) = &mut self.nominated {
                     nominated.is_of_before = true;
                 }
             }
         }
-        let keep = self.nominated.map(|nominated| nominated.address);
-        self.present.hear(now, source, priority, keep)?;
+        self.present.hear(now, source, priority, self.nominated)?;
         self.accept(message.transaction(), source);
         let asked = use_candidate.then_some(*message.transaction());
         let change = self.nominate(now, source, asked, is_heard);
@@ -293,7 +302,7 @@ impl Agent {
     fn generation_of(&self, message: &MessageView<'_>) -> Result<bool, Refusal> {
         let (ours, peer) = message.user_fragments()?;
         let names = |generation: &Generation| {
-            generation.ours.fragment() == ours && *generation.peer_fragment == *peer
+            generation.ours.fragment() == ours && generation.peer.fragment() == peer
         };
         match &self.next {
             _ if names(&self.present) => Ok(false),
@@ -322,6 +331,7 @@ impl Agent {
             nominated.is_of_before = false;
             if asked.is_some() {
                 self.present.forget_asks();
+                self.wanted = None;
             }
             return Change::None;
         }
@@ -351,16 +361,24 @@ impl Agent {
             return Change::None;
         }
         let known = *known;
-        self.move_to(known, now)
+        self.move_to(known)
     }
 
-    fn move_to(&mut self, known: Source, heard_at: Instant) -> Change {
+    /// Who is reached is left only for who is.
+    fn move_to(&mut self, known: Source) -> Change {
+        let is_reached = known.way.is_proven();
+        if !is_reached && self.nominated.is_some_and(|it| it.is_reached) {
+            self.wanted = Some(known.address);
+            return Change::None;
+        }
         self.waits_since = None;
+        self.wanted = None;
         self.nominated = Some(Nominated {
             address: known.address,
             priority: known.priority,
-            heard_at,
+            heard_at: known.heard_at,
             is_of_before: false,
+            is_reached,
         });
         self.present.forget_asks();
         Change::Nominated(known.address)
@@ -368,6 +386,7 @@ impl Agent {
 
     /// Keys have authenticated something from here that nobody can have copied: the end of a handshake, or
     /// media later than all that was heard. That says more about where the browser is than any check.
+    /// Where media goes is that from now on, or as soon as the way there is proven.
     pub fn prove(&mut self, now: Instant, source: SocketAddr) -> Change {
         let is_nominated = self.nominated.is_some_and(|it| it.address == source);
         let known = self.present.source_mut(source).copied();
@@ -375,12 +394,94 @@ impl Agent {
             known.filter(|known| now.saturating_duration_since(known.heard_at) < ICE_CONSENT_MAX);
         match heard {
             Some(known) if !is_nominated && self.consent(now) != Consent::Expired => {
-                let change = self.move_to(known, known.heard_at);
+                let change = self.move_to(known);
                 self.check_invariants();
                 change
             }
             Some(_) | None => Change::None,
         }
+    }
+
+    /// True if media may go there: the way is known to lead to the peer.
+    #[must_use]
+    pub fn is_reached(&self, address: SocketAddr) -> bool {
+        let nominated = self.nominated.filter(|it| it.address == address);
+        nominated.is_some_and(|it| it.is_reached)
+            || self
+                .present
+                .sources
+                .iter()
+                .any(|it| it.address == address && it.way.is_proven())
+    }
+
+    /// True if this is where media would go, if only the way there were proven.
+    #[must_use]
+    pub fn is_wanted(&self, address: SocketAddr) -> bool {
+        self.wanted == Some(address)
+    }
+
+    /// What was sent there has reached the peer: it said what nobody could say who had not got it.
+    pub fn reach(&mut self, address: SocketAddr) -> Change {
+        if let Some(nominated) = &mut self.nominated
+            && nominated.address == address
+        {
+            nominated.is_reached = true;
+        }
+        let Some(known) = self.present.source_mut(address) else {
+            return Change::None;
+        };
+        known.way = Way::Proven;
+        let known = *known;
+        if !self.is_wanted(address) {
+            return Change::None;
+        }
+        let change = self.move_to(known);
+        self.check_invariants();
+        change
+    }
+
+    /// When [`poll_ask`](Self::poll_ask) has something.
+    #[must_use]
+    pub fn ask_at(&self) -> Option<Instant> {
+        let sources = self.present.sources.iter();
+        sources.filter_map(|source| source.way.due_at()).min()
+    }
+
+    /// The next source that is to be asked whether it hears us, or that has answered none of all requests.
+    /// `fresh`: twelve octets that nobody can guess, for a request that is none repeated.
+    pub fn poll_ask(&mut self, now: Instant, fresh: &Transaction) -> Option<Ask> {
+        let Generation {
+            ours,
+            peer,
+            sources,
+        } = &mut self.present;
+        let mut sources = sources.iter_mut();
+        let source = sources.find(|source| source.way.due_at().is_some_and(|due| due <= now))?;
+        let ask = source.way.ask(now, fresh);
+        Some(ask.map_or(Ask::GivenUp(source.address), |transaction| {
+            Ask::Request(source.address, Ask::write(&transaction, ours, peer))
+        }))
+    }
+
+    /// A datagram that is STUN by its first octet and no request: what answers one of ours, from where
+    /// that was sent, proves the way.
+    ///
+    /// # Errors
+    /// Why it proves nothing.
+    pub fn take_response(
+        &mut self,
+        source: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<Change, Refusal> {
+        let message = MessageView::parse(datagram)?;
+        let is_success = message.expect_binding_response()?;
+        let known = self.present.source_mut(source).ok_or(Refusal::Response)?;
+        known.way.expect_transaction(message.transaction())?;
+        message.expect_integrity(self.present.peer.password())?;
+        if !is_success {
+            return Err(Refusal::ResponseError);
+        }
+        Ok(self.reach(source))
     }
 
     fn check_invariants(&self) {
@@ -389,16 +490,20 @@ impl Agent {
             self.waits_since.is_some(),
             "a nomination is there or waited for"
         );
+        debug_assert!(
+            self.wanted.is_none() || self.nominated.is_some_and(|it| it.is_reached),
+            "only who is reached is held for somebody who is not"
+        );
     }
 }
 
 impl Generation {
-    fn new(ours: Credentials, peer_fragment: &[u8]) -> Option<Self> {
-        is_fragment(peer_fragment).then(|| Self {
+    const fn new(ours: Credentials, peer: Credentials) -> Self {
+        Self {
             ours,
-            peer_fragment: peer_fragment.into(),
-            sources: ArrayVec::new(),
-        })
+            peer,
+            sources: ArrayVec::new_const(),
+        }
     }
 
     fn forget_asks(&mut self) {
@@ -414,18 +519,21 @@ impl Generation {
             .find(|source| source.address == address)
     }
 
-    /// Remembers that a check came from here; `keep` is not forgotten for it.
+    /// Remembers that a check came from here; who is nominated is not forgotten for it.
     fn hear(
         &mut self,
         now: Instant,
         address: SocketAddr,
         priority: u32,
-        keep: Option<SocketAddr>,
+        nominated: Option<Nominated>,
     ) -> Result<(), Refusal> {
         if let Some(known) = self.source_mut(address) {
             known.heard_at = now;
+            known.way.hear(now);
             return Ok(());
         }
+        let keep = nominated.map(|nominated| nominated.address);
+        let is_reached = nominated.is_some_and(|it| it.is_reached && it.address == address);
         if self.sources.is_full() {
             let quietest = self
                 .sources
@@ -447,6 +555,11 @@ impl Generation {
             asks: 0,
             asked: None,
             is_held: false,
+            way: if is_reached {
+                Way::Proven
+            } else {
+                Way::unasked(now)
+            },
         };
         self.sources
             .try_push(heard)

@@ -4,8 +4,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::limits::ICE_FRAGMENT_BYTES_MAX;
+
 /// Characters of a fragment (RFC 8839 §5.4).
-const FRAGMENT_SIZE: std::ops::RangeInclusive<usize> = 4..=256;
+const FRAGMENT_SIZE: std::ops::RangeInclusive<usize> = 4..=ICE_FRAGMENT_BYTES_MAX;
 /// Characters of a password (RFC 8839 §5.4).
 const PASSWORD_SIZE: std::ops::RangeInclusive<usize> = 22..=256;
 

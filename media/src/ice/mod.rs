@@ -1,5 +1,6 @@
-//! ICE of one browser call, as an agent that only answers (RFC 8445 §2.5, ICE-lite): who may be heard
-//! and where media goes. Checks that peers send are read, authenticated and answered; none is sent.
+//! ICE of one browser call, as an agent that looks for no way (RFC 8445 §2.5, ICE-lite): who may be heard
+//! and where media goes. Checks that peers send are read, authenticated and answered; requests of our own only
+//! ask where a check came from whether what we send there arrives.
 //!
 //! Owns no socket, no clock and no random source: a datagram, its source and the moment are
 //! arguments, and credentials are made of octets that are given. Knows no SDP.
@@ -11,6 +12,7 @@ mod agent;
 mod credentials;
 mod refusal;
 pub mod stun;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,15 @@ pub use agent::{Agent, Change, Checked, Consent};
 pub use credentials::{Credentials, FRAGMENT_ENTROPY_SIZE, is_fragment};
 pub use refusal::Refusal;
 pub use stun::RESPONSE_SIZE_MAX;
+pub use way::{Ask, REQUEST_SIZE_MAX};
 
 use stun::MessageView;
+
+/// True for a message that answers a request, whoever made that.
+#[must_use]
+pub fn is_response(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|octet| octet & 1 == 1)
+}
 
 /// The user name fragment that a request is addressed to: the part of USERNAME before the colon
 /// (RFC 8445 §7.2.2). Nothing is verified: it only says whose agent is to look at it.

@@ -21,8 +21,12 @@ pub enum Refusal {
     Fingerprint,
     /// A method other than Binding.
     Method,
-    /// A response, and we asked nothing.
+    /// A response from where nothing of ours waits for one.
     Response,
+    /// A response to another request than the one that was sent there.
+    ResponseForeign,
+    /// The peer did not grant what we asked of it.
+    ResponseError,
     /// An indication: it asks for no answer and proves nothing.
     Indication,
     /// No USERNAME, or none of two fragments.
@@ -47,7 +51,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Length,
         Self::TooLong,
         Self::NotStun,
@@ -56,6 +60,8 @@ impl Refusal {
         Self::Fingerprint,
         Self::Method,
         Self::Response,
+        Self::ResponseForeign,
+        Self::ResponseError,
         Self::Indication,
         Self::Username,
         Self::UsernameForeign,
@@ -80,6 +86,8 @@ impl Refusal {
             Self::Fingerprint => "stun_fingerprint",
             Self::Method => "stun_method",
             Self::Response => "stun_response",
+            Self::ResponseForeign => "stun_response_foreign",
+            Self::ResponseError => "stun_response_error",
             Self::Indication => "stun_indication",
             Self::Username => "stun_username",
             Self::UsernameForeign => "stun_username_foreign",

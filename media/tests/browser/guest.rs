@@ -61,7 +61,7 @@ impl Guest {
     pub(crate) fn plan(&self) -> TransportPlan {
         TransportPlan {
             ours: ours(),
-            peer_fragment: (*b"peer").into(),
+            peer: Credentials::new(b"peer", PASSWORD).unwrap(),
             fingerprints: ArrayVec::from_iter([self.fingerprint]),
             role: Role::Server,
             ssrcs: [Ssrc(100), Ssrc(200)],

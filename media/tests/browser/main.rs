@@ -139,7 +139,9 @@ fn echo(step: KernelStep, ports: std::ops::RangeInclusive<u16>) {
 
     let check = Guest::check(1);
     let answers = scene.send(&at, &check);
-    assert!(matches!(&answers[..], [one] if classify(one) == Protocol::Stun));
+    // The answer, and a request of its own.
+    assert_eq!(answers.len(), 2);
+    assert!(answers.iter().all(|it| classify(it) == Protocol::Stun));
     let mut wanted = guest.shake(now(), None);
     while !wanted.is_empty() {
         assert!(scene.send(&stranger, &wanted[0]).is_empty());

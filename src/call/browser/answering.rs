@@ -207,12 +207,16 @@ impl CallControl {
         }
         let ours = &answer.ice;
         let ours = Credentials::new(ours.ufrag.as_bytes(), ours.password.as_str().as_bytes());
-        debug_assert!(ours.is_some(), "made by us");
-        let Some(ours) = ours else { return };
+        let theirs = &guest.offer.ice;
+        let peer = Credentials::new(theirs.ufrag.as_bytes(), theirs.password.as_str().as_bytes());
+        debug_assert!(ours.is_some() && peer.is_some(), "made by us, and read");
+        let Some((ours, peer)) = ours.zip(peer) else {
+            return;
+        };
         guest.transport = Some((video, bitrate_max_bps));
         let plan = Box::new(TransportPlan {
             ours,
-            peer_fragment: guest.offer.ice.ufrag.as_bytes().into(),
+            peer,
             fingerprints: fingerprints_of(&guest.offer),
             role: match answer.role {
                 DtlsRole::Client => dtls::Role::Client,

@@ -140,7 +140,7 @@ fn page_gets_its_answer_at_once_and_hears_its_callee_ring_and_answer() {
     );
     let (audio, plan) = world.transports.first_key_value().unwrap();
     assert_eq!(*audio, pair(BROWSERS));
-    assert_eq!((plan.0, &*plan.1.peer_fragment), (None, &b"aaaa"[..]));
+    assert_eq!((plan.0, plan.1.peer.fragment()), (None, &b"aaaa"[..]));
     assert_ne!(plan.1.ssrcs[0], plan.1.ssrcs[1]);
     let leg = &world.plans[&pair(BROWSERS)];
     assert_eq!(leg.latch, LatchPolicy::Nominated);
@@ -402,7 +402,7 @@ fn restart_of_ice_gets_an_end_of_its_own_and_the_callee_hears_nothing() {
     );
     assert_eq!(words(&mut world), ["answer 111 not_offered"]);
     let after = &world.transports[&pair(BROWSERS)].1;
-    assert_eq!(&*after.peer_fragment, b"bbbb");
+    assert_eq!(after.peer.fragment(), b"bbbb");
     assert_ne!(after.ours, before.ours);
     assert_eq!(after.ssrcs, before.ssrcs);
     assert_eq!(world.count(target(1), "INVITE"), 1);

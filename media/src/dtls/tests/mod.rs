@@ -4,6 +4,7 @@
 mod certificates;
 mod handshakes;
 mod hostile;
+mod preferences;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -116,6 +117,21 @@ impl Peer {
             .use_server_cookie(role == Role::Client)
             .build();
         let config = Arc::new(config.unwrap());
+        Self::made(now, version, role, config, certificate)
+    }
+
+    /// By a configuration of its own.
+    fn by(now: Instant, version: Version, role: Role, config: Arc<Config>) -> Self {
+        Self::made(now, version, role, config, octets(PEER_CERTIFICATE))
+    }
+
+    fn made(
+        now: Instant,
+        version: Version,
+        role: Role,
+        config: Arc<Config>,
+        certificate: Vec<u8>,
+    ) -> Self {
         let certificate = DtlsCertificate {
             certificate,
             private_key: octets(PEER_KEY),

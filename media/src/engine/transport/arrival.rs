@@ -93,7 +93,8 @@ impl<Io: PacketIo> Worker<Io> {
         RtpView::parse(packet.bytes())?;
         let is_newest = self.is_newest(slot, &unprotected);
         let is_there = is_newest && self.prove_source(now_us, audio, source);
-        if !is_there && !is_former {
+        let is_awaited = is_newest && self.is_awaited(audio, source);
+        if !is_there && !is_former && !is_awaited {
             return Err(DropReason::SourceNotLatched);
         }
         self.take_rtp(now_us, slot, None, packet, Some(unprotected))

@@ -11,6 +11,7 @@ use crate::engine::batching::micros;
 use crate::engine::line::State;
 use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
+use crate::engine::transport::flights::Flights;
 use crate::engine::transport::repeats::Repeats;
 use crate::engine::transport::table::{Stage, Transport};
 use crate::engine::worker::Worker;
@@ -104,8 +105,7 @@ impl<Io: PacketIo> Worker<Io> {
             return Err(TransportFailure::Plan);
         }
         self.expect_new_fragment(&plan)?;
-        let agent = Agent::new(now, plan.ours.clone(), &plan.peer_fragment)
-            .ok_or(TransportFailure::Plan)?;
+        let agent = Agent::new(now, plan.ours.clone(), plan.peer.clone());
         let transport = Transport {
             plan,
             agent,
@@ -117,6 +117,7 @@ impl<Io: PacketIo> Worker<Io> {
             proven: None,
             checked: ArrayVec::new(),
             handshake_at: None,
+            flights: Flights::default(),
             is_lost: false,
             failed: None,
             audio,
@@ -182,7 +183,7 @@ impl<Io: PacketIo> Worker<Io> {
         if is_restart {
             let is_begun = transport
                 .agent
-                .restart(now, plan.ours.clone(), &plan.peer_fragment);
+                .restart(now, plan.ours.clone(), plan.peer.clone());
             if !is_begun {
                 return Err(TransportFailure::Plan);
             }
@@ -255,7 +256,7 @@ impl<Io: PacketIo> Worker<Io> {
         transport.repeats = Some(Box::new(Repeats::new()));
         let keys = transport.keys.clone();
         let parked = transport.video_before.take();
-        let (nominated, [_, ssrc]) = (transport.nominated, transport.plan.ssrcs);
+        let (reached, [_, ssrc]) = (transport.reached(), transport.plan.ssrcs);
         if let Some(place) = self.transports.place_mut(slot) {
             place.audio = Some(audio);
         }
@@ -265,7 +266,7 @@ impl<Io: PacketIo> Worker<Io> {
             line.ssrc = ssrc;
         }
         if let Some(leg) = self.leg_mut(slot) {
-            leg.latch.nominate(nominated);
+            leg.latch.nominate(reached);
             // One name for both, or nobody matches sound and picture (RFC 3550 §6.5.1).
             leg.control.cname = audio_name.unwrap_or(leg.control.cname);
         }

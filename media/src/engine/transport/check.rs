@@ -10,7 +10,7 @@ use crate::engine::batching::micros;
 use crate::engine::report_queue::Waiting;
 use crate::engine::transport::table::Stage;
 use crate::engine::worker::Worker;
-use crate::ice::{Change, Checked, Consent, Refusal, destination_fragment};
+use crate::ice::{Change, Checked, Consent, Refusal, destination_fragment, is_response};
 use crate::ingress::PeerAddress;
 use crate::limits::{
     CHECK_BURST_MAX, CHECKS_PER_SECOND_MAX, LATCH_GRACE, NOMINATION_HEARD, NOMINATION_PROOF_MAX,
@@ -24,6 +24,9 @@ impl<Io: PacketIo> Worker<Io> {
         source: SocketAddr,
         mut packet: PacketBuf,
     ) -> Result<(), DropReason> {
+        if is_response(packet.bytes()) {
+            return self.receive_response(now_us, source, &packet);
+        }
         let audio = destination_fragment(packet.bytes())
             .and_then(|fragment| {
                 let audio = self.transports.by_fragment.get(fragment).copied();
@@ -75,10 +78,12 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(socket) = self.transports.socket() {
             self.io.send(packet, socket, Some(source));
         }
+        self.ask_sources(now_us, audio);
+        self.schedule(now_us, audio);
         Ok(())
     }
 
-    fn refuse_check(&mut self, refusal: Refusal) -> DropReason {
+    pub(super) fn refuse_check(&mut self, refusal: Refusal) -> DropReason {
         self.counters.checks_refused.count(refusal);
         DropReason::StunRefused
     }
@@ -222,15 +227,15 @@ impl<Io: PacketIo> Worker<Io> {
         }
     }
 
-    /// Brings the legs of a browser up to where it is.
+    /// Brings the legs of a browser up to where it is, as far as the way there is known to lead to it.
     pub(super) fn follow_nomination(&mut self, audio: u32) {
         let Some(transport) = self.transports.of_audio(audio) else {
             return;
         };
-        let nominated = transport.nominated;
+        let reached = transport.reached();
         for slot in transport.slots() {
             if let Some(leg) = self.leg_mut(slot) {
-                leg.latch.nominate(nominated);
+                leg.latch.nominate(reached);
             }
             self.refresh_lock(slot);
         }

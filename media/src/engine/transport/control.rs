@@ -57,7 +57,8 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some(transport) = self.transports.of_audio_mut(audio).filter(|_| is_there) {
             transport.reported_us = now_us;
         }
-        (is_there || is_known)
+        let is_awaited = is_newest && self.is_awaited(audio, source);
+        (is_there || is_known || is_awaited)
             .then_some(())
             .ok_or(DropReason::SourceNotLatched)
     }

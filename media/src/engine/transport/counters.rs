@@ -17,6 +17,12 @@ packet_io::counters! {
     nominations_taken,
     /// Nominations from where nothing under keys came: nothing more was sent there.
     nominations_unproven,
+    /// Requests of ours that ask a source whether it hears us.
+    ways_asked,
+    /// Sources that answered one, or ended a handshake of which all went there.
+    ways_proven,
+    /// Sources that answered none: no media went there.
+    ways_unproven,
     /// Handshakes begun.
     handshakes_begun,
     /// Handshakes that came to keys.
@@ -25,6 +31,8 @@ packet_io::counters! {
     handshake_datagrams_received,
     /// Datagrams of handshakes sent.
     handshake_datagrams_sent,
+    /// Datagrams of handshakes kept from where nothing was answered, beyond what may go there.
+    handshake_datagrams_withheld,
     /// Transports reported as silent.
     silent,
     /// Silent transports heard again.

@@ -75,6 +75,7 @@ impl<Io: PacketIo> Worker<Io> {
             if let Some(transport) = self.transports.of_audio_mut(audio) {
                 transport.queued -= 1;
                 transport.handshake_at = Some(source);
+                transport.flights.receive(packet.bytes().len());
             }
             let is_expected = self
                 .transports
@@ -109,6 +110,7 @@ impl<Io: PacketIo> Worker<Io> {
         let is_client = plan.role == Role::Client;
         transport.handshake = Some(endpoint.begin(now, plan.role, &plan.fingerprints));
         transport.stage = Stage::UnderWay;
+        transport.flights.begin();
         if is_client {
             transport.handshake_at = transport.nominated;
         }
@@ -153,6 +155,9 @@ impl<Io: PacketIo> Worker<Io> {
         };
         // Each flight goes to where the one before came from.
         let to = socket.zip(transport.handshake_at);
+        let is_reached = transport
+            .handshake_at
+            .is_some_and(|at| transport.agent.is_reached(at.socket_address()));
         let Some(handshake) = transport.handshake.as_mut() else {
             return;
         };
@@ -160,6 +165,12 @@ impl<Io: PacketIo> Worker<Io> {
             match output {
                 Output::Datagram(datagram) => {
                     let Some((socket, to)) = to else { continue };
+                    // Who has keys and answers nothing there has no handshake there either.
+                    let may = is_reached || transport.stage != Stage::Keyed;
+                    if !may || !transport.flights.admit(to, datagram.len(), is_reached) {
+                        self.counters.transport.handshake_datagrams_withheld += 1;
+                        continue;
+                    }
                     let Some(mut packet) = self.io.allocate() else {
                         self.counters.buffers_missing += 1;
                         continue;
@@ -214,10 +225,14 @@ impl<Io: PacketIo> Worker<Io> {
             repeats.clear();
         }
         let (slots, source) = (transport.slots(), transport.handshake_at);
+        let reached = source.filter(|source| transport.flights.went_to(*source));
         self.transports.handshakes -= 1;
         self.counters.transport.handshakes_done += 1;
         for slot in slots {
             self.take_keys(now_us, slot, keys.clone());
+        }
+        if let Some(reached) = reached {
+            self.reach(now_us, audio, reached);
         }
         // Who came to keys from there is there: of all that a browser nominates it uses that.
         if let Some(source) = source {

@@ -1,4 +1,4 @@
-//! Transports of browsers: ICE as an agent that only answers, DTLS-SRTP, and all media of a call on
+//! Transports of browsers: ICE as an agent that looks for no way, DTLS-SRTP, and all media of a call on
 //! one source address, all calls of a worker on one port (RFC 8445 §2.5, RFC 5764, RFC 9143, RFC 5761).
 //!
 //! Owns whose datagram it is: a check names a fragment of ours, all else comes from a source that a
@@ -11,11 +11,13 @@ mod begin;
 mod check;
 mod control;
 mod counters;
+mod flights;
 mod handshake;
 mod repeats;
 mod source_map;
 mod table;
 mod timing;
+mod way;
 
 pub use counters::{FailureCounters, RefusalCounters, TransportCounters};
 pub(super) use table::Transports;

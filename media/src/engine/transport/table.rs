@@ -9,6 +9,7 @@ use packet_io::{PacketBuf, SocketKey};
 use crate::command::{TransportFailure, TransportPlan};
 use crate::dtls::{KeyExchanging, POLL_BUFFER_SIZE};
 use crate::engine::secure::SecureLeg;
+use crate::engine::transport::flights::Flights;
 use crate::engine::transport::repeats::Repeats;
 use crate::engine::transport::source_map::SourceMap;
 use crate::ice::Agent;
@@ -99,6 +100,7 @@ pub(super) struct Transport {
     pub(super) was_put_off: bool,
     /// Where its handshake was heard last.
     pub(super) handshake_at: Option<PeerAddress>,
+    pub(super) flights: Flights,
     /// Its datagrams in the queue.
     pub(super) queued: u8,
     pub(super) keys: Option<Box<SrtpPlan>>,
@@ -427,6 +429,12 @@ impl Transport {
     pub(super) fn note_proof(&mut self) {
         self.unproven_until_us = None;
         self.proven = self.nominated;
+    }
+
+    /// Where media may go: where it is, if the way there is known to lead to it.
+    pub(super) fn reached(&self) -> Option<PeerAddress> {
+        let is_reached = |at: &PeerAddress| self.agent.is_reached(at.socket_address());
+        self.nominated.filter(is_reached)
     }
 
     /// A slot is not of this transport any more.

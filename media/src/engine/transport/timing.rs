@@ -20,7 +20,9 @@ impl<Io: PacketIo> Worker<Io> {
         let consent = transport.agent.deadline().filter(|_| !transport.is_lost);
         let handshake = transport.handshake.as_ref().and_then(|it| it.deadline());
         let is_waiting = is_waiting(transport);
+        let ask = transport.agent.ask_at();
         let dues = [
+            ask.and_then(|at| self.microsecond(at)),
             consent.and_then(|at| self.microsecond(at)),
             handshake.and_then(|at| self.microsecond(at)),
             is_waiting.then(|| given_up_at(transport)),
@@ -71,6 +73,7 @@ impl<Io: PacketIo> Worker<Io> {
         if is_former_over {
             self.transports.leave_former(audio);
         }
+        self.ask_sources(now_us, audio);
         self.tick_consent(now_us, audio);
         self.tick_handshake(now_us, audio);
     }

@@ -136,6 +136,20 @@ impl<'a> MessageView<'a> {
         self.transaction
     }
 
+    /// That it answers a Binding request; false where it does not grant it.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn expect_binding_response(&self) -> Result<bool, Refusal> {
+        match self.class {
+            _ if self.method != BINDING => Err(Refusal::Method),
+            Class::Success => Ok(true),
+            Class::Error => Ok(false),
+            Class::Indication => Err(Refusal::Indication),
+            Class::Request => Err(Refusal::Response),
+        }
+    }
+
     /// That it is a Binding request, the only thing that is answered.
     ///
     /// # Errors

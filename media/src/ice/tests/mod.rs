@@ -2,6 +2,7 @@
 
 mod agent;
 mod messages;
+mod ways;
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use crate::ice::{Agent, Credentials};
 const OURS: &[u8] = b"ourUfrag";
 const PASSWORD: &[u8] = b"ourPasswordOf24Character";
 const PEER: &[u8] = b"peer";
+const PEER_PASSWORD: &[u8] = b"peerPasswordOf24Characte";
 
 #[expect(
     clippy::disallowed_methods,
@@ -24,7 +26,11 @@ fn beginning() -> Instant {
 }
 
 fn agent(now: Instant) -> Agent {
-    Agent::new(now, Credentials::new(OURS, PASSWORD).unwrap(), PEER).unwrap()
+    Agent::new(now, Credentials::new(OURS, PASSWORD).unwrap(), peer(PEER))
+}
+
+fn peer(fragment: &[u8]) -> Credentials {
+    Credentials::new(fragment, PEER_PASSWORD).unwrap()
 }
 
 fn source(port: u16) -> SocketAddr {

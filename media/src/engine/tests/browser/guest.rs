@@ -16,7 +16,7 @@ use crate::command::{
 use crate::dtls::{Fingerprint, KeyExchange, KeyExchanging, Output, POLL_BUFFER_SIZE, Role};
 use crate::engine::BrowserConfig;
 use crate::ice::Credentials;
-use crate::ice::stun::{Attribute, Class, MessageView, write_request};
+use crate::ice::stun::{Attribute, Class, MessageView, Response, write_request};
 use crate::ingress::{Protocol, classify};
 use crate::rtp::Ssrc;
 use crate::srtp::{ReceiveContext, SendContext, SrtpPlan};
@@ -91,6 +91,11 @@ pub(super) fn credentials(number: u32) -> Credentials {
     Credentials::new(fragment.as_bytes(), &[b'p'; 24]).unwrap()
 }
 
+/// What the description of a browser names.
+pub(super) fn peer_credentials(fragment: &[u8]) -> Credentials {
+    Credentials::new(fragment, &[b'q'; 24]).unwrap()
+}
+
 pub(super) struct Guest {
     pub(super) at: SocketAddr,
     pub(super) audio: PairKey,
@@ -103,6 +108,8 @@ pub(super) struct Guest {
     pub(super) sound: Stream,
     pub(super) picture: Stream,
     transaction: u32,
+    /// It answers what it is asked.
+    pub(super) answers: bool,
     /// What reached it and was not DTLS or STUN.
     pub(super) heard: Vec<Sent>,
 }
@@ -134,7 +141,7 @@ impl Guest {
             video: None,
             plan: TransportPlan {
                 ours: credentials(number),
-                peer_fragment: (*b"peer").into(),
+                peer: peer_credentials(b"peer"),
                 fingerprints: ArrayVec::from_iter([fingerprint]),
                 role: Role::Server,
                 ssrcs: [Ssrc(1_000 + number), Ssrc(2_000_000 + number)],
@@ -147,6 +154,7 @@ impl Guest {
             sound: stream(70_000 + number, AUDIO),
             picture: stream(80_000 + number, VIDEO),
             transaction: number << 8,
+            answers: true,
             heard: Vec::new(),
         };
         let plan = audio_plan();
@@ -195,7 +203,7 @@ impl Guest {
         self.transaction += 1;
         let mut transaction = *b"transaction!";
         transaction[..4].copy_from_slice(&self.transaction.to_be_bytes());
-        let name = [self.plan.ours.fragment(), b":", &self.plan.peer_fragment].concat();
+        let name = [self.plan.ours.fragment(), b":", self.plan.peer.fragment()].concat();
         let priority = 1_853_824_767_u32.to_be_bytes();
         let mut attributes: Vec<(u16, &[u8])> = vec![
             (Attribute::Username.number(), &name),
@@ -226,7 +234,7 @@ impl Guest {
         assert_eq!(view.expect_integrity(self.plan.ours.password()), Ok(()));
     }
 
-    /// One datagram from where it is, and what reached it.
+    /// One datagram from where it is, and what reached it that it does not answer.
     pub(super) fn exchange<F: Faults>(
         &self,
         harness: &mut Harness<F>,
@@ -235,7 +243,29 @@ impl Guest {
         let mut left = harness.exchange(address(PORT), self.at, datagram);
         left.retain(|sent| sent.to == self.at);
         assert!(left.iter().all(|sent| sent.from == address(PORT)));
+        let asks = left.extract_if(.., |sent| is_ask(sent));
+        let asks: Vec<Sent> = asks.filter(|_| self.answers).collect();
+        for ask in asks {
+            let answer = self.answer(&ask);
+            harness.deliver(address(PORT), self.at, &answer);
+            harness.turn();
+        }
         left
+    }
+
+    /// What it says to a request of ours, which is as it must be.
+    pub(super) fn answer(&self, ask: &Sent) -> Vec<u8> {
+        let view = MessageView::parse(&ask.bytes).unwrap();
+        let password = self.plan.peer.password();
+        assert_eq!(view.expect_binding_request(), Ok(()));
+        assert_eq!(view.expect_integrity(password), Ok(()));
+        let names = (self.plan.peer.fragment(), self.plan.ours.fragment());
+        assert_eq!(view.user_fragments(), Ok(names));
+        assert!(view.fixed::<8>(Attribute::IceControlled).unwrap().is_some());
+        assert!(view.priority().unwrap().is_some());
+        assert_eq!(view.use_candidate(), Ok(false), "nobody is nominated");
+        let success = Response::Success(ask.from);
+        success.write(view.transaction(), password).to_vec()
     }
 
     /// A handshake, from its first datagram to keys or until nothing moves any more.
@@ -345,6 +375,12 @@ impl Guest {
         harness.now += Duration::from_millis(20);
         harness.exchange(address(PORT), self.at, &packet)
     }
+}
+
+/// A request of ours.
+pub(super) fn is_ask(sent: &Sent) -> bool {
+    let view = MessageView::parse(&sent.bytes);
+    view.is_ok_and(|view| view.class() == Class::Request)
 }
 
 /// What left as RTP.

@@ -5,5 +5,6 @@ mod control;
 mod guest;
 mod model;
 mod moves;
+mod reach;
 mod strangers;
 mod ways;

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::harness::{Harness, Sent, Stream, address, plan};
-use super::guest::{Guest, OURS, PORT, THEIRS, audio_plan, credentials, harness, rtp};
+use super::guest::{
+    Guest, OURS, PORT, THEIRS, audio_plan, credentials, harness, peer_credentials, rtp,
+};
 use super::model::{Model, alien};
 use crate::command::{Command, Report, Target, TransportFailure};
 use crate::drop_reason::DropReason;
@@ -53,7 +55,7 @@ fn an_ice_restart_to_another_address_loses_nothing() {
         speak(&mut harness, &mut guest);
     }
     guest.plan.ours = credentials(77);
-    guest.plan.peer_fragment = (*b"peerAgain").into();
+    guest.plan.peer = peer_credentials(b"peerAgain");
     guest.command(&mut harness);
     for _ in 0..20 {
         speak(&mut harness, &mut guest);
@@ -365,7 +367,7 @@ fn media_goes_to_a_nominated_address_for_long_only_if_something_under_keys_comes
         guest.at = victim;
         for _ in 0..2 {
             let check = guest.check(true);
-            harness.exchange(address(PORT), victim, &check);
+            guest.exchange(&mut harness, &check);
         }
         for _ in 0..50 {
             harness.now += std::time::Duration::from_millis(20);

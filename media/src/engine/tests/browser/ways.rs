@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::super::harness::{Harness, Stream, TestLeg, address, plan};
-use super::guest::{Guest, PORT, credentials, harness, rtp};
+use super::guest::{Guest, PORT, credentials, harness, peer_credentials, rtp};
 use crate::command::{Report, Target};
 use crate::drop_reason::DropReason;
 use crate::ice::Refusal;
@@ -67,7 +67,7 @@ fn who_said_nothing_under_keys_for_long_is_heard_again_by_media_by_reports_and_b
                 }
                 _ => {
                     guest.plan.ours = credentials(77);
-                    guest.plan.peer_fragment = (*b"peerAgain").into();
+                    guest.plan.peer = peer_credentials(b"peerAgain");
                     guest.command(&mut harness);
                     guest.nominate(&mut harness);
                 }
