@@ -201,3 +201,60 @@ fn ten_thousand_browsers_that_are_given_up_in_any_state_leave_every_leg_to_the_n
     let mut guest = Guest::up(&mut harness, 1, Target::Echo);
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
 }
+
+/// Every file below a folder.
+fn files_under(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            files.extend(files_under(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What others' fuzzers found, and what was recorded, from a browser that has keys: its tag is good, and what
+/// lies beneath is read.
+#[test]
+fn a_browser_that_protects_whatever_there_is_in_the_corpus_breaks_nothing() {
+    let Some(corpus) = std::env::var_os("SLUICE_CORPUS").map(std::path::PathBuf::from) else {
+        println!("corpus: not run (1 suites)");
+        return;
+    };
+    let mut harness = harness();
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    guest.add_video(&mut harness, Target::Echo);
+    let (mut files, mut protected, mut relayed) = (0, 0, 0);
+    for folder in ["fuzz-webrtc-media", "rtp-str0m", "rtp-rtpproxy", "fuzz-libsrtp"] {
+        for path in files_under(&corpus.join(folder)) {
+            let octets = std::fs::read(&path).unwrap();
+            // The file as a packet, what follows its first words as one, and as what a packet holds.
+            let starts = [0, 2, 4, 8, 16, 24, 42].into_iter();
+            let pieces = starts.filter_map(|start| octets.get(start..));
+            let pieces = pieces.map(|piece| piece[..piece.len().min(1_200)].to_vec());
+            let held = |plain: Vec<u8>| [&plain[..12], &octets[..octets.len().min(1_200)]].concat();
+            let held = [held(guest.sound.next()), held(guest.picture.next())];
+            for plain in pieces.chain(held).collect::<Vec<_>>() {
+                if let Some(packet) = guest.try_protect(plain) {
+                    protected += 1;
+                    harness.now += Duration::from_millis(5);
+                    relayed += guest.exchange_any(&mut harness, &packet);
+                }
+            }
+            files += 1;
+        }
+        check_on(&mut harness, &mut guest);
+    }
+    println!("corpus: {files} files, {protected} packets under keys, {relayed} left");
+    assert!(files > 100 && protected > 1_000 && relayed > 100, "{protected} {relayed}");
+    harness.pass_ms(3_000);
+    check_on(&mut harness, &mut guest);
+    let left = rtp(guest.speak(&mut harness));
+    assert_eq!((left.len(), left[0].to), (1, phone.peer), "and the call goes on");
+    assert!(harness.pool_is_whole());
+}
