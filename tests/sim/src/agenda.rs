@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::network::Packet;
+use crate::world::Word;
 use crate::store::Reply;
 use crate::streams::Segment;
 use crate::time::SimTime;
@@ -13,6 +14,10 @@ pub(crate) enum Due {
     Packet(Packet),
     Leg(usize),
     Reply(Reply),
+    /// What a guest has to do.
+    Guest(usize),
+    /// A word by this WebSocket of a guest, one way or the other.
+    Word(usize, u32, Box<Word>),
     /// The gateway is told to place this call.
     Place(u32),
     /// The gateway is told to end this call.

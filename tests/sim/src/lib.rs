@@ -17,6 +17,7 @@ mod agenda;
 mod checker;
 mod flow;
 mod gateway;
+mod guest;
 mod network;
 mod order;
 mod peer;
@@ -32,5 +33,7 @@ mod world;
 pub use flow::play;
 pub use run::{Failure, Summary, run_seed, trace_seed};
 
+#[cfg(test)]
+mod abandoned;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::gateway::{Gateway, Habits, Sabotage};
 use crate::peer::leg::TRANSACTION;
 use crate::peer::plan::Trigger;
 use crate::random::Generator;
-use crate::swarm::{self, Closing, Drawing, Orders, PlannedCall};
+use crate::swarm::{self, Closing, Drawing, Orders, PlannedCall, PlannedGuest};
 use crate::time::SimTime;
 use crate::world::{Ping, Setup, World, part};
 
@@ -74,8 +74,9 @@ pub(crate) fn run(
     let random = Generator::new(seed, "world");
     let drawing = swarm::draw(&random);
     let plan = describe(&drawing);
-    let calls = drawing.calls.len();
-    let (mut world, last) = build(drawing, random, trace, sabotage);
+    let calls = drawing.calls.len() + drawing.guests.len();
+    let built = build(drawing, random, trace, sabotage);
+    let (mut world, last) = built.expect("nothing has happened yet");
     match live(&mut world, last) {
         Ok(()) => {
             let summary = Summary {
@@ -105,7 +106,12 @@ struct Moments {
     closing: Option<(SimTime, Closing)>,
 }
 
-fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -> (World, Moments) {
+fn build(
+    drawing: Drawing,
+    random: Generator,
+    trace: bool,
+    sabotage: Sabotage,
+) -> Result<(World, Moments), Violation> {
     let Drawing {
         faults,
         host,
@@ -118,6 +124,7 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         by_tcp,
         stream_faults,
         orders,
+        guests,
         reliable_early_media,
         strike,
     } = drawing;
@@ -152,11 +159,30 @@ fn build(drawing: Drawing, random: Generator, trace: bool, sabotage: Sabotage) -
         place_call(&mut world, call);
     }
     last = last.max(place_orders(&mut world, orders));
+    for guest in guests {
+        last = last.max(guest.at);
+        place_guest(&mut world, guest)?;
+    }
     let moments = Moments {
         last_start: SimTime::ZERO + last,
         closing: closing.map(|(at, how)| (SimTime::ZERO + at, how)),
     };
-    (world, moments)
+    Ok((world, moments))
+}
+
+fn place_guest(world: &mut World, guest: PlannedGuest) -> Result<(), Violation> {
+    let number = guest.number;
+    if guest.steady {
+        let _ = world.steady.insert(number);
+    }
+    if guest.echo {
+        let _ = world.echo.insert(number);
+    }
+    for (trunk, plan) in guest.callees {
+        let _ = world.cast.insert((number, trunk), swarm::takes(&plan));
+    }
+    let at = SimTime::ZERO + guest.at;
+    world.add_guest(number, guest.link, guest.from, guest.plan, at)
 }
 
 fn place_call(world: &mut World, call: PlannedCall) {
@@ -262,6 +288,9 @@ fn describe(drawing: &Drawing) -> String {
     }
     for order in &drawing.orders.places {
         let _ = writeln!(text, "call {} {order:?}", order.number);
+    }
+    for guest in &drawing.guests {
+        let _ = writeln!(text, "call {} {guest:?}", guest.number);
     }
     text
 }

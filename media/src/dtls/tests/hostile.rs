@@ -301,3 +301,158 @@ fn changed_flights_come_to_keys_or_to_a_named_end() {
     println!("{keyed} came to keys, {ended} to an end");
     assert!(keyed > 20 && ended > 5, "{keyed} {ended}");
 }
+
+/// A hello of DTLS 1.2 that offers nothing but suites without a cipher (RFC 4492 §6, RFC 5246 §A.5), from
+/// the address of the browser. `random`: its octets.
+fn hello_without_a_cipher(random: u8) -> Vec<u8> {
+    let suites = [0xc0, 0x06, 0xc0, 0x10, 0x00, 0x3b, 0x00, 0x02, 0x00, 0x01];
+    let mut body = vec![0xfe, 0xfd];
+    body.extend([random; 32]);
+    body.extend([0, 0, 0, u8::try_from(suites.len()).unwrap()]);
+    body.extend(suites);
+    body.extend([1, 0]);
+    // use_srtp, and groups and signatures that we have.
+    body.extend([0, 25]);
+    body.extend([0, 14, 0, 5, 0, 2, 0, 7, 0]);
+    body.extend([0, 10, 0, 4, 0, 2, 0, 23]);
+    body.extend([0, 13, 0, 4, 0, 2, 4, 3]);
+    let size = u8::try_from(body.len()).unwrap();
+    let header = [1, 0, 0, size, 0, 0, 0, 0, 0, 0, 0, size];
+    let record = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, size + 12];
+    [&record[..], &header, &body].concat()
+}
+
+/// The attack of CVE-2023-49786: before, during and after the handshake of the browser.
+#[test]
+fn a_hello_that_wants_no_cipher_ends_nothing_whenever_it_comes() {
+    for version in Version::ALL {
+        for steps in [0, 1, 2, 3, 100] {
+            let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+            link.drain();
+            for _ in 0..steps {
+                link.step();
+            }
+            let keys = format!("{:?}", link.ours.keys.is_some());
+            let mut said = VecDeque::new();
+            for random in 0..4 {
+                let hello = hello_without_a_cipher(random);
+                link.ours.handshake.handle_packet(link.now, &hello);
+                link.ours.drain(&mut said);
+            }
+            assert_eq!(link.ours.failed, None, "{version:?} {steps} {keys}");
+            // What answers them is small: no certificate goes to who has shown nothing.
+            let octets: usize = said.iter().map(Vec::len).sum();
+            assert!(octets <= 4 * hello_without_a_cipher(0).len(), "{octets}");
+            link.run();
+            assert_eq!(link.ours.failed, None, "{version:?} {steps} {keys}");
+            assert!(link.ours.keys.is_some(), "{version:?} {steps} {keys}");
+        }
+    }
+}
+
+/// No handshake begins anew within a session: a hello in the clear belongs to none, and the keys stand.
+#[test]
+fn a_hello_after_the_keys_is_answered_by_nobody() {
+    for version in Version::ALL {
+        let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+        link.run();
+        assert!(link.ours.keys.is_some());
+        link.to_peer.clear();
+        for mtu in [400, 1_150] {
+            let mut other = Link::between(Role::Server, version, mtu, &[peer_fingerprint()]);
+            other.drain();
+            let said = deliver(&mut link, &mut other.to_ours);
+            assert!(said.is_empty(), "{version:?} {mtu}: {}", said.len());
+        }
+        assert_eq!(link.ours.failed, None);
+        assert!(!link.ours.is_closed && link.ours.handshake.is_keyed());
+    }
+}
+
+/// The records of a datagram in the clear, each changed.
+fn with_records(datagram: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let (mut rest, mut whole) = (datagram, Vec::new());
+    while let Some((header, after)) = rest.split_first_chunk::<13>() {
+        let size = usize::from(u16::from_be_bytes([header[11], header[12]]));
+        let Some((content, next)) = after.split_at_checked(size) else {
+            break;
+        };
+        let mut content = content.to_vec();
+        if header[0] == 22 && header[3..5] == [0, 0] {
+            change(&mut content);
+        }
+        let size = u16::try_from(content.len()).unwrap().to_be_bytes();
+        whole.extend([&header[..11], &size, &content].concat());
+        rest = next;
+    }
+    whole.extend(rest);
+    whole
+}
+
+/// Until our side has keys or has failed, with what reaches it changed.
+fn run_changed(link: &mut Link, change: impl Fn(&mut Vec<u8>)) {
+    for _ in 0..400 {
+        link.drain();
+        if link.ours.keys.is_some() || link.ours.failed.is_some() {
+            return;
+        }
+        let (mut to_ours, to_peer) = (
+            std::mem::take(&mut link.to_ours),
+            std::mem::take(&mut link.to_peer),
+        );
+        if to_ours.is_empty() && to_peer.is_empty() {
+            let deadlines = [link.ours.handshake.deadline(), link.peer.deadline];
+            let Some(next) = deadlines.into_iter().flatten().min() else {
+                return;
+            };
+            link.now = link.now.max(next);
+            link.ours.handshake.handle_timeout(link.now);
+            link.peer.handle(link.now, None);
+        }
+        for datagram in &mut to_ours {
+            let datagram = with_records(datagram, &change);
+            link.ours.handshake.handle_packet(link.now, &datagram);
+        }
+        for datagram in to_peer {
+            link.peer.handle(link.now, Some(&datagram));
+        }
+    }
+}
+
+/// RFC 5246 §7.4.6 lets a client show none; a browser always has one, and its description names it.
+#[test]
+fn a_peer_that_shows_no_certificate_gets_no_keys() {
+    let mut link = Link::between(Role::Server, Version::Dtls12, 1_150, &[peer_fingerprint()]);
+    let emptied = std::cell::Cell::new(0);
+    run_changed(&mut link, |content| {
+        if content.first() == Some(&11) {
+            let sequence = [content[4], content[5]];
+            *content = [&[11, 0, 0, 3], &sequence[..], &[0, 0, 0, 0, 0, 3, 0, 0, 0]].concat();
+            emptied.set(emptied.get() + 1);
+        }
+    });
+    assert!(emptied.get() > 0, "a certificate was on its way");
+    assert!(link.ours.keys.is_none() && !link.ours.handshake.is_keyed());
+    assert!(link.ours.failed.is_some(), "and it is over in time");
+}
+
+/// A peer whose hello names no protection profile (RFC 5764 §4.1.1), whatever else it says.
+#[test]
+fn a_peer_without_a_protection_profile_gets_no_keys() {
+    for version in Version::ALL {
+        let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+        let taken = std::cell::Cell::new(0);
+        run_changed(&mut link, |content| {
+            // The extension gets a number that nobody knows.
+            let is_use_srtp = |octets: &[u8]| octets[..3] == [0, 14, 0] && octets[4] == 0;
+            let place = content.windows(5).position(is_use_srtp);
+            if let Some(place) = place.filter(|_| content[0] == 1) {
+                content[place] = 0xfa;
+                taken.set(taken.get() + 1);
+            }
+        });
+        assert!(taken.get() > 0, "{version:?}");
+        assert!(link.ours.keys.is_none(), "{version:?}");
+        assert!(link.ours.failed.is_some(), "{version:?}: in time");
+    }
+}

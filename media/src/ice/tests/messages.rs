@@ -142,6 +142,36 @@ fn a_user_name_of_less_than_two_fragments_names_nobody() {
     assert_eq!(destination_fragment(&Check::default().write()), Ok(OURS));
 }
 
+/// Longer than any STUN names (RFC 8489 §14.3: 508 octets), up to what a datagram holds; and one whose length
+/// says more than there is.
+#[test]
+fn a_user_name_of_any_length_names_us_or_nobody() {
+    for size in [100, 512, 513, 1_000, 1_200] {
+        for name in [vec![b'u'; size], [OURS, b":", &vec![b'p'; size]].concat()] {
+            let is_ours = name.starts_with(OURS);
+            let octets = Check {
+                name,
+                ..Check::default()
+            }
+            .write();
+            let read = destination_fragment(&octets);
+            assert_ne!(read, Ok(&b""[..]));
+            assert!(read.is_err() || (is_ours && read == Ok(OURS)), "{size}");
+            let now = super::beginning();
+            let mut agent = super::agent(now);
+            let checked = agent.check(now, source(1), &octets, false);
+            let refused = matches!(checked, crate::ice::Checked::Dropped(_));
+            assert!(refused && agent.sources() == 0, "{size}: {checked:?}");
+        }
+    }
+    let mut octets = Check::default().write();
+    for size in [200, 508, 512, 0x7fff, 0xffff_u16] {
+        // Of USERNAME, the first attribute.
+        octets[22..24].copy_from_slice(&size.saturating_add(4).to_be_bytes());
+        assert!(MessageView::parse(&octets).is_err(), "{size}");
+    }
+}
+
 fn nearly_stun() -> impl Strategy<Value = Vec<u8>> {
     let attribute = (
         prop_oneof![0_u16..0x2b, 0x8020_u16..0x802c, any::<u16>()],

@@ -2,6 +2,7 @@
 //! the gateway's edge; a violation ends the run.
 
 pub(crate) mod calls;
+pub(crate) mod guests;
 pub(crate) mod keys;
 pub(crate) mod records;
 pub(crate) mod relay;

@@ -25,6 +25,11 @@ impl Rows {
     fn is_placed(&self) -> bool {
         self.opened.source.starts_with("api:")
     }
+
+    /// A page began it, by no INVITE.
+    fn is_of_guest(&self) -> bool {
+        self.opened.source == "browser"
+    }
 }
 
 /// All rows of a world.
@@ -63,6 +68,7 @@ impl Records {
         };
         // Each INVITE of a placed call has a Call-ID of its own.
         if !rows.is_placed()
+            && !rows.is_of_guest()
             && self
                 .by_call_id
                 .insert(opened.call_id.clone(), opened.call.clone())
@@ -148,6 +154,12 @@ impl Records {
     /// The rows of the call with this id.
     pub(crate) fn by_id(&self, id: &str) -> Option<&Rows> {
         self.calls.get(id)
+    }
+
+    /// The rows of the guest's call for this path.
+    pub(crate) fn by_path(&self, path: &str) -> Option<&Rows> {
+        let mut rows = self.calls.values();
+        rows.find(|rows| rows.is_of_guest() && rows.opened.request_path == path)
     }
 
     /// Calls with a row.

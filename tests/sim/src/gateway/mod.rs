@@ -14,18 +14,21 @@ use jiff::{Timestamp, ToSpan};
 use media::command::Command;
 use sip::event::{EndpointConfig, Flow, Transport};
 use sip::message::{Method, SendBuffer};
+use sluice::call::browser::BrowserConfig;
+use sluice::call::browser::event::{BrowserInput, BrowserOutput, GuestKey};
 use sluice::call::command::{self as call, CommandOutcome, CommandRefusal};
 use sluice::call::control::{CallControl, Config};
 use sluice::call::event::{Input, Now, Output, Ticket};
 use sluice::call::snapshot::Snapshot;
 use sluice::cdr::record::Record;
 
+use crate::guest::handshake::GATEWAYS;
 use crate::network::{Kind, Packet};
 use crate::random::Generator;
 use crate::store::{Question, Reply};
 use crate::time::{Base, SimTime};
-pub(crate) use relay::HostFaults;
 use relay::RelaySide;
+pub(crate) use relay::{BROWSERS, HostFaults};
 
 /// Where the gateway listens.
 pub(crate) const GATEWAY: SocketAddr = SocketAddr::new(
@@ -44,6 +47,8 @@ pub(crate) enum Effect {
     Record(Record),
     /// What came of a command.
     Done(Ticket, Result<CommandOutcome, CommandRefusal>),
+    /// A guest is told something.
+    Told(GuestKey, BrowserOutput),
     /// For the trace.
     Note(String),
     /// A turn panicked and was caught; the call that it cost, by its id.
@@ -144,7 +149,9 @@ impl Gateway {
             own_hosts: Vec::new(),
             calls_per_second_max: 0,
             video_pairs_max: 64,
-            browser: None,
+            browser: Some(BrowserConfig {
+                fingerprint: GATEWAYS,
+            }),
             ladder_octets: 1 << 20,
         };
         let mut control = CallControl::new(config);
@@ -238,6 +245,16 @@ impl Gateway {
         command: call::Command,
     ) -> Vec<Effect> {
         self.input(now, Input::Command { ticket, command })
+    }
+
+    /// A guest's page says something, or is gone.
+    pub(crate) fn guest(
+        &mut self,
+        now: SimTime,
+        guest: GuestKey,
+        input: BrowserInput,
+    ) -> Vec<Effect> {
+        self.input(now, Input::Browser { guest, input })
     }
 
     /// New calls are refused from now on.
@@ -408,7 +425,7 @@ impl Gateway {
             Output::CommandDone { ticket, outcome } => {
                 effects.push(Effect::Done(ticket, outcome));
             }
-            Output::Browser { .. } => {}
+            Output::Browser { guest, output } => effects.push(Effect::Told(guest, output)),
             Output::Log(line) => {
                 if line.event == "call_lost" {
                     self.lost.clone_from(&line.call);

@@ -1,20 +1,28 @@
 //! The media worker over the twin of a kernel, and the turns a thread would give it.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use media::command::{Command, MediaKind, PairKey, Report};
-use media::engine::{Worker, WorkerConfig};
+use media::engine::{BrowserConfig, Worker, WorkerConfig};
 use packet_io::{
     Faults as KernelFaultPoints, OpenRefused, PacketIo as _, SendFault, Simulated, SimulatedConfig,
 };
 
 use super::GATEWAY;
+use crate::guest::handshake::{GATEWAYS, Model};
 use crate::network::{Kind, Packet};
 use crate::random::Generator;
 
 /// Pairs of the worker: two for each call of the largest world, as many again at rest.
 const PAIRS_MAX: u32 = 128;
+/// Where all browsers are heard.
+pub(crate) const BROWSERS: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 9_000);
+/// Legs of browsers: two for each guest of the largest world.
+const BROWSER_LEGS: u32 = 32;
 /// Pairs it keeps in stock.
 const STOCK: u32 = 48;
 /// Packet buffers.
@@ -78,6 +86,8 @@ pub(super) struct RelaySide {
     worker: Worker<Simulated<Kernel>>,
     faults: HostFaults,
     random: Generator,
+    /// Slots of browsers' legs that are in stock.
+    browsers: BTreeSet<u32>,
     /// Something was delivered or commanded since the last turn.
     stirred: bool,
 }
@@ -86,7 +96,7 @@ impl RelaySide {
     pub(super) fn new(random: &Generator, faults: HostFaults) -> Self {
         let sizes = SimulatedConfig {
             buffers: BUFFERS,
-            sockets_max: 2 * PAIRS_MAX,
+            sockets_max: 2 * PAIRS_MAX + 1,
             socket_queue_max: 256,
         };
         let io = Simulated::with_faults(
@@ -100,11 +110,18 @@ impl RelaySide {
         let mut config = WorkerConfig::new(0, GATEWAY.ip(), 10_000..=12_000, seed);
         config.pairs_max = PAIRS_MAX;
         config.stock = STOCK;
+        config.browsers = Some(BrowserConfig {
+            address: BROWSERS,
+            legs_max: BROWSER_LEGS,
+            receive_buffer_bytes: 0,
+            endpoint: Arc::new(Model::new(GATEWAYS)),
+        });
         let worker = Worker::new(io, config);
         Self {
             worker,
             faults,
             random: random.split("queue"),
+            browsers: BTreeSet::new(),
             stirred: true,
         }
     }
@@ -126,6 +143,9 @@ impl RelaySide {
             && self.random.chance(self.faults.connect)
         {
             return Some(*pair);
+        }
+        if let Command::Connect { pair, .. } = &command {
+            let _ = self.browsers.remove(&pair.slot);
         }
         self.worker.handle_command(now, command);
         self.stirred = true;
@@ -159,7 +179,11 @@ impl RelaySide {
     }
 
     pub(super) fn report(&mut self) -> Option<Report> {
-        self.worker.poll_report()
+        let report = self.worker.poll_report();
+        if let Some(Report::BrowserStocked { pair, .. }) = &report {
+            let _ = self.browsers.insert(pair.slot);
+        }
+        report
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -191,8 +215,13 @@ impl RelaySide {
             return Err(format!("{stocked} pairs in stock, not {kept:?}"));
         }
         let open = self.worker.io().sockets().count();
-        if open != 2 * stocked as usize {
+        // And the one of all browsers.
+        if open != 2 * stocked as usize + 1 {
             return Err(format!("{open} sockets are open for {stocked} pairs"));
+        }
+        if self.browsers.len() != BROWSER_LEGS as usize {
+            let count = self.browsers.len();
+            return Err(format!("{count} legs of browsers in stock, not {BROWSER_LEGS}"));
         }
         Ok(())
     }

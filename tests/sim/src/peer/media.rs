@@ -223,6 +223,19 @@ impl Media {
             && self.payload_type == other.payload_type
     }
 
+    /// True where this side expects voice of this payload type.
+    pub(crate) fn hears(&self, payload_type: u8) -> bool {
+        self.direction.receives()
+            && self.remote_direction.sends()
+            && self.keys.is_sound()
+            && self.payload_type == payload_type
+    }
+
+    /// True where this side may send voice of this payload type.
+    pub(crate) fn speaks(&self, payload_type: u8) -> bool {
+        self.may_send() && self.keys.is_sound() && self.payload_type == payload_type
+    }
+
     fn next(&mut self) -> Voice {
         let voice = Voice {
             payload_type: self.payload_type,

@@ -82,7 +82,7 @@ fn policy(dice: &mut Generator) -> SrtpPolicy {
 }
 
 /// Mostly what the policy expects.
-fn change(plan: &mut Plan, policy: SrtpPolicy, dice: &mut Generator) {
+pub(super) fn change(plan: &mut Plan, policy: SrtpPolicy, dice: &mut Generator) {
     let fitting = match policy {
         SrtpPolicy::Off => Habit::Plain,
         SrtpPolicy::Preferred => dice.pick(&[Habit::Plain, Habit::Effort, Habit::Secure]),

@@ -4,6 +4,7 @@
 mod calls;
 mod depth;
 mod early;
+mod guests;
 mod keys;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use crate::streams::StreamFaults;
 use crate::world::Ping;
 use calls::draw_call;
 pub(crate) use depth::Orders;
+pub(crate) use guests::PlannedGuest;
 pub(crate) use keys::required;
 
 /// One call of a world.
@@ -82,6 +84,8 @@ pub(crate) struct Drawing {
     pub(crate) stream_faults: StreamFaults,
     /// What the gateway is told to place and to end.
     pub(crate) orders: Orders,
+    /// Calls of guests.
+    pub(crate) guests: Vec<PlannedGuest>,
     /// The gateway says reliably what has an answer, to callers that can.
     pub(crate) reliable_early_media: bool,
     /// The step of the gateway's endpoint that panics.
@@ -171,8 +175,10 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
     let mut orders = depth::draw(random, &trunks, moods, &mut calls, &mut snapshot);
     let reliable_early_media = early::draw(random, &mut calls);
     keys::draw(random, &mut calls, &mut orders, &mut snapshot);
+    let mut guests = guests::draw(random, &trunks, moods, &snapshot);
     if host.loses() {
         calls.iter_mut().for_each(|call| call.steady = false);
+        guests.iter_mut().for_each(|guest| guest.steady = false);
     }
     Drawing {
         faults,
@@ -186,6 +192,7 @@ pub(crate) fn draw(random: &Generator) -> Drawing {
         by_tcp,
         stream_faults,
         orders,
+        guests,
         reliable_early_media,
         strike: draw_strike(random),
     }
@@ -320,6 +327,7 @@ pub(crate) fn takes(plan: &Plan) -> VecDeque<Plan> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::plan::Deed;
     use crate::peer::keys::Habit;
     use crate::peer::plan::{Action, Reliability, Trigger};
 
@@ -352,6 +360,15 @@ mod tests {
         );
         let requires = |it: &Drawing| !required(&it.snapshot, &it.phones).is_empty();
         assert!(count(&requires) > 40, "keys that are required");
+        assert!(count(&|it| !it.guests.is_empty()) > 60, "guests");
+        let moves = |guest: &PlannedGuest| {
+            let mut deeds = guest.plan.deeds.iter();
+            deeds.any(|(_, deed)| matches!(deed, Deed::Move(_)))
+        };
+        assert!(
+            count(&|it| it.guests.iter().any(moves)) > 20,
+            "guests that walk into another network"
+        );
         let by_callee = |call: &PlannedCall| call.callees.iter().any(|(_, it)| updates_early(it));
         assert!(
             count(&|it| it.calls.iter().any(by_callee)) > 20,

@@ -3,6 +3,7 @@
 //! One step is one event: a datagram arrives, a deadline is due, the link store answers. After it
 //! the checkers look. Nothing runs beside it, and nothing else moves time.
 
+mod guests;
 mod orders;
 mod shipping;
 mod watching;
@@ -15,11 +16,13 @@ use std::time::Duration;
 use crate::agenda::{Due, Entry};
 use crate::checker::Violation;
 use crate::checker::calls::{self, Tolerance};
+use crate::checker::guests::Guests;
 use crate::checker::keys::GatewayKeys;
 use crate::checker::records::Records;
 use crate::checker::relay::{Party, Relay};
 use crate::checker::wire::Wire;
 use crate::gateway::{Effect, GATEWAY, Gateway};
+use crate::guest::Guest;
 use crate::network::{Faults, Kind, Network, Packet};
 use crate::order::Order;
 use crate::peer::leg::{Leg, Outbox, Place};
@@ -32,6 +35,8 @@ use crate::store::Store;
 use crate::streams::{StreamFaults, Streams};
 use crate::time::SimTime;
 use crate::trace::Trace;
+use guests::Door;
+pub(crate) use guests::Word;
 
 /// How a trunk answers OPTIONS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +90,13 @@ pub(crate) struct World {
     pub(crate) legs: Vec<Leg>,
     legs_by_dialog: BTreeMap<(SocketAddr, String), usize>,
     legs_by_media: BTreeMap<SocketAddr, usize>,
+    guests: Vec<Guest>,
+    /// The gateway's end of each.
+    doors: Vec<Door>,
+    /// Wherever each is, or was.
+    guests_by_address: BTreeMap<SocketAddr, usize>,
+    /// What leaves for them.
+    edge: Guests,
     /// Plans for the calls that will reach a trunk, by call and node.
     pub(crate) cast: BTreeMap<(u32, String), VecDeque<Plan>>,
     /// For a call that nobody planned.
@@ -148,6 +160,10 @@ impl World {
             legs: Vec::new(),
             legs_by_dialog: BTreeMap::new(),
             legs_by_media: BTreeMap::new(),
+            guests: Vec::new(),
+            doors: Vec::new(),
+            guests_by_address: BTreeMap::new(),
+            edge: Guests::default(),
             cast: BTreeMap::new(),
             understudy: Plan::idle(vec![crate::peer::session::PCMA]),
             attempts: BTreeMap::new(),
@@ -244,7 +260,7 @@ impl World {
 
     /// Packets that left the gateway under some key.
     pub(crate) const fn protected(&self) -> u64 {
-        self.keys.protected()
+        self.keys.protected() + self.edge.protected()
     }
 
     /// Packets that left the gateway's relay.
@@ -366,6 +382,8 @@ impl World {
                 }
                 Ok(())
             }
+            Due::Guest(place) => self.with_guest(place, Guest::handle_deadline),
+            Due::Word(place, line, word) => self.reach_by_line(place, line, *word),
             Due::Place(call) => self.place(call),
             Due::EndCall(call) => self.end_call(call),
             Due::Reply(reply) => {
@@ -380,6 +398,7 @@ impl World {
             let sender = self.legs_by_media.get(&packet.source);
             let protected =
                 sender.and_then(|place| self.legs[*place].media.keys.sent(&packet.bytes));
+            let protected = protected.or_else(|| self.voice_of_guest(packet));
             if let Some(voice) = Voice::read(&packet.bytes).or(protected) {
                 let must_pass = self.must_pass(packet, &voice);
                 self.relay.arrived(self.now, &voice, must_pass);
@@ -518,6 +537,7 @@ impl World {
                     self.records.add(&record)?;
                 }
                 Effect::Done(ticket, outcome) => self.note_outcome(ticket, outcome)?,
+                Effect::Told(guest, output) => self.tell_guest(guest, output)?,
                 Effect::Note(text) => self.trace.note(self.now, &text),
                 Effect::Struck(lost) => self.note_strike(lost.as_deref()),
             }
@@ -554,6 +574,7 @@ impl World {
         self.legs
             .iter()
             .all(|leg| leg.is_quiet() || leg.plan.silent)
+            && self.guests_are_quiet()
     }
 
     /// The checks of a world at rest.
@@ -568,6 +589,7 @@ impl World {
         let whole = |leg: &Leg| !self.struck.contains(&leg.call);
         calls::finish(&self.legs, &self.records, self.tolerance, whole)?;
         self.check_orders()?;
+        self.check_guests()?;
         self.gateway.at_rest().map_err(Violation::of_world)
     }
 }

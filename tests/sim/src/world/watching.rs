@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::checker::Violation;
-use crate::gateway::GATEWAY;
+use crate::gateway::{BROWSERS, GATEWAY};
 use crate::network::{Kind, Packet};
 use crate::peer::keys::Heard;
 use crate::peer::leg::{Leg, State};
@@ -14,7 +14,7 @@ use crate::peer::text::{Text, user_of};
 use crate::peer::voice::Voice;
 
 /// Both ends must have been up, and have agreed, for this long before loss inside the gateway counts.
-const SETTLED_AFTER: Duration = Duration::from_millis(500);
+pub(super) const SETTLED_AFTER: Duration = Duration::from_millis(500);
 /// User parts of first parties of placed calls begin with this.
 pub(super) const FIRST_PARTY: char = 'f';
 
@@ -23,7 +23,7 @@ impl World {
     /// is what was negotiated.
     pub(super) fn must_pass(&self, packet: &Packet, voice: &Voice) -> bool {
         let Some(place) = self.legs_by_media.get(&packet.source) else {
-            return false;
+            return self.must_pass_from_guest(packet, voice);
         };
         let sender = &self.legs[*place];
         let is_up = |leg: &Leg| self.is_up(leg);
@@ -35,6 +35,7 @@ impl World {
             && is_settled
             && is_up(sender)
             && ((self.echo.contains(&sender.call) && sender.media.wants(&sender.media))
+                || self.must_reach_guest(sender)
                 || self.legs.iter().any(|leg| {
                     leg.call == sender.call
                         && leg.is_first != sender.is_first
@@ -43,7 +44,7 @@ impl World {
                 }))
     }
 
-    fn is_up(&self, leg: &Leg) -> bool {
+    pub(super) fn is_up(&self, leg: &Leg) -> bool {
         leg.state == State::Answered
             && !leg.is_negotiating()
             && !self.unacknowledged.contains(&leg.call_id)
@@ -54,7 +55,7 @@ impl World {
     }
 
     /// Its last exchange of offer and answer is a while ago.
-    fn is_settled(&self, call: u32) -> bool {
+    pub(super) fn is_settled(&self, call: u32) -> bool {
         let exchanged_at = self.exchanged_at.get(&call);
         exchanged_at.is_none_or(|at| self.now.since(*at) > SETTLED_AFTER)
     }
@@ -62,7 +63,8 @@ impl World {
     /// Media arrives at a peer: under the key that it has agreed upon, once that is settled.
     pub(super) fn hear(&mut self, packet: &Packet) -> Result<(), Violation> {
         let Some(place) = self.legs_by_media.get(&packet.target).copied() else {
-            return Ok(());
+            let guest = self.guest_at(packet.target);
+            return guest.map_or(Ok(()), |place| self.reach_guest(place, packet));
         };
         let leg = &self.legs[place];
         let is_sure = self.steady.contains(&leg.call)
@@ -122,7 +124,11 @@ impl World {
             let is_it = lost.is_some_and(|id| order.has(id));
             is_it.then_some(*number)
         });
-        for call in call.into_iter().chain(ordered) {
+        let guests = self.guests.iter();
+        let path = rows.map(|rows| rows.opened.request_path.as_str());
+        let of_guest = guests.map(|guest| guest.call);
+        let of_guest = of_guest.filter(|call| path == Some(&*format!("c{call}"))).last();
+        for call in call.into_iter().chain(ordered).chain(of_guest) {
             let _ = self.struck.insert(call);
             self.disturb_call(call);
         }
@@ -140,6 +146,9 @@ impl World {
             if packet.target == SocketAddr::from(INTRUDER_ADDRESS) {
                 let text = "media is sent to an intruder".to_owned();
                 return Err(Violation::of_world(text));
+            }
+            if packet.source == BROWSERS {
+                return self.check_sent_to_guest(packet);
             }
             let Some(place) = self.legs_by_media.get(&packet.target) else {
                 return Ok(());
@@ -184,8 +193,9 @@ impl World {
             .trim_start_matches(|c: char| !c.is_ascii_digit())
             .parse()
             .unwrap_or(1);
-        let is_known =
-            self.orders.contains_key(&call) || self.legs.iter().any(|leg| leg.call == call);
+        let is_known = self.orders.contains_key(&call)
+            || self.legs.iter().any(|leg| leg.call == call)
+            || self.guests.iter().any(|guest| guest.call == call);
         let call = if is_known { call } else { 1 };
         let dialled = self.dialled.entry(call).or_default();
         *dialled += 1;

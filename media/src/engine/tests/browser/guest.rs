@@ -339,6 +339,33 @@ impl Guest {
         packet
     }
 
+    /// Anything as RTP or RTCP under its keys; `None`: it has not even the head of either.
+    pub(super) fn try_protect(&mut self, mut packet: Vec<u8>) -> Option<Vec<u8>> {
+        let is_rtcp = classify(&packet) == Protocol::Rtcp;
+        let (send, _) = self.contexts.as_mut()?;
+        let overhead = if is_rtcp {
+            send.rtcp_overhead()
+        } else {
+            send.rtp_overhead()
+        };
+        packet.resize(packet.len() + overhead, 0);
+        let protected = if is_rtcp {
+            send.protect_rtcp(&mut packet)
+        } else {
+            send.protect_rtp(&mut packet)
+        };
+        protected.ok().map(|()| packet)
+    }
+
+    /// One datagram from where it is; how many left, to whomever.
+    pub(super) fn exchange_any<F: Faults>(
+        &self,
+        harness: &mut Harness<F>,
+        datagram: &[u8],
+    ) -> usize {
+        harness.exchange(address(PORT), self.at, datagram).len()
+    }
+
     pub(super) fn protect_rtcp(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
         let (send, _) = self.contexts.as_mut().unwrap();
         packet.resize(packet.len() + send.rtcp_overhead(), 0);

@@ -3,6 +3,7 @@
 mod calls;
 mod control;
 mod guest;
+mod hostile;
 mod model;
 mod moves;
 mod reach;
