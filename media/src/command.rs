@@ -45,6 +45,8 @@ pub struct PayloadMapping {
     pub clock_rate_hz: u32,
     /// True for telephone-event: it never decides about latching a codec, and is never timed out on.
     pub is_telephone_event: bool,
+    /// The clock in Hz that events are counted by where they are sent on. `None`: the same.
+    pub sent_clock_hz: Option<u32>,
 }
 
 /// Most payload types that one leg can negotiate.

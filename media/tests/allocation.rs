@@ -191,6 +191,7 @@ impl Relay {
             sent: 0,
             clock_rate_hz: 8_000,
             is_telephone_event: false,
+            sent_clock_hz: None,
         };
         let plan = LegPlan {
             kind: MediaKind::Audio,

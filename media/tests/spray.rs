@@ -211,6 +211,7 @@ fn plan(remote: SocketAddr, latch: fn(Ipv4Addr) -> LatchPolicy) -> LegPlan {
         sent: 0,
         clock_rate_hz: 8_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     let SocketAddr::V4(place) = remote else {
         panic!("loopback of version four");

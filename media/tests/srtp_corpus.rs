@@ -138,6 +138,7 @@ fn plan(remote: SocketAddr) -> LegPlan {
         sent: 0,
         clock_rate_hz: 8_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     let keys = key(1).zip(key(2));
     LegPlan {

@@ -228,7 +228,7 @@ impl CallControl {
         };
         if self.is_guest(key) {
             let mut codecs = browser::led(&remote.codecs, &trunk.codecs);
-            browser::renumbered(&mut codecs);
+            browser::with_events(&mut codecs);
             return (codecs, remote.direction, remote.ptime_ms);
         }
         let codecs = remote

@@ -9,8 +9,9 @@ use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
+use crate::relay::{EventClock, EventCounter};
 use crate::rtcp::{Cname, ReportBlock};
-use crate::rtp::Ssrc;
+use crate::rtp::{RtpTimestamp, RtpViewMut, Ssrc};
 use crate::tone::TonePhase;
 
 /// One slot of the pair table.
@@ -42,6 +43,8 @@ pub(super) struct Leg {
     pub(super) has_keys_only: bool,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
+    /// Of its peer, where they are counted by another clock on the other side.
+    pub(super) events: EventCounter,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,
@@ -157,6 +160,33 @@ impl Leg {
             peer,
             ..counters
         }
+    }
+
+    /// Counts an event of its peer by the clock of who hears it; gives how much later that begins there.
+    pub(super) fn count_event(
+        &mut self,
+        line: &IngressLine,
+        stamp: RtpTimestamp,
+        view: &mut RtpViewMut<'_>,
+    ) -> u32 {
+        let Some(clock) = self.event_clock(line.payload_received) else {
+            return 0;
+        };
+        let begin = self.events.count(clock, stamp, view.payload_mut());
+        stamp.offset_to(begin)
+    }
+
+    /// Events of its peer under that payload type are counted by another clock where they go.
+    fn event_clock(&self, received: u8) -> Option<EventClock> {
+        let mut payloads = self.plan.payloads.iter();
+        let event = payloads.clone().find(|it| it.received == received)?;
+        let sound = payloads.find(|it| !it.is_telephone_event);
+        let clock = EventClock {
+            from_hz: event.clock_rate_hz,
+            to_hz: event.sent_clock_hz?,
+            stamp_hz: sound.map_or(event.clock_rate_hz, |sound| sound.clock_rate_hz),
+        };
+        clock.is_sound().then_some(clock)
     }
 
     /// The codec that is spoken, as far as the score depends on it.

@@ -13,7 +13,7 @@ use crate::engine::report_queue::Waiting;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::limits::{PORT_DRAIN, STOCK_KEPT_FACTOR};
-use crate::relay::Continuity;
+use crate::relay::{Continuity, EventCounter};
 use crate::rtcp::{Cname, interval};
 use crate::rtp::{RtpTimestamp, SequenceNumber, Ssrc};
 use crate::srtp::SrtpPlan;
@@ -95,6 +95,7 @@ impl<Io: PacketIo> Worker<Io> {
             target,
             control,
             tone: TonePhase::default(),
+            events: EventCounter::default(),
             discarded: 0,
             jitter_us: 0,
             silence_from_us: now_us,

@@ -239,7 +239,13 @@ impl<Io: PacketIo> Worker<Io> {
             from.route == Route::Leg || from.opposite == slot,
             "a tone goes back to who hears it"
         );
-        let placed = line.continuity.place(arrived)?;
+        let mut placed = line.continuity.place(arrived)?;
+        if from.is_event && from.route == Route::Leg {
+            let leg = self.pairs.get_mut(slot as usize);
+            let leg = leg.and_then(|pair| pair.leg.as_mut());
+            let later = leg.map_or(0, |leg| leg.count_event(from, arrived.timestamp, view));
+            placed.timestamp = placed.timestamp.wrapping_add(later);
+        }
         rewrite(view, placed, line.ssrc, payload_type);
         if matches!(from.route, Route::Tone | Route::Ringback)
             && let Some(leg) = self

@@ -281,6 +281,7 @@ fn plan(script: &mut Script<'_>) -> LegPlan {
         sent: 0,
         clock_rate_hz: 8_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     LegPlan {
         kind: if is_video {

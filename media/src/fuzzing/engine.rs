@@ -349,6 +349,7 @@ fn plan(script: &mut Script<'_>) -> LegPlan {
         sent,
         clock_rate_hz,
         is_telephone_event,
+        sent_clock_hz: None,
     };
     let payloads = [
         mapping(0, 0, 8_000, false),

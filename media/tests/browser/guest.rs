@@ -129,6 +129,7 @@ pub(crate) fn leg(kind: MediaKind, payload_type: u8) -> LegPlan {
         sent: 0,
         clock_rate_hz: 8_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     LegPlan {
         kind,

@@ -181,6 +181,7 @@ impl Calls {
             sent: received,
             clock_rate_hz,
             is_telephone_event: received == 101,
+            sent_clock_hz: None,
         };
         let plan = LegPlan {
             kind: MediaKind::Audio,

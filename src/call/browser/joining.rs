@@ -68,7 +68,8 @@ impl CallControl {
         let theirs = guest.leg.remote().ok_or(GONE)?;
         // The codec in use leads, so that the page need not change it.
         let in_use = abilities::led_by(&guest.leg.current().codecs, &theirs.codecs);
-        let chosen = abilities::permitted(&in_use, policy, &[]);
+        let mut chosen = abilities::permitted(&in_use, policy, &[]);
+        with_events(&mut chosen);
         let direction = theirs.direction;
         video::wish_from_other(call, Side::B, &snapshot);
         let ports = call.ports_mut(Side::B).ok_or(GONE)?;
@@ -127,12 +128,35 @@ fn understands(call: &Call) -> bool {
     share_voice(&callee.codecs, &guest.codecs)
 }
 
-/// What a callee is offered for a guest: events under the number that every SIP endpoint knows (H-01).
-pub(in super::super) fn renumbered(codecs: &mut [Codec]) {
+/// What a callee is offered for a guest: events under the number that every SIP endpoint knows (H-01), of
+/// every clock that they can be counted by beside these voices, whichever of them the page has.
+pub(in super::super) fn with_events(codecs: &mut Vec<Codec>) {
+    let events = |codecs: &[Codec], clock_hz: u32| {
+        let mut events = codecs.iter().filter(|codec| codec.is_telephone_event());
+        events.any(|codec| codec.clock_rate_hz == clock_hz)
+    };
+    let Some(known) = codecs.iter().find(|codec| codec.is_telephone_event()) else {
+        return;
+    };
+    let known = known.clone();
+    let mut voices = codecs.iter().filter(|codec| codec.is_speech());
+    let is_wide = voices.any(|codec| codec.rtp_clock_hz() == WIDE_HZ);
+    for clock_rate_hz in [NARROW_HZ].into_iter().chain(is_wide.then_some(WIDE_HZ)) {
+        if !events(codecs, clock_rate_hz) {
+            codecs.push(Codec {
+                clock_rate_hz,
+                ..known.clone()
+            });
+        }
+    }
     for codec in codecs.iter_mut().filter(|codec| codec.is_telephone_event()) {
         codec.payload_type = match codec.clock_rate_hz {
-            8_000 => 101,
+            NARROW_HZ => 101,
             _ => 102,
         };
     }
 }
+
+/// The clocks of what browsers and telephones speak (RFC 7587 §4.1, RFC 3551 §4.5.14).
+const WIDE_HZ: u32 = 48_000;
+const NARROW_HZ: u32 = 8_000;

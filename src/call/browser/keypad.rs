@@ -1,9 +1,8 @@
 //! Digits of a guest's keypad: how they reach the callee, and by INFO (H-06) where the callee takes no events
-//! of the browser's own stream.
+//! in its stream, or none beside the voice that both have. Events cross by number and by clock.
 //! And its camera, where the link lets it begin without one.
 
 use sip::event::CallKey;
-use sip::offer_answer::Codec;
 
 use super::super::control::CallControl;
 use super::super::event::Now;
@@ -67,20 +66,16 @@ impl CallControl {
     }
 }
 
-/// Events cross where both descriptions name the same ones.
+/// Events cross where both descriptions name some: those of another clock beside a voice that both have.
 fn way_of(call: &Call) -> KeypadWay {
     let (Some(guest), Some(callee)) = (call.ports(Side::A), call.ports(Side::B)) else {
         return KeypadWay::None;
     };
-    let Some(callee) = callee.leg.remote() else {
-        return KeypadWay::None;
-    };
-    if call.answered_at.is_none() || call.local_party.is_some() {
+    let is_up = call.answered_at.is_some() && callee.leg.remote().is_some();
+    if !is_up || call.local_party.is_some() {
         return KeypadWay::None;
     }
-    let mut named = guest.leg.current().codecs.iter();
-    let takes = |event: &Codec| callee.codecs.iter().any(|codec| codec.is_same(event));
-    if named.any(|codec| codec.is_telephone_event() && takes(codec)) {
+    if guest.leg.carries_events(&callee.leg) {
         KeypadWay::Rtp
     } else {
         KeypadWay::Info

@@ -18,7 +18,7 @@ mod presence;
 
 pub(super) use self::answering::led;
 pub(super) use self::guest::Guest;
-pub(super) use self::joining::renumbered;
+pub(super) use self::joining::with_events;
 pub(super) use self::presence::TransportWord;
 
 use sip::event::CallKey;

@@ -10,7 +10,7 @@ use sip::offer_answer::crypto::{CryptoOffer, CryptoPolicy, LineKeys};
 use sip::offer_answer::{Codec, Descriptions, RemoteAudio, Session, Unusable};
 use sip::sdp::{Direction, SessionDescription};
 
-use super::abilities::led_by;
+use super::abilities::{led_by, share_voice};
 use super::keys;
 use super::protection::Protection;
 use super::video::{LegVideo, Moving};
@@ -287,25 +287,54 @@ impl LegMedia {
         self.protection
     }
 
+    /// Keys that are pressed at this peer reach the other one as events.
+    #[must_use]
+    pub fn carries_events(&self, other: &Self) -> bool {
+        let payloads = self.payloads(Some(other));
+        payloads.iter().any(|mapping| mapping.is_telephone_event)
+    }
+
     /// What arrives here, by the numbers we named, and what each is where it goes: on the other
     /// leg the number its peer named, without another leg (echo, tone) the one this peer named.
     fn payloads(&self, other: Option<&Self>) -> ArrayVec<PayloadMapping, CODECS_MAX> {
         let target = other.unwrap_or(self).remote();
         let wanted = target.map_or(&[][..], |remote| remote.codecs.as_slice());
-        self.current()
-            .codecs
+        let named = &self.current().codecs;
+        let has_voice = share_voice(named, wanted);
+        named
             .iter()
             .filter_map(|codec| {
-                let sent = wanted.iter().find(|wanted| wanted.is_same(codec))?;
+                let same = wanted.iter().find(|wanted| wanted.is_same(codec));
+                let sent = match other {
+                    Some(other) if codec.is_telephone_event() => {
+                        other.event_for(codec, has_voice).or(same)
+                    }
+                    Some(_) | None => same,
+                }?;
+                let (clock_rate_hz, sent_hz) = (codec.rtp_clock_hz(), sent.rtp_clock_hz());
                 Some(PayloadMapping {
                     received: codec.payload_type,
                     sent: sent.payload_type,
-                    clock_rate_hz: codec.rtp_clock_hz(),
+                    clock_rate_hz,
                     is_telephone_event: codec.is_telephone_event(),
+                    sent_clock_hz: (sent_hz != clock_rate_hz).then_some(sent_hz),
                 })
             })
             .take(CODECS_MAX)
             .collect()
+    }
+
+    /// The events of this peer that those of another become: of both descriptions, of the same clock
+    /// if there are any. Those of another are counted anew, beside a voice by whose clock both sides stamp
+    /// (RFC 4733 §2.1).
+    fn event_for(&self, event: &Codec, has_voice: bool) -> Option<&Codec> {
+        let ours = &self.current().codecs;
+        let is_agreed = |codec: &&Codec| {
+            codec.is_telephone_event() && ours.iter().any(|named| named.is_same(codec))
+        };
+        let mut agreed = self.remote()?.codecs.iter().filter(is_agreed);
+        let same = agreed.clone().find(|codec| codec.is_same(event));
+        same.or_else(|| agreed.next().filter(|_| has_voice))
     }
 }
 

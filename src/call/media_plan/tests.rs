@@ -111,6 +111,44 @@ a=rtpmap:111 opus/48000/2\na=rtpmap:100 telephone-event/8000",
 }
 
 #[test]
+fn events_of_another_clock_become_those_that_were_agreed_on() {
+    let (mut a, mut b) = (leg(0), leg(1));
+    a.accept(remote(
+        "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 4000 RTP/AVP 96 110 126
+a=rtpmap:96 opus/48000/2\na=rtpmap:110 telephone-event/48000\na=rtpmap:126 telephone-event/8000",
+    ));
+    let codecs = a.remote().unwrap().codecs.clone();
+    b.offer(&codecs, Direction::SendRecv, None);
+    b.accept(remote(
+        "c=IN IP4 192.0.2.7\nt=0 0\nm=audio 5000 RTP/AVP 111 100
+a=rtpmap:111 opus/48000/2\na=rtpmap:100 telephone-event/8000",
+    ));
+    a.answer(&codecs, Direction::SendRecv, None).unwrap();
+    let events = |plan: &media::command::LegPlan| -> Vec<_> {
+        let events = plan.payloads.iter().filter(|it| it.is_telephone_event);
+        events
+            .map(|it| (it.received, it.sent, it.sent_clock_hz))
+            .collect()
+    };
+    assert_eq!(
+        events(&a.plan(Some(&b), TIMEOUT)),
+        [(110, 100, Some(8_000))],
+        "what it was answered, and what the callee has"
+    );
+    let of_callee = events(&b.plan(Some(&a), TIMEOUT));
+    assert!(
+        of_callee.contains(&(126, 110, Some(48_000))),
+        "{of_callee:?}"
+    );
+    assert!(a.carries_events(&b));
+    assert_eq!(
+        events(&a.plan(None, TIMEOUT)),
+        [(110, 110, None)],
+        "an echo"
+    );
+}
+
+#[test]
 fn version_of_our_description_rises_only_when_it_changes() {
     let mut a = leg(0);
     a.accept(remote(OFFER));

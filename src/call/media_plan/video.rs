@@ -128,6 +128,7 @@ impl LegMedia {
                 sent: sent.payload_type,
                 clock_rate_hz: codec.rtp_clock_hz(),
                 is_telephone_event: false,
+                sent_clock_hz: None,
             })
         };
         named.iter().filter_map(mapping).take(CODECS_MAX).collect()

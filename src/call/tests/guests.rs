@@ -42,6 +42,10 @@ fn pair(slot: u32) -> PairKey {
 
 /// What a page offers, as Chromium writes it. `ufrag`: of its end of the transport.
 fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
+    SessionDescription::parse(offer_text(ufrag, video).as_bytes()).unwrap()
+}
+
+fn offer_text(ufrag: &str, video: Option<&str>) -> String {
     let transport = format!(
         "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n\
          a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=rtcp-mux\r\n",
@@ -64,7 +68,7 @@ fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
              a=fmtp:104 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n"
         ));
     }
-    SessionDescription::parse(text.as_bytes()).unwrap()
+    text
 }
 
 fn call(world: &mut World, link: ResolvedLink, offer: SessionDescription) {
@@ -125,6 +129,7 @@ fn answer_with(formats: &str, more: &str) -> String {
 
 const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
 const EVENTS: &str = "a=rtpmap:101 telephone-event/8000\r\n";
+const WIDE_EVENTS: &str = "a=rtpmap:102 telephone-event/48000\r\n";
 
 #[test]
 fn page_gets_its_answer_at_once_and_hears_its_callee_ring_and_answer() {
@@ -690,6 +695,9 @@ fn page_knows_how_its_digits_reach_the_callee() {
     for (formats, more, way) in [
         ("8 101", EVENTS, KeypadWay::Rtp),
         ("8", "", KeypadWay::Info),
+        ("111 101", &format!("{OPUS}{EVENTS}"), KeypadWay::Rtp),
+        ("111 102", &format!("{OPUS}{WIDE_EVENTS}"), KeypadWay::Rtp),
+        ("111", OPUS, KeypadWay::Info),
     ] {
         let mut world = world(vec![trunk(1)]);
         call(&mut world, remote("610"), offer("aaaa", None));
@@ -711,6 +719,77 @@ fn page_knows_how_its_digits_reach_the_callee() {
         say(&mut world, BrowserInput::Resumed);
         assert_eq!(keypad(&mut world), [way], "it may have missed the word");
     }
+}
+
+/// What of a leg are events: numbers and clocks as they come and as they go.
+fn events(world: &World, pair: PairKey) -> Vec<(u8, u32, u8, Option<u32>)> {
+    let payloads = world.plans[&pair].payloads.iter();
+    payloads
+        .filter(|it| it.is_telephone_event)
+        .map(|it| (it.received, it.clock_rate_hz, it.sent, it.sent_clock_hz))
+        .collect()
+}
+
+#[test]
+fn events_of_another_clock_are_mapped_beside_a_voice_that_both_have() {
+    let narrow = format!("{OPUS}{EVENTS}");
+    let wide = format!("{OPUS}{WIDE_EVENTS}");
+    // A browser that has events of one clock alone.
+    let narrow_page = offer_text("aaaa", None)
+        .replace("a=rtpmap:110 telephone-event/48000\r\n", "")
+        .replace(" 110 126\r\n", " 126\r\n");
+    let narrow_page = SessionDescription::parse(narrow_page.as_bytes()).unwrap();
+    let cases = [
+        // As browser and callee write them; what comes of the browser, and what of the callee.
+        (
+            false,
+            "111 101",
+            &narrow,
+            (110, 48_000, 101, Some(8_000)),
+            (101, 8_000, 110, Some(48_000)),
+        ),
+        (
+            false,
+            "111 102",
+            &wide,
+            (110, 48_000, 102, None),
+            (102, 48_000, 110, None),
+        ),
+        (
+            true,
+            "111 101",
+            &narrow,
+            (126, 8_000, 101, None),
+            (101, 8_000, 126, None),
+        ),
+        (
+            true,
+            "111 102",
+            &wide,
+            (126, 8_000, 102, Some(48_000)),
+            (102, 48_000, 126, Some(8_000)),
+        ),
+    ];
+    for (is_narrow, formats, more, of_browser, of_callee) in cases {
+        let mut world = world(vec![trunk(1)]);
+        let page = if is_narrow {
+            narrow_page.clone()
+        } else {
+            offer("aaaa", None)
+        };
+        call(&mut world, remote("610"), page);
+        let invite = invite(&world);
+        world.respond(&invite, "200 OK", &answer_with(formats, more));
+        assert_eq!(events(&world, pair(BROWSERS)), [of_browser]);
+        let of_callees = events(&world, pair(0));
+        assert!(of_callees.contains(&of_callee), "{of_callees:?}");
+    }
+    // The answer from before the callee's word has another voice: nothing of it crosses.
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("8 101", EVENTS));
+    assert_eq!(events(&world, pair(BROWSERS)), []);
 }
 
 #[test]

@@ -238,6 +238,7 @@ fn plan(peer: SocketAddr, keys: Option<&SrtpPlan>) -> LegPlan {
         sent: 0,
         clock_rate_hz: 8_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     LegPlan {
         kind: MediaKind::Audio,

@@ -58,6 +58,7 @@ pub(super) fn plan(remote: &str) -> LegPlan {
         sent,
         clock_rate_hz: 8_000,
         is_telephone_event,
+        sent_clock_hz: None,
     };
     let remote = address(remote);
     let payloads = [

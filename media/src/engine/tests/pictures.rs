@@ -20,6 +20,7 @@ fn pictures(remote: &str, received: [u8; 2], sent: [u8; 2]) -> LegPlan {
         sent,
         clock_rate_hz: 90_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     });
     LegPlan {
         kind: MediaKind::Video,

@@ -385,6 +385,7 @@ fn a_change_of_clock_is_no_jitter() {
         sent: 111,
         clock_rate_hz: 48_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     both.payloads.push(opus);
     let (a, _) = harness.call_with(both, plan("203.0.113.2:6000"));

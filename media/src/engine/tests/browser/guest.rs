@@ -58,6 +58,7 @@ pub(super) fn audio_plan() -> LegPlan {
         sent,
         clock_rate_hz,
         is_telephone_event,
+        sent_clock_hz: None,
     };
     LegPlan {
         remote_rtp: None,
@@ -78,6 +79,7 @@ pub(super) fn video_plan() -> LegPlan {
         sent: 97,
         clock_rate_hz: 90_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     LegPlan {
         kind: MediaKind::Video,

@@ -2,6 +2,7 @@
 
 mod calls;
 mod control;
+mod events;
 mod guest;
 mod hostile;
 mod model;
