@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a page, a WebSocket or a frame was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum GuestRefused {
+pub(crate) enum GuestRefused {
     /// No node handles calls here.
     NoNode,
     /// A WebSocket from a page of another site.
@@ -74,7 +74,7 @@ impl GuestRefused {
 
     /// A stable word, for pages and metrics.
     #[must_use]
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::NoNode => "no_node",
             Self::ForeignOrigin => "foreign_origin",

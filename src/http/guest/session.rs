@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::GuestDoor;
 use super::figures::GuestRefused;
-use super::frames::{ClientFrame, ServerFrame, digits};
+use super::frames::{ClientFrame, Said, ServerFrame};
 use super::line::{Heard, Line};
 use super::seats::CallSeat;
 use super::sessions::{Claim, RESUME_OCTETS};
@@ -272,25 +272,15 @@ impl Session {
 
     /// A frame of the page.
     async fn hear(&mut self, frame: ClientFrame) -> Result<Over, GuestRefused> {
-        let input = match frame {
-            ClientFrame::Offer { sdp } => match SessionDescription::parse(sdp.as_bytes()) {
-                Ok(offer) => BrowserInput::Offer(Box::new(offer)),
-                Err(_) => return self.object(GuestRefused::BadSdp).await,
-            },
-            ClientFrame::Dtmf { digits: text } => match digits(text) {
-                Some(keys) => BrowserInput::Digits(keys),
-                None => return self.object(GuestRefused::BadDigits).await,
-            },
-            ClientFrame::Camera { on } => BrowserInput::Camera(on),
-            ClientFrame::Leave {} => {
-                self.due = Some(Instant::now() + LEAVE_TIME_MAX);
-                BrowserInput::HangUp
-            }
-            ClientFrame::Ping {} => return self.say(&ServerFrame::Pong {}).await,
-            ClientFrame::Hello { .. } | ClientFrame::Resume { .. } | ClientFrame::Call { .. } => {
-                return Err(GuestRefused::BadFrame);
-            }
+        let input = match frame.said() {
+            Said::Word(input) => input,
+            Said::Ping => return self.say(&ServerFrame::Pong {}).await,
+            Said::Unfit(why) => return self.object(why).await,
+            Said::OutOfPlace => return Err(GuestRefused::BadFrame),
         };
+        if matches!(input, BrowserInput::HangUp) {
+            self.due = Some(Instant::now() + LEAVE_TIME_MAX);
+        }
         self.guest.say(input).map_err(refused)?;
         Ok(Over::No)
     }
