@@ -14,6 +14,7 @@ pub mod config;
 pub mod doctor;
 pub mod field_errors;
 pub mod fraud_guard;
+pub mod fuzzing;
 pub mod guard_rules;
 pub mod health;
 pub mod hep;

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::log::line::is_plain;
+
 /// Two writers, and how results look.
 pub struct Output<'w> {
     results: &'w mut (dyn Write + Send),
@@ -129,15 +131,15 @@ impl<'w> Output<'w> {
 
 /// Names come from callers: what would steer a terminal is shown as an escape.
 fn printable(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
+    if text.chars().all(is_plain) {
         return text.to_owned();
     }
     text.chars()
         .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
+            if is_plain(c) {
                 vec![c]
+            } else {
+                c.escape_default().collect()
             }
         })
         .collect()
@@ -152,11 +154,14 @@ mod tests {
         let (mut results, mut errors) = (Vec::new(), Vec::new());
         let mut output = Output::new(&mut results, &mut errors, false);
         let rows = [
-            ["1".to_owned(), "a\u{1b}[2J".to_owned()],
-            ["10".to_owned(), "b".to_owned()],
+            ["1".to_owned(), "a\u{1b}[2J\u{9b}1m".to_owned()],
+            // What turns the direction of writing, or ends a line, shows another name than it is.
+            ["10".to_owned(), "b\u{202e}c\u{2066}\u{2028}".to_owned()],
+            ["11".to_owned(), "\u{62f}\u{5d0}".to_owned()],
         ];
         output.table(["ID", "NAME"], &rows).unwrap();
         let text = String::from_utf8(results).unwrap();
-        assert_eq!(text, "ID  NAME\n1   a\\u{1b}[2J\n10  b\n");
+        let expected = "ID  NAME\n1   a\\u{1b}[2J\\u{9b}1m\n10  b\\u{202e}c\\u{2066}\\u{2028}\n11  \u{62f}\u{5d0}\n";
+        assert_eq!(text, expected);
     }
 }

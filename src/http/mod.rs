@@ -14,7 +14,7 @@ mod extensions;
 mod fields;
 mod forwarded;
 mod guard;
-mod guest;
+pub(crate) mod guest;
 mod import;
 mod json;
 mod lines;

@@ -114,7 +114,7 @@ pub(super) fn shown(value: &str) -> String {
 
 /// Neither a control character (C0, C1, DEL), nor a separator of lines, nor one that turns the
 /// direction of writing.
-fn is_plain(character: char) -> bool {
+pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -7,7 +7,7 @@
 
 mod format;
 mod limiter;
-mod line;
+pub(crate) mod line;
 pub mod redact;
 mod sink;
 

@@ -69,9 +69,10 @@ impl CallControl {
             return;
         };
         let cause = match read {
-            Ok(offer) if guest.exchange == Exchange::Pending => {
+            Ok(offer) if matches!(guest.exchange, Exchange::Pending | Exchange::Forgotten) => {
                 // The page has only one offer out: this one is answered when the callee has spoken.
                 guest.offer = offer;
+                guest.exchange = Exchange::Pending;
                 return;
             }
             Ok(offer) => {
@@ -115,18 +116,27 @@ impl CallControl {
         let Beginning::Browser(guest) = &mut call.beginning else {
             return;
         };
-        guest.exchange = Exchange::Settled;
+        let exchange = std::mem::replace(&mut guest.exchange, Exchange::Settled);
+        // The page would take this answer for that to the offer that it makes now.
+        let is_heard = exchange != Exchange::Forgotten;
         let remote = guest.offer.as_remote();
         let before = call.a_media.as_deref_mut().map(|ports| {
             let before = ports.leg.current().clone();
             ports.leg.accept_offer(remote);
             before
         });
-        if let Err(refusal) = self.answer_guest(key) {
-            let cause = refusal.as_str();
-            self.counters.refuse(cause);
-            self.unsay_guest_offer(key, before);
-            return self.tell_guest(key, BrowserOutput::OfferRefused { cause });
+        match self.make_answer(key) {
+            Ok(answer) if is_heard => self.tell_answer(key, answer),
+            Ok(_) => {}
+            Err(refusal) => {
+                let cause = refusal.as_str();
+                self.counters.refuse(cause);
+                self.unsay_guest_offer(key, before);
+                if is_heard {
+                    self.tell_guest(key, BrowserOutput::OfferRefused { cause });
+                }
+                return;
+            }
         }
         if let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) {
             guest.former_offer = None;
@@ -152,6 +162,18 @@ impl CallControl {
 
     /// Answers the page's last offer by what the other side has.
     pub(super) fn answer_guest(&mut self, key: CallKey) -> Result<(), BrowserRefusal> {
+        let answer = self.make_answer(key)?;
+        self.tell_answer(key, answer);
+        Ok(())
+    }
+
+    fn tell_answer(&mut self, key: CallKey, answer: BrowserOutput) {
+        self.tell_guest(key, answer);
+        self.tell_guest_keypad(key);
+    }
+
+    /// The same, and all that follows from it but that the page hears it.
+    fn make_answer(&mut self, key: CallKey) -> Result<BrowserOutput, BrowserRefusal> {
         let entropy = self.fresh_credentials();
         let fingerprint = self.own_fingerprint();
         let snapshot = Arc::clone(&self.snapshot);
@@ -183,9 +205,7 @@ impl CallControl {
                 .map_err(|why| why.as_str()),
         };
         self.tell_transport(key, &answer);
-        self.tell_guest(key, output);
-        self.tell_guest_keypad(key);
-        Ok(())
+        Ok(output)
     }
 
     /// The worker has both ends of the transport, where something of them is new.

@@ -62,6 +62,8 @@ pub(super) enum Exchange {
     Asked,
     /// Its last offer waits for what the callee says.
     Pending,
+    /// The same, but the page has come back since: it makes another offer, and knows nothing of this one.
+    Forgotten,
 }
 
 /// What of an answer the page has to hear of when it changes.

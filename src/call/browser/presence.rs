@@ -97,6 +97,9 @@ impl CallControl {
         };
         guest.state = None;
         guest.keypad = KeypadWay::None;
+        if guest.exchange == Exchange::Pending {
+            guest.exchange = Exchange::Forgotten;
+        }
         let is_asked = guest.exchange == Exchange::Asked;
         if is_asked {
             guest.exchange = Exchange::Settled;

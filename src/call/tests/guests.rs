@@ -18,9 +18,9 @@ use crate::trunks::model::Trunk;
 
 const GUEST: GuestKey = GuestKey(9);
 /// Slots for browsers begin here.
-const BROWSERS: u32 = 100;
+pub(super) const BROWSERS: u32 = 100;
 
-fn world(trunks: Vec<Trunk>) -> World {
+pub(super) fn world(trunks: Vec<Trunk>) -> World {
     let mut world = World::new(trunks);
     for slot in BROWSERS..BROWSERS + 4 {
         let report = Report::BrowserStocked {
@@ -32,7 +32,7 @@ fn world(trunks: Vec<Trunk>) -> World {
     world
 }
 
-fn pair(slot: u32) -> PairKey {
+pub(super) fn pair(slot: u32) -> PairKey {
     PairKey {
         worker: 0,
         slot,
@@ -41,7 +41,7 @@ fn pair(slot: u32) -> PairKey {
 }
 
 /// What a page offers, as Chromium writes it. `ufrag`: of its end of the transport.
-fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
+pub(super) fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
     SessionDescription::parse(offer_text(ufrag, video).as_bytes()).unwrap()
 }
 
@@ -71,7 +71,7 @@ fn offer_text(ufrag: &str, video: Option<&str>) -> String {
     text
 }
 
-fn call(world: &mut World, link: ResolvedLink, offer: SessionDescription) {
+pub(super) fn call(world: &mut World, link: ResolvedLink, offer: SessionDescription) {
     let call = Box::new(BrowserCall {
         link,
         offer,
@@ -80,7 +80,7 @@ fn call(world: &mut World, link: ResolvedLink, offer: SessionDescription) {
     say(world, BrowserInput::Call(call));
 }
 
-fn say(world: &mut World, input: BrowserInput) {
+pub(super) fn say(world: &mut World, input: BrowserInput) {
     world.feed(Input::Browser {
         guest: GUEST,
         input,
@@ -95,7 +95,7 @@ fn told(world: &mut World) -> Vec<BrowserOutput> {
 }
 
 /// The same in short.
-fn words(world: &mut World) -> Vec<String> {
+pub(super) fn words(world: &mut World) -> Vec<String> {
     let word = |output: BrowserOutput| match output {
         BrowserOutput::Answer { description, video } => {
             let audio = &description.media[0];
@@ -116,18 +116,18 @@ fn words(world: &mut World) -> Vec<String> {
     told.filter(|word| !word.starts_with("keypad ")).collect()
 }
 
-fn invite(world: &World) -> Sent {
+pub(super) fn invite(world: &World) -> Sent {
     world.last(target(1), "INVITE")
 }
 
-fn answer_with(formats: &str, more: &str) -> String {
+pub(super) fn answer_with(formats: &str, more: &str) -> String {
     format!(
         "v=0\r\no=- 9 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
          m=audio 6000 RTP/AVP {formats}\r\n{more}"
     )
 }
 
-const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
+pub(super) const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\n";
 const EVENTS: &str = "a=rtpmap:101 telephone-event/8000\r\n";
 const WIDE_EVENTS: &str = "a=rtpmap:102 telephone-event/48000\r\n";
 
@@ -619,6 +619,60 @@ fn guest_that_comes_back_in_time_goes_on_and_hears_how_its_call_is() {
         ["ended 200 guest_vanished"],
         "nothing was ever heard of its transport"
     );
+}
+
+/// Its page has forgotten that offer: it makes another one, which the answer would be taken for.
+#[test]
+fn answer_to_an_offer_from_before_a_guest_came_back_is_not_said() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let first = invite(&world);
+    world.respond(&first, "200 OK", &answer_with("111", OPUS));
+    words(&mut world);
+    let held = |ufrag: &str| {
+        let mut held = offer(ufrag, None);
+        held.media[0].direction = Some(Direction::Inactive);
+        BrowserInput::Offer(Box::new(held))
+    };
+    say(&mut world, held("aaaa"));
+    let asked = invite(&world);
+    assert_ne!(
+        asked.header("CSeq"),
+        first.header("CSeq"),
+        "the callee is asked"
+    );
+    say(&mut world, BrowserInput::Lost);
+    say(&mut world, BrowserInput::Resumed);
+    words(&mut world);
+    let body = answer_with("111", &format!("{OPUS}a=inactive\r\n"));
+    world.respond(&asked, "200 OK", &body.replace("o=- 9 1", "o=- 9 2"));
+    let answers = |words: Vec<String>| {
+        let words = words.into_iter();
+        words.filter(|word| word.starts_with("answer")).count()
+    };
+    assert_eq!(answers(words(&mut world)), 0);
+    say(&mut world, held("bbbb"));
+    assert_eq!(words(&mut world), ["answer 111 not_offered"]);
+    let transport = &world.transports[&pair(BROWSERS)].1;
+    assert_eq!(&*transport.peer_fragment, b"bbbb");
+    // And one that comes while the callee is still asked is answered, once.
+    say(
+        &mut world,
+        BrowserInput::Offer(Box::new(offer("bbbb", None))),
+    );
+    let asked = invite(&world);
+    say(&mut world, BrowserInput::Lost);
+    say(&mut world, BrowserInput::Resumed);
+    say(
+        &mut world,
+        BrowserInput::Offer(Box::new(offer("cccc", None))),
+    );
+    words(&mut world);
+    let body = answer_with("111", OPUS).replace("o=- 9 1", "o=- 9 3");
+    world.respond(&asked, "200 OK", &body);
+    assert_eq!(answers(words(&mut world)), 1);
+    let transport = &world.transports[&pair(BROWSERS)].1;
+    assert_eq!(&*transport.peer_fragment, b"cccc");
 }
 
 #[test]

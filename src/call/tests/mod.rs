@@ -9,6 +9,7 @@ mod extensions;
 mod floods;
 mod guard;
 mod guests;
+mod hostile_guests;
 mod offerless;
 mod panics;
 mod placed;

@@ -90,3 +90,39 @@ const VERSION_DIGITS: usize = 16;
 pub(super) fn octets() -> usize {
     ASSETS.iter().map(|asset| asset.content.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of guests, links and callees come to the scripts as text, and are shown as text: none of
+    /// them has a way to make markup, or a program, of it.
+    #[test]
+    fn scripts_make_neither_markup_nor_programs_of_text() {
+        const WAYS: [&str; 15] = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "setHTMLUnsafe",
+            "document.write",
+            "createContextualFragment",
+            "DOMParser",
+            "srcdoc",
+            "javascript:",
+            "eval(",
+            "Function(",
+            "setTimeout(\"",
+            "setInterval(\"",
+            "setAttribute(\"on",
+            "import(",
+        ];
+        let mut scripts = 0;
+        for asset in ASSETS.iter().filter(|asset| asset.kind == SCRIPT) {
+            for way in WAYS {
+                assert!(!asset.content.contains(way), "{}: {way}", asset.name);
+            }
+            scripts += 1;
+        }
+        assert_eq!(scripts, 9);
+    }
+}

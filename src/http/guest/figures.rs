@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a page, a WebSocket or a frame was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum GuestRefused {
+pub(crate) enum GuestRefused {
     /// No node handles calls here.
     NoNode,
     /// A page or WebSocket for a host that is not this node.
@@ -77,7 +77,7 @@ impl GuestRefused {
 
     /// A stable word, for pages and metrics.
     #[must_use]
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::NoNode => "no_node",
             Self::ForeignHost => "foreign_host",

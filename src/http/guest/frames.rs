@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sip::message::SendBuffer;
+use sip::sdp::SessionDescription;
 
+use super::figures::GuestRefused;
 use super::turn::IceServer;
-use crate::call::browser::event::{BrowserOutput, GuestState};
+use crate::call::browser::event::{BrowserInput, BrowserOutput, GuestState};
 
 /// What a page says. Struct variants, so that serde refuses unknown fields of every one.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum ClientFrame {
+pub(crate) enum ClientFrame {
     /// First: the call token of the page.
     Hello { token: String },
     /// First: a call goes on that another WebSocket has lost.
@@ -79,10 +81,57 @@ pub(super) enum ServerFrame {
     Pong {},
 }
 
+/// What a frame means for a call under way.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Call control hears it.
+    Word(BrowserInput),
+    /// It is answered here.
+    Ping,
+    /// Something of no consequence is wrong.
+    Unfit(GuestRefused),
+    /// Only a call that begins has it.
+    OutOfPlace,
+}
+
 impl ClientFrame {
     /// Reads a text frame. `None`: it is none of ours.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
+    }
+
+    /// What it is called on the wire.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Resume { .. } => "resume",
+            Self::Call { .. } => "call",
+            Self::Offer { .. } => "offer",
+            Self::Dtmf { .. } => "dtmf",
+            Self::Camera { .. } => "camera",
+            Self::Leave {} => "leave",
+            Self::Ping {} => "ping",
+        }
+    }
+
+    /// Judges it.
+    pub(crate) fn said(self) -> Said {
+        Said::Word(match self {
+            Self::Offer { sdp } => match SessionDescription::parse(sdp.as_bytes()) {
+                Ok(offer) => BrowserInput::Offer(Box::new(offer)),
+                Err(_) => return Said::Unfit(GuestRefused::BadSdp),
+            },
+            Self::Dtmf { digits: text } => match digits(text) {
+                Some(keys) => BrowserInput::Digits(keys),
+                None => return Said::Unfit(GuestRefused::BadDigits),
+            },
+            Self::Camera { on } => BrowserInput::Camera(on),
+            Self::Leave {} => BrowserInput::HangUp,
+            Self::Ping {} => return Said::Ping,
+            Self::Hello { .. } | Self::Resume { .. } | Self::Call { .. } => {
+                return Said::OutOfPlace;
+            }
+        })
     }
 }
 
@@ -132,7 +181,7 @@ impl ServerFrame {
 }
 
 /// The keys of a `dtmf` frame, if every one of them is a key.
-pub(super) fn digits(text: String) -> Option<String> {
+fn digits(text: String) -> Option<String> {
     let is_key = |octet: u8| matches!(octet, b'0'..=b'9' | b'*' | b'#' | b'A'..=b'D');
     let fits = !text.is_empty() && text.len() <= DIGITS_MAX && text.bytes().all(is_key);
     fits.then_some(text)

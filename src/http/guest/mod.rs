@@ -3,7 +3,7 @@
 
 mod assets;
 mod figures;
-mod frames;
+pub(crate) mod frames;
 mod front;
 mod line;
 mod names;

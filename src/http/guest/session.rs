@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::GuestDoor;
 use super::figures::GuestRefused;
-use super::frames::{ClientFrame, ServerFrame, digits};
+use super::frames::{ClientFrame, Said, ServerFrame};
 use super::line::{Heard, Line};
 use super::seats::CallSeat;
 use super::sessions::{Claim, RESUME_OCTETS};
@@ -295,24 +295,16 @@ impl Session {
 
     /// A frame of the page.
     async fn hear(&mut self, frame: ClientFrame) -> Result<Over, GuestRefused> {
-        let (input, named) = match frame {
-            ClientFrame::Offer { sdp } => match SessionDescription::parse(sdp.as_bytes()) {
-                Ok(offer) => (BrowserInput::Offer(Box::new(offer)), "offer"),
-                Err(_) => return self.object(GuestRefused::BadSdp, "offer").await,
-            },
-            ClientFrame::Dtmf { digits: text } => match digits(text) {
-                Some(keys) => (BrowserInput::Digits(keys), "dtmf"),
-                None => return self.object(GuestRefused::BadDigits, "dtmf").await,
-            },
-            ClientFrame::Camera { on } => (BrowserInput::Camera(on), "camera"),
-            ClientFrame::Leave {} => {
+        let named = frame.kind();
+        let input = match frame.said() {
+            Said::Word(BrowserInput::HangUp) => {
                 self.due = Some(Instant::now() + LEAVE_TIME_MAX);
                 return self.insist(Owed::HangUp).map(|()| Over::No);
             }
-            ClientFrame::Ping {} => return self.say(&ServerFrame::Pong {}).await,
-            ClientFrame::Hello { .. } | ClientFrame::Resume { .. } | ClientFrame::Call { .. } => {
-                return Err(GuestRefused::BadFrame);
-            }
+            Said::Word(input) => input,
+            Said::Ping => return self.say(&ServerFrame::Pong {}).await,
+            Said::Unfit(why) => return self.object(why, named).await,
+            Said::OutOfPlace => return Err(GuestRefused::BadFrame),
         };
         // What is owed comes first: an offer means another thing before a word of a WebSocket that came back.
         let said = match self.pay()? {

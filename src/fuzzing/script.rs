@@ -1,0 +1,132 @@
+//! Octets as what pages, callees and workers say.
+
+use serde_json::json;
+
+/// Octets that are left to be played; zeros after the last.
+pub(super) struct Script<'a>(&'a [u8]);
+
+impl<'a> Script<'a> {
+    pub(super) const fn new(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn octet(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else {
+            return 0;
+        };
+        self.0 = rest;
+        *first
+    }
+
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        usize::from(self.octet())
+            .checked_rem(bound)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn one_of<T: Clone>(&mut self, all: &[T]) -> Option<T> {
+        let at = self.below(all.len());
+        all.get(at).cloned()
+    }
+
+    fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    /// A text frame of a page; `begins`: one that a call begins with.
+    pub(super) fn frame(&mut self, begins: bool) -> String {
+        if begins {
+            let sdp = self.offer();
+            return json!({ "type": "call", "sdp": sdp }).to_string();
+        }
+        let frame = match self.below(8) {
+            0..=2 => json!({ "type": "offer", "sdp": self.offer() }),
+            3 => {
+                let digits = self.one_of(&["1", "*#09", "ABCD", "x", ""]);
+                json!({ "type": "dtmf", "digits": digits })
+            }
+            4 => json!({ "type": "camera", "on": self.octet().is_multiple_of(2) }),
+            5 => json!({ "type": "leave" }),
+            6 => json!({ "type": "ping" }),
+            _ => {
+                let size = usize::from(self.octet());
+                return String::from_utf8_lossy(self.take(size)).into_owned();
+            }
+        };
+        frame.to_string()
+    }
+
+    /// What a browser offers, with some of it another, and now and then octets of it changed.
+    fn offer(&mut self) -> String {
+        let ufrag = self.one_of(&["aaaa", "bbbb", "cccc"]).unwrap_or_default();
+        let setup = self.one_of(&["actpass", "actpass", "active", "passive"]);
+        let digest = ["AB", "CD"].map(|octet| [octet; 32].join(":"));
+        let digest = self.one_of(&digest).unwrap_or_default();
+        let transport = format!(
+            "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n\
+             a=fingerprint:sha-256 {digest}\r\na=setup:{}\r\na=rtcp-mux\r\n",
+            setup.unwrap_or_default()
+        );
+        let formats = ["111 9 0 8 110 126", "8 126", "0", "111", "18"];
+        let formats = self.one_of(&formats).unwrap_or_default();
+        let direction = self.direction();
+        let mut text = format!(
+            "v=0\r\no=- 4611 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF {formats}\r\n{transport}a=mid:0\r\na={direction}\r\n\
+             a=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n\
+             a=rtpmap:126 telephone-event/8000\r\n"
+        );
+        if self.octet().is_multiple_of(2) {
+            let direction = self.direction();
+            text.push_str(&format!(
+                "m=video 9 UDP/TLS/RTP/SAVPF 96 103\r\n{transport}a=mid:1\r\na={direction}\r\n\
+                 a=rtpmap:96 VP8/90000\r\na=rtpmap:103 H264/90000\r\n\
+                 a=fmtp:103 packetization-mode=1;profile-level-id=42e01f\r\n"
+            ));
+        }
+        if !self.octet().is_multiple_of(8) {
+            return text;
+        }
+        let mut octets = text.into_bytes();
+        for _ in 0..self.below(4) {
+            let place = usize::from(self.octet()) << 2;
+            let value = self.octet();
+            if let Some(octet) = octets.get_mut(place) {
+                *octet = value;
+            }
+        }
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+
+    fn direction(&mut self) -> &'static str {
+        let all = ["sendrecv", "sendrecv", "sendonly", "recvonly", "inactive"];
+        self.one_of(&all).unwrap_or_default()
+    }
+
+    /// What a callee answers or offers.
+    pub(super) fn session(&mut self) -> String {
+        let port = self.one_of(&[6_000, 6_000, 6_000, 0]).unwrap_or_default();
+        let formats = ["111 101", "8 101", "0", "8 0 101", "18"];
+        let formats = self.one_of(&formats).unwrap_or_default();
+        let (version, direction) = (self.octet(), self.direction());
+        let mut text = format!(
+            "v=0\r\no=- 9 {version} IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {formats}\r\na=rtpmap:111 opus/48000/2\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+        );
+        if self.octet().is_multiple_of(2) {
+            let port = self.one_of(&[6_002, 0]).unwrap_or_default();
+            text.push_str(&format!(
+                "m=video {port} RTP/AVP 103\r\na=rtpmap:103 H264/90000\r\n\
+                 a=fmtp:103 packetization-mode=1;profile-level-id=42e01f\r\n"
+            ));
+        }
+        text
+    }
+}
