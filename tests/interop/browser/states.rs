@@ -231,8 +231,11 @@ fn a_page_that_is_opened_too_often_says_so_to_everybody() {
 }
 
 #[test]
-fn the_button_that_calls_is_in_sight_on_every_screen() {
-    let Some(guest) = start() else {
+fn what_is_pressed_is_in_sight_on_every_screen() {
+    let tables = "[[link]]\nrequest_path = \"named\"\ndestination = \"local:echo\"\n\
+                  display_name = \"Support of Contoso GmbH & Co. KG\"\n\
+                  allow_custom_caller_name = true\n\n";
+    let Some(guest) = Guest::start(&Options::new(Engine::Chromium), tables) else {
         return;
     };
     for (name, screen) in [
@@ -245,12 +248,33 @@ fn the_button_that_calls_is_in_sight_on_every_screen() {
         let view = View {
             screen,
             language: Some("de"),
+            is_dark: Some(true),
             ..View::default()
         };
-        let page = guest.browser.open_as(&url("support"), &view);
+        let page = guest.browser.open_as(&url("named"), &view);
         ready(&page);
-        page.screenshot(&folder().join(format!("call-{name}.png")));
+        look(&page, &format!("call-{name}"));
         expect_in_sight(&page, "#call", name);
+        page.click("#call");
+        page.await_state(&["connected"]);
+        page.await_selector("#remote:not([hidden])");
+        for (open, shown) in [
+            ("#keypad-toggle", "[data-key=\"#\"]"),
+            ("#settings", "#camera"),
+        ] {
+            page.click(open);
+            page.await_selector(shown);
+            for selector in [shown, "#mute", "#hangup"] {
+                expect_in_sight(&page, selector, name);
+            }
+            let apart = "const box = (id) => document.getElementById(id).getBoundingClientRect(); \
+                         return box('stage').height > 0 && box('stage').bottom <= box('controls').top";
+            assert_eq!(page.evaluate(apart), true, "{name}: {open}");
+            look(
+                &page,
+                &format!("call-{name}-{}", open.trim_start_matches('#')),
+            );
+        }
         page.vanish();
     }
 }
