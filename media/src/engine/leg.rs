@@ -6,6 +6,7 @@ use packet_io::SocketKey;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
 use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
+use crate::engine::own_picture::OwnPicture;
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
@@ -42,6 +43,8 @@ pub(super) struct Leg {
     pub(super) has_keys_only: bool,
     pub(super) control: Control,
     pub(super) tone: TonePhase,
+    /// What its peer sees of `local:tone`.
+    pub(super) picture: Option<OwnPicture>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,
