@@ -26,6 +26,8 @@ pub(super) struct OwnPicture {
     /// The picture that is to be shown next.
     number: u32,
     sequence: SequenceNumber,
+    /// Its peer has reported since it has this plan: who only listens proves by that where it is.
+    is_heard: bool,
 }
 
 /// A packet of a picture as it is to leave.
@@ -49,6 +51,7 @@ impl OwnPicture {
             began_us: now_us,
             number: 0,
             sequence: SequenceNumber(0),
+            is_heard: false,
         }
     }
 
@@ -68,6 +71,7 @@ impl<Io: PacketIo> Worker<Io> {
         leg.picture = shows.then(|| {
             let mut own = before.unwrap_or_else(|| OwnPicture::new(now_us));
             own.picture.begin_anew();
+            own.is_heard = false;
             own
         });
     }
@@ -90,7 +94,7 @@ impl<Io: PacketIo> Worker<Io> {
         debug_assert!(number >= own.number, "no picture is shown twice");
         let frame = own.picture.frame(number);
         let mut sequence = own.sequence;
-        let mut is_shown = self.is_proven_and_open(slot);
+        let mut is_shown = self.is_open(slot, own.is_heard);
         for (place, unit) in (1..).zip(frame.units()) {
             if !is_shown {
                 break;
@@ -123,11 +127,10 @@ impl<Io: PacketIo> Worker<Io> {
         debug_assert!(own.due_us() > now_us, "a picture is of one moment");
     }
 
-    fn is_proven_and_open(&self, slot: u32) -> bool {
-        let is_proven = self
-            .ingress
-            .get(slot as usize)
-            .is_some_and(|line| line.is_locked);
+    /// Its peer is proven, and may be sent to.
+    fn is_open(&self, slot: u32, is_heard: bool) -> bool {
+        let line = self.ingress.get(slot as usize);
+        let is_proven = is_heard || line.is_some_and(|line| line.is_locked);
         let egress = self.egress.get(slot as usize);
         is_proven && egress.is_some_and(|line| matches!(line.gate, Gate::Address | Gate::Connected))
     }
@@ -190,7 +193,7 @@ impl<Io: PacketIo> Worker<Io> {
         Ok((line.gate != Gate::Connected).then_some(line.destination))
     }
 
-    /// Takes what a peer asks of the pictures that we show it. False: nothing, or it sees none of ours.
+    /// Takes what a peer reports and asks of the pictures that we show it. False: nothing, or it sees none of ours.
     pub(super) fn ask_own_picture(
         &mut self,
         slot: u32,
@@ -200,8 +203,13 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(ours) = self.egress.get(slot as usize).map(|line| line.ssrc) else {
             return false;
         };
-        let leg = self.leg_mut(slot).filter(|leg| leg.picture.is_some());
-        let Some(leg) = leg else { return false };
+        let Some(leg) = self.leg_mut(slot) else {
+            return false;
+        };
+        let Some(own) = leg.picture.as_mut() else {
+            return false;
+        };
+        own.is_heard = true;
         let mut is_asked = false;
         for part in compound
             .packets()
@@ -222,9 +230,7 @@ impl<Io: PacketIo> Worker<Io> {
                 continue;
             }
             leg.control.intra_request_heard = heard.or(leg.control.intra_request_heard);
-            if let Some(own) = leg.picture.as_mut() {
-                own.picture.begin_anew();
-            }
+            own.picture.begin_anew();
         }
         is_asked
     }

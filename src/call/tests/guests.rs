@@ -42,6 +42,10 @@ fn pair(slot: u32) -> PairKey {
 
 /// What a page offers, as Chromium writes it. `ufrag`: of its end of the transport.
 fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
+    SessionDescription::parse(page(ufrag, video).as_bytes()).unwrap()
+}
+
+fn page(ufrag: &str, video: Option<&str>) -> String {
     let transport = format!(
         "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n\
          a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=rtcp-mux\r\n",
@@ -64,7 +68,7 @@ fn offer(ufrag: &str, video: Option<&str>) -> SessionDescription {
              a=fmtp:104 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n"
         ));
     }
-    SessionDescription::parse(text.as_bytes()).unwrap()
+    text
 }
 
 fn call(world: &mut World, link: ResolvedLink, offer: SessionDescription) {
@@ -564,6 +568,54 @@ fn tone_answers_a_page_in_g711() {
     let mut world = world(Vec::new());
     call(&mut world, link(Destination::Tone), offer("aaaa", None));
     assert_eq!(words(&mut world), ["answer 0 not_offered", "connected"]);
+    assert_eq!(world.legs[&pair(BROWSERS)], Target::Tone);
+}
+
+/// Each policy of a link with each direction of a page: what our answer says, which looks at no camera.
+#[test]
+fn tone_shows_a_page_a_test_picture_the_ways_its_link_allows() {
+    let policies = [
+        (VideoPolicy::SendRecv, "SendOnly"),
+        (VideoPolicy::RecvOnly, "SendOnly"),
+        (VideoPolicy::RecvOnlyInitially, "SendOnly"),
+        (VideoPolicy::Inactive, "not_taken"),
+    ];
+    for (policy, shown) in policies {
+        for (direction, is_seen) in [("sendrecv", true), ("recvonly", true), ("sendonly", false)] {
+            let mut world = world(Vec::new());
+            let mut tone = link(Destination::Tone);
+            tone.video_policy = policy;
+            call(&mut world, tone, offer("aaaa", Some(direction)));
+            let said = match (is_seen, shown) {
+                (false, "SendOnly") => "Inactive",
+                (_, said) => said,
+            };
+            let expected = [format!("answer 0 {said}"), "connected".to_owned()];
+            assert_eq!(words(&mut world), expected, "{policy:?} {direction}");
+            let (_, (video, _)) = world.transports.first_key_value().unwrap();
+            assert_eq!(video.is_some(), policy != VideoPolicy::Inactive);
+            let Some(video) = *video else { continue };
+            assert_eq!(world.legs[&video], Target::Tone);
+            let plan = &world.plans[&video];
+            assert_eq!((plan.sends, plan.receives), (is_seen, false));
+            assert_eq!(
+                plan.payloads[0].sent, 103,
+                "H.264, and not the VP8 before it"
+            );
+            say(&mut world, BrowserInput::HangUp);
+            words(&mut world);
+            world.expect_quiet();
+        }
+    }
+}
+
+#[test]
+fn page_without_h264_hears_a_tone_and_sees_nothing() {
+    let mut world = world(Vec::new());
+    let text = page("aaaa", Some("sendrecv")).replace("H264/90000", "AV1/90000");
+    let offer = SessionDescription::parse(text.as_bytes()).unwrap();
+    call(&mut world, link(Destination::Tone), offer);
+    assert_eq!(words(&mut world), ["answer 0 not_taken", "connected"]);
     assert_eq!(world.legs[&pair(BROWSERS)], Target::Tone);
 }
 

@@ -15,6 +15,7 @@ mod proof;
 mod site;
 mod sound;
 mod states;
+mod test_picture;
 mod turn;
 mod video;
 

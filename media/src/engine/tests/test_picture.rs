@@ -1,7 +1,7 @@
 //! The test picture of `local:tone`: who sees it, when, and what a decoder makes of it.
 
 use super::feedback::feedback;
-use super::harness::{Harness, Sent, Stream, TestLeg, plan};
+use super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
 use crate::command::{LegPlan, MediaKind, PayloadMapping, Target};
 use crate::drop_reason::DropReason;
 use crate::rtcp::{Compound, Kind};
@@ -146,6 +146,25 @@ fn screen_source(harness: &mut Harness, leg: TestLeg, screen: &mut Screen) -> Ss
     let sent = seen(harness, leg, 100);
     screen.take(&sent);
     sent[0].rtp().ssrc()
+}
+
+/// It has no camera: its reports come from where its pictures go, and say nothing of another place.
+#[test]
+fn who_only_listens_is_proven_by_its_reports() {
+    let mut harness = Harness::new();
+    let leg = harness.connect(video(PEER), Target::Tone);
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 9];
+    harness.exchange(beside(leg.ours), address("203.0.113.9:4001"), &report);
+    assert!(seen(&mut harness, leg, 1_000).is_empty(), "of a stranger");
+    harness.exchange(beside(leg.ours), beside(leg.peer), &report);
+    let mut screen = Screen::default();
+    screen.take(&seen(&mut harness, leg, 1_000));
+    assert_eq!(screen.reader.pictures, 10);
+    harness.update(leg, video("203.0.113.9:4000"), Target::Tone);
+    harness.pass_ms(1_000);
+    let sent = harness.sent();
+    let elsewhere = address("203.0.113.9:4000");
+    assert!(sent.iter().all(|sent| sent.to != elsewhere), "not proven");
 }
 
 #[test]
