@@ -30,7 +30,7 @@ pub enum MediaKind {
     #[default]
     Audio,
     /// Pictures: bursts of packets with one timestamp, a marker at the end of a frame (RFC 6184
-    /// §5.1, RFC 7741 §4.1). No tones, and no timeout of its own.
+    /// §5.1, RFC 7741 §4.1). No sound, and no timeout of its own.
     Video,
 }
 
@@ -172,7 +172,9 @@ pub enum Target {
     Leg(PairKey),
     /// Back to the sender (`local:echo`).
     Echo,
-    /// A tone goes to the sender, one packet for each received (`local:tone`).
+    /// A tone goes to the sender, one packet for each received (`local:tone`). Of video: what comes goes
+    /// nowhere, and once its source is believed a moving test picture goes there, in H.264, under the
+    /// first payload type of the plan.
     Tone,
     /// What a caller hears while the other end rings goes to the sender (425 Hz, one second in five),
     /// one packet for each received in G.711; packets of other codecs go nowhere.

@@ -38,6 +38,7 @@ pub mod relay;
 pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
+mod test_picture;
 pub mod tone;
 
 pub use engine::{

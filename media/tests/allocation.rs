@@ -38,7 +38,7 @@ fn ten_thousand_secure_packets_allocate_nothing() {
 /// From a browser to a telephone, its pictures back to it, its checks among them.
 #[test]
 fn ten_thousand_packets_of_a_browser_allocate_nothing() {
-    let mut call = BrowserCall::new();
+    let mut call = BrowserCall::new(Target::Echo);
     // Until our reports have had every form.
     for sequence in 0..2_000 {
         call.forward(sequence);
@@ -56,10 +56,27 @@ fn ten_thousand_packets_of_a_browser_allocate_nothing() {
     assert_eq!(counted.count_total, 0, "allocations over {PACKETS} packets");
 }
 
+/// Its sound goes to a telephone, and it sees ten pictures a second of ours.
+#[test]
+fn four_hundred_test_pictures_allocate_nothing() {
+    let mut call = BrowserCall::new(Target::Tone);
+    for sequence in 0..2_000 {
+        call.forward(sequence);
+    }
+    let mut sent = 0;
+    let counted = allocation_counter::measure(|| {
+        for sequence in 2_000..4_000 {
+            sent += call.forward(sequence);
+        }
+    });
+    assert!(sent >= 2_400, "{sent}: sound and pictures");
+    assert_eq!(counted.count_total, 0, "allocations over 40 seconds");
+}
+
 /// What a guest that goes no further than its hello costs, and one that came to keys.
 #[test]
 fn a_handshake_takes_less_than_64_kib() {
-    let mut call = BrowserCall::stocked();
+    let mut call = BrowserCall::stocked(Target::Echo);
     let begun = allocation_counter::measure(|| call.begin());
     println!("a browser's call: {} octets", begun.bytes_current);
     assert!(begun.bytes_current < 2 * 120 * 1_024, "two legs");
@@ -250,9 +267,10 @@ impl Relay {
     }
 }
 
-/// A browser whose sound goes to a telephone and whose pictures come back.
+/// A browser whose sound goes to a telephone and whose pictures go to a party of ours.
 struct BrowserCall {
     guest: guest::Guest,
+    pictures: Target,
     worker: Worker<Simulated>,
     now: Instant,
 }
@@ -271,7 +289,7 @@ impl BrowserCall {
         clippy::disallowed_methods,
         reason = "the one moment the test counts from"
     )]
-    fn stocked() -> Self {
+    fn stocked(pictures: Target) -> Self {
         let config = WorkerConfig {
             browsers: Some(BrowserConfig {
                 address: PORT,
@@ -285,6 +303,7 @@ impl BrowserCall {
         let now = Instant::now();
         let mut call = Self {
             guest: guest::Guest::new(now),
+            pictures,
             worker,
             now,
         };
@@ -292,8 +311,8 @@ impl BrowserCall {
         call
     }
 
-    fn new() -> Self {
-        let mut call = Self::stocked();
+    fn new(pictures: Target) -> Self {
+        let mut call = Self::stocked(pictures);
         call.begin();
         call
     }
@@ -325,7 +344,7 @@ impl BrowserCall {
                 guest::leg(MediaKind::Audio, 111),
                 Target::Leg(phone_pair),
             ),
-            (video, guest::leg(MediaKind::Video, 96), Target::Echo),
+            (video, guest::leg(MediaKind::Video, 96), self.pictures),
         ];
         for (pair, plan, target) in connects {
             let connect = Command::Connect { pair, plan, target };

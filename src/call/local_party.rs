@@ -1,17 +1,19 @@
-//! Local parties: `local:echo` gives the caller its own media back, `local:tone` a tone. Both end
-//! by themselves (PRODUCT §2).
+//! Local parties: `local:echo` gives the caller its own media back, `local:tone` a tone and, where video is
+//! allowed, a moving test picture. Both end by themselves (PRODUCT §2).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use media::command::Target;
 use sip::event::CallKey;
-use sip::offer_answer::Codec;
+use sip::offer_answer::{Codec, RemoteVideo, VideoWish};
 use sip::sdp::Direction;
 
 use super::admission::Denied;
 use super::control::CallControl;
 use super::event::Now;
 use super::one_call::Side;
+use super::video;
 
 /// The longest call to a local party.
 pub const DURATION_MAX: Duration = Duration::from_secs(5 * 60);
@@ -38,6 +40,7 @@ impl CallControl {
 
     fn answer_locally(&mut self, key: CallKey, party: Target) -> Result<(), Denied> {
         self.take_a_ports(key, 1)?;
+        let snapshot = Arc::clone(&self.snapshot);
         let unusable = || Denied::of_code(488, "local_party_codec");
         let call = self.calls.get_mut(&key).ok_or_else(unusable)?;
         call.local_party = Some(party);
@@ -47,6 +50,7 @@ impl CallControl {
                 .map(|_description| ())
                 .map_err(|_no_codec| unusable());
         }
+        video::wish_from_other(call, Side::A, &snapshot);
         let ports = call.a_media.as_mut().ok_or_else(unusable)?;
         let offered = ports
             .leg
@@ -84,4 +88,24 @@ pub(super) fn playable(offered: &[Codec], party: Target) -> Vec<Codec> {
         }
         Target::Echo | Target::Leg(_) | Target::Nowhere => offered.to_vec(),
     }
+}
+
+/// What a tone shows to who has this video: H.264 of our own, where its decoder is of the level of that. `None`: it
+/// has no such codec.
+pub(super) fn test_picture(video: &RemoteVideo) -> Option<VideoWish> {
+    let mut wish = VideoWish::ours();
+    wish.codecs.retain(|codec| {
+        let is_h264 = codec.name.eq_ignore_ascii_case("H264");
+        is_h264 && codec.found_in(&video.codecs).is_some_and(decodes)
+    });
+    (!wish.codecs.is_empty()).then_some(wish)
+}
+
+/// Level 1.1 or a higher one (RFC 6184 §8.1: without a word it is 1, and 1b is that of Baseline whose third
+/// constraint is set).
+fn decodes(codec: &Codec) -> bool {
+    let written = codec.parameter("profile-level-id").unwrap_or("42000a");
+    let octet = |range| u8::from_str_radix(written.get(range).unwrap_or_default(), 16);
+    let (constraints, level) = (octet(2..4).unwrap_or(0), octet(4..6).unwrap_or(0));
+    level > 11 || (level == 11 && constraints & 0x10 == 0)
 }

@@ -159,7 +159,11 @@ impl CallControl {
             (None, Some(other)) => (other.codecs.clone(), other.direction),
             (None, None) => return Err(StatusCode::REQUEST_PENDING),
         };
-        video::wish_from_other(call, side, &self.snapshot);
+        if call.local_party == Some(media::command::Target::Tone) {
+            video::wish_of_tone(call, Some(&remote), &self.snapshot);
+        } else {
+            video::wish_from_other(call, side, &self.snapshot);
+        }
         let ports = call.ports_mut(side).ok_or(GONE)?;
         let before = ports.leg.current().clone();
         ports.leg.accept_offer(remote);

@@ -13,6 +13,7 @@ use sip::sdp::Direction;
 
 use super::control::CallControl;
 use super::event::Now;
+use super::local_party::test_picture;
 use super::media_plan::leg::LegMedia;
 use super::media_plan::video::LegVideo;
 use super::one_call::{Call, Ports, Side};
@@ -156,8 +157,13 @@ impl CallControl {
         if !holds(caller) && !holds(callee) {
             return;
         }
-        if call.guest().is_some() && call.local_party == Some(Target::Echo) {
-            return self.echo_video(key);
+        let is_guest = call.guest().is_some();
+        match call.local_party {
+            Some(Target::Echo) if is_guest => return self.play_video(key, Target::Echo),
+            Some(Target::Tone) if is_guest || caller.is_some_and(LegMedia::has_video) => {
+                return self.play_video(key, Target::Tone);
+            }
+            Some(_) | None => {}
         }
         let is_asked = call.reoffer.is_some() || call.asked.is_some() || call.untold.is_some();
         let is_settled = call.answered_at.is_some() && !is_asked;
@@ -195,14 +201,17 @@ impl CallControl {
         }
     }
 
-    /// A guest that hears itself sees itself.
-    fn echo_video(&mut self, key: CallKey) {
-        let call = self.calls.get(&key);
-        let leg = call.and_then(|call| call.ports(Side::A).map(|ports| &ports.leg));
-        let Some((pair, plan)) = leg.and_then(|leg| leg.video_plan(Some(leg))) else {
+    /// A guest that hears itself sees itself; who hears a tone sees the test picture.
+    fn play_video(&mut self, key: CallKey, target: Target) {
+        let call = self.calls.get_mut(&key);
+        let ports = call.and_then(|call| call.ports_mut(Side::A));
+        let Some(leg) = ports.map(|ports| &mut ports.leg) else {
             return;
         };
-        let target = Target::Echo;
+        let Some((pair, plan)) = leg.video_plan(Some(leg)) else {
+            return;
+        };
+        leg.note_protection(&plan);
         self.send_media(Command::Update { pair, plan, target });
     }
 
@@ -266,8 +275,34 @@ pub(super) fn wish(
     }
 }
 
+/// The same of the test picture that a tone shows its caller, who has said this of its own video.
+pub(super) fn wish_of_tone(call: &mut Call, caller: Option<&RemoteAudio>, snapshot: &Snapshot) {
+    let told = policy_of(call, Side::A, snapshot);
+    let from = policy_of(call, Side::B, snapshot);
+    let video = caller.and_then(|caller| caller.video.as_deref());
+    let wish = video.and_then(test_picture);
+    let wish = wish.and_then(|wish| wish.limited(told, from));
+    if let Some(ports) = call.ports_mut(Side::A) {
+        ports.leg.wish_video(wish);
+    }
+}
+
+/// True where that is what the next description says, and by what its caller said last.
+fn wishes_of_tone(call: &mut Call, snapshot: &Snapshot) -> bool {
+    let is_tone = call.local_party == Some(Target::Tone);
+    if is_tone {
+        let caller = call.ports(Side::A).and_then(|ports| ports.leg.remote());
+        let caller = caller.cloned();
+        wish_of_tone(call, caller.as_ref(), snapshot);
+    }
+    is_tone
+}
+
 /// The same for a full offer, whatever the last state was: sendrecv (E-02).
 pub(super) fn wish_everything(call: &mut Call, towards: Side, snapshot: &Snapshot) {
+    if wishes_of_tone(call, snapshot) {
+        return;
+    }
     let other = call.ports(towards.other());
     let mut remote = other.and_then(|ports| ports.leg.remote_in_use());
     if let Some(video) = remote.as_mut().and_then(|remote| remote.video.as_mut()) {
@@ -278,6 +313,9 @@ pub(super) fn wish_everything(call: &mut Call, towards: Side, snapshot: &Snapsho
 
 /// The same for what the other side said last.
 pub(super) fn wish_from_other(call: &mut Call, towards: Side, snapshot: &Snapshot) {
+    if wishes_of_tone(call, snapshot) {
+        return;
+    }
     let other = call.ports(towards.other());
     let remote = other.and_then(|ports| ports.leg.remote()).cloned();
     wish(call, towards, remote.as_ref(), snapshot);

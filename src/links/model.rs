@@ -136,7 +136,7 @@ pub enum Destination {
     },
     /// `local:echo`: the caller gets its own media back.
     Echo,
-    /// `local:tone`: the caller hears a tone.
+    /// `local:tone`: the caller hears a tone and, where video is allowed, sees a moving test picture.
     Tone,
 }
 

@@ -74,6 +74,35 @@ fn see_and_hear(codec: Codec, backend: Backend, caller_side: Side, callee_side: 
     was_protected(&calls[0], caller_side, callee_side);
 }
 
+/// What is made here is read by the decoder of a phone, which has a camera of its own or none.
+#[test]
+fn a_phone_that_calls_a_tone_sees_the_test_picture() {
+    at_once(["sendrecv", "recvonly"], |policy| {
+        let Some(world) = World::open(&["ip", "baresip"]).filter(|_| Codec::H264.is_there()) else {
+            return;
+        };
+        let policy = format!("\nvideo_policy = \"{policy}\"\n\n");
+        let tables = link("support", "local:tone").replace("\n\n", &policy);
+        let gateway = Gateway::start(&world, &tables);
+        let mut caller = start(&CALLER, Codec::H264, "", &world, (12, Some(DIAL)));
+        caller.wait(Duration::from_secs(30));
+        let log = caller.said();
+        for proof in [
+            "incoming rtp for 'video' established",
+            "video: receiving with resolution 320 x 240 and format 'yuv420p'",
+        ] {
+            assert!(log.contains(proof), "{policy}: {proof}\n{log}");
+        }
+        for complaint in ["concealing", "non-existing", "error while decoding"] {
+            assert!(!log.contains(complaint), "{policy}: {complaint}\n{log}");
+        }
+        let (clear, of) = tone::clear_tenths(&CALLER.heard(&world), 440.0);
+        assert!(clear >= 15 && clear * 3 >= of * 2, "{clear} of {of} tenths");
+        let calls = gateway.closed_calls(1);
+        assert_eq!(calls[0]["status"], 200, "{calls:?}");
+    });
+}
+
 /// I-04: a phone with an encoder of its own makes a keyframe because the far side has asked for one.
 #[test]
 fn a_phone_makes_a_keyframe_when_the_far_side_asks_for_one() {

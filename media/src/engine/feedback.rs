@@ -34,7 +34,10 @@ impl<Io: PacketIo> Worker<Io> {
         } else {
             DropReason::RtcpConsumed
         };
-        let target = self.opposite(slot).ok_or(otherwise)?;
+        let Some(target) = self.opposite(slot) else {
+            let is_asked = self.ask_own_picture(slot, compound, is_its);
+            return is_asked.then_some(()).ok_or(otherwise);
+        };
         let report = heard
             .sender_report
             .and_then(|(source, information)| self.report_of_ours(target, source, information));

@@ -6,6 +6,7 @@ use packet_io::SocketKey;
 
 use crate::command::{LegCounters, LegPlan, MediaKind, PeerReception, Target};
 use crate::engine::line::{IngressLine, ReceptionLine, SentCounters};
+use crate::engine::own_picture::OwnPicture;
 use crate::engine::stock::PortPair;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
 use crate::quality::{Equipment, Measured};
@@ -45,6 +46,8 @@ pub(super) struct Leg {
     pub(super) tone: TonePhase,
     /// Of its peer, where they are counted by another clock on the other side.
     pub(super) events: EventCounter,
+    /// What its peer sees of `local:tone`.
+    pub(super) picture: Option<OwnPicture>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,

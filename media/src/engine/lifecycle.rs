@@ -9,6 +9,7 @@ use crate::engine::leg::{Control, Leg, expected};
 use crate::engine::line::{
     EgressLine, Gate, IngressLine, PAYLOAD_NONE, ReceptionLine, Route, SentCounters, State,
 };
+use crate::engine::own_picture::OwnPicture;
 use crate::engine::report_queue::Waiting;
 use crate::engine::worker::Worker;
 use crate::ingress::{Latch, PeerAddress, RateGuard};
@@ -96,6 +97,7 @@ impl<Io: PacketIo> Worker<Io> {
             control,
             tone: TonePhase::default(),
             events: EventCounter::default(),
+            picture: None,
             discarded: 0,
             jitter_us: 0,
             silence_from_us: now_us,
@@ -110,6 +112,7 @@ impl<Io: PacketIo> Worker<Io> {
         }
         self.counters.legs_connected += 1;
         self.begin_srtp(slot);
+        self.follow_picture(now_us, slot);
         self.apply(slot);
         self.schedule(now_us, slot);
         debug_assert!(self.leg(slot).is_some(), "a connected pair has a leg");
@@ -143,6 +146,7 @@ impl<Io: PacketIo> Worker<Io> {
             leg.is_silent = false;
         }
         self.renegotiate_srtp(now_us, slot);
+        self.follow_picture(now_us, slot);
         self.apply(slot);
         self.lead_to_index(slot);
         self.watch_socket(now_us, slot);
@@ -180,6 +184,10 @@ impl<Io: PacketIo> Worker<Io> {
         let before = (line.route, line.opposite, line.opposite_generation);
         (line.route, line.opposite, line.opposite_generation) = match leg.target {
             Target::Nowhere => (Route::Nowhere, u32::MAX, 0),
+            // What is played to who sends pictures is not made of them.
+            Target::Tone | Target::Ringback if leg.plan.kind == MediaKind::Video => {
+                (Route::Nowhere, u32::MAX, 0)
+            }
             Target::Leg(pair) if pair.worker != worker => {
                 self.counters.commands_stale += 1;
                 (Route::Nowhere, u32::MAX, 0)
@@ -189,10 +197,8 @@ impl<Io: PacketIo> Worker<Io> {
             Target::Tone => (Route::Tone, slot, own),
             Target::Ringback => (Route::Ringback, slot, own),
         };
-        // No tone is made for pictures.
-        if leg.plan.kind == MediaKind::Video && matches!(line.route, Route::Tone | Route::Ringback)
-        {
-            line.route = Route::Nowhere;
+        if leg.picture.is_some() {
+            line.clock = OwnPicture::CLOCK;
         }
         line.kind = leg.plan.kind;
         line.receives = leg.plan.receives;

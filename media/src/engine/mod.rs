@@ -13,6 +13,7 @@ mod leg;
 mod lifecycle;
 mod line;
 mod look_ahead;
+mod own_picture;
 mod own_ports;
 mod own_report;
 mod packet;

@@ -148,11 +148,24 @@ impl<Io: PacketIo> Worker<Io> {
             at_ms: low_half(now_us / 1_000),
         };
         let to = self.place(slot, &line, arrived, &mut view)?;
-        self.protect_rtp(line.opposite, &mut packet)?;
-        if self.transports.is_bundled(line.opposite) {
-            self.keep_for_repeat(now_us, line.opposite, &packet);
+        self.send_placed(now_us, packet, line.opposite, to)
+    }
+
+    /// What has its place in the stream of a leg leaves, protected if the leg has keys.
+    #[inline]
+    pub(super) fn send_placed(
+        &mut self,
+        now_us: u64,
+        mut packet: PacketBuf,
+        target: u32,
+        to: Option<PeerAddress>,
+    ) -> Result<(), DropReason> {
+        let octets = packet.len() as u64;
+        self.protect_rtp(target, &mut packet)?;
+        if self.transports.is_bundled(target) {
+            self.keep_for_repeat(now_us, target, &packet);
         }
-        self.send_rtp(packet, line.opposite, to, octets);
+        self.send_rtp(packet, target, to, octets);
         Ok(())
     }
 

@@ -1,5 +1,5 @@
 //! What is due without a packet: filling the stock, reports of silence, connecting and opening
-//! sockets, receiver reports.
+//! sockets, receiver reports, pictures of our own.
 
 use packet_io::{OpenRefused, PacketIo, SocketSpec};
 
@@ -53,6 +53,9 @@ impl<Io: PacketIo> Worker<Io> {
         {
             self.report_reception(now_us, slot);
         }
+        if self.picture_due(slot).is_some_and(|at_us| at_us <= now_us) {
+            self.show_picture(now_us, slot);
+        }
         if self.transports.is_bundled(slot) {
             self.tick_transport(now_us, slot);
         }
@@ -67,6 +70,7 @@ impl<Io: PacketIo> Worker<Io> {
             Some(leg.control.due_us),
             leg.socket_check_us,
             self.silent_at(slot),
+            self.picture_due(slot),
             self.transport_deadline(slot),
         ];
         let first_us = first.into_iter().flatten().min();

@@ -18,7 +18,7 @@ use sip::sdp::{DigestKind, Direction, Fingerprint, IceCredentials, SessionDescri
 
 use super::super::control::CallControl;
 use super::super::event::Now;
-use super::super::local_party::playable;
+use super::super::local_party::{playable, test_picture};
 use super::super::media_plan::abilities;
 use super::super::one_call::{Beginning, Call, Side};
 use super::super::snapshot::Snapshot;
@@ -342,14 +342,13 @@ fn wish_of(call: &Call, snapshot: &Snapshot) -> Wish {
         .ports(Side::A)
         .is_some_and(|ports| ports.leg.video.is_some());
     if let Some(party) = call.local_party {
-        // Who hears itself sees itself too.
         let offer = call.guest().map(|guest| guest.offer.as_remote());
-        let own = offer.and_then(|remote| remote.video.map(|video| video.wish()));
+        let own = offer.and_then(|remote| remote.video);
         return Wish {
             codecs: playable(offered, party),
             direction: Direction::SendRecv,
             ptime_ms: None,
-            video: own.filter(|_| has_pair && party == Target::Echo),
+            video: own.filter(|_| has_pair).and_then(|own| shown(&own, party)),
         };
     }
     let may = (
@@ -381,6 +380,18 @@ fn wish_of(call: &Call, snapshot: &Snapshot) -> Wish {
             .map(RemoteVideo::wish)
             .and_then(|wish| wish.limited(may.0, may.1))
             .filter(|_| has_pair),
+    }
+}
+
+/// Who hears itself sees itself too; a tone shows a picture, and looks at none.
+fn shown(own: &RemoteVideo, party: Target) -> Option<VideoWish> {
+    match party {
+        Target::Echo => Some(own.wish()),
+        Target::Tone => test_picture(own).map(|wish| VideoWish {
+            direction: Direction::SendOnly,
+            ..wish
+        }),
+        Target::Ringback | Target::Leg(_) | Target::Nowhere => None,
     }
 }
 

@@ -26,7 +26,8 @@ impl CallControl {
         let call = self.calls.get(&key).ok_or_else(empty)?;
         let guest = call.guest().ok_or_else(empty)?;
         let (client, remote) = (guest.client, guest.offer.as_remote());
-        let has_pictures = callee.is_some() || call.local_party == Some(Target::Echo);
+        let plays = matches!(call.local_party, Some(Target::Echo | Target::Tone));
+        let has_pictures = callee.is_some() || plays;
         let has_video =
             remote.video.is_some() && has_pictures && call.video_most != Direction::Inactive;
         let count = usize::from(callee.is_some());

@@ -546,7 +546,7 @@ fn echo_answers_a_page_at_once() {
 fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
     let mut world = world(Vec::new());
     let page = || offer("aaaa", Some("sendrecv"));
-    call(&mut world, link(Destination::Echo), page());
+    call(&mut world, link(Destination::Echo), offer_text());
     assert_eq!(words(&mut world), ["answer 111 SendRecv", "connected"]);
     let (_, (video, _)) = world.transports.first_key_value().unwrap();
     let video = video.expect("pictures go over the same transport");
@@ -560,7 +560,7 @@ fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
     words(&mut world);
     let mut silent = link(Destination::Echo);
     silent.video_policy = VideoPolicy::Inactive;
-    call(&mut world, silent, page());
+    call(&mut world, silent, offer_text());
     assert_eq!(words(&mut world), ["answer 111 not_taken", "connected"]);
 }
 
@@ -569,6 +569,54 @@ fn tone_answers_a_page_in_g711() {
     let mut world = world(Vec::new());
     call(&mut world, link(Destination::Tone), offer("aaaa", None));
     assert_eq!(words(&mut world), ["answer 0 not_offered", "connected"]);
+    assert_eq!(world.legs[&pair(BROWSERS)], Target::Tone);
+}
+
+/// Each policy of a link with each direction of a page: what our answer says, which looks at no camera.
+#[test]
+fn tone_shows_a_page_a_test_picture_the_ways_its_link_allows() {
+    let policies = [
+        (VideoPolicy::SendRecv, "SendOnly"),
+        (VideoPolicy::RecvOnly, "SendOnly"),
+        (VideoPolicy::RecvOnlyInitially, "SendOnly"),
+        (VideoPolicy::Inactive, "not_taken"),
+    ];
+    for (policy, shown) in policies {
+        for (direction, is_seen) in [("sendrecv", true), ("recvonly", true), ("sendonly", false)] {
+            let mut world = world(Vec::new());
+            let mut tone = link(Destination::Tone);
+            tone.video_policy = policy;
+            call(&mut world, tone, offer("aaaa", Some(direction)));
+            let said = match (is_seen, shown) {
+                (false, "SendOnly") => "Inactive",
+                (_, said) => said,
+            };
+            let expected = [format!("answer 0 {said}"), "connected".to_owned()];
+            assert_eq!(words(&mut world), expected, "{policy:?} {direction}");
+            let (_, (video, _)) = world.transports.first_key_value().unwrap();
+            assert_eq!(video.is_some(), policy != VideoPolicy::Inactive);
+            let Some(video) = *video else { continue };
+            assert_eq!(world.legs[&video], Target::Tone);
+            let plan = &world.plans[&video];
+            assert_eq!((plan.sends, plan.receives), (is_seen, false));
+            assert_eq!(
+                plan.payloads[0].sent, 103,
+                "H.264, and not the VP8 before it"
+            );
+            say(&mut world, BrowserInput::HangUp);
+            words(&mut world);
+            world.expect_quiet();
+        }
+    }
+}
+
+#[test]
+fn page_without_h264_hears_a_tone_and_sees_nothing() {
+    let mut world = world(Vec::new());
+    let text = offer_text("aaaa", Some("sendrecv")).replace("H264/90000", "AV1/90000");
+    let offer = SessionDescription::parse(text.as_bytes()).unwrap();
+    call(&mut world, link(Destination::Tone), offer);
+    assert_eq!(words(&mut world), ["answer 0 not_taken", "connected"]);
     assert_eq!(world.legs[&pair(BROWSERS)], Target::Tone);
 }
 

@@ -6,7 +6,7 @@ use media::command::{MediaKind, PairKey, Target};
 
 use super::world::*;
 use crate::call::event::Input;
-use crate::links::model::VideoPolicy;
+use crate::links::model::{Destination, VideoPolicy};
 use crate::trunks::model::{OfferMode, Trunk};
 
 pub(super) const A: u32 = 0;
@@ -509,11 +509,104 @@ fn each_attempt_has_video_ports_of_its_own() {
     world.expect_quiet();
 }
 
+/// Both ways, for the camera of a phone proves where it is; a hold and its end are answered likewise.
 #[test]
-fn a_local_party_has_no_pictures() {
+fn a_tone_shows_its_caller_a_test_picture() {
     let mut world = World::new(vec![trunk(1)]);
     world.invite("sales", "c1", &caller(1, ""));
-    world.resolved(Ok(link(crate::links::model::Destination::Echo)));
+    world.resolved(Ok(link(Destination::Tone)));
+    let answer = world.last(phone(), "SIP/2.0 200");
+    let line = video_line(&answer).unwrap();
+    assert!(
+        line.starts_with("m=video ") && line.ends_with(" RTP/AVP 97"),
+        "{line}"
+    );
+    assert!(!line.starts_with("m=video 0 "), "{line}");
+    assert!(
+        answer
+            .body()
+            .contains("a=fmtp:97 profile-level-id=42e01f;packetization-mode=1")
+    );
+    assert_eq!(directions(&answer), ["a=sendrecv", "a=sendrecv"]);
+    world.phone("ACK", "c1", 1, "");
+    assert_eq!(world.legs[&pair(A_VIDEO)], Target::Tone);
+    let plan = &world.plans[&pair(A_VIDEO)];
+    assert_eq!(
+        (plan.sends, plan.receives, plan.payloads[0].sent),
+        (true, true, 97)
+    );
+    let steps = [
+        (2, "a=sendonly\r\n", "a=recvonly", false),
+        (3, "", "a=sendrecv", true),
+    ];
+    for (version, said, answered, sends) in steps {
+        let lines = h264(4002, 97, said);
+        let body = sdp("10.0.0.5", 4000, version, &lines);
+        world.phone("INVITE", "c1", version, &body);
+        let answer = world.last(phone(), "SIP/2.0 200");
+        assert_eq!(directions(&answer).last(), Some(&answered));
+        world.phone("ACK", "c1", version, "");
+        assert_eq!(world.plans[&pair(A_VIDEO)].sends, sends);
+        assert_eq!(world.legs[&pair(A_VIDEO)], Target::Tone);
+    }
+    // Without its video the call goes on, and the ports go back.
+    let audio = sdp("10.0.0.5", 4000, 4, &h264(0, 97, ""));
+    world.phone("INVITE", "c1", 4, &audio);
+    world.phone("ACK", "c1", 4, "");
+    assert!(!world.legs.contains_key(&pair(A_VIDEO)));
+    world.phone("BYE", "c1", 5, "");
+    world.expect_quiet();
+}
+
+#[test]
+fn a_tone_shows_a_picture_only_to_who_may_see_it_and_can() {
+    let policies = [
+        (VideoPolicy::SendRecv, "a=sendrecv"),
+        (VideoPolicy::RecvOnlyInitially, "a=sendrecv"),
+        (VideoPolicy::RecvOnly, "a=sendonly"),
+        (VideoPolicy::Inactive, ""),
+    ];
+    let forms = [
+        ("profile-level-id=42e01f;packetization-mode=1", true),
+        ("profile-level-id=42800b", true),
+        ("profile-level-id=42900b", false),
+        ("profile-level-id=42e00a", false),
+        ("profile-level-id=640c1f;packetization-mode=1", false),
+        ("packetization-mode=1", false),
+    ];
+    for (policy, said) in policies {
+        for (parameters, can) in forms {
+            let mut world = World::new(vec![trunk(1)]);
+            let ours = "profile-level-id=42e01f;packetization-mode=1";
+            let lines = h264(4002, 97, "").replace(ours, parameters);
+            world.invite("sales", "c1", &sdp("10.0.0.5", 4000, 1, &lines));
+            let mut tone = link(Destination::Tone);
+            tone.video_policy = policy;
+            world.resolved(Ok(tone));
+            let answer = world.last(phone(), "SIP/2.0 200");
+            let line = video_line(&answer).unwrap();
+            let is_shown = can && !said.is_empty();
+            assert_eq!(
+                line.starts_with("m=video 0 "),
+                !is_shown,
+                "{policy:?} {parameters}"
+            );
+            if is_shown {
+                assert_eq!(directions(&answer).last(), Some(&said));
+            }
+            world.phone("ACK", "c1", 1, "");
+            assert_eq!(world.legs.contains_key(&pair(A_VIDEO)), is_shown);
+            world.phone("BYE", "c1", 2, "");
+            world.expect_quiet();
+        }
+    }
+}
+
+#[test]
+fn an_echo_of_sip_has_no_pictures() {
+    let mut world = World::new(vec![trunk(1)]);
+    world.invite("sales", "c1", &caller(1, ""));
+    world.resolved(Ok(link(Destination::Echo)));
     let answer = world.last(phone(), "SIP/2.0 200");
     assert_eq!(video_line(&answer).as_deref(), Some("m=video 0 RTP/AVP 97"));
     world.phone("ACK", "c1", 1, "");

@@ -17,6 +17,7 @@ mod proof;
 mod site;
 mod sound;
 mod states;
+mod test_picture;
 mod turn;
 mod video;
 mod widget;

@@ -20,5 +20,6 @@ mod secure_moves;
 mod sockets;
 mod spray;
 mod stock;
+mod test_picture;
 mod unfit;
 mod video;

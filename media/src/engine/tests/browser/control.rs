@@ -6,7 +6,8 @@ use crate::command::{Command, LegPlan, MediaKind, Report, Target};
 use crate::drop_reason::DropReason;
 use crate::ingress::{Protocol, classify};
 use crate::rtcp::{Compound, Kind, SenderInformation, write_sender_report};
-use crate::rtp::Ssrc;
+use crate::rtp::{RtpView, Ssrc};
+use crate::test_picture::reader::Reader;
 
 /// A receiver report with a block about each of these, who says it and how many were lost.
 fn report(sender: u32, blocks: &[(Ssrc, u8)]) -> Vec<u8> {
@@ -233,6 +234,47 @@ fn pictures_that_a_browser_missed_are_sent_again_as_they_left() {
     let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, first.wrapping_sub(999), 0));
     assert!(rtp(guest.exchange(&mut harness, &asked)).is_empty());
     assert_eq!(harness.worker.counters().transport.repeats_missing, 1);
+}
+
+/// It sends none itself: that its checks are answered where it is, and its keys, prove it.
+#[test]
+fn a_browser_without_a_camera_sees_the_test_picture_and_asks_for_what_it_missed() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Tone);
+    guest.add_video(&mut harness, Target::Tone);
+    let [_, video] = guest.plan.ssrcs;
+    let mut reader = Reader::default();
+    let mut left = Vec::new();
+    for _ in 0..30 {
+        harness.pass_ms(100);
+        let check = guest.check(false);
+        left.extend(rtp(harness.sent()));
+        left.extend(rtp(guest.exchange(&mut harness, &check)));
+        harness.pass_ms(100);
+        left.extend(rtp(harness.sent()));
+    }
+    let pictures: Vec<&Sent> = left.iter().filter(|sent| sent.to == guest.at).collect();
+    for sent in &pictures {
+        let plain = guest.unprotect(sent).unwrap();
+        let view = RtpView::parse(&plain).unwrap();
+        assert_eq!(view.ssrc(), video);
+        reader.read(view.payload());
+    }
+    assert!((59..=61).contains(&reader.pictures), "{}", reader.pictures);
+    let keyframes = reader.keyframes;
+    let lost = pictures[pictures.len() - 2];
+    let number = lost.rtp().sequence().0;
+    let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, number, 0));
+    let again = rtp(guest.exchange(&mut harness, &asked));
+    assert_eq!(again, std::slice::from_ref(lost), "octet for octet");
+    let asked = guest.protect_rtcp(picture_loss(guest.sound.ssrc, video));
+    guest.exchange(&mut harness, &asked);
+    harness.pass_ms(100);
+    for sent in rtp(harness.sent()) {
+        let plain = guest.unprotect(&sent).unwrap();
+        reader.read(RtpView::parse(&plain).unwrap().payload());
+    }
+    assert_eq!(reader.keyframes, keyframes + 1);
 }
 
 #[test]
