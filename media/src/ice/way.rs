@@ -40,6 +40,10 @@ pub(super) enum Way {
 
 /// What is to be done about a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "read where it is made, a few times for each address of a browser: the heap would cost more"
+)]
 pub enum Ask {
     /// This goes there.
     Request(SocketAddr, ArrayVec<u8, REQUEST_SIZE_MAX>),

@@ -546,7 +546,7 @@ fn echo_answers_a_page_at_once() {
 fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
     let mut world = world(Vec::new());
     let page = || offer("aaaa", Some("sendrecv"));
-    call(&mut world, link(Destination::Echo), offer_text());
+    call(&mut world, link(Destination::Echo), page());
     assert_eq!(words(&mut world), ["answer 111 SendRecv", "connected"]);
     let (_, (video, _)) = world.transports.first_key_value().unwrap();
     let video = video.expect("pictures go over the same transport");
@@ -560,7 +560,7 @@ fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
     words(&mut world);
     let mut silent = link(Destination::Echo);
     silent.video_policy = VideoPolicy::Inactive;
-    call(&mut world, silent, offer_text());
+    call(&mut world, silent, page());
     assert_eq!(words(&mut world), ["answer 111 not_taken", "connected"]);
 }
 

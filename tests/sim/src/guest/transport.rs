@@ -143,7 +143,10 @@ impl Transport {
         let Ok(view) = MessageView::parse(bytes) else {
             return;
         };
-        let place = self.asked.iter().position(|(it, _)| it == view.transaction());
+        let place = self
+            .asked
+            .iter()
+            .position(|(it, _)| it == view.transaction());
         let is_sound = view.class() == Class::Success
             && view.expect_integrity(theirs.password.as_bytes()).is_ok()
             && view.xor_mapped_address() == Some(self.at);
@@ -158,7 +161,9 @@ impl Transport {
         }
         if nominates && self.handshake.is_none() {
             let expected = [Fingerprint::new(GATEWAYS)];
-            let begun = self.model.begin(self.base.instant(now), Role::Client, &expected);
+            let begun = self
+                .model
+                .begin(self.base.instant(now), Role::Client, &expected);
             self.handshake = Some(begun);
         }
     }
