@@ -457,10 +457,11 @@ impl Agent {
         } = &mut self.present;
         let mut sources = sources.iter_mut();
         let source = sources.find(|source| source.way.due_at().is_some_and(|due| due <= now))?;
-        let ask = source.way.ask(now, fresh);
-        Some(ask.map_or(Ask::GivenUp(source.address), |transaction| {
-            Ask::Request(source.address, Ask::write(&transaction, ours, peer))
-        }))
+        let transaction = source.way.ask(now, fresh);
+        Some(Ask {
+            to: source.address,
+            request: transaction.map(|transaction| Ask::write(&transaction, ours, peer)),
+        })
     }
 
     /// A datagram that is STUN by its first octet and no request: what answers one of ours, from where

@@ -40,15 +40,11 @@ pub(super) enum Way {
 
 /// What is to be done about a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "read where it is made, a few times for each address of a browser: the heap would cost more"
-)]
-pub enum Ask {
-    /// This goes there.
-    Request(SocketAddr, ArrayVec<u8, REQUEST_SIZE_MAX>),
-    /// It answered none of them: nothing more is sent until it has checked for a while.
-    GivenUp(SocketAddr),
+pub struct Ask {
+    /// The source.
+    pub to: SocketAddr,
+    /// What goes there. `None`: it answered none, and nothing more is sent until it has checked for a while.
+    pub request: Option<ArrayVec<u8, REQUEST_SIZE_MAX>>,
 }
 
 impl Way {

@@ -16,9 +16,9 @@ impl<Io: PacketIo> Worker<Io> {
     /// Asks the sources of a browser that are to be asked by now.
     pub(super) fn ask_sources(&mut self, now_us: u64, audio: u32) {
         while let Some(ask) = self.next_ask(now_us, audio) {
-            match ask {
-                Ask::Request(to, octets) => self.send_ask(to, &octets),
-                Ask::GivenUp(_) => self.counters.transport.ways_unproven += 1,
+            match ask.request {
+                Some(request) => self.send_ask(ask.to, &request),
+                None => self.counters.transport.ways_unproven += 1,
             }
         }
     }

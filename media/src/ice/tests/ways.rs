@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Check, OURS, PEER, PEER_PASSWORD, agent, beginning, source};
 use crate::ice::stun::{Attribute, Class, ErrorCode, MessageView, Response, write_request};
-use crate::ice::{Agent, Ask, Change, Checked, Consent, Refusal, is_response};
+use crate::ice::{Agent, Change, Checked, Consent, Refusal, is_response};
 use crate::limits::{ICE_ASK_AFTER, ICE_ASK_AGAIN, ICE_ASKS_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,9 +23,9 @@ fn check(agent: &mut Agent, now: Instant, port: u16, check: &[u8]) -> Change {
 fn asked(agent: &mut Agent, now: Instant, fresh: u8) -> (Vec<(SocketAddr, Vec<u8>)>, usize) {
     let (mut requests, mut given_up) = (Vec::new(), 0);
     while let Some(ask) = agent.poll_ask(now, &[fresh; 12]) {
-        match ask {
-            Ask::Request(to, octets) => requests.push((to, octets.to_vec())),
-            Ask::GivenUp(_) => given_up += 1,
+        match ask.request {
+            Some(request) => requests.push((ask.to, request.to_vec())),
+            None => given_up += 1,
         }
     }
     (requests, given_up)
