@@ -702,7 +702,7 @@ fn answer_to_an_offer_from_before_a_guest_came_back_is_not_said() {
     say(&mut world, held("bbbb"));
     assert_eq!(words(&mut world), ["answer 111 not_offered"]);
     let transport = &world.transports[&pair(BROWSERS)].1;
-    assert_eq!(&*transport.peer_fragment, b"bbbb");
+    assert_eq!(transport.peer.fragment(), b"bbbb");
     // And one that comes while the callee is still asked is answered, once.
     say(
         &mut world,
@@ -720,7 +720,7 @@ fn answer_to_an_offer_from_before_a_guest_came_back_is_not_said() {
     world.respond(&asked, "200 OK", &body);
     assert_eq!(answers(words(&mut world)), 1);
     let transport = &world.transports[&pair(BROWSERS)].1;
-    assert_eq!(&*transport.peer_fragment, b"cccc");
+    assert_eq!(transport.peer.fragment(), b"cccc");
 }
 
 #[test]
