@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sip::event::Transport;
 use sip::sdp::{Direction, SessionDescription};
-use sluice::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestKey, GuestState};
+use sluice::call::browser::event::{
+    BrowserCall, BrowserInput, BrowserOutput, GuestKey, GuestState,
+};
 use sluice::links::model::Destination;
 
 use crate::gateway::{Effect, GATEWAY, Gateway, Habits, HostFaults};
@@ -109,7 +111,11 @@ impl Stage {
         let path = format!("c{}", self.guest);
         let client = [10, 4, 0, 1].into();
         let link = link(&path, destination);
-        let call = BrowserCall { link, offer, client };
+        let call = BrowserCall {
+            link,
+            offer,
+            client,
+        };
         self.say(BrowserInput::Call(Box::new(call)));
     }
 
@@ -124,7 +130,9 @@ impl Stage {
     /// The callee answers the last request of this method, where there is one.
     fn answer(&mut self, method: &str, status: u16, body: String) {
         let mut asked = self.asked.iter().rev();
-        let request = asked.find(|it| it.request_method() == Some(method)).cloned();
+        let request = asked
+            .find(|it| it.request_method() == Some(method))
+            .cloned();
         let Some(request) = request else { return };
         let reply = response::build(&request, status, "callee", "<sip:callee@10.2.0.1>", body);
         let packet = Packet {

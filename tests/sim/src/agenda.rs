@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use crate::network::Packet;
-use crate::world::Word;
 use crate::store::Reply;
 use crate::streams::Segment;
 use crate::time::SimTime;
+use crate::world::Word;
 
 /// What is due at a time.
 #[derive(Debug)]

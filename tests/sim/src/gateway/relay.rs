@@ -221,7 +221,9 @@ impl RelaySide {
         }
         if self.browsers.len() != BROWSER_LEGS as usize {
             let count = self.browsers.len();
-            return Err(format!("{count} legs of browsers in stock, not {BROWSER_LEGS}"));
+            return Err(format!(
+                "{count} legs of browsers in stock, not {BROWSER_LEGS}"
+            ));
         }
         Ok(())
     }

@@ -90,7 +90,8 @@ impl Speech {
                 counter: self.sent,
             },
         };
-        let mut any = |first: &[u8]| [first, &self.random.seed_bytes(), &self.random.seed_bytes()].concat();
+        let mut any =
+            |first: &[u8]| [first, &self.random.seed_bytes(), &self.random.seed_bytes()].concat();
         vec![
             plain.write(),
             [plain.write(), vec![7; 10]].concat(),

@@ -72,9 +72,17 @@ impl World {
         let random = self.random.split(&format!("guest{number}"));
         let echo = self.echo.contains(&call);
         let attempt = 0;
-        self.relay.add(number, Party { call, attempt, echo });
+        self.relay.add(
+            number,
+            Party {
+                call,
+                attempt,
+                echo,
+            },
+        );
         self.edge.add(number, call);
-        self.guests.push(Guest::new(number, call, from, plan, &random));
+        self.guests
+            .push(Guest::new(number, call, from, plan, &random));
         self.doors.push(Door {
             link,
             line: None,
@@ -116,7 +124,10 @@ impl World {
         if let Some(line) = out.lost_line {
             let after = self.random.split(&format!("{number} {line}"));
             let after = after.clone().millis(0, MISSED_MAX_MS);
-            self.schedule(self.now + after, Due::Word(place, line, Box::new(Word::Missed)));
+            self.schedule(
+                self.now + after,
+                Due::Word(place, line, Box::new(Word::Missed)),
+            );
         }
         if let Some(line) = out.new_line {
             self.post(place, line, Word::Opened);
@@ -183,7 +194,8 @@ impl World {
     }
 
     fn say_as_guest(&mut self, number: u32, input: BrowserInput) -> Result<(), Violation> {
-        self.trace.note(self.now, &format!("guest {number} {}", name(&input)));
+        self.trace
+            .note(self.now, &format!("guest {number} {}", name(&input)));
         self.tell(|gateway, now| gateway.guest(now, GuestKey(number.into()), input))
     }
 
@@ -198,7 +210,10 @@ impl World {
         self.edge.told(number, is_last)?;
         let place = (number - FIRST) as usize;
         let call = self.guests[place].call;
-        self.trace.note(self.now, &format!("guest {number} is told {}", told(&output)));
+        self.trace.note(
+            self.now,
+            &format!("guest {number} is told {}", told(&output)),
+        );
         if is_last {
             self.disturb_call(call);
         }

@@ -127,7 +127,9 @@ impl World {
         let guests = self.guests.iter();
         let path = rows.map(|rows| rows.opened.request_path.as_str());
         let of_guest = guests.map(|guest| guest.call);
-        let of_guest = of_guest.filter(|call| path == Some(&*format!("c{call}"))).last();
+        let of_guest = of_guest
+            .filter(|call| path == Some(&*format!("c{call}")))
+            .last();
         for call in call.into_iter().chain(ordered).chain(of_guest) {
             let _ = self.struck.insert(call);
             self.disturb_call(call);

@@ -129,7 +129,10 @@ fn what_comes_for_a_leg_that_is_gone_gets_no_answer_and_is_nobodys() {
         let left = said.map(|octets| harness.exchange(address(PORT), gone.at, &octets));
         left.concat()
     };
-    assert!(!ask(&mut harness, &mut gone).is_empty(), "while it is there");
+    assert!(
+        !ask(&mut harness, &mut gone).is_empty(),
+        "while it is there"
+    );
     harness.sent();
     harness.reports.clear();
     harness.command(Command::Disconnect { pair: gone.audio });
@@ -145,9 +148,17 @@ fn what_comes_for_a_leg_that_is_gone_gets_no_answer_and_is_nobodys() {
     assert_eq!(ask(&mut harness, &mut gone), []);
     let left = rtp(next.speak(&mut harness));
     assert_eq!((left.len(), left[0].to), (1, next.at));
-    let up = |report: &Report| matches!(report, Report::TransportUp { pair, .. } if *pair == next.audio);
-    assert_eq!(harness.reports.iter().filter(|report| up(report)).count(), 1);
-    assert_eq!(harness.reports.len(), 2, "and the counters of the one before");
+    let up =
+        |report: &Report| matches!(report, Report::TransportUp { pair, .. } if *pair == next.audio);
+    assert_eq!(
+        harness.reports.iter().filter(|report| up(report)).count(),
+        1
+    );
+    assert_eq!(
+        harness.reports.len(),
+        2,
+        "and the counters of the one before"
+    );
 }
 
 /// Ten thousand browsers whose call ends in each state of a transport: made, checked, nominated, greeted,
@@ -230,7 +241,12 @@ fn a_browser_that_protects_whatever_there_is_in_the_corpus_breaks_nothing() {
     let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
     guest.add_video(&mut harness, Target::Echo);
     let (mut files, mut protected, mut relayed) = (0, 0, 0);
-    for folder in ["fuzz-webrtc-media", "rtp-str0m", "rtp-rtpproxy", "fuzz-libsrtp"] {
+    for folder in [
+        "fuzz-webrtc-media",
+        "rtp-str0m",
+        "rtp-rtpproxy",
+        "fuzz-libsrtp",
+    ] {
         for path in files_under(&corpus.join(folder)) {
             let octets = std::fs::read(&path).unwrap();
             // The file as a packet, what follows its first words as one, and as what a packet holds.
@@ -251,10 +267,17 @@ fn a_browser_that_protects_whatever_there_is_in_the_corpus_breaks_nothing() {
         check_on(&mut harness, &mut guest);
     }
     println!("corpus: {files} files, {protected} packets under keys, {relayed} left");
-    assert!(files > 100 && protected > 1_000 && relayed > 100, "{protected} {relayed}");
+    assert!(
+        files > 100 && protected > 1_000 && relayed > 100,
+        "{protected} {relayed}"
+    );
     harness.pass_ms(3_000);
     check_on(&mut harness, &mut guest);
     let left = rtp(guest.speak(&mut harness));
-    assert_eq!((left.len(), left[0].to), (1, phone.peer), "and the call goes on");
+    assert_eq!(
+        (left.len(), left[0].to),
+        (1, phone.peer),
+        "and the call goes on"
+    );
     assert!(harness.pool_is_whole());
 }
