@@ -40,7 +40,7 @@ const OFFERS: [&str; 4] = [
     "fuzz-webrtc-media",
 ];
 
-const SUITES: usize = 5;
+const SUITES: usize = 6;
 
 fn corpus() -> Option<PathBuf> {
     let folder = std::env::var_os("SLUICE_CORPUS").map(PathBuf::from);
@@ -158,6 +158,53 @@ fn every_description_of_the_corpus_as_a_browsers_offer_is_answered_or_refused_by
     }
     println!("corpus: {outcomes:?}");
     assert!(outcomes.contains_key("audio and video"), "{outcomes:?}");
+}
+
+/// What becomes of each description that a browser, a gateway or a test wrote: a browser's offer is taken, and
+/// what is none is refused for what it lacks.
+#[test]
+fn each_description_of_the_corpus_has_its_verdict_as_a_browsers_offer() {
+    let Some(corpus) = corpus() else { return };
+    let mut found = BTreeMap::new();
+    for group in OFFERS {
+        for file in files_under(&corpus.join(group)) {
+            let name = file.strip_prefix(&corpus).expect("below it");
+            let name = name.to_string_lossy().into_owned();
+            // Finds of a fuzzer, by number: any verdict will do.
+            let stem = file.file_stem().and_then(|stem| stem.to_str());
+            let is_numbered = stem.is_some_and(|stem| stem.parse::<u32>().is_ok());
+            if name.ends_with(".sdp") && !is_numbered {
+                let _ = found.insert(name, outcome(&fs::read(&file).expect("readable")));
+            }
+        }
+    }
+    let table = include_str!("browser_offers.tsv");
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    let named: BTreeMap<&str, &str> = lines.filter_map(|line| line.split_once('\t')).collect();
+    let wrong: Vec<_> = found
+        .iter()
+        .filter(|(name, outcome)| named.get(&***name) != Some(outcome))
+        .map(|(name, outcome)| format!("{name}\t{outcome}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(found.len(), named.len(), "each verdict has its file");
+    let taken = found.values().filter(|outcome| outcome.contains("audio"));
+    assert!(taken.count() > 15, "{found:?}");
+}
+
+/// What an offer of a browser comes to.
+fn outcome(bytes: &[u8]) -> &'static str {
+    match SessionDescription::parse(bytes) {
+        Err(error) => error.as_str(),
+        Ok(description) => match fuzzing::browser::answer(&description) {
+            Err(refusal) => refusal.as_str(),
+            Ok((_, answer)) => match answer.video {
+                Ok(_) => "audio and video",
+                Err(NoVideo::NotOffered) => "audio",
+                Err(_) => "audio without the video",
+            },
+        },
+    }
 }
 
 /// Offers of Chromium and Firefox: the codecs that are answered and what becomes of video.

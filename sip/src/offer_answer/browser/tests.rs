@@ -276,6 +276,65 @@ fn each_missing_part_has_its_refusal() {
     );
 }
 
+const CRYPTO: &str =
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\n";
+
+/// Whatever else a line offers, it is answered under DTLS, or not at all.
+#[test]
+fn keys_in_a_description_and_profiles_without_any_are_no_way_around_the_handshake() {
+    let audio = opus_first();
+    let plain = answered(
+        &text(&format!("a=group:BUNDLE 0\n{AUDIO}")),
+        &wish(&audio, None),
+    );
+    let both = AUDIO.replace("a=mid:0\n", &format!("a=mid:0\n{CRYPTO}"));
+    let both = text(&format!("a=group:BUNDLE 0\n{both}"));
+    let answer = answered(&both, &wish(&audio, None));
+    assert_eq!(answer, plain, "keys of the description are read over");
+    assert!(!written(&answer.description).contains("crypto"));
+    let without_dtls = both.replace(&format!("a=fingerprint:sha-256 {DIGEST}\n"), "");
+    assert_eq!(
+        read(&without_dtls).err(),
+        Some(BrowserRefusal::NoFingerprint)
+    );
+    for (profile, refusal) in [
+        ("RTP/AVP", Some(BrowserRefusal::NotSecure)),
+        ("RTP/AVPF", Some(BrowserRefusal::NotSecure)),
+        ("rtp/avp", Some(BrowserRefusal::NotSecure)),
+        // Names that some browsers had for the same.
+        ("RTP/SAVP", None),
+        ("RTP/SAVPF", None),
+    ] {
+        let offered = both.replace("UDP/TLS/RTP/SAVPF", profile);
+        assert_eq!(read(&offered).err(), refusal, "{profile}");
+    }
+}
+
+/// RFC 5939 in its oldest form: the same audio twice, once in the clear.
+#[test]
+fn of_two_audio_lines_the_one_in_the_clear_is_refused_whichever_comes_first() {
+    let audio = opus_first();
+    let clear = AUDIO
+        .replace("UDP/TLS/RTP/SAVPF", "RTP/AVP")
+        .replace("a=mid:0", "a=mid:7");
+    for (lines, open) in [
+        (format!("a=group:BUNDLE 7 0\n{clear}{AUDIO}"), [false, true]),
+        (format!("a=group:BUNDLE 0 7\n{AUDIO}{clear}"), [true, false]),
+    ] {
+        let answer = answered(&text(&lines), &wish(&audio, None));
+        let media = answer.description.media.iter();
+        assert_eq!(media.map(is_open).collect::<Vec<_>>(), open);
+        let (offer, text) = (answer.audio_direction, written(&answer.description));
+        assert_eq!(offer, Direction::SendRecv);
+        assert!(text.contains("a=group:BUNDLE 0\r\n"), "{text}");
+    }
+    let both = format!(
+        "a=group:BUNDLE 0 7\n{}{clear}",
+        AUDIO.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP")
+    );
+    assert_eq!(read(&text(&both)).err(), Some(BrowserRefusal::NotSecure));
+}
+
 #[test]
 fn an_answer_that_cannot_be_made_leaves_what_was_said() {
     let (taken, none) = (opus_first(), [codec(18, "G729", 8_000, 1)]);
@@ -665,16 +724,28 @@ fn candidates_change_nothing_whatever_they_name() {
         "127.0.0.1",
         "169.254.169.254",
         "::1",
+        "::",
+        "::ffff:127.0.0.1",
+        "fe80::1",
+        "ff02::1",
         "0.0.0.0",
         "224.0.0.1",
+        "255.255.255.255",
+        "192.0.2.255",
         "10.1.2.3",
     ]
     .map(|address| format!("a=candidate:1 1 udp 1 {address} 22 typ host\n"))
     .concat();
+    // More than a description may have octets.
+    let endless = many.repeat(2);
+    let text_of =
+        |candidates: &str| chromium().replacen("a=mid:0\n", &format!("a=mid:0\n{candidates}"), 1);
+    let refused = SessionDescription::parse(text_of(&endless).as_bytes()).err();
+    assert_eq!(refused.map(|error| error.as_str()), Some("sdp_too_large"));
     let hidden =
         "a=candidate:1 1 udp 1 7923d40b-35e9-46fc-a5d4-fa1d909df6af.local 9 typ host\n".to_owned();
     for candidates in [many, internal, hidden] {
-        let text = chromium().replacen("a=mid:0\n", &format!("a=mid:0\n{candidates}"), 1);
+        let text = text_of(&candidates);
         let offer = read(&text).expect("usable");
         assert!(offer.lines.iter().all(|line| {
             line.browser
@@ -683,11 +754,7 @@ fn candidates_change_nothing_whatever_they_name() {
         }));
         assert_eq!(answered(&text, &wish(&audio, Some(&video))), plain);
     }
-    let hidden = chromium().replacen(
-        "a=mid:0\n",
-        "a=mid:0\na=candidate:1 1 udp 1 x.local 9 typ host\n",
-        1,
-    );
+    let hidden = text_of("a=candidate:1 1 udp 1 x.local 9 typ host\n");
     assert_eq!(read(&hidden).expect("usable").skipped_candidates, 1);
 }
 

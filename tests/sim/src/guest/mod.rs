@@ -82,6 +82,8 @@ pub(crate) struct Guest {
     pub(crate) changed_at: SimTime,
     /// The number of the offer that is out.
     pub(crate) offered: Option<u32>,
+    /// Its checks go to what an answer of then named.
+    checked_since: Option<SimTime>,
     plan: GuestPlan,
     lines: u32,
     offers: u32,
@@ -117,6 +119,7 @@ impl Guest {
             line: None,
             changed_at: SimTime::ZERO,
             offered: None,
+            checked_since: None,
             plan,
             lines: 0,
             offers: 0,
@@ -323,6 +326,7 @@ impl Guest {
         self.changed_at = now;
         self.transport.take(&answer);
         self.speech.take(&answer, self.direction);
+        self.checked_since = Some(now);
         if !self.plan.is_cut_off && !self.is_armed(&Timer::Check) {
             self.arm(now, Timer::Check, out);
         }
@@ -330,7 +334,7 @@ impl Guest {
     }
 
     fn check(&mut self, now: SimTime, out: &mut Outbox) {
-        let heard = self.transport.answered_at;
+        let heard = self.transport.answered_at.max(self.checked_since);
         if heard.is_some_and(|at| now.since(at) > GIVEN_UP) {
             return;
         }
@@ -376,6 +380,9 @@ impl Guest {
 
     /// What its handshake wants, and what follows from its keys.
     fn settle(&mut self, now: SimTime, out: &mut Outbox) {
+        if self.state == State::Over {
+            return;
+        }
         let (said, keys) = self.transport.drain();
         for bytes in said {
             self.send(bytes, out);

@@ -43,6 +43,7 @@ pub(crate) struct Transport {
     asked: VecDeque<([u8; 12], bool)>,
     handshake: Option<Box<dyn KeyExchanging>>,
     contexts: Option<(SendContext, ReceiveContext)>,
+    buffer: Box<[u8; POLL_BUFFER_SIZE]>,
     /// Whose octets left, by what they were protected to.
     sent: BTreeMap<Vec<u8>, Voice>,
 }
@@ -67,6 +68,7 @@ impl Transport {
             asked: VecDeque::new(),
             handshake: None,
             contexts: None,
+            buffer: Box::new([0; POLL_BUFFER_SIZE]),
             sent: BTreeMap::new(),
         }
     }
@@ -193,8 +195,13 @@ impl Transport {
     /// What its handshake wants to say, and the keys that it came to.
     pub(super) fn drain(&mut self) -> (Vec<Vec<u8>>, Option<SrtpPlan>) {
         let (mut said, mut keys) = (Vec::new(), None);
-        let mut buffer = [0; POLL_BUFFER_SIZE];
-        while let Some(output) = self.handshake.as_mut().and_then(|it| it.poll(&mut buffer)) {
+        let Self {
+            handshake, buffer, ..
+        } = self;
+        let Some(handshake) = handshake else {
+            return (said, keys);
+        };
+        while let Some(output) = handshake.poll(buffer) {
             match output {
                 Output::Datagram(datagram) => said.push(datagram.to_vec()),
                 Output::Keys(plan) => {

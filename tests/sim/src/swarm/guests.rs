@@ -52,7 +52,7 @@ pub(super) fn draw(
     snapshot: &Snapshot,
 ) -> Vec<PlannedGuest> {
     let mut dice = random.split("guests");
-    if dice.chance(650) {
+    if dice.chance(800) {
         return Vec::new();
     }
     let count = u32::try_from(1 + dice.below(3)).unwrap_or(1);
