@@ -26,10 +26,6 @@ mod tests {
 
     use super::*;
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one moment a play counts from"
-    )]
     fn beginning() -> Instant {
         Instant::now()
     }

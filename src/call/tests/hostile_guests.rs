@@ -11,7 +11,8 @@ use crate::cdr::record::Record;
 /// What stands behind the display name of a header, quoted or not.
 fn behind_name(header: &str) -> &str {
     let Some(quoted) = header.strip_prefix('"') else {
-        return header.find('<').map_or(header, |at| &header[at..]);
+        let (name, _) = header.split_once('<').unwrap_or_default();
+        return header.strip_prefix(name).unwrap_or(header);
     };
     let mut is_escaped = false;
     let end = quoted.find(|c: char| {
@@ -19,7 +20,8 @@ fn behind_name(header: &str) -> &str {
         is_escaped = c == '\\' && !is_escaped;
         ends
     });
-    &quoted[end.expect("a quoted name ends") + 1..]
+    let (_, behind) = quoted.split_at(end.expect("a quoted name ends"));
+    behind.strip_prefix('"').expect("it ends so")
 }
 
 #[test]
@@ -61,9 +63,11 @@ fn no_name_of_a_guest_makes_a_header_or_another_address() {
         say(&mut world, BrowserInput::HangUp);
         let told = words(&mut world).concat();
         assert!(!told.contains("evil") && !told.contains("script"), "{told}");
-        let mut opened = world.records.iter().filter_map(|record| match record {
-            Record::CallOpened(opened) => Some(opened.caller.clone()),
-            _ => None,
+        let mut opened = world.records.iter().filter_map(|record| {
+            let Record::CallOpened(opened) = record else {
+                return None;
+            };
+            Some(opened.caller.clone())
         });
         assert_eq!(
             opened.next().as_deref(),

@@ -16,6 +16,7 @@ fn video(remote: &str) -> LegPlan {
         sent: 103,
         clock_rate_hz: 90_000,
         is_telephone_event: false,
+        sent_clock_hz: None,
     };
     LegPlan {
         kind: MediaKind::Video,

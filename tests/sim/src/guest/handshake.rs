@@ -140,7 +140,7 @@ impl Handshake {
         let key = |whose: &str| {
             let seed = u64::from(client) << 32 | u64::from(server);
             let mut random = Generator::new(seed, whose);
-            let suite = if client % 2 == 0 {
+            let suite = if client.is_multiple_of(2) {
                 Suite::AesCm128HmacSha1_80
             } else {
                 Suite::AeadAes128Gcm

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sip::sdp::Direction;
 
 /// Something that a guest does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// It hangs up.
     HangUp,

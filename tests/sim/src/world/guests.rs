@@ -1,4 +1,4 @@
-//! Guests in a world: their WebSockets, which keep order and lose everything when they break, and their
+//! Guests in a world: their lines to the node, which keep order and lose everything when they break, and their
 //! datagrams, which go by the network as all others do.
 
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ pub(crate) struct Door {
     has_called: bool,
 }
 
-/// A frame's way. WebSockets keep their order, so each frame takes as long.
+/// A frame's way. Lines keep their order, so each frame takes as long.
 const FRAME: Duration = Duration::from_millis(15);
 /// Until the gateway misses a WebSocket, in milliseconds at most.
 const MISSED_MAX_MS: u64 = 6_000;
@@ -122,8 +122,8 @@ impl World {
             self.post(place, line, Word::Says(input, number));
         }
         if let Some(line) = out.lost_line {
-            let after = self.random.split(&format!("{number} {line}"));
-            let after = after.clone().millis(0, MISSED_MAX_MS);
+            let mut random = self.random.split(&format!("{number} {line}"));
+            let after = random.millis(0, MISSED_MAX_MS);
             self.schedule(
                 self.now + after,
                 Due::Word(place, line, Box::new(Word::Missed)),
@@ -341,7 +341,11 @@ fn name(input: &BrowserInput) -> String {
     match input {
         BrowserInput::Call(_) => "calls".to_owned(),
         BrowserInput::Offer(_) => "offers".to_owned(),
-        other => format!("{other:?}"),
+        BrowserInput::Digits(_)
+        | BrowserInput::Camera(_)
+        | BrowserInput::HangUp
+        | BrowserInput::Lost
+        | BrowserInput::Resumed => format!("{input:?}"),
     }
 }
 
@@ -351,6 +355,10 @@ fn told(output: &BrowserOutput) -> String {
             let formats = description.media.first().map(|media| media.formats.clone());
             format!("an answer {formats:?}")
         }
-        other => format!("{other:?}"),
+        BrowserOutput::OfferRefused { .. }
+        | BrowserOutput::Renegotiate
+        | BrowserOutput::State(_)
+        | BrowserOutput::Keypad(_)
+        | BrowserOutput::Ended { .. } => format!("{output:?}"),
     }
 }
