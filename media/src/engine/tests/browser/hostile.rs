@@ -20,7 +20,7 @@ fn check_on(harness: &mut Harness, guest: &mut Guest) {
 }
 
 /// RTP, and RTCP, that nobody with the browser's keys has made.
-fn junk(guest: &mut Guest, number: u32) -> Vec<u8> {
+fn junk(guest: &Guest, number: u32) -> Vec<u8> {
     let honest = guest.sound.clone().next();
     let mut octets = match number % 4 {
         // With a tag that is none, with octets for a tag missing, and of a stream of its own.
@@ -44,7 +44,7 @@ fn an_hour_of_junk_from_the_address_of_a_browser_ends_nothing() {
     for second in 0..3_600 {
         for tenth in 0..10 {
             for number in 0..10 {
-                let octets = junk(&mut guest, second * 100 + tenth * 10 + number);
+                let octets = junk(&guest, second * 100 + tenth * 10 + number);
                 harness.deliver(address(PORT), guest.at, &octets);
                 sent += 1;
             }
