@@ -46,8 +46,8 @@ pub(super) struct Leg {
     pub(super) tone: TonePhase,
     /// Of its peer, where they are counted by another clock on the other side.
     pub(super) events: EventCounter,
-    /// What its peer sees of `local:tone`.
-    pub(super) picture: Option<OwnPicture>,
+    /// What its peer sees of `local:tone`, which few legs show.
+    pub(super) picture: Option<Box<OwnPicture>>,
     pub(super) discarded: u64,
     /// Worst jitter of the sources before the present one.
     pub(super) jitter_us: u64,

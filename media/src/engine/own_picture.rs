@@ -69,7 +69,7 @@ impl<Io: PacketIo> Worker<Io> {
         let shows = leg.target == Target::Tone && leg.plan.kind == MediaKind::Video;
         let before = leg.picture.take().filter(|_| shows);
         leg.picture = shows.then(|| {
-            let mut own = before.unwrap_or_else(|| OwnPicture::new(now_us));
+            let mut own = before.unwrap_or_else(|| Box::new(OwnPicture::new(now_us)));
             own.picture.begin_anew();
             own.is_heard = false;
             own
@@ -86,7 +86,7 @@ impl<Io: PacketIo> Worker<Io> {
     /// Shows the picture of this moment. One that could not leave, whole or in part, was not shown, and the
     /// next one needs no other.
     pub(super) fn show_picture(&mut self, now_us: u64, slot: u32) {
-        let Some(own) = self.leg(slot).and_then(|leg| leg.picture) else {
+        let Some(own) = self.leg(slot).and_then(|leg| leg.picture.as_deref().copied()) else {
             return;
         };
         let passed_us = now_us.saturating_sub(own.began_us);
