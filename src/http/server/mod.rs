@@ -205,17 +205,17 @@ async fn accept(
     Ok(())
 }
 
-/// Says with each answer that browsers shall come by TLS only, where that is to be said.
+/// Says with each answer that browsers shall come by TLS only, while that is to be said.
 fn strict(router: Router, tls: &Tls) -> Router {
-    let Some(said) = tls.transport_security.clone() else {
-        return router;
-    };
+    let tls = tls.clone();
     router.layer(map_response(move |mut response: Response| {
-        let said = said.clone();
+        let said = tls.transport_security().cloned();
         async move {
-            response
-                .headers_mut()
-                .insert(STRICT_TRANSPORT_SECURITY, said);
+            if let Some(said) = said {
+                response
+                    .headers_mut()
+                    .insert(STRICT_TRANSPORT_SECURITY, said);
+            }
             response
         }
     }))

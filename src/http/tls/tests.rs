@@ -36,6 +36,16 @@ fn write(files: &CertificateFiles) -> Vec<u8> {
 
 /// What a client that trusts this certificate only gets for a request; the error of its handshake, if any.
 async fn asked(address: std::net::SocketAddr, trusted: &[u8], alpn: &[u8]) -> io::Result<String> {
+    asked_as(address, trusted, alpn, "localhost").await
+}
+
+/// The same by another name.
+pub(super) async fn asked_as(
+    address: std::net::SocketAddr,
+    trusted: &[u8],
+    alpn: &[u8],
+    name: &str,
+) -> io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(trusted.to_vec())).unwrap();
     let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
@@ -45,7 +55,7 @@ async fn asked(address: std::net::SocketAddr, trusted: &[u8], alpn: &[u8]) -> io
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await?;
