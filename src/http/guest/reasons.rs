@@ -49,7 +49,7 @@ impl Tables {
             .iter()
             .find(|(start, _)| cause.starts_with(start));
         let found = self.words.get(cause).copied();
-        let found = found.or(prefix.map(|(_, reason)| *reason));
+        let found = found.or_else(|| prefix.map(|(_, reason)| *reason));
         let by_status = self.statuses.get(&*status.to_string()).copied();
         found.or(by_status).unwrap_or("failed")
     }
