@@ -55,6 +55,8 @@ pub struct HttpFigures {
     pub answers: [AtomicU64; 5],
     /// Connections now.
     pub connections: AtomicI64,
+    /// Connections closed at once, for their client had its share.
+    pub connections_refused: AtomicU64,
     /// TLS handshakes that did not end well.
     pub handshakes_failed: AtomicU64,
     /// What the door for guests counts.

@@ -41,7 +41,7 @@ pub(crate) use calls::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OCTETS_MAX};
 pub(crate) use fields::fields_of;
 pub use guest::{GuestDoor, GuestFigures, GuestLimits, Names, TurnServers};
 pub use router::HttpState;
-pub use server::{CONNECTIONS_MAX, Listener, serve, serve_within};
+pub use server::{CONNECTIONS_MAX, Listener, TOO_MANY_OF_CLIENT, serve, serve_within};
 pub use tls::{
     Acme, AcmeError, CertificateError, CertificateFiles, Certificates, Challenges, Proof,
     TlsListener, follow, renew,

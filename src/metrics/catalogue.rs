@@ -499,6 +499,12 @@ pub static HTTP_REQUESTS: Metric = counter(
 .by(&["status"]);
 /// HTTP connections now.
 pub static HTTP_CONNECTIONS: Metric = gauge("http_connections", "HTTP connections now");
+/// HTTP connections closed at once, by reason.
+pub static HTTP_CONNECTIONS_REFUSED: Metric = counter(
+    "http_connections_refused",
+    "HTTP connections closed at once, by reason",
+)
+.by(&["reason"]);
 /// TLS handshakes of HTTPS that failed, or took too long.
 pub static HTTPS_HANDSHAKES_FAILED: Metric = counter(
     "https_handshakes_failed",
@@ -670,6 +676,7 @@ pub static ALL: &[&Metric] = &[
     &EXPORT_FAILURES,
     &HTTP_REQUESTS,
     &HTTP_CONNECTIONS,
+    &HTTP_CONNECTIONS_REFUSED,
     &HTTPS_HANDSHAKES_FAILED,
     &GUEST_CONNECTIONS,
     &GUEST_PAGES,

@@ -303,11 +303,11 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
         &[],
         u64::try_from(connections).unwrap_or(0),
     );
-    to.whole(
-        &c::HTTP_CONNECTIONS_MAX,
-        &[],
-        whole(crate::http::CONNECTIONS_MAX),
-    );
+    let refused = node.http.connections_refused.load(Relaxed);
+    let reason = crate::http::TOO_MANY_OF_CLIENT;
+    to.whole(&c::HTTP_CONNECTIONS_REFUSED, &[reason], refused);
+    let max = u64::from(crate::http::CONNECTIONS_MAX);
+    to.whole(&c::HTTP_CONNECTIONS_MAX, &[], max);
 }
 
 fn process(to: &mut Samples) {

@@ -8,6 +8,8 @@ mod front;
 mod line;
 mod names;
 mod page;
+#[cfg(test)]
+mod reasons;
 mod seats;
 mod session;
 mod sessions;

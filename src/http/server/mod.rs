@@ -1,9 +1,12 @@
-//! Accepts connections and bounds what each may cost: how many at once, how long a request's header
-//! may take, how large it may be, how long an answer may take.
+//! Accepts connections and bounds what each may cost: how many at once, of all and of one client, how long
+//! a request's header may take, how large it may be, how long an answer may take.
+
+pub(super) mod room;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,8 +24,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
+use self::room::{Room, Seat, unshared};
 use super::access::Origin;
 use super::guest::OverTls;
 use super::router::{HttpState, router};
@@ -46,26 +50,35 @@ pub async fn serve(
     state: HttpState,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    let room = Room::new(CONNECTIONS_MAX, unshared(&state.trusted_proxies));
+    serve_in(room, listener, state, shutdown).await;
+}
+
+pub(super) async fn serve_in(
+    room: Arc<Room>,
+    listener: Listener,
+    state: HttpState,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let node = state.node.clone();
     let router = match &listener {
         Listener::Tls(listener) => strict(router(state), &listener.tls).layer(Extension(OverTls)),
         Listener::Tcp(_) | Listener::Unix(_) => router(state),
     };
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stop, stopped) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     loop {
         // A connection that finds no room waits in the kernel's queue.
-        let permit = tokio::select! {
+        let seat = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            permit = Arc::clone(&room).acquire_owned() => permit,
+            seat = room.seat() => seat,
         };
-        let Ok(permit) = permit else { break };
+        let Some(seat) = seat else { break };
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &router, &stopped, Place::new(permit, node.clone())) => accepted,
+            accepted = accept(&listener, &router, &stopped, Place::new(seat, node.clone())) => accepted,
         };
         if let Err(error) = accepted {
             // No descriptors left, or the peer went away: neither ends the server.
@@ -75,8 +88,7 @@ pub async fn serve(
     }
     drop(listener);
     if stop.send(true).is_ok() {
-        let connections = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        tokio::time::timeout(DRAIN_TIME_MAX, room.acquire_many(connections))
+        tokio::time::timeout(DRAIN_TIME_MAX, room.empty())
             .await
             .ok();
     }
@@ -84,15 +96,16 @@ pub async fn serve(
 
 /// Room for one connection; counted from the moment it is taken.
 struct Place {
-    _permit: OwnedSemaphorePermit,
+    /// `None`: its client has its share of them.
+    seat: Option<Seat>,
     node: Option<Arc<Node>>,
     taken: bool,
 }
 
 impl Place {
-    const fn new(permit: OwnedSemaphorePermit, node: Option<Arc<Node>>) -> Self {
+    const fn new(seat: Seat, node: Option<Arc<Node>>) -> Self {
         Self {
-            _permit: permit,
+            seat: Some(seat),
             node,
             taken: false,
         }
@@ -102,6 +115,21 @@ impl Place {
         if let Some(node) = &self.node {
             node.http.handshakes_failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The place of a connection from the network; `None`: it is to be closed without a word.
+    fn take_for(mut self, peer: IpAddr) -> Option<Self> {
+        self.seat = self.seat.take()?.given_to(peer).ok();
+        if self.seat.is_some() {
+            return Some(self.take());
+        }
+        tracing::debug!(%peer, reason = TOO_MANY_OF_CLIENT, "an HTTP connection was refused");
+        if let Some(node) = &self.node {
+            node.http
+                .connections_refused
+                .fetch_add(1, Ordering::Relaxed);
+        }
+        None
     }
 
     fn take(mut self) -> Self {
@@ -130,7 +158,9 @@ async fn accept(
     match listener {
         Listener::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
-            let place = place.take();
+            let Some(place) = place.take_for(peer.ip()) else {
+                return Ok(());
+            };
             stream.set_nodelay(true).ok();
             let origin = Origin::Network(peer.ip());
             tokio::spawn(connection(
@@ -143,7 +173,9 @@ async fn accept(
         }
         Listener::Tls(listener) => {
             let (stream, peer) = listener.listener.accept().await?;
-            let place = place.take();
+            let Some(place) = place.take_for(peer.ip()) else {
+                return Ok(());
+            };
             stream.set_nodelay(true).ok();
             let origin = Origin::Network(peer.ip());
             let (tls, router, stopped) = (listener.tls.clone(), router.clone(), stopped.clone());
@@ -173,17 +205,17 @@ async fn accept(
     Ok(())
 }
 
-/// Says with each answer that browsers shall come by TLS only, where that is to be said.
+/// Says with each answer that browsers shall come by TLS only, while that is to be said.
 fn strict(router: Router, tls: &Tls) -> Router {
-    let Some(said) = tls.transport_security.clone() else {
-        return router;
-    };
+    let tls = tls.clone();
     router.layer(map_response(move |mut response: Response| {
-        let said = said.clone();
+        let said = tls.transport_security().cloned();
         async move {
-            response
-                .headers_mut()
-                .insert(STRICT_TRANSPORT_SECURITY, said);
+            if let Some(said) = said {
+                response
+                    .headers_mut()
+                    .insert(STRICT_TRANSPORT_SECURITY, said);
+            }
             response
         }
     }))
@@ -253,8 +285,10 @@ async fn connection(
     }
 }
 
-/// Connections at once.
-pub const CONNECTIONS_MAX: usize = 1_024;
+/// Connections at once; a quarter of them of one client.
+pub const CONNECTIONS_MAX: u32 = 1_024;
+/// Why a client that has its quarter gets no other connection.
+pub const TOO_MANY_OF_CLIENT: &str = "too_many_of_client";
 /// From the end of one request to the end of the next one's header: also how long an idle
 /// connection is kept.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(10);

@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::boot::limits;
+use crate::config::Config;
+use crate::health::NodeParts;
 use crate::links::draft::{LinkDraft, RequestPath};
 use crate::links::rules;
 use crate::storage::{StorageOptions, Store, Sync};
@@ -337,4 +340,60 @@ async fn shutdown_ends_idle_connections_and_the_server() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     TcpStream::connect(address).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn while_one_address_holds_its_share_the_next_client_gets_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("[node]\ndata = \"{}\"\n", folder.path().display());
+    let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
+    let store = Store::open(&config.storage).await.unwrap();
+    let node = Node::new(NodeParts {
+        store: store.clone(),
+        signalling: Arc::default(),
+        media: Vec::new(),
+        panics: Arc::default(),
+        limits: limits::derive(&config, 20_000, 2),
+        calls_per_second_max: 1,
+        connections: Arc::default(),
+        connections_max: 1,
+        copies: Arc::default(),
+        exported: Arc::default(),
+        media_io: "none",
+    });
+    let state = HttpState {
+        node: Some(node),
+        ..HttpState::new(store)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let next = "127.0.0.1/32".parse().unwrap();
+    let (room, never) = (Room::new(8, vec![next]), std::future::pending());
+    tokio::spawn(serve_in(room, Listener::Tcp(listener), state, never));
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(address).await.unwrap());
+    }
+    let mut next = TcpStream::connect(address).await.unwrap();
+    next.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    next.read_to_string(&mut answer).await.unwrap();
+    for said in [
+        "sluice_http_connections_refused_total{reason=\"too_many_of_client\"} 6",
+        "sluice_http_connections 3",
+    ] {
+        assert!(answer.contains(&format!("\n{said}\n")), "{said}: {answer}");
+    }
+    let (held, refused) = silent.split_at_mut(2);
+    for stream in refused {
+        assert_eq!(stream.read(&mut [0]).await.ok(), Some(0), "closed");
+    }
+    for stream in held {
+        let read = stream.try_read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(read, Err(io::ErrorKind::WouldBlock), "still open");
+    }
 }

@@ -6,6 +6,7 @@
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -63,7 +64,10 @@ pub enum CertificateError {
 #[derive(Debug)]
 pub struct Certificates {
     files: CertificateFiles,
-    is_self_signed: bool,
+    /// Of the one that is shown.
+    is_self_signed: AtomicBool,
+    /// What comes to the files is an authority's.
+    is_awaited: bool,
     /// What the files held when they were read last, good or not.
     seen: Mutex<[Vec<u8>; 2]>,
     current: ArcSwap<CertifiedKey>,
@@ -80,7 +84,8 @@ impl Certificates {
         let current = ArcSwap::from_pointee(certified(&files, &seen)?);
         Ok(Self {
             files,
-            is_self_signed: false,
+            is_self_signed: AtomicBool::new(false),
+            is_awaited: false,
             seen: Mutex::new(seen),
             current,
             challenges: None,
@@ -107,7 +112,7 @@ impl Certificates {
             }
         };
         Ok(Self {
-            is_self_signed: true,
+            is_self_signed: AtomicBool::new(true),
             ..certificates
         })
     }
@@ -125,7 +130,11 @@ impl Certificates {
             return Ok(given);
         }
         let meanwhile = Self::self_signed(folder, names)?;
-        Ok(Self { files, ..meanwhile })
+        Ok(Self {
+            files,
+            is_awaited: true,
+            ..meanwhile
+        })
     }
 
     /// What an authority is shown in the handshake goes by these.
@@ -137,10 +146,10 @@ impl Certificates {
         }
     }
 
-    /// Made by this node: no browser trusts it without being asked.
+    /// The one that is shown is made by this node: no browser trusts it without being asked.
     #[must_use]
-    pub const fn is_self_signed(&self) -> bool {
-        self.is_self_signed
+    pub fn is_self_signed(&self) -> bool {
+        self.is_self_signed.load(Ordering::Acquire)
     }
 
     /// Its files.
@@ -157,7 +166,7 @@ impl Certificates {
         let read = match contents(&self.files) {
             // Those of an authority are not there yet.
             Err(CertificateError::File { source, .. })
-                if self.is_self_signed && source.kind() == io::ErrorKind::NotFound =>
+                if self.is_self_signed() && source.kind() == io::ErrorKind::NotFound =>
             {
                 return Ok(false);
             }
@@ -170,6 +179,9 @@ impl Certificates {
         let certified = certified(&self.files, &read);
         *seen = read;
         self.current.store(Arc::new(certified?));
+        if self.is_awaited {
+            self.is_self_signed.store(false, Ordering::Release);
+        }
         Ok(true)
     }
 }

@@ -30,8 +30,9 @@ pub struct TlsListener {
 #[derive(Clone)]
 pub(super) struct Tls {
     acceptor: TlsAcceptor,
-    /// `Strict-Transport-Security` (RFC 6797); `None`: not said.
-    pub(super) transport_security: Option<HeaderValue>,
+    certificates: Arc<Certificates>,
+    /// `Strict-Transport-Security` (RFC 6797); `None`: never said.
+    transport_security: Option<HeaderValue>,
 }
 
 impl std::fmt::Debug for TlsListener {
@@ -44,8 +45,8 @@ impl std::fmt::Debug for TlsListener {
 }
 
 impl TlsListener {
-    /// Shows these certificates. Where they are no self-signed ones, browsers are told for how many days they may
-    /// come by HTTPS only; 0: they are not.
+    /// Shows these certificates. While the one that is shown is not self-signed, browsers are told for how many days
+    /// they may come by HTTPS only; 0: they are not.
     ///
     /// # Errors
     /// The library refuses its own defaults.
@@ -60,20 +61,26 @@ impl TlsListener {
             .with_no_client_auth()
             .with_cert_resolver(shown);
         config.alpn_protocols = vec![b"http/1.1".to_vec(), acme::PROTOCOL.to_vec()];
-        let is_said = strict_days > 0 && !certificates.is_self_signed();
         let seconds = u64::from(strict_days) * 24 * 3600;
         let said = HeaderValue::from_str(&format!("max-age={seconds}")).ok();
         Ok(Self {
             listener,
             tls: Tls {
                 acceptor: TlsAcceptor::from(Arc::new(config)),
-                transport_security: said.filter(|_| is_said),
+                certificates: Arc::clone(certificates),
+                transport_security: said.filter(|_| strict_days > 0),
             },
         })
     }
 }
 
 impl Tls {
+    /// What an answer says of it now: nobody is to rely on a certificate of our own.
+    pub(super) fn transport_security(&self) -> Option<&HeaderValue> {
+        let said = self.transport_security.as_ref();
+        said.filter(|_| !self.certificates.is_self_signed())
+    }
+
     /// The handshake; a peer that does not end it in time loses its connection. `None`: an authority has seen
     /// its proof, and wants nothing more (RFC 8737 §4).
     pub(super) async fn accept(

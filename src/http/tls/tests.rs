@@ -5,12 +5,15 @@ use std::path::Path;
 
 use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
+use crate::http::server::room::Room;
+use crate::http::server::serve_in;
 use crate::http::{HttpState, Listener, serve};
 use crate::storage::{StorageOptions, Store, Sync};
 
@@ -33,6 +36,16 @@ fn write(files: &CertificateFiles) -> Vec<u8> {
 
 /// What a client that trusts this certificate only gets for a request; the error of its handshake, if any.
 async fn asked(address: std::net::SocketAddr, trusted: &[u8], alpn: &[u8]) -> io::Result<String> {
+    asked_as(address, trusted, alpn, "localhost").await
+}
+
+/// The same by another name.
+pub(super) async fn asked_as(
+    address: std::net::SocketAddr,
+    trusted: &[u8],
+    alpn: &[u8],
+    name: &str,
+) -> io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(trusted.to_vec())).unwrap();
     let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
@@ -42,7 +55,7 @@ async fn asked(address: std::net::SocketAddr, trusted: &[u8], alpn: &[u8]) -> io
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await?;
@@ -75,10 +88,7 @@ pub(super) async fn handshake(
     connector.connect(name, stream).await.map(|_stream| ())
 }
 
-async fn listening(
-    certificates: &Arc<Certificates>,
-    days: u32,
-) -> (std::net::SocketAddr, tempfile::TempDir) {
+async fn stored() -> (HttpState, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&StorageOptions {
         path: folder.path().join("sluice.db"),
@@ -87,12 +97,20 @@ async fn listening(
     })
     .await
     .unwrap();
+    (HttpState::new(store), folder)
+}
+
+async fn listening(
+    certificates: &Arc<Certificates>,
+    days: u32,
+) -> (std::net::SocketAddr, tempfile::TempDir) {
+    let (state, folder) = stored().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let listener = TlsListener::new(listener, certificates, days).unwrap();
     tokio::spawn(serve(
         Listener::Tls(listener),
-        HttpState::new(store),
+        state,
         std::future::pending(),
     ));
     (address, folder)
@@ -200,4 +218,30 @@ async fn who_speaks_no_tls_or_another_protocol_gets_no_answer_and_the_next_one_d
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     asked(address, &good, b"spdy/9").await.unwrap_err();
     asked(address, &good, b"http/1.1").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_opens_connections_and_says_nothing_has_a_share_of_them_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let good = write(&files);
+    let certificates = Arc::new(Certificates::load(files).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = Listener::Tls(TlsListener::new(listener, &certificates, 0).unwrap());
+    let (state, _store) = stored().await;
+    let room = Room::new(8, vec!["127.0.0.1/32".parse().unwrap()]);
+    tokio::spawn(serve_in(room, listener, state, std::future::pending()));
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(address).await.unwrap());
+    }
+    asked(address, &good, b"http/1.1").await.unwrap();
+    // They were not cut off first: the next client has waited for none of them.
+    for stream in &silent[..2] {
+        let read = stream.try_read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(read, Err(io::ErrorKind::WouldBlock));
+    }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use self::authority::Authority;
 use super::*;
 use crate::http::tls::TlsListener;
-use crate::http::tls::tests::handshake;
+use crate::http::tls::tests::{asked_as, handshake};
 use crate::http::{HttpState, Listener, serve};
 use crate::storage::{StorageOptions, Store, Sync};
 
@@ -57,7 +57,7 @@ async fn world(proof: Proof) -> World {
     let names = ["localhost".to_owned()];
     let certificates = Certificates::awaited(acme.files(), folder.path(), &names).unwrap();
     let certificates = Arc::new(certificates.with_challenges(Arc::clone(&challenges)));
-    let secure = TlsListener::new(secure, &certificates, 0).unwrap();
+    let secure = TlsListener::new(secure, &certificates, 365).unwrap();
     tokio::spawn(serve(
         Listener::Tcp(plain),
         state.clone(),
@@ -79,6 +79,15 @@ impl World {
     async fn ask(&self) -> Result<(), AcmeError> {
         ask(&self.acme, &self.certificates, &self.challenges).await
     }
+
+    /// Whether who believes this root in PEM is told to come by HTTPS only.
+    async fn is_strict(&self, root: &[u8], name: &str) -> bool {
+        let root = CertificateDer::from_pem_slice(root).unwrap();
+        let asked = asked_as(self.secure, &root, b"http/1.1", name).await;
+        let answer = asked.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+        answer.contains("strict-transport-security: max-age=31536000")
+    }
 }
 
 #[tokio::test]
@@ -93,9 +102,15 @@ async fn a_node_without_a_certificate_gets_one_by_either_proof_and_shows_it() {
             Some(false),
             "none is no fault"
         );
+        let own = fs::read(world.folder.path().join("self-signed.pem")).unwrap();
+        assert!(
+            !world.is_strict(&own, "localhost").await,
+            "nobody relies on our own"
+        );
         world.ask().await.unwrap();
         assert_eq!(world.authority.seen(), [proof.as_str()]);
         let roots = fs::read(world.acme.roots.clone()).unwrap();
+        assert!(world.is_strict(&roots, NAME).await, "without a restart");
         let shown = handshake(world.secure, &roots, NAME).await;
         assert!(shown.is_ok(), "believed by the authority's root: {shown:?}");
         assert!(!is_due(&world.acme, now));
