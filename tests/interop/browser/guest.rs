@@ -1,6 +1,7 @@
 //! A guest of the gateway: a link, a browser in a network of its own, and what it hears behind the link.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,9 +11,10 @@ use crate::browser::page::Page;
 use crate::browser::{Browser, Engine, Options};
 use crate::gateway::{Gateway, at_once, link, trunk, write_config};
 use crate::hold::Control;
+use crate::node::demo;
 use crate::srtp::{PLAIN, account};
 use crate::tone;
-use crate::world::World;
+use crate::world::{World, until};
 
 /// The element that plays the other side.
 pub(crate) const SOUND: &str = "#sound";
@@ -126,6 +128,41 @@ fn was_sealed(call: &Value) {
     let suite = call["media"]["srtp"].as_str().unwrap_or_default();
     let is_one = ["AEAD_AES_256_GCM", "AEAD_AES_128_GCM"].contains(&suite);
     assert!(is_one, "{call:#}");
+}
+
+/// `make run`, and the browser of the same machine.
+#[test]
+fn the_demonstration_says_a_link_and_who_opens_it_hears_itself() {
+    let Some(world) = World::open(&["ip"]) else {
+        return;
+    };
+    // The machine has other networks: browsers send no sound by loopback alone.
+    let _elsewhere = Network::new();
+    let options = Options {
+        microphone_hz: Some(GUEST_HZ),
+        ..Options::new(Engine::Chromium)
+    };
+    let Some(browser) = Browser::start(&world, &Network::of_the_gateway(), &options) else {
+        return;
+    };
+    let gateway = Gateway::start_with(&world, demo(&world));
+    let mut link = None;
+    until("a link", Duration::from_secs(10), || {
+        let said = gateway.process.said();
+        let mut lines = said.lines().map(str::trim);
+        let found = lines.find_map(|line| line.strip_prefix("in a browser:"));
+        link = found.map(|url| url.trim().to_owned());
+        link.is_some()
+    });
+    let link = link.expect("a link");
+    assert_eq!(link, "https://127.0.0.1:8443/call/echo");
+    let page = browser.open(&link);
+    assert_eq!(page.status, 200, "{}", page.text());
+    ready(&page);
+    page.click("#call");
+    page.await_state(&["connected"]);
+    page.await_tone(SOUND, GUEST_HZ);
+    page.log().expect_clean();
 }
 
 /// What a phone alone speaks, as its account names it, with the rate and the channels of its sound; and what a
