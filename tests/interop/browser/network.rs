@@ -114,6 +114,21 @@ impl Network {
         self.inside(|| ip(&format!("link set {} down", way.name())));
     }
 
+    /// From now on nothing leaves but to web pages (8443 here), and to this port.
+    pub(crate) fn let_out(&self, transport: &str, port: u16) {
+        self.inside(|| {
+            for open in [
+                "ipproto tcp dport 8443".to_owned(),
+                format!("ipproto {transport} dport {port}"),
+            ] {
+                ip(&format!("rule add pref 10 {open} lookup main"));
+            }
+            for closed in ["tcp", "udp"] {
+                ip(&format!("rule add pref 20 ipproto {closed} prohibit"));
+            }
+        });
+    }
+
     /// And comes back.
     pub(crate) fn come(&self, way: Way) {
         let (name, router, metric) = (way.name(), way.router(), way.metric());
