@@ -12,7 +12,8 @@ function ({ lacking, relayed }) {
     const parts = path.split('.');
     const last = parts.pop();
     const owner = parts.reduce((object, part) => object?.[part], window);
-    if (owner) Object.defineProperty(owner, last, { value: undefined, configurable: true });
+    // Wherever it comes from: `in` shall not find it either.
+    for (let object = owner; object; object = Object.getPrototypeOf(object)) delete object[last];
   }
 
   const Native = window.RTCPeerConnection;
