@@ -73,7 +73,6 @@ const LIGHT: View = View {
     is_dark: None,
     granted: None,
     lacking: &[],
-    is_relayed: false,
 };
 const DARK: View = View {
     screen: Screen::Phone,

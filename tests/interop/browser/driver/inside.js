@@ -1,6 +1,6 @@
 // Runs in each document before its own scripts: keeps what a page would not show to a test, and answers the
-// probes. A function expression; page.mjs gives it what this "browser" shall lack, and whether it shall use relays alone.
-function ({ lacking, relayed }) {
+// probes. A function expression; page.mjs gives it what this "browser" shall lack.
+function ({ lacking }) {
   if (window.__probe) return;
   const connections = [];
   const captured = [];
@@ -19,8 +19,8 @@ function ({ lacking, relayed }) {
   const Native = window.RTCPeerConnection;
   if (Native) {
     window.RTCPeerConnection = class RTCPeerConnection extends Native {
-      constructor(configuration, ...others) {
-        super(relayed ? { ...configuration, iceTransportPolicy: 'relay' } : configuration, ...others);
+      constructor(...given) {
+        super(...given);
         connections.push(this);
       }
     };
