@@ -17,10 +17,7 @@ use crate::world::{Process, until};
 
 /// A guest before a link with this policy, and a phone with a camera behind it.
 fn start(policy: &str) -> Option<(Process, Guest)> {
-    let link =
-        link("support", "desk").replace("\n\n", &format!("\nvideo_policy = \"{policy}\"\n\n"));
-    let tables = trunk("desks", &DESK.address(), 10) + &link;
-    let guest = Guest::start(&Options::new(Engine::Chromium), &tables)?;
+    let guest = Guest::start(&Options::new(Engine::Chromium), &tables(policy))?;
     if !Codec::H264.is_there() {
         return None;
     }
@@ -35,6 +32,11 @@ fn start(policy: &str) -> Option<(Process, Guest)> {
         None,
     );
     Some((callee, guest))
+}
+
+fn tables(policy: &str) -> String {
+    let policy = format!("\nvideo_policy = \"{policy}\"\n\n");
+    trunk("desks", &DESK.address(), 10) + &link("support", "desk").replace("\n\n", &policy)
 }
 
 /// The page's row of video, `received` or `sent`.
@@ -184,5 +186,57 @@ fn video_goes_only_the_ways_that_its_link_allows() {
             callee.said()
         );
         page.log().expect_clean();
+    });
+}
+
+/// The page of somebody who changed it: its camera is in each offer, and whatever the answer says of video, its
+/// browser reads that it is taken.
+const LAWLESS: &str = r"
+    const { createOffer, setRemoteDescription } = RTCPeerConnection.prototype;
+    RTCPeerConnection.prototype.createOffer = async function () {
+        const isVideo = ({ receiver }) => receiver.track.kind === 'video';
+        const video = this.getTransceivers().find(isVideo) ?? this.addTransceiver('video');
+        video.direction = 'sendrecv';
+        const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+        await video.sender.replaceTrack(stream.getVideoTracks()[0]);
+        return createOffer.call(this);
+    };
+    RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+        const [others, video] = sdp.split(/^(?=m=video)/m);
+        window.answered = video;
+        const taken = video.replace(/^a=(sendonly|inactive)\r$/m, 'a=sendrecv\r');
+        return setRemoteDescription.call(this, { type, sdp: others + taken });
+    };
+    return true";
+
+#[test]
+fn a_page_that_sends_what_its_link_does_not_allow_is_not_seen() {
+    at_once(["recvonly", "inactive"], |policy| {
+        let Some((callee, guest)) = start(policy) else {
+            return;
+        };
+        let page = guest.open("support");
+        page.evaluate(LAWLESS);
+        page.click("#call");
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, DESK.tone_hz);
+        until("packets of the camera", Duration::from_secs(10), || {
+            number(&row(&page, "sent")["packets"]) > 100
+        });
+        let answered = page.evaluate("return window.answered");
+        let answered = answered.as_str().unwrap_or_default();
+        let said = callee.said();
+        assert!(!said.contains(ARRIVES), "{policy}: {said}");
+        if policy == "recvonly" {
+            assert!(answered.contains("a=sendonly"), "{answered}");
+            sees(&page);
+        } else {
+            assert!(answered.contains("a=inactive"), "{answered}");
+            assert_eq!(number(&row(&page, "received")["packets"]), 0);
+        }
+        // What was thrown away has harmed nobody.
+        page.await_tone(SOUND, DESK.tone_hz);
+        page.click("#hangup");
+        page.await_state(&["ended"]);
     });
 }
