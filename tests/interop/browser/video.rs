@@ -9,10 +9,11 @@ use crate::browser::guest::{Guest, SOUND};
 use crate::browser::page::Page;
 use crate::browser::states::{expect_in_sight, look};
 use crate::browser::{Engine, Options};
-use crate::gateway::{at_once, link, trunk};
+use crate::gateway::{SIP, at_once, link, trunk};
 use crate::hold::Control;
+use crate::party::{Machine, Party};
 use crate::picture::Codec;
-use crate::tone;
+use crate::tone::{self, Law};
 use crate::world::{Process, until};
 
 /// A guest before a link with this policy, and a phone with a camera behind it.
@@ -239,4 +240,31 @@ fn a_page_that_sends_what_its_link_does_not_allow_is_not_seen() {
         page.click("#hangup");
         page.await_state(&["ended"]);
     });
+}
+
+/// Firefox has no H.264 unless it was fetched from elsewhere, and a phone has no VP8.
+#[test]
+fn a_guest_with_no_codec_of_the_phones_is_told_when_they_talk_that_it_is_audio_only() {
+    let engine = Options::new(Engine::Firefox);
+    let Some(guest) = Guest::start(&engine, &tables("sendrecv")) else {
+        return;
+    };
+    let page = guest.open("support");
+    let mut callee = Party::new(&DESK.address(), SIP);
+    page.click("#call");
+    let invite = callee.expect_request("INVITE");
+    callee.respond(&invite, "180 Ringing", "", "");
+    page.await_state(&["ringing"]);
+    // It has H.264, and is asked for nothing that this guest would not see.
+    assert!(!invite.contains("m=video"), "{invite}");
+    // What was said before anybody was there does not count.
+    page.evaluate("document.getElementById('hint').textContent = ''; return true");
+    let machine = Machine::new("10.70.0.1", DESK.tone_hz, Law::A, 7);
+    callee.respond(&invite, "200 OK", "", &machine.session(1, "sendrecv"));
+    let _ack = callee.expect_request("ACK");
+    page.await_state(&["connected"]);
+    page.await_text("Audio only: the other side has no video that works here.");
+    look(&page, "desktop-no-video");
+    assert_eq!(number(&row(&page, "received")["packets"]), 0);
+    page.log().expect_clean();
 }
