@@ -1,7 +1,7 @@
 //! The node itself: echo, unknown links and sources, ends and starts.
 
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -80,11 +80,8 @@ fn epoll_carries_a_call_as_the_ring_does() {
     hears_itself();
 }
 
-#[test]
-fn sigterm_in_the_demo_ends_within_four_seconds_though_the_peer_is_silent() {
-    let Some(world) = World::open(&["ip"]) else {
-        return;
-    };
+/// The demonstration as it is in the tree, with its data in the folder of the test.
+pub(crate) fn demo(world: &World) -> PathBuf {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/demo.toml");
     let text = std::fs::read_to_string(demo).expect("conf/demo.toml");
     let data = format!("data = \"{}\"", world.file("data").display());
@@ -95,8 +92,15 @@ fn sigterm_in_the_demo_ends_within_four_seconds_though_the_peer_is_silent() {
             line
         }
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    let mut gateway = Gateway::start_with(&world, world.write("demo.toml", &text));
+    world.write("demo.toml", &lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn sigterm_in_the_demo_ends_within_four_seconds_though_the_peer_is_silent() {
+    let Some(world) = World::open(&["ip"]) else {
+        return;
+    };
+    let mut gateway = Gateway::start_with(&world, demo(&world));
     let mut phone = Phone::new("127.0.0.1");
     phone.call("echo");
     let asked = Instant::now();

@@ -59,7 +59,8 @@ pub(crate) fn config(world: &World, backend: Backend, caller: Side, callee: Side
     world.write("sluice.toml", &text)
 }
 
-fn account(user: &str, address: &str, side: Side, codec: &str) -> String {
+/// An account of such a side that speaks this codec alone.
+pub(crate) fn account(user: &str, address: &str, side: Side, codec: &str) -> String {
     let protection = match side.phone {
         "" => String::new(),
         method => format!(";mediaenc={method}"),

@@ -134,6 +134,52 @@ fn a_guest_sees_before_the_call_that_it_would_be_heard_and_seen() {
     assert!(guest.gateway.calls().is_empty());
 }
 
+/// What Safari, on one machine or another, does not have: no choice of a speaker, no state of permissions, no
+/// element over the whole screen, no lock of the screen, no word about the network.
+const UNKNOWN_TO_SAFARI: [&str; 9] = [
+    "HTMLMediaElement.prototype.setSinkId",
+    "AudioContext.prototype.setSinkId",
+    "navigator.permissions",
+    "document.permissionsPolicy",
+    "document.featurePolicy",
+    "Element.prototype.requestFullscreen",
+    "document.fullscreenEnabled",
+    "navigator.wakeLock",
+    "navigator.connection",
+];
+
+#[test]
+fn a_browser_that_lacks_what_safari_lacks_calls_and_is_offered_none_of_it() {
+    let Some(guest) = Guest::start(&Options::new(Engine::Chromium), &link("echo", "local:echo"))
+    else {
+        return;
+    };
+    let lacking = View {
+        lacking: &UNKNOWN_TO_SAFARI,
+        ..View::default()
+    };
+    let page = guest.browser.open_as(&url("echo"), &lacking);
+    for path in UNKNOWN_TO_SAFARI {
+        let (owner, name) = path.rsplit_once('.').expect("a name of something");
+        assert_eq!(page.evaluate(&format!("return '{name}' in {owner}")), false);
+    }
+    // Nobody says whether it may listen: it listens when its guest asks for that.
+    page.await_selector("#check:not([hidden])");
+    page.click("#call");
+    page.await_state(&["connected"]);
+    page.await_tone(SOUND, 440.0);
+    page.await_selector("#remote:not([hidden])");
+    page.click("#settings");
+    page.await_selector("#microphone");
+    for absent in ["full", "speaker-field"] {
+        let is_hidden = format!("return document.getElementById('{absent}').hidden");
+        assert_eq!(page.evaluate(&is_hidden), true, "{absent}");
+    }
+    page.click("#hangup");
+    page.await_state(&["ended"]);
+    page.log().expect_clean();
+}
+
 #[test]
 fn a_page_rings_itself_until_the_callee_is_heard() {
     let tables = trunk("desks", &DESK.address(), 10)

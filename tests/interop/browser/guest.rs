@@ -1,8 +1,9 @@
 //! A guest of the gateway: a link, a browser in a network of its own, and what it hears behind the link.
 
 use std::fs;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::baresip::DESK;
 use crate::browser::network::{GATEWAY, Network};
@@ -10,8 +11,10 @@ use crate::browser::page::Page;
 use crate::browser::{Browser, Engine, Options};
 use crate::gateway::{Gateway, at_once, link, trunk, write_config};
 use crate::hold::Control;
+use crate::node::demo;
+use crate::srtp::{PLAIN, account};
 use crate::tone;
-use crate::world::World;
+use crate::world::{World, until};
 
 /// The element that plays the other side.
 pub(crate) const SOUND: &str = "#sound";
@@ -116,11 +119,63 @@ fn a_guest_that_calls_the_echo_hears_itself() {
         page.await_state(&["ended", "idle"]);
         let calls = guest.gateway.closed_calls(1);
         assert_eq!(calls[0]["status"], 200, "{calls:?}");
+        was_sealed(&calls[0]);
     });
 }
 
+/// All of its sound under keys of DTLS, and of what browsers name the suite that is preferred.
+fn was_sealed(call: &Value) {
+    let suite = call["media"]["srtp"].as_str().unwrap_or_default();
+    let is_one = ["AEAD_AES_256_GCM", "AEAD_AES_128_GCM"].contains(&suite);
+    assert!(is_one, "{call:#}");
+}
+
+/// `make run`, and the browser of the same machine.
 #[test]
-fn a_guest_and_a_phone_behind_a_trunk_hear_each_other() {
+fn the_demonstration_says_a_link_and_who_opens_it_hears_itself() {
+    let Some(world) = World::open(&["ip"]) else {
+        return;
+    };
+    // The machine has other networks: browsers send no sound by loopback alone.
+    let _elsewhere = Network::new();
+    let options = Options {
+        microphone_hz: Some(GUEST_HZ),
+        ..Options::new(Engine::Chromium)
+    };
+    let Some(browser) = Browser::start(&world, &Network::of_the_gateway(), &options) else {
+        return;
+    };
+    let gateway = Gateway::start_with(&world, demo(&world));
+    let mut link = None;
+    until("a link", Duration::from_secs(10), || {
+        let said = gateway.process.said();
+        let mut lines = said.lines().map(str::trim);
+        let found = lines.find_map(|line| line.strip_prefix("in a browser:"));
+        link = found.map(|url| url.trim().to_owned());
+        link.is_some()
+    });
+    let link = link.expect("a link");
+    assert_eq!(link, "https://127.0.0.1:8443/call/echo");
+    let page = browser.open(&link);
+    assert_eq!(page.status, 200, "{}", page.text());
+    ready(&page);
+    page.click("#call");
+    page.await_state(&["connected"]);
+    page.await_tone(SOUND, GUEST_HZ);
+    page.log().expect_clean();
+}
+
+/// What a phone alone speaks, as its account names it, with the rate and the channels of its sound; and what a
+/// browser calls it.
+const CODECS: [(&str, (u32, u16), &str); 4] = [
+    ("opus/48000/2", (48_000, 2), "audio/opus"),
+    ("G722/16000/1", (16_000, 1), "audio/G722"),
+    ("PCMA/8000/1", (8_000, 1), "audio/PCMA"),
+    ("PCMU/8000/1", (8_000, 1), "audio/PCMU"),
+];
+
+#[test]
+fn a_guest_and_a_phone_behind_a_trunk_hear_each_other_in_each_codec() {
     at_once(Engine::ALL, |engine| {
         let options = Options {
             microphone_hz: Some(GUEST_HZ),
@@ -130,24 +185,40 @@ fn a_guest_and_a_phone_behind_a_trunk_hear_each_other() {
         let Some(guest) = Guest::start(&options, &tables) else {
             return;
         };
-        let _callee = DESK.start(&guest.world, 60, None);
-        let mut phone = Control::open(&DESK);
-        let page = guest.call("support");
-        page.await_tone(SOUND, DESK.tone_hz);
-        // The phone hears as long as this looks.
-        page.probe("sound", &json!({ "selector": SOUND, "window_ms": 3000 }));
-        let heard = page.statistics();
-        page.log().expect_clean();
-        phone.order("hangup");
-        page.await_state(&["ended"]);
-        let samples = DESK.heard(&guest.world);
-        let (clear, of) = tone::clear_tenths(&samples, GUEST_HZ);
-        assert!(
-            clear >= 15 && clear * 3 >= of * 2,
-            "{engine:?}: the phone hears its guest in {clear} of {of} tenths of a second\n{heard:#}"
-        );
-        let calls = guest.gateway.closed_calls(1);
-        assert_eq!(calls[0]["status"], 200, "{calls:?}");
+        for (count, (codec, sound, name)) in (1..).zip(CODECS) {
+            let account = account("desk", &DESK.address(), PLAIN, codec);
+            let says = tone::wav_of(DESK.tone_hz, 20, sound);
+            let callee = DESK.start_saying(&says, &account, &guest.world, 60, None);
+            let mut phone = Control::open(&DESK);
+            let page = guest.call("support");
+            page.await_tone(SOUND, DESK.tone_hz);
+            // The phone hears as long as this looks.
+            page.probe("sound", &json!({ "selector": SOUND, "window_ms": 3000 }));
+            let heard = page.statistics();
+            // The phone knows no other, so nobody between has made one of another.
+            for way in ["received", "sent"] {
+                let rows = heard[0][way].as_array().cloned().unwrap_or_default();
+                let audio = rows.iter().find(|row| row["kind"] == "audio");
+                let spoken = audio.map(|row| &row["codec"]);
+                assert_eq!(spoken, Some(&json!(name)), "{engine:?}: {way}: {heard:#}");
+            }
+            page.log().expect_clean();
+            phone.order("hangup");
+            page.await_state(&["ended"]);
+            let samples = DESK.heard(&guest.world);
+            let (clear, of) = tone::clear_tenths(&samples, GUEST_HZ);
+            assert!(
+                clear >= 15 && clear * 3 >= of * 2,
+                "{engine:?}: {codec}: the phone hears its guest in {clear} of {of} tenths of a second\n{heard:#}"
+            );
+            let calls = guest.gateway.closed_calls(count);
+            assert_eq!(calls[0]["status"], 200, "{calls:?}");
+            was_sealed(&calls[0]);
+            page.close();
+            // The next phone has the place of this one, and records where this one has.
+            drop(callee);
+            fs::remove_dir_all(guest.world.file("desk/rec")).expect("a folder");
+        }
     });
 }
 

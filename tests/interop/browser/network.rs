@@ -92,6 +92,12 @@ impl Network {
         network
     }
 
+    /// No other than that of this test, whose thread calls this: the browser is on the machine of the gateway.
+    pub(crate) fn of_the_gateway() -> Self {
+        let namespace = File::open("/proc/thread-self/ns/net").expect("its network");
+        Self { namespace }
+    }
+
     /// Does this on a thread in there; processes that it starts stay in there.
     pub(crate) fn inside<Output: Send>(&self, act: impl FnOnce() -> Output + Send) -> Output {
         std::thread::scope(|scope| {
@@ -106,6 +112,21 @@ impl Network {
     /// The way ends, as one that a guest walks out of.
     pub(crate) fn leave(&self, way: Way) {
         self.inside(|| ip(&format!("link set {} down", way.name())));
+    }
+
+    /// From now on nothing leaves but to web pages (8443 here), and to this port.
+    pub(crate) fn let_out(&self, transport: &str, port: u16) {
+        self.inside(|| {
+            for open in [
+                "ipproto tcp dport 8443".to_owned(),
+                format!("ipproto {transport} dport {port}"),
+            ] {
+                ip(&format!("rule add pref 10 {open} lookup main"));
+            }
+            for closed in ["tcp", "udp"] {
+                ip(&format!("rule add pref 20 ipproto {closed} prohibit"));
+            }
+        });
     }
 
     /// And comes back.

@@ -20,8 +20,6 @@ pub(crate) struct View {
     pub(crate) granted: Option<&'static [&'static str]>,
     /// Names that this browser shall not know, as an old one: `RTCPeerConnection`, `navigator.mediaDevices`.
     pub(crate) lacking: &'static [&'static str],
-    /// No way but by a relay (TURN).
-    pub(crate) is_relayed: bool,
 }
 
 /// Its size.
@@ -91,7 +89,6 @@ impl<'browser> Page<'browser> {
             "colours": view.is_dark.map(|is_dark| if is_dark { "dark" } else { "light" }),
             "permissions": view.granted,
             "lacking": view.lacking,
-            "relayed": view.is_relayed,
         }));
         page.status = opened["status"].as_i64().unwrap_or(0);
         page.headers = opened["headers"].take();

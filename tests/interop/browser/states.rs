@@ -73,7 +73,6 @@ const LIGHT: View = View {
     is_dark: None,
     granted: None,
     lacking: &[],
-    is_relayed: false,
 };
 const DARK: View = View {
     screen: Screen::Phone,
@@ -149,8 +148,11 @@ fn every_state_of_the_page_is_for_everybody_and_breaks_no_policy() {
 fn every_page_that_says_no_is_for_everybody() {
     let tables = "[browser]\nurls = [\"https://call.example:8443\"]\n\n".to_owned()
         + &trunk("dead", "10.70.0.1:5999", 10)
+        + &trunk("house", &DESK.address(), 5).replace("priority", "patterns = [\"610\"]\npriority")
         + &link("support", "desk")
         + &link("help", "112")
+        + &link("far", "+18095550123")
+        + &link("fax", "610")
         + "[[link]]\nrequest_path = \"closed\"\ndestination = \"desk\"\nenabled = false\n\n\
            [[link]]\nrequest_path = \"early\"\ndestination = \"desk\"\nvalid_after = \"2099-01-01T00:00:00Z\"\n\n";
     at_once(VIEWS, |(name, view)| {
@@ -182,16 +184,41 @@ fn every_page_that_says_no_is_for_everybody() {
         let page = guest.browser.open_as(&at("call.example"), &view);
         assert_eq!(page.status, 200);
 
-        for (path, state, reason) in [
-            ("support", "trunk-down", "trunk"),
-            ("help", "guard", "guard_emergency"),
+        let block = [
+            "guard", "rules", "add", "far", "block", "--number", "+1809*",
+        ];
+        guest.gateway.run(&block);
+        for (path, state, reason, english) in [
+            ("support", "trunk-down", "trunk", "The line is out of order"),
+            (
+                "help",
+                "guard",
+                "guard_emergency",
+                "Emergency calls are not",
+            ),
+            (
+                "far",
+                "blocked",
+                "guard",
+                "Calls to this number are not allowed.",
+            ),
+            ("fax", "codec", "codec", "no sound format in common."),
         ] {
+            let mut callee = (path == "fax").then(|| Party::new(&DESK.address(), SIP));
             let page = open(path);
             ready(&page);
             page.click("#call");
+            if let Some(callee) = &mut callee {
+                let invite = callee.expect_request("INVITE");
+                assert!(!invite.contains("G729"), "all that it speaks: {invite}");
+                callee.respond(&invite, "488 Not Acceptable Here", "", "");
+            }
             page.await_state(&["ended"]);
             let said = page.evaluate("return document.getElementById('app').dataset.reason");
             assert_eq!(said, reason, "{}", page.text());
+            if view.language.is_none() {
+                page.await_text(english);
+            }
             look(&page, &named(state));
         }
         let deaf = View {

@@ -1,12 +1,11 @@
-//! A guest whose network lets nothing out but to a relay (TURN, RFC 8656): coturn, with credentials that our
-//! page hands out.
+//! A guest whose network lets nothing out but to the page and to a relay (TURN, RFC 8656): coturn, with
+//! credentials that our page hands out.
 
 use std::process::Command;
 use std::time::Duration;
 
-use crate::browser::guest::{Guest, SOUND, ready, url};
+use crate::browser::guest::{Guest, SOUND};
 use crate::browser::network::GATEWAY;
-use crate::browser::page::View;
 use crate::browser::{Engine, Options};
 use crate::gateway::{at_once, link};
 use crate::world::{World, find, is_listening_tcp, not_run, until};
@@ -59,14 +58,8 @@ fn by_a_relay_alone_a_guest_hears_itself() {
         let Some(guest) = Guest::start_after(&options, &tables, write) else {
             return;
         };
-        let view = View {
-            is_relayed: true,
-            ..View::default()
-        };
-        let page = guest.browser.open_as(&url("echo"), &view);
-        ready(&page);
-        page.click("#call");
-        page.await_state(&["connected"]);
+        guest.network.let_out(transport, port);
+        let page = guest.call("echo");
         page.await_tone(SOUND, 660.0);
         let pair = page.statistics()[0]["pair"].clone();
         assert_eq!(pair["local"]["type"], "relay", "{pair}");

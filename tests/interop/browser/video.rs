@@ -9,18 +9,16 @@ use crate::browser::guest::{Guest, SOUND};
 use crate::browser::page::Page;
 use crate::browser::states::{expect_in_sight, look};
 use crate::browser::{Engine, Options};
-use crate::gateway::{at_once, link, trunk};
+use crate::gateway::{SIP, at_once, link, trunk};
 use crate::hold::Control;
+use crate::party::Party;
 use crate::picture::Codec;
 use crate::tone;
 use crate::world::{Process, until};
 
 /// A guest before a link with this policy, and a phone with a camera behind it.
 fn start(policy: &str) -> Option<(Process, Guest)> {
-    let link =
-        link("support", "desk").replace("\n\n", &format!("\nvideo_policy = \"{policy}\"\n\n"));
-    let tables = trunk("desks", &DESK.address(), 10) + &link;
-    let guest = Guest::start(&Options::new(Engine::Chromium), &tables)?;
+    let guest = Guest::start(&Options::new(Engine::Chromium), &tables(policy))?;
     if !Codec::H264.is_there() {
         return None;
     }
@@ -35,6 +33,11 @@ fn start(policy: &str) -> Option<(Process, Guest)> {
         None,
     );
     Some((callee, guest))
+}
+
+fn tables(policy: &str) -> String {
+    let policy = format!("\nvideo_policy = \"{policy}\"\n\n");
+    trunk("desks", &DESK.address(), 10) + &link("support", "desk").replace("\n\n", &policy)
 }
 
 /// The page's row of video, `received` or `sent`.
@@ -185,4 +188,92 @@ fn video_goes_only_the_ways_that_its_link_allows() {
         );
         page.log().expect_clean();
     });
+}
+
+/// The page of somebody who changed it: its camera is in each offer, and whatever the answer says of video, its
+/// browser reads that it is taken.
+const LAWLESS: &str = r"
+    const { createOffer, setRemoteDescription } = RTCPeerConnection.prototype;
+    RTCPeerConnection.prototype.createOffer = async function () {
+        const isVideo = ({ receiver }) => receiver.track.kind === 'video';
+        const video = this.getTransceivers().find(isVideo) ?? this.addTransceiver('video');
+        video.direction = 'sendrecv';
+        const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+        await video.sender.replaceTrack(stream.getVideoTracks()[0]);
+        return createOffer.call(this);
+    };
+    RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+        const [others, video] = sdp.split(/^(?=m=video)/m);
+        window.answered = video;
+        const taken = video.replace(/^a=(sendonly|inactive)\r$/m, 'a=sendrecv\r');
+        return setRemoteDescription.call(this, { type, sdp: others + taken });
+    };
+    return true";
+
+#[test]
+fn a_page_that_sends_what_its_link_does_not_allow_is_not_seen() {
+    at_once(["recvonly", "inactive"], |policy| {
+        let Some((callee, guest)) = start(policy) else {
+            return;
+        };
+        let page = guest.open("support");
+        page.evaluate(LAWLESS);
+        page.click("#call");
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, DESK.tone_hz);
+        until("packets of the camera", Duration::from_secs(10), || {
+            number(&row(&page, "sent")["packets"]) > 100
+        });
+        let answered = page.evaluate("return window.answered");
+        let answered = answered.as_str().unwrap_or_default();
+        let said = callee.said();
+        assert!(!said.contains(ARRIVES), "{policy}: {said}");
+        if policy == "recvonly" {
+            assert!(answered.contains("a=sendonly"), "{answered}");
+            sees(&page);
+        } else {
+            assert!(answered.contains("a=inactive"), "{answered}");
+            assert_eq!(number(&row(&page, "received")["packets"]), 0);
+        }
+        // What was thrown away has harmed nobody.
+        page.await_tone(SOUND, DESK.tone_hz);
+        page.click("#hangup");
+        page.await_state(&["ended"]);
+    });
+}
+
+/// Firefox has no H.264 unless it was fetched from elsewhere, and a phone has no VP8.
+#[test]
+fn a_guest_with_no_codec_of_the_phones_is_told_when_they_talk_that_it_is_audio_only() {
+    let engine = Options::new(Engine::Firefox);
+    let Some(guest) = Guest::start(&engine, &tables("sendrecv")) else {
+        return;
+    };
+    let page = guest.open("support");
+    let mut callee = Party::new(&DESK.address(), SIP);
+    page.click("#call");
+    let invite = callee.expect_request("INVITE");
+    callee.respond(&invite, "180 Ringing", "", "");
+    page.await_state(&["ringing"]);
+    // It has H.264, and is asked for nothing that this guest would not see.
+    assert!(!invite.contains("m=video"), "{invite}");
+    // What was said before anybody was there does not count.
+    page.evaluate("document.getElementById('hint').textContent = ''; return true");
+    // What the page has by now is what the phone takes: nothing is agreed again, and said again with that.
+    let mut lines = invite
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=rtpmap:"));
+    let opus = lines.find_map(|line| line.strip_suffix(" opus/48000/2"));
+    let opus = opus.expect("Opus");
+    let session = format!(
+        "v=0\r\no=- 7 1 IN IP4 10.70.0.1\r\ns=-\r\nc=IN IP4 10.70.0.1\r\nt=0 0\r\n\
+         m=audio 6000 RTP/AVP {opus}\r\na=rtpmap:{opus} opus/48000/2\r\n"
+    );
+    callee.respond(&invite, "200 OK", "", &session);
+    let _ack = callee.expect_request("ACK");
+    page.await_state(&["connected"]);
+    page.await_text("Audio only: the other side has no video that works here.");
+    look(&page, "desktop-no-video");
+    assert_eq!(number(&row(&page, "received")["packets"]), 0);
+    page.log().expect_clean();
 }

@@ -56,6 +56,53 @@ fn chromium() -> String {
     text(&format!("a=group:BUNDLE 0 1 2\n{AUDIO}{VIDEO}{CHANNEL}"))
 }
 
+/// Pictures as Safari lists them: H.264 before VP8, the high profile before the one that everybody has, each
+/// beside its repeats, and hosts under names of mDNS.
+const VIDEO_OF_SAFARI: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100 101 127 103 125 104 106 108\n\
+     c=IN IP4 0.0.0.0\na=rtcp:9 IN IP4 0.0.0.0\nHOSTS\
+     END\
+     a=ice-options:trickle\na=mid:1\na=extmap:14 urn:ietf:params:rtp-hdrext:toffset\n\
+     a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\na=extmap:13 urn:3gpp:video-orientation\n\
+     a=extmap:3 NUMBERS\na=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\n\
+     a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\n\
+     a=sendrecv\na=msid:STREAM a-camera\na=rtcp-rsize\n\
+     a=rtpmap:96 H264/90000\nFEEDBACK96\
+     a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640c1f\n\
+     a=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\n\
+     a=rtpmap:98 H264/90000\nFEEDBACK98\
+     a=fmtp:98 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\n\
+     a=rtpmap:99 rtx/90000\na=fmtp:99 apt=98\n\
+     a=rtpmap:100 VP8/90000\nFEEDBACK100a=rtpmap:101 rtx/90000\na=fmtp:101 apt=100\n\
+     a=rtpmap:127 VP9/90000\nFEEDBACK127a=fmtp:127 profile-id=0\na=rtpmap:103 rtx/90000\na=fmtp:103 apt=127\n\
+     a=rtpmap:125 red/90000\na=rtpmap:104 rtx/90000\na=fmtp:104 apt=125\na=rtpmap:106 ulpfec/90000\n\
+     a=ssrc-group:FID 31 32\na=ssrc:31 cname:y\na=ssrc:31 msid:STREAM a-camera\na=ssrc:32 cname:y\n";
+
+const AUDIO_OF_SAFARI: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 102 0 8 13 110 126\n\
+     c=IN IP4 0.0.0.0\na=rtcp:9 IN IP4 0.0.0.0\nHOSTS\
+     END\
+     a=ice-options:trickle\na=mid:0\na=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\n\
+     a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\na=extmap:3 NUMBERS\n\
+     a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\na=sendrecv\na=msid:STREAM a-microphone\n\
+     a=rtpmap:111 opus/48000/2\na=rtcp-fb:111 transport-cc\na=fmtp:111 minptime=10;useinbandfec=1\n\
+     a=rtpmap:63 red/48000/2\na=fmtp:63 111/111\na=rtpmap:9 G722/8000\na=rtpmap:102 ILBC/8000\n\
+     a=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:13 CN/8000\n\
+     a=rtpmap:110 telephone-event/48000\na=rtpmap:126 telephone-event/8000\n\
+     a=ssrc:30 cname:y\na=ssrc:30 msid:STREAM a-microphone\n";
+
+fn safari() -> String {
+    const HOSTS: &str = "a=candidate:1 1 udp 2113937151 0d6c2c1e-7f0a-4a7e-9d5b-5b1c8a3f4e21.local 54321 typ host\n\
+         a=candidate:2 1 tcp 1509957375 0d6c2c1e-7f0a-4a7e-9d5b-5b1c8a3f4e21.local 9 typ host tcptype active\n";
+    let lines = format!(
+        "a=group:BUNDLE 0 1\na=msid-semantic: WMS STREAM\n{AUDIO_OF_SAFARI}{VIDEO_OF_SAFARI}"
+    );
+    let lines = [96, 98, 100, 127].into_iter().fold(lines, |lines, number| {
+        let feedback = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"]
+            .map(|word| format!("a=rtcp-fb:{number} {word}\n"));
+        lines.replace(&format!("FEEDBACK{number}"), &feedback.concat())
+    });
+    text(&lines.replace("HOSTS", HOSTS)).replace("STREAM", "5f2b9a40-2f1d-4c55-8a6e-61f0e9c7d312")
+}
+
 fn parsed(text: &str) -> SessionDescription {
     SessionDescription::parse(text.as_bytes()).expect("a test description")
 }
@@ -224,6 +271,54 @@ fn an_offer_of_chromium_is_answered_as_ice_lite_over_one_transport() {
     );
     assert_eq!(parsed(&text), answer.description);
     assert_eq!(answer.role, DtlsRole::Server);
+}
+
+#[test]
+fn an_offer_of_safari_is_answered_in_what_everybody_has_and_its_hidden_hosts_are_passed_over() {
+    let (audio, video) = (
+        opus_first(),
+        sip_video("profile-level-id=42801f;packetization-mode=1"),
+    );
+    let offer = read(&safari()).expect("usable");
+    // A host by UDP and one by TCP, of each line.
+    assert_eq!(offer.skipped_candidates, 4);
+    let answer = answered(&safari(), &wish(&audio, Some(&video)));
+    assert_eq!(answer.role, DtlsRole::Server);
+    let text = written(&answer.description);
+    let (session, lines) = text.split_once("m=audio").expect("audio");
+    let (sound, pictures) = lines.split_once("m=video").expect("video");
+    assert!(session.contains("a=group:BUNDLE 0 1\r\n"), "{text}");
+    assert!(
+        sound.starts_with(" 4000 UDP/TLS/RTP/SAVPF 111 110\r\n"),
+        "{text}"
+    );
+    // Neither its first, of a profile that phones lack, nor VP8.
+    assert!(
+        pictures.starts_with(" 4000 UDP/TLS/RTP/SAVPF 98 99\r\n"),
+        "{text}"
+    );
+    for line in [
+        "a=fmtp:98 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n",
+        "a=fmtp:99 apt=98\r\n",
+        "a=rtcp-fb:98 nack pli\r\n",
+        "a=rtcp-fb:98 ccm fir\r\n",
+        "a=sendrecv\r\n",
+    ] {
+        assert!(pictures.contains(line), "{line} {text}");
+    }
+    for line in ["a=setup:passive\r\n", "a=rtcp-mux\r\n", "a=sendrecv\r\n"] {
+        assert!(sound.contains(line), "{line} {text}");
+    }
+    // A callee without Opus is met in what Safari has beside it, with the events of its clock.
+    let audio = [
+        codec(9, "G722", 8_000, 1),
+        codec(101, "telephone-event", 8_000, 1),
+    ];
+    let text = written(&answered(&safari(), &wish(&audio, None)).description);
+    assert!(
+        text.contains("m=audio 4000 UDP/TLS/RTP/SAVPF 9 126\r\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // Runs in each document before its own scripts: keeps what a page would not show to a test, and answers the
-// probes. A function expression; page.mjs gives it what this "browser" shall lack, and whether it shall use relays alone.
-function ({ lacking, relayed }) {
+// probes. A function expression; page.mjs gives it what this "browser" shall lack.
+function ({ lacking }) {
   if (window.__probe) return;
   const connections = [];
   const captured = [];
@@ -12,14 +12,15 @@ function ({ lacking, relayed }) {
     const parts = path.split('.');
     const last = parts.pop();
     const owner = parts.reduce((object, part) => object?.[part], window);
-    if (owner) Object.defineProperty(owner, last, { value: undefined, configurable: true });
+    // Wherever it comes from: `in` shall not find it either.
+    for (let object = owner; object; object = Object.getPrototypeOf(object)) delete object[last];
   }
 
   const Native = window.RTCPeerConnection;
   if (Native) {
     window.RTCPeerConnection = class RTCPeerConnection extends Native {
-      constructor(configuration, ...others) {
-        super(relayed ? { ...configuration, iceTransportPolicy: 'relay' } : configuration, ...others);
+      constructor(...given) {
+        super(...given);
         connections.push(this);
       }
     };

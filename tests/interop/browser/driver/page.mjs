@@ -18,9 +18,9 @@ export class Tab {
     this.log = new Log(page);
   }
 
-  async prepare({ url, viewport, language, colours, lacking = [], relayed = false }) {
+  async prepare({ url, viewport, language, colours, lacking = [] }) {
     const { page } = this;
-    await page.evaluateOnNewDocument(`(${INSIDE})(${JSON.stringify({ lacking, relayed })})`);
+    await page.evaluateOnNewDocument(`(${INSIDE})(${JSON.stringify({ lacking })})`);
     const { width = 1280, height = 800, phone = false } = viewport ?? {};
     const shape = { width, height, deviceScaleFactor: phone ? 2 : 1, isMobile: phone, hasTouch: phone };
     if (!this.browser.isChromium) {

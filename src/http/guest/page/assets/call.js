@@ -446,10 +446,15 @@ function notTaken({ code, frame }) {
   else if (isBusy) hint("not_sent");
 }
 
+/** To a guest who talks: while it still rings a hint is gone before anybody is there to be seen. */
+function sayNoVideo() {
+  if (call.noVideo !== "policy") hint("no_video");
+}
+
 /** A callee that holds has no video for a while: then the camera waits. Else it ends. */
 function withoutVideo() {
   if (call.noVideo !== "policy" && call.noVideo !== "no_common_codec" && call.hadVideo) return;
-  if (call.noVideo !== "policy") hint("no_video");
+  if (call.began) sayNoVideo();
   const mine = call;
   const end = () => {
     if (mine !== call || !call.noVideo || call.hadVideo || !devices.camera) return;
@@ -480,6 +485,7 @@ function showState() {
 function begun() {
   if (call.began) return;
   call.began = Date.now();
+  if (call.noVideo && policy !== "inactive") sayNoVideo();
   show("timer", true);
   call.timer = setInterval(tick, 1000);
   tick();
