@@ -86,7 +86,10 @@ impl<Io: PacketIo> Worker<Io> {
     /// Shows the picture of this moment. One that could not leave, whole or in part, was not shown, and the
     /// next one needs no other.
     pub(super) fn show_picture(&mut self, now_us: u64, slot: u32) {
-        let Some(own) = self.leg(slot).and_then(|leg| leg.picture.as_deref().copied()) else {
+        let Some(own) = self
+            .leg(slot)
+            .and_then(|leg| leg.picture.as_deref().copied())
+        else {
             return;
         };
         let passed_us = now_us.saturating_sub(own.began_us);
