@@ -133,6 +133,11 @@ impl SipLoad {
         self.calls.len()
     }
 
+    /// Calls that the callee has answered, and that nobody has ended.
+    pub(crate) fn callee_alive(&self) -> usize {
+        self.answers.len()
+    }
+
     /// Sends an INVITE for the generator's user, with an SDP that names `media`.
     pub(crate) fn invite(&mut self, call: u32, media: SocketAddr) {
         let user = self.user.clone();

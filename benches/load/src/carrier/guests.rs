@@ -132,8 +132,13 @@ impl Target for Guests {
             progress(&format!("{}: {ended} calls ended before", self.name));
         }
         let end = Instant::now() + PATIENCE;
-        while self.calls.look().is_empty() && Instant::now() < end {
+        while self.calls.callee_alive() > 0 && Instant::now() < end {
+            self.calls.look();
             std::thread::sleep(LOOK);
+        }
+        let left = self.calls.callee_alive();
+        if left > 0 {
+            progress(&format!("{}: {left} calls did not end", self.name));
         }
     }
 }
