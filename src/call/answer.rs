@@ -35,6 +35,7 @@ impl CallControl {
         let at = call.time(now);
         if let Some(attempt) = &mut call.attempt {
             attempt.ringing_at.get_or_insert(at);
+            attempt.is_alerting |= status == StatusCode::RINGING;
         }
         if call.guest().is_some() {
             return self.ring_guest(key, answer);

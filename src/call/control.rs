@@ -448,7 +448,7 @@ impl CallControl {
     fn handle_report(&mut self, now: Now, report: &Report) {
         match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
-            Report::Latched { .. } => {}
+            Report::Latched { pair, .. } => self.note_callee_is_heard(pair),
             Report::BrowserStocked { pair, at } => {
                 self.stock.add_browser(StockedPair { pair, rtp: at });
             }

@@ -168,6 +168,10 @@ pub(super) struct Attempt {
     /// The guard's proof; goes back to it when the attempt is over.
     pub(super) cleared: Cleared,
     pub(super) media: Ports,
+    /// Its callee's 180 has come.
+    pub(super) is_alerting: bool,
+    /// Its first packet has come.
+    pub(super) is_heard: bool,
     pub(super) ringing_at: Option<Timestamp>,
     pub(super) answered_at: Option<Timestamp>,
     /// Its 2xx offered, and our answer has not left.
