@@ -437,6 +437,11 @@ impl Call {
         }
     }
 
+    /// A guest calls, and nobody has answered.
+    pub(super) fn is_ringing_guest(&self) -> bool {
+        self.guest().is_some() && self.answered_at.is_none()
+    }
+
     pub(super) fn has_video_pair(&self, pair: PairKey) -> bool {
         let ports = [Side::A, Side::B].map(|side| self.ports(side));
         let videos = ports.into_iter().flatten();
