@@ -567,6 +567,33 @@ fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
     assert_eq!(words(&mut world), ["answer 111 not_taken", "connected"]);
 }
 
+/// Whatever a page sends, its own picture comes back only where its link lets it be seen.
+#[test]
+fn echo_looks_at_no_camera_that_its_link_keeps_dark() {
+    let policies = [
+        (VideoPolicy::SendRecv, "SendRecv", true),
+        (VideoPolicy::RecvOnly, "SendOnly", false),
+        (VideoPolicy::RecvOnlyInitially, "SendRecv", false),
+    ];
+    for (policy, said, is_seen) in policies {
+        let mut world = world(Vec::new());
+        let mut echo = link(Destination::Echo);
+        echo.video_policy = policy;
+        call(&mut world, echo, offer("aaaa", Some("sendrecv")));
+        let expected = [format!("answer 111 {said}"), "connected".to_owned()];
+        assert_eq!(words(&mut world), expected, "{policy:?}");
+        let (_, (video, _)) = world.transports.first_key_value().unwrap();
+        let video = video.expect("pictures go over the same transport");
+        assert_eq!(world.plans[&video].receives, is_seen, "{policy:?}");
+        say(&mut world, BrowserInput::Camera(true));
+        let is_seen = policy != VideoPolicy::RecvOnly;
+        assert_eq!(
+            world.plans[&video].receives, is_seen,
+            "{policy:?}, turned on"
+        );
+    }
+}
+
 #[test]
 fn tone_answers_a_page_in_g711() {
     let mut world = world(Vec::new());
