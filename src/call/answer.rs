@@ -8,6 +8,7 @@ use sip::message::StatusCode;
 use sip::offer_answer::{self, Forbidden, RemoteAudio, Unusable};
 use sip::sdp::SessionDescription;
 
+use super::callers::Caller;
 use super::control::CallControl;
 use super::event::{Level, LogLine, Now, Output};
 use super::media_plan::address;
@@ -35,6 +36,7 @@ impl CallControl {
         let at = call.time(now);
         if let Some(attempt) = &mut call.attempt {
             attempt.ringing_at.get_or_insert(at);
+            attempt.is_alerting |= status == StatusCode::RINGING;
         }
         if call.guest().is_some() {
             return self.ring_guest(key, answer);
@@ -134,7 +136,11 @@ impl CallControl {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        call.answered_at = Some(call.time(now));
+        let guest = call.guest().map(|guest| guest.client);
+        let is_first = call.answered_at.replace(call.time(now)).is_none();
+        if let Some(client) = guest.filter(|_| is_first) {
+            self.ringing_guests.settle(Caller::of_guest(client));
+        }
         let at = now.instant + duration_max;
         if let Some(before) = call.ends_at.replace(at) {
             self.deadlines.remove(&(before, key));

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::quality::FixedState;
@@ -43,6 +44,54 @@ impl Caller {
     }
 }
 
+/// The group of all guests with browsers.
+const GUESTS: u64 = 1;
+
+impl Caller {
+    /// The network of a guest's browser.
+    pub(super) fn of_guest(client: IpAddr) -> Self {
+        Self {
+            address: CallerAddress::of((client, 0).into()),
+            group: GUESTS,
+        }
+    }
+}
+
+/// Calls of guests that nobody has answered and that have not ended, by the networks that they come from.
+#[derive(Debug, Default)]
+pub(super) struct RingingGuests {
+    by_address: BTreeMap<CallerAddress, u32>,
+    all: u32,
+}
+
+impl RingingGuests {
+    pub(super) fn begin(&mut self, caller: Caller) {
+        *self.by_address.entry(caller.address).or_default() += 1;
+        self.all += 1;
+    }
+
+    pub(super) fn settle(&mut self, caller: Caller) {
+        less(&mut self.by_address, &caller.address);
+        self.all = self.all.saturating_sub(1);
+    }
+
+    /// This one may have one more of what is free.
+    pub(super) fn may_begin(&self, free: u32, caller: Caller) -> bool {
+        is_shared(free, self.of(caller), self.all, false)
+    }
+
+    fn of(&self, caller: Caller) -> u32 {
+        self.by_address
+            .get(&caller.address)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub(super) const fn count(&self) -> u32 {
+        self.all
+    }
+}
+
 /// New calls within the last second, at most as many as the node's rate.
 #[derive(Debug, Default)]
 pub(super) struct OfferedLately {
@@ -54,7 +103,7 @@ pub(super) struct OfferedLately {
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// What a caller hears that holds its share of every trunk.
-const SHARE_WAIT: Duration = Duration::from_secs(2);
+pub(super) const SHARE_WAIT: Duration = Duration::from_secs(2);
 
 impl OfferedLately {
     /// How many there were in the last second.
@@ -148,20 +197,10 @@ impl CallControl {
         key: CallKey,
         mut routes: Vec<Route>,
     ) -> Result<Vec<Route>, Denied> {
-        let offered = self.calls.get(&key).and_then(|call| call.offered());
-        let Some(offered) = offered.filter(|offered| !offered.is_emergency) else {
+        let Some((own, group, has_proven)) = self.unsettled_beside(key) else {
             return Ok(routes);
         };
-        let (trunks, sources) = (&self.snapshot.trunks, &self.snapshot.sources);
-        let known = admit_flow(trunks, sources, offered.flow);
-        let Some(caller) = Caller::of(offered.flow, known) else {
-            return Ok(routes);
-        };
-        // This call is one of them.
-        let own = self.endpoint.unsettled_calls(caller.address);
-        let group = self.endpoint.unsettled_calls_of_group(caller.group);
-        let (own, group) = (own.saturating_sub(1), group.saturating_sub(1));
-        let has_proven = self.endpoint.has_proven(caller.address);
+        let trunks = &self.snapshot.trunks;
         routes.retain(|route| {
             let trunk = trunks.iter().find(|trunk| trunk.id == route.trunk);
             let free = trunk.and_then(|trunk| self.loads.free_to_send(trunk));
@@ -172,6 +211,28 @@ impl CallControl {
             return Err(full.with_retry_after(Some(SHARE_WAIT)));
         }
         Ok(routes)
+    }
+
+    /// How many calls that nobody has answered its caller has beside this one, how many the caller's group,
+    /// and whether the caller has proven to be who it says. `None`: shares do not concern it.
+    fn unsettled_beside(&self, key: CallKey) -> Option<(u32, u32, bool)> {
+        let call = self.calls.get(&key)?;
+        let ((own, group), has_proven) = if let Some(guest) = call.guest() {
+            let guests = &self.ringing_guests;
+            (
+                (guests.of(Caller::of_guest(guest.client)), guests.all),
+                false,
+            )
+        } else {
+            let offered = call.offered().filter(|offered| !offered.is_emergency)?;
+            let (trunks, sources) = (&self.snapshot.trunks, &self.snapshot.sources);
+            let known = admit_flow(trunks, sources, offered.flow);
+            let caller = Caller::of(offered.flow, known)?;
+            let own = self.endpoint.unsettled_calls(caller.address);
+            let group = self.endpoint.unsettled_calls_of_group(caller.group);
+            ((own, group), self.endpoint.has_proven(caller.address))
+        };
+        Some((own.saturating_sub(1), group.saturating_sub(1), has_proven))
     }
 }
 

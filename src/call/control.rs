@@ -19,7 +19,7 @@ use sip::message::SendBuffer;
 use super::alias::{AliasNumbers, BLOCK_COUNT};
 use super::browser::event::GuestKey;
 use super::browser::{BrowserConfig, TransportWord};
-use super::callers::{Caller, OfferedLately};
+use super::callers::{Caller, OfferedLately, RingingGuests};
 use super::challenges::Challenges;
 use super::counters::{Counters, TrunkFigures};
 use super::draining::Draining;
@@ -103,6 +103,7 @@ pub struct CallControl {
     pub(super) draining: Draining,
     /// Calls of guests, as long as they are up.
     pub(super) guests: BTreeMap<GuestKey, CallKey>,
+    pub(super) ringing_guests: RingingGuests,
     pub(super) deadlines: BTreeSet<(Instant, CallKey)>,
     pub(super) pings: BTreeMap<PingKey, TargetKey>,
     pub(super) former_peers: FormerPeers,
@@ -173,6 +174,7 @@ impl CallControl {
             ticket_last: 0,
             pairs: BTreeMap::new(),
             guests: BTreeMap::new(),
+            ringing_guests: RingingGuests::default(),
             draining: Draining::default(),
             deadlines: BTreeSet::new(),
             pings: BTreeMap::new(),
@@ -396,6 +398,12 @@ impl CallControl {
         self.ladders.check_invariants();
         let guests = live().filter(|call| call.guest().is_some()).count();
         assert_eq!(self.guests.len(), guests, "guests of live calls");
+        let ringing = live().filter(|call| call.is_ringing_guest()).count();
+        assert_eq!(
+            u64::from(self.ringing_guests.count()),
+            count(ringing),
+            "guests that wait"
+        );
         let a_legs = live().filter(|call| call.a_media.is_some()).count();
         let received = live().filter(|call| call.from_trunk.is_some()).count();
         assert_eq!(
@@ -448,7 +456,7 @@ impl CallControl {
     fn handle_report(&mut self, now: Now, report: &Report) {
         match *report {
             Report::Stocked { pair, rtp } => self.stock.add(StockedPair { pair, rtp }),
-            Report::Latched { .. } => {}
+            Report::Latched { pair, .. } => self.note_callee_is_heard(pair),
             Report::BrowserStocked { pair, at } => {
                 self.stock.add_browser(StockedPair { pair, rtp: at });
             }

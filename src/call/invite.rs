@@ -122,6 +122,8 @@ impl CallControl {
                         destination,
                         cleared,
                         media,
+                        is_alerting: false,
+                        is_heard: false,
                         ringing_at: None,
                         answered_at: None,
                         owes_answer: false,

@@ -168,6 +168,10 @@ pub(super) struct Attempt {
     /// The guard's proof; goes back to it when the attempt is over.
     pub(super) cleared: Cleared,
     pub(super) media: Ports,
+    /// Its callee's 180 has come.
+    pub(super) is_alerting: bool,
+    /// Its first packet has come.
+    pub(super) is_heard: bool,
     pub(super) ringing_at: Option<Timestamp>,
     pub(super) answered_at: Option<Timestamp>,
     /// Its 2xx offered, and our answer has not left.
@@ -431,6 +435,11 @@ impl Call {
             Side::A => self.a_media.as_deref_mut(),
             Side::B => self.attempt.as_mut().map(|attempt| &mut attempt.media),
         }
+    }
+
+    /// A guest calls, and nobody has answered.
+    pub(super) fn is_ringing_guest(&self) -> bool {
+        self.guest().is_some() && self.answered_at.is_none()
     }
 
     pub(super) fn has_video_pair(&self, pair: PairKey) -> bool {

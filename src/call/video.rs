@@ -203,14 +203,17 @@ impl CallControl {
 
     /// A guest that hears itself sees itself; who hears a tone sees the test picture.
     fn play_video(&mut self, key: CallKey, target: Target) {
-        let call = self.calls.get_mut(&key);
-        let ports = call.and_then(|call| call.ports_mut(Side::A));
-        let Some(leg) = ports.map(|ports| &mut ports.leg) else {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
-        let Some((pair, plan)) = leg.video_plan(Some(leg)) else {
+        let is_dark = call.guest().is_some_and(|guest| guest.is_dark);
+        let Some(leg) = call.ports_mut(Side::A).map(|ports| &mut ports.leg) else {
             return;
         };
+        let Some((pair, mut plan)) = leg.video_plan(Some(leg)) else {
+            return;
+        };
+        plan.receives &= !is_dark;
         leg.note_protection(&plan);
         self.send_media(Command::Update { pair, plan, target });
     }

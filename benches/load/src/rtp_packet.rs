@@ -25,6 +25,14 @@ impl Sound {
         }
     }
 
+    /// A picture of one packet, as often as a packet of speech.
+    pub(crate) const fn picture(payload_type: u8) -> Self {
+        Self {
+            payload_type,
+            step: 90_000 / 50,
+        }
+    }
+
     /// RTP time of packet number `sent`.
     pub(crate) const fn time(self, sent: u64) -> u32 {
         let [.., t0, t1, t2, t3] = sent.wrapping_mul(self.step as u64).to_be_bytes();

@@ -15,9 +15,9 @@ use socket2::SockRef;
 use crate::machine::monotonic_ns;
 use crate::session_key::{SessionKey, secured};
 use crate::sip_text::{
-    contact_uri, cseq_method, has_to_tag, header, method, opus_payload_type, push_body,
-    request_user, response, session_description, session_in_opus, status, stream_address,
-    with_picture,
+    contact_uri, cseq_method, h264_payload_type, has_to_tag, header, method, opus_payload_type,
+    push_body, request_user, response, session_description, session_in_opus, status,
+    stream_address, with_picture,
 };
 
 /// What happened since the last look.
@@ -43,6 +43,8 @@ pub(crate) enum Happened {
         key: Option<SessionKey>,
         /// The payload type of Opus, where the callee takes that.
         opus: Option<u8>,
+        /// The payload type of H.264 in the offer.
+        h264: Option<u8>,
         /// The Request-URI's user, where it is a number.
         user: Option<u32>,
         /// The kernel's arrival stamp, `CLOCK_REALTIME`.
@@ -344,6 +346,7 @@ impl SipLoad {
                     media: stream_address(text, self.kind()),
                     key: offered.map(|(_, key)| key),
                     opus,
+                    h264: h264_payload_type(text),
                     user: request_user(text).and_then(|user| user.parse().ok()),
                     arrived_ns,
                 });
@@ -455,6 +458,7 @@ mod tests {
             media,
             key: None,
             opus: None,
+            h264: None,
             user: None,
             arrived_ns,
         } = seen[0]

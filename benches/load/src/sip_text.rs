@@ -92,10 +92,19 @@ pub(crate) fn session_description(media: SocketAddr) -> String {
 
 /// The payload type that a description gives to Opus.
 pub(crate) fn opus_payload_type(message: &str) -> Option<u8> {
+    payload_type(message, "opus/48000")
+}
+
+/// The first that it gives to H.264.
+pub(crate) fn h264_payload_type(message: &str) -> Option<u8> {
+    payload_type(message, "h264/90000")
+}
+
+fn payload_type(message: &str, codec: &str) -> Option<u8> {
     message.lines().find_map(|line| {
-        let (payload_type, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        let is_opus = codec.to_ascii_lowercase().starts_with("opus/48000");
-        payload_type.parse().ok().filter(|_| is_opus)
+        let (payload_type, named) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        let is_it = named.to_ascii_lowercase().starts_with(codec);
+        payload_type.parse().ok().filter(|_| is_it)
     })
 }
 
@@ -180,6 +189,7 @@ mod tests {
         let text = response(INVITE, "200 OK", "t", media, &body);
         assert_eq!(stream_address(&text, "video"), Some(media));
         assert_eq!(stream_address(&text, "audio"), Some(media));
+        assert_eq!(h264_payload_type(&text), Some(97));
         let refused = text.replace("m=video 4000", "m=video 0");
         assert_eq!(stream_address(&refused, "video"), None);
     }

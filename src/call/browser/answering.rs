@@ -343,12 +343,14 @@ fn wish_of(call: &Call, snapshot: &Snapshot) -> Wish {
         .is_some_and(|ports| ports.leg.video.is_some());
     if let Some(party) = call.local_party {
         let offer = call.guest().map(|guest| guest.offer.as_remote());
-        let own = offer.and_then(|remote| remote.video);
+        let own = offer.and_then(|remote| remote.video).filter(|_| has_pair);
+        let shown = own.and_then(|own| shown(&own, party));
         return Wish {
             codecs: playable(offered, party),
             direction: Direction::SendRecv,
             ptime_ms: None,
-            video: own.filter(|_| has_pair).and_then(|own| shown(&own, party)),
+            // What the link keeps from a callee it keeps from a party of ours.
+            video: shown.and_then(|wish| wish.limited(Direction::SendRecv, call.video_most)),
         };
     }
     let may = (

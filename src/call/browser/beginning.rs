@@ -1,5 +1,6 @@
 //! A guest's call begins: may it be a call at all, whom does it reach, by which ways.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand_core::RngCore;
@@ -9,6 +10,7 @@ use sip::offer_answer::browser::{BrowserOffer, BrowserSession, Streams, read_bro
 use sip::sdp::DigestKind;
 
 use super::super::admission::Denied;
+use super::super::callers::{Caller, SHARE_WAIT};
 use super::super::control::CallControl;
 use super::super::event::{Level, Now, Output};
 use super::super::local_party;
@@ -35,12 +37,15 @@ impl CallControl {
             offer,
             client,
         } = wish;
-        let admitted = self.admit_guest(now).and_then(|()| {
+        let caller = Caller::of_guest(client);
+        let admitted = self.admit_guest(now, caller).and_then(|()| {
             let offer = read_browser_offer(&offer);
             let offer = offer.map_err(|refusal| Denied::of_code(488, refusal.as_str()))?;
             if !has_usable_fingerprint(&offer) {
                 return Err(Denied::of_code(488, "browser_weak_fingerprint"));
             }
+            let rate = self.config.calls_per_second_max;
+            self.offered_lately.count(now.instant, rate, Some(caller));
             let begun = self.endpoint.begin();
             let (key, a_leg) = begun.map_err(|_full| unavailable("calls_max"))?;
             Ok((key, a_leg, offer))
@@ -61,6 +66,7 @@ impl CallControl {
         self.open_guest_record(now, &call, &link);
         if let Some(guest) = call.guest() {
             self.guests.insert(guest.key, key);
+            self.ringing_guests.begin(caller);
         }
         self.calls.insert(key, Box::new(call));
         self.touch(Some(key));
@@ -69,8 +75,9 @@ impl CallControl {
         }
     }
 
-    /// Ours first: the node may stop, be full, or have no place for browsers.
-    fn admit_guest(&mut self, now: Now) -> Result<(), Denied> {
+    /// Ours first: the node may stop, be full, or have no place for browsers. Then what this guest's
+    /// network leaves to others, of the table and of the second.
+    fn admit_guest(&mut self, now: Now, caller: Caller) -> Result<(), Denied> {
         if self.is_stopping() {
             return Err(unavailable("node_stopped"));
         }
@@ -84,12 +91,21 @@ impl CallControl {
         if self.live >= limit {
             return Err(unavailable("calls_max"));
         }
+        let free = u32::try_from(limit - self.live).unwrap_or(u32::MAX);
+        if !self.ringing_guests.may_begin(free, caller) {
+            return Err(unavailable("caller_share").with_retry_after(Some(SHARE_WAIT)));
+        }
         let rate = self.config.calls_per_second_max;
+        let wait = Some(Duration::from_secs(1));
         if !self.offered_lately.admits(now.instant, rate) {
-            let wait = Some(Duration::from_secs(1));
             return Err(unavailable("calls_per_second_max").with_retry_after(wait));
         }
-        self.offered_lately.count(now.instant, rate, None);
+        if self
+            .offered_lately
+            .is_too_fast(now.instant, rate, caller, false)
+        {
+            return Err(unavailable("caller_rate").with_retry_after(wait));
+        }
         Ok(())
     }
 
@@ -224,6 +240,7 @@ impl CallControl {
         let offered = call.guest().map(|guest| names(&guest.offer.audio.codecs));
         let codecs = offered.unwrap_or_default();
         let (phones, routes) = self.ways_to(now, &mut wanted, &codecs, None)?;
+        let routes = VecDeque::from(self.shared(key, routes.into())?);
         let target = routes.front().map(|route| route.target.ip());
         let call = self.calls.get_mut(&key).ok_or_else(gone)?;
         (call.wanted, call.phones) = (Some(wanted), phones);

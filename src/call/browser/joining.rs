@@ -1,5 +1,6 @@
 //! The callee rings, answers, holds: what of it a guest hears.
 
+use media::command::PairKey;
 use sip::event::{Answered, CallKey};
 use sip::message::StatusCode;
 use sip::offer_answer::{Codec, RemoteAudio, Unusable};
@@ -85,6 +86,20 @@ impl CallControl {
         Ok(answer)
     }
 
+    /// The first packet of a leg came: a callee that rings has something to be heard.
+    pub(in super::super) fn note_callee_is_heard(&mut self, pair: PairKey) {
+        let Some(key) = self.pairs.get(&pair).copied() else {
+            return;
+        };
+        let call = self.calls.get_mut(&key);
+        let attempt = call.and_then(|call| call.attempt.as_deref_mut());
+        let Some(attempt) = attempt.filter(|attempt| attempt.media.leg.pair == pair) else {
+            return;
+        };
+        attempt.is_heard = true;
+        self.tell_guest_state(key);
+    }
+
     /// How the call is now, where the guest was told otherwise.
     pub(in super::super) fn tell_guest_state(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key).filter(|call| !call.over) else {
@@ -111,11 +126,14 @@ fn state_of(call: &Call) -> GuestState {
             GuestState::Connected
         };
     }
-    let ringing = call.attempt.as_ref().and_then(|attempt| attempt.ringing_at);
-    match (callee, ringing) {
-        (Some(_), _) => GuestState::EarlyMedia,
-        (None, Some(_)) => GuestState::Ringing,
-        (None, None) => GuestState::Calling,
+    let attempt = call.attempt.as_deref();
+    let rings = attempt.is_some_and(|attempt| attempt.ringing_at.is_some());
+    // Who alerts and plays nothing leaves the sound to the caller's end (RFC 3960 §3.2).
+    let plays = attempt.is_some_and(|attempt| attempt.is_heard || !attempt.is_alerting);
+    match callee {
+        Some(_) if plays => GuestState::EarlyMedia,
+        _ if rings => GuestState::Ringing,
+        _ => GuestState::Calling,
     }
 }
 

@@ -9,6 +9,7 @@ use media::command::{PairKey, TransportFailure};
 use media::srtp::Suite;
 use sip::event::{CallKey, Refusal};
 
+use super::super::callers::Caller;
 use super::super::control::CallControl;
 use super::super::event::{Now, Output};
 use super::super::one_call::{Ending, Side};
@@ -46,9 +47,16 @@ impl CallControl {
 
     /// The call is over: its guest is told, and heard no more.
     pub(in super::super) fn end_guest(&mut self, key: CallKey, ending: Ending) {
-        let Some(guest) = self.calls.get_mut(&key).and_then(|call| call.guest_mut()) else {
+        let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        let is_ringing = call.is_ringing_guest();
+        let Some(guest) = call.guest_mut() else {
+            return;
+        };
+        if is_ringing {
+            self.ringing_guests.settle(Caller::of_guest(guest.client));
+        }
         let (name, retry_after) = (guest.key, guest.retry_after);
         let (cause, status) = if guest.is_hidden {
             (ResolveRefusal::Unknown.as_str(), 404)

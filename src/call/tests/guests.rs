@@ -567,6 +567,33 @@ fn echo_shows_a_page_its_own_picture_where_the_link_lets_it() {
     assert_eq!(words(&mut world), ["answer 111 not_taken", "connected"]);
 }
 
+/// Whatever a page sends, its own picture comes back only where its link lets it be seen.
+#[test]
+fn echo_looks_at_no_camera_that_its_link_keeps_dark() {
+    let policies = [
+        (VideoPolicy::SendRecv, "SendRecv", true),
+        (VideoPolicy::RecvOnly, "SendOnly", false),
+        (VideoPolicy::RecvOnlyInitially, "SendRecv", false),
+    ];
+    for (policy, said, is_seen) in policies {
+        let mut world = world(Vec::new());
+        let mut echo = link(Destination::Echo);
+        echo.video_policy = policy;
+        call(&mut world, echo, offer("aaaa", Some("sendrecv")));
+        let expected = [format!("answer 111 {said}"), "connected".to_owned()];
+        assert_eq!(words(&mut world), expected, "{policy:?}");
+        let (_, (video, _)) = world.transports.first_key_value().unwrap();
+        let video = video.expect("pictures go over the same transport");
+        assert_eq!(world.plans[&video].receives, is_seen, "{policy:?}");
+        say(&mut world, BrowserInput::Camera(true));
+        let is_seen = policy != VideoPolicy::RecvOnly;
+        assert_eq!(
+            world.plans[&video].receives, is_seen,
+            "{policy:?}, turned on"
+        );
+    }
+}
+
 #[test]
 fn tone_answers_a_page_in_g711() {
     let mut world = world(Vec::new());
@@ -925,28 +952,49 @@ fn state_of_a_page_is_said_once() {
     }
     world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
     world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
-    let states: Vec<_> = told(&mut world)
-        .into_iter()
-        .filter_map(|output| {
-            let BrowserOutput::State(state) = output else {
-                return None;
-            };
-            Some(state)
-        })
-        .collect();
-    assert_eq!(
-        states,
-        [
-            GuestState::Calling,
-            GuestState::Ringing,
-            GuestState::EarlyMedia
-        ]
-    );
     assert_eq!(
         world.legs[&pair(0)],
         Target::Leg(pair(BROWSERS)),
         "it is heard"
     );
+    // It has said where it would speak from, and does not: the page rings on.
+    let states = states_told(&mut world);
+    assert_eq!(states, [GuestState::Calling, GuestState::Ringing]);
+    for _ in 0..2 {
+        first_packet_of_the_callee(&mut world);
+    }
+    assert_eq!(states_told(&mut world), [GuestState::EarlyMedia]);
+}
+
+#[test]
+fn a_callee_that_does_not_ring_but_plays_leaves_nothing_to_the_page() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
+    let states = states_told(&mut world);
+    assert_eq!(states, [GuestState::Calling, GuestState::EarlyMedia]);
+    first_packet_of_the_callee(&mut world);
+    // What it plays goes on while it rings.
+    world.respond(&invite, "180 Ringing", "");
+    assert_eq!(states_told(&mut world), []);
+}
+
+fn first_packet_of_the_callee(world: &mut World) {
+    let report = Report::Latched {
+        pair: pair(0),
+        source: target(1),
+    };
+    world.feed(Input::Report { report });
+}
+
+fn states_told(world: &mut World) -> Vec<GuestState> {
+    let told = told(world).into_iter();
+    told.filter_map(|output| match output {
+        BrowserOutput::State(state) => Some(state),
+        _ => None,
+    })
+    .collect()
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod delayed;
 mod extensions;
 mod floods;
 mod guard;
+mod guest_shares;
 mod guests;
 mod hostile_guests;
 mod offerless;

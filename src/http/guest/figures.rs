@@ -19,6 +19,8 @@ pub(crate) enum GuestRefused {
     TooManyOfClient,
     /// This client loads pages too often.
     TooManyLoads,
+    /// This client calls too often.
+    TooManyCalls,
     /// Nothing came in time: no `hello`, or no `call` after it.
     Late,
     /// No frame of ours, or one at the wrong moment.
@@ -51,7 +53,7 @@ pub(crate) enum GuestRefused {
 
 impl GuestRefused {
     /// All of them.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::NoNode,
         Self::ForeignHost,
         Self::ForeignOrigin,
@@ -59,6 +61,7 @@ impl GuestRefused {
         Self::TooManyConnections,
         Self::TooManyOfClient,
         Self::TooManyLoads,
+        Self::TooManyCalls,
         Self::Late,
         Self::BadFrame,
         Self::FrameTooLarge,
@@ -86,6 +89,7 @@ impl GuestRefused {
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyOfClient => "too_many_of_client",
             Self::TooManyLoads => "too_many_loads",
+            Self::TooManyCalls => "too_many_calls",
             Self::Late => "late",
             Self::BadFrame => "bad_frame",
             Self::FrameTooLarge => "frame_too_large",

@@ -1,5 +1,5 @@
-//! How many sockets a client may hold, how many all may, and how often a client may load pages. A
-//! client is an address; of IPv6 its /64.
+//! How many WebSockets a client may hold, how many all may, and how often a client may load pages and
+//! call. A client is an address; of IPv6 its /64.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,11 +13,11 @@ use crate::http::tries::network;
 /// The bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestLimits {
-    /// sockets at once.
+    /// WebSockets at once.
     pub connections_max: u32,
     /// Of these, those of one client.
     pub connections_per_client_max: u32,
-    /// Pages that one client may load a minute, and as many at once.
+    /// Pages that one client may load a minute, and as many at once; calls that it may begin, likewise.
     pub loads_per_minute_max: u32,
 }
 
@@ -40,8 +40,28 @@ struct Table {
 struct Client {
     taken: u32,
     calls: u32,
-    /// When the bucket of its loads will be empty again.
-    empty_at: Instant,
+    loads: Bucket,
+    begun: Bucket,
+}
+
+/// What happens at a rate, and as often at once as in a minute: when nothing of it will count any more.
+#[derive(Debug, Clone, Copy)]
+struct Bucket(Instant);
+
+impl Bucket {
+    /// One more.
+    ///
+    /// # Errors
+    /// Too often; how long to wait.
+    fn fill(&mut self, now: Instant, per_minute_max: u32) -> Result<(), Duration> {
+        let filled = self.0.max(now) + MINUTE / per_minute_max.max(1);
+        let over = filled.saturating_duration_since(now + MINUTE);
+        if !over.is_zero() {
+            return Err(over);
+        }
+        self.0 = filled;
+        Ok(())
+    }
 }
 
 /// A WebSocket's place; dropped, it is free.
@@ -98,7 +118,8 @@ impl Seats {
     /// must find a place to bring it back.
     ///
     /// # Errors
-    /// As many calls as there may be sockets, of all or of this client.
+    /// As many calls as there may be WebSockets, of all or of this client; or this client begins them too
+    /// fast. A call that is refused further on counts too, for it takes work.
     pub(super) fn call(
         self: &Arc<Self>,
         now: Instant,
@@ -112,6 +133,8 @@ impl Seats {
         if entry.calls >= self.limits.connections_per_client_max {
             return Err(GuestRefused::TooManyOfClient);
         }
+        let begun = entry.begun.fill(now, self.limits.loads_per_minute_max);
+        begun.map_err(|_wait| GuestRefused::TooManyCalls)?;
         entry.calls += 1;
         table.calls += 1;
         drop(table);
@@ -128,14 +151,7 @@ impl Seats {
     pub(super) fn load(&self, now: Instant, client: IpAddr) -> Result<(), Duration> {
         let mut table = self.table();
         let (_client, entry) = table.client(now, client);
-        let each = MINUTE / self.limits.loads_per_minute_max.max(1);
-        let filled = entry.empty_at.max(now) + each;
-        let over = filled.saturating_duration_since(now + MINUTE);
-        if !over.is_zero() {
-            return Err(over);
-        }
-        entry.empty_at = filled;
-        Ok(())
+        entry.loads.fill(now, self.limits.loads_per_minute_max)
     }
 
     fn publish(&self, table: &Table) {
@@ -152,8 +168,10 @@ impl Table {
     fn client(&mut self, now: Instant, address: IpAddr) -> (IpAddr, &mut Client) {
         let mut client = network(address);
         if self.clients.len() >= CLIENTS_MAX && !self.clients.contains_key(&client) {
-            self.clients
-                .retain(|_, client| client.taken + client.calls > 0 || client.empty_at > now);
+            self.clients.retain(|_, client| {
+                let empty_at = client.loads.0.max(client.begun.0);
+                client.taken + client.calls > 0 || empty_at > now
+            });
             if self.clients.len() >= CLIENTS_MAX {
                 // Whoever finds no place in the table shares the bounds of one client.
                 client = OVERFLOW;
@@ -162,7 +180,8 @@ impl Table {
         let entry = self.clients.entry(client).or_insert(Client {
             taken: 0,
             calls: 0,
-            empty_at: now,
+            loads: Bucket(now),
+            begun: Bucket(now),
         });
         (client, entry)
     }
@@ -241,6 +260,23 @@ mod tests {
         seats.load(now, address("192.0.2.2")).unwrap();
         seats.load(now + Duration::from_secs(15), one).unwrap();
         seats.load(now + Duration::from_secs(15), one).unwrap_err();
+    }
+
+    #[test]
+    fn calls_have_their_rate_beside_that_of_loads() {
+        let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
+        let one = address("192.0.2.1");
+        for _ in 0..4 {
+            seats.load(now, one).unwrap();
+            // One that ends at once counts all the same.
+            drop(seats.call(now, one).unwrap());
+        }
+        assert_eq!(
+            seats.call(now, one).unwrap_err(),
+            GuestRefused::TooManyCalls
+        );
+        let _other = seats.call(now, address("192.0.2.2")).unwrap();
+        let _later = seats.call(now + Duration::from_secs(15), one).unwrap();
     }
 
     #[test]

@@ -140,6 +140,7 @@ fn problem(why: GuestRefused) -> Response {
         GuestRefused::ForeignOrigin
         | GuestRefused::NoCookie
         | GuestRefused::TooManyLoads
+        | GuestRefused::TooManyCalls
         | GuestRefused::Late
         | GuestRefused::BadFrame
         | GuestRefused::FrameTooLarge

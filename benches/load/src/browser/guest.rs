@@ -139,10 +139,7 @@ impl Guest {
             .picture
             .and_then(|mid| self.payload_type(mid, Codec::H264));
         let payload_type = payload_type.context("the gateway answered a browser without H.264")?;
-        Ok(Sound {
-            payload_type: *payload_type,
-            step: 90_000 / 50,
-        })
+        Ok(Sound::picture(*payload_type))
     }
 
     fn payload_type(&self, mid: Mid, codec: Codec) -> Option<Pt> {

@@ -34,6 +34,8 @@ pub(crate) struct Joined {
     pub(crate) callee: SocketAddr,
     /// What its callee speaks.
     pub(crate) sound: Sound,
+    /// And what pictures it sends.
+    pub(crate) picture: Option<Sound>,
 }
 
 impl Guests {
@@ -91,19 +93,23 @@ impl Guests {
             }
             joining.look(&mut self.reader)?;
             for happened in self.calls.look() {
-                if let Happened::Offered { media, opus, .. } = happened {
-                    offered = Some((media, opus));
+                if let Happened::Offered {
+                    media, opus, h264, ..
+                } = happened
+                {
+                    offered = Some((media, opus, h264));
                 }
             }
             std::thread::sleep(LOOK);
         }
-        let (media, opus) = offered.context("nobody was called")?;
+        let (media, opus, h264) = offered.context("nobody was called")?;
         let (line, guest) = joining.into_parts();
         self.keeper.keep(line);
         Ok(Joined {
             guest,
             callee: media.context("an offer without an address")?,
             sound: opus.map_or(Sound::PCMU, Sound::opus),
+            picture: h264.map(Sound::picture),
         })
     }
 }

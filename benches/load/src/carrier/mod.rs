@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result};
 
 pub(crate) use self::daemon::Daemon;
-pub(crate) use self::guests::Guests;
+pub(crate) use self::guests::{Guests, Joined};
 pub(crate) use self::minimal::Minimal;
 pub(crate) use self::node::{Node, NodeByHttp, NodePlace};
 pub(crate) use self::resting::Resting;

@@ -11,7 +11,7 @@ const WORDS = {
   not_acceptable: "codec", no_common_codec: "codec", browser_no_common_codec: "codec", local_party_codec: "codec",
   sdp_no_common_codec: "codec", session_expired: "lost", local_party_over: "too_long",
   too_busy: "full", draining: "stopping", node_stopping: "stopping", node_stopped: "stopping", lost: "lost",
-  media_timeout: "lost", guest_vanished: "lost", unknown_resume: "lost", no_cookie: "cookies", too_many_of_client: "rate", too_many_connections: "full", elsewhere: "elsewhere",
+  media_timeout: "lost", guest_vanished: "lost", unknown_resume: "lost", no_cookie: "cookies", too_many_of_client: "rate", too_many_calls: "rate", caller_rate: "rate", caller_share: "full", trunk_share: "full", too_many_connections: "full", elsewhere: "elsewhere",
   already_open: "elsewhere", unreachable: "unreachable", too_many_frames: "failed",
 };
 const PREFIXES = [
