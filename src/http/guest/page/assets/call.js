@@ -379,10 +379,9 @@ function listen(mine) {
   const { signal } = mine;
   const on = (type, act) => signal.addEventListener(type, (event) => mine === call && act(event.detail));
   on("welcome", ({ iceServers, again }) => {
-    if (again) return resumed(iceServers);
-    remember("");
-    return offer(iceServers);
+    return again ? resumed(iceServers) : offer(iceServers);
   });
+  on("token", (token) => (app.dataset.token = token));
   on("frame", hear);
   on("lost", reconnecting);
   on("ended", (cause) => over(cause, 0));
@@ -582,26 +581,11 @@ navigator.connection?.addEventListener?.("change", () => call?.began && navigato
 
 // The end.
 
-/** Keeps a word for this window. False: it has it already, or keeps none. */
-function remember(word) {
-  try {
-    const isNew = (sessionStorage.getItem("sluice") ?? "") !== word;
-    sessionStorage.setItem("sluice", word);
-    return isNew;
-  } catch {
-    return false;
-  }
-}
-
 function over(cause, status, tellNode) {
   const ended = call;
   if (!ended) return;
-  if (cause === "token_expired") return void location.reload();
-  if (cause === "bad_token") {
-    // Once: a browser that keeps no cookie of ours would load the page for ever.
-    if (remember("reloaded")) return void location.reload();
-    cause = "no_cookie";
-  }
+  // A token of a moment ago: its cookie is not there.
+  if (cause === "bad_token") cause = "no_cookie";
   if (tellNode) ended.signal.send({ type: "leave" });
   call = null;
   ended.signal.close();
