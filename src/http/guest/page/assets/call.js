@@ -571,6 +571,8 @@ async function resumed(iceServers) {
 }
 
 async function broken() {
+  // Credentials of relays live for ten minutes: fresh ones come with another WebSocket.
+  if (call.peer.hasRelays) return call.signal.again();
   reconnecting();
   if (!call.signal.send({ type: "ping" })) return;
   await call.peer.restart();
