@@ -234,8 +234,15 @@ async function choose(kind, id) {
   await showDevices().catch(() => {});
 }
 
-function listenBy(id) {
-  return Promise.all([element("sound"), tones.context].map((sink) => sink.setSinkId?.(id).catch(() => {})));
+/** All that is heard comes by this speaker. One that cannot be used is chosen no longer. */
+async function listenBy(id) {
+  const sound = element("sound");
+  try {
+    await sound.setSinkId?.(id);
+    await tones.context.setSinkId?.(id);
+  } catch {
+    devices.chosen.audiooutput = sound.sinkId;
+  }
 }
 
 /** The call, or what is shown before it, has the device that is open now. */
