@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::baresip::DESK;
 use crate::browser::guest::{Guest, SOUND, ready, url};
 use crate::browser::page::{Page, View};
+use crate::browser::states::{FREED, IS_PAUSED, MUZZLED, UNBLOCKED};
 use crate::browser::{Engine, Options};
 use crate::gateway::{SIP, at_once, link, trunk};
 use crate::party::{Machine, Party, audio, converse};
@@ -164,10 +165,17 @@ fn a_guest_without_a_mouse_calls_and_hangs_up() {
     page.press("Enter");
     page.await_selector("#microphone");
     walk("call");
+    page.evaluate(MUZZLED);
     page.press("Enter");
     page.await_state(&["connected"]);
     assert_eq!(focus(), "hangup");
+    // Any key will do.
+    page.await_selector("#blocked");
+    assert_eq!(page.evaluate(IS_PAUSED), true);
+    page.evaluate(FREED);
     walk("mute");
+    page.await_selector(UNBLOCKED);
+    assert_eq!(page.evaluate(IS_PAUSED), false);
     page.press("Space");
     page.await_selector("#mute[aria-pressed='true']");
     page.await_silence(SOUND);

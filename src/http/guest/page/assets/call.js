@@ -516,15 +516,18 @@ function showQuality({ level, loss, delay, jitter }) {
   showStage();
 }
 
+/** Some browsers play nothing until their guest has pressed something. */
+function startSound() {
+  return element("sound").play().then(
+    () => show("blocked", false),
+    ({ name: why }) => why === "NotAllowedError" && show("blocked", Boolean(call)),
+  );
+}
+
 function play(track) {
   if (track.kind === "audio") {
-    const sound = element("sound");
-    sound.srcObject = new MediaStream([track]);
-    if (devices.chosen.audiooutput) sound.setSinkId?.(devices.chosen.audiooutput).catch(() => {});
-    sound.play().catch(() => {
-      for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, () => sound.play().catch(() => {}), { once: true });
-    });
-    return;
+    element("sound").srcObject = new MediaStream([track]);
+    return void startSound();
   }
   const remote = element("remote");
   remote.srcObject = new MediaStream([track]);
@@ -613,6 +616,7 @@ function over(cause, status, tellNode) {
   element("remote").srcObject = null;
   show("quality", false);
   show("hint", false);
+  show("blocked", false);
   element("mute").setAttribute("aria-pressed", "false");
   element("keys").textContent = "";
   const reason = reasonOf(cause, status);
@@ -705,6 +709,13 @@ document.addEventListener("keydown", (event) => {
     element("keypad-toggle").focus();
   } else if (/^[0-9*#]$/.test(event.key) && !event.repeat) press(event.key);
 });
+for (const pressed of ["click", "keydown"]) {
+  document.addEventListener(pressed, () => {
+    if (element("blocked").hidden) return;
+    tones.context;
+    void startSound();
+  });
+}
 document.addEventListener("fullscreenchange", () => {
   element("full").setAttribute("aria-pressed", String(Boolean(document.fullscreenElement)));
 });
