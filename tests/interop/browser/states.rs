@@ -233,6 +233,11 @@ fn every_page_that_says_no_is_for_everybody() {
             page.await_state(&["ended"]);
             let said = page.evaluate("return document.getElementById('app').dataset.reason");
             assert_eq!(said, reason, "{}", page.text());
+            let sentence = format!(
+                "const says = JSON.parse(document.getElementById('app').dataset.texts).{reason}; \
+                 return says.length > 0 && says === document.getElementById('status').innerText"
+            );
+            assert_eq!(page.evaluate(&sentence), true, "{name}: {}", page.text());
             if view.language.is_none() {
                 page.await_text(english);
             }
