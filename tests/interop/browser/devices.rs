@@ -43,7 +43,7 @@ fn choose_another(page: &Page<'_>, select: &str) -> Value {
 
 /// Everything that is heard comes by this speaker, the call and the tones of the page; and the list says which.
 fn await_speaker(page: &Page<'_>, device: &Value, listed: &Value) {
-    let speaks = "return [document.getElementById('sound').sinkId, window.tones.sinkId, \
+    let speaks = "return [document.getElementById('sound').sinkId, window.tones?.sinkId ?? null, \
                   document.getElementById('speaker').value]";
     let wanted = json!([device, device, listed]);
     until(&wanted.to_string(), Duration::from_secs(10), || {
