@@ -93,7 +93,7 @@ fn told(cause: &str) -> String {
 }
 
 /// Its node has other keys than when the page was loaded.
-const OTHER_KEYS: &str = "document.getElementById('app').dataset.token += 'A'";
+pub(crate) const OTHER_KEYS: &str = "document.getElementById('app').dataset.token += 'A'";
 
 #[test]
 fn a_page_that_is_open_for_longer_than_its_token_and_cookie_live_calls_at_one_click() {
