@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::baresip::DESK;
 use crate::browser::guest::{Guest, SOUND, ready, url};
 use crate::browser::page::{Page, View};
+use crate::browser::states::{FREED, IS_PAUSED, MUZZLED, UNBLOCKED};
 use crate::browser::{Engine, Options};
 use crate::gateway::{SIP, at_once, link, trunk};
 use crate::party::{Machine, Party, audio, converse};
@@ -73,6 +74,78 @@ fn a_link_that_calls_by_itself_counts_while_it_may_hear_its_guest_and_is_seen() 
     assert!(guest.gateway.calls().is_empty(), "nobody was called");
 }
 
+/// What its node says first to a page that has been open for long.
+fn told(cause: &str) -> String {
+    format!(
+        "const kept = WebSocket; \
+         window.WebSocket = class {{ \
+           static OPEN = 1; \
+           constructor() {{ \
+             window.WebSocket = kept; \
+             setTimeout(() => {{ \
+               this.onmessage({{ data: '{{\"type\":\"error\",\"code\":\"{cause}\"}}' }}); \
+               this.onclose({{ code: 1008 }}); \
+             }}); \
+           }} \
+           close() {{}} \
+         }}"
+    )
+}
+
+/// Its node has other keys than when the page was loaded.
+pub(crate) const OTHER_KEYS: &str = "document.getElementById('app').dataset.token += 'A'";
+
+#[test]
+fn a_page_that_is_open_for_longer_than_its_token_and_cookie_live_calls_at_one_click() {
+    let tables =
+        link("echo", "local:echo").replace("\n\n", "\nallow_custom_caller_name = true\n\n");
+    let Some(guest) = Guest::start(&Options::new(Engine::Chromium), &tables) else {
+        return;
+    };
+    let page = guest.open("echo");
+    page.evaluate("document.getElementById('name').value = 'Ann Lee'; window.isThatPage = true");
+    let keeps = "return [document.getElementById('name').value, window.isThatPage]";
+    let outlived = [
+        told("token_expired"),
+        told("no_cookie"),
+        OTHER_KEYS.to_owned(),
+    ];
+    for (count, outlived) in (1..).zip(outlived) {
+        page.evaluate(&outlived);
+        page.click("#call");
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, 440.0);
+        assert_eq!(page.evaluate(keeps), json!(["Ann Lee", true]));
+        page.click("#hangup");
+        page.await_state(&["ended"]);
+        let calls = guest.gateway.closed_calls(count);
+        assert_eq!(calls[0]["caller"], "Ann Lee", "{calls:#?}");
+    }
+    page.log().expect_clean();
+
+    // Once a call: who keeps no cookie is told.
+    page.evaluate(OTHER_KEYS);
+    page.evaluate(
+        "const load = window.fetch; \
+         window.fetch = async () => { window.fetch = load; return new Response('<main data-token=\"x\">'); }",
+    );
+    page.click("#call");
+    page.await_text("Your browser keeps no cookies here");
+    // The link is over as well.
+    let over = [
+        "links",
+        "set",
+        "echo",
+        "--valid-before",
+        "2020-01-01T00:00:00Z",
+    ];
+    guest.gateway.run(&over);
+    page.evaluate(OTHER_KEYS);
+    page.click("#call");
+    page.await_text("This link is no longer valid.");
+    assert_eq!(guest.gateway.calls().len(), 3);
+}
+
 #[test]
 fn a_guest_without_a_mouse_calls_and_hangs_up() {
     let Some(guest) = Guest::start(&Options::new(Engine::Chromium), &link("echo", "local:echo"))
@@ -92,10 +165,17 @@ fn a_guest_without_a_mouse_calls_and_hangs_up() {
     page.press("Enter");
     page.await_selector("#microphone");
     walk("call");
+    page.evaluate(MUZZLED);
     page.press("Enter");
     page.await_state(&["connected"]);
     assert_eq!(focus(), "hangup");
+    // Any key will do.
+    page.await_selector("#blocked");
+    assert_eq!(page.evaluate(IS_PAUSED), true);
+    page.evaluate(FREED);
     walk("mute");
+    page.await_selector(UNBLOCKED);
+    assert_eq!(page.evaluate(IS_PAUSED), false);
     page.press("Space");
     page.await_selector("#mute[aria-pressed='true']");
     page.await_silence(SOUND);

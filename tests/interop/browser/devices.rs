@@ -41,6 +41,23 @@ fn choose_another(page: &Page<'_>, select: &str) -> Value {
     ))
 }
 
+/// Everything that is heard comes by this speaker, the call and the tones of the page; and the list says which.
+fn await_speaker(page: &Page<'_>, device: &Value, listed: &Value) {
+    let speaks = "return [document.getElementById('sound').sinkId, window.tones?.sinkId ?? null, \
+                  document.getElementById('speaker').value]";
+    let wanted = json!([device, device, listed]);
+    until(&wanted.to_string(), Duration::from_secs(10), || {
+        page.evaluate(speaks) == wanted
+    });
+}
+
+/// Keeps what makes the tones of a page where a test finds it.
+const TONES: &str = "const { setSinkId } = AudioContext.prototype; \
+                     AudioContext.prototype.setSinkId = function (id) { \
+                       window.tones = this; \
+                       return setSinkId.call(this, id); \
+                     }";
+
 /// The echo sends back what comes: a picture is there and moves.
 fn await_own_picture(page: &Page<'_>) {
     until("the echo of the camera", Duration::from_secs(15), || {
@@ -55,6 +72,7 @@ fn another_device_takes_its_place_in_a_call_without_a_word_to_the_other_side() {
         return;
     };
     let page = guest.call("echo");
+    page.evaluate(TONES);
     page.await_tone(SOUND, GUEST_HZ);
     await_own_picture(&page);
     let agreed = page.probe("descriptions", &json!({}));
@@ -74,6 +92,15 @@ fn another_device_takes_its_place_in_a_call_without_a_word_to_the_other_side() {
     assert_eq!(sent(&page, "audio")["is_on"], false, "who was mute is mute");
     page.await_silence(SOUND);
     page.click("#mute");
+    let chosen = choose_another(&page, "speaker");
+    await_speaker(&page, &chosen, &chosen);
+    // One that cannot be used: what was in use goes on, in the list as well.
+    page.evaluate(
+        "document.getElementById('sound').setSinkId = async () => { throw new DOMException('', 'NotFoundError'); }",
+    );
+    choose_another(&page, "speaker");
+    page.await_text("That device cannot be used.");
+    await_speaker(&page, &chosen, &chosen);
     page.await_tone(SOUND, GUEST_HZ);
     await_own_picture(&page);
     assert_eq!(page.probe("descriptions", &json!({})), agreed);
@@ -87,6 +114,15 @@ fn a_device_that_is_pulled_out_gives_its_place_to_another_and_its_guest_is_told(
         return;
     };
     let page = guest.call("echo");
+    page.evaluate(TONES);
+    let first = page.evaluate("return document.getElementById('speaker').options[0].value");
+    page.click("#settings");
+    page.await_selector("#speaker");
+    let chosen = choose_another(&page, "speaker");
+    await_speaker(&page, &chosen, &chosen);
+    page.probe("unplug", &json!({ "device": chosen }));
+    page.await_text("Your speaker was unplugged: the sound comes from the default one.");
+    await_speaker(&page, &json!(""), &first);
     page.await_tone(SOUND, GUEST_HZ);
     for (kind, said) in [
         ("audio", "Your microphone was unplugged. Now in use: "),

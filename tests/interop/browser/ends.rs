@@ -143,37 +143,48 @@ fn a_page_says_why_there_is_no_call() {
     let Some(guest) = Guest::start(&Options::new(Engine::Chromium), &tables) else {
         return;
     };
+    // `states` looks at the same in English and in Arabic.
+    let german = View {
+        language: Some("de"),
+        ..View::default()
+    };
     for (path, status, said) in [
-        ("nowhere", 404, "There is nothing to call here"),
-        ("closed", 410, "This link is no longer valid"),
-        ("early", 403, "You are early"),
+        ("nowhere", 404, "Hier gibt es nichts anzurufen"),
+        ("closed", 410, "Dieser Link gilt nicht mehr"),
+        ("early", 403, "Sie sind fr\u{fc}h dran"),
     ] {
-        let page = guest.browser.open(&url(path));
+        let page = guest.browser.open_as(&url(path), &german);
         assert_eq!(page.status, status, "{path}: {}", page.text());
         page.await_text(said);
         page.await_state(&["refused"]);
+        look(&page, &format!("german-{path}"));
     }
-    let page = guest.open("support");
+    let page = guest.browser.open_as(&url("support"), &german);
+    ready(&page);
+    look(&page, "german-idle");
     page.click("#call");
     page.await_state(&["ended"]);
-    page.await_text("The line is out of order at the moment.");
+    page.await_text("Die Leitung ist zurzeit gest\u{f6}rt.");
+    look(&page, "german-trunk-down");
     let call = last_call(&guest, 1);
     assert!(call["status"].as_i64() >= Some(500), "{call:#}");
 
     let refused = View {
         granted: Some(&[]),
-        ..View::default()
+        ..german.clone()
     };
     let page = guest.browser.open_as(&url("support"), &refused);
     ready(&page);
     page.click("#call");
-    page.await_text("The microphone is blocked");
+    page.await_text("Das Mikrofon ist gesperrt");
+    look(&page, "german-denied");
     let old = View {
         lacking: &["RTCPeerConnection"],
-        ..View::default()
+        ..german
     };
     let page = guest.browser.open_as(&url("support"), &old);
-    page.await_text("This browser is too old for calls");
+    page.await_text("Dieser Browser ist zu alt f\u{fc}r Anrufe");
+    look(&page, "german-old");
     until("no way to call", Duration::from_secs(5), || {
         page.evaluate("return document.getElementById('call').hidden") == true
     });

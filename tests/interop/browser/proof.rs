@@ -195,6 +195,10 @@ fn a_device_that_is_pulled_out_is_gone_until_it_comes_back() {
     assert_eq!(count("videoinput"), 1);
     page.probe("unplug", &json!({ "kind": "audio", "all": true }));
     assert_eq!(count("audioinput"), 0);
+    let speakers = count("audiooutput").as_i64().expect("a number");
+    let last = "return (await navigator.mediaDevices.enumerateDevices()).findLast(({ kind }) => kind === 'audiooutput').deviceId";
+    page.probe("unplug", &json!({ "device": page.evaluate(last) }));
+    assert_eq!(count("audiooutput"), speakers - 1);
     let again = "return navigator.mediaDevices.getUserMedia({ audio: true }).then(() => 'given', ({ name }) => name)";
     assert_eq!(page.evaluate(again), "NotFoundError");
     page.probe("plug_in", &json!({}));

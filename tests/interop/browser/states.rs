@@ -67,6 +67,16 @@ fn cut(page: &Page<'_>) {
     );
 }
 
+/// A browser that plays no sound until its guest has pressed something: those of the tests play for whoever has
+/// lent a page its microphone.
+pub(crate) const MUZZLED: &str = "const sound = document.getElementById('sound'); \
+    sound.autoplay = false; \
+    sound.play = async () => { throw new DOMException('', 'NotAllowedError'); }";
+/// Its guest presses something.
+pub(crate) const FREED: &str = "delete document.getElementById('sound').play";
+pub(crate) const IS_PAUSED: &str = "return document.getElementById('sound').paused";
+pub(crate) const UNBLOCKED: &str = "main:has(#blocked[hidden])";
+
 const LIGHT: View = View {
     screen: Screen::Desktop,
     language: None,
@@ -109,9 +119,16 @@ fn every_state_of_the_page_is_for_everybody_and_breaks_no_policy() {
         let octets = page.octets();
         assert!(octets <= PAGE_OCTETS_MAX, "{octets}");
         let mut callee = Party::new(&DESK.address(), SIP);
+        page.evaluate(MUZZLED);
         page.click("#call");
         let invite = callee.expect_request("INVITE");
         callee.respond(&invite, "100 Trying", "", "");
+        page.await_selector("#blocked");
+        look(&page, &named("blocked"));
+        page.evaluate(FREED);
+        page.click("#blocked button");
+        page.await_selector(UNBLOCKED);
+        assert_eq!(page.evaluate(IS_PAUSED), false, "{name}");
         look(&page, &named("calling"));
         callee.respond(&invite, "180 Ringing", "", "");
         page.await_state(&["ringing"]);
@@ -216,6 +233,11 @@ fn every_page_that_says_no_is_for_everybody() {
             page.await_state(&["ended"]);
             let said = page.evaluate("return document.getElementById('app').dataset.reason");
             assert_eq!(said, reason, "{}", page.text());
+            let sentence = format!(
+                "const says = JSON.parse(document.getElementById('app').dataset.texts).{reason}; \
+                 return says.length > 0 && says === document.getElementById('status').innerText"
+            );
+            assert_eq!(page.evaluate(&sentence), true, "{name}: {}", page.text());
             if view.language.is_none() {
                 page.await_text(english);
             }
@@ -282,9 +304,17 @@ fn what_is_pressed_is_in_sight_on_every_screen() {
         ready(&page);
         look(&page, &format!("call-{name}"));
         expect_in_sight(&page, "#call", name);
+        page.evaluate(MUZZLED);
         page.click("#call");
         page.await_state(&["connected"]);
         page.await_selector("#remote:not([hidden])");
+        look(&page, &format!("call-{name}-blocked"));
+        for selector in ["#blocked button", "#hangup"] {
+            expect_in_sight(&page, selector, name);
+        }
+        page.evaluate(FREED);
+        page.click("#blocked button");
+        page.await_selector(UNBLOCKED);
         for (open, shown) in [
             ("#keypad-toggle", "[data-key=\"#\"]"),
             ("#settings", "#camera"),

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::browser::begins::OTHER_KEYS;
 use crate::browser::guest::{Guest, SOUND, ready, url};
 use crate::browser::page::Page;
 use crate::browser::site::Site;
@@ -59,6 +60,8 @@ fn a_frame_of_an_allowed_site_calls_and_tells_its_states_to_that_site() {
     expect_in_sight(&frame, "#call", "widget");
     let alone = frame.evaluate("return document.getElementById('alone').hidden");
     assert_eq!(alone, true, "nothing is missing");
+    // It loads itself anew with the cookie that a browser keeps for this site alone.
+    frame.evaluate(OTHER_KEYS);
     frame.click("#call");
     frame.await_state(&["connected"]);
     frame.await_tone(SOUND, 440.0);

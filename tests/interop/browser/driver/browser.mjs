@@ -12,13 +12,11 @@ const CHROMIUM = [
   '--disable-dev-shm-usage',
   '--disable-breakpad',
   '--disable-component-update',
-  '--autoplay-policy=no-user-gesture-required',
   '--allow-loopback-in-peer-connection',
   '--ignore-certificate-errors', // of a relay by TLS, too
 ];
 
 const FIREFOX = {
-  'media.autoplay.default': 0,
   'media.peerconnection.ice.loopback': true,
   'media.peerconnection.ice.obfuscate_host_addresses': false,
   'media.gmp-manager.updateEnabled': false,

@@ -60,8 +60,9 @@ function ({ lacking }) {
     return exact ? constraint : { ...(constraint === true ? {} : constraint), deviceId: { exact: left[0].deviceId } };
   }
 
-  // The device in use, or all of a kind (`audio`, `video`).
-  async function unplug({ kind, all = false }) {
+  // The device in use, or all of a kind (`audio`, `video`); or this one, which may be a speaker.
+  async function unplug({ kind, all = false, device }) {
+    if (device) absent.add(device);
     const tracks = captured.flatMap((stream) => stream.getTracks());
     const live = tracks.filter((track) => track.kind === kind && track.readyState === 'live');
     for (const track of live) absent.add(track.getSettings().deviceId);

@@ -234,8 +234,15 @@ async function choose(kind, id) {
   await showDevices().catch(() => {});
 }
 
-function listenBy(id) {
-  return Promise.all([element("sound"), tones.context].map((sink) => sink.setSinkId?.(id).catch(() => {})));
+/** All that is heard comes by this speaker. One that cannot be used is chosen no longer. */
+async function listenBy(id) {
+  const sound = element("sound");
+  try {
+    await sound.setSinkId?.(id);
+    await tones.context.setSinkId?.(id);
+  } catch {
+    devices.chosen.audiooutput = sound.sinkId;
+  }
 }
 
 /** The call, or what is shown before it, has the device that is open now. */
@@ -379,10 +386,9 @@ function listen(mine) {
   const { signal } = mine;
   const on = (type, act) => signal.addEventListener(type, (event) => mine === call && act(event.detail));
   on("welcome", ({ iceServers, again }) => {
-    if (again) return resumed(iceServers);
-    remember("");
-    return offer(iceServers);
+    return again ? resumed(iceServers) : offer(iceServers);
   });
+  on("token", (token) => (app.dataset.token = token));
   on("frame", hear);
   on("lost", reconnecting);
   on("ended", (cause) => over(cause, 0));
@@ -510,15 +516,18 @@ function showQuality({ level, loss, delay, jitter }) {
   showStage();
 }
 
+/** Some browsers play nothing until their guest has pressed something. */
+function startSound() {
+  return element("sound").play().then(
+    () => show("blocked", false),
+    ({ name: why }) => why === "NotAllowedError" && show("blocked", Boolean(call)),
+  );
+}
+
 function play(track) {
   if (track.kind === "audio") {
-    const sound = element("sound");
-    sound.srcObject = new MediaStream([track]);
-    if (devices.chosen.audiooutput) sound.setSinkId?.(devices.chosen.audiooutput).catch(() => {});
-    sound.play().catch(() => {
-      for (const event of ["pointerdown", "keydown"]) document.addEventListener(event, () => sound.play().catch(() => {}), { once: true });
-    });
-    return;
+    element("sound").srcObject = new MediaStream([track]);
+    return void startSound();
   }
   const remote = element("remote");
   remote.srcObject = new MediaStream([track]);
@@ -572,6 +581,8 @@ async function resumed(iceServers) {
 }
 
 async function broken() {
+  // Credentials of relays live for ten minutes: fresh ones come with another WebSocket.
+  if (call.peer.hasRelays) return call.signal.again();
   reconnecting();
   if (!call.signal.send({ type: "ping" })) return;
   await call.peer.restart();
@@ -582,26 +593,11 @@ navigator.connection?.addEventListener?.("change", () => call?.began && navigato
 
 // The end.
 
-/** Keeps a word for this window. False: it has it already, or keeps none. */
-function remember(word) {
-  try {
-    const isNew = (sessionStorage.getItem("sluice") ?? "") !== word;
-    sessionStorage.setItem("sluice", word);
-    return isNew;
-  } catch {
-    return false;
-  }
-}
-
 function over(cause, status, tellNode) {
   const ended = call;
   if (!ended) return;
-  if (cause === "token_expired") return void location.reload();
-  if (cause === "bad_token") {
-    // Once: a browser that keeps no cookie of ours would load the page for ever.
-    if (remember("reloaded")) return void location.reload();
-    cause = "no_cookie";
-  }
+  // A token of a moment ago: its cookie is not there.
+  if (cause === "bad_token") cause = "no_cookie";
   if (tellNode) ended.signal.send({ type: "leave" });
   call = null;
   ended.signal.close();
@@ -620,6 +616,7 @@ function over(cause, status, tellNode) {
   element("remote").srcObject = null;
   show("quality", false);
   show("hint", false);
+  show("blocked", false);
   element("mute").setAttribute("aria-pressed", "false");
   element("keys").textContent = "";
   const reason = reasonOf(cause, status);
@@ -712,6 +709,13 @@ document.addEventListener("keydown", (event) => {
     element("keypad-toggle").focus();
   } else if (/^[0-9*#]$/.test(event.key) && !event.repeat) press(event.key);
 });
+for (const pressed of ["click", "keydown"]) {
+  document.addEventListener(pressed, () => {
+    if (element("blocked").hidden) return;
+    tones.context;
+    void startSound();
+  });
+}
 document.addEventListener("fullscreenchange", () => {
   element("full").setAttribute("aria-pressed", String(Boolean(document.fullscreenElement)));
 });

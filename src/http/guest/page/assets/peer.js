@@ -117,6 +117,11 @@ export class Peer extends EventTarget {
     return this.#video !== null;
   }
 
+  /** Whether it may go by relays, whose credentials live for a while. */
+  get hasRelays() {
+    return this.#connection.getConfiguration().iceServers.length > 0;
+  }
+
   get isUp() {
     return this.#connection.connectionState === "connected";
   }

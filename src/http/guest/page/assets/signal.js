@@ -8,8 +8,10 @@ const RESUME_MS = 10000;
 const OPEN_MS = 10000;
 /** From a question to the answer of a network that works. */
 const PROBE_MS = 1500;
+/** What a page hears that is open for longer than its token or its cookie lives. */
+const OUTLIVED = ["token_expired", "bad_token", "no_cookie"];
 
-/** Events: "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
+/** Events: "token" when there is a newer one, "welcome" ({again}), "frame", "lost", "ended" with a cause when nothing more comes. */
 export class Signal extends EventTarget {
   #token;
   #isHeard;
@@ -21,6 +23,7 @@ export class Signal extends EventTarget {
   #opened = 0;
   #timer = 0;
   #retry = 0;
+  #isRenewed = false;
   #over = false;
 
   /** `isHeard` tells whether the other side is: then another WebSocket is worth more time. */
@@ -75,6 +78,7 @@ export class Signal extends EventTarget {
     this.#socket = null;
     clearInterval(this.#timer);
     if (this.#over) return;
+    if (OUTLIVED.includes(said) && !this.#resume && !this.#isRenewed) return void this.#renew();
     if (said || code === 1000 || code === 4001) return this.#end(said ?? (code === 4001 ? "elsewhere" : "failed"));
     if (!this.#resume) return this.#end("unreachable");
     if (!this.#lostAt) {
@@ -84,6 +88,27 @@ export class Signal extends EventTarget {
     const gone = performance.now() - this.#lostAt;
     if (gone > RESUME_MS && !this.#isHeard()) return this.#end("lost");
     this.#retry = setTimeout(() => this.open(), Math.min(200 + gone / 3, 1500));
+  }
+
+  /** Loads the page once more, behind the one that is open, which keeps what its guest has typed, chosen and clicked. */
+  async #renew() {
+    this.#isRenewed = true;
+    let [token, cause] = [null, "unreachable"];
+    try {
+      const page = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(OPEN_MS) });
+      const html = await page.text();
+      const said = (name) => new RegExp(` data-${name}="([\\w-]+)"`).exec(html)?.[1];
+      token = said("token");
+      // There is no call any more, and the page that says so has the word for it.
+      cause = said("cause") ?? "failed";
+    } catch {
+      // The node is not reached.
+    }
+    if (this.#over) return;
+    if (!token) return this.#end(cause);
+    this.#token = token;
+    this.#tell("token", token);
+    this.open();
   }
 
   #watch() {
