@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_rustls::rustls;
@@ -101,8 +102,20 @@ impl Acme {
         }
     }
 
+    /// An account is good at its own authority only: each has its file.
     fn account_file(&self) -> PathBuf {
-        self.folder.join("account.json")
+        let digest = Sha256::digest(&self.directory);
+        let short: String = digest
+            .iter()
+            .take(8)
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
+        self.folder.join(format!("account-{short}.json"))
+    }
+
+    /// What a certificate is asked for: where, and by which names.
+    fn asked_for(&self) -> String {
+        format!("{}\n{}", self.directory, self.domains.join("\n"))
     }
 }
 
@@ -139,10 +152,10 @@ pub async fn renew(
     }
 }
 
-/// There is no certificate of these names, or two thirds of its time have passed.
+/// There is no certificate of this authority for these names, or two thirds of its time have passed.
 fn is_due(acme: &Acme, now: SystemTime) -> bool {
-    let asked_for = std::fs::read_to_string(acme.folder.join(NAMES_FILE));
-    let is_same = asked_for.is_ok_and(|names| names == acme.domains.join("\n"));
+    let asked_for = std::fs::read_to_string(acme.folder.join(ASKED_FILE));
+    let is_same = asked_for.is_ok_and(|asked_for| asked_for == acme.asked_for());
     let read = std::fs::read(acme.files().certificate);
     let renewed_at = read.ok().and_then(|pem| renewed_at(&pem));
     !is_same || renewed_at.is_none_or(|at| at <= now)
@@ -175,10 +188,7 @@ async fn ask(
     // The listeners look at both: a pair that does not fit yet leaves them as they are.
     keep(&files.key, issued.key.as_bytes())?;
     keep(&files.certificate, issued.chain.as_bytes())?;
-    keep(
-        &acme.folder.join(NAMES_FILE),
-        acme.domains.join("\n").as_bytes(),
-    )?;
+    keep(&acme.folder.join(ASKED_FILE), acme.asked_for().as_bytes())?;
     let looking = Arc::clone(certificates);
     let looked = tokio::task::spawn_blocking(move || looking.look()).await;
     if let Ok(Err(error)) = looked {
@@ -206,8 +216,8 @@ fn keep(path: &Path, octets: &[u8]) -> io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-/// The names that the kept certificate was asked for.
-const NAMES_FILE: &str = "names";
+/// What the kept certificate was asked for.
+const ASKED_FILE: &str = "asked-for";
 /// Between two looks at the age.
 const LOOK_AFTER: Duration = Duration::from_secs(3600);
 /// After the first failure.

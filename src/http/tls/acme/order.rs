@@ -18,7 +18,7 @@ pub(super) struct Issued {
     pub(super) key: String,
 }
 
-/// The account of this node: the one that is kept, else a new one.
+/// The account of this node at the authority: the one that is kept for it, else a new one.
 pub(super) async fn account(acme: &Acme) -> Result<Account, AcmeError> {
     let roots = tokio::fs::read(&acme.roots).await;
     let client = roots.and_then(|roots| Client::new(&roots));

@@ -135,6 +135,36 @@ async fn a_node_without_a_certificate_gets_one_by_either_proof_and_shows_it() {
     }
 }
 
+/// First an authority to try things out at, then the one that browsers believe.
+#[tokio::test]
+async fn another_authority_is_asked_at_once_and_by_an_account_of_its_own() {
+    let mut world = world(Proof::Http01).await;
+    world.ask().await.unwrap();
+    let now = SystemTime::now();
+    assert!(!is_due(&world.acme, now));
+    let beside = world.folder.path().join("other");
+    fs::create_dir(&beside).unwrap();
+    let other = Authority::start(world.plain, world.secure, &beside).await;
+    let first = world.acme.clone();
+    world.acme.directory = other.directory();
+    world.acme.roots = other.roots();
+    assert!(is_due(&world.acme, now), "that authority has given none");
+    world.ask().await.unwrap();
+    let accounts = (world.authority.accounts(), other.accounts());
+    assert_eq!(accounts, (1, 1), "each has one");
+    assert_eq!(world.authority.seen().len(), 1, "it was not asked again");
+    let roots = fs::read(other.roots()).unwrap();
+    assert!(handshake(world.secure, &roots, NAME).await.is_ok());
+    assert!(!is_due(&world.acme, now));
+    assert!(is_due(&first, now), "and the way back");
+    world.acme = first;
+    world.ask().await.unwrap();
+    let accounts = (world.authority.accounts(), other.accounts());
+    assert_eq!(accounts, (1, 1), "the account of before is used");
+    let roots = fs::read(&world.acme.roots).unwrap();
+    assert!(handshake(world.secure, &roots, NAME).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_proof_that_the_authority_cannot_see_gives_nothing_and_leaves_nothing() {
     let world = world(Proof::Http01).await;
