@@ -215,6 +215,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         connections_max: tcp_limits.connections_max,
         copies,
         exported,
+        certificate: certificates.as_ref().map(|it| Arc::clone(it.figures())),
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
     let doors = (link.asker(), link.guests());

@@ -11,7 +11,7 @@ use super::readiness::{self, Readiness};
 use crate::boot::limits::Limits;
 use crate::cdr::export::ExportFigures;
 use crate::hep::CaptureFigures;
-use crate::http::GuestFigures;
+use crate::http::{CertificateFigures, GuestFigures};
 use crate::metrics::{exposition, gather};
 use crate::shell::media_link::MediaStatus;
 use crate::shell::panics::PanicWatch;
@@ -96,6 +96,8 @@ pub struct NodeParts {
     pub copies: Arc<CaptureFigures>,
     /// Calls written to files.
     pub exported: Arc<ExportFigures>,
+    /// What is counted of certificates; `None`: there is no HTTPS.
+    pub certificate: Option<Arc<CertificateFigures>>,
     /// How packets meet the kernel.
     pub media_io: &'static str,
 }

@@ -43,8 +43,8 @@ pub use guest::{GuestDoor, GuestFigures, GuestLimits, Names, TurnServers};
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, TOO_MANY_OF_CLIENT, serve, serve_within};
 pub use tls::{
-    Acme, AcmeError, CertificateError, CertificateFiles, Certificates, Challenges, Proof,
-    TlsListener, follow, renew,
+    Acme, AcmeError, CertificateError, CertificateFigures, CertificateFiles, Certificates,
+    Challenges, Facts, Proof, TlsListener, follow, renew,
 };
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ mod authority;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls;
 
 use self::authority::Authority;
 use super::*;
@@ -204,11 +207,30 @@ async fn an_authority_that_nothing_proves_is_not_asked() {
     assert!(matches!(asked, Err(AcmeError::Roots { .. })), "{asked:?}");
 }
 
+#[tokio::test]
+async fn a_chain_that_cannot_be_read_is_asked_for_again() {
+    let world = world(Proof::Http01).await;
+    world.ask().await.unwrap();
+    let now = SystemTime::now();
+    assert!(!is_due(&world.acme, now));
+    fs::write(world.acme.files().certificate, b"").unwrap();
+    assert!(is_due(&world.acme, now));
+}
+
+/// Let's Encrypt takes five failed proofs of a name an hour.
 #[test]
-fn a_chain_that_cannot_be_read_is_asked_for_again() {
-    assert_eq!(renewed_at(b""), None);
-    assert_eq!(
-        renewed_at(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-        None
-    );
+fn tries_that_fail_leave_one_to_the_operator_in_every_hour() {
+    let mut pauses = Pauses::default();
+    let mut tries = vec![Duration::ZERO];
+    while tries.len() < 20 {
+        let last = *tries.last().unwrap();
+        tries.push(last + pauses.after_failure());
+    }
+    let hour = Duration::from_secs(3600);
+    for first in &tries {
+        let within = |at: &&Duration| *at >= first && **at <= *first + hour;
+        let count = tries.iter().filter(within).count();
+        assert!((1..=4).contains(&count), "{count} from {first:?}");
+    }
+    assert_eq!(pauses.after_failure(), 6 * hour, "and for ever so");
 }
