@@ -59,6 +59,8 @@ pub struct HttpFigures {
     pub connections_refused: AtomicU64,
     /// TLS handshakes that did not end well.
     pub handshakes_failed: AtomicU64,
+    /// Tokens that came in the clear though there is HTTPS.
+    pub tokens_refused: AtomicU64,
     /// What the door for guests counts.
     pub guests: Arc<GuestFigures>,
 }

@@ -36,7 +36,7 @@ mod tries;
 mod trunk_schema;
 mod trunks;
 
-pub use access::Origin;
+pub use access::{Origin, TOKEN_IN_THE_CLEAR};
 pub(crate) use calls::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OCTETS_MAX};
 pub(crate) use fields::fields_of;
 pub use guest::{GuestDoor, GuestFigures, GuestLimits, Names, TurnServers};

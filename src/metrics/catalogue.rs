@@ -521,6 +521,12 @@ pub static ACME_ORDERS_FAILED: Metric = counter(
     "acme_orders_failed",
     "Certificates that were asked of https.acme_directory and not given",
 );
+/// Tokens that were not looked at, by reason.
+pub static HTTP_TOKENS_REFUSED: Metric = counter(
+    "http_tokens_refused",
+    "Tokens that were not looked at, by reason: token_in_the_clear came by HTTP though there is HTTPS",
+)
+.by(&["reason"]);
 /// WebSockets of guests now.
 pub static GUEST_CONNECTIONS: Metric = gauge("guest_connections", "WebSockets of guests now");
 /// Pages given out from which a call can be made.
@@ -691,6 +697,7 @@ pub static ALL: &[&Metric] = &[
     &HTTPS_HANDSHAKES_FAILED,
     &HTTPS_CERTIFICATE_END,
     &ACME_ORDERS_FAILED,
+    &HTTP_TOKENS_REFUSED,
     &GUEST_CONNECTIONS,
     &GUEST_PAGES,
     &GUEST_RESUMED,
