@@ -129,6 +129,15 @@ fn a_certificate_and_its_key_come_together_and_an_open_resolver_stays_on_loopbac
     assert_eq!((https.listen.len(), https.strict_days), (1, 365));
 }
 
+/// Without a word it would ask nobody.
+#[test]
+fn names_for_an_authority_come_with_a_listener_that_shows_its_certificate() {
+    let names = "[https]\nacme_domains = [\"call.example.com\"]";
+    assert_eq!(problems(names), [(2, "https.acme_domains".to_owned())]);
+    let listens = format!("{names}\nlisten = [\"0.0.0.0:443\"]");
+    assert!(parse(&listens).https.acme.is_some());
+}
+
 #[test]
 fn addresses_of_pages_are_origins_by_tls() {
     let urls = |url: &str| {
