@@ -182,7 +182,13 @@ async fn ask(
 ) -> Result<(), AcmeError> {
     std::fs::create_dir_all(&acme.folder)?;
     let account = order::account(acme).await?;
-    let obtained = order::obtain(acme, &account, challenges).await;
+    let mut obtained = order::obtain(acme, &account, challenges).await;
+    if matches!(&obtained, Err(AcmeError::Authority(error)) if order::is_forgotten(error)) {
+        // An authority to try things out at does that.
+        std::fs::remove_file(acme.account_file())?;
+        let account = order::account(acme).await?;
+        obtained = order::obtain(acme, &account, challenges).await;
+    }
     challenges.clear();
     let issued = obtained?;
     let files = acme.files();

@@ -46,6 +46,14 @@ pub(super) async fn account(acme: &Acme) -> Result<Account, AcmeError> {
     Ok(account)
 }
 
+/// The authority does not know the account that asks (RFC 8555 §6.7).
+pub(super) fn is_forgotten(error: &instant_acme::Error) -> bool {
+    let instant_acme::Error::Api(problem) = error else {
+        return false;
+    };
+    problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
+}
+
 /// Proves each name and takes the certificate.
 pub(super) async fn obtain(
     acme: &Acme,

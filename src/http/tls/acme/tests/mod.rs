@@ -169,6 +169,15 @@ async fn another_authority_is_asked_at_once_and_by_an_account_of_its_own() {
 }
 
 #[tokio::test]
+async fn an_authority_that_has_forgotten_the_account_gets_another_one() {
+    let world = world(Proof::Http01).await;
+    world.ask().await.unwrap();
+    world.authority.forget();
+    world.ask().await.unwrap();
+    assert_eq!(world.authority.accounts(), 1);
+}
+
+#[tokio::test]
 async fn a_proof_that_the_authority_cannot_see_gives_nothing_and_leaves_nothing() {
     let world = world(Proof::Http01).await;
     world.authority.look_at("127.0.0.1:9".parse().unwrap());
