@@ -527,7 +527,7 @@ pub static HTTP_TOKENS_REFUSED: Metric = counter(
     "Tokens that were not looked at, by reason: token_in_the_clear came by HTTP though there is HTTPS",
 )
 .by(&["reason"]);
-/// WebSockets of guests now.
+/// WebSocket connections of guests now.
 pub static GUEST_CONNECTIONS: Metric = gauge("guest_connections", "WebSockets of guests now");
 /// Pages given out from which a call can be made.
 pub static GUEST_PAGES: Metric = counter(
