@@ -137,7 +137,7 @@ fn relay(config: &Config) -> Finding {
         true => Finding::note(
             RELAY,
             "none: a guest whose network lets no UDP out has no call",
-            "browser.turn names one: conf/turnserver.conf.example is what coturn wants",
+            "browser.turn names one: turnserver.conf.example, beside sluice.toml, is what coturn wants",
         ),
     }
 }
