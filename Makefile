@@ -61,6 +61,7 @@ install:
 	install -d -m 0750 $(DESTDIR)$(CONFDIR)
 	[ -e $(DESTDIR)$(CONFDIR)/sluice.toml ] || \
 		install -m 0640 conf/sluice.toml $(DESTDIR)$(CONFDIR)/sluice.toml
+	install -m 0644 conf/turnserver.conf.example $(DESTDIR)$(CONFDIR)/turnserver.conf.example
 	@[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || { \
 		systemd-sysusers sluice.conf; systemd-tmpfiles --create sluice.conf; \
 		systemctl daemon-reload; echo "systemctl enable --now sluice starts it"; }

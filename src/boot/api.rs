@@ -47,6 +47,7 @@ pub(super) async fn start(
     let state = HttpState {
         resolve_open: config.http.resolve_open,
         srtp_over_clear_signalling: config.sip.srtp_over_clear_signalling,
+        https_port,
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         node: Some(Arc::clone(node)),
         challenges,
@@ -111,7 +112,8 @@ fn warn_of_open_doors(config: &Config, store: &Store) {
     if let Some(listen) = any.filter(|_| store.snapshot().tokens.is_empty()) {
         tracing::warn!(%listen, "a listener is not loopback, and there is no token: nobody can use it");
     }
-    if let Some(listen) = plain {
+    // Where there is HTTPS, tokens are not taken in the clear.
+    if let Some(listen) = plain.filter(|_| config.https.listen.is_empty()) {
         tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; use https.listen, or put a TLS proxy before it and name that in http.trusted_proxies");
     }
 }

@@ -74,8 +74,7 @@ impl Browsers {
     pub fn expect_ports(config: &Config, limits: &Limits) -> Result<(), ServeError> {
         // All at once: two workers cannot have one.
         let mut sockets = Vec::new();
-        for worker in 0..limits.workers {
-            let address = address_of(config, worker);
+        for address in addresses(config, limits) {
             let bound = UdpSocket::bind(address);
             sockets.push(bound.map_err(|error| {
                 ServeError::bind("media.browser_port", address, explain(&error))
@@ -101,6 +100,13 @@ impl Browsers {
 pub fn legs_of_a_worker(limits: &Limits) -> u32 {
     let guests = limits.calls_max.div_ceil(u32::from(limits.workers.max(1)));
     guests.saturating_mul(LEGS_A_GUEST)
+}
+
+/// Where browsers are heard, worker by worker.
+#[must_use]
+pub fn addresses(config: &Config, limits: &Limits) -> Vec<SocketAddr> {
+    let workers = 0..limits.workers;
+    workers.map(|worker| address_of(config, worker)).collect()
 }
 
 /// On the first of the media addresses; each worker has the port after that of the one before.

@@ -44,6 +44,13 @@ pub fn raise_descriptors() -> u64 {
     soft
 }
 
+/// What this machine allows now.
+#[must_use]
+pub fn of_this_machine(config: &Config) -> Limits {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    derive(config, raise_descriptors(), cores)
+}
+
 /// Derives everything from the configuration, the descriptors and the cores.
 #[must_use]
 pub fn derive(config: &Config, descriptors: u64, cores: usize) -> Limits {

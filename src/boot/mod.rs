@@ -11,3 +11,5 @@ pub mod serve;
 mod sockets;
 mod supervise;
 mod tasks;
+
+pub(crate) use sockets::acme_of;

@@ -46,9 +46,7 @@ use crate::storage::Store;
 /// Something was not there to start with; nothing is left running.
 pub fn serve(config: &Config) -> Result<(), ServeError> {
     take_small_pages();
-    let descriptors = limits::raise_descriptors();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let limits = limits::derive(config, descriptors, cores);
+    let limits = limits::of_this_machine(config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -215,6 +213,7 @@ async fn start(config: &Config, limits: &Limits) -> Result<Node, ServeError> {
         connections_max: tcp_limits.connections_max,
         copies,
         exported,
+        certificate: certificates.as_ref().map(|it| Arc::clone(it.figures())),
         media_io: media.first().map_or("none", |thread| thread.step.as_str()),
     });
     let doors = (link.asker(), link.guests());

@@ -120,7 +120,7 @@ pub(super) async fn bind_https(
 }
 
 /// The authority that is asked for certificates.
-pub(super) fn acme_of(config: &Config) -> Option<Acme> {
+pub(crate) fn acme_of(config: &Config) -> Option<Acme> {
     let acme = config.https.acme.as_ref()?;
     Some(Acme {
         folder: config.node.data.join("acme"),

@@ -108,6 +108,7 @@ mod tests {
             connections_max: 1,
             copies: Arc::default(),
             exported: Arc::default(),
+            certificate: None,
             media_io: "none",
         })
     }

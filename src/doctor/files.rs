@@ -9,7 +9,6 @@ use nix::unistd::{AccessFlags, access};
 
 use super::Finding;
 use crate::config::Config;
-use crate::http::{CertificateFiles, Certificates};
 
 /// Less is soon full: the log of the database alone may take some.
 const FREE_OCTETS_BAD: u64 = 64 << 20;
@@ -28,30 +27,13 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         writable("data", folder),
     ];
     findings.extend(room("disk", folder));
-    if let Some((certificate, key)) = &config.https.certificate {
-        findings.push(fits(CertificateFiles {
-            certificate: certificate.clone(),
-            key: key.clone(),
-        }));
+    if let Some((_certificate, key)) = &config.https.certificate {
         findings.push(private("https.key", key));
     }
     if let Some(folder) = &config.cdr.folder {
         findings.push(writable("cdr.folder", folder));
     }
     findings
-}
-
-/// The certificate can be shown.
-fn fits(files: CertificateFiles) -> Finding {
-    let named = files.certificate.display().to_string();
-    match Certificates::load(files) {
-        Ok(_certificates) => Finding::good("https.certificate", format!("{named}, with its key")),
-        Err(error) => Finding::bad(
-            "https.certificate",
-            error.to_string(),
-            "give a certificate and its key in PEM that this user may read, or neither",
-        ),
-    }
 }
 
 /// Only its owner reads it.

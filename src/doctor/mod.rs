@@ -2,6 +2,7 @@
 //! and what to do about it. It changes nothing, and works beside a running node and without one.
 
 mod browser;
+mod certificate;
 mod files;
 mod kernel;
 mod ports;
@@ -9,6 +10,8 @@ mod srtp;
 mod time;
 mod trunks;
 mod unit;
+
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -49,7 +52,7 @@ pub struct Finding {
     pub grade: Grade,
     /// What was seen.
     pub found: String,
-    /// What to do; empty where nothing is wrong.
+    /// What to do, or what could be done too; empty where there is nothing.
     pub advice: String,
 }
 
@@ -60,6 +63,14 @@ impl Finding {
             grade: Grade::Good,
             found: found.into(),
             advice: String::new(),
+        }
+    }
+
+    /// As it should be, for many; others want more.
+    fn note(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            advice: advice.into(),
+            ..Self::good(check, found)
         }
     }
 
@@ -87,6 +98,7 @@ pub async fn examine(config: &Config, store: Option<&Store>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(ports::examine(config));
     findings.extend(browser::examine(config));
+    findings.extend(certificate::examine(config, SystemTime::now()));
     findings.extend(kernel::examine(config));
     findings.extend(files::examine(config));
     findings.push(time::examine());

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 use super::{Finding, read};
+use crate::boot::{browsers, limits};
 use crate::config::Config;
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
@@ -17,6 +18,12 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     }
     for address in &config.https.listen {
         findings.push(tcp("https.listen", *address));
+    }
+    let limits = limits::of_this_machine(config);
+    let browsers = browsers::addresses(config, &limits);
+    if config.media.browser_port != 0 {
+        findings.extend(browsers.iter().map(|address| udp(BROWSERS, *address)));
+        findings.extend(apart(&browsers, &config.media.ports));
     }
     findings.push(media(&config.media.ports));
     findings.push(ephemeral(&config.media.ports));
@@ -84,6 +91,20 @@ fn judge(
     Finding::bad(check, format!("{address}: {error}"), "see the error")
 }
 
+/// Ports of browsers that calls of phones would take as well.
+fn apart(browsers: &[SocketAddr], range: &RangeInclusive<u16>) -> Option<Finding> {
+    let within = browsers.iter().find(|it| range.contains(&it.port()))?;
+    let found = format!(
+        "port {} is one of media.ports, {}-{}, too",
+        within.port(),
+        range.start(),
+        range.end()
+    );
+    let advice = "whoever opens it first has it, and guests are refused where that is a call of a phone: \
+                  give browsers, one port a worker, a place outside";
+    Some(Finding::bad(BROWSERS, found, advice))
+}
+
 /// Sockets of other programs in the range that media take.
 fn media(range: &RangeInclusive<u16>) -> Finding {
     let foreign: Vec<String> = sockets(&UDP)
@@ -133,6 +154,7 @@ fn ephemeral(range: &RangeInclusive<u16>) -> Finding {
 const UDP: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 const TCP: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 const OWN_NAME: &str = "sluice";
+const BROWSERS: &str = "media.browser_port";
 
 #[derive(Debug, PartialEq, Eq)]
 struct Holder {
@@ -232,6 +254,25 @@ mod tests {
         let free = taken.local_addr().unwrap();
         drop(taken);
         assert_eq!(udp("sip.listen", free).grade, Grade::Good);
+    }
+
+    #[test]
+    fn ports_of_browsers_are_free_and_apart_from_those_of_phones() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let grades = |port: u16, ports: &str| {
+            let text = format!("[media]\nbrowser_port = {port}\nports = \"{ports}\"\nworkers = 1");
+            let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
+            let findings = examine(&config).into_iter();
+            let of_browsers = findings.filter(|finding| finding.check == BROWSERS);
+            of_browsers.map(|finding| finding.grade).collect::<Vec<_>>()
+        };
+        assert_eq!(grades(port, "1024-1100"), [Grade::Bad]);
+        assert_eq!(grades(0, "1024-65535"), [], "any free ones");
+        let (from, to) = (port - 1, port.saturating_add(1));
+        assert_eq!(grades(port, &format!("{from}-{to}")), [Grade::Bad; 2]);
+        drop(taken);
+        assert_eq!(grades(port, "1024-1100"), [Grade::Good]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::readiness::{self, Readiness};
 use crate::boot::limits::Limits;
 use crate::cdr::export::ExportFigures;
 use crate::hep::CaptureFigures;
-use crate::http::GuestFigures;
+use crate::http::{CertificateFigures, GuestFigures};
 use crate::metrics::{exposition, gather};
 use crate::shell::media_link::MediaStatus;
 use crate::shell::panics::PanicWatch;
@@ -59,6 +59,8 @@ pub struct HttpFigures {
     pub connections_refused: AtomicU64,
     /// TLS handshakes that did not end well.
     pub handshakes_failed: AtomicU64,
+    /// Tokens that came in the clear though there is HTTPS.
+    pub tokens_refused: AtomicU64,
     /// What the door for guests counts.
     pub guests: Arc<GuestFigures>,
 }
@@ -96,6 +98,8 @@ pub struct NodeParts {
     pub copies: Arc<CaptureFigures>,
     /// Calls written to files.
     pub exported: Arc<ExportFigures>,
+    /// What is counted of certificates; `None`: there is no HTTPS.
+    pub certificate: Option<Arc<CertificateFigures>>,
     /// How packets meet the kernel.
     pub media_io: &'static str,
 }

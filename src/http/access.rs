@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
 use super::forwarded;
-use super::guest::Front;
+use super::guest::{Front, OverTls};
 use super::problem::Problem;
+use super::resolver;
 use super::router::HttpState;
 use super::tries::Tries;
 use crate::tokens::model::{Token, TokenId};
@@ -118,7 +120,9 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let mut in_the_clear = None;
     if let Some(peer) = request.extensions().get::<Origin>().copied() {
+        in_the_clear = exposed(&state, peer, &request);
         let origin = forwarded::origin(peer, request.headers(), &state.trusted_proxies);
         let front = Front::of(
             &request,
@@ -127,7 +131,7 @@ pub(super) async fn authenticate(
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(front);
     }
-    let judged = judge(&state, &request);
+    let judged = in_the_clear.map_or_else(|| judge(&state, &request), Err);
     request.extensions_mut().insert(Judged(judged));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -170,6 +174,37 @@ pub(super) async fn require_any(request: Request, next: Next) -> Response {
         Some(Judged(Err(problem))) => problem.clone().into_response(),
         None => unauthorized("No token came with the request.").into_response(),
     }
+}
+
+/// A token that crossed a network in the clear, though there is HTTPS to bring it by. It is not looked at: who
+/// listened on the way has it, and nobody is to find out here whether it is good. What resolves links may come
+/// either way.
+fn exposed(state: &HttpState, peer: Origin, request: &Request) -> Option<Problem> {
+    let port = state.https_port?;
+    let Origin::Network(address) = peer else {
+        return None;
+    };
+    let is_clear = request.extensions().get::<OverTls>().is_none()
+        && !address.to_canonical().is_loopback()
+        && !forwarded::is_trusted(peer, &state.trusted_proxies);
+    let has_token = request.headers().contains_key(AUTHORIZATION);
+    if !is_clear || !has_token || request.uri().path().starts_with(resolver::PREFIX) {
+        return None;
+    }
+    tracing::debug!(%address, reason = TOKEN_IN_THE_CLEAR, "a token was not looked at");
+    if let Some(node) = &state.node {
+        node.http.tokens_refused.fetch_add(1, Ordering::Relaxed);
+    }
+    let detail = format!(
+        "Bring it by HTTPS, at port {port}. Who listens on the way has seen this token: \
+         `sluice tokens revoke` it and make another."
+    );
+    let problem = Problem::new(
+        StatusCode::FORBIDDEN,
+        TOKEN_IN_THE_CLEAR,
+        "Tokens are taken by HTTPS only",
+    );
+    Some(problem.with_detail(detail))
 }
 
 fn judge(state: &HttpState, request: &Request) -> Result<Access, Problem> {
@@ -274,6 +309,8 @@ fn note_use(state: &HttpState, id: TokenId) {
     });
 }
 
+/// Why a token that came by HTTP is not looked at.
+pub const TOKEN_IN_THE_CLEAR: &str = "token_in_the_clear";
 /// How exactly the last use of a token is known.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// Tokens whose use is remembered: as many as there may be.

@@ -36,15 +36,15 @@ mod tries;
 mod trunk_schema;
 mod trunks;
 
-pub use access::Origin;
+pub use access::{Origin, TOKEN_IN_THE_CLEAR};
 pub(crate) use calls::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OCTETS_MAX};
 pub(crate) use fields::fields_of;
 pub use guest::{GuestDoor, GuestFigures, GuestLimits, Names, TurnServers};
 pub use router::HttpState;
 pub use server::{CONNECTIONS_MAX, Listener, TOO_MANY_OF_CLIENT, serve, serve_within};
 pub use tls::{
-    Acme, AcmeError, CertificateError, CertificateFiles, Certificates, Challenges, Proof,
-    TlsListener, follow, renew,
+    Acme, AcmeError, CertificateError, CertificateFigures, CertificateFiles, Certificates,
+    Challenges, Facts, Proof, TlsListener, follow, renew,
 };
 
 #[cfg(test)]

@@ -145,7 +145,11 @@ fn usual(operation: &Operation) -> impl Iterator<Item = (u16, &'static str)> {
     let refusals = [
         (400, "The request cannot be read.", true),
         (401, "A token is needed.", guarded),
-        (403, "The token has not the scope.", guarded),
+        (
+            403,
+            "The token has not the scope, or came in the clear though there is HTTPS.",
+            guarded,
+        ),
         (408, "The body took too long.", bodied),
         (413, "The body is too large.", bodied),
         (415, "The body is of another type.", bodied),

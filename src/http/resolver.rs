@@ -17,7 +17,7 @@ use crate::links::resolve::ResolveRefusal;
 use crate::tokens::scope::Scope;
 
 /// What stands before the request path.
-const PREFIX: &str = "/api/v1/resolve/";
+pub(super) const PREFIX: &str = "/api/v1/resolve/";
 
 const RESOLVE: Operation = Operation::new(
     Verb::Get,

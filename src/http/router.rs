@@ -31,6 +31,8 @@ pub struct HttpState {
     pub resolve_open: bool,
     /// Keys of SRTP may go through clear signalling.
     pub srtp_over_clear_signalling: bool,
+    /// The port of HTTPS, where there is such a listener: tokens are not taken in the clear then.
+    pub https_port: Option<u16>,
     /// Proxies whose word about their clients counts.
     pub trusted_proxies: Arc<[Network]>,
     /// The node behind this surface; `None`: there is only a database.
@@ -53,6 +55,7 @@ impl HttpState {
             store,
             resolve_open: false,
             srtp_over_clear_signalling: false,
+            https_port: None,
             trusted_proxies: Arc::default(),
             node: None,
             challenges: Arc::default(),

@@ -510,7 +510,24 @@ pub static HTTPS_HANDSHAKES_FAILED: Metric = counter(
     "https_handshakes_failed",
     "TLS handshakes of HTTPS that failed, or took too long",
 );
-/// sockets of guests now.
+/// When the certificate that https.listen shows ends, since 1970.
+pub static HTTPS_CERTIFICATE_END: Metric = gauge(
+    "https_certificate_end",
+    "When the certificate that https.listen shows ends, since 1970",
+)
+.in_unit(Unit::Seconds);
+/// Certificates that were asked of an authority and not given.
+pub static ACME_ORDERS_FAILED: Metric = counter(
+    "acme_orders_failed",
+    "Certificates that were asked of https.acme_directory and not given",
+);
+/// Tokens that were not looked at, by reason.
+pub static HTTP_TOKENS_REFUSED: Metric = counter(
+    "http_tokens_refused",
+    "Tokens that were not looked at, by reason: token_in_the_clear came by HTTP though there is HTTPS",
+)
+.by(&["reason"]);
+/// WebSocket connections of guests now.
 pub static GUEST_CONNECTIONS: Metric = gauge("guest_connections", "WebSockets of guests now");
 /// Pages given out from which a call can be made.
 pub static GUEST_PAGES: Metric = counter(
@@ -678,6 +695,9 @@ pub static ALL: &[&Metric] = &[
     &HTTP_CONNECTIONS,
     &HTTP_CONNECTIONS_REFUSED,
     &HTTPS_HANDSHAKES_FAILED,
+    &HTTPS_CERTIFICATE_END,
+    &ACME_ORDERS_FAILED,
+    &HTTP_TOKENS_REFUSED,
     &GUEST_CONNECTIONS,
     &GUEST_PAGES,
     &GUEST_RESUMED,

@@ -290,6 +290,15 @@ fn itself(node: &Node, now: Instant, to: &mut Samples) {
     }
     let failed = node.http.handshakes_failed.load(Relaxed);
     to.whole(&c::HTTPS_HANDSHAKES_FAILED, &[], failed);
+    if let Some(figures) = &node.parts.certificate {
+        let end_s = figures.end_s.load(Relaxed);
+        to.whole(&c::HTTPS_CERTIFICATE_END, &[], end_s);
+        let failed = figures.orders_failed.load(Relaxed);
+        to.whole(&c::ACME_ORDERS_FAILED, &[], failed);
+    }
+    let refused = node.http.tokens_refused.load(Relaxed);
+    let reason = crate::http::TOKEN_IN_THE_CLEAR;
+    to.whole(&c::HTTP_TOKENS_REFUSED, &[reason], refused);
     let guests = &node.http.guests;
     to.whole(&c::GUEST_CONNECTIONS, &[], guests.connections.load(Relaxed));
     to.whole(&c::GUEST_PAGES, &[], guests.pages.load(Relaxed));

@@ -18,6 +18,7 @@
 mod baresip;
 mod browser;
 mod capture;
+mod certified;
 mod cucm;
 mod events;
 mod extensions;

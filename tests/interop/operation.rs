@@ -601,6 +601,7 @@ fn what_make_installs_is_a_unit_that_systemd_accepts() {
         "usr/lib/sysusers.d/sluice.conf",
         "usr/lib/tmpfiles.d/sluice.conf",
         "etc/sluice/sluice.toml",
+        "etc/sluice/turnserver.conf.example",
     ] {
         assert!(root.join(file).is_file(), "{file}");
     }

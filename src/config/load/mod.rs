@@ -238,6 +238,13 @@ fn https(table: Reader<'_>, resolve_open: bool) -> HttpsConfig {
         acme,
         strict_days: table.whole("strict_days", 365, 0..=3_650),
     };
+    if https.acme.is_some() && https.listen.is_empty() {
+        table.conflict(
+            "acme_domains",
+            "without https.listen",
+            "https.listen beside it: the certificate is for who comes there",
+        );
+    }
     let is_open = |listen: &&SocketAddr| !listen.ip().is_loopback();
     if let Some(open) = https.listen.iter().find(is_open).filter(|_| resolve_open) {
         table.conflict(

@@ -110,6 +110,22 @@ fn the_other_files_of_the_repository_are_good() {
     assert_eq!(minimal.trunks[0].shape.identity, IdentityProfile::Pai);
 }
 
+/// Whoever copies them has a file that is taken.
+#[test]
+fn configurations_of_the_readme_are_good() {
+    let text = fs::read_to_string(repository("README.md")).unwrap();
+    let between = |from: &str, to: &str| {
+        let (_, text) = text.split_once(from).unwrap();
+        text.split_once(to).unwrap().0.to_owned()
+    };
+    let tour = parse(&between("<<'END'\n", "END\n"));
+    let https = tour.https.listen.first().unwrap();
+    assert_eq!(tour.browser.urls, [format!("https://{https}")]);
+    let lines = between("```toml\n", "```");
+    let guests = parse(&lines);
+    assert!(guests.https.acme.is_some(), "{lines}");
+}
+
 #[test]
 fn a_certificate_and_its_key_come_together_and_an_open_resolver_stays_on_loopback() {
     for (lines, line, key) in [
@@ -127,6 +143,15 @@ fn a_certificate_and_its_key_come_together_and_an_open_resolver_stays_on_loopbac
     let https = parse(both).https;
     assert_eq!(https.certificate, Some(("c.pem".into(), "k.pem".into())));
     assert_eq!((https.listen.len(), https.strict_days), (1, 365));
+}
+
+/// Without a word it would ask nobody.
+#[test]
+fn names_for_an_authority_come_with_a_listener_that_shows_its_certificate() {
+    let names = "[https]\nacme_domains = [\"call.example.com\"]";
+    assert_eq!(problems(names), [(2, "https.acme_domains".to_owned())]);
+    let listens = format!("{names}\nlisten = [\"0.0.0.0:443\"]");
+    assert!(parse(&listens).https.acme.is_some());
 }
 
 #[test]

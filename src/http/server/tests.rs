@@ -359,6 +359,7 @@ async fn while_one_address_holds_its_share_the_next_client_gets_its_page() {
         connections_max: 1,
         copies: Arc::default(),
         exported: Arc::default(),
+        certificate: None,
         media_io: "none",
     });
     let state = HttpState {

@@ -100,10 +100,14 @@ impl World {
     /// This proxy's word counts from now on.
     fn trust(&mut self, proxy: IpAddr) {
         let network = proxy.to_string().parse().unwrap();
-        let state = HttpState {
+        self.serve(HttpState {
             trusted_proxies: Arc::new([network]),
             ..HttpState::new(self.store.clone())
-        };
+        });
+    }
+
+    /// Serves with this from now on.
+    fn serve(&mut self, state: HttpState) {
         self.router = TowerToHyperService::new(router(state));
     }
 

@@ -1,13 +1,22 @@
 //! Tokens: shown once, revoked at once, never more than their maker.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
 use super::super::access::Origin;
+use super::super::guest::OverTls;
+use super::super::router::HttpState;
 use super::{ELSEWHERE, World, world};
+use crate::boot::limits;
+use crate::config::Config;
+use crate::health::{Node, NodeParts};
+use crate::storage::Store;
 use crate::tokens::draft::TokenDraft;
 
 #[tokio::test]
@@ -245,6 +254,80 @@ async fn behind_a_proxy_each_client_is_itself_and_none_is_this_machine() {
         ask(&world, "/api/v1/links", Some("203.0.113.10")).await,
     ];
     assert_eq!(statuses, [429, 401], "one client's tries are not another's");
+}
+
+#[tokio::test]
+async fn where_there_is_https_no_token_is_taken_in_the_clear_from_another_machine() {
+    const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+    let mut world = world().await;
+    let token = world.token(&["*"]).await;
+    let node = node_of(&world.store);
+    let mut state = HttpState {
+        https_port: Some(8443),
+        trusted_proxies: Arc::new([PROXY.to_string().parse().unwrap()]),
+        node: Some(Arc::clone(&node)),
+        ..HttpState::new(world.store.clone())
+    };
+    world.serve(state.clone());
+    let ask = async |world: &World, path: &str, token: &str, (from, tls): (IpAddr, bool)| {
+        let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        let mut request = request.body(Body::empty()).unwrap();
+        if tls {
+            request.extensions_mut().insert(OverTls);
+        }
+        world.send(request, Origin::Network(from)).await
+    };
+    let clear = (ELSEWHERE, false);
+    let mut refused = 0;
+    for path in ["/api/v1/links", "/api/v1/token", "/metrics"] {
+        for word in [&*token, "sl_wrong"] {
+            let answer = ask(&world, path, word, clear).await;
+            assert_eq!(answer.status, 403, "{path}");
+            assert_eq!(answer.code(), "token_in_the_clear");
+            let detail = answer.json()["detail"].to_string();
+            assert!(detail.contains("port 8443"), "{detail}");
+            refused += 1;
+        }
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        for way in [(ELSEWHERE, true), (PROXY, false), (here, false)] {
+            let answer = ask(&world, path, &token, way).await;
+            assert_eq!(answer.status, 200, "{path} {way:?}");
+        }
+    }
+    let unsaid = Request::get("/api/v1/links").body(Body::empty()).unwrap();
+    let unsaid = world.send(unsaid, Origin::Network(ELSEWHERE)).await;
+    assert_eq!(unsaid.status, 401, "without a token it is as before");
+    let resolved = ask(&world, "/api/v1/resolve/none", &token, clear).await;
+    assert_eq!(resolved.status, 404, "what resolves comes either way");
+    let counted = node.http.tokens_refused.load(Ordering::Relaxed);
+    assert_eq!(counted, refused);
+    let text = node.metrics();
+    let counted =
+        format!("sluice_http_tokens_refused_total{{reason=\"token_in_the_clear\"}} {refused}\n");
+    assert!(text.contains(&counted), "{text}");
+    state.https_port = None;
+    world.serve(state);
+    let plain = ask(&world, "/api/v1/links", &token, clear).await;
+    assert_eq!(plain.status, 200, "where there is nothing better");
+}
+
+/// A node that only counts.
+fn node_of(store: &Store) -> Arc<Node> {
+    let config = Config::parse(Path::new("test.toml"), "").unwrap();
+    Node::new(NodeParts {
+        store: store.clone(),
+        signalling: Arc::default(),
+        media: Vec::new(),
+        panics: Arc::default(),
+        limits: limits::derive(&config, 20_000, 2),
+        calls_per_second_max: 1,
+        connections: Arc::default(),
+        connections_max: 1,
+        copies: Arc::default(),
+        exported: Arc::default(),
+        certificate: None,
+        media_io: "none",
+    })
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +20,7 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::rustls;
 
 use super::acme::{Challenges, PROTOCOL};
+use super::facts::Facts;
 
 /// Where a certificate and its key stand, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,27 @@ pub enum CertificateError {
     SelfSigned(#[from] rcgen::Error),
 }
 
+/// What is counted of certificates.
+#[derive(Debug, Default)]
+pub struct CertificateFigures {
+    /// When the one that is shown ends, in seconds since 1970; 0: it does not say.
+    pub end_s: AtomicU64,
+    /// Asked of an authority, and not given.
+    pub orders_failed: AtomicU64,
+}
+
+impl CertificateFigures {
+    fn show(&self, certified: &CertifiedKey) {
+        let facts = certified.cert.first().and_then(Facts::of);
+        let end_s = facts.map_or(0, |facts| facts.until.as_secs());
+        self.end_s.store(end_s, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_failed_order(&self) {
+        self.orders_failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The certificate in use.
 #[derive(Debug)]
 pub struct Certificates {
@@ -71,6 +93,7 @@ pub struct Certificates {
     /// What the files held when they were read last, good or not.
     seen: Mutex<[Vec<u8>; 2]>,
     current: ArcSwap<CertifiedKey>,
+    figures: Arc<CertificateFigures>,
     challenges: Option<Arc<Challenges>>,
 }
 
@@ -81,13 +104,16 @@ impl Certificates {
     /// What is wrong with them.
     pub fn load(files: CertificateFiles) -> Result<Self, CertificateError> {
         let seen = contents(&files)?;
-        let current = ArcSwap::from_pointee(certified(&files, &seen)?);
+        let current = certified(&files, &seen)?;
+        let figures = Arc::<CertificateFigures>::default();
+        figures.show(&current);
         Ok(Self {
             files,
             is_self_signed: AtomicBool::new(false),
             is_awaited: false,
             seen: Mutex::new(seen),
-            current,
+            current: ArcSwap::from_pointee(current),
+            figures,
             challenges: None,
         })
     }
@@ -152,6 +178,12 @@ impl Certificates {
         self.is_self_signed.load(Ordering::Acquire)
     }
 
+    /// What is counted of them.
+    #[must_use]
+    pub const fn figures(&self) -> &Arc<CertificateFigures> {
+        &self.figures
+    }
+
     /// Its files.
     #[must_use]
     pub const fn files(&self) -> &CertificateFiles {
@@ -178,7 +210,9 @@ impl Certificates {
         }
         let certified = certified(&self.files, &read);
         *seen = read;
-        self.current.store(Arc::new(certified?));
+        let certified = certified?;
+        self.figures.show(&certified);
+        self.current.store(Arc::new(certified));
         if self.is_awaited {
             self.is_self_signed.store(false, Ordering::Release);
         }

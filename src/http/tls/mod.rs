@@ -3,6 +3,7 @@
 
 mod acme;
 mod certificates;
+mod facts;
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 pub(super) use acme::routes as challenge_routes;
 pub use acme::{Acme, AcmeError, Challenges, Proof, renew};
-pub use certificates::{CertificateError, CertificateFiles, Certificates};
+pub use certificates::{CertificateError, CertificateFigures, CertificateFiles, Certificates};
+pub use facts::Facts;
 
 /// A socket with TLS.
 pub struct TlsListener {

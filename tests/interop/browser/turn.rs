@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::browser::guest::{Guest, SOUND};
-use crate::browser::network::GATEWAY;
+use crate::browser::network::{GATEWAY, Network};
 use crate::browser::{Engine, Options};
 use crate::gateway::{at_once, link};
-use crate::world::{Process, World, find, is_listening_tcp, not_run, until};
+use crate::world::{Process, World, find, is_listening, is_listening_tcp, not_run, until};
 
 /// By UDP, by TCP, by TLS where web pages come from.
 #[test]
@@ -34,8 +34,7 @@ fn by_a_relay_alone_a_guest_hears_itself() {
         let mut server = None;
         let write = |world: &World| {
             world.write("turn-secret", SECRET);
-            certify(world);
-            server = Some(relay_of(world));
+            server = Some(start_relay(world));
         };
         let Some(guest) = Guest::start_after(&options, &tables, write) else {
             return;
@@ -55,7 +54,7 @@ fn by_a_relay_alone_a_guest_hears_itself() {
             let before = page.evaluate(USER);
             drop(server.take());
             page.await_state(&["reconnecting"]);
-            let _again = relay_of(&guest.world);
+            let _again = start_relay(&guest.world);
             page.await_state(&["connected"]);
             page.await_tone(SOUND, 660.0);
             let after = page.evaluate(USER);
@@ -74,28 +73,72 @@ const KEPT: &str = "const Native = RTCPeerConnection; \
                     }";
 const USER: &str = "return window.kept.getConfiguration().iceServers[0].username";
 
-/// coturn, until it is dropped.
-fn relay_of(world: &World) -> Process {
+/// Who has credentials of ours has no way into the operator's network.
+#[test]
+fn a_relay_passes_on_to_the_gateway_and_to_nobody_else() {
+    let tools = [
+        "ip",
+        "openssl",
+        "turnserver",
+        "turnutils_uclient",
+        "turnutils_peer",
+    ];
+    let Some(world) = World::open(&tools) else {
+        return;
+    };
+    let network = Network::new();
+    let _relay = start_relay(&world);
+    let beside = BESIDE;
+    let _peers = [GATEWAY, beside].map(|address| {
+        let mut command = Command::new("turnutils_peer");
+        let peer = world.start(address, command.args(["-L", address, "-p", PEER_PORT]));
+        until("a peer", Duration::from_secs(10), || {
+            is_listening(&format!("{address}:{PEER_PORT}"))
+        });
+        peer
+    });
+    let send_to = |address: &str| {
+        let mut command = Command::new("turnutils_uclient");
+        command.args(["-c", "-n", "3", "-W", SECRET, "-u", "guest"]);
+        command.args(["-e", address, "-r", PEER_PORT, GATEWAY]);
+        let output = network.inside(|| command.output().expect("turnutils_uclient"));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let heard = send_to(GATEWAY);
+    assert!(heard.contains("tot_recv_msgs=3"), "{heard}");
+    let refused = send_to(beside);
+    assert!(refused.contains("403 (Forbidden IP)"), "{refused}");
+    assert!(!refused.contains("tot_recv_msgs=3"), "{refused}");
+}
+
+/// coturn by the sample that operators copy, with the addresses of the test.
+fn start_relay(world: &World) -> Process {
+    certify(world);
+    let mut text = include_str!("../../../conf/turnserver.conf.example").to_owned();
+    for (of_the_sample, of_the_test) in [
+        ("192.0.2.30", GATEWAY),
+        ("192.0.2.10", GATEWAY),
+        ("/etc/coturn/fullchain.pem", "relay.crt"),
+        ("/etc/coturn/privkey.pem", "relay.key"),
+        (
+            "a-long-random-word-that-browser.turn_secret_file-holds-too",
+            SECRET,
+        ),
+    ] {
+        assert!(text.contains(of_the_sample), "{of_the_sample}");
+        text = text.replace(of_the_sample, of_the_test);
+    }
+    world.write("relay.conf", &text);
     let mut command = Command::new("turnserver");
-    command.args(["-n", "--no-cli", "--use-auth-secret", "--realm=sluice.test"]);
-    command.args([
-        "--tls-listening-port=443",
-        "--cert=relay.crt",
-        "--pkey=relay.key",
-    ]);
-    command.args(["--log-file=stdout", "--simple-log", "--pidfile=relay.pid"]);
-    command.arg(format!("--static-auth-secret={SECRET}"));
-    command.args([
-        format!("--listening-ip={GATEWAY}"),
-        format!("--relay-ip={GATEWAY}"),
-    ]);
-    let server = world.start("relay", &mut command);
+    command.args(["-c", "relay.conf", "--pidfile=relay.pid"]);
+    command.args(["--log-file=stdout", "--simple-log"]);
+    let relay = world.start("relay", &mut command);
     for port in [3478, 443] {
         until("the relay", Duration::from_secs(10), || {
             is_listening_tcp(&format!("{GATEWAY}:{port}"))
         });
     }
-    server
+    relay
 }
 
 /// A certificate of the relay's own.
@@ -131,4 +174,8 @@ fn certify(world: &World) {
     );
 }
 
+/// Another address of the machine of gateway and relay.
+const BESIDE: &str = "10.70.1.1";
+/// Where a peer of the relay answers.
+const PEER_PORT: &str = "3480";
 const SECRET: &str = "a-secret-of-the-relay-and-of-the-gateway";

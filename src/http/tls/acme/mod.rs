@@ -14,17 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio_rustls::rustls;
-use x509_cert::der::Decode as _;
 
 pub use self::challenges::Challenges;
 pub(super) use self::challenges::PROTOCOL;
 pub(in crate::http) use self::challenges::routes;
 use super::certificates::{CertificateFiles, Certificates};
+use super::facts::Facts;
 
 /// What a node asks an authority for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +76,9 @@ pub enum AcmeError {
     #[error("the authority: {0}")]
     Authority(#[from] instant_acme::Error),
     /// It does not believe that a name is ours.
-    #[error("the authority could not see the proof for a name of https.acme_domains")]
+    #[error(
+        "the authority could not see the proof for a name of https.acme_domains; `sluice doctor` says what it needs"
+    )]
     NotAuthorized,
     /// It does not take this kind of proof.
     #[error("the authority takes no proof by {0}")]
@@ -101,8 +101,20 @@ impl Acme {
         }
     }
 
+    /// An account is good at its own authority only: each has its file.
     fn account_file(&self) -> PathBuf {
-        self.folder.join("account.json")
+        let digest = Sha256::digest(&self.directory);
+        let short: String = digest
+            .iter()
+            .take(8)
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
+        self.folder.join(format!("account-{short}.json"))
+    }
+
+    /// What a certificate is asked for: where, and by which names.
+    fn asked_for(&self) -> String {
+        format!("{}\n{}", self.directory, self.domains.join("\n"))
     }
 }
 
@@ -113,19 +125,19 @@ pub async fn renew(
     challenges: Arc<Challenges>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut pause = RETRY_FIRST;
+    let mut pauses = Pauses::default();
     loop {
         let wait = if is_due(&acme, SystemTime::now()) {
             match ask(&acme, &certificates, &challenges).await {
                 Ok(()) => {
-                    pause = RETRY_FIRST;
+                    pauses = Pauses::default();
                     tracing::info!(domains = %acme.domains.join(" "), "the authority has given a certificate");
                     LOOK_AFTER
                 }
                 Err(error) => {
-                    tracing::warn!(%error, retry_s = pause.as_secs(), "no certificate from the authority");
-                    let wait = pause;
-                    pause = (pause * 2).min(RETRY_LAST);
+                    certificates.figures().count_failed_order();
+                    let wait = pauses.after_failure();
+                    tracing::warn!(%error, retry_s = wait.as_secs(), "no certificate from the authority");
                     wait
                 }
             }
@@ -139,26 +151,28 @@ pub async fn renew(
     }
 }
 
-/// There is no certificate of these names, or two thirds of its time have passed.
-fn is_due(acme: &Acme, now: SystemTime) -> bool {
-    let asked_for = std::fs::read_to_string(acme.folder.join(NAMES_FILE));
-    let is_same = asked_for.is_ok_and(|names| names == acme.domains.join("\n"));
-    let read = std::fs::read(acme.files().certificate);
-    let renewed_at = read.ok().and_then(|pem| renewed_at(&pem));
-    !is_same || renewed_at.is_none_or(|at| at <= now)
+/// Pauses between tries that fail, each twice as long as the one before.
+#[derive(Debug, Default)]
+struct Pauses {
+    failed: u32,
 }
 
-/// When the certificate of this chain is asked for again.
-fn renewed_at(pem: &[u8]) -> Option<SystemTime> {
-    let first = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
-    let certificate = x509_cert::Certificate::from_der(&first).ok()?;
-    let validity = certificate.tbs_certificate().validity();
-    let (from, until) = (
-        validity.not_before.to_unix_duration(),
-        validity.not_after.to_unix_duration(),
-    );
-    let third = until.checked_sub(from)? / 3;
-    SystemTime::UNIX_EPOCH.checked_add(until.checked_sub(third)?)
+impl Pauses {
+    fn after_failure(&mut self) -> Duration {
+        let pause = RETRY_FIRST.saturating_mul(1 << self.failed.min(16));
+        self.failed = self.failed.saturating_add(1);
+        pause.min(RETRY_LAST)
+    }
+}
+
+/// There is no certificate of this authority for these names, or two thirds of its time have passed.
+fn is_due(acme: &Acme, now: SystemTime) -> bool {
+    let asked_for = std::fs::read_to_string(acme.folder.join(ASKED_FILE));
+    let is_same = asked_for.is_ok_and(|asked_for| asked_for == acme.asked_for());
+    let read = std::fs::read(acme.files().certificate);
+    let facts = read.ok().and_then(|pem| Facts::of_pem(&pem));
+    let renewed_at = facts.and_then(|facts| facts.renewed_at());
+    !is_same || renewed_at.is_none_or(|at| at <= now)
 }
 
 async fn ask(
@@ -168,17 +182,20 @@ async fn ask(
 ) -> Result<(), AcmeError> {
     std::fs::create_dir_all(&acme.folder)?;
     let account = order::account(acme).await?;
-    let obtained = order::obtain(acme, &account, challenges).await;
+    let mut obtained = order::obtain(acme, &account, challenges).await;
+    if matches!(&obtained, Err(AcmeError::Authority(error)) if order::is_forgotten(error)) {
+        // An authority to try things out at does that.
+        std::fs::remove_file(acme.account_file())?;
+        let account = order::account(acme).await?;
+        obtained = order::obtain(acme, &account, challenges).await;
+    }
     challenges.clear();
     let issued = obtained?;
     let files = acme.files();
     // The listeners look at both: a pair that does not fit yet leaves them as they are.
     keep(&files.key, issued.key.as_bytes())?;
     keep(&files.certificate, issued.chain.as_bytes())?;
-    keep(
-        &acme.folder.join(NAMES_FILE),
-        acme.domains.join("\n").as_bytes(),
-    )?;
+    keep(&acme.folder.join(ASKED_FILE), acme.asked_for().as_bytes())?;
     let looking = Arc::clone(certificates);
     let looked = tokio::task::spawn_blocking(move || looking.look()).await;
     if let Ok(Err(error)) = looked {
@@ -206,13 +223,14 @@ fn keep(path: &Path, octets: &[u8]) -> io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-/// The names that the kept certificate was asked for.
-const NAMES_FILE: &str = "names";
+/// What the kept certificate was asked for.
+const ASKED_FILE: &str = "asked-for";
 /// Between two looks at the age.
 const LOOK_AFTER: Duration = Duration::from_secs(3600);
-/// After the first failure.
-const RETRY_FIRST: Duration = Duration::from_secs(60);
-/// After many: authorities count failures by the hour.
+/// After the first failure: authorities count them, Let's Encrypt takes five of a name in an hour. Of ours
+/// there are four at most, and one is left to who starts the node anew.
+const RETRY_FIRST: Duration = Duration::from_secs(300);
+/// After many.
 const RETRY_LAST: Duration = Duration::from_secs(6 * 3600);
 /// How long an order may take.
 const ORDER_TIME_MAX: Duration = Duration::from_secs(120);

@@ -18,7 +18,7 @@ pub(super) struct Issued {
     pub(super) key: String,
 }
 
-/// The account of this node: the one that is kept, else a new one.
+/// The account of this node at the authority: the one that is kept for it, else a new one.
 pub(super) async fn account(acme: &Acme) -> Result<Account, AcmeError> {
     let roots = tokio::fs::read(&acme.roots).await;
     let client = roots.and_then(|roots| Client::new(&roots));
@@ -44,6 +44,14 @@ pub(super) async fn account(acme: &Acme) -> Result<Account, AcmeError> {
     let text = serde_json::to_vec(&credentials).map_err(io::Error::other);
     super::keep(&path, &text.map_err(AcmeError::Keep)?)?;
     Ok(account)
+}
+
+/// The authority does not know the account that asks (RFC 8555 §6.7).
+pub(super) fn is_forgotten(error: &instant_acme::Error) -> bool {
+    let instant_acme::Error::Api(problem) = error else {
+        return false;
+    };
+    problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
 }
 
 /// Proves each name and takes the certificate.

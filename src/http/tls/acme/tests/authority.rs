@@ -17,7 +17,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData,
+    SignatureAlgorithm,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -68,6 +69,9 @@ impl Authority {
         let at = listener.local_addr().unwrap();
         let root_key = KeyPair::generate().unwrap();
         let mut root = CertificateParams::new(Vec::<String>::new()).unwrap();
+        // Not that of its certificates: one that signs itself is what has its issuer's name.
+        root.distinguished_name
+            .push(DnType::CommonName, "Authority");
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root_pem = root.self_signed(&root_key).unwrap().pem();
         let issuer = Issuer::new(root, root_key);
@@ -124,6 +128,11 @@ impl Authority {
 
     pub(super) fn seen(&self) -> Vec<&'static str> {
         self.state.inner.lock().unwrap().seen.clone()
+    }
+
+    /// It has lost every account.
+    pub(super) fn forget(&self) {
+        self.state.inner.lock().unwrap().accounts.clear();
     }
 
     pub(super) fn accounts(&self) -> usize {
@@ -226,7 +235,7 @@ fn read(state: &Shared, path: &str, body: &[u8]) -> Result<(Value, Value), Statu
     let signed = format!("{}.{}", part("protected"), part("payload"));
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point)
         .verify(signed.as_bytes(), &decode(&part("signature"))?)
-        .or(Err(StatusCode::UNAUTHORIZED))?;
+        .or(Err(bad))?;
     let payload = decode(&part("payload"))?;
     let payload = serde_json::from_slice(&payload).unwrap_or(Value::Null);
     Ok((payload, key))
@@ -241,6 +250,16 @@ fn answer(state: &Shared, status: StatusCode, place: Option<String>, body: &Valu
     (status, headers, axum::Json(body.clone())).into_response()
 }
 
+/// As a problem (§6.7): who is not known is told so.
+fn refuse(state: &Shared, status: StatusCode) -> Response {
+    let what = match status {
+        StatusCode::UNAUTHORIZED => "accountDoesNotExist",
+        _ => "malformed",
+    };
+    let kind = format!("urn:ietf:params:acme:error:{what}");
+    answer(state, status, None, &json!({ "type": kind }))
+}
+
 async fn asked(
     State(state): State<Arc<Shared>>,
     Part(what): Part<String>,
@@ -248,7 +267,7 @@ async fn asked(
 ) -> Response {
     let (payload, key) = match read(&state, &what, &body) {
         Ok(read) => read,
-        Err(status) => return answer(&state, status, None, &json!({ "type": "malformed" })),
+        Err(status) => return refuse(&state, status),
     };
     match what.as_str() {
         "account" => {
@@ -282,7 +301,7 @@ async fn asked_of(
 ) -> Response {
     let (payload, key) = match read(&state, &format!("{what}/{which}"), &body) {
         Ok(read) => read,
-        Err(status) => return answer(&state, status, None, &json!({ "type": "malformed" })),
+        Err(status) => return refuse(&state, status),
     };
     let body = match what.as_str() {
         "order" => state.order(),

@@ -6,7 +6,10 @@ mod authority;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls;
 
 use self::authority::Authority;
 use super::*;
@@ -135,6 +138,45 @@ async fn a_node_without_a_certificate_gets_one_by_either_proof_and_shows_it() {
     }
 }
 
+/// First an authority to try things out at, then the one that browsers believe.
+#[tokio::test]
+async fn another_authority_is_asked_at_once_and_by_an_account_of_its_own() {
+    let mut world = world(Proof::Http01).await;
+    world.ask().await.unwrap();
+    let now = SystemTime::now();
+    assert!(!is_due(&world.acme, now));
+    let beside = world.folder.path().join("other");
+    fs::create_dir(&beside).unwrap();
+    let other = Authority::start(world.plain, world.secure, &beside).await;
+    let first = world.acme.clone();
+    world.acme.directory = other.directory();
+    world.acme.roots = other.roots();
+    assert!(is_due(&world.acme, now), "that authority has given none");
+    world.ask().await.unwrap();
+    let accounts = (world.authority.accounts(), other.accounts());
+    assert_eq!(accounts, (1, 1), "each has one");
+    assert_eq!(world.authority.seen().len(), 1, "it was not asked again");
+    let roots = fs::read(other.roots()).unwrap();
+    handshake(world.secure, &roots, NAME).await.unwrap();
+    assert!(!is_due(&world.acme, now));
+    assert!(is_due(&first, now), "and the way back");
+    world.acme = first;
+    world.ask().await.unwrap();
+    let accounts = (world.authority.accounts(), other.accounts());
+    assert_eq!(accounts, (1, 1), "the account of before is used");
+    let roots = fs::read(&world.acme.roots).unwrap();
+    handshake(world.secure, &roots, NAME).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_authority_that_has_forgotten_the_account_gets_another_one() {
+    let world = world(Proof::Http01).await;
+    world.ask().await.unwrap();
+    world.authority.forget();
+    world.ask().await.unwrap();
+    assert_eq!(world.authority.accounts(), 1);
+}
+
 #[tokio::test]
 async fn a_proof_that_the_authority_cannot_see_gives_nothing_and_leaves_nothing() {
     let world = world(Proof::Http01).await;
@@ -174,11 +216,30 @@ async fn an_authority_that_nothing_proves_is_not_asked() {
     assert!(matches!(asked, Err(AcmeError::Roots { .. })), "{asked:?}");
 }
 
+#[tokio::test]
+async fn a_chain_that_cannot_be_read_is_asked_for_again() {
+    let world = world(Proof::Http01).await;
+    world.ask().await.unwrap();
+    let now = SystemTime::now();
+    assert!(!is_due(&world.acme, now));
+    fs::write(world.acme.files().certificate, b"").unwrap();
+    assert!(is_due(&world.acme, now));
+}
+
+/// Let's Encrypt takes five failed proofs of a name an hour.
 #[test]
-fn a_chain_that_cannot_be_read_is_asked_for_again() {
-    assert_eq!(renewed_at(b""), None);
-    assert_eq!(
-        renewed_at(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-        None
-    );
+fn tries_that_fail_leave_one_to_the_operator_in_every_hour() {
+    let mut pauses = Pauses::default();
+    let mut tries = vec![Duration::ZERO];
+    while tries.len() < 20 {
+        let last = *tries.last().unwrap();
+        tries.push(last + pauses.after_failure());
+    }
+    let hour = Duration::from_secs(3600);
+    for first in &tries {
+        let within = |at: &&Duration| *at >= first && **at <= *first + hour;
+        let count = tries.iter().filter(within).count();
+        assert!((1..=4).contains(&count), "{count} from {first:?}");
+    }
+    assert_eq!(pauses.after_failure(), 6 * hour, "and for ever so");
 }
