@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::health::NodeParts;
 use crate::links::draft::{LinkDraft, RequestPath};
 use crate::links::rules;
-use crate::storage::{StorageOptions, Store, Sync};
+use crate::storage::Store;
 use crate::tokens::draft::TokenDraft;
 use crate::tokens::store::add;
 use crate::{links, settings};
@@ -28,13 +28,7 @@ struct World {
 
 async fn world(resolve_open: bool) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StorageOptions {
-        path: folder.path().join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap();
+    let store = Store::of_test(folder.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

@@ -15,7 +15,7 @@ use super::*;
 use crate::http::server::room::Room;
 use crate::http::server::serve_in;
 use crate::http::{HttpState, Listener, serve};
-use crate::storage::{StorageOptions, Store, Sync};
+use crate::storage::Store;
 
 fn files(folder: &Path) -> CertificateFiles {
     CertificateFiles {
@@ -90,13 +90,7 @@ pub(super) async fn handshake(
 
 async fn stored() -> (HttpState, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StorageOptions {
-        path: folder.path().join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap();
+    let store = Store::of_test(folder.path()).await;
     (HttpState::new(store), folder)
 }
 
