@@ -8,8 +8,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::boot::limits;
-use crate::config::Config;
 use crate::health::NodeParts;
 use crate::links::draft::{LinkDraft, RequestPath};
 use crate::links::rules;
@@ -339,24 +337,10 @@ async fn shutdown_ends_idle_connections_and_the_server() {
 #[tokio::test]
 async fn while_one_address_holds_its_share_the_next_client_gets_its_page() {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("[node]\ndata = \"{}\"\n", folder.path().display());
-    let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
-    let store = Store::open(&config.storage).await.unwrap();
-    let node = Node::new(NodeParts {
-        store: store.clone(),
-        signalling: Arc::default(),
-        media: Vec::new(),
-        panics: Arc::default(),
-        limits: limits::derive(&config, 20_000, 2),
-        calls_per_second_max: 1,
-        connections: Arc::default(),
-        connections_max: 1,
-        copies: Arc::default(),
-        exported: Arc::default(),
-        media_io: "none",
-    });
+    let node = NodeParts::of_test(folder.path()).await;
+    let store = node.store.clone();
     let state = HttpState {
-        node: Some(node),
+        node: Some(Node::new(node)),
         ..HttpState::new(store)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
