@@ -3,6 +3,7 @@
 
 mod acme;
 mod certificates;
+mod private_file;
 
 use std::io;
 use std::sync::Arc;

@@ -191,8 +191,11 @@ async fn a_node_without_a_certificate_makes_one_keeps_it_and_asks_nobody_to_rely
     assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     assert!(!answer.contains("strict-transport-security"), "{answer}");
     fs::write(&path, "spoiled").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     Certificates::self_signed(folder.path(), &names).unwrap();
     assert_ne!(fs::read(&path).unwrap(), b"spoiled");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "whoever could read the former file");
 }
 
 #[tokio::test]
