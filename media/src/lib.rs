@@ -30,6 +30,8 @@ pub mod drop_reason;
 pub mod dtls;
 pub mod engine;
 pub mod fuzzing;
+#[cfg(test)]
+mod hexadecimal;
 pub mod ice;
 pub mod ingress;
 pub mod limits;

@@ -135,6 +135,16 @@ fn relay_allocates_nothing(mut relay: Relay) {
     assert!(rtcp.receiver_reports_sent >= 20, "{rtcp:?}");
 }
 
+/// What has arrived is relayed. Gives how many left.
+fn turn(worker: &mut Worker<Simulated>, now: Instant) -> u64 {
+    let wait = worker.turn(now);
+    worker.wait(now, wait);
+    while worker.poll_report().is_some() {}
+    let mut sent = 0;
+    worker.io_mut().take_sent(|_, _, _| sent += 1);
+    sent
+}
+
 fn keys(suite: Suite, seed: u8) -> Option<Box<SrtpPlan>> {
     let key = |seed| MasterKey::new(suite, &vec![seed; suite.key_size() + suite.salt_size()]);
     Some(Box::new(SrtpPlan {
@@ -244,12 +254,7 @@ impl Relay {
         if sequence.is_multiple_of(250) {
             self.report();
         }
-        let wait = self.worker.turn(self.now);
-        self.worker.wait(self.now, wait);
-        while self.worker.poll_report().is_some() {}
-        let mut sent = 0;
-        self.worker.io_mut().take_sent(|_, _, _| sent += 1);
-        sent
+        turn(&mut self.worker, self.now)
     }
 
     /// A receiver report of the peer that sends.
@@ -394,11 +399,6 @@ impl BrowserCall {
                 .io_mut()
                 .deliver(PORT, AT, octets.split_at(size).0);
         }
-        let wait = self.worker.turn(self.now);
-        self.worker.wait(self.now, wait);
-        while self.worker.poll_report().is_some() {}
-        let mut sent = 0;
-        self.worker.io_mut().take_sent(|_, _, _| sent += 1);
-        sent
+        turn(&mut self.worker, self.now)
     }
 }

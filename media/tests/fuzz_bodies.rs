@@ -19,6 +19,17 @@ fn beginning() -> Instant {
     Instant::now()
 }
 
+/// Octets of a long play, others each time.
+fn script(random: &mut u64) -> Vec<u8> {
+    let next = || {
+        *random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        random.to_be_bytes()[1]
+    };
+    std::iter::repeat_with(next).take(2_000).collect()
+}
+
 /// Octets that begin as RTP or RTCP do, so that more than the first check is reached.
 fn nearly_media() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![Just(0x80_u8), 0x80_u8..0xc0];
@@ -50,14 +61,7 @@ fn random_plays_bring_browsers_up() {
     let mut random = 1_u64;
     let (mut left, mut up) = (0, 0);
     for _ in 0..600 {
-        let octets: Vec<u8> = std::iter::repeat_with(|| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            random.to_be_bytes()[1]
-        })
-        .take(2_000)
-        .collect();
+        let octets = script(&mut random);
         let played = fuzzing::browsers(beginning(), Arc::new(Wanton), &octets);
         left += played.left;
         up += played.up;
@@ -74,14 +78,7 @@ fn random_plays_relay_packets_and_let_strangers_in_where_anybody_may_come() {
     let mut random = 1_u64;
     let (mut left, mut strangers) = (0, 0);
     for _ in 0..600 {
-        let octets: Vec<u8> = std::iter::repeat_with(|| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            random.to_be_bytes()[1]
-        })
-        .take(2_000)
-        .collect();
+        let octets = script(&mut random);
         let played = fuzzing::engine(beginning(), &octets);
         left += played.left;
         strangers += played.strangers;

@@ -85,31 +85,18 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-    use crate::boot::limits;
     use crate::config::Config;
     use crate::health::{Heart, NodeParts, STILL_AFTER};
     use crate::shell::signalling::Status;
-    use crate::storage::Store;
 
     async fn node(folder: &std::path::Path, heart: Heart) -> Arc<Node> {
-        let text = format!("[node]\ndata = \"{}\"\n", folder.display());
-        let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
+        let signalling = Arc::new(Status {
+            heart,
+            ..Status::default()
+        });
         Node::new(NodeParts {
-            store: Store::open(&config.storage).await.unwrap(),
-            signalling: Arc::new(Status {
-                heart,
-                ..Status::default()
-            }),
-            media: Vec::new(),
-            panics: Arc::default(),
-            limits: limits::derive(&config, 20_000, 2),
-            calls_per_second_max: 1,
-            connections: Arc::default(),
-            connections_max: 1,
-            copies: Arc::default(),
-            exported: Arc::default(),
-            certificate: None,
-            media_io: "none",
+            signalling,
+            ..NodeParts::of_test(folder).await
         })
     }
 

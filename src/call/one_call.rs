@@ -13,6 +13,7 @@ use sip::sdp::{Direction, SessionDescription};
 use super::browser::Guest;
 use super::event::{Now, Ticket};
 use super::extension::Phone;
+use super::media_plan::abilities::share_voice;
 use super::media_plan::leg::LegMedia;
 use super::snapshot::Snapshot;
 use crate::cdr::record::AttemptClosed;
@@ -447,6 +448,13 @@ impl Call {
         let videos = ports.into_iter().flatten();
         let mut videos = videos.filter_map(|ports| ports.leg.video);
         videos.any(|video| video.pair == pair)
+    }
+
+    /// Each side has said what it takes, and what one speaks the other understands as it is.
+    pub(super) fn shares_voice(&self) -> bool {
+        let remote = |side| self.ports(side).and_then(|ports| ports.leg.remote());
+        let both = remote(Side::A).zip(remote(Side::B));
+        both.is_some_and(|(one, other)| share_voice(&one.codecs, &other.codecs))
     }
 
     pub(super) fn leg_key(&self, side: Side) -> Option<LegKey> {

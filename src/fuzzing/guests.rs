@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use media::command::{Command, LegCounters, PairKey, Report, TransportFailure};
+use media::fuzzing::Script;
 use media::srtp::Suite;
 use sip::event::{EndpointConfig, Flow, Transport};
 use sip::message::SendBuffer;
 use sip::sdp::SessionDescription;
 
-use super::script::Script;
+use super::texts;
 use crate::call::browser::BrowserConfig;
 use crate::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestKey};
 use crate::call::control::{CallControl, Config};
@@ -151,14 +152,15 @@ impl Play {
                 self.pass(time);
             }
             _ => {
-                let text = script.frame(false);
+                let text = texts::frame(script);
                 self.datagram(&text);
             }
         }
     }
 
     fn begin(&mut self, script: &mut Script<'_>) {
-        let Some(ClientFrame::Call { sdp, .. }) = ClientFrame::parse(&script.frame(true)) else {
+        let Some(ClientFrame::Call { sdp, .. }) = ClientFrame::parse(&texts::beginning(script))
+        else {
             return;
         };
         let Ok(offer) = SessionDescription::parse(sdp.as_bytes()) else {
@@ -183,7 +185,7 @@ impl Play {
 
     fn page(&mut self, script: &mut Script<'_>) {
         let Some(key) = self.one(script) else { return };
-        let frame = ClientFrame::parse(&script.frame(false));
+        let frame = ClientFrame::parse(&texts::frame(script));
         if let Some(Said::Word(input)) = frame.map(ClientFrame::said) {
             self.say(key, input);
         }
@@ -210,7 +212,7 @@ impl Play {
         let is_invite = request.starts_with("INVITE");
         let has_body = is_invite && (status == 183 || status == 200);
         let body = if has_body {
-            script.session()
+            texts::session(script)
         } else {
             String::new()
         };
@@ -230,7 +232,7 @@ impl Play {
         let method = script.one_of(&["INVITE", "BYE", "UPDATE", "ACK", "INFO"]);
         let method = method.unwrap_or("BYE");
         let body = match method {
-            "INVITE" | "UPDATE" => script.session(),
+            "INVITE" | "UPDATE" => texts::session(script),
             _ => String::new(),
         };
         let request = request(&invite, method, self.requests, &body);

@@ -2,7 +2,7 @@
 //! the claims beyond "no panic" too.
 
 mod guests;
-mod script;
+mod texts;
 
 pub use guests::{GuestsPlayed, guests};
 

@@ -11,18 +11,12 @@ use crate::cdr::record::Record;
 use crate::fraud_guard::StoredCount;
 use crate::fraud_guard::book::Key;
 use crate::fraud_guard::rule::LIST_OCTETS_MAX;
-use crate::storage::{StorageError, StorageOptions, Store, Sync};
+use crate::storage::{StorageError, Store};
 use crate::trunks::apply::TrunkTable;
 use crate::trunks::shape::{TargetShape, TrunkShape};
 
 async fn open(folder: &Path) -> Store {
-    Store::open(&StorageOptions {
-        path: folder.join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap()
+    Store::of_test(folder).await
 }
 
 fn draft(name: &str, rest: &str) -> RuleDraft {

@@ -104,6 +104,30 @@ pub struct NodeParts {
     pub media_io: &'static str,
 }
 
+#[cfg(test)]
+impl NodeParts {
+    /// Of a node whose database is in this folder, and whose threads never began.
+    pub(crate) async fn of_test(folder: &std::path::Path) -> Self {
+        let text = format!("[node]\ndata = \"{}\"\n", folder.display());
+        let config = crate::config::Config::parse(std::path::Path::new("test.toml"), &text);
+        let config = config.unwrap();
+        Self {
+            store: Store::open(&config.storage).await.unwrap(),
+            signalling: Arc::default(),
+            media: Vec::new(),
+            panics: Arc::default(),
+            limits: crate::boot::limits::derive(&config, 20_000, 2),
+            calls_per_second_max: 1,
+            connections: Arc::default(),
+            connections_max: 1,
+            copies: Arc::default(),
+            exported: Arc::default(),
+            certificate: None,
+            media_io: "none",
+        }
+    }
+}
+
 /// A running node.
 #[derive(Debug)]
 pub struct Node {

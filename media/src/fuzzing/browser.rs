@@ -15,7 +15,7 @@ use crate::command::{
 };
 use crate::dtls::{Fingerprint, KeyExchange, Role};
 use crate::engine::{BrowserConfig, Worker, WorkerConfig};
-use crate::fuzzing::engine::Script;
+use crate::fuzzing::script::Script;
 use crate::ice::Credentials;
 use crate::ice::stun::{Attribute, write_request};
 use crate::rtp::Ssrc;

@@ -12,6 +12,7 @@ use crate::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
 };
 use crate::engine::{Worker, WorkerConfig};
+use crate::fuzzing::script::Script;
 use crate::fuzzing::secure::SecurePeers;
 use crate::ingress::{Protocol, classify};
 
@@ -30,9 +31,9 @@ pub struct Played {
 /// When an invariant of the worker does not hold.
 pub fn engine(now: Instant, octets: &[u8]) -> Played {
     let mut play = Play::new(now);
-    let mut script = Script(octets);
+    let mut script = Script::new(octets);
     for _ in 0..STEPS_MAX {
-        if script.0.is_empty() {
+        if script.is_over() {
             break;
         }
         play.step(&mut script);
@@ -40,48 +41,6 @@ pub fn engine(now: Instant, octets: &[u8]) -> Played {
     }
     play.end();
     play.played
-}
-
-/// Octets that are left to be played; zeros after the last.
-pub(super) struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    pub(super) const fn new(octets: &'a [u8]) -> Self {
-        Self(octets)
-    }
-
-    pub(super) const fn is_over(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn octet(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else {
-            return 0;
-        };
-        self.0 = rest;
-        *first
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::from(self.octet())
-            .checked_rem(bound)
-            .unwrap_or_default()
-    }
-
-    fn word(&mut self) -> u16 {
-        u16::from_be_bytes([self.octet(), self.octet()])
-    }
-
-    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
-        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
-        self.0 = rest;
-        taken.to_vec()
-    }
-
-    pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        let at = self.below(all.len());
-        all.get(at).copied()
-    }
 }
 
 struct Play {
@@ -132,7 +91,7 @@ impl Play {
             let plan = LegPlan {
                 remote_rtp: Some(remote),
                 latch: LatchPolicy::Sdp,
-                ..plan(&mut Script(&[]))
+                ..plan(&mut Script::new(&[]))
             };
             play.peers.push((pair.slot, remote));
             let target = Target::Leg(*other);
@@ -256,7 +215,7 @@ impl Play {
             let mut bytes = match script.octet() % 6 {
                 0 => {
                     let count = script.below(80);
-                    script.take(count)
+                    script.take(count).to_vec()
                 }
                 1 => self.last_sent.clone(),
                 2 => control(script),
@@ -412,7 +371,7 @@ fn control(script: &mut Script<'_>) -> Vec<u8> {
         let words = script.octet() % 8;
         let format = script.octet() & 0x3f;
         octets.extend([0x80 | format, kind, 0, words]);
-        let mut body = script.take(4 * usize::from(words));
+        let mut body = script.take(4 * usize::from(words)).to_vec();
         body.resize(4 * usize::from(words), 0);
         octets.extend(body);
     }

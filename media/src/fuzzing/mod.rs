@@ -3,10 +3,12 @@
 
 mod browser;
 mod engine;
+mod script;
 mod secure;
 
 pub use browser::{BrowsersPlayed, browsers};
 pub use engine::{Played, engine};
+pub use script::Script;
 pub use secure::key_changes;
 
 use crate::drop_reason::DropReason;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::engine::Script;
+use super::script::Script;
 use crate::srtp::{Contexts, MasterKey, SrtpPlan, Suite};
 
 /// The far ends, by slot.

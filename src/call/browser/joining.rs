@@ -8,7 +8,7 @@ use sip::sdp::{Direction, SessionDescription};
 
 use super::super::control::CallControl;
 use super::super::event::Now;
-use super::super::media_plan::abilities::{self, share_voice};
+use super::super::media_plan::abilities;
 use super::super::one_call::{Call, Side};
 use super::super::video;
 use super::event::{BrowserOutput, GuestState};
@@ -41,7 +41,7 @@ impl CallControl {
         let call = self.calls.get(&key).ok_or("call_gone")?;
         let callee = call.attempt.as_ref().ok_or("call_gone")?;
         let most = callee.cleared.duration_max();
-        if !understands(call) {
+        if !call.shares_voice() {
             return Err(Unusable::NoCommonCodec.as_str());
         }
         self.mark_answered(now, key, most);
@@ -135,15 +135,6 @@ fn state_of(call: &Call) -> GuestState {
         _ if rings => GuestState::Ringing,
         _ => GuestState::Calling,
     }
-}
-
-/// What the callee speaks is something that the page has offered.
-fn understands(call: &Call) -> bool {
-    let remote = |side| call.ports(side).and_then(|ports| ports.leg.remote());
-    let (Some(guest), Some(callee)) = (remote(Side::A), remote(Side::B)) else {
-        return false;
-    };
-    share_voice(&callee.codecs, &guest.codecs)
 }
 
 /// What a callee is offered for a guest: events under the number that every SIP endpoint knows (H-01), of

@@ -3,6 +3,10 @@
 //!
 //! Nothing is decoded between the legs, so an offer to one side names what the other side can do,
 //! with what it uses now in front: whoever takes the first codec needs no second exchange.
+//!
+//! This is the place of a plan for transcoding: `permitted` would name to one side what a worker can make
+//! of the other's voice too, and who shares no voice (`share_voice`, 488 now) would be asked here for what
+//! to decode and encode. Which trunks are tried at all is `has_common_codec` in `trunks::select`.
 
 use sip::offer_answer::Codec;
 

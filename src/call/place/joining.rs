@@ -11,7 +11,6 @@ use super::super::admission::Denied;
 use super::super::control::CallControl;
 use super::super::event::Now;
 use super::super::local_party;
-use super::super::media_plan::abilities::share_voice;
 use super::super::one_call::{Call, Side};
 use super::names;
 
@@ -150,7 +149,10 @@ impl CallControl {
         if understood {
             self.tell_what_changed(now, key, Side::B, true);
         } else {
-            let decides = self.calls.get(&key).is_some_and(|call| !shares_voice(call));
+            let decides = self
+                .calls
+                .get(&key)
+                .is_some_and(|call| !call.shares_voice());
             self.tell_other_side(now, key, Side::B, decides);
         }
         // Another device than the one that was heard early.
@@ -195,12 +197,4 @@ fn is_understood(call: &Call) -> bool {
     };
     let spoken = first.codecs.iter().find(|codec| codec.is_speech());
     spoken.is_some_and(|spoken| second.codecs.iter().any(|codec| codec.is_same(spoken)))
-}
-
-fn shares_voice(call: &Call) -> bool {
-    let remote = |side| call.ports(side).and_then(|ports| ports.leg.remote());
-    match (remote(Side::A), remote(Side::B)) {
-        (Some(first), Some(second)) => share_voice(&first.codecs, &second.codecs),
-        (_, _) => false,
-    }
 }

@@ -8,12 +8,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::boot::limits;
-use crate::config::Config;
 use crate::health::NodeParts;
 use crate::links::draft::{LinkDraft, RequestPath};
 use crate::links::rules;
-use crate::storage::{StorageOptions, Store, Sync};
+use crate::storage::Store;
 use crate::tokens::draft::TokenDraft;
 use crate::tokens::store::add;
 use crate::{links, settings};
@@ -28,13 +26,7 @@ struct World {
 
 async fn world(resolve_open: bool) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StorageOptions {
-        path: folder.path().join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap();
+    let store = Store::of_test(folder.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -345,25 +337,10 @@ async fn shutdown_ends_idle_connections_and_the_server() {
 #[tokio::test]
 async fn while_one_address_holds_its_share_the_next_client_gets_its_page() {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("[node]\ndata = \"{}\"\n", folder.path().display());
-    let config = Config::parse(std::path::Path::new("test.toml"), &text).unwrap();
-    let store = Store::open(&config.storage).await.unwrap();
-    let node = Node::new(NodeParts {
-        store: store.clone(),
-        signalling: Arc::default(),
-        media: Vec::new(),
-        panics: Arc::default(),
-        limits: limits::derive(&config, 20_000, 2),
-        calls_per_second_max: 1,
-        connections: Arc::default(),
-        connections_max: 1,
-        copies: Arc::default(),
-        exported: Arc::default(),
-        certificate: None,
-        media_io: "none",
-    });
+    let node = NodeParts::of_test(folder.path()).await;
+    let store = node.store.clone();
     let state = HttpState {
-        node: Some(node),
+        node: Some(Node::new(node)),
         ..HttpState::new(store)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

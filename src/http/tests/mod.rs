@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::access::Origin;
 use super::router::{HttpState, router};
 use crate::shell::Asker;
-use crate::storage::{StorageOptions, Store, Sync};
+use crate::storage::Store;
 use crate::tokens::draft::TokenDraft;
 use crate::tokens::store::add;
 
@@ -75,13 +75,7 @@ async fn world() -> World {
 
 async fn world_with(calls: Option<Asker>) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StorageOptions {
-        path: folder.path().join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap();
+    let store = Store::of_test(folder.path()).await;
     let state = HttpState {
         calls,
         ..HttpState::new(store.clone())

@@ -3,8 +3,7 @@
 //!
 //! What cannot be read while the node runs changes nothing: the certificate before it stays.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +20,7 @@ use tokio_rustls::rustls;
 
 use super::acme::{Challenges, PROTOCOL};
 use super::facts::Facts;
+use super::private_file::keep;
 
 /// Where a certificate and its key stand, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,14 +272,7 @@ fn write_self_signed(path: &Path, names: &[String]) -> Result<(), CertificateErr
     parameters.distinguished_name = name;
     let certificate = parameters.self_signed(&key)?;
     let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(pem.as_bytes()));
-    written.map_err(|source| CertificateError::File {
+    keep(path, pem.as_bytes()).map_err(|source| CertificateError::File {
         path: path.to_owned(),
         source,
     })

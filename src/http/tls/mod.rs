@@ -4,6 +4,7 @@
 mod acme;
 mod certificates;
 mod facts;
+mod private_file;
 
 use std::io;
 use std::sync::Arc;

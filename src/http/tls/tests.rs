@@ -15,7 +15,7 @@ use super::*;
 use crate::http::server::room::Room;
 use crate::http::server::serve_in;
 use crate::http::{HttpState, Listener, serve};
-use crate::storage::{StorageOptions, Store, Sync};
+use crate::storage::Store;
 
 fn files(folder: &Path) -> CertificateFiles {
     CertificateFiles {
@@ -90,13 +90,7 @@ pub(super) async fn handshake(
 
 async fn stored() -> (HttpState, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StorageOptions {
-        path: folder.path().join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap();
+    let store = Store::of_test(folder.path()).await;
     (HttpState::new(store), folder)
 }
 
@@ -197,8 +191,11 @@ async fn a_node_without_a_certificate_makes_one_keeps_it_and_asks_nobody_to_rely
     assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     assert!(!answer.contains("strict-transport-security"), "{answer}");
     fs::write(&path, "spoiled").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     Certificates::self_signed(folder.path(), &names).unwrap();
     assert_ne!(fs::read(&path).unwrap(), b"spoiled");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "whoever could read the former file");
 }
 
 #[tokio::test]

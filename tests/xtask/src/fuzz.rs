@@ -41,7 +41,7 @@ pub(crate) fn run(root: &Path, filter: Option<&str>, seconds: u32) -> Result<boo
     let folder = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |folder| root.join(folder))
         .join("fuzz");
-    let programs = build(root, &folder)?;
+    let programs = build(root, &folder, &chosen)?;
     let findings = folder.join("findings");
     let mut lines = Vec::new();
     let mut passed = true;
@@ -92,8 +92,8 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all of them; gives the folder of the programs.
-fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
+/// Builds these; gives the folder of the programs.
+fn build(root: &Path, folder: &Path, chosen: &[&String]) -> Result<PathBuf> {
     let has_compiler = Command::new(root.join(".ci/need"))
         .arg("fuzz")
         .status()?
@@ -103,16 +103,34 @@ fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
     keep_versions(root, &package)?;
     // Named, so that the flags are for the targets and not for what builds them.
     let host = host()?;
+    let text = std::fs::read_to_string(package.join("Cargo.toml")).context("Cargo.toml")?;
+    let of_appliance = of_appliance(&text);
+    let features = chosen
+        .iter()
+        .any(|name| of_appliance.contains(&name.as_str()))
+        .then_some("--features=appliance");
     let built = Command::new("cargo")
         .args(["build", "--release", "--target", &host, "--manifest-path"])
         .arg(package.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(folder)
+        .args(chosen.iter().map(|name| format!("--bin={name}")))
+        .args(features)
         .env("RUSTFLAGS", COVERAGE)
         .status()
         .context("cargo build")?;
     ensure!(built.success(), "the fuzz targets do not build");
     Ok(folder.join(host).join("release"))
+}
+
+/// The targets whose bodies are the appliance's: all of it is built for them.
+fn of_appliance(manifest: &str) -> Vec<&str> {
+    let tables = manifest.split("[[bin]]").skip(1);
+    let needing = tables.filter(|table| table.contains("\nrequired-features = [\"appliance\"]"));
+    needing
+        .filter_map(|table| table.split_once("\"targets/")?.1.split_once(".rs\""))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// The versions of the product: its lock, to which cargo adds what the fuzzer needs.
@@ -155,5 +173,21 @@ mod tests {
             named.contains(&"engine") && named.contains(&"srtp"),
             "{named:?}"
         );
+    }
+
+    /// What names the appliance in its source is built with it, and nothing else is.
+    #[test]
+    fn each_target_of_the_appliance_is_built_with_it_and_no_other() {
+        let root = crate::root();
+        let manifest = std::fs::read_to_string(root.join("tests/fuzz/Cargo.toml")).unwrap();
+        let mut built = of_appliance(&manifest);
+        built.sort_unstable();
+        let mut needing = targets(&root).unwrap();
+        needing.retain(|name| {
+            let path = root.join(TARGETS).join(format!("{name}.rs"));
+            std::fs::read_to_string(path).unwrap().contains("sluice::")
+        });
+        assert_eq!(built, needing);
+        assert!(built.contains(&"guests"), "{built:?}");
     }
 }

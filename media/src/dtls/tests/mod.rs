@@ -13,6 +13,7 @@ use std::time::Instant;
 use dimpl::{Config, Dtls, DtlsCertificate, SrtpProfile};
 
 use super::{Endpoint, Failure, Fingerprint, Handshake, Output, POLL_BUFFER_SIZE, Role};
+use crate::hexadecimal::octets;
 use crate::srtp::SrtpPlan;
 use certificates::{OURS_CERTIFICATE, OURS_KEY, PEER_CERTIFICATE, PEER_KEY};
 
@@ -22,14 +23,6 @@ use certificates::{OURS_CERTIFICATE, OURS_KEY, PEER_CERTIFICATE, PEER_KEY};
 )]
 fn beginning() -> Instant {
     Instant::now()
-}
-
-fn octets(hexadecimal: &str) -> Vec<u8> {
-    hexadecimal
-        .as_bytes()
-        .chunks(2)
-        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
-        .collect()
 }
 
 pub(crate) fn endpoint() -> Endpoint {

@@ -7,7 +7,8 @@ use arrayvec::ArrayVec;
 use packet_io::{Delivery, Faults, NoFaults, PacketIo, Simulated, SimulatedConfig, Wait};
 
 use crate::command::{
-    Command, LatchPolicy, LegCounters, LegPlan, PairKey, PayloadMapping, Report, Target,
+    Command, LatchPolicy, LegCounters, LegPlan, MediaKind, PAYLOAD_MAPPINGS_MAX, PairKey,
+    PayloadMapping, Report, Target,
 };
 use crate::drop_reason::DropReason;
 use crate::engine::{Worker, WorkerConfig};
@@ -67,7 +68,7 @@ pub(super) fn plan(remote: &str) -> LegPlan {
         mapping(101, 96, true),
     ];
     LegPlan {
-        kind: crate::command::MediaKind::Audio,
+        kind: MediaKind::Audio,
         remote_rtp: Some(remote),
         remote_rtcp: Some(SocketAddr::new(remote.ip(), remote.port() + 1)),
         sends: true,
@@ -77,6 +78,29 @@ pub(super) fn plan(remote: &str) -> LegPlan {
         media_timeout: None,
         version: 1,
         srtp: None,
+    }
+}
+
+/// Pictures: the number of each form here, and on the other side.
+pub(super) fn pictures<const N: usize>(
+    numbers: [(u8, u8); N],
+) -> ArrayVec<PayloadMapping, PAYLOAD_MAPPINGS_MAX> {
+    let mapping = |(received, sent)| PayloadMapping {
+        received,
+        sent,
+        clock_rate_hz: 90_000,
+        is_telephone_event: false,
+        sent_clock_hz: None,
+    };
+    numbers.into_iter().map(mapping).collect()
+}
+
+/// A leg that has them.
+pub(super) fn video<const N: usize>(remote: &str, numbers: [(u8, u8); N]) -> LegPlan {
+    LegPlan {
+        kind: MediaKind::Video,
+        payloads: pictures(numbers),
+        ..plan(remote)
     }
 }
 

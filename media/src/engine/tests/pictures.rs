@@ -6,28 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::harness::{Harness, Sent, Stream, TestLeg, plan};
-use crate::command::{LegPlan, MediaKind, PayloadMapping};
+use super::harness::{Harness, Sent, Stream, TestLeg, video};
 use crate::drop_reason::DropReason;
 use crate::limits::KEYFRAME_REQUEST_INTERVAL_MIN;
 use crate::rtp::{PayloadType, RtpTimestamp, RtpViewMut, SequenceNumber, Ssrc};
-
-/// A leg that has H.264 and VP8 under these numbers, and under the others on the other side.
-fn pictures(remote: &str, received: [u8; 2], sent: [u8; 2]) -> LegPlan {
-    let mappings = received.into_iter().zip(sent);
-    let mapping = mappings.map(|(received, sent)| PayloadMapping {
-        received,
-        sent,
-        clock_rate_hz: 90_000,
-        is_telephone_event: false,
-        sent_clock_hz: None,
-    });
-    LegPlan {
-        kind: MediaKind::Video,
-        payloads: mapping.collect(),
-        ..plan(remote)
-    }
-}
 
 /// What a line does to a packet, by a sequence that is the same in each run.
 struct Line {
@@ -302,8 +284,8 @@ impl Direction {
 fn pictures_over_lossy_lines_come_whole_and_keyframes_are_asked_for_in_measure() {
     let mut harness = Harness::new();
     let (a, b) = harness.call_with(
-        pictures("198.51.100.1:4000", [97, 100], [120, 121]),
-        pictures("203.0.113.2:6000", [120, 121], [97, 100]),
+        video("198.51.100.1:4000", [(97, 120), (100, 121)]),
+        video("203.0.113.2:6000", [(120, 97), (121, 100)]),
     );
     let direction = |number, from, to, sends, payload_type| Direction {
         camera: Camera::new(number, sends),

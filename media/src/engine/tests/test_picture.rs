@@ -1,8 +1,8 @@
 //! The test picture of `local:tone`: who sees it, when, and what a decoder makes of it.
 
 use super::feedback::feedback;
-use super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
-use crate::command::{LegPlan, MediaKind, PayloadMapping, Target};
+use super::harness::{Harness, Sent, Stream, TestLeg, address, video};
+use crate::command::{LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::rtcp::{Compound, Kind};
 use crate::rtp::{RtpTimestamp, RtpView, Ssrc};
@@ -10,19 +10,8 @@ use crate::test_picture::reader::Reader;
 use std::net::SocketAddr;
 
 /// H.264 that is 97 here and 103 where its peer takes it.
-fn video(remote: &str) -> LegPlan {
-    let h264 = PayloadMapping {
-        received: 97,
-        sent: 103,
-        clock_rate_hz: 90_000,
-        is_telephone_event: false,
-        sent_clock_hz: None,
-    };
-    LegPlan {
-        kind: MediaKind::Video,
-        payloads: std::iter::once(h264).collect(),
-        ..plan(remote)
-    }
+fn h264(remote: &str) -> LegPlan {
+    video(remote, [(97, 103)])
 }
 
 const PEER: &str = "198.51.100.1:4000";
@@ -30,7 +19,7 @@ const PEER: &str = "198.51.100.1:4000";
 /// A phone that has shown its own picture once, and what we have sent it since.
 fn call() -> (Harness, TestLeg, Vec<Sent>) {
     let mut harness = Harness::new();
-    let leg = harness.connect(video(PEER), Target::Tone);
+    let leg = harness.connect(h264(PEER), Target::Tone);
     let sent = show(&mut harness, leg);
     (harness, leg, sent)
 }
@@ -92,7 +81,7 @@ impl Screen {
 #[test]
 fn whoever_is_proven_sees_ten_pictures_a_second() {
     let mut harness = Harness::new();
-    let leg = harness.connect(video(PEER), Target::Tone);
+    let leg = harness.connect(h264(PEER), Target::Tone);
     assert!(seen(&mut harness, leg, 1_000).is_empty(), "nobody is there");
     assert!(show(&mut harness, leg).is_empty());
     let mut screen = Screen::default();
@@ -153,7 +142,7 @@ fn screen_source(harness: &mut Harness, leg: TestLeg, screen: &mut Screen) -> Ss
 #[test]
 fn who_only_listens_is_proven_by_its_reports() {
     let mut harness = Harness::new();
-    let leg = harness.connect(video(PEER), Target::Tone);
+    let leg = harness.connect(h264(PEER), Target::Tone);
     let report = [0x80, 201, 0, 1, 0, 0, 0, 9];
     harness.exchange(beside(leg.ours), address("203.0.113.9:4001"), &report);
     assert!(seen(&mut harness, leg, 1_000).is_empty(), "of a stranger");
@@ -161,7 +150,7 @@ fn who_only_listens_is_proven_by_its_reports() {
     let mut screen = Screen::default();
     screen.take(&seen(&mut harness, leg, 1_000));
     assert_eq!(screen.reader.pictures, 10);
-    harness.update(leg, video("203.0.113.9:4000"), Target::Tone);
+    harness.update(leg, h264("203.0.113.9:4000"), Target::Tone);
     harness.pass_ms(1_000);
     let sent = harness.sent();
     let elsewhere = address("203.0.113.9:4000");
@@ -176,11 +165,11 @@ fn a_hold_stops_the_pictures_and_they_begin_anew_after_it() {
     screen.take(&seen(&mut harness, leg, 1_000));
     let held = LegPlan {
         sends: false,
-        ..video(PEER)
+        ..h264(PEER)
     };
     harness.update(leg, held, Target::Tone);
     assert!(seen(&mut harness, leg, 3_000).is_empty());
-    harness.update(leg, video(PEER), Target::Tone);
+    harness.update(leg, h264(PEER), Target::Tone);
     screen.take(&seen(&mut harness, leg, 500));
     assert_eq!(screen.reader.keyframes, 2);
     let times = screen.last.zip(screen.first);
@@ -193,12 +182,12 @@ fn a_hold_stops_the_pictures_and_they_begin_anew_after_it() {
 fn only_video_with_a_tone_shows_a_picture() {
     for target in [Target::Ringback, Target::Echo, Target::Nowhere] {
         let mut harness = Harness::new();
-        let leg = harness.connect(video(PEER), target);
+        let leg = harness.connect(h264(PEER), target);
         show(&mut harness, leg);
         assert!(seen(&mut harness, leg, 1_000).is_empty(), "{target:?}");
     }
     let (mut harness, leg, _) = call();
-    harness.update(leg, video(PEER), Target::Nowhere);
+    harness.update(leg, h264(PEER), Target::Nowhere);
     assert!(seen(&mut harness, leg, 1_000).is_empty(), "no longer");
 }
 

@@ -1,29 +1,18 @@
 //! Video legs: a marker is the end of a frame, a keyframe is a burst, and nothing is played of them.
 
-use super::harness::{Harness, Stream, TestLeg, plan};
-use crate::command::{LegPlan, MediaKind, PayloadMapping, Target};
+use super::harness::{Harness, Stream, TestLeg, video};
+use crate::command::{LegPlan, Target};
 use crate::drop_reason::DropReason;
 use crate::limits::{VIDEO_BURST_PACKETS_MAX, VIDEO_PACKETS_PER_SECOND_MAX};
 use crate::rtp::{PayloadType, RtpViewMut};
 
 /// H.264 that is 97 on both sides.
-fn video(remote: &str) -> LegPlan {
-    let h264 = PayloadMapping {
-        received: 97,
-        sent: 97,
-        clock_rate_hz: 90_000,
-        is_telephone_event: false,
-        sent_clock_hz: None,
-    };
-    LegPlan {
-        kind: MediaKind::Video,
-        payloads: std::iter::once(h264).collect(),
-        ..plan(remote)
-    }
+fn h264(remote: &str) -> LegPlan {
+    video(remote, [(97, 97)])
 }
 
 fn call(harness: &mut Harness<packet_io::NoFaults>) -> (TestLeg, TestLeg) {
-    harness.call_with(video("198.51.100.1:4000"), video("203.0.113.2:6000"))
+    harness.call_with(h264("198.51.100.1:4000"), h264("203.0.113.2:6000"))
 }
 
 fn stream(ssrc: u32) -> Stream {
@@ -135,7 +124,7 @@ fn ten_megabits_a_second_pass_for_ten_seconds() {
 #[test]
 fn no_ringback_is_made_of_pictures() {
     let mut harness = Harness::new();
-    let leg = harness.connect(video("198.51.100.1:4000"), Target::Ringback);
+    let leg = harness.connect(h264("198.51.100.1:4000"), Target::Ringback);
     let mut source = stream(1);
     assert_eq!(harness.exchange(leg.ours, leg.peer, &source.next()), []);
     assert_eq!(harness.dropped(DropReason::NoTarget), 1);

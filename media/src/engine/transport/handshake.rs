@@ -7,6 +7,7 @@ use crate::command::TransportFailure;
 use crate::drop_reason::DropReason;
 use crate::dtls::{Failure, Output, Role};
 use crate::engine::report_queue::Waiting;
+use crate::engine::transport::send_copy;
 use crate::engine::transport::table::{Stage, Transports};
 use crate::engine::worker::Worker;
 use crate::ingress::PeerAddress;
@@ -171,13 +172,10 @@ impl<Io: PacketIo> Worker<Io> {
                         self.counters.transport.handshake_datagrams_withheld += 1;
                         continue;
                     }
-                    let Some(mut packet) = self.io.allocate() else {
-                        self.counters.buffers_missing += 1;
-                        continue;
-                    };
-                    if packet.copy_from(datagram).is_ok() {
+                    let to = (socket, Some(to.socket_address()));
+                    let missing = &mut self.counters.buffers_missing;
+                    if send_copy(&mut self.io, missing, datagram, to) {
                         self.counters.transport.handshake_datagrams_sent += 1;
-                        self.io.send(packet, socket, Some(to.socket_address()));
                     }
                 }
                 Output::Keys(keys) => outcome.keys = Some(keys),

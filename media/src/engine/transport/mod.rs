@@ -21,3 +21,25 @@ mod way;
 
 pub use counters::{FailureCounters, RefusalCounters, TransportCounters};
 pub(super) use table::Transports;
+
+use std::net::SocketAddr;
+
+use packet_io::{PacketIo, SocketKey};
+
+/// One datagram that is nobody's packet yet. True where it left: there was a buffer, and it fits.
+fn send_copy<Io: PacketIo>(
+    io: &mut Io,
+    buffers_missing: &mut u64,
+    octets: &[u8],
+    (socket, to): (SocketKey, Option<SocketAddr>),
+) -> bool {
+    let Some(mut packet) = io.allocate() else {
+        *buffers_missing += 1;
+        return false;
+    };
+    if packet.copy_from(octets).is_err() {
+        return false;
+    }
+    io.send(packet, socket, to);
+    true
+}

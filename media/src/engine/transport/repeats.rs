@@ -4,6 +4,7 @@
 
 use packet_io::{PacketBuf, PacketIo};
 
+use crate::engine::transport::send_copy;
 use crate::engine::worker::Worker;
 use crate::ingress::RateGuard;
 use crate::limits::{
@@ -180,16 +181,12 @@ impl<Io: PacketIo> Worker<Io> {
             self.counters.transport.repeats_limited += 1;
             return true;
         }
-        let Some(((socket, to), octets)) = to.zip(repeats.kept(now_us, number)) else {
+        let Some((to, octets)) = to.zip(repeats.kept(now_us, number)) else {
             return true;
         };
-        let Some(mut packet) = self.io.allocate() else {
-            self.counters.buffers_missing += 1;
-            return true;
-        };
-        if packet.copy_from(octets).is_ok() {
+        let missing = &mut self.counters.buffers_missing;
+        if send_copy(&mut self.io, missing, octets, to) {
             self.counters.transport.repeats_sent += 1;
-            self.io.send(packet, socket, to);
         }
         true
     }

@@ -8,6 +8,7 @@ use packet_io::{PacketBuf, PacketIo};
 use rand_core::RngCore;
 
 use crate::drop_reason::DropReason;
+use crate::engine::transport::send_copy;
 use crate::engine::worker::Worker;
 use crate::ice::{Ask, Change, Refusal};
 use crate::ingress::PeerAddress;
@@ -36,13 +37,9 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(socket) = self.transports.socket() else {
             return;
         };
-        let Some(mut packet) = self.io.allocate() else {
-            self.counters.buffers_missing += 1;
-            return;
-        };
-        if packet.copy_from(octets).is_ok() {
+        let missing = &mut self.counters.buffers_missing;
+        if send_copy(&mut self.io, missing, octets, (socket, Some(to))) {
             self.counters.transport.ways_asked += 1;
-            self.io.send(packet, socket, Some(to));
         }
     }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Check, OURS, PASSWORD, source};
+use crate::hexadecimal::octets;
 use crate::ice::stun::{Attribute, Class, ErrorCode, MessageView, Response, write_request};
 use crate::ice::{Refusal, destination_fragment};
 
@@ -22,14 +23,6 @@ const SAMPLE_IPV4_RESPONSE: &str = "0101003c2112a442b7e7a701bc34d686fa87dfae8022
 const SAMPLE_IPV6_RESPONSE: &str = "010100482112a442b7e7a701bc34d686fa87dfae8022000b\
     7465737420766563746f7220002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9\
     00080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c";
-
-fn octets(hexadecimal: &str) -> Vec<u8> {
-    hexadecimal
-        .as_bytes()
-        .chunks(2)
-        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
-        .collect()
-}
 
 #[test]
 fn the_sample_request_of_rfc_5769_is_read_and_authenticated() {

@@ -1,22 +1,11 @@
 //! RFC 3711 appendix B, RFC 7714 §16 and §17.
 
+use crate::hexadecimal::octets;
 use crate::rtp::Ssrc;
 use crate::srtp::key_derivation::{Label, counter_mode, derive};
 use crate::srtp::transform::{Galois, RtcpTransform, RtpTransform};
 use crate::srtp::{MasterKey, Suite};
 use aws_lc_rs::cipher::EncryptionContext;
-
-fn octets(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| u8::try_from(digit).unwrap())
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
-        .collect()
-}
 
 /// RFC 3711 B.2.
 #[test]

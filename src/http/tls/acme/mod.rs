@@ -8,9 +8,8 @@ mod challenges;
 mod client;
 mod order;
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +22,7 @@ pub(super) use self::challenges::PROTOCOL;
 pub(in crate::http) use self::challenges::routes;
 use super::certificates::{CertificateFiles, Certificates};
 use super::facts::Facts;
+use super::private_file::keep;
 
 /// What a node asks an authority for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,25 +202,6 @@ async fn ask(
         tracing::warn!(%error, "what the authority gave cannot be used");
     }
     Ok(())
-}
-
-/// Writes beside the file and puts it in its place: whoever reads sees the one or the other, whole. Nobody else
-/// may read it.
-fn keep(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    if let Err(error) = std::fs::remove_file(&beside)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(octets)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
 }
 
 /// What the kept certificate was asked for.

@@ -8,6 +8,7 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
+use super::super::private_file::keep;
 use super::challenges::Challenges;
 use super::client::Client;
 use super::{Acme, AcmeError, Proof};
@@ -42,7 +43,7 @@ pub(super) async fn account(acme: &Acme) -> Result<Account, AcmeError> {
     let made = builder.create(&wanted, acme.directory.clone(), None).await;
     let (account, credentials) = made?;
     let text = serde_json::to_vec(&credentials).map_err(io::Error::other);
-    super::keep(&path, &text.map_err(AcmeError::Keep)?)?;
+    keep(&path, &text.map_err(AcmeError::Keep)?)?;
     Ok(account)
 }
 

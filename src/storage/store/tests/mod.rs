@@ -22,8 +22,15 @@ fn options(folder: &Path) -> StorageOptions {
     }
 }
 
+impl Store {
+    /// One in this folder, as a node that nobody has configured has it.
+    pub(crate) async fn of_test(folder: &Path) -> Self {
+        Self::open(&options(folder)).await.unwrap()
+    }
+}
+
 async fn open(folder: &Path) -> Store {
-    Store::open(&options(folder)).await.unwrap()
+    Store::of_test(folder).await
 }
 
 fn custom(path: &str, destination: &str) -> LinkDraft {

@@ -64,10 +64,7 @@ fn a_browser_by_the_library_itself_hears_its_echo() {
     guest.nominate(&mut harness);
     guest.shake(&mut harness);
     assert!(guest.keys.is_some());
-    assert!(matches!(
-        harness.reports.pop(),
-        Some(Report::TransportUp { .. })
-    ));
+    guest.expect_up(&mut harness);
     let left = rtp(guest.speak(&mut harness));
     assert!(guest.unprotect(&left[0]).is_some());
 }

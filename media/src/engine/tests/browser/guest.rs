@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use packet_io::{Faults, NoFaults};
 
-use super::super::harness::{Harness, Sent, Stream, address, plan};
+use super::super::harness::{Harness, Sent, Stream, TestLeg, address, pictures, plan};
 use super::model::Model;
 use crate::command::{
     Command, LatchPolicy, LegPlan, MediaKind, PairKey, PayloadMapping, Report, Target,
@@ -74,16 +74,9 @@ pub(super) fn audio_plan() -> LegPlan {
 
 /// Pictures that are 96 here and 97 on the other side.
 pub(super) fn video_plan() -> LegPlan {
-    let mapping = PayloadMapping {
-        received: VIDEO,
-        sent: 97,
-        clock_rate_hz: 90_000,
-        is_telephone_event: false,
-        sent_clock_hz: None,
-    };
     LegPlan {
         kind: MediaKind::Video,
-        payloads: ArrayVec::from_iter([mapping]),
+        payloads: pictures([(VIDEO, 97)]),
         ..audio_plan()
     }
 }
@@ -96,6 +89,25 @@ pub(super) fn credentials(number: u32) -> Credentials {
 /// What the description of a browser names.
 pub(super) fn peer_credentials(fragment: &[u8]) -> Credentials {
     Credentials::new(fragment, &[b'q'; 24]).unwrap()
+}
+
+/// A guest that hears a phone, and what the phone says.
+pub(super) fn call() -> (Harness, TestLeg, Guest, Stream) {
+    let mut harness = harness();
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    let guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
+    (harness, phone, guest, Stream::new(5))
+}
+
+/// Where the next packet of the phone goes.
+pub(super) fn heard_at(
+    harness: &mut Harness,
+    phone: TestLeg,
+    stream: &mut Stream,
+) -> Option<SocketAddr> {
+    let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+    left.first().map(|sent| sent.to)
 }
 
 pub(super) struct Guest {
@@ -174,11 +186,17 @@ impl Guest {
         let mut guest = Self::begin(harness, number, target);
         guest.nominate(harness);
         guest.shake(harness);
-        assert!(matches!(
-            harness.reports.pop(),
-            Some(Report::TransportUp { pair, .. }) if pair == guest.audio
-        ));
+        guest.expect_up(harness);
         guest
+    }
+
+    /// The last report is that of its keys.
+    pub(super) fn expect_up<F: Faults>(&self, harness: &mut Harness<F>) {
+        let last = harness.reports.pop();
+        assert!(
+            matches!(last, Some(Report::TransportUp { pair, .. }) if pair == self.audio),
+            "{last:?}"
+        );
     }
 
     /// A camera, whose pictures go there.
@@ -219,6 +237,15 @@ impl Guest {
         let written: ArrayVec<u8, 400> =
             write_request(&transaction, &attributes, password).unwrap();
         written.to_vec()
+    }
+
+    /// A check of every second: its ways stay open, and it never falls silent.
+    pub(super) fn check_on<F: Faults>(&mut self, harness: &mut Harness<F>, seconds: u32) {
+        for _ in 0..seconds {
+            harness.pass_ms(1_000);
+            let check = self.check(false);
+            self.exchange(harness, &check);
+        }
     }
 
     /// A check that nominates, and its answer.

@@ -12,15 +12,6 @@ use crate::drop_reason::DropReason;
 use crate::dtls::{KeyExchange as _, Role};
 use crate::rtp::RtpView;
 
-/// What a check of every second and a half brings: nobody falls silent.
-fn live(harness: &mut Harness, guest: &mut Guest, seconds: u32) {
-    for _ in 0..seconds {
-        harness.pass_ms(1_000);
-        let check = guest.check(false);
-        guest.exchange(harness, &check);
-    }
-}
-
 /// Chromium and Safari ask for a nomination only when they have used a pair already.
 #[test]
 fn a_handshake_before_the_nomination_comes_to_keys_and_media_waits_for_it() {
@@ -128,7 +119,7 @@ fn media_from_where_a_browser_has_checked_says_that_it_is_there() {
 fn silence_is_reported_and_so_is_its_end() {
     let mut harness = harness();
     let mut guest = Guest::up(&mut harness, 1, Target::Echo);
-    live(&mut harness, &mut guest, 12);
+    guest.check_on(&mut harness, 12);
     assert!(harness.reports.is_empty());
     for by_media in [false, true] {
         harness.pass_ms(9_900);
@@ -169,10 +160,7 @@ fn nobody_nominated_in_time_is_a_failure_and_a_restart_begins_again() {
     guest.command(&mut harness);
     guest.nominate(&mut harness);
     guest.shake(&mut harness);
-    assert!(matches!(
-        harness.reports.pop(),
-        Some(Report::TransportUp { .. })
-    ));
+    guest.expect_up(&mut harness);
 }
 
 /// RFC 7675 §5.1: nothing is sent to who does not say that it wants it; and it is again after a restart.
@@ -205,10 +193,7 @@ fn after_consent_has_expired_nothing_is_sent_until_a_restart() {
         harness.reports.pop(),
         Some(Report::TransportBack { .. })
     ));
-    assert!(matches!(
-        harness.reports.pop(),
-        Some(Report::TransportUp { .. })
-    ));
+    guest.expect_up(&mut harness);
     let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
     assert!(
         guest.unprotect(&left[0]).is_some(),
@@ -230,10 +215,7 @@ fn another_certificate_is_another_handshake_and_the_keys_before_hold_until_its_k
     }
     guest.handshake = Some(next.begin(harness.now, Role::Client, &[OURS.fingerprint()]));
     guest.go_on(&mut harness);
-    assert!(matches!(
-        harness.reports.pop(),
-        Some(Report::TransportUp { .. })
-    ));
+    guest.expect_up(&mut harness);
     for _ in 0..5 {
         let left = rtp(guest.speak(&mut harness));
         assert_eq!(left.len(), 1);
@@ -261,10 +243,7 @@ fn we_begin_the_handshake_where_the_browser_waits_for_it() {
             .handle_packet(now, &sent.bytes);
     }
     guest.shake(&mut harness);
-    assert!(matches!(
-        harness.reports.pop(),
-        Some(Report::TransportUp { .. })
-    ));
+    guest.expect_up(&mut harness);
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
 }
 
@@ -419,23 +398,20 @@ fn a_handshake_that_nobody_began_is_a_failure_in_time_and_a_restart_tries_again(
     let mut harness = harness();
     let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
     guest.nominate(&mut harness);
-    live(&mut harness, &mut guest, 31);
+    guest.check_on(&mut harness, 31);
     let timeout = TransportFailure::Handshake(crate::dtls::Failure::Timeout);
     let failed = harness.reports.pop();
     assert!(
         matches!(failed, Some(Report::TransportFailed { failure, .. }) if failure == timeout),
         "{failed:?}"
     );
-    live(&mut harness, &mut guest, 31);
+    guest.check_on(&mut harness, 31);
     assert!(harness.reports.is_empty(), "once");
     guest.plan.ours = credentials(77);
     guest.command(&mut harness);
     guest.nominate(&mut harness);
     guest.shake(&mut harness);
-    assert!(matches!(
-        harness.reports.pop(),
-        Some(Report::TransportUp { .. })
-    ));
+    guest.expect_up(&mut harness);
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
 }
 
@@ -445,7 +421,7 @@ fn a_handshake_that_is_given_up_is_told_by_what_broke_it() {
     let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
     guest.nominate(&mut harness);
     guest.exchange(&mut harness, &alien(THEIRS));
-    live(&mut harness, &mut guest, 33);
+    guest.check_on(&mut harness, 33);
     let broken = TransportFailure::Handshake(crate::dtls::Failure::Protocol);
     let failed = harness.reports.pop();
     assert!(

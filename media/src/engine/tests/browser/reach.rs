@@ -1,10 +1,9 @@
 //! Nobody is sent media who has not shown that it arrives: by an answer, or by the end of a handshake.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
-use super::guest::{Guest, OURS, PORT, THEIRS, harness, harness_with, is_ask, rtp};
+use super::super::harness::{Harness, Sent, Stream, address, plan};
+use super::guest::{Guest, OURS, PORT, THEIRS, call, harness, harness_with, heard_at, is_ask, rtp};
 use crate::command::{Report, Target};
 use crate::drop_reason::DropReason;
 use crate::dtls::tests::endpoint;
@@ -16,21 +15,6 @@ use crate::limits::{HANDSHAKE_UNREACHED_BYTES_MAX, ICE_ASKS_MAX, ICE_CONSENT_MAX
 use packet_io::NoFaults;
 
 const VICTIM: &str = "203.0.113.66:6000";
-
-/// A guest that hears a phone.
-fn call() -> (Harness, TestLeg, Guest, Stream) {
-    let mut harness = harness();
-    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
-    let guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
-    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
-    (harness, phone, guest, Stream::new(5))
-}
-
-/// Where the next packet of the phone goes.
-fn heard_at(harness: &mut Harness, phone: TestLeg, stream: &mut Stream) -> Option<SocketAddr> {
-    let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
-    left.first().map(|sent| sent.to)
-}
 
 /// One datagram that says that it is from there, and all that left.
 fn spoof(harness: &mut Harness, from: &str, datagram: &[u8], left: &mut Vec<Sent>) {

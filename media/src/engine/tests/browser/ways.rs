@@ -2,42 +2,18 @@
 
 use std::net::SocketAddr;
 
-use super::super::harness::{Harness, Stream, TestLeg, address, plan};
-use super::guest::{Guest, PORT, credentials, harness, peer_credentials, rtp};
-use crate::command::{Report, Target};
+use super::super::harness::address;
+use super::guest::{Guest, PORT, call, credentials, heard_at, peer_credentials, rtp};
+use crate::command::Report;
 use crate::drop_reason::DropReason;
 use crate::ice::Refusal;
 use crate::limits::{ICE_CHECKS_KEPT_MAX, NOMINATION_PROOF_MAX};
-
-/// A guest that hears a phone.
-fn call() -> (Harness, TestLeg, Guest, Stream) {
-    let mut harness = harness();
-    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
-    let guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
-    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
-    (harness, phone, guest, Stream::new(5))
-}
-
-/// Where the next packet of the phone goes.
-fn heard_at(harness: &mut Harness, phone: TestLeg, stream: &mut Stream) -> Option<SocketAddr> {
-    let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
-    left.first().map(|sent| sent.to)
-}
 
 /// A receiver report about nothing.
 fn report(guest: &mut Guest) -> Vec<u8> {
     let mut octets = vec![0x80, 201, 0, 1];
     octets.extend(guest.sound.ssrc.to_be_bytes());
     guest.protect_rtcp(octets)
-}
-
-/// What a browser that only checks does for so many seconds.
-fn check_on(harness: &mut Harness, guest: &mut Guest, seconds: u32) {
-    for _ in 0..seconds {
-        harness.pass_ms(1_000);
-        let check = guest.check(false);
-        guest.exchange(harness, &check);
-    }
 }
 
 #[test]
@@ -52,7 +28,7 @@ fn who_said_nothing_under_keys_for_long_is_heard_again_by_media_by_reports_and_b
             }
             let at = heard_at(&mut harness, phone, &mut stream);
             assert_eq!(at, Some(guest.at));
-            check_on(&mut harness, &mut guest, seconds);
+            guest.check_on(&mut harness, seconds);
             let counters = harness.worker.counters();
             assert_eq!(counters.transport.nominations_unproven, 1);
             let at = heard_at(&mut harness, phone, &mut stream);

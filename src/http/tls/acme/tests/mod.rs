@@ -16,7 +16,7 @@ use super::*;
 use crate::http::tls::TlsListener;
 use crate::http::tls::tests::{asked_as, handshake};
 use crate::http::{HttpState, Listener, serve};
-use crate::storage::{StorageOptions, Store, Sync};
+use crate::storage::Store;
 
 const NAME: &str = "call.example.com";
 
@@ -33,13 +33,7 @@ struct World {
 
 async fn world(proof: Proof) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&StorageOptions {
-        path: folder.path().join("sluice.db"),
-        sync: Sync::Normal,
-        sip_domain: "gw.example".to_owned(),
-    })
-    .await
-    .unwrap();
+    let store = Store::of_test(folder.path()).await;
     let challenges = Arc::<Challenges>::default();
     let state = HttpState {
         challenges: Arc::clone(&challenges),
