@@ -126,6 +126,7 @@ impl<Io: PacketIo> Worker<Io> {
             handshake: None,
             stage: Stage::Expected,
             expected_since_us: now_us,
+            has_wait_begun: false,
             was_put_off: false,
             queued: 0,
             keys: None,

@@ -96,6 +96,8 @@ pub(super) struct Transport {
     pub(super) stage: Stage,
     /// From when on the handshake is waited for.
     pub(super) expected_since_us: u64,
+    /// The browser was nominated somewhere since the handshake is expected.
+    pub(super) has_wait_begun: bool,
     /// It was not begun because others are under way.
     pub(super) was_put_off: bool,
     /// Where its handshake was heard last.
@@ -327,6 +329,7 @@ impl Transports {
         self.end_handshake(audio, Stage::Expected);
         if let Some(transport) = self.of_audio_mut(audio) {
             transport.expected_since_us = now_us;
+            transport.has_wait_begun = false;
             transport.was_put_off = false;
         }
     }
@@ -423,6 +426,11 @@ impl Transport {
             self.sources.remove(0);
         }
         self.sources.push((ssrc, slot));
+    }
+
+    /// Its keys hold and no others are on their way, whatever became of the session that they came from.
+    pub(super) fn is_keyed(&self) -> bool {
+        self.keys.is_some() && matches!(self.stage, Stage::Keyed | Stage::Over)
     }
 
     /// Something under keys came from where it is nominated.
