@@ -311,6 +311,9 @@ pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
 /// Octets of pictures that are kept for a browser that missed some: half a second at 1.4 Mbit/s.
 pub const REPEATS_BYTES_MAX: usize = 88 * 1_024;
 
+/// Chunks of 8 KiB that a worker keeps for the next burst of pictures: half a MiB.
+pub const REPEATS_SPARE_CHUNKS_MAX: usize = 64;
+
 /// Packets of pictures that are kept: a power of two, so that numbers that follow each other have places that do.
 pub const REPEATS_KEPT_MAX: usize = 256;
 

@@ -190,7 +190,7 @@ mod tests {
         let alert = record(21, 0, &[2, 40]);
         assert!(!is_needless(&hello));
         assert!(is_needless(&alert));
-        assert!(is_needless(&[hello.clone(), alert].concat()));
+        assert!(is_needless(&[hello, alert].concat()));
         assert!(is_needless(&record(23, 0, b"data")));
         assert!(is_needless(&record(19, 1, b"none of its kinds")));
         assert!(!is_needless(&record(21, 1, &[0; 26])), "protected");

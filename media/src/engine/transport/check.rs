@@ -193,10 +193,8 @@ impl<Io: PacketIo> Worker<Io> {
         let before_us = transport.unproven_until_us;
         transport.unproven_until_us = is_awaited.then(|| before_us.unwrap_or(until_us));
         transport.barred = transport.barred.filter(|barred| *barred != address);
-        if transport.stage == Stage::Expected
-            && !std::mem::replace(&mut transport.has_wait_begun, true)
-        {
-            transport.expected_since_us = now_us;
+        if transport.stage == Stage::Expected {
+            transport.awaited.nominate(now_us);
         }
         let is_ours = transport.stage == Stage::UnderWay && transport.plan.role == Role::Client;
         if is_ours && !transport.flights.is_answered() {
