@@ -181,6 +181,10 @@ pub const ICE_NOMINATION_QUIET: Duration = Duration::from_secs(12);
 /// browser that has a path.
 pub const ICE_CHECKS_KEPT_MAX: usize = 1_024;
 
+/// A check that came first so long ago is not repeated any more by any browser: it is a copy, wherever it comes
+/// from. They repeat one for eight seconds at most, and none once they have a path.
+pub const ICE_CHECK_REPEATED_MAX: Duration = Duration::from_secs(10);
+
 /// Who was heard under keys so lately where it is nominated is not moved from there by checks alone: a
 /// hundred packets of sound.
 pub const NOMINATION_HEARD: Duration = Duration::from_secs(2);
@@ -306,6 +310,9 @@ pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
 
 /// Octets of pictures that are kept for a browser that missed some: half a second at 1.4 Mbit/s.
 pub const REPEATS_BYTES_MAX: usize = 88 * 1_024;
+
+/// Chunks of 8 KiB that a worker keeps for the next burst of pictures: half a MiB.
+pub const REPEATS_SPARE_CHUNKS_MAX: usize = 64;
 
 /// Packets of pictures that are kept: a power of two, so that numbers that follow each other have places that do.
 pub const REPEATS_KEPT_MAX: usize = 256;

@@ -4,10 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use dimpl::{Dtls, Error, UnexpectedMessageError};
+use dimpl::{Dtls, Error, ProtocolVersion, UnexpectedMessageError};
 
 use crate::dtls::handshake::{Failure, POLL_BUFFER_SIZE, Role};
 use crate::dtls::hello::{HelloParts, Taken};
+use crate::dtls::plaintext::Sealed;
 use crate::dtls::{Endpoint, Fingerprint, keys};
 use crate::limits::PEER_CERTIFICATE_BYTES_MAX;
 use crate::srtp::SrtpPlan;
@@ -57,6 +58,15 @@ impl Attempt {
         };
         attempt.drive(|dtls| dtls.handle_timeout(now))?;
         Ok(attempt)
+    }
+
+    /// Where what comes may have records of DTLS 1.3 that are protected.
+    pub(super) fn sealed(&self) -> Sealed {
+        match (self.dtls.protocol_version(), self.role) {
+            (Some(ProtocolVersion::DTLS1_3), _) => Sealed::Anywhere,
+            (None, Role::Client) => Sealed::BehindHello,
+            (Some(_) | None, _) => Sealed::Nowhere,
+        }
     }
 
     /// Every error is the end of a run: the library promises nothing of what comes after one.

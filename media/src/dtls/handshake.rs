@@ -6,7 +6,7 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 
 use crate::dtls::attempt::{Attempt, Stage, Step};
-use crate::dtls::plaintext::Hello;
+use crate::dtls::plaintext::{Hello, Sealed};
 use crate::dtls::{Endpoint, Fingerprint, plaintext};
 use crate::limits::{
     DTLS_ATTEMPT_SPARED, DTLS_ATTEMPTS_MAX, DTLS_DATAGRAM_BYTES_MAX, DTLS_FOREIGN_WAIT,
@@ -138,11 +138,12 @@ impl Handshake {
     pub fn handle_packet(&mut self, now: Instant, datagram: &[u8]) {
         self.latest = self.latest.max(now);
         let is_long = datagram.len() > DTLS_RECEIVED_BYTES_MAX;
-        let is_needless = is_long || plaintext::has_needless(datagram);
         let hello = plaintext::client_hello(datagram);
-        let is_taken = !is_needless
+        let is_taken = !is_long
             && match hello {
-                Hello::Begin(random) if self.role == Role::Server => self.expect_hello(random),
+                Hello::Begin(random) if self.role == Role::Server => {
+                    !plaintext::has_needless(datagram, Sealed::Nowhere) && self.expect_hello(random)
+                }
                 Hello::Begin(_) | Hello::Part | Hello::None => true,
             };
         if !is_taken {
@@ -151,10 +152,13 @@ impl Handshake {
         }
         let is_server = self.role == Role::Server;
         // Of the others nobody knows whose they are, but each attempt itself.
-        let is_for = |attempt: &Attempt| match (is_server, hello) {
-            (false, _) | (true, Hello::Part) => true,
-            (true, Hello::Begin(random)) => attempt.hello == Some(random),
-            (true, Hello::None) => attempt.hello.is_some(),
+        let is_for = |attempt: &Attempt| {
+            let is_its = match (is_server, hello) {
+                (false, _) | (true, Hello::Part) => true,
+                (true, Hello::Begin(random)) => attempt.hello == Some(random),
+                (true, Hello::None) => attempt.hello.is_some(),
+            };
+            is_its && !plaintext::has_needless(datagram, attempt.sealed())
         };
         if !self.attempts.iter().any(is_for) {
             self.ignored = self.ignored.saturating_add(1);

@@ -6,9 +6,9 @@
 //! the way there leads to the peer, and one that is proven so is left only for another one.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 
@@ -19,8 +19,8 @@ use crate::ice::stun::{
 };
 use crate::ice::way::{Ask, Way};
 use crate::limits::{
-    ICE_CHECKS_KEPT_MAX, ICE_CONSENT_MAX, ICE_NOMINATION_QUIET, ICE_NOMINATION_STALE,
-    ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET, ICE_SOURCES_MAX,
+    ICE_CHECK_REPEATED_MAX, ICE_CHECKS_KEPT_MAX, ICE_CONSENT_MAX, ICE_NOMINATION_QUIET,
+    ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET, ICE_SOURCES_MAX,
 };
 
 /// What became of a datagram.
@@ -63,8 +63,9 @@ pub struct Agent {
     wanted: Option<SocketAddr>,
     /// Nobody is nominated in this generation: from when on that is waited for.
     waits_since: Option<Instant>,
-    /// Checks that were accepted, the newest last, and where each came from.
+    /// Checks that were accepted, the newest last.
     accepted: VecDeque<Accepted>,
+    began: Instant,
 }
 
 /// The credentials of both sides between two restarts, and who used them.
@@ -78,8 +79,18 @@ struct Generation {
 /// What tells a check from another.
 pub(super) type Transaction = [u8; TRANSACTION_SIZE];
 
-/// A check that was accepted: of its random octets enough to know it, and a hash of its source.
-type Accepted = ([u8; 8], u64);
+/// A check that was accepted.
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    /// Of its random octets: enough to know it.
+    check: u32,
+    /// When it came first, in milliseconds of the agent's life, as they go round.
+    first_ms: u32,
+    /// Of where it came from. Of that nobody finds another one with the same.
+    source: u64,
+}
+
+const _: () = assert!(size_of::<Accepted>() == 16, "packed");
 
 /// An address that authenticated checks came from: a peer-reflexive candidate, or one the description
 /// names. Which of both is no matter to an agent that checks no others.
@@ -119,6 +130,7 @@ impl Agent {
             wanted: None,
             waits_since: Some(now),
             accepted: VecDeque::with_capacity(ICE_CHECKS_KEPT_MAX),
+            began: now,
         }
     }
 
@@ -255,7 +267,7 @@ impl Agent {
         }
         let priority = message.priority()?.unwrap_or_default();
         let use_candidate = message.use_candidate()?;
-        self.expect_first(message.transaction(), source)?;
+        self.expect_first(now, message.transaction(), source)?;
         let response = respond(Response::Success(source));
         if is_next && let Some(next) = self.next.take() {
             if self.consent(now) == Consent::Expired {
@@ -269,7 +281,7 @@ impl Agent {
             }
         }
         self.present.hear(now, source, priority, self.nominated)?;
-        self.accept(message.transaction(), source);
+        self.accept(now, message.transaction(), source);
         let asked = use_candidate.then_some(*message.transaction());
         let change = self.nominate(now, source, asked, is_heard);
         self.check_invariants();
@@ -277,25 +289,46 @@ impl Agent {
     }
 
     /// A check that came from elsewhere before is a copy: integrity says nothing of where it is sent from,
-    /// and whoever can listen could move the media by it.
-    fn expect_first(&self, transaction: &Transaction, source: SocketAddr) -> Result<(), Refusal> {
-        let (transaction, source) = accepted(transaction, source);
-        let mut known = self.accepted.iter();
-        match known.find(|(known, _)| *known == transaction) {
-            Some((_, from)) if *from != source => Err(Refusal::Replayed),
+    /// and whoever can listen could move the media by it. So is one from the same address that came first
+    /// long ago: it says nothing of now, and could keep up the consent of who has left.
+    fn expect_first(
+        &self,
+        now: Instant,
+        transaction: &Transaction,
+        source: SocketAddr,
+    ) -> Result<(), Refusal> {
+        let check = low_half(hash_of(transaction));
+        let known = self.accepted.iter().find(|known| known.check == check);
+        match known {
+            Some(known) if known.source != hash_of(&source) => Err(Refusal::Replayed),
+            Some(known) if self.age(now, known) > ICE_CHECK_REPEATED_MAX => Err(Refusal::Replayed),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn accept(&mut self, transaction: &Transaction, source: SocketAddr) {
-        let accepted = accepted(transaction, source);
-        if self.accepted.contains(&accepted) {
+    fn accept(&mut self, now: Instant, transaction: &Transaction, source: SocketAddr) {
+        let check = low_half(hash_of(transaction));
+        if self.accepted.iter().any(|known| known.check == check) {
             return;
         }
         if self.accepted.len() >= ICE_CHECKS_KEPT_MAX {
             self.accepted.pop_front();
         }
-        self.accepted.push_back(accepted);
+        self.accepted.push_back(Accepted {
+            check,
+            first_ms: self.milliseconds(now),
+            source: hash_of(&source),
+        });
+    }
+
+    fn age(&self, now: Instant, known: &Accepted) -> Duration {
+        let age_ms = self.milliseconds(now).wrapping_sub(known.first_ms);
+        Duration::from_millis(u64::from(age_ms))
+    }
+
+    fn milliseconds(&self, now: Instant) -> u32 {
+        let age = now.saturating_duration_since(self.began);
+        low_half(u64::try_from(age.as_millis()).unwrap_or_default())
     }
 
     /// True for the generation of a restart.
@@ -568,11 +601,14 @@ impl Generation {
     }
 }
 
-fn accepted(transaction: &Transaction, source: SocketAddr) -> Accepted {
-    let [a, b, c, d, e, f, g, h, ..] = *transaction;
+fn low_half(number: u64) -> u32 {
+    u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+fn hash_of(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    source.hash(&mut hasher);
-    ([a, b, c, d, e, f, g, h], hasher.finish())
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// False for what nothing can be sent to.

@@ -43,7 +43,7 @@ pub enum Refusal {
     SourceAddress,
     /// One more source than are remembered.
     TooManySources,
-    /// A check that came from another address before.
+    /// A check that came from another address before, or from the same one long ago.
     Replayed,
     /// Consent has expired (RFC 7675 §5.1): only a restart brings it back.
     ConsentExpired,

@@ -110,16 +110,22 @@ impl EventCounter {
 }
 
 impl EventClock {
-    /// False where one of them stands still.
+    /// False where one of them is no clock of any sound. Then nothing is counted; with those that are no
+    /// count leaves 64 bits.
     #[must_use]
     pub const fn is_sound(self) -> bool {
-        self.from_hz > 0 && self.to_hz > 0 && self.stamp_hz > 0
+        is_clock(self.from_hz) && is_clock(self.to_hz) && is_clock(self.stamp_hz)
     }
 
     /// So many ticks of who sends, as ticks of who hears.
     fn counted(self, ticks: u64) -> u64 {
         ticks * u64::from(self.to_hz) / u64::from(self.from_hz)
     }
+}
+
+/// From that of telephones to the fastest of any sound.
+const fn is_clock(hz: u32) -> bool {
+    8_000 <= hz && hz <= 192_000
 }
 
 impl Running {
@@ -264,6 +270,41 @@ mod tests {
         let mut short = [1, 2, 3];
         counter.count(TO_TRUNK, RtpTimestamp(7), &mut short);
         assert_eq!(short, [1, 2, 3]);
+    }
+
+    /// A description may name any: what would be counted wrongly is left as it came.
+    #[test]
+    fn clocks_that_no_sound_has_count_nothing() {
+        let clock = |from_hz, to_hz, stamp_hz| EventClock {
+            from_hz,
+            to_hz,
+            stamp_hz,
+        };
+        for hz in [0, 1, 7_999, 192_001, u32::MAX] {
+            for wrong in [
+                clock(hz, 8_000, 8_000),
+                clock(8_000, hz, 8_000),
+                clock(8_000, 8_000, hz),
+            ] {
+                assert!(!wrong.is_sound(), "{wrong:?}");
+            }
+        }
+        for [from, to, stamp] in [
+            [8_000, 192_000, 8_000],
+            [192_000, 8_000, 192_000],
+            [192_000, 192_000, 8_000],
+        ] {
+            let clock = clock(from, to, stamp);
+            assert!(clock.is_sound());
+            let mut counter = EventCounter::default();
+            let step = SEGMENT * u64::from(stamp) / u64::from(from);
+            let mut stamp = 0_u32;
+            for _ in 0..100_000 {
+                let mut event = [5, 10, 0xff, 0xff];
+                counter.count(clock, RtpTimestamp(stamp), &mut event);
+                stamp = stamp.wrapping_add(u32::try_from(step).unwrap());
+            }
+        }
     }
 
     proptest! {

@@ -71,6 +71,42 @@ fn an_alert_in_the_clear_ends_nothing() {
     }
 }
 
+/// In the clear behind what only looks protected, in the one version or in the other.
+#[test]
+fn an_alert_behind_a_record_that_nobody_can_read_ends_nothing() {
+    let mut prefixes: Vec<Vec<u8>> = vec![
+        // Of DTLS 1.3, with a length and without a content.
+        vec![0x2e, 0, 0, 0, 0],
+        vec![0x26, 0, 0, 0],
+        vec![0x2e, 0, 0, 0, 3, 1, 2, 3],
+        // Of DTLS 1.2, protected.
+        vec![22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+    ];
+    for kind in [0x00, 0x20, 0x2e, 0x2f, 0x3f, 0x40] {
+        // What would be a header of DTLS 1.2 if it were one of its kinds.
+        prefixes.push([&[kind][..], &[0; 12]].concat());
+        prefixes.push([&[kind][..], &[0xfe, 0xfd, 0, 1], &[0; 8]].concat());
+    }
+    for (role, version) in [Role::Server, Role::Client]
+        .into_iter()
+        .flat_map(|role| Version::ALL.map(|version| (role, version)))
+    {
+        for prefix in &prefixes {
+            let mut link = Link::between(role, version, 400, &[peer_fingerprint()]);
+            for sequence in 0..100_u8 {
+                let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, sequence, 0, 2, 2, 40];
+                let datagram = [prefix, &alert[..]].concat();
+                link.ours.handshake.handle_packet(link.now, &datagram);
+                link.step();
+            }
+            link.run();
+            let case = format!("{role:?} {version:?} {prefix:?}");
+            assert_eq!(link.ours.failed, None, "{case}");
+            assert!(link.ours.keys.is_some(), "{case}");
+        }
+    }
+}
+
 #[test]
 fn a_peer_that_falls_silent_fails_in_time() {
     for role in [Role::Server, Role::Client] {

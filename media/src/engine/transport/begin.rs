@@ -13,7 +13,7 @@ use crate::engine::report_queue::Waiting;
 use crate::engine::socket_owners::PortKind;
 use crate::engine::transport::flights::Flights;
 use crate::engine::transport::repeats::Repeats;
-use crate::engine::transport::table::{Stage, Transport};
+use crate::engine::transport::table::{Awaited, Stage, Transport};
 use crate::engine::worker::Worker;
 use crate::ice::Agent;
 use crate::ingress::RateGuard;
@@ -125,7 +125,7 @@ impl<Io: PacketIo> Worker<Io> {
             sources: ArrayVec::new(),
             handshake: None,
             stage: Stage::Expected,
-            expected_since_us: now_us,
+            awaited: Awaited::since(now_us),
             was_put_off: false,
             queued: 0,
             keys: None,

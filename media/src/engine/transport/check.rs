@@ -52,9 +52,15 @@ impl<Io: PacketIo> Worker<Io> {
         transport.heard_us = now_us;
         let is_generation_over = transport.agent.fragments().count() != transport.fragments.len();
         let consent = transport.agent.consent(now);
+        // It found that consent is over, before anybody else did.
+        let is_left = consent == Consent::Waiting && transport.nominated.is_some();
         self.transports.note_check(audio, source.into());
         if is_generation_over {
             self.transports.follow_fragments(audio);
+        }
+        if is_left {
+            self.transports.leave(audio);
+            self.follow_nomination(audio);
         }
         let is_nominated = change == Change::Nominated(source)
             || (consent == Consent::Granted(source)
@@ -162,7 +168,7 @@ impl<Io: PacketIo> Worker<Io> {
             .is_some_and(|holder| {
                 self.transports.of_audio(holder).is_some_and(|other| {
                     let is_there = other.nominated == Some(address);
-                    is_there && other.stage == Stage::Keyed && !other.is_silent
+                    is_there && other.keys.is_some() && !other.is_silent
                 })
             });
         if is_taken {
@@ -180,19 +186,24 @@ impl<Io: PacketIo> Worker<Io> {
             return;
         };
         let was_lost = std::mem::take(&mut transport.is_lost);
-        let stage = transport.stage;
+        let is_keyed = transport.is_keyed();
         let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
-        let is_awaited = stage == Stage::Keyed && !is_proven;
+        let is_awaited = is_keyed && !is_proven;
         // Who goes on to yet another address has no more time for it.
         let before_us = transport.unproven_until_us;
         transport.unproven_until_us = is_awaited.then(|| before_us.unwrap_or(until_us));
         transport.barred = transport.barred.filter(|barred| *barred != address);
-        if stage == Stage::Expected && transport.handshake.is_none() {
-            transport.expected_since_us = now_us;
+        if transport.stage == Stage::Expected {
+            transport.awaited.nominate(now_us);
+        }
+        let is_ours = transport.stage == Stage::UnderWay && transport.plan.role == Role::Client;
+        if is_ours && !transport.flights.is_answered() {
+            // Nobody has said where it goes on.
+            transport.handshake_at = Some(address);
         }
         self.follow_nomination(audio);
         let is_first = before.is_none();
-        if (was_lost || is_first) && stage == Stage::Keyed {
+        if (was_lost || is_first) && is_keyed {
             self.reports.push(audio, Waiting::TransportUp);
         }
     }

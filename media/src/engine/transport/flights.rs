@@ -10,6 +10,7 @@ use crate::limits::{HANDSHAKE_UNREACHED_BYTES_MAX, HANDSHAKE_UNREACHED_FACTOR};
 pub(super) struct Flights {
     to: Option<PeerAddress>,
     is_split: bool,
+    is_answered: bool,
     received_bytes: usize,
     /// To where nothing was known to arrive.
     unreached_bytes: usize,
@@ -20,10 +21,17 @@ impl Flights {
     pub(super) const fn begin(&mut self) {
         self.to = None;
         self.is_split = false;
+        self.is_answered = false;
+    }
+
+    /// True if a datagram of it came.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.is_answered
     }
 
     /// A datagram of it came.
     pub(super) const fn receive(&mut self, size: usize) {
+        self.is_answered = true;
         self.received_bytes = self.received_bytes.saturating_add(size);
     }
 

@@ -5,25 +5,48 @@
 use packet_io::{PacketBuf, PacketIo};
 
 use crate::engine::transport::send_copy;
+use crate::engine::transport::table::Transports;
 use crate::engine::worker::Worker;
 use crate::ingress::RateGuard;
 use crate::limits::{
     FEEDBACK_PARTS_MAX, REPEAT_AGE_MAX, REPEATS_BURST_MAX, REPEATS_BYTES_MAX, REPEATS_KEPT_MAX,
-    REPEATS_PER_SECOND_MAX,
+    REPEATS_PER_SECOND_MAX, REPEATS_SPARE_CHUNKS_MAX,
 };
 use crate::rtcp::{Compound, Feedback, RtcpPacket};
 use crate::rtp::SequenceNumber;
 use arrayvec::ArrayVec;
 
-/// What left for one browser. All its memory is taken when its video comes up.
+/// What left for one browser. It takes memory as pictures leave, and gives back what is too old to be sent again.
 #[derive(Debug)]
 pub(super) struct Repeats {
-    octets: Box<[u8]>,
+    /// The oldest first; packets are written to the last.
+    chunks: ArrayVec<Chunk, CHUNKS_MAX>,
+    /// The number of the first chunk. They follow each other.
+    first: u32,
+    /// Octets written to the last chunk.
+    used: usize,
+    /// By the packet's number; empty while there is no chunk.
     entries: Box<[Entry]>,
-    /// Octets written so far, those left out at the end of the ring among them.
-    written: u64,
     guard: RateGuard,
 }
+
+/// Octets of a chunk: six packets of a picture.
+const CHUNK_SIZE: usize = 8 * 1_024;
+
+const CHUNKS_MAX: usize = REPEATS_BYTES_MAX / CHUNK_SIZE;
+
+const _: () = assert!(REPEATS_BYTES_MAX.is_multiple_of(CHUNK_SIZE), "whole chunks");
+
+#[derive(Debug)]
+struct Chunk {
+    octets: Box<[u8]>,
+    /// When its last packet left.
+    last_ms: u32,
+}
+
+/// Chunks of a worker that no browser needs for now: pictures come in bursts.
+#[derive(Debug, Default)]
+pub(super) struct SpareChunks(Vec<Box<[u8]>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -32,24 +55,40 @@ struct Entry {
     size: u16,
     /// The low half of milliseconds.
     sent_ms: u32,
-    at: u64,
+    chunk: u32,
+    start: u16,
 }
 
 const NONE: Entry = Entry {
     number: SequenceNumber(0),
     size: 0,
     sent_ms: 0,
-    at: 0,
+    chunk: 0,
+    start: 0,
 };
 
 const _: () = assert!(size_of::<Entry>() == 16, "packed");
 
+impl SpareChunks {
+    fn take(&mut self) -> Box<[u8]> {
+        let spare = self.0.pop();
+        spare.unwrap_or_else(|| vec![0; CHUNK_SIZE].into_boxed_slice())
+    }
+
+    fn give(&mut self, octets: Box<[u8]>) {
+        if self.0.len() < REPEATS_SPARE_CHUNKS_MAX {
+            self.0.push(octets);
+        }
+    }
+}
+
 impl Repeats {
     pub(super) fn new() -> Self {
         Self {
-            octets: vec![0; REPEATS_BYTES_MAX].into_boxed_slice(),
-            entries: vec![NONE; REPEATS_KEPT_MAX].into_boxed_slice(),
-            written: 0,
+            chunks: ArrayVec::new(),
+            first: 0,
+            used: 0,
+            entries: Box::default(),
             guard: RateGuard::NEW,
         }
     }
@@ -59,53 +98,117 @@ impl Repeats {
         self.entries.fill(NONE);
     }
 
-    fn keep(&mut self, now_us: u64, packet: &[u8]) {
+    fn keep(&mut self, now_us: u64, packet: &[u8], spare: &mut SpareChunks) {
         let Some([_, _, high, low]) = packet.first_chunk() else {
             return;
         };
         let number = SequenceNumber(u16::from_be_bytes([*high, *low]));
-        let Ok(size) = u16::try_from(packet.len()) else {
+        let now_ms = milliseconds(now_us);
+        if self.chunks.is_empty() || self.used + packet.len() > CHUNK_SIZE {
+            if packet.len() > CHUNK_SIZE {
+                return;
+            }
+            self.begin_chunk(now_ms, spare);
+        }
+        let (start, newest) = (self.used, self.chunks.len().saturating_sub(1));
+        let Some(chunk) = self.chunks.last_mut() else {
             return;
         };
-        let mut start = self.place_of(self.written);
-        if start + packet.len() > self.octets.len() {
-            self.written += (self.octets.len() - start) as u64;
-            start = 0;
-        }
-        let Some(room) = self.octets.get_mut(start..start + packet.len()) else {
+        let room = chunk.octets.get_mut(start..start + packet.len());
+        let sizes = u16::try_from(packet.len())
+            .ok()
+            .zip(u16::try_from(start).ok());
+        let Some((room, (size, start))) = room.zip(sizes) else {
             return;
         };
         room.copy_from_slice(packet);
-        let entry = Entry {
-            number,
-            size,
-            sent_ms: milliseconds(now_us),
-            at: self.written,
-        };
-        self.written += u64::from(size);
-        if let Some(place) = self
-            .entries
-            .get_mut(usize::from(number.0) % REPEATS_KEPT_MAX)
-        {
-            *place = entry;
+        chunk.last_ms = now_ms;
+        self.used += packet.len();
+        let at = usize::from(number.0) % REPEATS_KEPT_MAX;
+        if let Some(place) = self.entries.get_mut(at) {
+            *place = Entry {
+                number,
+                size,
+                sent_ms: now_ms,
+                chunk: self
+                    .first
+                    .wrapping_add(u32::try_from(newest).unwrap_or_default()),
+                start,
+            };
         }
+    }
+
+    /// The oldest chunk serves again if nobody is sent anything of it any more, or if there are as many as may be.
+    fn begin_chunk(&mut self, now_ms: u32, spare: &mut SpareChunks) {
+        let mut next = None;
+        while let Some(old) = self.pop_old(now_ms) {
+            if let Some(more) = next.replace(old) {
+                spare.give(more);
+            }
+        }
+        if next.is_none() && self.chunks.is_full() {
+            next = self.pop_first();
+        }
+        if self.entries.is_empty() {
+            self.entries = vec![NONE; REPEATS_KEPT_MAX].into_boxed_slice();
+        }
+        self.chunks.push(Chunk {
+            octets: next.unwrap_or_else(|| spare.take()),
+            last_ms: now_ms,
+        });
+        self.used = 0;
+    }
+
+    /// Gives back what is too old, all of it where no pictures leave any more.
+    fn release(&mut self, now_us: u64, spare: &mut SpareChunks) {
+        while let Some(old) = self.pop_old(milliseconds(now_us)) {
+            spare.give(old);
+        }
+        if self.chunks.is_empty() && !self.entries.is_empty() {
+            self.entries = Box::default();
+        }
+    }
+
+    fn pop_old(&mut self, now_ms: u32) -> Option<Box<[u8]>> {
+        let oldest = self.chunks.first()?;
+        if is_recent(now_ms, oldest.last_ms) {
+            return None;
+        }
+        self.pop_first()
+    }
+
+    fn pop_first(&mut self) -> Option<Box<[u8]>> {
+        let oldest = self.chunks.pop_at(0)?;
+        self.first = self.first.wrapping_add(1);
+        Some(oldest.octets)
     }
 
     /// The packet of that number as it left, unless that was long ago or its place was taken.
     fn kept(&self, now_us: u64, number: SequenceNumber) -> Option<&[u8]> {
         let entry = *self.entries.get(usize::from(number.0) % REPEATS_KEPT_MAX)?;
-        let age_ms = milliseconds(now_us).wrapping_sub(entry.sent_ms);
-        let is_there = entry.number == number
-            && entry.size > 0
-            && self.written - entry.at <= self.octets.len() as u64
-            && u128::from(age_ms) <= REPEAT_AGE_MAX.as_millis();
-        let start = self.place_of(entry.at);
-        let octets = self.octets.get(start..start + usize::from(entry.size));
-        octets.filter(|_| is_there)
+        let is_it = entry.number == number && entry.size > 0;
+        if !is_it || !is_recent(milliseconds(now_us), entry.sent_ms) {
+            return None;
+        }
+        let chunk = usize::try_from(entry.chunk.wrapping_sub(self.first)).ok()?;
+        let (start, size) = (usize::from(entry.start), usize::from(entry.size));
+        self.chunks.get(chunk)?.octets.get(start..start + size)
+    }
+}
+
+impl Transports {
+    /// What may be sent again to a browser, and memory for more of it.
+    fn repeats_of(&mut self, audio: u32) -> Option<(&mut Repeats, &mut SpareChunks)> {
+        let at = audio.checked_sub(self.first)?;
+        let transport = self.places.get_mut(at as usize)?.transport.as_deref_mut()?;
+        Some((transport.repeats.as_deref_mut()?, &mut self.spare_chunks))
     }
 
-    fn place_of(&self, at: u64) -> usize {
-        usize::try_from(at % (self.octets.len() as u64).max(1)).unwrap_or_default()
+    /// Pictures that are too old to be sent again take no memory.
+    pub(super) fn release_repeats(&mut self, now_us: u64, audio: u32) {
+        if let Some((repeats, spare)) = self.repeats_of(audio) {
+            repeats.release(now_us, spare);
+        }
     }
 }
 
@@ -122,9 +225,8 @@ impl<Io: PacketIo> Worker<Io> {
         let Some(audio) = audio.filter(|audio| *audio != slot) else {
             return;
         };
-        let transport = self.transports.of_audio_mut(audio);
-        if let Some(repeats) = transport.and_then(|it| it.repeats.as_deref_mut()) {
-            repeats.keep(now_us, packet.bytes());
+        if let Some((repeats, spare)) = self.transports.repeats_of(audio) {
+            repeats.keep(now_us, packet.bytes(), spare);
         }
     }
 
@@ -192,6 +294,11 @@ impl<Io: PacketIo> Worker<Io> {
     }
 }
 
+/// True while a browser may still use what was sent then.
+fn is_recent(now_ms: u32, sent_ms: u32) -> bool {
+    u128::from(now_ms.wrapping_sub(sent_ms)) <= REPEAT_AGE_MAX.as_millis()
+}
+
 /// The low half, as they go round.
 fn milliseconds(now_us: u64) -> u32 {
     u32::try_from((now_us / 1_000) & u64::from(u32::MAX)).unwrap_or_default()
@@ -201,12 +308,81 @@ fn milliseconds(now_us: u64) -> u32 {
 mod tests {
     use super::*;
 
+    fn octets(repeats: &Repeats) -> usize {
+        let chunks = repeats.chunks.iter().map(|chunk| chunk.octets.len());
+        chunks.sum::<usize>() + size_of_val(&*repeats.entries) + size_of::<Repeats>()
+    }
+
+    /// Packets of 1,000 octets at that rate for that long, from `numbers` on; the most octets that it took.
+    fn send(
+        (repeats, spare): (&mut Repeats, &mut SpareChunks),
+        kbit: u64,
+        numbers: std::ops::Range<u16>,
+        now_us: &mut u64,
+    ) -> usize {
+        let mut most = 0;
+        let within = u16::try_from((kbit / 8).min(75)).unwrap();
+        for number in numbers.clone() {
+            *now_us += 8_000_000 / kbit;
+            repeats.keep(*now_us, &packet(number, 1_000), spare);
+            most = most.max(octets(repeats));
+            for before in number.saturating_sub(within).max(numbers.start)..=number {
+                assert!(repeats.kept(*now_us, SequenceNumber(before)).is_some());
+            }
+        }
+        most
+    }
+
     #[test]
-    fn the_pictures_kept_for_one_browser_take_less_than_96_kib() {
-        let repeats = Repeats::new();
-        let octets = repeats.octets.len() + size_of_val(&*repeats.entries) + size_of::<Repeats>();
-        println!("{octets}");
-        assert!(octets < 96 * 1_024, "{octets}");
+    fn memory_follows_what_is_sent_and_is_given_back_when_nothing_is() {
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+        let mut now_us = 5_000_000;
+        assert!(octets(&repeats) < 512, "nothing was sent");
+        let slow = send((&mut repeats, &mut spare), 300, 0..2_000, &mut now_us);
+        assert!((40_000..56 * 1_024).contains(&slow), "{slow}");
+        let fast = send((&mut repeats, &mut spare), 2_000, 2_000..4_000, &mut now_us);
+        assert!((90_000..96 * 1_024).contains(&fast), "{fast}");
+        send((&mut repeats, &mut spare), 300, 4_000..4_100, &mut now_us);
+        assert_eq!(octets(&repeats), slow, "as before");
+        assert!(spare.0.len() > 3, "for the next burst");
+        repeats.release(now_us + 1_000, &mut spare);
+        assert!(octets(&repeats) + CHUNK_SIZE >= slow, "it may be asked for");
+        repeats.release(now_us + 1_001_000, &mut spare);
+        assert!(octets(&repeats) < 512, "nothing is sent any more");
+        assert_eq!(repeats.kept(now_us, SequenceNumber(4_099)), None);
+        let again = send((&mut repeats, &mut spare), 300, 5_000..5_100, &mut now_us);
+        assert!(again <= slow);
+    }
+
+    /// In the steady state the oldest chunk serves again.
+    #[test]
+    fn a_stream_takes_its_memory_once() {
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+        let mut now_us = 5_000_000;
+        send((&mut repeats, &mut spare), 500, 0..500, &mut now_us);
+        let places = |repeats: &Repeats| {
+            let chunks = repeats.chunks.iter().map(|chunk| chunk.octets.as_ptr());
+            chunks.collect::<std::collections::BTreeSet<_>>()
+        };
+        let before = places(&repeats);
+        for round in 1..60_u16 {
+            let numbers = round * 500..(round + 1) * 500;
+            send((&mut repeats, &mut spare), 500, numbers, &mut now_us);
+            assert_eq!(places(&repeats), before);
+            assert!(spare.0.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_more_chunks_wait_than_may() {
+        let mut spare = SpareChunks::default();
+        let taken: Vec<_> = (0..REPEATS_SPARE_CHUNKS_MAX + 5)
+            .map(|_| spare.take())
+            .collect();
+        for chunk in taken {
+            spare.give(chunk);
+        }
+        assert_eq!(spare.0.len(), REPEATS_SPARE_CHUNKS_MAX);
     }
 
     fn packet(number: u16, size: usize) -> Vec<u8> {
@@ -217,12 +393,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_what_left_and_the_oldest_goes_first() {
-        let mut repeats = Repeats::new();
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
         let sizes = |number: u16| 400 + usize::from(number % 700);
         let mut kept_most = 0;
         for number in 65_000..67_000_u32 {
             let number = u16::try_from(number % 65_536).unwrap();
-            repeats.keep(1, &packet(number, sizes(number)));
+            repeats.keep(1, &packet(number, sizes(number)), &mut spare);
             let is_kept = |back: u16| {
                 let number = number.wrapping_sub(back);
                 let kept = repeats.kept(1, SequenceNumber(number));
@@ -241,20 +417,20 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_for_long_or_under_another_key() {
-        let mut repeats = Repeats::new();
-        repeats.keep(u64::from(u32::MAX) * 1_000, &packet(6, 900));
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+        repeats.keep(u64::from(u32::MAX) * 1_000, &packet(6, 900), &mut spare);
         let round = u64::from(u32::MAX) * 1_000 + 5_000;
         assert!(
             repeats.kept(round, SequenceNumber(6)).is_some(),
             "across the round"
         );
-        repeats.keep(1, &packet(7, 900));
+        repeats.keep(1, &packet(7, 900), &mut spare);
         let late = 1_000 + 1_000_000;
         assert!(repeats.kept(late - 1, SequenceNumber(7)).is_some());
         assert!(repeats.kept(late, SequenceNumber(7)).is_none());
         repeats.clear();
         assert!(repeats.kept(1, SequenceNumber(7)).is_none());
-        repeats.keep(1, &[0x80]);
+        repeats.keep(1, &[0x80], &mut spare);
         assert!(repeats.kept(1, SequenceNumber(0)).is_none());
     }
 }

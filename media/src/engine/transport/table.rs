@@ -10,7 +10,7 @@ use crate::command::{TransportFailure, TransportPlan};
 use crate::dtls::{KeyExchanging, POLL_BUFFER_SIZE};
 use crate::engine::secure::SecureLeg;
 use crate::engine::transport::flights::Flights;
-use crate::engine::transport::repeats::Repeats;
+use crate::engine::transport::repeats::{Repeats, SpareChunks};
 use crate::engine::transport::source_map::SourceMap;
 use crate::ice::Agent;
 use crate::ingress::{PeerAddress, RateGuard};
@@ -39,6 +39,8 @@ pub(in crate::engine) struct Transports {
     pub(super) scratch: Box<[u8; POLL_BUFFER_SIZE]>,
     /// Handshakes that have not come to keys yet.
     pub(super) handshakes: u32,
+    /// Memory for pictures that may be missed.
+    pub(super) spare_chunks: SpareChunks,
 }
 
 /// One slot of a browser's leg.
@@ -63,6 +65,31 @@ pub(super) enum Stage {
     Keyed,
     /// It came to nothing, or its peer has ended what came of it.
     Over,
+}
+
+/// From when on a handshake is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Awaited {
+    pub(super) since_us: u64,
+    /// The browser was nominated somewhere since: another place is no new time.
+    is_nominated: bool,
+}
+
+impl Awaited {
+    pub(super) const fn since(now_us: u64) -> Self {
+        Self {
+            since_us: now_us,
+            is_nominated: false,
+        }
+    }
+
+    /// The browser is nominated somewhere.
+    pub(super) const fn nominate(&mut self, now_us: u64) {
+        if !self.is_nominated {
+            self.since_us = now_us;
+            self.is_nominated = true;
+        }
+    }
 }
 
 /// One browser.
@@ -94,8 +121,7 @@ pub(super) struct Transport {
     pub(super) sources: ArrayVec<(Ssrc, u32), BUNDLE_SOURCES_MAX>,
     pub(super) handshake: Option<Box<dyn KeyExchanging>>,
     pub(super) stage: Stage,
-    /// From when on the handshake is waited for.
-    pub(super) expected_since_us: u64,
+    pub(super) awaited: Awaited,
     /// It was not begun because others are under way.
     pub(super) was_put_off: bool,
     /// Where its handshake was heard last.
@@ -134,6 +160,7 @@ impl Transports {
             queue: VecDeque::with_capacity(if has_legs { HANDSHAKE_QUEUE_MAX } else { 0 }),
             scratch: scratch(),
             handshakes: 0,
+            spare_chunks: SpareChunks::default(),
         }
     }
 
@@ -326,7 +353,7 @@ impl Transports {
     pub(super) fn expect_handshake(&mut self, audio: u32, now_us: u64) {
         self.end_handshake(audio, Stage::Expected);
         if let Some(transport) = self.of_audio_mut(audio) {
-            transport.expected_since_us = now_us;
+            transport.awaited = Awaited::since(now_us);
             transport.was_put_off = false;
         }
     }
@@ -423,6 +450,11 @@ impl Transport {
             self.sources.remove(0);
         }
         self.sources.push((ssrc, slot));
+    }
+
+    /// Its keys hold and no others are on their way, whatever became of the session that they came from.
+    pub(super) fn is_keyed(&self) -> bool {
+        self.keys.is_some() && matches!(self.stage, Stage::Keyed | Stage::Over)
     }
 
     /// Something under keys came from where it is nominated.

@@ -73,6 +73,7 @@ impl<Io: PacketIo> Worker<Io> {
         if is_former_over {
             self.transports.leave_former(audio);
         }
+        self.transports.release_repeats(now_us, audio);
         self.ask_sources(now_us, audio);
         self.tick_consent(now_us, audio);
         self.tick_handshake(now_us, audio);
@@ -188,6 +189,7 @@ fn is_waiting(transport: &Transport) -> bool {
 /// When a handshake is waited for no longer, whatever it says itself.
 fn given_up_at(transport: &Transport) -> u64 {
     transport
-        .expected_since_us
+        .awaited
+        .since_us
         .saturating_add(micros(DTLS_HANDSHAKE_MAX))
 }

@@ -305,6 +305,30 @@ fn a_check_from_another_address_than_before_is_a_copy() {
     );
 }
 
+/// Whoever has recorded one could otherwise keep consent up under the address of a browser that has left.
+#[test]
+fn a_check_that_is_repeated_for_longer_than_browsers_repeat_them_renews_nothing() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let check = Check::nominating(HIGH);
+    change(agent.check(now, source(5_000), &check, false));
+    for second in 1..=120 {
+        let later = now + SECOND * second;
+        let repeated = agent.check(later, source(5_000), &check, false);
+        if second <= 8 {
+            assert_eq!(change(repeated.clone()), Change::None, "answered again");
+        }
+        if second > 10 {
+            let refusal = if second < 40 {
+                Refusal::Replayed
+            } else {
+                Refusal::ConsentExpired
+            };
+            assert_eq!(repeated, Checked::Dropped(refusal), "{second}");
+        }
+    }
+}
+
 #[test]
 fn what_keys_have_proven_is_where_the_browser_is_if_it_has_checked_from_there() {
     let now = beginning();

@@ -31,9 +31,13 @@ pub enum BrowserRefusal {
     /// No certificate is promised: SRTP without DTLS.
     #[error("no fingerprint")]
     NoFingerprint,
-    /// Only digests that prove nothing any more, or of kinds that we do not have.
+    /// Only digests that prove nothing any more.
     #[error("weak fingerprint")]
     WeakFingerprint,
+    /// Strong digests, and none of them by SHA-256, which is the one that everybody names and we compare
+    /// (RFC 8122 §5).
+    #[error("no fingerprint by SHA-256")]
+    OtherFingerprint,
     /// `a=setup:holdconn`, which has no place in an offer (RFC 8842 §5.2).
     #[error("no handshake")]
     NoHandshake,
@@ -63,6 +67,7 @@ impl BrowserRefusal {
             Self::NotSecure => "browser_not_secure",
             Self::NoFingerprint => "browser_no_fingerprint",
             Self::WeakFingerprint => "browser_weak_fingerprint",
+            Self::OtherFingerprint => "browser_other_fingerprint",
             Self::NoHandshake => "browser_no_handshake",
             Self::NoIce => "browser_no_ice",
             Self::BothLite => "browser_both_ice_lite",

@@ -292,7 +292,7 @@ impl<'a> Line<'a> {
         places.into_iter().flatten().find_map(what)
     }
 
-    /// The digests that prove something and that we can compare.
+    /// The digests that we compare.
     pub(super) fn fingerprints(
         self,
     ) -> Result<ArrayVec<Fingerprint, FINGERPRINTS_MAX>, BrowserRefusal> {
@@ -304,9 +304,15 @@ impl<'a> Line<'a> {
             .said(said)
             .ok_or(BrowserRefusal::NoFingerprint)?
             .clone();
+        let is_strong = |one: &Fingerprint| one.hash != DigestKind::Sha1;
+        let refusal = if fingerprints.iter().any(is_strong) {
+            BrowserRefusal::OtherFingerprint
+        } else {
+            BrowserRefusal::WeakFingerprint
+        };
         fingerprints.retain(|fingerprint| fingerprint.hash == DigestKind::Sha256);
         if fingerprints.is_empty() {
-            return Err(BrowserRefusal::WeakFingerprint);
+            return Err(refusal);
         }
         Ok(fingerprints)
     }

@@ -27,6 +27,8 @@ enum Message {
     Close = 4,
     /// Breaks what goes on, and does not end it.
     Alien = 5,
+    /// Ends a session that has keys by a failure.
+    Failing = 6,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,11 @@ pub(super) fn alien(model: Model) -> Vec<u8> {
     datagram(model.0, Message::Alien).to_vec()
 }
 
+/// What breaks a session.
+pub(super) fn failing(model: Model) -> Vec<u8> {
+    datagram(model.0, Message::Failing).to_vec()
+}
+
 fn datagram(own: u8, message: Message) -> [u8; 34] {
     let mut octets = [own; 34];
     octets[0] = 22;
@@ -98,10 +105,14 @@ impl ModelHandshake {
             self.is_broken = true;
             return;
         }
-        if message == Message::Close as u8 {
+        let ends = [Message::Close as u8, Message::Failing as u8];
+        if ends.contains(&message) {
             if self.deadline.is_none() && self.other.is_some() {
                 self.is_over = true;
-                self.out.push_back(Wanted::Closed);
+                let is_closed = message == Message::Close as u8;
+                let failed = Wanted::Failed(Failure::Protocol);
+                self.out
+                    .push_back(if is_closed { Wanted::Closed } else { failed });
             }
             return;
         }

@@ -6,7 +6,7 @@ use super::super::harness::{Harness, Sent, Stream, address, plan};
 use super::guest::{
     Guest, OURS, PORT, THEIRS, audio_plan, credentials, harness, peer_credentials, rtp,
 };
-use super::model::{Model, alien};
+use super::model::{Model, alien, failing};
 use crate::command::{Command, Report, Target, TransportFailure};
 use crate::drop_reason::DropReason;
 use crate::dtls::{KeyExchange as _, Role};
@@ -166,9 +166,21 @@ fn nobody_nominated_in_time_is_a_failure_and_a_restart_begins_again() {
 /// RFC 7675 §5.1: nothing is sent to who does not say that it wants it; and it is again after a restart.
 #[test]
 fn after_consent_has_expired_nothing_is_sent_until_a_restart() {
+    is_back_after_a_restart(false);
+}
+
+#[test]
+fn who_comes_back_under_keys_whose_session_has_failed_is_said_to_be_back() {
+    is_back_after_a_restart(true);
+}
+
+fn is_back_after_a_restart(has_failed: bool) {
     let mut harness = harness();
     let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
     let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    if has_failed {
+        guest.exchange(&mut harness, &failing(THEIRS));
+    }
     harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
     harness.pass_ms(31_000);
     let failed = harness.reports.pop();
@@ -245,6 +257,84 @@ fn we_begin_the_handshake_where_the_browser_waits_for_it() {
     guest.shake(&mut harness);
     guest.expect_up(&mut harness);
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}
+
+/// Nothing has come of it from anywhere: where the browser is nominated is all that is known.
+#[test]
+fn the_first_flights_that_we_begin_follow_the_nomination() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    guest.plan.role = Role::Client;
+    guest.command(&mut harness);
+    guest.handshake = Some(THEIRS.begin(harness.now, Role::Server, &[OURS.fingerprint()]));
+    // What goes to the first address is lost.
+    let check = guest.check(true);
+    guest.exchange(&mut harness, &check);
+    guest.at = address("203.0.113.200:50000");
+    for _ in 0..2 {
+        let check = guest.check(true);
+        guest.exchange(&mut harness, &check);
+    }
+    harness.pass_ms(2_000);
+    guest.hear(&mut harness);
+    guest.go_on(&mut harness);
+    assert!(guest.keys.is_some());
+    assert!(matches!(harness.reports[..], [Report::TransportUp { .. }]));
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}
+
+/// A new address is no new time, or who goes to and fro holds its legs for ever without any key.
+#[test]
+fn who_goes_to_and_fro_and_begins_no_handshake_is_waited_for_no_longer() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    let places = [guest.at, address("203.0.113.200:50000")];
+    for second in 0..60_usize {
+        guest.at = places[second / 10 % 2];
+        let check = guest.check(true);
+        guest.exchange(&mut harness, &check);
+        harness.pass_ms(1_000);
+    }
+    assert!(harness.worker.counters().transport.nominations >= 4);
+    let timeout = TransportFailure::Handshake(crate::dtls::Failure::Timeout);
+    assert!(
+        matches!(
+            harness.reports[..],
+            [Report::TransportFailed { failure, .. }] if failure == timeout
+        ),
+        "{:?}",
+        harness.reports
+    );
+}
+
+/// The first check of a restart may be what finds that consent is over.
+#[test]
+fn a_restart_in_the_moment_in_which_consent_ends_leaves_the_address_of_before() {
+    let mut harness = harness();
+    let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
+    let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
+    let check = guest.check(true);
+    guest.exchange(&mut harness, &check);
+    let over = harness.now + crate::limits::ICE_CONSENT_MAX;
+    guest.plan.ours = credentials(77);
+    guest.command(&mut harness);
+    harness.pass_ms(29_000);
+    harness.now = over;
+    let old = guest.at;
+    guest.at = address("203.0.113.200:50000");
+    let check = guest.check(false);
+    guest.exchange(&mut harness, &check);
+    let mut stream = Stream::new(5);
+    for _ in 0..50 {
+        harness.now += std::time::Duration::from_millis(20);
+        let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+        assert!(left.iter().all(|sent| sent.to != old), "consent is over");
+    }
+    let check = guest.check(true);
+    guest.exchange(&mut harness, &check);
+    let left = rtp(harness.exchange(phone.ours, phone.peer, &stream.next()));
+    assert_eq!(left[0].to, guest.at);
 }
 
 /// The number of a packet under its key, by its source and sequence number.
@@ -334,9 +424,23 @@ fn plans_that_would_use_an_index_twice_or_a_name_of_another_are_refused() {
 /// RFC 8445 §19.5.1: a guest that names the address of somebody else.
 #[test]
 fn media_goes_to_a_nominated_address_for_long_only_if_something_under_keys_comes_from_there() {
+    goes_there_for_long_only_under_keys(false);
+}
+
+/// A guest may end the session of its keys at will: the keys hold, and what they have to prove too.
+#[test]
+fn a_session_that_failed_after_its_keys_frees_nobody_from_proving_where_it_is() {
+    goes_there_for_long_only_under_keys(true);
+}
+
+fn goes_there_for_long_only_under_keys(has_failed: bool) {
     let mut harness = harness();
     let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
     let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
+    if has_failed {
+        guest.exchange(&mut harness, &failing(THEIRS));
+        assert!(harness.reports.is_empty(), "its keys hold");
+    }
     harness.update(phone, plan("198.51.100.1:4000"), Target::Leg(guest.audio));
     let victim = address("203.0.113.66:6000");
     let home = guest.at;

@@ -7,7 +7,7 @@ use packet_io::NoFaults;
 
 use super::super::harness::{Harness, address};
 use super::guest::{Guest, OURS, PORT, THEIRS, harness, harness_with, rtp};
-use super::model::{Model, alien, close};
+use super::model::{Model, alien, close, failing};
 use crate::command::{Report, Target, TransportFailure};
 use crate::drop_reason::DropReason;
 use crate::dtls::{Failure, KeyExchange as _, Role};
@@ -122,6 +122,35 @@ fn a_check_that_was_recorded_moves_nothing() {
     assert_eq!(left[0].to, guest.at);
     let refused = harness.worker.counters().checks_refused;
     assert_eq!(refused.of(Refusal::Replayed), 1);
+}
+
+/// RFC 7675 §5.1: the browser is gone, and somebody sends what it sent, under its address.
+#[test]
+fn a_check_that_was_recorded_keeps_nobody_there_under_the_address_of_the_browser() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    let check = guest.check(true);
+    let mut reports = Vec::new();
+    for _ in 0..30 {
+        guest.exchange(&mut harness, &check);
+        harness.pass_ms(2_000);
+        reports.append(&mut harness.reports);
+    }
+    assert!(
+        matches!(
+            reports[..],
+            [
+                Report::TransportSilent { .. },
+                Report::TransportFailed {
+                    failure: TransportFailure::ConsentExpired,
+                    ..
+                }
+            ]
+        ),
+        "{reports:?}"
+    );
+    let refused = harness.worker.counters().checks_refused;
+    assert!(refused.of(Refusal::Replayed) > 10);
 }
 
 #[test]
@@ -261,8 +290,22 @@ fn half_handshakes_are_bounded_and_those_beyond_are_put_off() {
 
 #[test]
 fn who_speaks_from_the_address_of_another_browser_does_not_take_it() {
+    does_not_take_it(false);
+}
+
+/// Whoever has keys can end what they came from, and has them still.
+#[test]
+fn nobody_takes_the_address_of_a_browser_whose_session_has_failed_after_its_keys() {
+    does_not_take_it(true);
+}
+
+fn does_not_take_it(has_failed: bool) {
     let mut harness = harness();
     let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    if has_failed {
+        guest.exchange(&mut harness, &failing(THEIRS));
+        assert!(harness.reports.is_empty(), "its keys hold");
+    }
     let mut thief = Guest::begin(&mut harness, 2, Target::Echo);
     thief.at = guest.at;
     thief.nominate(&mut harness);
