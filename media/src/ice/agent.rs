@@ -63,7 +63,7 @@ pub struct Agent {
     wanted: Option<SocketAddr>,
     /// Nobody is nominated in this generation: from when on that is waited for.
     waits_since: Option<Instant>,
-    /// Checks that were accepted, the newest last.
+    /// Checks that were accepted, the newest last. It grows with the minutes of a call; most are short.
     accepted: VecDeque<Accepted>,
     began: Instant,
 }
@@ -129,7 +129,7 @@ impl Agent {
             nominated: None,
             wanted: None,
             waits_since: Some(now),
-            accepted: VecDeque::with_capacity(ICE_CHECKS_KEPT_MAX),
+            accepted: VecDeque::new(),
             began: now,
         }
     }

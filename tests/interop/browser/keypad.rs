@@ -1,38 +1,29 @@
 //! Digits that a guest presses on its page: as events of the stream where the callee takes them, else by INFO.
 
 use crate::baresip::DESK;
-use crate::browser::guest::{Guest, SOUND};
+use crate::browser::guest::Guest;
+use crate::browser::page::Page;
 use crate::browser::{Engine, Options};
-use crate::gateway::{SIP, at_once, link, trunk};
+use crate::gateway::{SIP, link, trunk};
 use crate::hold::Control;
 use crate::party::{Machine, Party};
 use crate::tone::Law;
 
 const DIGITS: [&str; 4] = ["1", "5", "5", "#"];
 
-#[test]
-fn keys_of_a_page_are_events_at_a_phone() {
-    at_once(Engine::ALL, |engine| {
-        let tables = trunk("desks", &DESK.address(), 10) + &link("support", "desk");
-        let Some(guest) = Guest::start(&Options::new(engine), &tables) else {
-            return;
-        };
-        let _callee = DESK.start(&guest.world, 60, None);
-        let mut phone = Control::open(&DESK);
-        let page = guest.call("support");
-        page.await_tone(SOUND, DESK.tone_hz);
-        page.click("#keypad-toggle");
-        for digit in DIGITS {
-            page.click(&format!("[data-key='{digit}']"));
-        }
-        let heard = DIGITS.map(|_| phone.event("CALL_DTMF_START")["param"].take());
-        assert_eq!(heard, DIGITS, "{engine:?}");
-        assert_eq!(
-            page.evaluate("return document.getElementById('keys').textContent"),
-            "155#"
-        );
-        page.log().expect_clean();
-    });
+/// Presses keys on a page in a call: the phone hears each of them.
+pub(super) fn expect_keys_at(page: &Page<'_>, phone: &mut Control, case: &str) {
+    page.click("#keypad-toggle");
+    for digit in DIGITS {
+        page.click(&format!("[data-key='{digit}']"));
+    }
+    let heard = DIGITS.map(|_| phone.event("CALL_DTMF_START")["param"].take());
+    assert_eq!(heard, DIGITS, "{case}");
+    assert_eq!(
+        page.evaluate("return document.getElementById('keys').textContent"),
+        "155#",
+        "{case}"
+    );
 }
 
 #[test]
