@@ -242,10 +242,9 @@ fn offers_of_real_browsers_are_answered_with_what_both_sides_have() {
                     is_chromium.then_some("42e01f"),
                     "{name}"
                 );
-                assert!(video.repeats.is_some(), "{name}");
                 assert_eq!(
                     video.feedback,
-                    ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"],
+                    ["nack", "nack pli", "ccm fir", "goog-remb"],
                     "{name}"
                 );
             }
@@ -254,7 +253,6 @@ fn offers_of_real_browsers_are_answered_with_what_both_sides_have() {
         }
         if !name.starts_with("aiortc") {
             assert_eq!(codecs, ["opus", "telephone-event"], "{name}");
-            assert_eq!(offer.audio.audio_level, Some(1), "{name}");
         }
         let taken = answer
             .description

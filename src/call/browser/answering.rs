@@ -52,8 +52,6 @@ impl Wish {
             video: self.video.as_ref(),
             policy: guest.policy,
             streams: guest.streams.clone(),
-            transport_feedback: false,
-            audio_level: false,
         }
     }
 }

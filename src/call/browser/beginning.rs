@@ -145,7 +145,6 @@ impl CallControl {
                 stream: format!("{stream:016x}").into(),
                 audio: audio.max(1),
                 video: video.max(2),
-                repeats: None,
             },
             offer,
             former_offer: None,

@@ -4,17 +4,16 @@ use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
 
-use super::offer::{AUDIO_LEVEL, BrowserOffer};
+use super::offer::BrowserOffer;
 use super::video::{AnsweredVideo, describe};
 use super::{BROWSER_ADDRESSES_MAX, BrowserRefusal, DtlsRole, GuestVideo, NoVideo};
 use crate::offer_answer::codec_match::Codec;
 use crate::offer_answer::describe::coded_line;
 use crate::offer_answer::direction::answer_direction;
-use crate::offer_answer::header_extension::{TRANSPORT_FEEDBACK, is_transport_number};
 use crate::offer_answer::video::VideoWish;
 use crate::sdp::{
-    BrowserLines, BrowserSessionLines, Candidate, Candidates, Direction, ExtMap, FINGERPRINTS_MAX,
-    Feedback, Fingerprint, Host, IceCredentials, MediaDescription, MediaKind, Msid, Origin,
+    BrowserLines, BrowserSessionLines, Candidate, Candidates, Direction, FINGERPRINTS_MAX,
+    Fingerprint, Host, IceCredentials, MediaDescription, MediaKind, Msid, Origin,
     SessionDescription, Setup, Source, TransportLines, Word,
 };
 
@@ -39,13 +38,9 @@ pub struct BrowserWish<'a> {
     pub policy: GuestVideo,
     /// What we send.
     pub streams: Streams,
-    /// We answer the numbers that the packets of a browser have with when each came.
-    pub transport_feedback: bool,
-    /// We read the level of each packet (RFC 6464).
-    pub audio_level: bool,
 }
 
-/// The streams that we send to a browser.
+/// The streams that we send to a browser. What it missed is sent again by the same one: it has no RTX stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Streams {
     /// The name of who sends (RFC 7022).
@@ -56,8 +51,6 @@ pub struct Streams {
     pub audio: u32,
     /// SSRC of video.
     pub video: u32,
-    /// SSRC of video packets that are sent once more; `None`: none are.
-    pub repeats: Option<u32>,
 }
 
 /// An answer, and what holds from now on.
@@ -131,33 +124,31 @@ impl BrowserSession {
         let offered = offer.video.as_deref().map_err(|why| *why);
         let video = offered.and_then(|video| {
             let taken = wish.video.ok_or(NoVideo::NotTaken)?;
-            let takes = (wish.streams.repeats.is_some(), wish.transport_feedback);
-            let answered = video.answered(taken, wish.policy, takes)?;
+            let answered = video.answered(taken, wish.policy)?;
             let is_apart = answered.is_apart_from(&audio);
             is_apart.then_some(answered).ok_or(NoVideo::SharedNumber)
         });
         let reduced_rtcp = offered.is_ok_and(|video| video.reduced_rtcp);
         let mut lines = offer.lines.clone();
         if let Some(line) = lines.get_mut(offer.audio.index) {
-            let said = audio_line(line, &audio, (offer, wish), address.port());
-            *line = with_streams(said, line, &[wish.streams.audio], (wish, reduced_rtcp));
+            let said = audio_line(line, &audio, wish, address.port());
+            let source = Some(wish.streams.audio);
+            *line = with_streams(said, line, source, (wish, reduced_rtcp));
             line.direction = Some(audio_direction);
         }
         if let (Ok(video), Some(taken)) = (&video, wish.video)
             && let Some(line) = lines.get_mut(video.index)
         {
             let said = describe(video, taken, address.port(), &line.protocol);
-            let repeats = wish.streams.repeats.filter(|_| video.repeats.is_some());
-            let sources: ArrayVec<u32, 2> =
-                [wish.streams.video].into_iter().chain(repeats).collect();
-            *line = with_streams(said, line, &sources, (wish, reduced_rtcp));
+            let source = Some(wish.streams.video);
+            *line = with_streams(said, line, source, (wish, reduced_rtcp));
         }
         if let (Err(NoVideo::NotTaken | NoVideo::NoCommonCodec), Ok(video)) = (&video, offered)
             && let Some(line) = lines.get_mut(video.index)
             && let Some(asleep) = video.asleep().filter(|asleep| asleep.is_apart_from(&audio))
         {
             let said = describe(&asleep, &VideoWish::ours(), address.port(), &line.protocol);
-            *line = with_streams(said, line, &[], (wish, reduced_rtcp));
+            *line = with_streams(said, line, None, (wish, reduced_rtcp));
         }
         let bundle = name_transport(&mut lines, wish, &transport);
         let description = self.describe(*address, lines, bundle.filter(|_| offer.is_bundled));
@@ -278,39 +269,19 @@ const EVENTS: &str = "0-15";
 fn audio_line(
     line: &MediaDescription,
     codecs: &[Codec],
-    (offer, wish): (&BrowserOffer, &BrowserWish<'_>),
+    wish: &BrowserWish<'_>,
     port: u16,
 ) -> MediaDescription {
     let mut media = coded_line(MediaKind::Audio, port, &line.protocol, codecs);
     media.ptime_ms = wish.ptime_ms;
-    let level = offer.audio.audio_level.filter(|_| wish.audio_level);
-    media.extensions.extend(level.map(|id| ExtMap {
-        id,
-        direction: None,
-        uri: AUDIO_LEVEL.into(),
-    }));
-    let numbers = offer
-        .audio
-        .extensions
-        .iter()
-        .find(|one| is_transport_number(**one));
-    if let Some(numbers) =
-        numbers.filter(|_| wish.transport_feedback && offer.audio.transport_feedback)
-    {
-        media.extensions.push(numbers.write());
-        media.feedback.extend(codecs.first().map(|speech| Feedback {
-            payload_type: Some(speech.payload_type),
-            value: TRANSPORT_FEEDBACK.into(),
-        }));
-    }
     media
 }
 
-/// The line with its name, and the streams that we send on it; the second one repeats the first.
+/// The line with its name, and the stream that we send on it.
 fn with_streams(
     mut media: MediaDescription,
     line: &MediaDescription,
-    sources: &[u32],
+    source: Option<u32>,
     (wish, reduced_rtcp): (&BrowserWish<'_>, bool),
 ) -> MediaDescription {
     let Streams { cname, stream, .. } = &wish.streams;
@@ -323,17 +294,13 @@ fn with_streams(
             stream: stream.clone(),
             track: Some(track),
         }),
-        sources: sources
-            .iter()
-            .map(|&ssrc| Source {
+        sources: source
+            .into_iter()
+            .map(|ssrc| Source {
                 ssrc,
                 cname: Some(cname.clone()),
             })
             .collect(),
-        repeated_by: match sources {
-            [first, second] => Some((*first, *second)),
-            _ => None,
-        },
         ..BrowserLines::default()
     }));
     media

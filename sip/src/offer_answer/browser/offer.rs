@@ -4,12 +4,10 @@ use arrayvec::ArrayVec;
 
 use super::video::{BrowserVideo, offered_video};
 use super::{BrowserRefusal, NoVideo};
-use crate::offer_answer::HeaderExtension;
 use crate::offer_answer::RemoteAudio;
 use crate::offer_answer::codec_match::{Codec, codecs_of};
 use crate::offer_answer::crypto::Profile;
 use crate::offer_answer::describe::refused_line;
-use crate::offer_answer::header_extension::{TRANSPORT_FEEDBACK, carried};
 use crate::sdp::{
     BrowserLines, DigestKind, Direction, ExtMap, FINGERPRINTS_MAX, Fingerprint, IceCredentials,
     MediaDescription, MediaKind, SessionDescription, Setup, TransportLines, Word,
@@ -47,12 +45,6 @@ pub struct BrowserAudio {
     pub codecs: Vec<Codec>,
     /// The streams that it names.
     pub sources: Vec<u32>,
-    /// The number of the level of each packet (RFC 6464).
-    pub audio_level: Option<u8>,
-    /// The header extensions that it names, of what we carry.
-    pub extensions: Vec<HeaderExtension>,
-    /// It reads feedback of numbers that all its packets have.
-    pub transport_feedback: bool,
 }
 
 impl BrowserOffer {
@@ -83,9 +75,6 @@ impl BrowserOffer {
         }
     }
 }
-
-/// RFC 6464 §4.
-pub(super) const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
 /// Codecs for speech that every browser has and we carry (RFC 7874 §3): name and clock of RTP.
 const SPEECH: [(&str, u32); 4] = [
@@ -172,17 +161,11 @@ fn read_audio(line: Line<'_>) -> Result<BrowserAudio, BrowserRefusal> {
     if !codecs.iter().any(Codec::is_speech) {
         return Err(BrowserRefusal::NoCommonCodec);
     }
-    let extensions = line.extensions();
-    let levels = |map: &&ExtMap| *map.uri == *AUDIO_LEVEL;
-    let feedback = |number: u8| line.names_feedback(number, TRANSPORT_FEEDBACK);
     Ok(BrowserAudio {
         index: line.index,
         direction: line.offer.direction_of(line.media),
-        transport_feedback: codecs.iter().any(|codec| feedback(codec.payload_type)),
         codecs,
         sources: line.sources(),
-        audio_level: extensions.iter().find(levels).map(|map| map.id),
-        extensions: carried(&extensions),
     })
 }
 
@@ -337,10 +320,6 @@ impl<'a> Line<'a> {
     pub(super) fn sources(self) -> Vec<u32> {
         let sources = self.own().map_or(&[][..], |said| &said.sources);
         sources.iter().map(|source| source.ssrc).collect()
-    }
-
-    pub(super) fn repeated_by(self) -> Option<(u32, u32)> {
-        self.own()?.repeated_by
     }
 
     pub(super) fn names_feedback(self, payload_type: u8, value: &str) -> bool {

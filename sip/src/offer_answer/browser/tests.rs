@@ -170,21 +170,7 @@ fn wish<'a>(audio: &'a [Codec], video: Option<&'a VideoWish>) -> BrowserWish<'a>
             stream: "guest".into(),
             audio: 1,
             video: 2,
-            repeats: None,
         },
-        transport_feedback: false,
-        audio_level: false,
-    }
-}
-
-/// The same with all that an answer may have.
-fn whole_wish<'a>(audio: &'a [Codec], video: Option<&'a VideoWish>) -> BrowserWish<'a> {
-    let mut wish = wish(audio, video);
-    wish.streams.repeats = Some(3);
-    BrowserWish {
-        transport_feedback: true,
-        audio_level: true,
-        ..wish
     }
 }
 
@@ -593,10 +579,6 @@ fn numbers_that_would_not_tell_packets_apart_are_not_answered() {
         let answer = answered(text, &wish(&audio, Some(&video)));
         answer.video.map(|video| video.codec.payload_type)
     };
-    let repeats = |text: &str| {
-        let answer = answered(text, &whole_wish(&audio, Some(&video)));
-        answer.video.map(|video| video.repeats)
-    };
     let whole = chromium();
     assert_eq!(number(&whole), Ok(108));
     let shared = |from: &str, to: &str| {
@@ -608,7 +590,6 @@ fn numbers_that_would_not_tell_packets_apart_are_not_answered() {
     };
     assert_eq!(number(&shared("108", "111")), Err(NoVideo::SharedNumber));
     assert_eq!(number(&shared("109", "110")), Ok(108), "it is not answered");
-    assert_eq!(repeats(&shared("109", "110")), Err(NoVideo::SharedNumber));
     assert_eq!(
         number(&shared("108", "72")),
         Ok(102),
@@ -890,48 +871,6 @@ fn candidates_change_nothing_whatever_they_name() {
     }
     let hidden = text_of("a=candidate:1 1 udp 1 x.local 9 typ host\n");
     assert_eq!(read(&hidden).expect("usable").skipped_candidates, 1);
-}
-
-#[test]
-fn feedback_about_numbers_needs_the_numbers_and_our_wish() {
-    let (audio, video) = (opus_first(), VideoWish::ours());
-    let text = written(&answered(&chromium(), &wish(&audio, Some(&video))).description);
-    assert!(text.contains("goog-remb"), "{text}");
-    has_no_more_than_is_done(&text);
-    let whole = whole_wish(&audio, Some(&video));
-    let text = written(&answered(&chromium(), &whole).description);
-    assert_eq!(text.matches(" transport-cc\r\n").count(), 2, "{text}");
-    let unnumbered = chromium().replace("a=extmap:3", "a=x-extmap:3");
-    let text = written(&answered(&unnumbered, &whole).description);
-    assert!(!text.contains("transport-cc"), "{text}");
-}
-
-#[test]
-fn the_level_of_audio_is_read_and_answered_where_it_is_wanted() {
-    let audio = opus_first();
-    assert_eq!(
-        read(&chromium()).expect("usable").audio.audio_level,
-        Some(1)
-    );
-    let text = written(&answered(&chromium(), &whole_wish(&audio, None)).description);
-    assert!(
-        text.contains("a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"),
-        "{text}"
-    );
-}
-
-#[test]
-fn packets_are_repeated_by_the_number_that_names_theirs_or_not_at_all() {
-    let (audio, video) = (opus_first(), sip_video("profile-level-id=42e01f"));
-    let answer = answered(&chromium(), &whole_wish(&audio, Some(&video)));
-    let text = written(&answer.description);
-    assert_eq!(answer.video.expect("video").repeats, Some(115));
-    assert!(text.contains("a=ssrc-group:FID 2 3\r\n"), "{text}");
-    let answer = answered(&chromium(), &wish(&audio, Some(&video)));
-    has_no_more_than_is_done(&written(&answer.description));
-    let offer = read(&chromium()).expect("usable");
-    assert_eq!(offer.audio.sources, [11]);
-    assert_eq!(offer.video.expect("video").repeated_by, Some((21, 22)));
 }
 
 #[test]

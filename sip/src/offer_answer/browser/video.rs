@@ -1,4 +1,4 @@
-//! The video of a browser: H.264 in the ways of packing it, VP8, and the streams that repeat packets.
+//! The video of a browser: H.264 in the ways of packing it, and VP8.
 //!
 //! A browser is told of Constrained Baseline at level 3.1 always, with the level of each way its own: what the
 //! SIP side can do less becomes the bandwidth of the line.
@@ -31,8 +31,6 @@ pub struct BrowserVideo {
     pub reduced_rtcp: bool,
     /// The streams that it names.
     pub sources: Vec<u32>,
-    /// A stream of it, and the one that repeats its packets (RFC 4588).
-    pub repeated_by: Option<(u32, u32)>,
     /// The header extensions that it names, of what we carry.
     pub extensions: Vec<HeaderExtension>,
 }
@@ -42,8 +40,6 @@ pub struct BrowserVideo {
 pub struct VideoForm {
     /// With the browser's number and parameters.
     pub codec: Codec,
-    /// The number under which its packets are repeated.
-    pub repeats: Option<u8>,
     /// The feedback that it names for this one, of what we carry.
     pub feedback: Vec<&'static str>,
 }
@@ -57,8 +53,6 @@ pub struct AnsweredVideo {
     pub direction: Direction,
     /// With the browser's number; the packetization mode is that of the SIP side.
     pub codec: Codec,
-    /// The number under which packets are repeated, both ways.
-    pub repeats: Option<u8>,
     /// The feedback that both sides read.
     pub feedback: Vec<&'static str>,
     /// The header extensions of both ways.
@@ -123,29 +117,18 @@ fn read_video(
             .as_ref()
             .is_some_and(|said| said.rtcp_rsize),
         sources: line.sources(),
-        repeated_by: line.repeated_by(),
         extensions: carried(&line.extensions()),
     })
 }
 
 fn forms_of(line: Line<'_>) -> Vec<VideoForm> {
     let codecs = line.codecs();
-    let repeats = |of: u8| {
-        let repeating = codecs.iter().find(|codec| {
-            let apt = codec
-                .parameter("apt")
-                .and_then(|number| number.parse().ok());
-            codec.name.eq_ignore_ascii_case("rtx") && apt == Some(of)
-        });
-        repeating.map(|codec| codec.payload_type)
-    };
     let is_carried = |codec: &&Codec| {
         let named = |name: &str| codec.name.eq_ignore_ascii_case(name);
         codec.clock_rate_hz == VIDEO_CLOCK_HZ && (named("H264") || named("VP8"))
     };
     let form = |codec: &Codec| VideoForm {
         codec: codec.clone(),
-        repeats: repeats(codec.payload_type),
         feedback: FEEDBACK
             .into_iter()
             .filter(|value| line.names_feedback(codec.payload_type, value))
@@ -158,10 +141,7 @@ impl AnsweredVideo {
     /// Packets of a group are told apart by their numbers (RFC 8843 §9.2).
     pub(super) fn is_apart_from(&self, audio: &[Codec]) -> bool {
         let number = self.codec.payload_type;
-        audio
-            .iter()
-            .all(|codec| codec.payload_type != number && Some(codec.payload_type) != self.repeats)
-            && self.repeats != Some(number)
+        audio.iter().all(|codec| codec.payload_type != number)
     }
 }
 
@@ -224,7 +204,6 @@ impl BrowserVideo {
             index: self.index,
             direction: Direction::Inactive,
             codec: form.codec.clone(),
-            repeats: None,
             feedback: Vec::new(),
             extensions: Vec::new(),
         })
@@ -235,7 +214,6 @@ impl BrowserVideo {
         &self,
         wish: &VideoWish,
         policy: GuestVideo,
-        (takes_repeats, takes_numbers): (bool, bool),
     ) -> Result<AnsweredVideo, NoVideo> {
         let matched = wish.codecs.iter().find_map(|codec| self.form_for(codec));
         let (form, parameters) = matched.ok_or(NoVideo::NoCommonCodec)?;
@@ -243,15 +221,11 @@ impl BrowserVideo {
             .extensions
             .iter()
             .copied()
-            .filter(|one| match is_transport_number(*one) {
-                true => takes_numbers,
-                false => wish.extensions.contains(one),
-            })
+            .filter(|one| !is_transport_number(*one) && wish.extensions.contains(one))
             .collect();
-        let has_numbers = extensions.iter().any(|one| is_transport_number(*one));
         let mut feedback = form.feedback.clone();
-        // Nobody can speak of numbers that the packets do not have.
-        feedback.retain(|value| *value != TRANSPORT_FEEDBACK || has_numbers);
+        // Nobody speaks of numbers that our packets do not have.
+        feedback.retain(|value| *value != TRANSPORT_FEEDBACK);
         let allowed = policy.towards_browser();
         let wanted = Direction::new(
             wish.direction.sends() && allowed.sends(),
@@ -264,7 +238,6 @@ impl BrowserVideo {
                 fmtp: parameters,
                 ..form.codec.clone()
             },
-            repeats: form.repeats.filter(|_| takes_repeats),
             feedback,
             extensions,
         })
@@ -298,17 +271,7 @@ pub(super) fn describe(
     protocol: &str,
 ) -> MediaDescription {
     let number = answered.codec.payload_type;
-    let repeating = answered.repeats.map(|payload_type| Codec {
-        payload_type,
-        name: "rtx".into(),
-        clock_rate_hz: VIDEO_CLOCK_HZ,
-        channels: 1,
-        fmtp: Some(smol_str::format_smolstr!("apt={number}")),
-    });
-    let codecs: Vec<Codec> = [answered.codec.clone()]
-        .into_iter()
-        .chain(repeating)
-        .collect();
+    let codecs = [answered.codec.clone()];
     let mut media = coded_line(MediaKind::Video, port, protocol, &codecs);
     media.feedback = answered
         .feedback
