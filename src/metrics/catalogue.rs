@@ -539,7 +539,7 @@ pub static GUEST_RESUMED: Metric = counter(
     "guest_resumed",
     "Calls of guests that went on over another WebSocket",
 );
-/// Pages, sockets and frames of guests refused, by reason.
+/// Pages, WebSockets and frames of guests refused, by reason.
 pub static GUEST_REFUSED: Metric = counter(
     "guest_refused",
     "Pages, WebSockets and frames of guests refused, by reason",

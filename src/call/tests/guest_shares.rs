@@ -41,9 +41,11 @@ fn call(world: &mut World, number: u64, client: &str) -> Option<&'static str> {
     let (guest, input) = (GuestKey(number), BrowserInput::Call(Box::new(call)));
     world.feed(Input::Browser { guest, input });
     let told = std::mem::take(&mut world.told).into_iter();
-    told.filter_map(|(told, output)| match output {
-        BrowserOutput::Ended { cause, .. } if told == guest => Some(cause),
-        _ => None,
+    told.filter_map(|(told, output)| {
+        let BrowserOutput::Ended { cause, .. } = output else {
+            return None;
+        };
+        (told == guest).then_some(cause)
     })
     .last()
 }

@@ -990,9 +990,11 @@ fn first_packet_of_the_callee(world: &mut World) {
 
 fn states_told(world: &mut World) -> Vec<GuestState> {
     let told = told(world).into_iter();
-    told.filter_map(|output| match output {
-        BrowserOutput::State(state) => Some(state),
-        _ => None,
+    told.filter_map(|output| {
+        let BrowserOutput::State(state) = output else {
+            return None;
+        };
+        Some(state)
     })
     .collect()
 }

@@ -13,7 +13,7 @@ pub(crate) enum GuestRefused {
     ForeignOrigin,
     /// A WebSocket without the cookie of its page.
     NoCookie,
-    /// All sockets at once are in use.
+    /// All WebSockets at once are in use.
     TooManyConnections,
     /// Those of this client are.
     TooManyOfClient,
@@ -116,7 +116,7 @@ pub struct GuestFigures {
     pub pages: AtomicU64,
     /// Calls that went on over another WebSocket.
     pub resumed: AtomicU64,
-    /// sockets now.
+    /// WebSockets now.
     pub connections: AtomicU64,
 }
 

@@ -49,7 +49,7 @@ pub struct GuestDoor {
     turn: Option<TurnServers>,
     seats: Arc<Seats>,
     sessions: Arc<Sessions>,
-    /// Places of sockets that are only told why they are refused.
+    /// Places of WebSockets that are only told why they are refused.
     turned_away: Arc<Semaphore>,
     /// Where pages come by HTTPS; `None`: nowhere here.
     https_port: Option<u16>,

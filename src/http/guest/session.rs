@@ -173,7 +173,7 @@ struct Session {
     door: Arc<GuestDoor>,
     guest: Guest,
     claim: Claim,
-    /// Its own, for it may outlive many sockets.
+    /// Its own, for it may outlive many WebSockets.
     _seat: CallSeat,
     /// `None`: lost, and awaited.
     line: Option<Line>,

@@ -10,7 +10,7 @@ use super::figures::GuestRefused;
 use super::line::Line;
 use super::token::{Cookie, Load, text_of};
 
-/// Calls that may be resumed. As many as sockets, and those whose WebSocket was lost a moment ago.
+/// Calls that may be resumed. As many as WebSockets, and those whose WebSocket was lost a moment ago.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     table: Mutex<Table>,
@@ -40,7 +40,7 @@ pub(super) struct Claim {
     load: Load,
     /// For the page.
     pub(super) resume: String,
-    /// sockets that take over.
+    /// WebSockets that take over.
     pub(super) lines: mpsc::Receiver<Line>,
 }
 

@@ -1,4 +1,4 @@
-//! sockets over loopback, with call control that a closure plays.
+//! WebSockets over loopback, with call control that a closure plays.
 
 mod page;
 mod signal;
