@@ -79,6 +79,9 @@ struct Generation {
 /// What tells a check from another.
 pub(super) type Transaction = [u8; TRANSACTION_SIZE];
 
+/// Accepted checks for which there is room at once: those of a call of five minutes.
+const CHECKS_AT_FIRST: usize = 128;
+
 /// A check that was accepted.
 #[derive(Debug, Clone, Copy)]
 struct Accepted {
@@ -129,7 +132,7 @@ impl Agent {
             nominated: None,
             wanted: None,
             waits_since: Some(now),
-            accepted: VecDeque::new(),
+            accepted: VecDeque::with_capacity(CHECKS_AT_FIRST),
             began: now,
         }
     }
