@@ -114,13 +114,11 @@ impl Network {
         self.inside(|| ip(&format!("link set {} down", way.name())));
     }
 
-    /// From now on nothing leaves but to web pages (8443 here), and to this port.
-    pub(crate) fn let_out(&self, transport: &str, port: u16) {
+    /// From now on nothing leaves but to web pages (8443 here), and to a relay at this port.
+    pub(crate) fn let_out(&self, relay: Option<(&str, u16)>) {
         self.inside(|| {
-            for open in [
-                "ipproto tcp dport 8443".to_owned(),
-                format!("ipproto {transport} dport {port}"),
-            ] {
+            for (transport, port) in [("tcp", 8443)].into_iter().chain(relay) {
+                let open = format!("ipproto {transport} dport {port}");
                 ip(&format!("rule add pref 10 {open} lookup main"));
             }
             for closed in ["tcp", "udp"] {
