@@ -83,6 +83,7 @@ fn a_guest_whose_network_lets_no_sound_through_is_told_so() {
     until("a hint", Duration::from_secs(30), || {
         page.text().contains("No sound comes through yet")
     });
+    page.await_selector("#quality[data-level='1']");
     look(&page, "desktop-no-way");
     let bye = callee.expect_request_within(Duration::from_secs(60), "BYE");
     callee.respond(&bye, "200 OK", "", "");
