@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::baresip::DESK;
 use crate::browser::guest::SOUND;
 use crate::browser::video::{number, row, sees, start};
-use crate::world::until;
+use crate::world::{find, not_run, until};
 
 /// What is seen of a line, and shown of it, comes in seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,6 +21,9 @@ fn a_guest_that_loses_one_packet_of_five_sees_its_callee_and_how_good_the_line_i
 }
 
 fn sees_on_a_line_that_loses(percent: u32) {
+    if find("tc").is_none() {
+        return not_run("tc missing").unwrap_or_default();
+    }
     let Some((_callee, guest)) = start("sendrecv") else {
         return;
     };
