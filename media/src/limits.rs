@@ -207,7 +207,7 @@ pub const ICE_ASK_AGAIN: Duration = Duration::from_secs(10);
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(30);
 
 /// A browser that has not nominated a source by then has found no way (RFC 8445 Appendix B.1 leaves it to
-/// us): as long as consent lasts.
+/// us): as long as consent lasts. The first restart meanwhile has as long again.
 pub const ICE_NOMINATION_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Fingerprints of certificates that a description may name: one a hash function that is in use, and

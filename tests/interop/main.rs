@@ -4,7 +4,7 @@
 //!
 //! What takes most of a minute stands in `long`, which `cargo interop` runs beside the others.
 //!
-//! Needs root, `ip`, `sipp`, `baresip` and `sngrep`; Chromium, Firefox and node for the tests in `browser`. A test that finds one missing prints `not run: …`; with
+//! Needs root, `ip`, `tc`, `sipp`, `baresip` and `sngrep`; Chromium, Firefox and node for the tests in `browser`. A test that finds one missing prints `not run: …`; with
 //! `SLUICE_INTEROP=require` it fails.
 
 #![forbid(unsafe_code)]

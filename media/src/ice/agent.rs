@@ -63,6 +63,8 @@ pub struct Agent {
     wanted: Option<SocketAddr>,
     /// Nobody is nominated in this generation: from when on that is waited for.
     waits_since: Option<Instant>,
+    /// A restart has had its time since somebody was nominated: no other gets more.
+    has_waited_again: bool,
     /// Checks that were accepted, the newest last. It grows with the minutes of a call; most are short.
     accepted: VecDeque<Accepted>,
     began: Instant,
@@ -132,6 +134,7 @@ impl Agent {
             nominated: None,
             wanted: None,
             waits_since: Some(now),
+            has_waited_again: false,
             accepted: VecDeque::with_capacity(CHECKS_AT_FIRST),
             began: now,
         }
@@ -149,8 +152,11 @@ impl Agent {
             self.begin_anew(now, next);
         } else {
             self.next = Some(next);
-            // Who waits for a first nomination has begun again.
-            self.waits_since = self.waits_since.map(|_| now);
+            // A browser that finds no way restarts again and again: only the first gets the whole time.
+            if self.waits_since.is_some() && !self.has_waited_again {
+                self.waits_since = Some(now);
+                self.has_waited_again = true;
+            }
         }
         self.check_invariants();
         true
@@ -163,6 +169,7 @@ impl Agent {
         self.nominated = None;
         self.wanted = None;
         self.waits_since = Some(now);
+        self.has_waited_again = true;
     }
 
     /// Our fragments that a datagram may name: a shared socket finds this agent by them.
@@ -408,6 +415,7 @@ impl Agent {
             return Change::None;
         }
         self.waits_since = None;
+        self.has_waited_again = false;
         self.wanted = None;
         self.nominated = Some(Nominated {
             address: known.address,

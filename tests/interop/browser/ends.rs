@@ -32,7 +32,7 @@ fn ring(page: &Page<'_>) -> (Party, String) {
 }
 
 /// The same, and it answers.
-fn talk(page: &Page<'_>) -> Party {
+pub(crate) fn talk(page: &Page<'_>) -> Party {
     let (mut callee, invite) = ring(page);
     let machine = Machine::new("10.70.0.1", DESK.tone_hz, Law::A, 7);
     callee.respond(&invite, "200 OK", "", &machine.session(1, "sendrecv"));

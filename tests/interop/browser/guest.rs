@@ -124,6 +124,52 @@ fn a_guest_that_calls_the_echo_hears_itself() {
     });
 }
 
+/// A page whose browser waits for the handshake of the other side, by what it says of itself.
+const WAITING: &str = r"
+    const { get } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(RTCPeerConnection.prototype), 'localDescription');
+    Object.defineProperty(RTCPeerConnection.prototype, 'localDescription', {
+        get() {
+            const { type, sdp } = get.call(this);
+            return { type, sdp: sdp.replace(/^a=setup:actpass/gm, 'a=setup:passive') };
+        },
+    });
+    return true";
+
+#[test]
+fn a_guest_whose_browser_waits_for_our_handshake_hears_itself() {
+    at_once(Engine::ALL, |engine| {
+        let options = Options {
+            microphone_hz: Some(GUEST_HZ),
+            ..Options::new(engine)
+        };
+        let Some(guest) = Guest::start(&options, &link("echo", "local:echo")) else {
+            return;
+        };
+        let page = guest.open("echo");
+        page.evaluate(WAITING);
+        page.click("#call");
+        page.await_state(&["connected"]);
+        page.await_tone(SOUND, GUEST_HZ);
+        let answer = page.probe("descriptions", &json!({}))[0]["remote"].clone();
+        let answer = answer.as_str().unwrap_or_default();
+        assert!(answer.contains("a=setup:active\r"), "{engine:?}: {answer}");
+        // Only one of the two says so.
+        if engine == Engine::Chromium {
+            let dtls = page.statistics()[0]["dtls"].clone();
+            assert_eq!(dtls["role"], "server", "{dtls}");
+        }
+        page.log().expect_clean();
+        page.click("#hangup");
+        page.await_state(&["ended"]);
+        // Whoever waits chooses among what we offer.
+        let call = guest.gateway.closed_calls(1).remove(0);
+        match engine {
+            Engine::Chromium => assert_eq!(call["media"]["srtp"], "AES_CM_128_HMAC_SHA1_80"),
+            Engine::Firefox => was_sealed(&call),
+        }
+    });
+}
+
 /// All of its sound under keys of DTLS, and of what browsers name the suite that is preferred.
 fn was_sealed(call: &Value) {
     let suite = call["media"]["srtp"].as_str().unwrap_or_default();

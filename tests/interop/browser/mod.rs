@@ -5,6 +5,7 @@
 //! `guest` is one before the gateway. `proof` shows that this finds what it looks for, and says so when it is not there; it needs no gateway.
 //! What a browser lacks is an error of the driver, never a silence.
 
+mod bad_line;
 mod begins;
 mod devices;
 mod ends;

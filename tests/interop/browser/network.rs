@@ -114,17 +114,36 @@ impl Network {
         self.inside(|| ip(&format!("link set {} down", way.name())));
     }
 
-    /// From now on nothing leaves but to web pages (8443 here), and to this port.
-    pub(crate) fn let_out(&self, transport: &str, port: u16) {
+    /// From now on nothing leaves but to web pages (8443 here), and to a relay at this port.
+    pub(crate) fn let_out(&self, relay: Option<(&str, u16)>) {
         self.inside(|| {
-            for open in [
-                "ipproto tcp dport 8443".to_owned(),
-                format!("ipproto {transport} dport {port}"),
-            ] {
+            for (transport, port) in [("tcp", 8443)].into_iter().chain(relay) {
+                let open = format!("ipproto {transport} dport {port}");
                 ip(&format!("rule add pref 10 {open} lookup main"));
             }
             for closed in ["tcp", "udp"] {
                 ip(&format!("rule add pref 20 ipproto {closed} prohibit"));
+            }
+        });
+    }
+
+    /// From now on each way loses so many of a hundred datagrams of UDP, in both directions.
+    pub(crate) fn lose(&self, percent: u32) {
+        // Of IPv4, of UDP, of 32 random bits less than that: dropped.
+        let share = u64::from(percent) * (1 << 32) / 100;
+        let program = format!(
+            "8,40 0 0 12,21 0 5 2048,48 0 0 23,21 0 3 17,32 0 0 4294963256,53 1 0 {share},6 0 0 2,6 0 0 0"
+        );
+        self.inside(|| {
+            for way in [Way::Wifi, Way::Mobile] {
+                let name = way.name();
+                tc(&["qdisc", "replace", "dev", name, "clsact"]);
+                for direction in ["ingress", "egress"] {
+                    tc(&[
+                        "filter", "replace", "dev", name, direction, "pref", "1", "handle", "1",
+                        "bpf", "da", "bytecode", &program,
+                    ]);
+                }
             }
         });
     }
@@ -148,8 +167,16 @@ fn silence(name: &str) {
 }
 
 fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output();
-    let output = output.unwrap_or_else(|error| panic!("ip {arguments}: {error}"));
+    run("ip", &arguments.split(' ').collect::<Vec<_>>());
+}
+
+fn tc(arguments: &[&str]) {
+    run("tc", arguments);
+}
+
+fn run(tool: &str, arguments: &[&str]) {
+    let output = Command::new(tool).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{tool} {arguments:?}: {error}"));
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {error}");
+    assert!(output.status.success(), "{tool} {arguments:?}: {error}");
 }

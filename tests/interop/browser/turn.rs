@@ -1,13 +1,16 @@
 //! A guest whose network lets nothing out but to the page and to a relay (TURN, RFC 8656): coturn, with
-//! credentials that our page hands out.
+//! credentials that our page hands out. And one that has no relay to go by.
 
 use std::process::Command;
 use std::time::Duration;
 
+use crate::baresip::DESK;
+use crate::browser::ends::talk;
 use crate::browser::guest::{Guest, SOUND};
 use crate::browser::network::{GATEWAY, Network};
+use crate::browser::states::look;
 use crate::browser::{Engine, Options};
-use crate::gateway::{at_once, link};
+use crate::gateway::{at_once, link, trunk};
 use crate::world::{Process, World, find, is_listening, is_listening_tcp, not_run, until};
 
 /// By UDP, by TCP, by TLS where web pages come from.
@@ -39,7 +42,7 @@ fn by_a_relay_alone_a_guest_hears_itself() {
         let Some(guest) = Guest::start_after(&options, &tables, write) else {
             return;
         };
-        guest.network.let_out(transport, port);
+        guest.network.let_out(Some((transport, port)));
         let page = guest.open("echo");
         page.evaluate(KEPT);
         page.click("#call");
@@ -64,6 +67,32 @@ fn by_a_relay_alone_a_guest_hears_itself() {
             );
         }
     });
+}
+
+/// The callee answers while no way has been found: the guest is told why nothing is heard long before the call is given up.
+#[test]
+fn a_guest_whose_network_lets_no_sound_through_is_told_so() {
+    let tables = trunk("desks", &DESK.address(), 10) + &link("support", "desk");
+    let Some(guest) = Guest::start(&Options::new(Engine::Chromium), &tables) else {
+        return;
+    };
+    guest.network.let_out(None);
+    let page = guest.open("support");
+    let mut callee = talk(&page);
+    until("a hint", Duration::from_secs(30), || {
+        page.text().contains("No sound comes through yet")
+    });
+    page.await_selector("#quality[data-level='1']");
+    look(&page, "desktop-no-way");
+    let bye = callee.expect_request_within(Duration::from_secs(60), "BYE");
+    callee.respond(&bye, "200 OK", "", "");
+    page.await_state(&["ended"]);
+    page.await_text("Your network lets no sound through.");
+    let said = page.evaluate("return document.getElementById('app').dataset.reason");
+    assert_eq!(said, "network", "{}", page.text());
+    look(&page, "desktop-network");
+    let call = guest.gateway.closed_calls(1).remove(0);
+    assert_eq!(call["cause"], "ice_no_source", "{call:#}");
 }
 
 /// Keeps the page's connection where a test finds it.

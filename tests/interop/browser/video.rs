@@ -17,7 +17,7 @@ use crate::tone;
 use crate::world::{Process, until};
 
 /// A guest before a link with this policy, and a phone with a camera behind it.
-fn start(policy: &str) -> Option<(Process, Guest)> {
+pub(crate) fn start(policy: &str) -> Option<(Process, Guest)> {
     let guest = Guest::start(&Options::new(Engine::Chromium), &tables(policy))?;
     if !Codec::H264.is_there() {
         return None;
@@ -41,19 +41,19 @@ fn tables(policy: &str) -> String {
 }
 
 /// The page's row of video, `received` or `sent`.
-fn row(page: &Page<'_>, way: &str) -> Value {
+pub(crate) fn row(page: &Page<'_>, way: &str) -> Value {
     let statistics = page.statistics();
     let rows = statistics[0][way].as_array().cloned().unwrap_or_default();
     let video = rows.into_iter().find(|row| row["kind"] == "video");
     video.unwrap_or(Value::Null)
 }
 
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(0)
 }
 
 /// The page shows what the phone's camera sees, and goes on doing so.
-fn sees(page: &Page<'_>) {
+pub(crate) fn sees(page: &Page<'_>) {
     until("a picture of the phone", Duration::from_secs(10), || {
         page.picture("#remote")["spread"].as_f64() > Some(1.0)
     });

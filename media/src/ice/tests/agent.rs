@@ -35,10 +35,14 @@ fn error(checked: &Checked) -> Option<u16> {
 }
 
 fn restarted(agent: &mut Agent, now: Instant) -> Check<'static> {
-    let ours = Credentials::new(b"nextUfrag", &[b'n'; 24]).unwrap();
+    restarted_as(agent, now, b"nextUfrag")
+}
+
+fn restarted_as(agent: &mut Agent, now: Instant, fragment: &[u8]) -> Check<'static> {
+    let ours = Credentials::new(fragment, &[b'n'; 24]).unwrap();
     assert!(agent.restart(now, ours, peer(b"nextPeer")));
     Check {
-        name: b"nextUfrag:nextPeer".to_vec(),
+        name: [fragment, b":nextPeer"].concat(),
         password: &[b'n'; 24],
         use_candidate: true,
         ..Check::default()
@@ -394,6 +398,35 @@ fn a_restart_gets_its_time_however_late_it_comes() {
         !silent.expire(expiry + SECOND + ICE_CONSENT_MAX),
         "nothing is"
     );
+}
+
+/// A browser that finds no way begins again every 15 s.
+#[test]
+fn restarts_one_after_the_other_do_not_put_off_the_end_of_a_browser_that_finds_no_way() {
+    let now = beginning();
+    let mut waiting = agent(now);
+    let first = now + SECOND * 15;
+    restarted_as(&mut waiting, first, b"first");
+    restarted_as(&mut waiting, first + SECOND * 15, b"second");
+    let expiry = first + ICE_NOMINATION_WAIT_MAX;
+    assert_eq!(waiting.deadline(), Some(expiry));
+    assert_eq!(waiting.consent(expiry), Consent::Expired);
+
+    let mut silent = agent(now);
+    change(silent.check(now, source(5_000), &Check::nominating(HIGH), false));
+    restarted_as(&mut silent, now + SECOND * 20, b"first");
+    let expiry = now + ICE_CONSENT_MAX;
+    assert!(silent.expire(expiry), "a restart is waited for");
+    let check = restarted_as(&mut silent, expiry + SECOND * 5, b"second");
+    assert_eq!(silent.deadline(), Some(expiry + ICE_NOMINATION_WAIT_MAX));
+
+    // Whoever has found one has all of it the next time.
+    let found = expiry + SECOND * 6;
+    change(silent.check(found, source(5_000), &check.write(), false));
+    restarted_as(&mut silent, found + SECOND, b"third");
+    let lost = found + ICE_CONSENT_MAX;
+    assert!(silent.expire(lost), "a restart is waited for");
+    assert_eq!(silent.deadline(), Some(lost + ICE_NOMINATION_WAIT_MAX));
 }
 
 /// RFC 7675 §5.1.

@@ -406,7 +406,8 @@ async function offer(iceServers) {
   });
   peer.addEventListener("track", ({ detail }) => play(detail));
   peer.addEventListener("broken", () => mine === call && mine.began && broken());
-  peer.addEventListener("up", () => mine === call && app.dataset.state === "reconnecting" && showState());
+  peer.addEventListener("up", () => mine === call && up());
+  peer.addEventListener("late", () => mine === call && hint("no_way", {}, true));
   showStage();
   await peer.offer();
 }
@@ -580,7 +581,14 @@ async function resumed(iceServers) {
   if (mine === call) showState();
 }
 
+function up() {
+  if (element("hint").textContent === text("no_way")) show("hint", false);
+  if (app.dataset.state === "reconnecting") showState();
+}
+
 async function broken() {
+  // The same network lets no more through the second time; the node knows how long that is waited for.
+  if (!call.peer.wasUp && !call.peer.hasRelays) return;
   // Credentials of relays live for ten minutes: fresh ones come with another WebSocket.
   if (call.peer.hasRelays) return call.signal.again();
   reconnecting();

@@ -1,6 +1,9 @@
 // The browser's side of the media: one connection, one bundle, offers from us only.
 
-/** Events: "offer" ({sdp, first}), "track", "broken" when no way is left, "up" when there is one. */
+/** A way that is there is found in a second or two; who waits much longer is told why. */
+const FOUND_MS = 8000;
+
+/** Events: "offer" ({sdp, first}), "track", "broken" when no way is left, "up" when there is one, "late" when none was found for long. */
 export class Peer extends EventTarget {
   #connection;
   #audio;
@@ -8,6 +11,8 @@ export class Peer extends EventTarget {
   #waiting = false;
   #first = true;
   #broken = 0;
+  #late = 0;
+  #wasUp = false;
   #chain = Promise.resolve();
 
   constructor(iceServers, policy, audio, video) {
@@ -26,7 +31,11 @@ export class Peer extends EventTarget {
   #changed() {
     const state = this.#connection.connectionState;
     clearTimeout(this.#broken);
-    if (state === "connected") this.#tell("up");
+    if (state === "connected") {
+      this.#wasUp = true;
+      clearTimeout(this.#late);
+      this.#tell("up");
+    }
     if (state === "failed") this.#tell("broken");
     if (state === "disconnected") this.#broken = setTimeout(() => this.#tell("broken"), 2000);
   }
@@ -58,6 +67,7 @@ export class Peer extends EventTarget {
     return this.#run(async () => {
       if (this.#connection.signalingState !== "have-local-offer") return;
       await this.#connection.setRemoteDescription({ type: "answer", sdp });
+      this.#late ||= setTimeout(() => this.#wasUp || this.#tell("late"), FOUND_MS);
       await this.#next();
     });
   }
@@ -122,6 +132,11 @@ export class Peer extends EventTarget {
     return this.#connection.getConfiguration().iceServers.length > 0;
   }
 
+  /** Whether there ever was a way. */
+  get wasUp() {
+    return this.#wasUp;
+  }
+
   get isUp() {
     return this.#connection.connectionState === "connected";
   }
@@ -132,6 +147,7 @@ export class Peer extends EventTarget {
 
   close() {
     clearTimeout(this.#broken);
+    clearTimeout(this.#late);
     this.#connection.onconnectionstatechange = null;
     this.#connection.close();
   }

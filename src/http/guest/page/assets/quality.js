@@ -4,7 +4,7 @@
 export function watchQuality(peer, show) {
   let before = null;
   const timer = setInterval(async () => {
-    const now = { lost: 0, received: 0, jitter: 0, delay: 0 };
+    const now = { isUp: peer.isUp, lost: 0, received: 0, jitter: 0, delay: 0 };
     for (const report of (await peer.stats()).values()) {
       if (report.type === "inbound-rtp" && report.kind === "audio") {
         now.lost += report.packetsLost ?? 0;
@@ -27,7 +27,7 @@ export function judge(before, now) {
   const all = lost + Math.max(0, now.received - before.received);
   const loss = all ? (100 * lost) / all : 0;
   const { delay, jitter } = now;
-  const isPoor = loss > 8 || delay > 500 || jitter > 80;
+  const isPoor = !now.isUp || loss > 8 || delay > 500 || jitter > 80;
   const isFair = loss > 2 || delay > 250 || jitter > 35;
   return { level: isPoor ? 1 : isFair ? 2 : 3, loss: Math.round(loss * 10) / 10, delay: Math.round(delay), jitter: Math.round(jitter) };
 }
