@@ -308,8 +308,8 @@ pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
 /// A browser that was told its bit rate by who it speaks with is told none of ours for so long.
 pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
 
-/// Octets of pictures that are kept for a browser that missed some: half a second at 1.4 Mbit/s.
-pub const REPEATS_BYTES_MAX: usize = 88 * 1_024;
+/// Octets of pictures that are kept for a browser that missed some: half a second at 1 Mbit/s.
+pub const REPEATS_BYTES_MAX: usize = 64 * 1_024;
 
 /// Chunks of 8 KiB that a worker keeps for the next burst of pictures: half a MiB.
 pub const REPEATS_SPARE_CHUNKS_MAX: usize = 64;
