@@ -12,11 +12,13 @@ const CHROMIUM = [
   '--disable-dev-shm-usage',
   '--disable-breakpad',
   '--disable-component-update',
+  '--autoplay-policy=no-user-gesture-required', // as for who captures: a microphone of a test's own making is no capture
   '--allow-loopback-in-peer-connection',
   '--ignore-certificate-errors', // of a relay by TLS, too
 ];
 
 const FIREFOX = {
+  'media.autoplay.default': 0, // likewise
   'media.peerconnection.ice.loopback': true,
   'media.peerconnection.ice.obfuscate_host_addresses': false,
   'media.gmp-manager.updateEnabled': false,
