@@ -308,8 +308,12 @@ pub const HANDSHAKE_STEPS_PER_TURN_MAX: u32 = 4;
 /// A browser that was told its bit rate by who it speaks with is told none of ours for so long.
 pub const BIT_RATE_SAID: Duration = Duration::from_secs(30);
 
-/// Octets of pictures that are kept for a browser that missed some: half a second at 1 Mbit/s.
-pub const REPEATS_BYTES_MAX: usize = 64 * 1_024;
+/// Octets of pictures that are kept for a browser that may miss some: a quarter of a second at 1 Mbit/s, and so
+/// what the way to most guests and back takes.
+pub const REPEATS_BYTES_AT_FIRST: usize = 40 * 1_024;
+
+/// Octets that are kept once a browser asks for what had to give way: a quarter of a second at 4 Mbit/s.
+pub const REPEATS_BYTES_MAX: usize = 128 * 1_024;
 
 /// Chunks of 8 KiB that a worker keeps for the next burst of pictures: half a MiB.
 pub const REPEATS_SPARE_CHUNKS_MAX: usize = 64;

@@ -57,7 +57,7 @@ pub enum Consent {
 pub struct Agent {
     present: Generation,
     /// After a restart, until the first check under its credentials (RFC 8445 §9).
-    next: Option<Generation>,
+    next: Option<Box<Generation>>,
     nominated: Option<Nominated>,
     /// What would be nominated instead, if only it answered.
     wanted: Option<SocketAddr>,
@@ -75,7 +75,8 @@ pub struct Agent {
 struct Generation {
     ours: Credentials,
     peer: Credentials,
-    sources: ArrayVec<Source, ICE_SOURCES_MAX>,
+    /// As many as [`ICE_SOURCES_MAX`]; most browsers have one or two.
+    sources: Vec<Source>,
 }
 
 /// What tells a check from another.
@@ -151,7 +152,7 @@ impl Agent {
         if self.consent(now) == Consent::Expired {
             self.begin_anew(now, next);
         } else {
-            self.next = Some(next);
+            self.next = Some(Box::new(next));
             // A browser that finds no way restarts again and again: only the first gets the whole time.
             if self.waits_since.is_some() && !self.has_waited_again {
                 self.waits_since = Some(now);
@@ -175,7 +176,7 @@ impl Agent {
     /// Our fragments that a datagram may name: a shared socket finds this agent by them.
     pub fn fragments(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(&self.present)
-            .chain(&self.next)
+            .chain(self.next.as_deref())
             .map(|generation| generation.ours.fragment())
     }
 
@@ -197,7 +198,7 @@ impl Agent {
         }
         match self.next.take() {
             Some(next) => {
-                self.begin_anew(now, next);
+                self.begin_anew(now, *next);
                 true
             }
             None => false,
@@ -255,7 +256,7 @@ impl Agent {
             return Err(Refusal::SourceAddress);
         }
         let is_next = self.generation_of(&message)?;
-        let generation = if is_next { self.next.as_ref() } else { None };
+        let generation = if is_next { self.next.as_deref() } else { None };
         let password = generation.unwrap_or(&self.present).ours.password();
         message.expect_integrity(password)?;
         if !is_next && self.consent(now) == Consent::Expired {
@@ -281,9 +282,9 @@ impl Agent {
         let response = respond(Response::Success(source));
         if is_next && let Some(next) = self.next.take() {
             if self.consent(now) == Consent::Expired {
-                self.begin_anew(now, next);
+                self.begin_anew(now, *next);
             } else {
-                self.present = next;
+                self.present = *next;
                 self.wanted = None;
                 if let Some(nominated) = &mut self.nominated {
                     nominated.is_of_before = true;
@@ -547,7 +548,7 @@ impl Generation {
         Self {
             ours,
             peer,
-            sources: ArrayVec::new_const(),
+            sources: Vec::new(),
         }
     }
 
@@ -579,7 +580,7 @@ impl Generation {
         }
         let keep = nominated.map(|nominated| nominated.address);
         let is_reached = nominated.is_some_and(|it| it.is_reached && it.address == address);
-        if self.sources.is_full() {
+        if self.sources.len() >= ICE_SOURCES_MAX {
             let quietest = self
                 .sources
                 .iter()
@@ -606,9 +607,8 @@ impl Generation {
                 Way::unasked(now)
             },
         };
-        self.sources
-            .try_push(heard)
-            .or(Err(Refusal::TooManySources))
+        self.sources.push(heard);
+        Ok(())
     }
 }
 

@@ -31,7 +31,20 @@ pub(super) struct Caller {
 }
 
 /// Serves a WebSocket until it ends, or hands it to the call that it resumes.
-pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, caller: Caller) {
+pub(super) async fn run(line: Line, door: Arc<GuestDoor>, store: Store, caller: Caller) {
+    // What was needed for the beginning is gone when the call goes on: an offer is some KiB.
+    if let Some(session) = Box::pin(begin(line, door, store, caller)).await {
+        session.run().await;
+    }
+}
+
+/// The page says what it wants. `None`: the WebSocket is done with.
+async fn begin(
+    mut line: Line,
+    door: Arc<GuestDoor>,
+    store: Store,
+    caller: Caller,
+) -> Option<Session> {
     let first = timeout(HELLO_TIME_MAX, line.hear()).await;
     let token = match first.unwrap_or(Heard::Refused(GuestRefused::Late)) {
         Heard::Frame(ClientFrame::Hello { token }) => token,
@@ -39,32 +52,32 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
             if let Err(line) = door.sessions.resume(&token, &caller.cookies, line) {
                 door.refuse(line, GuestRefused::UnknownResume).await;
             }
-            return;
+            return None;
         }
-        Heard::Frame(_) => return door.refuse(line, GuestRefused::BadFrame).await,
-        Heard::Refused(why) => return door.refuse(line, why).await,
-        Heard::Left | Heard::Lost => return,
+        Heard::Frame(_) => return turned_away(&door, line, GuestRefused::BadFrame).await,
+        Heard::Refused(why) => return turned_away(&door, line, why).await,
+        Heard::Left | Heard::Lost => return None,
     };
     let (token, claim) = match admit(&door, &token, &caller.cookies) {
         Ok(admitted) => admitted,
-        Err(why) => return door.refuse(line, why).await,
+        Err(why) => return turned_away(&door, line, why).await,
     };
     if line.say(&door.welcome(&claim)).await.is_err() {
-        return;
+        return None;
     }
     let call = timeout(CALL_TIME_MAX, first_call(&mut line)).await;
     let (sdp, name) = match call.unwrap_or(Err(Some(GuestRefused::Late))) {
         Ok(call) => call,
-        Err(Some(why)) => return door.refuse(line, why).await,
-        Err(None) => return,
+        Err(Some(why)) => return turned_away(&door, line, why).await,
+        Err(None) => return None,
     };
     let Ok(offer) = SessionDescription::parse(sdp.as_bytes()) else {
-        return door.refuse(line, GuestRefused::BadSdp).await;
+        return turned_away(&door, line, GuestRefused::BadSdp).await;
     };
     let now = std::time::Instant::now();
     let seat = match door.seats.call(now, caller.client) {
         Ok(seat) => seat,
-        Err(why) => return door.refuse(line, why).await,
+        Err(why) => return turned_away(&door, line, why).await,
     };
     match place(
         &door,
@@ -76,13 +89,19 @@ pub(super) async fn run(mut line: Line, door: Arc<GuestDoor>, store: Store, call
     )
     .await
     {
-        Ok(guest) => Session::new(door, guest, claim, line, seat).run().await,
+        Ok(guest) => Some(Session::new(door, guest, claim, line, seat)),
         Err(ended) => {
             if line.say(&ended).await.is_ok() {
                 line.end().await;
             }
+            None
         }
     }
+}
+
+async fn turned_away(door: &Arc<GuestDoor>, line: Line, why: GuestRefused) -> Option<Session> {
+    door.refuse(line, why).await;
+    None
 }
 
 /// Judges a call token and takes the page's place.
@@ -287,7 +306,7 @@ impl Session {
         tokio::select! {
             told = guest.hear(), if self.ended.is_none() => Step::Told(told),
             heard = heard => Step::Heard(heard),
-            line = claim.lines.recv() => line.map_or(Step::Displaced, Step::Taken),
+            line = claim.lines.recv() => line.map_or(Step::Displaced, |line| Step::Taken(*line)),
             () = at(due) => Step::Due,
             () = at(again) => Step::Again,
         }

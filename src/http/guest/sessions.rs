@@ -28,7 +28,8 @@ struct Table {
 struct Waiting {
     cookie: Cookie,
     /// Dropped: the page has given the call up.
-    line: mpsc::Sender<Line>,
+    /// Boxed: a channel has room for 32 from the beginning.
+    line: mpsc::Sender<Box<Line>>,
     /// No WebSocket carries it now.
     is_lost: bool,
 }
@@ -41,7 +42,7 @@ pub(super) struct Claim {
     /// For the page.
     pub(super) resume: String,
     /// WebSockets that take over.
-    pub(super) lines: mpsc::Receiver<Line>,
+    pub(super) lines: mpsc::Receiver<Box<Line>>,
 }
 
 impl Sessions {
@@ -94,8 +95,8 @@ impl Sessions {
         match waiting.filter(|waiting| cookies.contains(&waiting.cookie)) {
             Some(waiting) => waiting
                 .line
-                .try_send(line)
-                .map_err(mpsc::error::TrySendError::into_inner),
+                .try_send(Box::new(line))
+                .map_err(|unsent| *unsent.into_inner()),
             None => Err(line),
         }
     }

@@ -161,8 +161,8 @@ fn problem(why: GuestRefused) -> Response {
     Problem::new(status, why.as_str(), title).into_response()
 }
 
-/// Octets that are read at once: an offer takes a few of them, everything later fits.
-const READ_OCTETS: usize = 4 * 1024;
+/// Octets that are read at once: an offer is read in a few steps, everything later in one.
+const READ_OCTETS: usize = 1024;
 /// Octets that wait for a page to take them.
 const WRITE_OCTETS_MAX: usize = 512 * 1024;
 

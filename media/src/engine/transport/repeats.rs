@@ -9,24 +9,29 @@ use crate::engine::transport::table::Transports;
 use crate::engine::worker::Worker;
 use crate::ingress::RateGuard;
 use crate::limits::{
-    FEEDBACK_PARTS_MAX, REPEAT_AGE_MAX, REPEATS_BURST_MAX, REPEATS_BYTES_MAX, REPEATS_KEPT_MAX,
-    REPEATS_PER_SECOND_MAX, REPEATS_SPARE_CHUNKS_MAX,
+    FEEDBACK_PARTS_MAX, REPEAT_AGE_MAX, REPEATS_BURST_MAX, REPEATS_BYTES_AT_FIRST,
+    REPEATS_BYTES_MAX, REPEATS_KEPT_MAX, REPEATS_PER_SECOND_MAX, REPEATS_SPARE_CHUNKS_MAX,
 };
 use crate::rtcp::{Compound, Feedback, RtcpPacket};
 use crate::rtp::SequenceNumber;
 use arrayvec::ArrayVec;
 
-/// What left for one browser. It takes memory as pictures leave, and gives back what is too old to be sent again.
+/// What left for one browser. It takes memory as pictures leave, gives back what is too old to be sent again, and
+/// may take more where a browser asks for what had to give way: its line is long, or loses much.
 #[derive(Debug)]
 pub(super) struct Repeats {
     /// The oldest first; packets are written to the last.
     chunks: ArrayVec<Chunk, CHUNKS_MAX>,
+    /// Chunks that it may have.
+    may: usize,
     /// The number of the first chunk. They follow each other.
-    first: u32,
+    first: u16,
     /// Octets written to the last chunk.
     used: usize,
     /// By the packet's number; empty while there is no chunk.
     entries: Box<[Entry]>,
+    /// Of the last chunk that gave way to another before it was old; `None` once that has made room for more.
+    given_way: Option<GivenWay>,
     guard: RateGuard,
 }
 
@@ -35,8 +40,16 @@ const CHUNK_SIZE: usize = 8 * 1_024;
 
 const CHUNKS_MAX: usize = REPEATS_BYTES_MAX / CHUNK_SIZE;
 
-const _: () = assert!(REPEATS_BYTES_MAX.is_multiple_of(CHUNK_SIZE), "whole chunks");
+const CHUNKS_AT_FIRST: usize = REPEATS_BYTES_AT_FIRST / CHUNK_SIZE;
 
+const _: () = assert!(
+    REPEATS_BYTES_MAX.is_multiple_of(CHUNK_SIZE)
+        && REPEATS_BYTES_AT_FIRST.is_multiple_of(CHUNK_SIZE)
+        && CHUNKS_AT_FIRST > 1,
+    "whole chunks"
+);
+
+/// Packets one after the other, each behind its [`Mark`].
 #[derive(Debug)]
 struct Chunk {
     octets: Box<[u8]>,
@@ -48,26 +61,57 @@ struct Chunk {
 #[derive(Debug, Default)]
 pub(super) struct SpareChunks(Vec<Box<[u8]>>);
 
+/// Where a packet is.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    number: SequenceNumber,
-    /// Zero: there is none.
-    size: u16,
-    /// The low half of milliseconds.
-    sent_ms: u32,
-    chunk: u32,
+    chunk: u16,
+    /// Of its mark, and never at the end of a chunk.
     start: u16,
 }
 
+/// Half of the numbers of chunks, so that what is gone is never taken for one to come.
+const ROUND_HALF: u16 = 1 << 15;
+
 const NONE: Entry = Entry {
-    number: SequenceNumber(0),
-    size: 0,
-    sent_ms: 0,
     chunk: 0,
-    start: 0,
+    start: u16::MAX,
 };
 
-const _: () = assert!(size_of::<Entry>() == 16, "packed");
+const _: () = assert!(
+    size_of::<Entry>() == 4 && CHUNK_SIZE < NONE.start as usize,
+    "packed"
+);
+
+/// What stands before a packet: its size, and the low half of the milliseconds in which it left.
+struct Mark {
+    size: u16,
+    sent_ms: u32,
+}
+
+const MARK_SIZE: usize = 6;
+
+/// A chunk that gave way.
+#[derive(Debug, Clone, Copy)]
+struct GivenWay {
+    /// The first packet that did not.
+    before: SequenceNumber,
+    last_ms: u32,
+}
+
+impl Mark {
+    const fn to_octets(&self) -> [u8; MARK_SIZE] {
+        let [size_0, size_1] = self.size.to_be_bytes();
+        let [sent_0, sent_1, sent_2, sent_3] = self.sent_ms.to_be_bytes();
+        [size_0, size_1, sent_0, sent_1, sent_2, sent_3]
+    }
+
+    const fn read([size_0, size_1, sent_0, sent_1, sent_2, sent_3]: [u8; MARK_SIZE]) -> Self {
+        Self {
+            size: u16::from_be_bytes([size_0, size_1]),
+            sent_ms: u32::from_be_bytes([sent_0, sent_1, sent_2, sent_3]),
+        }
+    }
+}
 
 impl SpareChunks {
     fn take(&mut self) -> Box<[u8]> {
@@ -86,9 +130,11 @@ impl Repeats {
     pub(super) fn new() -> Self {
         Self {
             chunks: ArrayVec::new(),
+            may: CHUNKS_AT_FIRST,
             first: 0,
             used: 0,
             entries: Box::default(),
+            given_way: None,
             guard: RateGuard::NEW,
         }
     }
@@ -96,58 +142,54 @@ impl Repeats {
     /// What left under another key is of no use any more.
     pub(super) fn clear(&mut self) {
         self.entries.fill(NONE);
+        self.given_way = None;
     }
 
     fn keep(&mut self, now_us: u64, packet: &[u8], spare: &mut SpareChunks) {
-        let Some([_, _, high, low]) = packet.first_chunk() else {
+        let Some(number) = number_of(packet) else {
             return;
         };
-        let number = SequenceNumber(u16::from_be_bytes([*high, *low]));
-        let now_ms = milliseconds(now_us);
-        if self.chunks.is_empty() || self.used + packet.len() > CHUNK_SIZE {
-            if packet.len() > CHUNK_SIZE {
+        let Ok(size) = u16::try_from(packet.len()) else {
+            return;
+        };
+        let sent_ms = milliseconds(now_us);
+        let takes = MARK_SIZE + packet.len();
+        if self.chunks.is_empty() || self.used + takes > CHUNK_SIZE {
+            if takes > CHUNK_SIZE {
                 return;
             }
-            self.begin_chunk(now_ms, spare);
+            self.begin_chunk(sent_ms, number, spare);
         }
-        let (start, newest) = (self.used, self.chunks.len().saturating_sub(1));
+        let newest = u16::try_from(self.chunks.len().saturating_sub(1)).unwrap_or_default();
         let Some(chunk) = self.chunks.last_mut() else {
             return;
         };
-        let room = chunk.octets.get_mut(start..start + packet.len());
-        let sizes = u16::try_from(packet.len())
-            .ok()
-            .zip(u16::try_from(start).ok());
-        let Some((room, (size, start))) = room.zip(sizes) else {
+        let Some(room) = chunk.octets.get_mut(self.used..self.used + takes) else {
             return;
         };
-        room.copy_from_slice(packet);
-        chunk.last_ms = now_ms;
-        self.used += packet.len();
-        let at = usize::from(number.0) % REPEATS_KEPT_MAX;
-        if let Some(place) = self.entries.get_mut(at) {
+        let (mark, octets) = room.split_at_mut(MARK_SIZE);
+        mark.copy_from_slice(&Mark { size, sent_ms }.to_octets());
+        octets.copy_from_slice(packet);
+        chunk.last_ms = sent_ms;
+        if let Some(place) = self.entries.get_mut(place_of(number)) {
             *place = Entry {
-                number,
-                size,
-                sent_ms: now_ms,
-                chunk: self
-                    .first
-                    .wrapping_add(u32::try_from(newest).unwrap_or_default()),
-                start,
+                chunk: self.first.wrapping_add(newest),
+                start: u16::try_from(self.used).unwrap_or(NONE.start),
             };
         }
+        self.used += takes;
     }
 
     /// The oldest chunk serves again if nobody is sent anything of it any more, or if there are as many as may be.
-    fn begin_chunk(&mut self, now_ms: u32, spare: &mut SpareChunks) {
+    fn begin_chunk(&mut self, now_ms: u32, number: SequenceNumber, spare: &mut SpareChunks) {
         let mut next = None;
         while let Some(old) = self.pop_old(now_ms) {
             if let Some(more) = next.replace(old) {
                 spare.give(more);
             }
         }
-        if next.is_none() && self.chunks.is_full() {
-            next = self.pop_first();
+        if next.is_none() && self.chunks.len() >= self.may {
+            next = self.give_way(number);
         }
         if self.entries.is_empty() {
             self.entries = vec![NONE; REPEATS_KEPT_MAX].into_boxed_slice();
@@ -157,6 +199,35 @@ impl Repeats {
             last_ms: now_ms,
         });
         self.used = 0;
+    }
+
+    /// The oldest chunk, though a browser may still want it.
+    fn give_way(&mut self, newest: SequenceNumber) -> Option<Box<[u8]>> {
+        let last_ms = self.chunks.first()?.last_ms;
+        let octets = self.pop_first()?;
+        let first = self.chunks.first().and_then(|chunk| {
+            let (_mark, packet) = chunk.octets.split_first_chunk::<MARK_SIZE>()?;
+            number_of(packet)
+        });
+        self.given_way = Some(GivenWay {
+            before: first.unwrap_or(newest),
+            last_ms,
+        });
+        Some(octets)
+    }
+
+    /// A browser asked for a packet that is not kept: if it had to give way a moment ago, the line takes
+    /// longer than there is memory for, and there may be more from now on.
+    fn miss(&mut self, now_us: u64, number: SequenceNumber) {
+        let missed = self.given_way.filter(|given_way| {
+            let back = usize::from(given_way.before.0.wrapping_sub(number.0));
+            (1..=REPEATS_KEPT_MAX).contains(&back)
+                && is_recent(milliseconds(now_us), given_way.last_ms)
+        });
+        if missed.is_some() && self.may < CHUNKS_MAX {
+            self.may += 1;
+            self.given_way = None;
+        }
     }
 
     /// Gives back what is too old, all of it where no pictures leave any more.
@@ -180,19 +251,35 @@ impl Repeats {
     fn pop_first(&mut self) -> Option<Box<[u8]>> {
         let oldest = self.chunks.pop_at(0)?;
         self.first = self.first.wrapping_add(1);
+        if self.first.is_multiple_of(ROUND_HALF) {
+            self.forget_gone();
+        }
         Some(oldest.octets)
+    }
+
+    /// Numbers of chunks come again: no entry of the round before may be taken for one of this.
+    fn forget_gone(&mut self) {
+        for entry in &mut self.entries {
+            if usize::from(entry.chunk.wrapping_sub(self.first)) >= self.chunks.len() {
+                *entry = NONE;
+            }
+        }
     }
 
     /// The packet of that number as it left, unless that was long ago or its place was taken.
     fn kept(&self, now_us: u64, number: SequenceNumber) -> Option<&[u8]> {
-        let entry = *self.entries.get(usize::from(number.0) % REPEATS_KEPT_MAX)?;
-        let is_it = entry.number == number && entry.size > 0;
-        if !is_it || !is_recent(milliseconds(now_us), entry.sent_ms) {
-            return None;
-        }
-        let chunk = usize::try_from(entry.chunk.wrapping_sub(self.first)).ok()?;
-        let (start, size) = (usize::from(entry.start), usize::from(entry.size));
-        self.chunks.get(chunk)?.octets.get(start..start + size)
+        let entry = *self.entries.get(place_of(number))?;
+        let chunk = self
+            .chunks
+            .get(usize::from(entry.chunk.wrapping_sub(self.first)))?;
+        let (mark, rest) = chunk
+            .octets
+            .get(usize::from(entry.start)..)?
+            .split_first_chunk()?;
+        let mark = Mark::read(*mark);
+        let packet = rest.get(..usize::from(mark.size))?;
+        let is_it = number_of(packet) == Some(number);
+        (is_it && is_recent(milliseconds(now_us), mark.sent_ms)).then_some(packet)
     }
 }
 
@@ -273,6 +360,7 @@ impl<Io: PacketIo> Worker<Io> {
             return false;
         };
         if repeats.kept(now_us, number).is_none() {
+            repeats.miss(now_us, number);
             self.counters.transport.repeats_missing += 1;
             return false;
         }
@@ -299,6 +387,16 @@ fn is_recent(now_ms: u32, sent_ms: u32) -> bool {
     u128::from(now_ms.wrapping_sub(sent_ms)) <= REPEAT_AGE_MAX.as_millis()
 }
 
+/// Of a packet of RTP.
+fn number_of(packet: &[u8]) -> Option<SequenceNumber> {
+    let [_, _, high, low] = packet.first_chunk()?;
+    Some(SequenceNumber(u16::from_be_bytes([*high, *low])))
+}
+
+fn place_of(number: SequenceNumber) -> usize {
+    usize::from(number.0) % REPEATS_KEPT_MAX
+}
+
 /// The low half, as they go round.
 fn milliseconds(now_us: u64) -> u32 {
     u32::try_from((now_us / 1_000) & u64::from(u32::MAX)).unwrap_or_default()
@@ -321,13 +419,13 @@ mod tests {
         now_us: &mut u64,
     ) -> usize {
         let mut most = 0;
-        // The last chunk may have been begun just now.
-        let room = ((CHUNKS_MAX - 1) * (CHUNK_SIZE / 1_000)) as u64;
-        let within = u16::try_from((kbit / 8).min(room)).unwrap();
         for number in numbers.clone() {
             *now_us += 8_000_000 / kbit;
             repeats.keep(*now_us, &packet(number, 1_000), spare);
             most = most.max(octets(repeats));
+            // The last chunk may have been begun just now.
+            let room = (repeats.may - 1) * (CHUNK_SIZE / 1_006);
+            let within = u16::try_from((kbit / 8).min(room as u64)).unwrap();
             for before in number.saturating_sub(within).max(numbers.start)..=number {
                 assert!(repeats.kept(*now_us, SequenceNumber(before)).is_some());
             }
@@ -340,12 +438,12 @@ mod tests {
         let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
         let mut now_us = 5_000_000;
         assert!(octets(&repeats) < 512, "nothing was sent");
-        let slow = send((&mut repeats, &mut spare), 300, 0..2_000, &mut now_us);
-        assert!((40_000..56 * 1_024).contains(&slow), "{slow}");
+        let slow = send((&mut repeats, &mut spare), 150, 0..2_000, &mut now_us);
+        assert!((20_000..36 * 1_024).contains(&slow), "{slow}");
         let fast = send((&mut repeats, &mut spare), 2_000, 2_000..4_000, &mut now_us);
-        let full = REPEATS_BYTES_MAX..REPEATS_BYTES_MAX + 5 * 1_024;
+        let full = REPEATS_BYTES_AT_FIRST..REPEATS_BYTES_AT_FIRST + 2 * 1_024;
         assert!(full.contains(&fast), "{fast}");
-        send((&mut repeats, &mut spare), 300, 4_000..4_100, &mut now_us);
+        send((&mut repeats, &mut spare), 150, 4_000..4_100, &mut now_us);
         assert_eq!(octets(&repeats), slow, "as before");
         assert_eq!(
             spare.0.len() * CHUNK_SIZE,
@@ -357,8 +455,86 @@ mod tests {
         repeats.release(now_us + 1_001_000, &mut spare);
         assert!(octets(&repeats) < 512, "nothing is sent any more");
         assert_eq!(repeats.kept(now_us, SequenceNumber(4_099)), None);
-        let again = send((&mut repeats, &mut spare), 300, 5_000..5_100, &mut now_us);
+        let again = send((&mut repeats, &mut spare), 150, 5_000..5_100, &mut now_us);
         assert!(again <= slow);
+    }
+
+    /// A line of 0.4 s at 2 Mbit/s: what it asks for is a hundred packets old.
+    #[test]
+    fn a_browser_that_asks_for_what_gave_way_gets_memory_for_it_up_to_a_bound() {
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+        let (mut now_us, mut missing) = (5_000_000, 0);
+        for number in 0..2_000_u16 {
+            now_us += 4_000;
+            repeats.keep(now_us, &packet(number, 1_000), &mut spare);
+            let Some(asked) = number.checked_sub(100).map(SequenceNumber) else {
+                continue;
+            };
+            if number % 10 == 0 && repeats.kept(now_us, asked).is_none() {
+                repeats.miss(now_us, asked);
+                missing += 1;
+            }
+        }
+        assert!((5..20).contains(&missing), "{missing}");
+        let takes = octets(&repeats);
+        assert!((100_000..120_000).contains(&takes), "{takes}");
+        // What no memory would have helped takes none: not sent yet, or long ago, or in the sequence's other half.
+        let may = repeats.may;
+        for number in [2_000, 2_500, 1_500, 40_000] {
+            repeats.miss(now_us, SequenceNumber(number));
+        }
+        assert_eq!(repeats.may, may);
+        repeats.miss(now_us + 1_001_000, SequenceNumber(1_880));
+        assert_eq!(repeats.may, may);
+        for number in 2_000..20_000_u16 {
+            now_us += 1_000;
+            repeats.keep(now_us, &packet(number, 1_000), &mut spare);
+            repeats.miss(now_us, SequenceNumber(number - 200));
+        }
+        assert_eq!(repeats.may, CHUNKS_MAX);
+        assert!(octets(&repeats) < REPEATS_BYTES_MAX + 2 * 1_024);
+    }
+
+    /// Once for each chunk that gave way: one report may name many packets.
+    #[test]
+    fn a_report_of_many_losses_takes_one_chunk() {
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+        for number in 0..100 {
+            repeats.keep(1, &packet(number, 1_000), &mut spare);
+        }
+        for number in 0..17 {
+            repeats.miss(1, SequenceNumber(number));
+        }
+        assert_eq!(repeats.may, CHUNKS_AT_FIRST + 1);
+    }
+
+    /// Numbers of chunks come again after half a million packets.
+    #[test]
+    fn an_entry_that_nobody_renewed_names_no_chunk_of_a_later_round() {
+        let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+        let mut old = packet(7, 1_000);
+        repeats.keep(1, &old, &mut spare);
+        // Of eight packets in a chunk none has the place of the first.
+        old.truncate(600);
+        let others = (0..u16::MAX).filter(|number| number % 256 != 7).cycle();
+        let mut chunks = std::collections::BTreeSet::new();
+        for number in others.take(14 * 66_000) {
+            repeats.keep(1, &packet(number, 600), &mut spare);
+            chunks.insert(repeats.first);
+            let kept = repeats.kept(1, SequenceNumber(7));
+            assert!(
+                kept.is_none() || chunks.len() < CHUNKS_AT_FIRST,
+                "{}",
+                chunks.len()
+            );
+        }
+        assert_eq!(chunks.len(), 1 << 16, "a whole round");
+        assert!(
+            repeats
+                .entries
+                .iter()
+                .any(|entry| entry.start == NONE.start)
+        );
     }
 
     /// In the steady state the oldest chunk serves again.
@@ -366,7 +542,7 @@ mod tests {
     fn a_stream_takes_its_memory_once() {
         let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
         let mut now_us = 5_000_000;
-        send((&mut repeats, &mut spare), 500, 0..500, &mut now_us);
+        send((&mut repeats, &mut spare), 200, 0..500, &mut now_us);
         let places = |repeats: &Repeats| {
             let chunks = repeats.chunks.iter().map(|chunk| chunk.octets.as_ptr());
             chunks.collect::<std::collections::BTreeSet<_>>()
@@ -374,7 +550,7 @@ mod tests {
         let before = places(&repeats);
         for round in 1..60_u16 {
             let numbers = round * 500..(round + 1) * 500;
-            send((&mut repeats, &mut spare), 500, numbers, &mut now_us);
+            send((&mut repeats, &mut spare), 200, numbers, &mut now_us);
             assert_eq!(places(&repeats), before);
             assert!(spare.0.is_empty());
         }
@@ -419,7 +595,7 @@ mod tests {
             kept_most = kept_most.max(count);
             assert!((0..600).filter(|back| is_kept(*back)).count() == count);
         }
-        assert!(kept_most >= REPEATS_BYTES_MAX / 1_200, "{kept_most}");
+        assert!(kept_most >= REPEATS_BYTES_AT_FIRST / 1_200, "{kept_most}");
     }
 
     #[test]

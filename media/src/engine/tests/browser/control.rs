@@ -277,6 +277,29 @@ fn a_browser_without_a_camera_sees_the_test_picture_and_asks_for_what_it_missed(
     assert_eq!(reader.keyframes, keyframes + 1);
 }
 
+/// Its line takes as long as 45 packets: the first that it asks for are gone.
+#[test]
+fn a_browser_behind_a_long_line_is_sent_again_what_it_missed_once_we_know() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    let [_, video] = guest.plan.ssrcs;
+    let mut again = Vec::new();
+    for round in 0..600_u16 {
+        let last = rtp(guest.show_large(&mut harness))[0].rtp().sequence().0;
+        if round % 20 == 19 && round > 50 {
+            let number = last.wrapping_sub(45);
+            let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, number, 0));
+            again.push(rtp(guest.exchange(&mut harness, &asked)).len());
+        }
+    }
+    assert_eq!(again[0], 0);
+    let misses = again.iter().filter(|count| **count == 0).count();
+    assert!(again[4..].iter().all(|count| *count == 1), "{again:?}");
+    let missing = harness.worker.counters().transport.repeats_missing;
+    assert_eq!(missing, misses as u64);
+}
+
 #[test]
 fn what_a_browser_is_sent_again_is_bounded() {
     let mut harness = harness();

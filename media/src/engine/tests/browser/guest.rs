@@ -427,6 +427,17 @@ impl Guest {
     /// The next packet of a picture likewise.
     pub(super) fn show<F: Faults>(&mut self, harness: &mut Harness<F>) -> Vec<Sent> {
         let plain = self.picture.next();
+        self.show_packet(harness, plain)
+    }
+
+    /// The next packet of a picture, of 1,000 octets.
+    pub(super) fn show_large<F: Faults>(&mut self, harness: &mut Harness<F>) -> Vec<Sent> {
+        let mut plain = self.picture.next();
+        plain.resize(1_000, 0);
+        self.show_packet(harness, plain)
+    }
+
+    fn show_packet<F: Faults>(&mut self, harness: &mut Harness<F>, plain: Vec<u8>) -> Vec<Sent> {
         let packet = self.protect(plain);
         harness.now += Duration::from_millis(20);
         harness.exchange(address(PORT), self.at, &packet)
