@@ -1,7 +1,6 @@
 //! Tokens: shown once, revoked at once, never more than their maker.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,10 +12,7 @@ use super::super::access::Origin;
 use super::super::guest::OverTls;
 use super::super::router::HttpState;
 use super::{ELSEWHERE, World, world};
-use crate::boot::limits;
-use crate::config::Config;
 use crate::health::{Node, NodeParts};
-use crate::storage::Store;
 use crate::tokens::draft::TokenDraft;
 
 #[tokio::test]
@@ -261,7 +257,11 @@ async fn where_there_is_https_no_token_is_taken_in_the_clear_from_another_machin
     const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
     let mut world = world().await;
     let token = world.token(&["*"]).await;
-    let node = node_of(&world.store);
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::new(NodeParts {
+        store: world.store.clone(),
+        ..NodeParts::of_test(folder.path()).await
+    });
     let mut state = HttpState {
         https_port: Some(8443),
         trusted_proxies: Arc::new([PROXY.to_string().parse().unwrap()]),
@@ -309,25 +309,6 @@ async fn where_there_is_https_no_token_is_taken_in_the_clear_from_another_machin
     world.serve(state);
     let plain = ask(&world, "/api/v1/links", &token, clear).await;
     assert_eq!(plain.status, 200, "where there is nothing better");
-}
-
-/// A node that only counts.
-fn node_of(store: &Store) -> Arc<Node> {
-    let config = Config::parse(Path::new("test.toml"), "").unwrap();
-    Node::new(NodeParts {
-        store: store.clone(),
-        signalling: Arc::default(),
-        media: Vec::new(),
-        panics: Arc::default(),
-        limits: limits::derive(&config, 20_000, 2),
-        calls_per_second_max: 1,
-        connections: Arc::default(),
-        connections_max: 1,
-        copies: Arc::default(),
-        exported: Arc::default(),
-        certificate: None,
-        media_io: "none",
-    })
 }
 
 #[tokio::test]

@@ -20,7 +20,12 @@ const PAGE_OCTETS_MAX: u64 = 100_000;
 
 /// Looks at a page: a picture, and nothing in anybody's way.
 pub(crate) fn look(page: &Page<'_>, name: &str) {
-    page.screenshot(&folder().join(format!("{name}.png")));
+    look_within(page, page, name);
+}
+
+/// The same for a page within somebody else's, who is in the picture and not judged.
+pub(crate) fn look_within(around: &Page<'_>, page: &Page<'_>, name: &str) {
+    around.screenshot(&folder().join(format!("{name}.png")));
     assert_eq!(page.barriers(), Vec::<Value>::new(), "{name}");
     let overflow = page.evaluate("return document.documentElement.scrollWidth > innerWidth");
     assert_eq!(overflow, false, "{name}: wider than its screen");

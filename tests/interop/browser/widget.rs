@@ -7,7 +7,7 @@ use crate::browser::begins::OTHER_KEYS;
 use crate::browser::guest::{Guest, SOUND, ready, url};
 use crate::browser::page::Page;
 use crate::browser::site::Site;
-use crate::browser::states::{expect_in_sight, look};
+use crate::browser::states::{expect_in_sight, look_within};
 use crate::browser::{Engine, Options};
 use crate::gateway::link;
 use crate::world::until;
@@ -56,7 +56,7 @@ fn a_frame_of_an_allowed_site_calls_and_tells_its_states_to_that_site() {
     let page = shown(&site, &guest, "microphone;camera;autoplay");
     let frame = page.within("iframe");
     ready(&frame);
-    look(&page, "widget-idle");
+    look_within(&page, &frame, "widget-idle");
     expect_in_sight(&frame, "#call", "widget");
     let alone = frame.evaluate("return document.getElementById('alone').hidden");
     assert_eq!(alone, true, "nothing is missing");
@@ -65,7 +65,7 @@ fn a_frame_of_an_allowed_site_calls_and_tells_its_states_to_that_site() {
     frame.click("#call");
     frame.await_state(&["connected"]);
     frame.await_tone(SOUND, 440.0);
-    look(&page, "widget-connected");
+    look_within(&page, &frame, "widget-connected");
     for id in ["#mute", "#settings", "#hangup"] {
         expect_in_sight(&frame, id, "widget");
     }
@@ -101,7 +101,7 @@ fn a_frame_that_is_lent_no_microphone_offers_a_window_of_its_own() {
     let page = shown(&site, &guest, "autoplay");
     let frame = page.within("iframe");
     frame.await_text("The page around this one gives it no microphone");
-    look(&page, "widget-framed");
+    look_within(&page, &frame, "widget-framed");
     assert_eq!(alone(&frame), json!([url("echo"), "_blank", "noopener"]));
     expect_in_sight(&frame, "#alone", "widget");
     let no_call = frame.evaluate("return document.getElementById('call').hidden");
@@ -112,7 +112,7 @@ fn a_frame_that_is_lent_no_microphone_offers_a_window_of_its_own() {
     let frame = page.within("iframe");
     ready(&frame);
     assert!(alone(&frame).is_array());
-    look(&page, "widget-no-camera");
+    look_within(&page, &frame, "widget-no-camera");
     expect_in_sight(&frame, "#alone", "widget");
     let no_camera = frame.evaluate("return document.getElementById('camera-toggle').hidden");
     assert_eq!(no_camera, true);
