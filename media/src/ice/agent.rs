@@ -5,22 +5,21 @@
 //! it, and have media sent there. So each source is asked by a request of ours, whose answer says that
 //! the way there leads to the peer, and one that is proven so is left only for another one.
 
-use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
+use crate::ice::accepted::AcceptedChecks;
 use crate::ice::credentials::Credentials;
+use crate::ice::generation::{Generation, Source};
 use crate::ice::refusal::Refusal;
 use crate::ice::stun::{
     Attribute, ErrorCode, MessageView, RESPONSE_SIZE_MAX, Response, TRANSACTION_SIZE,
 };
 use crate::ice::way::{Ask, Way};
 use crate::limits::{
-    ICE_CHECK_REPEATED_MAX, ICE_CHECKS_KEPT_MAX, ICE_CONSENT_MAX, ICE_NOMINATION_QUIET,
-    ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX, ICE_SOURCE_QUIET, ICE_SOURCES_MAX,
+    ICE_CONSENT_MAX, ICE_NOMINATION_QUIET, ICE_NOMINATION_STALE, ICE_NOMINATION_WAIT_MAX,
 };
 
 /// What became of a datagram.
@@ -65,54 +64,11 @@ pub struct Agent {
     waits_since: Option<Instant>,
     /// A restart has had its time since somebody was nominated: no other gets more.
     has_waited_again: bool,
-    /// Checks that were accepted, the newest last. It grows with the minutes of a call; most are short.
-    accepted: VecDeque<Accepted>,
-    began: Instant,
-}
-
-/// The credentials of both sides between two restarts, and who used them.
-#[derive(Debug, Clone)]
-struct Generation {
-    ours: Credentials,
-    peer: Credentials,
-    /// As many as [`ICE_SOURCES_MAX`]; most browsers have one or two.
-    sources: Vec<Source>,
+    accepted: AcceptedChecks,
 }
 
 /// What tells a check from another.
 pub(super) type Transaction = [u8; TRANSACTION_SIZE];
-
-/// Accepted checks for which there is room at once: those of a call of five minutes.
-const CHECKS_AT_FIRST: usize = 128;
-
-/// A check that was accepted.
-#[derive(Debug, Clone, Copy)]
-struct Accepted {
-    /// Of its random octets: enough to know it.
-    check: u32,
-    /// When it came first, in milliseconds of the agent's life, as they go round.
-    first_ms: u32,
-    /// Of where it came from. Of that nobody finds another one with the same.
-    source: u64,
-}
-
-const _: () = assert!(size_of::<Accepted>() == 16, "packed");
-
-/// An address that authenticated checks came from: a peer-reflexive candidate, or one the description
-/// names. Which of both is no matter to an agent that checks no others.
-#[derive(Debug, Clone, Copy)]
-struct Source {
-    address: SocketAddr,
-    heard_at: Instant,
-    /// Of its first check.
-    priority: u32,
-    /// Checks in which it asked to be nominated since the one that is has asked; a repeated one is one.
-    asks: u8,
-    asked: Option<Transaction>,
-    /// It asked and would have got it, but the browser was heard elsewhere.
-    is_held: bool,
-    way: Way,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Nominated {
@@ -136,8 +92,7 @@ impl Agent {
             wanted: None,
             waits_since: Some(now),
             has_waited_again: false,
-            accepted: VecDeque::with_capacity(CHECKS_AT_FIRST),
-            began: now,
+            accepted: AcceptedChecks::new(now),
         }
     }
 
@@ -278,7 +233,8 @@ impl Agent {
         }
         let priority = message.priority()?.unwrap_or_default();
         let use_candidate = message.use_candidate()?;
-        self.expect_first(now, message.transaction(), source)?;
+        self.accepted
+            .expect_first(now, message.transaction(), source)?;
         let response = respond(Response::Success(source));
         if is_next && let Some(next) = self.next.take() {
             if self.consent(now) == Consent::Expired {
@@ -291,55 +247,13 @@ impl Agent {
                 }
             }
         }
-        self.present.hear(now, source, priority, self.nominated)?;
-        self.accept(now, message.transaction(), source);
+        let nominated = self.nominated.map(|it| (it.address, it.is_reached));
+        self.present.hear(now, source, priority, nominated)?;
+        self.accepted.accept(now, message.transaction(), source);
         let asked = use_candidate.then_some(*message.transaction());
         let change = self.nominate(now, source, asked, is_heard);
         self.check_invariants();
         Ok((response, change))
-    }
-
-    /// A check that came from elsewhere before is a copy: integrity says nothing of where it is sent from,
-    /// and whoever can listen could move the media by it. So is one from the same address that came first
-    /// long ago: it says nothing of now, and could keep up the consent of who has left.
-    fn expect_first(
-        &self,
-        now: Instant,
-        transaction: &Transaction,
-        source: SocketAddr,
-    ) -> Result<(), Refusal> {
-        let check = low_half(hash_of(transaction));
-        let known = self.accepted.iter().find(|known| known.check == check);
-        match known {
-            Some(known) if known.source != hash_of(&source) => Err(Refusal::Replayed),
-            Some(known) if self.age(now, known) > ICE_CHECK_REPEATED_MAX => Err(Refusal::Replayed),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn accept(&mut self, now: Instant, transaction: &Transaction, source: SocketAddr) {
-        let check = low_half(hash_of(transaction));
-        if self.accepted.iter().any(|known| known.check == check) {
-            return;
-        }
-        if self.accepted.len() >= ICE_CHECKS_KEPT_MAX {
-            self.accepted.pop_front();
-        }
-        self.accepted.push_back(Accepted {
-            check,
-            first_ms: self.milliseconds(now),
-            source: hash_of(&source),
-        });
-    }
-
-    fn age(&self, now: Instant, known: &Accepted) -> Duration {
-        let age_ms = self.milliseconds(now).wrapping_sub(known.first_ms);
-        Duration::from_millis(u64::from(age_ms))
-    }
-
-    fn milliseconds(&self, now: Instant) -> u32 {
-        let age = now.saturating_duration_since(self.began);
-        low_half(u64::try_from(age.as_millis()).unwrap_or_default())
     }
 
     /// True for the generation of a restart.
@@ -541,85 +455,6 @@ impl Agent {
             "only who is reached is held for somebody who is not"
         );
     }
-}
-
-impl Generation {
-    const fn new(ours: Credentials, peer: Credentials) -> Self {
-        Self {
-            ours,
-            peer,
-            sources: Vec::new(),
-        }
-    }
-
-    fn forget_asks(&mut self) {
-        for source in &mut self.sources {
-            source.asks = 0;
-            source.is_held = false;
-        }
-    }
-
-    fn source_mut(&mut self, address: SocketAddr) -> Option<&mut Source> {
-        self.sources
-            .iter_mut()
-            .find(|source| source.address == address)
-    }
-
-    /// Remembers that a check came from here; who is nominated is not forgotten for it.
-    fn hear(
-        &mut self,
-        now: Instant,
-        address: SocketAddr,
-        priority: u32,
-        nominated: Option<Nominated>,
-    ) -> Result<(), Refusal> {
-        if let Some(known) = self.source_mut(address) {
-            known.heard_at = now;
-            known.way.hear(now);
-            return Ok(());
-        }
-        let keep = nominated.map(|nominated| nominated.address);
-        let is_reached = nominated.is_some_and(|it| it.is_reached && it.address == address);
-        if self.sources.len() >= ICE_SOURCES_MAX {
-            let quietest = self
-                .sources
-                .iter()
-                .enumerate()
-                .filter(|(_, source)| Some(source.address) != keep)
-                .min_by_key(|(_, source)| source.heard_at)
-                .filter(|(_, source)| {
-                    now.saturating_duration_since(source.heard_at) >= ICE_SOURCE_QUIET
-                })
-                .map(|(at, _)| at);
-            self.sources
-                .swap_remove(quietest.ok_or(Refusal::TooManySources)?);
-        }
-        let heard = Source {
-            address,
-            heard_at: now,
-            priority,
-            asks: 0,
-            asked: None,
-            is_held: false,
-            way: if is_reached {
-                Way::Proven
-            } else {
-                Way::unasked(now)
-            },
-        };
-        self.sources.push(heard);
-        Ok(())
-    }
-}
-
-fn low_half(number: u64) -> u32 {
-    u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default()
-}
-
-fn hash_of(what: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// False for what nothing can be sent to.

@@ -8,8 +8,10 @@
 //! A shared socket finds the call of a datagram by [`destination_fragment`], which proves nothing;
 //! [`Agent::check`] does.
 
+mod accepted;
 mod agent;
 mod credentials;
+mod generation;
 mod refusal;
 pub mod stun;
 mod way;
