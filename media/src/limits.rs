@@ -177,9 +177,12 @@ pub const ICE_NOMINATION_STALE: Duration = Duration::from_secs(5);
 /// And after so long to any other that checks: twice the longest interval of Firefox's, which never asks again.
 pub const ICE_NOMINATION_QUIET: Duration = Duration::from_secs(12);
 
-/// Accepted checks by which a copy from elsewhere is known, of 16 octets each: those of 40 minutes of a
-/// browser that has a path.
-pub const ICE_CHECKS_KEPT_MAX: usize = 1_024;
+/// Accepted checks by which a copy of one is known, of 4 octets each: those of nearly three hours of a browser that has
+/// a path. Whoever has recorded more could send the first of them again, from where the browser was.
+pub const ICE_CHECKS_KEPT_MAX: usize = 4_096;
+
+/// And checks that may still be repeated, as many as are answered in that time.
+pub const ICE_CHECKS_RECENT_MAX: usize = 512;
 
 /// A check that came first so long ago is not repeated any more by any browser: it is a copy, wherever it comes
 /// from. They repeat one for eight seconds at most, and none once they have a path.

@@ -3,41 +3,39 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::ice::agent::Transaction;
 use crate::ice::refusal::Refusal;
-use crate::limits::{ICE_CHECK_REPEATED_MAX, ICE_CHECKS_KEPT_MAX};
+use crate::limits::{ICE_CHECK_REPEATED_MAX, ICE_CHECKS_KEPT_MAX, ICE_CHECKS_RECENT_MAX};
 
 /// Those of one agent.
 #[derive(Debug, Clone)]
 pub(super) struct AcceptedChecks {
-    /// The newest last. It grows with the minutes of a call; most are short.
-    checks: VecDeque<Accepted>,
-    began: Instant,
+    /// Those that may still be repeated, the newest last.
+    recent: VecDeque<Recent>,
+    /// Of each one before these its number, the newest last: whoever sends it now has copied it.
+    older: VecDeque<u32>,
 }
 
-/// Accepted checks for which there is room at once: those of a call of five minutes.
-const CHECKS_AT_FIRST: usize = 128;
+/// Room at once: for those of ten seconds of a browser that has a path, and of five minutes.
+const RECENT_AT_FIRST: usize = 16;
+const OLDER_AT_FIRST: usize = 128;
 
-/// A check that was accepted.
+/// A check that was accepted a moment ago.
 #[derive(Debug, Clone, Copy)]
-struct Accepted {
-    /// Of its random octets: enough to know it.
-    check: u32,
-    /// When it came first, in milliseconds of the agent's life, as they go round.
-    first_ms: u32,
+struct Recent {
+    number: u32,
+    first_at: Instant,
     /// Of where it came from. Of that nobody finds another one with the same.
     source: u64,
 }
 
-const _: () = assert!(size_of::<Accepted>() == 16, "packed");
-
 impl AcceptedChecks {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            checks: VecDeque::with_capacity(CHECKS_AT_FIRST),
-            began: now,
+            recent: VecDeque::with_capacity(RECENT_AT_FIRST),
+            older: VecDeque::with_capacity(OLDER_AT_FIRST),
         }
     }
 
@@ -53,44 +51,49 @@ impl AcceptedChecks {
         transaction: &Transaction,
         source: SocketAddr,
     ) -> Result<(), Refusal> {
-        let check = low_half(hash_of(transaction));
-        let known = self.checks.iter().find(|known| known.check == check);
+        let number = number_of(transaction);
+        let known = self.recent.iter().find(|known| known.number == number);
         match known {
             Some(known) if known.source != hash_of(&source) => Err(Refusal::Replayed),
-            Some(known) if self.age(now, known) > ICE_CHECK_REPEATED_MAX => Err(Refusal::Replayed),
+            Some(known) if known.is_old(now) => Err(Refusal::Replayed),
+            None if self.older.contains(&number) => Err(Refusal::Replayed),
             Some(_) | None => Ok(()),
         }
     }
 
     /// The rest of it was in order, too.
     pub(super) fn accept(&mut self, now: Instant, transaction: &Transaction, source: SocketAddr) {
-        let check = low_half(hash_of(transaction));
-        if self.checks.iter().any(|known| known.check == check) {
+        let number = number_of(transaction);
+        if self.recent.iter().any(|known| known.number == number) {
             return;
         }
-        if self.checks.len() >= ICE_CHECKS_KEPT_MAX {
-            self.checks.pop_front();
+        while let Some(first) = self.recent.front()
+            && (first.is_old(now) || self.recent.len() >= ICE_CHECKS_RECENT_MAX)
+        {
+            if self.older.len() >= ICE_CHECKS_KEPT_MAX {
+                self.older.pop_front();
+            }
+            self.older.push_back(first.number);
+            self.recent.pop_front();
         }
-        self.checks.push_back(Accepted {
-            check,
-            first_ms: self.milliseconds(now),
+        self.recent.push_back(Recent {
+            number,
+            first_at: now,
             source: hash_of(&source),
         });
     }
+}
 
-    fn age(&self, now: Instant, known: &Accepted) -> Duration {
-        let age_ms = self.milliseconds(now).wrapping_sub(known.first_ms);
-        Duration::from_millis(u64::from(age_ms))
-    }
-
-    fn milliseconds(&self, now: Instant) -> u32 {
-        let age = now.saturating_duration_since(self.began);
-        low_half(u64::try_from(age.as_millis()).unwrap_or_default())
+impl Recent {
+    fn is_old(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.first_at) > ICE_CHECK_REPEATED_MAX
     }
 }
 
-fn low_half(number: u64) -> u32 {
-    u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default()
+/// Of its random octets: enough to know it.
+fn number_of(transaction: &Transaction) -> u32 {
+    let low_half = hash_of(transaction) & u64::from(u32::MAX);
+    u32::try_from(low_half).unwrap_or_default()
 }
 
 fn hash_of(what: &impl Hash) -> u64 {

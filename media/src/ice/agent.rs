@@ -92,7 +92,7 @@ impl Agent {
             wanted: None,
             waits_since: Some(now),
             has_waited_again: false,
-            accepted: AcceptedChecks::new(now),
+            accepted: AcceptedChecks::new(),
         }
     }
 

@@ -54,6 +54,9 @@ impl<Io: PacketIo> Worker<Io> {
         let consent = transport.agent.consent(now);
         // It found that consent is over, before anybody else did.
         let is_left = consent == Consent::Waiting && transport.nominated.is_some();
+        if is_left {
+            transport.await_anew(now_us);
+        }
         self.transports.note_check(audio, source.into());
         if is_generation_over {
             self.transports.follow_fragments(audio);
@@ -188,7 +191,8 @@ impl<Io: PacketIo> Worker<Io> {
         let was_lost = std::mem::take(&mut transport.is_lost);
         let is_keyed = transport.is_keyed();
         let until_us = now_us.saturating_add(micros(NOMINATION_PROOF_MAX));
-        let is_awaited = is_keyed && !is_proven;
+        // Even where others are on their way: under those that hold it is sent to until then.
+        let is_awaited = transport.keys.is_some() && !is_proven;
         // Who goes on to yet another address has no more time for it.
         let before_us = transport.unproven_until_us;
         transport.unproven_until_us = is_awaited.then(|| before_us.unwrap_or(until_us));

@@ -457,6 +457,14 @@ impl Transport {
         self.keys.is_some() && matches!(self.stage, Stage::Keyed | Stage::Over)
     }
 
+    /// It is nowhere, and a restart of ICE looks for it: a handshake that nobody has begun has its time from
+    /// where that leads. The agent lets it have that once.
+    pub(super) const fn await_anew(&mut self, now_us: u64) {
+        if matches!(self.stage, Stage::Expected) {
+            self.awaited = Awaited::since(now_us);
+        }
+    }
+
     /// Something under keys came from where it is nominated.
     pub(super) fn note_proof(&mut self) {
         self.unproven_until_us = None;

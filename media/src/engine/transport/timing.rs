@@ -137,6 +137,7 @@ impl<Io: PacketIo> Worker<Io> {
         if let Some((transport, now)) = self.transports.of_audio_mut(audio).zip(now) {
             is_over = !transport.agent.expire(now);
             transport.is_lost = is_over;
+            transport.await_anew(now_us);
         }
         self.transports.follow_fragments(audio);
         self.follow_nomination(audio);

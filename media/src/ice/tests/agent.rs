@@ -300,13 +300,12 @@ fn a_check_from_another_address_than_before_is_a_copy() {
             &Check::default().write(),
             false,
         ));
+        if at < 10 {
+            let repeated = agent.check(now + SECOND * at, source(5_000), &check, false);
+            assert_eq!(change(repeated), Change::None, "{at}");
+        }
     }
     assert_eq!(agent.sources(), 1, "and takes no place");
-    assert_eq!(
-        change(agent.check(now, source(5_000), &check, false)),
-        Change::None,
-        "repeated"
-    );
 }
 
 /// Whoever has recorded one could otherwise keep consent up under the address of a browser that has left.
@@ -331,6 +330,24 @@ fn a_check_that_is_repeated_for_longer_than_browsers_repeat_them_renews_nothing(
             assert_eq!(repeated, Checked::Dropped(refusal), "{second}");
         }
     }
+}
+
+/// A browser that left after an hour and a half, and who has recorded all that it checked.
+#[test]
+fn checks_that_were_recorded_for_long_renew_nothing_in_turn() {
+    let mut now = beginning();
+    let mut agent = agent(now);
+    let checks: Vec<_> = (0..2_000).map(|_| Check::nominating(HIGH)).collect();
+    for check in &checks {
+        change(agent.check(now, source(5_000), check, false));
+        now += SECOND * 5 / 2;
+    }
+    for check in &checks {
+        now += SECOND;
+        let copied = agent.check(now, source(5_000), check, false);
+        assert!(matches!(copied, Checked::Dropped(_)), "{copied:?}");
+    }
+    assert_eq!(agent.consent(now), Consent::Expired);
 }
 
 #[test]

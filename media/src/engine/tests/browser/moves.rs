@@ -424,20 +424,34 @@ fn plans_that_would_use_an_index_twice_or_a_name_of_another_are_refused() {
 /// RFC 8445 §19.5.1: a guest that names the address of somebody else.
 #[test]
 fn media_goes_to_a_nominated_address_for_long_only_if_something_under_keys_comes_from_there() {
-    goes_there_for_long_only_under_keys(false);
+    goes_there_for_long_only_under_keys(Session::Up);
 }
 
 /// A guest may end the session of its keys at will: the keys hold, and what they have to prove too.
 #[test]
 fn a_session_that_failed_after_its_keys_frees_nobody_from_proving_where_it_is() {
-    goes_there_for_long_only_under_keys(true);
+    goes_there_for_long_only_under_keys(Session::Failed);
 }
 
-fn goes_there_for_long_only_under_keys(has_failed: bool) {
+/// Nor does a session that shall be another one, again and again, and never is.
+#[test]
+fn certificates_that_never_come_free_nobody_from_proving_where_it_is() {
+    goes_there_for_long_only_under_keys(Session::Renewed);
+}
+
+/// What becomes of the session that the keys are of.
+#[derive(Clone, Copy, PartialEq)]
+enum Session {
+    Up,
+    Failed,
+    Renewed,
+}
+
+fn goes_there_for_long_only_under_keys(session: Session) {
     let mut harness = harness();
     let phone = harness.connect(plan("198.51.100.1:4000"), Target::Nowhere);
     let mut guest = Guest::up(&mut harness, 1, Target::Leg(phone.pair));
-    if has_failed {
+    if session == Session::Failed {
         guest.exchange(&mut harness, &failing(THEIRS));
         assert!(harness.reports.is_empty(), "its keys hold");
     }
@@ -447,6 +461,10 @@ fn goes_there_for_long_only_under_keys(has_failed: bool) {
     let mut stream = Stream::new(5);
     let mut sent_there = 0;
     for round in 0..60 {
+        if session == Session::Renewed && round % 10 == 0 {
+            guest.plan.fingerprints[0] = Model(round + 100).fingerprint();
+            guest.command(&mut harness);
+        }
         guest.at = victim;
         for _ in 0..2 {
             let check = guest.check(true);
@@ -514,6 +532,29 @@ fn a_handshake_that_nobody_began_is_a_failure_in_time_and_a_restart_tries_again(
     guest.plan.ours = credentials(77);
     guest.command(&mut harness);
     guest.nominate(&mut harness);
+    guest.shake(&mut harness);
+    guest.expect_up(&mut harness);
+    assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);
+}
+
+/// The network was gone before the handshake, and a restart finds another one late.
+#[test]
+fn a_restart_that_outlives_its_consent_has_the_whole_time_for_its_handshake() {
+    let mut harness = harness();
+    let mut guest = Guest::begin(&mut harness, 1, Target::Echo);
+    guest.nominate(&mut harness);
+    harness.pass_ms(20_000);
+    guest.plan.ours = credentials(77);
+    guest.command(&mut harness);
+    harness.pass_ms(15_000);
+    guest.at = address("203.0.113.99:6000");
+    guest.nominate(&mut harness);
+    guest.check_on(&mut harness, 10);
+    let failed = harness
+        .reports
+        .iter()
+        .find(|it| matches!(it, Report::TransportFailed { .. }));
+    assert!(failed.is_none(), "{failed:?}");
     guest.shake(&mut harness);
     guest.expect_up(&mut harness);
     assert_eq!(rtp(guest.speak(&mut harness)).len(), 1);

@@ -7,7 +7,7 @@ use super::guest::{Guest, PORT, call, credentials, heard_at, peer_credentials, r
 use crate::command::Report;
 use crate::drop_reason::DropReason;
 use crate::ice::Refusal;
-use crate::limits::{ICE_CHECKS_KEPT_MAX, NOMINATION_PROOF_MAX};
+use crate::limits::{ICE_CHECKS_KEPT_MAX, ICE_CHECKS_RECENT_MAX, NOMINATION_PROOF_MAX};
 
 /// A receiver report about nothing.
 fn report(guest: &mut Guest) -> Vec<u8> {
@@ -93,7 +93,9 @@ fn who_said_nothing_elsewhere_is_sent_to_again_where_it_was_heard_and_still_chec
 /// Whoever can listen has the checks of before, and may send them from where it is.
 #[test]
 fn copies_of_checks_move_nothing_from_who_speaks_however_old_and_from_nobody_for_long() {
-    for (between, speaks) in [(65, false), (65, true), (ICE_CHECKS_KEPT_MAX + 10, true)] {
+    let most = ICE_CHECKS_KEPT_MAX + ICE_CHECKS_RECENT_MAX;
+    let plays = [(65, false), (65, true), (most - 5, true), (most + 10, true)];
+    for (between, speaks) in plays {
         let (mut harness, phone, mut guest, mut stream) = call();
         let home = guest.at;
         let old = [guest.check(true), guest.check(true)];
@@ -116,7 +118,7 @@ fn copies_of_checks_move_nothing_from_who_speaks_however_old_and_from_nobody_for
             assert_eq!(at, Some(home), "{between} {speaks}");
         }
         let refused = harness.worker.counters().checks_refused;
-        let is_known = between < ICE_CHECKS_KEPT_MAX;
+        let is_known = between < most;
         assert_eq!(refused.of(Refusal::Replayed), if is_known { 60 } else { 0 });
     }
 }

@@ -23,8 +23,9 @@ pub(in super::super) struct Repeats {
     used: usize,
     /// By the packet's number; empty while there is no chunk.
     entries: Box<[Entry]>,
-    /// Of the last chunk that gave way to another before it was old; `None` once that has made room for more.
-    given_way: Option<GivenWay>,
+    /// When the last packet left of the last chunk that gave way before it was old; `None` once there may be
+    /// more for that.
+    given_way_ms: Option<u32>,
     guard: RateGuard,
 }
 
@@ -57,6 +58,7 @@ pub(in super::super) struct SpareChunks(Vec<Box<[u8]>>);
 /// Where a packet is.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
+    number: SequenceNumber,
     chunk: u16,
     /// Of its mark, and never at the end of a chunk.
     start: u16,
@@ -66,12 +68,13 @@ struct Entry {
 const ROUND_HALF: u16 = 1 << 15;
 
 const NONE: Entry = Entry {
+    number: SequenceNumber(0),
     chunk: 0,
     start: u16::MAX,
 };
 
 const _: () = assert!(
-    size_of::<Entry>() == 4 && CHUNK_SIZE < NONE.start as usize,
+    size_of::<Entry>() == 6 && CHUNK_SIZE < NONE.start as usize,
     "packed"
 );
 
@@ -82,14 +85,6 @@ struct Mark {
 }
 
 const MARK_SIZE: usize = 6;
-
-/// A chunk that gave way.
-#[derive(Debug, Clone, Copy)]
-struct GivenWay {
-    /// The first packet that did not.
-    before: SequenceNumber,
-    last_ms: u32,
-}
 
 impl Mark {
     const fn to_octets(&self) -> [u8; MARK_SIZE] {
@@ -127,7 +122,7 @@ impl Repeats {
             first: 0,
             used: 0,
             entries: Box::default(),
-            given_way: None,
+            given_way_ms: None,
             guard: RateGuard::NEW,
         }
     }
@@ -135,7 +130,7 @@ impl Repeats {
     /// What left under another key is of no use any more.
     pub(in super::super) fn clear(&mut self) {
         self.entries.fill(NONE);
-        self.given_way = None;
+        self.given_way_ms = None;
     }
 
     pub(super) fn keep(&mut self, now_us: u64, packet: &[u8], spare: &mut SpareChunks) {
@@ -151,7 +146,7 @@ impl Repeats {
             if takes > CHUNK_SIZE {
                 return;
             }
-            self.begin_chunk(sent_ms, number, spare);
+            self.begin_chunk(sent_ms, spare);
         }
         let newest = u16::try_from(self.chunks.len().saturating_sub(1)).unwrap_or_default();
         let Some(chunk) = self.chunks.last_mut() else {
@@ -166,6 +161,7 @@ impl Repeats {
         chunk.last_ms = sent_ms;
         if let Some(place) = self.entries.get_mut(place_of(number)) {
             *place = Entry {
+                number,
                 chunk: self.first.wrapping_add(newest),
                 start: u16::try_from(self.used).unwrap_or(NONE.start),
             };
@@ -174,7 +170,7 @@ impl Repeats {
     }
 
     /// The oldest chunk serves again if nobody is sent anything of it any more, or if there are as many as may be.
-    fn begin_chunk(&mut self, now_ms: u32, number: SequenceNumber, spare: &mut SpareChunks) {
+    fn begin_chunk(&mut self, now_ms: u32, spare: &mut SpareChunks) {
         let mut next = None;
         while let Some(old) = self.pop_old(now_ms) {
             if let Some(more) = next.replace(old) {
@@ -182,7 +178,7 @@ impl Repeats {
             }
         }
         if next.is_none() && self.chunks.len() >= self.may {
-            next = self.give_way(number);
+            next = self.give_way();
         }
         if self.entries.is_empty() {
             self.entries = vec![NONE; REPEATS_KEPT_MAX].into_boxed_slice();
@@ -195,31 +191,26 @@ impl Repeats {
     }
 
     /// The oldest chunk, though a browser may still want it.
-    fn give_way(&mut self, newest: SequenceNumber) -> Option<Box<[u8]>> {
-        let last_ms = self.chunks.first()?.last_ms;
-        let octets = self.pop_first()?;
-        let first = self.chunks.first().and_then(|chunk| {
-            let (_mark, packet) = chunk.octets.split_first_chunk::<MARK_SIZE>()?;
-            number_of(packet)
-        });
-        self.given_way = Some(GivenWay {
-            before: first.unwrap_or(newest),
-            last_ms,
-        });
-        Some(octets)
+    fn give_way(&mut self) -> Option<Box<[u8]>> {
+        self.given_way_ms = self.chunks.first().map(|oldest| oldest.last_ms);
+        self.pop_first()
     }
 
-    /// A browser asked for a packet that is not kept: if it had to give way a moment ago, the line takes
-    /// longer than there is memory for, and there may be more from now on.
+    /// A browser asked for a packet that is not kept: if it was, gave way a moment ago, and would still be there with
+    /// as much memory as may be, there may be more from now on. One that was lost before it came here never was.
     pub(super) fn miss(&mut self, now_us: u64, number: SequenceNumber) {
-        let missed = self.given_way.filter(|given_way| {
-            let back = usize::from(given_way.before.0.wrapping_sub(number.0));
-            (1..=REPEATS_KEPT_MAX).contains(&back)
-                && is_recent(milliseconds(now_us), given_way.last_ms)
+        let is_recent = self
+            .given_way_ms
+            .is_some_and(|last_ms| is_recent(milliseconds(now_us), last_ms));
+        let entry = self.entries.get(place_of(number));
+        let was_kept = entry.filter(|entry| entry.number == number && entry.start != NONE.start);
+        let room = CHUNKS_MAX - self.chunks.len();
+        let would_be = was_kept.is_some_and(|entry| {
+            (1..=room).contains(&usize::from(self.first.wrapping_sub(entry.chunk)))
         });
-        if missed.is_some() && self.may < CHUNKS_MAX {
+        if is_recent && would_be && self.may < CHUNKS_MAX {
             self.may += 1;
-            self.given_way = None;
+            self.given_way_ms = None;
         }
     }
 
@@ -267,7 +258,10 @@ impl Repeats {
 
     /// The packet of that number as it left, unless that was long ago or its place was taken.
     pub(super) fn kept(&self, now_us: u64, number: SequenceNumber) -> Option<&[u8]> {
-        let entry = *self.entries.get(place_of(number))?;
+        let entry = self.entries.get(place_of(number))?;
+        if entry.number != number {
+            return None;
+        }
         let chunk = self
             .chunks
             .get(usize::from(entry.chunk.wrapping_sub(self.first)))?;
@@ -277,8 +271,7 @@ impl Repeats {
             .split_first_chunk()?;
         let mark = Mark::read(*mark);
         let packet = rest.get(..usize::from(mark.size))?;
-        let is_it = number_of(packet) == Some(number);
-        (is_it && is_recent(milliseconds(now_us), mark.sent_ms)).then_some(packet)
+        is_recent(milliseconds(now_us), mark.sent_ms).then_some(packet)
     }
 }
 
