@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::guests::{BROWSERS, offer, pair};
-use super::world::{World, remote, target, trunk};
+use super::world::{World, link, remote, target, trunk};
 use crate::call::browser::event::{BrowserCall, BrowserInput, BrowserOutput, GuestKey};
 use crate::call::event::Input;
+use crate::links::model::Destination;
+use crate::links::resolve::ResolvedLink;
 use media::command::Report;
 
 /// Calls that a trunk carries that no test fills.
@@ -33,8 +35,17 @@ fn world(max_calls: i32) -> World {
 
 /// A guest calls from there; why it was sent away.
 fn call(world: &mut World, number: u64, client: &str) -> Option<&'static str> {
+    call_by(world, number, client, remote("610"))
+}
+
+fn call_by(
+    world: &mut World,
+    number: u64,
+    client: &str,
+    link: ResolvedLink,
+) -> Option<&'static str> {
     let call = BrowserCall {
-        link: remote("610"),
+        link,
         offer: offer("aaaa", None),
         client: client.parse::<IpAddr>().unwrap(),
     };
@@ -126,4 +137,40 @@ fn calls_of_guests_that_nobody_answers_leave_room_in_the_table() {
         world.feed(Input::Browser { guest, input });
     }
     assert_eq!(call(&mut world, 21, ONE), None);
+}
+
+/// Whoever has a network of IPv6 has as many addresses as he likes.
+#[test]
+fn addresses_of_one_network_have_one_share() {
+    let mut world = world(WIDE);
+    world.control.config.endpoint.calls_max = 8;
+    let refused: Vec<_> = (0..9)
+        .filter_map(|number| call(&mut world, number, &format!("2001:db8::{number}")))
+        .collect();
+    assert_eq!(refused, ["caller_share"; 3]);
+    assert_eq!(call(&mut world, 20, "2001:db8:0:1::"), None);
+}
+
+#[test]
+fn a_call_that_was_answered_takes_no_share() {
+    let mut world = world(WIDE);
+    world.control.config.endpoint.calls_max = 8;
+    for number in 0..8 {
+        let echo = link(Destination::Echo);
+        assert_eq!(call_by(&mut world, number, ONE, echo), None, "{number}");
+    }
+    assert_eq!(call(&mut world, 8, OTHER), Some("calls_max"));
+}
+
+/// One call each: all guests together leave a little to who is none.
+#[test]
+fn many_networks_of_guests_leave_room_in_the_table_and_on_a_trunk() {
+    for (calls_max, max_calls, cause) in [(32, WIDE, "caller_share"), (100, 32, "trunk_share")] {
+        let mut world = world(max_calls);
+        world.control.config.endpoint.calls_max = calls_max;
+        let refused: Vec<_> = (0..40)
+            .filter_map(|number| call(&mut world, number, &format!("203.0.113.{number}")))
+            .collect();
+        assert_eq!(refused, [cause; 10]);
+    }
 }

@@ -675,6 +675,26 @@ fn guest_that_is_neither_signalled_nor_heard_for_ten_seconds_is_gone() {
     assert_eq!(record.as_deref(), Some("AEAD_AES_128_GCM"));
 }
 
+/// A network that is lost takes both at once, and may come back.
+#[test]
+fn guest_whose_signalling_and_transport_are_lost_together_has_ten_seconds() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "200 OK", &answer_with("111", OPUS));
+    words(&mut world);
+    say(&mut world, BrowserInput::Lost);
+    world.pass(Duration::from_secs(4));
+    let silent = Report::TransportSilent {
+        pair: pair(BROWSERS),
+    };
+    world.feed(Input::Report { report: silent });
+    world.pass(Duration::from_secs(5));
+    assert_eq!(words(&mut world).len(), 0);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(words(&mut world), ["ended 200 guest_vanished"]);
+}
+
 #[test]
 fn guest_that_comes_back_in_time_goes_on_and_hears_how_its_call_is() {
     let mut world = world(vec![trunk(1)]);

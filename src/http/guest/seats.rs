@@ -280,6 +280,43 @@ mod tests {
     }
 
     #[test]
+    fn calls_have_the_bounds_of_websockets_beside_them() {
+        let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
+        let call = |client| seats.call(now, address(client));
+        let one = call("192.0.2.1").unwrap();
+        let _two = call("192.0.2.1").unwrap();
+        assert_eq!(
+            call("192.0.2.1").unwrap_err(),
+            GuestRefused::TooManyOfClient
+        );
+        let _three = call("192.0.2.2").unwrap();
+        assert_eq!(
+            call("192.0.2.3").unwrap_err(),
+            GuestRefused::TooManyConnections
+        );
+        let _websocket = seats.take(now, address("192.0.2.1")).unwrap();
+        drop(one);
+        let _four = call("192.0.2.1").unwrap();
+    }
+
+    #[test]
+    fn who_has_a_seat_is_not_forgotten_for_others() {
+        let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
+        let one = address("198.51.100.1");
+        let _seat = seats.take(now, one).unwrap();
+        for number in 0..u32::try_from(CLIENTS_MAX).unwrap() {
+            let client = std::net::Ipv4Addr::from_bits(number).into();
+            seats.load(now, client).ok();
+        }
+        let later = now + MINUTE;
+        seats.load(later, address("198.51.100.2")).unwrap();
+        assert_eq!(seats.table().clients.len(), 2);
+        let _second = seats.take(later, one).unwrap();
+        let third = seats.take(later, one);
+        assert_eq!(third.unwrap_err(), GuestRefused::TooManyOfClient);
+    }
+
+    #[test]
     fn however_many_clients_come_the_table_is_bounded() {
         let (seats, now) = (Seats::new(LIMITS, Arc::default()), Instant::now());
         for number in 0..u32::try_from(CLIENTS_MAX).unwrap() + 100 {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Failure, Fingerprint, Link, Role, Version, Weather, octets, peer_fingerprint};
 use crate::dtls::{Endpoint, EndpointError};
+use crate::limits::{DTLS_ATTEMPT_SPARED, DTLS_RECEIVED_BYTES_MAX, DTLS_RESTARTS_MAX};
 
 #[test]
 fn another_certificate_than_the_description_names_gives_no_keys() {
@@ -205,6 +206,76 @@ fn a_hello_of_somebody_else_while_the_browsers_goes_on_ends_nothing() {
         link.run();
         assert_eq!(link.ours.failed, None, "{version:?}");
         assert!(link.ours.keys.is_some(), "{version:?}");
+    }
+}
+
+/// A hello is one datagram here; those of others have other random octets.
+fn hello_of(version: Version) -> (Link, Vec<u8>) {
+    let mut link = Link::between(Role::Server, version, 1_150, &[peer_fingerprint()]);
+    link.drain();
+    let hello = link.to_ours.pop_front().expect("a hello");
+    assert!(link.to_ours.is_empty(), "one datagram");
+    (link, hello)
+}
+
+fn forged(hello: &[u8], random: u8) -> Vec<u8> {
+    let mut forged = hello.to_vec();
+    forged[13 + 12 + 2] ^= random;
+    forged
+}
+
+/// One goes on beside the browser's, and one more takes its place only when it is old; the browser's stays.
+#[test]
+fn a_flood_of_hellos_is_answered_a_few_times_and_ends_nothing() {
+    for version in Version::ALL {
+        let (mut link, hello) = hello_of(version);
+        link.to_peer = deliver(&mut link, &mut VecDeque::from([hello.clone()]));
+        assert!(!link.to_peer.is_empty(), "{version:?}");
+        let mut answered = 0;
+        for random in 1..=100 {
+            let said = deliver(&mut link, &mut VecDeque::from([forged(&hello, random)]));
+            answered += u32::from(!said.is_empty());
+        }
+        assert_eq!(answered, 1, "{version:?}: at once");
+        for random in 101..=112 {
+            link.now += DTLS_ATTEMPT_SPARED;
+            let ignored = link.ours.handshake.ignored();
+            deliver(&mut link, &mut VecDeque::from([forged(&hello, random)]));
+            answered += u32::from(link.ours.handshake.ignored() == ignored);
+        }
+        assert_eq!(answered, u32::from(DTLS_RESTARTS_MAX), "{version:?}");
+        link.run();
+        assert_eq!(link.ours.failed, None, "{version:?}");
+        assert!(link.ours.keys.is_some(), "{version:?}");
+    }
+}
+
+/// It is not read, so it is no hello: two of them would leave the browser's no place for two seconds.
+#[test]
+fn hellos_with_something_behind_them_that_nobody_needs_take_no_place() {
+    for version in Version::ALL {
+        let (mut link, hello) = hello_of(version);
+        let alert = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+        for random in 1..=2 {
+            let needless = [&forged(&hello, random)[..], &alert].concat();
+            link.ours.handshake.handle_packet(link.now, &needless);
+        }
+        assert_eq!(link.ours.handshake.ignored(), 2, "{version:?}");
+        let said = deliver(&mut link, &mut VecDeque::from([hello]));
+        assert!(!said.is_empty(), "{version:?}");
+    }
+}
+
+#[test]
+fn a_datagram_longer_than_is_read_is_left_alone() {
+    for version in Version::ALL {
+        let (mut link, hello) = hello_of(version);
+        let long = hello.repeat(1 + DTLS_RECEIVED_BYTES_MAX / hello.len());
+        let said = deliver(&mut link, &mut VecDeque::from([long]));
+        assert!(said.is_empty(), "{version:?}");
+        assert_eq!(link.ours.handshake.ignored(), 1, "{version:?}");
+        let said = deliver(&mut link, &mut VecDeque::from([hello]));
+        assert!(!said.is_empty(), "{version:?}");
     }
 }
 

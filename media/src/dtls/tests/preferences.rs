@@ -9,7 +9,7 @@ use dimpl::crypto::{
 };
 use dimpl::{Config, CryptoError};
 
-use super::{Link, Ours, Peer, Role, Version, beginning, peer_fingerprint};
+use super::{Failure, Link, Ours, Peer, Role, Version, beginning, peer_fingerprint};
 use crate::dtls::hello::{HelloParts, Taken};
 use crate::srtp::Suite;
 
@@ -88,8 +88,8 @@ impl SigningKey for NamingKey {
     }
 }
 
-/// The suite that both sides have keys of, when a client names these.
-fn agreed(version: Version, named: [u8; 6]) -> Suite {
+/// The end of a handshake with a client that names these.
+fn ended(version: Version, named: [u8; 6]) -> Link {
     let naming: &'static Naming = Box::leak(Box::new(Naming(named)));
     let provider = CryptoProvider {
         hash_provider: naming,
@@ -109,6 +109,12 @@ fn agreed(version: Version, named: [u8; 6]) -> Suite {
         naming.put(hello);
     }
     link.run();
+    link
+}
+
+/// The suite that both sides have keys of, when a client names these.
+fn agreed(version: Version, named: [u8; 6]) -> Suite {
+    let link = ended(version, named);
     assert_eq!(link.ours.failed, None, "{version:?} {named:?}");
     let ours = link.ours.keys.as_ref().expect("our keys");
     let theirs = link.peer.plan(Role::Client).expect("keys of the peer");
@@ -128,6 +134,18 @@ fn a_client_gets_gcm_whenever_it_names_it_and_otherwise_what_it_has() {
     for version in Version::ALL {
         for (named, suite) in cases {
             assert_eq!(agreed(version, named), suite, "{version:?} {named:?}");
+        }
+    }
+}
+
+/// Without encryption, with a short tag, and by numbers that nobody has assigned (RFC 5764 §4.1.2).
+#[test]
+fn a_client_that_names_no_profile_of_ours_gets_no_keys_and_that_is_why() {
+    for version in Version::ALL {
+        for named in [[0, 5, 0, 6, 0, 2], [0x7f, 9, 0, 99, 1, 8]] {
+            let link = ended(version, named);
+            assert_eq!(link.ours.failed, Some(Failure::NoProfile), "{version:?}");
+            assert!(link.ours.keys.is_none(), "{version:?} {named:?}");
         }
     }
 }

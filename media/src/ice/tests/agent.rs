@@ -131,6 +131,25 @@ fn nothing_is_answered_or_remembered_without_valid_integrity() {
     assert_eq!(agent.consent(now), Consent::Waiting);
 }
 
+/// Who has listened knows the names of a restart, and the password before it at most.
+#[test]
+fn a_restart_is_no_further_before_a_check_has_its_password() {
+    let now = beginning();
+    let mut agent = agent(now);
+    let check = restarted(&mut agent, now);
+    let forged = Check {
+        name: check.name.clone(),
+        use_candidate: true,
+        ..Check::default()
+    };
+    let checked = agent.check(now, source(5_000), &forged.write(), false);
+    assert_eq!(checked, Checked::Dropped(Refusal::Integrity));
+    assert_eq!(agent.fragments().count(), 2, "it is still waited for");
+    assert_eq!((agent.sources(), agent.consent(now)), (0, Consent::Waiting));
+    let checked = agent.check(now, source(5_001), &check.write(), false);
+    assert_eq!(change(checked), Change::Nominated(source(5_001)));
+}
+
 /// RFC 8445 §7.3.1.1: an agent that only answers never controls.
 #[test]
 fn a_peer_that_says_it_is_controlled_is_told_of_the_conflict() {

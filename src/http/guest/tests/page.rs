@@ -104,6 +104,12 @@ async fn a_page_names_whom_it_calls_and_calls_nobody() {
         assert_eq!(page.attribute("value"), "Ann Lee");
         assert!(!page.body.contains("{{"), "every place is filled");
     }
+    // What nobody could be called by is no name.
+    for name in ["Ann%0ALee", &"x".repeat(129)] {
+        let target = format!("/call/J%C3%B6rg?callerName={name}");
+        let page = world.ask("GET", &target, &[HOST]).await;
+        assert_eq!(page.attribute("value"), "", "{name}");
+    }
     assert!(world.heard(0).await.is_empty());
     let page = world.ask("GET", "/call/echo?callerName=Ann", &[HOST]).await;
     assert!(

@@ -1,9 +1,11 @@
 //! RTCP of browsers: one compound packet about two streams.
 
-use super::super::harness::{Harness, Sent, Stream, plan};
-use super::guest::{Guest, VIDEO, audio_plan, harness, rtp, video_plan};
+use super::super::harness::{Harness, Sent, Stream, TestLeg, address, plan};
+use super::guest::{Guest, OURS, PORT, VIDEO, audio_plan, harness, rtp, video_plan};
+use super::model::Model;
 use crate::command::{Command, LegPlan, MediaKind, Report, Target};
 use crate::drop_reason::DropReason;
+use crate::dtls::{KeyExchange as _, Role};
 use crate::ingress::{Protocol, classify};
 use crate::rtcp::{Compound, Kind, SenderInformation, write_sender_report};
 use crate::rtp::{RtpView, Ssrc};
@@ -83,8 +85,8 @@ fn a_compound_that_comes_again_is_a_replay_whoever_says_it() {
     assert_eq!(harness.worker.counters().rtcp.compounds_received, 1);
 }
 
-#[test]
-fn a_lost_picture_is_asked_for_where_the_pictures_come_from() {
+/// A browser that has seen a picture of a telephone's.
+fn filmed() -> (Harness, TestLeg, Guest) {
     let mut harness = harness();
     let phone_plan = |target_type| LegPlan {
         kind: MediaKind::Video,
@@ -104,36 +106,62 @@ fn a_lost_picture_is_asked_for_where_the_pictures_come_from() {
     guest.add_video(&mut harness, Target::Leg(phone.pair));
     let video = guest.video.unwrap();
     harness.update(phone, phone_plan(VIDEO), Target::Leg(video));
-    let mut stream = Stream {
+    guest.show(&mut harness);
+    (harness, phone, guest)
+}
+
+/// What its pictures are.
+fn film() -> Stream {
+    Stream {
         payload_type: 97,
         ..Stream::new(5)
-    };
-    guest.show(&mut harness);
-    harness.exchange(phone.ours, phone.peer, &stream.next());
+    }
+}
+
+/// What the telephone is told when the browser says this.
+fn told(harness: &mut Harness, phone: TestLeg, guest: &mut Guest, said: Vec<u8>) -> Vec<Kind> {
+    let said = guest.protect_rtcp(said);
+    harness.deliver(address(PORT), guest.at, &said);
+    harness.turn();
+    let left = harness.sent();
+    let told = left.iter().filter(|sent| sent.to.ip() == phone.peer.ip());
+    let told: Vec<_> = told
+        .filter(|sent| classify(&sent.bytes) == Protocol::Rtcp)
+        .collect();
+    assert!(told.len() <= 1);
+    let compounds = told.iter().map(|it| Compound::parse(&it.bytes).unwrap());
+    let kinds = compounds.flat_map(|it| it.packets().map(|part| part.kind()).collect::<Vec<_>>());
+    kinds.collect()
+}
+
+#[test]
+fn a_lost_picture_is_asked_for_where_the_pictures_come_from() {
+    let (mut harness, phone, mut guest) = filmed();
+    harness.exchange(phone.ours, phone.peer, &film().next());
     let [audio, picture] = guest.plan.ssrcs;
     let compound = [
         report(guest.sound.ssrc, &[(audio, 0)]),
         picture_loss(guest.sound.ssrc, picture),
     ]
     .concat();
-    let sent = guest.protect_rtcp(compound);
-    harness.deliver(
-        super::super::harness::address(super::guest::PORT),
-        guest.at,
-        &sent,
-    );
-    harness.turn();
-    let left = harness.sent();
-    let asked: Vec<_> = left
-        .iter()
-        .filter(|sent| sent.to.ip() == phone.peer.ip())
-        .filter(|sent| classify(&sent.bytes) == Protocol::Rtcp)
-        .collect();
-    assert_eq!(asked.len(), 1);
-    let compound = Compound::parse(&asked[0].bytes).unwrap();
-    let parts: Vec<_> = compound.packets().map(|part| part.kind()).collect();
+    let parts = told(&mut harness, phone, &mut guest, compound);
     assert!(parts.contains(&Kind::PayloadFeedback), "{parts:?}");
     assert_eq!(harness.worker.counters().rtcp.feedback_refused, 0);
+}
+
+/// What is too old to be sent again by us, the camera may still have.
+#[test]
+fn a_packet_that_is_not_kept_is_asked_for_where_the_pictures_come_from() {
+    let (mut harness, phone, mut guest) = filmed();
+    let mut film = film();
+    let left = rtp(harness.exchange(phone.ours, phone.peer, &film.next()));
+    let [_, picture] = guest.plan.ssrcs;
+    let asked = missed(guest.sound.ssrc, picture, left[0].rtp().sequence().0, 0);
+    assert_eq!(told(&mut harness, phone, &mut guest, asked.clone()), []);
+    harness.pass_ms(1_100);
+    harness.exchange(phone.ours, phone.peer, &film.next());
+    let parts = told(&mut harness, phone, &mut guest, asked);
+    assert!(parts.contains(&Kind::TransportFeedback), "{parts:?}");
 }
 
 #[test]
@@ -236,6 +264,60 @@ fn pictures_that_a_browser_missed_are_sent_again_as_they_left() {
     assert_eq!(harness.worker.counters().transport.repeats_missing, 1);
 }
 
+/// A camera on a browser that sees itself, and the number of its last picture.
+fn seen() -> (Harness, Guest, u16) {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Echo);
+    guest.add_video(&mut harness, Target::Echo);
+    let mut last = 0;
+    for _ in 0..20 {
+        last = rtp(guest.show(&mut harness))[0].rtp().sequence().0;
+    }
+    (harness, guest, last)
+}
+
+#[test]
+fn of_what_a_browser_misses_of_its_sound_no_picture_is_sent_again() {
+    let (mut harness, mut guest, last) = seen();
+    let [audio, _] = guest.plan.ssrcs;
+    let asked = guest.protect_rtcp(missed(guest.sound.ssrc, audio, last, 0));
+    assert_eq!(rtp(guest.exchange(&mut harness, &asked)), []);
+    assert_eq!(harness.worker.counters().transport.repeats_sent, 0);
+}
+
+#[test]
+fn a_browser_that_wants_no_pictures_any_more_is_sent_none_again() {
+    let (mut harness, mut guest, last) = seen();
+    let [_, video] = guest.plan.ssrcs;
+    harness.command(Command::Update {
+        pair: guest.video.unwrap(),
+        plan: LegPlan {
+            sends: false,
+            ..video_plan()
+        },
+        target: Target::Echo,
+    });
+    let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, last, 0));
+    assert_eq!(rtp(guest.exchange(&mut harness, &asked)), []);
+    let counters = harness.worker.counters().transport;
+    assert_eq!((counters.repeats_sent, counters.repeats_limited), (0, 1));
+}
+
+#[test]
+fn nothing_is_sent_again_that_left_under_the_keys_before() {
+    let (mut harness, mut guest, last) = seen();
+    let [_, video] = guest.plan.ssrcs;
+    let next = Model(0x55);
+    guest.plan.fingerprints[0] = next.fingerprint();
+    guest.command(&mut harness);
+    guest.handshake = Some(next.begin(harness.now, Role::Client, &[OURS.fingerprint()]));
+    guest.go_on(&mut harness);
+    let asked = guest.protect_rtcp(missed(guest.sound.ssrc, video, last, 0));
+    assert_eq!(rtp(guest.exchange(&mut harness, &asked)), []);
+    let counters = harness.worker.counters().transport;
+    assert_eq!((counters.repeats_sent, counters.repeats_missing), (0, 1));
+}
+
 /// It sends none itself: that its checks are answered where it is, and its keys, prove it.
 #[test]
 fn a_browser_without_a_camera_sees_the_test_picture_and_asks_for_what_it_missed() {
@@ -275,6 +357,23 @@ fn a_browser_without_a_camera_sees_the_test_picture_and_asks_for_what_it_missed(
         reader.read(RtpView::parse(&plain).unwrap().payload());
     }
     assert_eq!(reader.keyframes, keyframes + 1);
+}
+
+/// RFC 7675 §5.1: what it reported once says that it was there, not that it still wants to be sent to.
+#[test]
+fn a_browser_that_no_longer_consents_is_shown_no_test_picture() {
+    let mut harness = harness();
+    let mut guest = Guest::up(&mut harness, 1, Target::Tone);
+    guest.add_video(&mut harness, Target::Tone);
+    let [_, video] = guest.plan.ssrcs;
+    let report = guest.protect_rtcp(picture_loss(guest.sound.ssrc, video));
+    guest.exchange(&mut harness, &report);
+    harness.pass_ms(1_000);
+    assert!(!rtp(harness.sent()).is_empty(), "while it does");
+    harness.pass_ms(31_000);
+    harness.sent();
+    harness.pass_ms(5_000);
+    assert_eq!(rtp(harness.sent()), []);
 }
 
 /// Its line takes as long as 45 packets: the first that it asks for are gone.

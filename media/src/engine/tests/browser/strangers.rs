@@ -14,7 +14,7 @@ use crate::dtls::{Failure, KeyExchange as _, Role};
 use crate::ice::Refusal;
 use crate::limits::{
     HANDSHAKE_DATAGRAMS_KEYED_MAX, HANDSHAKE_DATAGRAMS_MAX, HANDSHAKE_KEYED_PER_SECOND_MAX,
-    HANDSHAKES_MAX,
+    HANDSHAKE_QUEUE_MAX, HANDSHAKE_STEPS_PER_TURN_MAX, HANDSHAKES_MAX,
 };
 
 fn failure(harness: &mut Harness) -> Option<TransportFailure> {
@@ -224,6 +224,37 @@ fn datagrams_of_handshakes_wait_in_a_bounded_line_and_a_turn_takes_few() {
     harness.sent();
     harness.turn();
     assert!(harness.pool_is_whole());
+}
+
+/// As many browsers as fill it, and half as many again, each with as many as one may have there.
+#[test]
+fn the_line_of_handshakes_is_bounded_however_many_browsers_stand_in_it() {
+    let each = usize::from(HANDSHAKE_DATAGRAMS_MAX);
+    let legs = u32::try_from(HANDSHAKE_QUEUE_MAX / each * 3 / 2).unwrap();
+    let mut harness = harness_with(NoFaults, Arc::new(OURS), legs);
+    let mut guests = Vec::new();
+    for number in 1..=legs {
+        let mut guest = Guest::begin(&mut harness, number, Target::Echo);
+        guest.nominate(&mut harness);
+        guests.push(guest);
+    }
+    let alien = alien(THEIRS);
+    for guest in &guests {
+        for _ in 0..each {
+            harness.deliver(address(PORT), guest.at, &alien);
+        }
+    }
+    let sent = u64::from(legs) * each as u64;
+    let mut received = 0;
+    while received + harness.dropped(DropReason::DtlsQueueFull) < sent {
+        let before = received;
+        harness.turn();
+        let counters = harness.worker.counters().transport;
+        received = counters.handshake_datagrams_received;
+        assert!(received > before, "each turn does some");
+    }
+    let most = HANDSHAKE_QUEUE_MAX as u64 + 2 * u64::from(HANDSHAKE_STEPS_PER_TURN_MAX);
+    assert!((100..=most).contains(&received), "{received}");
 }
 
 #[test]

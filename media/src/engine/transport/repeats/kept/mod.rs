@@ -130,7 +130,6 @@ impl Repeats {
     /// What left under another key is of no use any more.
     pub(in super::super) fn clear(&mut self) {
         self.entries.fill(NONE);
-        self.given_way_ms = None;
     }
 
     pub(super) fn keep(&mut self, now_us: u64, packet: &[u8], spare: &mut SpareChunks) {

@@ -122,6 +122,18 @@ fn a_report_of_many_losses_takes_one_chunk() {
     assert_eq!(repeats.may, CHUNKS_AT_FIRST + 1);
 }
 
+/// What a browser asks for of them would be of no use to it, however much there were.
+#[test]
+fn what_gave_way_under_another_key_takes_no_memory() {
+    let (mut repeats, mut spare) = (Repeats::new(), SpareChunks::default());
+    for number in 0..100 {
+        repeats.keep(1, &packet(number, 1_000), &mut spare);
+    }
+    repeats.clear();
+    repeats.miss(1, SequenceNumber(55));
+    assert_eq!(repeats.may, CHUNKS_AT_FIRST);
+}
+
 /// Numbers of chunks come again after half a million packets.
 #[test]
 fn an_entry_that_nobody_renewed_names_no_chunk_of_a_later_round() {
