@@ -38,11 +38,13 @@ pub(super) async fn start(
     let figures = Arc::clone(&node.http.guests);
     let (turn, limits) = (turn_servers(config), config.browser.limits);
     let guests = GuestDoor::new(guests, figures, store, turn, limits);
-    let https_port = config.https.listen.first().map(SocketAddr::port);
+    let https_port = https_of_others(config).map(SocketAddr::port);
+    // One that is of this machine alone may have a forwarder before it.
+    let page_port = https_port.or_else(|| config.https.listen.first().map(SocketAddr::port));
     let acme = config.https.acme.as_ref();
     let certified = acme.map_or(&[][..], |acme| &acme.domains);
     let names = Names::new(&config.browser.urls, certified);
-    let guests = guests.map(|door| Arc::new(door.with_https(https_port).with_names(names)));
+    let guests = guests.map(|door| Arc::new(door.with_https(page_port).with_names(names)));
     let (stop, stopped) = watch::channel(false);
     let state = HttpState {
         resolve_open: config.http.resolve_open,
@@ -104,17 +106,32 @@ fn write_token(path: &Path, clear: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// A listener that others reach than this machine alone.
+fn open(listeners: &[SocketAddr]) -> Option<&SocketAddr> {
+    let mut listeners = listeners.iter();
+    listeners.find(|listen| !listen.ip().is_loopback())
+}
+
+/// Where others can bring their tokens by HTTPS.
+fn https_of_others(config: &Config) -> Option<&SocketAddr> {
+    open(&config.https.listen)
+}
+
+/// The listener by which tokens of others come in the clear and are taken. Where these reach HTTPS, one that
+/// comes in the clear is looked at for nothing but to resolve links.
+fn takes_tokens_in_the_clear(config: &Config) -> Option<&SocketAddr> {
+    let plain = open(&config.http.listen)?;
+    https_of_others(config).is_none().then_some(plain)
+}
+
 /// Without tokens nobody can use a listener on the network, and tokens cross it in clear.
 fn warn_of_open_doors(config: &Config, store: &Store) {
-    let open = |listen: &&SocketAddr| !listen.ip().is_loopback();
-    let plain = config.http.listen.iter().find(open);
-    let any = plain.or_else(|| config.https.listen.iter().find(open));
+    let any = open(&config.http.listen).or_else(|| https_of_others(config));
     if let Some(listen) = any.filter(|_| store.snapshot().tokens.is_empty()) {
         tracing::warn!(%listen, "a listener is not loopback, and there is no token: nobody can use it");
     }
-    // Where there is HTTPS, tokens are not taken in the clear.
-    if let Some(listen) = plain.filter(|_| config.https.listen.is_empty()) {
-        tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; use https.listen, or put a TLS proxy before it and name that in http.trusted_proxies");
+    if let Some(listen) = takes_tokens_in_the_clear(config) {
+        tracing::warn!(%listen, "http.listen is not loopback: tokens cross the network in clear; use https.listen at an address that others reach, or put a TLS proxy before it and name that in http.trusted_proxies");
     }
 }
 
@@ -134,6 +151,26 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn others_are_sent_to_the_https_that_they_reach_and_where_there_is_none_that_is_warned_of() {
+        let judged = |http: &str, https: &str| {
+            let text = format!("[http]\nlisten = [{http}]\n[https]\nlisten = [{https}]");
+            let config = Config::parse(Path::new("test.toml"), &text).unwrap();
+            let port = https_of_others(&config).map(SocketAddr::port);
+            (port, takes_tokens_in_the_clear(&config).is_some())
+        };
+        let (here, open) = ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\", \"0.0.0.0:80\"");
+        assert_eq!(judged(open, ""), (None, true));
+        assert_eq!(
+            judged(open, "\"127.0.0.1:8443\", \"[::1]:8443\""),
+            (None, true)
+        );
+        let second = "\"127.0.0.1:8443\", \"0.0.0.0:443\"";
+        assert_eq!(judged(open, second), (Some(443), false));
+        assert_eq!(judged(here, second), (Some(443), false));
+        assert_eq!(judged(here, "\"127.0.0.1:8443\""), (None, false));
+    }
 
     #[test]
     fn a_token_in_a_file_is_for_its_user_only() {

@@ -9,7 +9,7 @@ use super::Finding;
 use super::browser::host_of;
 use crate::boot::acme_of;
 use crate::config::Config;
-use crate::http::{CertificateError, CertificateFiles, Certificates, Facts};
+use crate::http::{Acme, CertificateError, CertificateFiles, Certificates, Facts};
 
 pub(super) fn examine(config: &Config, now: SystemTime) -> Vec<Finding> {
     if config.https.listen.is_empty() {
@@ -25,20 +25,30 @@ pub(super) fn examine(config: &Config, now: SystemTime) -> Vec<Finding> {
             };
             shown("https.certificate", files, &hosts, now)
         }
-        (None, Some(acme)) if acme.files().certificate.exists() => {
-            shown("https.acme_domains", acme.files(), &hosts, now)
-        }
         (None, Some(acme)) => {
-            let asked = format!("{} is asked for {}", acme.directory, acme.domains.join(" "));
-            let other = hosts
-                .iter()
-                .find(|host| !acme.domains.iter().any(|name| name == *host));
-            vec![match other {
-                Some(host) => foreign("https.acme_domains", &asked, host),
-                None => Finding::good("https.acme_domains", asked),
-            }]
+            let path = acme.files().certificate;
+            // What this user may not look for may be there.
+            match path.try_exists() {
+                Ok(true) => shown(ACME, acme.files(), &hosts, now),
+                Ok(false) => vec![to_come(&acme, &hosts)],
+                Err(error) => {
+                    let found = format!("{}: {error}", path.display());
+                    vec![Finding::warning(ACME, found, AS_THE_UNIT)]
+                }
+            }
         }
         (None, None) => Vec::new(),
+    }
+}
+
+/// None is there yet.
+fn to_come(acme: &Acme, hosts: &[&str]) -> Finding {
+    let asked = format!("{} is asked for {}", acme.directory, acme.domains.join(" "));
+    let mut hosts = hosts.iter();
+    let other = hosts.find(|host| !acme.domains.iter().any(|name| name == *host));
+    match other {
+        Some(host) => foreign(ACME, &asked, host),
+        None => Finding::good(ACME, asked),
     }
 }
 
@@ -70,11 +80,7 @@ fn unfit(check: &'static str, error: &CertificateError) -> Finding {
         CertificateError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied
     );
     if is_denied {
-        return Finding::warning(
-            check,
-            error.to_string(),
-            "run this as the user of the unit (sudo -u sluice): that one has to read it",
-        );
+        return Finding::warning(check, error.to_string(), AS_THE_UNIT);
     }
     Finding::bad(
         check,
@@ -137,6 +143,9 @@ fn foreign(check: &'static str, found: &str, host: &str) -> Finding {
 
 /// An authority is asked again when a third of its time is left: thirty days of ninety.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+const ACME: &str = "https.acme_domains";
+const AS_THE_UNIT: &str =
+    "run this as the user of the unit (sudo -u sluice): that one has to read it";
 const RENEW: &str = "give another one; one of an authority (https.acme_domains) should be there by now: the log \
                      says why it is not";
 
@@ -209,6 +218,24 @@ mod tests {
         };
         assert_eq!(grades("call.example.com"), [Grade::Good]);
         assert_eq!(grades("www.example.com"), [Grade::Warning]);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_for_is_not_said_to_be_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = "acme_domains = [\"call.example.com\"]";
+        let config = config(folder.path(), SystemTime::now(), lines);
+        let acme = folder.path().join("acme");
+        std::fs::remove_dir_all(&acme).unwrap();
+        // Nobody looks into a file, whichever user it is.
+        std::fs::write(&acme, "").unwrap();
+        let findings = examine(&config, SystemTime::now());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(
+            (findings[0].check, findings[0].grade),
+            (ACME, Grade::Warning)
+        );
+        assert!(findings[0].advice.contains("sudo -u"), "{findings:?}");
     }
 
     #[test]

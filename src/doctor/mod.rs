@@ -6,6 +6,7 @@ mod certificate;
 mod files;
 mod kernel;
 mod ports;
+mod relay;
 mod srtp;
 mod time;
 mod trunks;
@@ -98,6 +99,10 @@ pub async fn examine(config: &Config, store: Option<&Store>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(ports::examine(config));
     findings.extend(browser::examine(config));
+    let snapshot = store.map(Store::snapshot);
+    // Before the first start: those of the file.
+    let sources = snapshot.as_ref().map(|snapshot| &snapshot.sources);
+    findings.extend(relay::examine(config, sources.unwrap_or(&config.sources)));
     findings.extend(certificate::examine(config, SystemTime::now()));
     findings.extend(kernel::examine(config));
     findings.extend(files::examine(config));

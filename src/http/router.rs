@@ -31,7 +31,7 @@ pub struct HttpState {
     pub resolve_open: bool,
     /// Keys of SRTP may go through clear signalling.
     pub srtp_over_clear_signalling: bool,
-    /// The port of HTTPS, where there is such a listener: tokens are not taken in the clear then.
+    /// The port of HTTPS, where others reach such a listener: tokens of theirs are not taken in the clear then.
     pub https_port: Option<u16>,
     /// Proxies whose word about their clients counts.
     pub trusted_proxies: Arc<[Network]>,

@@ -7,7 +7,6 @@ use rand_core::RngCore;
 use sip::event::CallKey;
 use sip::message::StatusCode;
 use sip::offer_answer::browser::{BrowserOffer, BrowserSession, Streams, read_browser_offer};
-use sip::sdp::DigestKind;
 
 use super::super::admission::Denied;
 use super::super::callers::{Caller, SHARE_WAIT};
@@ -41,9 +40,6 @@ impl CallControl {
         let admitted = self.admit_guest(now, caller).and_then(|()| {
             let offer = read_browser_offer(&offer);
             let offer = offer.map_err(|refusal| Denied::of_code(488, refusal.as_str()))?;
-            if !has_usable_fingerprint(&offer) {
-                return Err(Denied::of_code(488, "browser_weak_fingerprint"));
-            }
             let rate = self.config.calls_per_second_max;
             self.offered_lately.count(now.instant, rate, Some(caller));
             let begun = self.endpoint.begin();
@@ -252,12 +248,6 @@ impl CallControl {
         self.dial_next(now, key);
         Ok(())
     }
-}
-
-/// A digest that the media workers can hold a certificate against.
-fn has_usable_fingerprint(offer: &BrowserOffer) -> bool {
-    let mut fingerprints = offer.fingerprints.iter();
-    fingerprints.any(|fingerprint| fingerprint.hash == DigestKind::Sha256)
 }
 
 fn unavailable(cause: &'static str) -> Denied {

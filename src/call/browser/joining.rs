@@ -91,6 +91,7 @@ impl CallControl {
         let Some(key) = self.pairs.get(&pair).copied() else {
             return;
         };
+        self.touch(Some(key));
         let call = self.calls.get_mut(&key);
         let attempt = call.and_then(|call| call.attempt.as_deref_mut());
         let Some(attempt) = attempt.filter(|attempt| attempt.media.leg.pair == pair) else {

@@ -1020,6 +1020,21 @@ fn states_told(world: &mut World) -> Vec<GuestState> {
 }
 
 #[test]
+fn guests_call_that_is_struck_when_its_callee_is_heard_ends_and_its_page_is_told() {
+    let mut world = world(vec![trunk(1)]);
+    call(&mut world, remote("610"), offer("aaaa", None));
+    let invite = invite(&world);
+    world.respond(&invite, "183 Session Progress", &answer_with("111", OPUS));
+    world.control.fault = Some(0);
+    first_packet_of_the_callee(&mut world);
+    let causes: Vec<_> = world.closed().iter().map(|row| row.cause.clone()).collect();
+    assert_eq!(causes, ["internal_error"]);
+    let told = told(&mut world);
+    let is_end = |output: &BrowserOutput| matches!(output, BrowserOutput::Ended { .. });
+    assert!(told.iter().any(is_end), "{told:?}");
+}
+
+#[test]
 fn guests_call_that_is_struck_at_any_step_ends_and_its_page_is_told() {
     let mut struck = 0;
     for steps in 0.. {

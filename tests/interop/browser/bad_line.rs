@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::baresip::DESK;
 use crate::browser::guest::SOUND;
 use crate::browser::video::{number, row, sees, start};
+use crate::operation::metric;
 use crate::world::{find, not_run, until};
 
 /// What is seen of a line, and shown of it, comes in seconds.
@@ -39,10 +40,14 @@ fn sees_on_a_line_that_loses(percent: u32) {
         let level = level();
         level == "1" || level == "2"
     });
-    // What was lost was asked for and came again, so that the picture goes on.
+    // What was lost is asked for and comes again, so that the picture goes on.
     sees(&page);
+    let before = repeats_sent();
     until("lost packets that were asked for", PATIENCE, || {
         number(&row(&page, "received")["nacks"]) > 0
+    });
+    until("lost packets that came again", PATIENCE, || {
+        repeats_sent() > before
     });
     sees(&page);
 
@@ -51,4 +56,14 @@ fn sees_on_a_line_that_loses(percent: u32) {
     page.await_tone(SOUND, DESK.tone_hz);
     sees(&page);
     page.log().expect_clean();
+}
+
+/// Of all workers of the gateway.
+fn repeats_sent() -> u64 {
+    let of = |worker: u32| {
+        metric(&format!(
+            "sluice_media_transports_total{{worker=\"{worker}\",event=\"repeats_sent\"}}"
+        ))
+    };
+    (0..).map_while(of).sum()
 }

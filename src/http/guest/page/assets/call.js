@@ -373,7 +373,7 @@ async function place() {
   stopMeter();
   show("timer", false);
   const signal = new Signal(app.dataset.token, () => call?.peer?.isUp);
-  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", noVideo: null, hadVideo: false, keypad: "none" };
+  call = { signal, peer: null, began: 0, endQuality: null, timer: 0, isBroken: false, state: "calling", lentAt: 0, isTried: false, noVideo: null, hadVideo: false, keypad: "none" };
   listen(call);
   say("calling");
   enter("calling");
@@ -386,6 +386,7 @@ function listen(mine) {
   const { signal } = mine;
   const on = (type, act) => signal.addEventListener(type, (event) => mine === call && act(event.detail));
   on("welcome", ({ iceServers, again }) => {
+    mine.lentAt = Date.now();
     return again ? resumed(iceServers) : offer(iceServers);
   });
   on("token", (token) => (app.dataset.token = token));
@@ -582,15 +583,21 @@ async function resumed(iceServers) {
 }
 
 function up() {
+  call.isTried = false;
   if (element("hint").textContent === text("no_way")) show("hint", false);
   if (app.dataset.state === "reconnecting") showState();
 }
 
+/** Credentials of relays live for ten minutes. */
+const LENT_MS = 540000;
+
 async function broken() {
   // The same network lets no more through the second time; the node knows how long that is waited for.
   if (!call.peer.wasUp && !call.peer.hasRelays) return;
-  // Credentials of relays live for ten minutes: fresh ones come with another WebSocket.
-  if (call.peer.hasRelays) return call.signal.again();
+  // Fresh credentials come with another WebSocket; one that is well is kept while those at hand may do.
+  const isOver = call.isTried || Date.now() - call.lentAt > LENT_MS;
+  if (call.peer.hasRelays && isOver) return call.signal.again();
+  call.isTried = true;
   reconnecting();
   if (!call.signal.send({ type: "ping" })) return;
   await call.peer.restart();
