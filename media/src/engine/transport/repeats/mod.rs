@@ -50,7 +50,7 @@ impl<Io: PacketIo> Worker<Io> {
     }
 
     /// Sends again what a browser says it missed of its pictures. Gives the parts that say nothing more: all
-    /// that they ask for was sent, or may not be for now.
+    /// that they ask for was sent, or is beyond what a browser is sent again.
     pub(super) fn repeat_missed<'a>(
         &mut self,
         now_us: u64,

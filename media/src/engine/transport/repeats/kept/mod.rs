@@ -51,7 +51,7 @@ struct Chunk {
     last_ms: u32,
 }
 
-/// Chunks of a worker that no browser needs for now: pictures come in bursts.
+/// Chunks of a worker that no browser uses: pictures come in bursts.
 #[derive(Debug, Default)]
 pub(in super::super) struct SpareChunks(Vec<Box<[u8]>>);
 
